@@ -1,0 +1,82 @@
+/** The metadata every object carries (Kubernetes ObjectMeta, the part we serve). Times are RFC 3339, UTC, whole seconds. */
+export type ObjectMeta = Readonly<{
+  name: string
+  namespace?: string
+  generateName?: string
+  uid?: string
+  resourceVersion?: string
+  generation?: number
+  creationTimestamp?: string
+  deletionTimestamp?: string
+  deletionGracePeriodSeconds?: number
+  labels?: Readonly<Record<string, string>>
+  annotations?: Readonly<Record<string, string>>
+  finalizers?: readonly string[]
+  ownerReferences?: readonly OwnerReference[]
+}>
+
+export type OwnerReference = Readonly<{
+  apiVersion: string
+  kind: string
+  name: string
+  uid: string
+  controller?: boolean
+  blockOwnerDeletion?: boolean
+}>
+
+/** What all kinds have in common. */
+export type ApiObject = Readonly<{ apiVersion: string; kind: string; metadata: ObjectMeta }>
+
+/** A condition as KubeVirt and Kubernetes write them. */
+export type Condition = Readonly<{
+  type: string
+  status: 'True' | 'False' | 'Unknown'
+  reason?: string
+  message?: string
+  lastTransitionTime?: string | null
+  lastProbeTime?: string | null
+}>
+
+/** A column of `kubectl get`. `path` is a dot path into the object; `wide` columns show only with `-o wide`. */
+export type Column = Readonly<{
+  name: string
+  type: 'string' | 'integer' | 'date' | 'boolean'
+  path: string
+  /** For a list of conditions at `path`: show the status of this one. */
+  condition?: string
+  wide?: boolean
+}>
+
+/** A JSON Schema, as TypeBox makes them. */
+export type Schema = Readonly<Record<string, unknown>>
+
+/** Everything the generic API machinery must know about a kind. `T` is the type of its objects. */
+export type Kind<T extends ApiObject = ApiObject> = Readonly<{
+  group: string
+  version: string
+  kind: string
+  plural: string
+  singular: string
+  shortNames: readonly string[]
+  categories: readonly string[]
+  namespaced: boolean
+  /** Has a status subresource: `status` cannot be changed through the object itself, nor the object through `status`. */
+  status: boolean
+  columns: readonly Column[]
+  /** Structural schema of the whole object but metadata. */
+  schema: Schema
+  /** Ties the type to the value; never present at run time. */
+  readonly example?: T
+}>
+
+/** `group/version`, or just the version for the core group. */
+export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
+  return kind.group ? `${kind.group}/${kind.version}` : kind.version
+}
+
+/** One thing wrong with an object: where (dot path), what, and the Kubernetes cause type. */
+export type FieldError = Readonly<{
+  field: string
+  message: string
+  reason: 'FieldValueInvalid' | 'FieldValueRequired' | 'FieldValueDuplicate' | 'FieldValueNotSupported' | 'FieldValueForbidden'
+}>

@@ -1,0 +1,50 @@
+/**
+ * What went wrong, in the few classes that anything above a driver has to tell apart. Three tables give each kind its
+ * meaning: HTTP status (machinery/rest), retry (machinery/loop), exit code (cli).
+ */
+export type FaultKind =
+  | 'Invalid'
+  | 'BadRequest'
+  | 'NotFound'
+  | 'AlreadyExists'
+  | 'Conflict'
+  | 'Expired'
+  | 'Unauthorized'
+  | 'Forbidden'
+  | 'Unsupported'
+  | 'TooLarge'
+  | 'Unavailable'
+  | 'Timeout'
+  | 'Aborted'
+  | 'Bug'
+
+/** An error whose kind decides what happens next. The message names the operation and its object, never the cause's text. */
+export class Fault extends Error {
+  override readonly name = 'Fault'
+  readonly kind: FaultKind
+  /** Facts for programs: field errors, the object concerned, a foreign error code. */
+  readonly data: Readonly<Record<string, unknown>>
+
+  constructor(kind: FaultKind, message: string, options: { cause?: unknown; data?: Record<string, unknown> } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.kind = kind
+    this.data = options.data ?? {}
+  }
+}
+
+/** The kind of any thrown value; whatever is not a Fault is a bug of ours. */
+export function faultKind(error: unknown): FaultKind {
+  if (error instanceof Fault) return error.kind
+  if (error instanceof Error && error.name === 'AbortError') return 'Aborted'
+  return 'Bug'
+}
+
+/** The whole chain of causes as one sentence: `a: b: c`. */
+export function explain(error: unknown): string {
+  const parts: string[] = []
+  for (let at: unknown = error; at !== undefined && parts.length < 8; at = at instanceof Error ? at.cause : undefined) {
+    const text = at instanceof Error ? at.message : String(at)
+    if (text && parts.at(-1) !== text) parts.push(text)
+  }
+  return parts.join(': ')
+}

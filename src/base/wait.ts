@@ -1,0 +1,62 @@
+import { Fault } from './fault.ts'
+
+/** Resolves after `ms` milliseconds, or rejects at once when the signal aborts. Never keeps a process alive on its own. */
+export function delay(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason)
+    const timer = setTimeout(done, ms)
+    function done() {
+      signal?.removeEventListener('abort', stop)
+      resolve()
+    }
+    function stop() {
+      clearTimeout(timer)
+      reject(signal?.reason)
+    }
+    signal?.addEventListener('abort', stop, { once: true })
+  })
+}
+
+/**
+ * Asks again and again until `probe` gives something other than undefined or false.
+ * @throws Fault Timeout naming `what` and the last error when the deadline (milliseconds) passes.
+ */
+export async function eventually<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false> | T | undefined | false,
+  { deadlineMs = 30_000, everyMs = 25, signal }: { deadlineMs?: number; everyMs?: number; signal?: AbortSignal } = {},
+): Promise<T> {
+  const end = performance.now() + deadlineMs
+  let last: unknown
+  for (;;) {
+    try {
+      const value = await probe()
+      if (value !== undefined && value !== false) return value
+      last = undefined
+    } catch (error) {
+      last = error
+    }
+    if (performance.now() >= end) throw new Fault('Timeout', `Waited ${deadlineMs} ms in vain: ${what}`, { cause: last })
+    await delay(everyMs, signal)
+  }
+}
+
+/**
+ * Runs `work` with a signal that aborts after `ms` milliseconds or with `parent`.
+ * @throws Fault Timeout naming `what` when time ran out first.
+ */
+export async function within<T>(
+  ms: number,
+  what: string,
+  parent: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const timeout = AbortSignal.timeout(ms)
+  const signal = parent ? AbortSignal.any([parent, timeout]) : timeout
+  try {
+    return await work(signal)
+  } catch (cause) {
+    if (timeout.aborted && !parent?.aborted) throw new Fault('Timeout', `${what} took longer than ${ms} ms`, { cause })
+    throw cause
+  }
+}
