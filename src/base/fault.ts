@@ -12,6 +12,7 @@ export type FaultKind =
   | 'Unauthorized'
   | 'Forbidden'
   | 'Unsupported'
+  | 'NotAllowed'
   | 'TooLarge'
   | 'Unavailable'
   | 'Timeout'

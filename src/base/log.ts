@@ -14,7 +14,10 @@ export interface Log {
 
 /** A logger that writes JSON lines to standard error, synchronously so that the last lines of a dying process are there. */
 export function makeLog(level: string = process.env.PATCHBAY_LOG ?? 'info'): Log {
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }))
+  return pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  )
 }
 
 /** Drops everything; for tests that have no use for lines. */

@@ -36,7 +36,8 @@ export async function eventually<T>(
     } catch (error) {
       last = error
     }
-    if (performance.now() >= end) throw new Fault('Timeout', `Waited ${deadlineMs} ms in vain: ${what}`, { cause: last })
+    if (performance.now() >= end)
+      throw new Fault('Timeout', `Waited ${deadlineMs} ms in vain: ${what}`, { cause: last })
     await delay(everyMs, signal)
   }
 }

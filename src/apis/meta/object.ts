@@ -1,3 +1,5 @@
+import type { JsonObject } from '#base/json.ts'
+
 /** The metadata every object carries (Kubernetes ObjectMeta, the part we serve). Times are RFC 3339, UTC, whole seconds. */
 export type ObjectMeta = Readonly<{
   name: string
@@ -37,13 +39,14 @@ export type Condition = Readonly<{
   lastProbeTime?: string | null
 }>
 
-/** A column of `kubectl get`. `path` is a dot path into the object; `wide` columns show only with `-o wide`. */
+/** A column of `kubectl get`. `path` is a dot path into the object; `wide` columns show only with `-o wide`. Of a list of
+ * conditions at `path`, `condition` shows the status of one; `cell` computes what no path leads to. */
 export type Column = Readonly<{
   name: string
   type: 'string' | 'integer' | 'date' | 'boolean'
   path: string
-  /** For a list of conditions at `path`: show the status of this one. */
   condition?: string
+  cell?: (object: JsonObject) => string
   wide?: boolean
 }>
 
@@ -78,5 +81,10 @@ export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
 export type FieldError = Readonly<{
   field: string
   message: string
-  reason: 'FieldValueInvalid' | 'FieldValueRequired' | 'FieldValueDuplicate' | 'FieldValueNotSupported' | 'FieldValueForbidden'
+  reason:
+    | 'FieldValueInvalid'
+    | 'FieldValueRequired'
+    | 'FieldValueDuplicate'
+    | 'FieldValueNotSupported'
+    | 'FieldValueForbidden'
 }>

@@ -18,19 +18,32 @@ export type Scope = Readonly<{ namespace?: string; labelSelector?: string; field
 export interface Client {
   /** The object, or undefined when there is none. */
   get<T extends ApiObject>(kind: Kind<T>, key: Key): Promise<T | undefined>
-  list<T extends ApiObject>(kind: Kind<T>, scope?: Scope): Promise<Readonly<{ items: readonly T[]; resourceVersion: string }>>
+  list<T extends ApiObject>(
+    kind: Kind<T>,
+    scope?: Scope,
+  ): Promise<Readonly<{ items: readonly T[]; resourceVersion: string }>>
   /**
    * Changes after `resourceVersion`, in order, batch by batch, until the signal aborts. The server may end a watch at any
    * time; resume from the last resourceVersion seen.
    * @throws Fault Expired when history that far back is gone: list again.
    */
-  watch<T extends ApiObject>(kind: Kind<T>, resourceVersion: string, scope: Scope, signal: AbortSignal): AsyncIterable<readonly WatchEvent<T>[]>
+  watch<T extends ApiObject>(
+    kind: Kind<T>,
+    resourceVersion: string,
+    scope: Scope,
+    signal: AbortSignal,
+  ): AsyncIterable<readonly WatchEvent<T>[]>
   create<T extends ApiObject>(kind: Kind<T>, object: T): Promise<T>
   /**
    * Read, change, write, again when somebody else was faster. `change` returns the new object, or undefined to leave it.
    * With `subresource: 'status'` only the status is written. Resolves to the object afterwards; undefined when it is gone.
    */
-  modify<T extends ApiObject>(kind: Kind<T>, key: Key, change: (current: T) => T | undefined, options?: { subresource?: 'status' }): Promise<T | undefined>
+  modify<T extends ApiObject>(
+    kind: Kind<T>,
+    key: Key,
+    change: (current: T) => T | undefined,
+    options?: { subresource?: 'status' },
+  ): Promise<T | undefined>
   /** Asks for deletion (finalizers may delay it). Deleting what is not there is fine. */
   delete<T extends ApiObject>(kind: Kind<T>, key: Key, options?: { uid?: string }): Promise<void>
 }

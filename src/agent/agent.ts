@@ -1,0 +1,126 @@
+import { Node } from '#apis/core/node.ts'
+import { Pod } from '#apis/core/pod.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { apiVersionOf } from '#apis/meta/object.ts'
+import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
+import type { Log } from '#base/log.ts'
+import { timestamp } from '#base/time.ts'
+import type { Images, Sandboxes } from '#core/ports.ts'
+import { withCondition } from '#core/vm/conditions.ts'
+import type { Client } from '#machinery/client/client.ts'
+import { makeInformer } from '#machinery/client/informer.ts'
+import { makeRecorder } from '#machinery/client/recorder.ts'
+import { runController } from '#machinery/loop/reconcile.ts'
+import { Guests } from './guests.ts'
+import { instancePass, type InstanceTools } from './instance.ts'
+
+/** What a node says about itself. */
+export type NodeFacts = Readonly<{ name: string; labels: Readonly<Record<string, string>>; info: Readonly<Record<string, string>>; capacity: Readonly<Record<string, string>> }>
+
+export type AgentOptions = Readonly<{
+  client: Client
+  node: NodeFacts
+  sandboxes: Sandboxes
+  images: Images
+  /** Calls back when an image may have come. */
+  onImage: (listener: () => void) => void
+  log: Log
+  signal: AbortSignal
+}>
+
+/** How often every sandbox is looked at though nothing was heard of it, milliseconds. */
+const resyncMs = 30_000
+
+/** Runs the node agent: registers the node, then keeps every sandbox of this host as the API says. Resolves when it serves. */
+export async function startAgent(options: AgentOptions): Promise<{ stop(): Promise<void> }> {
+  const { client, node, sandboxes, images, signal } = options
+  const log = options.log.child({ component: 'agent', node: node.name })
+  await registerNode(client, node)
+  const pods = makeInformer(client, Pod, { fieldSelector: `spec.nodeName=${node.name}` }, { log, signal, indexes: { byUid: (pod) => [pod.metadata.uid ?? ''], byVmi: vmiKeys } })
+  const vmis = makeInformer(client, VirtualMachineInstance, {}, { log, signal })
+  const nads = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
+  const guests = new Guests(enqueueUid, signal)
+  const tools: InstanceTools = {
+    client,
+    sandboxes,
+    images,
+    guests,
+    recorder: makeRecorder(client, 'patchbay-agent', log),
+    log,
+    nodeName: node.name,
+    configOf: (network) => {
+      const [namespace = '', name = ''] = network.split('/')
+      return nads.get({ namespace, name })?.spec?.config
+    },
+  }
+  const controller = runController({
+    name: 'agent',
+    workers: 8,
+    log,
+    signal,
+    reconcile: async (key, passSignal) => {
+      const [namespace = '', name = ''] = key.split('/')
+      const pod = pods.get({ namespace, name })
+      if (!pod) return undefined
+      return instancePass(tools, pod, vmis.get({ namespace, name: pod.metadata.labels?.['vm.kubevirt.io/name'] ?? '' }), passSignal)
+    },
+  })
+  const enqueue = (pod: Pod) => controller.enqueue(`${pod.metadata.namespace}/${pod.metadata.name}`)
+  function enqueueUid(uid: string): void {
+    for (const pod of pods.indexed('byUid', uid)) enqueue(pod)
+  }
+  await Promise.all([pods.synced, vmis.synced, nads.synced])
+  await removeStrays(tools, new Set(pods.list().map((pod) => pod.metadata.uid ?? '')), signal)
+  pods.onChange((now) => now && enqueue(now))
+  vmis.onChange((now, before) => {
+    const vmi = (now ?? before)!
+    for (const pod of pods.indexed('byVmi', `${vmi.metadata.namespace}/${vmi.metadata.name}`)) enqueue(pod)
+  })
+  // Whoever waits for a network or an image is looked at when one comes.
+  const waiting = () => {
+    for (const pod of pods.list()) enqueue(pod)
+  }
+  nads.onChange(waiting)
+  options.onImage(waiting)
+  sandboxes.onChange(enqueueUid)
+  waiting()
+  const timer = setInterval(waiting, resyncMs)
+  timer.unref()
+  signal.addEventListener('abort', () => clearInterval(timer))
+  return { stop: () => controller.stop() }
+}
+
+function vmiKeys(pod: Pod): string[] {
+  return [`${pod.metadata.namespace}/${pod.metadata.labels?.['vm.kubevirt.io/name'] ?? ''}`]
+}
+
+/** Sandboxes whose pods are gone: their owners were deleted while no agent ran. */
+async function removeStrays(tools: InstanceTools, known: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+  for (const { uid, namespace, name } of await tools.sandboxes.list()) {
+    if (known.has(uid)) continue
+    tools.log.info({ uid, pod: `${namespace}/${name}` }, 'Removing sandbox that nobody owns')
+    await tools.sandboxes.remove(uid, signal)
+  }
+}
+
+async function registerNode(client: Client, facts: NodeFacts): Promise<void> {
+  const key = { name: facts.name }
+  if (!(await client.get(Node, key))) await client.create(Node, { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: key })
+  await client.modify(Node, key, (node) => ({ ...node, metadata: { ...node.metadata, labels: { ...node.metadata.labels, ...facts.labels } } }))
+  await client.modify(
+    Node,
+    key,
+    (node) => ({
+      ...node,
+      status: {
+        ...node.status,
+        nodeInfo: facts.info,
+        capacity: facts.capacity,
+        allocatable: facts.capacity,
+        conditions: withCondition(node.status?.conditions, { type: 'Ready', status: 'True', reason: 'AgentReady', message: 'patchbay agent is running' }, timestamp()),
+      },
+    }),
+    { subresource: 'status' },
+  )
+}
+

@@ -1,0 +1,47 @@
+import { Type } from 'typebox'
+import type { Kind, ObjectMeta } from '../meta/object.ts'
+import { condition, loose, type Of, objectSchema } from '../meta/schema.ts'
+
+const nodeStatusSchema = Type.Object({
+  conditions: Type.Optional(Type.Array(condition)),
+  addresses: Type.Optional(Type.Array(Type.Object({ type: Type.String(), address: Type.String() }))),
+  capacity: Type.Optional(loose()),
+  allocatable: Type.Optional(loose()),
+  nodeInfo: Type.Optional(loose()),
+})
+
+/** A host that runs an agent. */
+export type Node = Readonly<{
+  apiVersion: string
+  kind: string
+  metadata: ObjectMeta
+  spec?: Readonly<{ unschedulable?: boolean }>
+  status?: Of<typeof nodeStatusSchema>
+}>
+
+export const Node: Kind<Node> = {
+  group: '',
+  version: 'v1',
+  kind: 'Node',
+  plural: 'nodes',
+  singular: 'node',
+  shortNames: ['no'],
+  categories: [],
+  namespaced: false,
+  status: true,
+  columns: [
+    { name: 'Ready', type: 'string', path: 'status.conditions', condition: 'Ready' },
+    { name: 'Age', type: 'date', path: 'metadata.creationTimestamp' },
+    { name: 'Version', type: 'string', path: 'status.nodeInfo.kubeletVersion' },
+    { name: 'Kernel-Version', type: 'string', path: 'status.nodeInfo.kernelVersion', wide: true },
+  ],
+  schema: objectSchema(
+    {
+      spec: Type.Optional(
+        Type.Object({ unschedulable: Type.Optional(Type.Boolean()), taints: Type.Optional(Type.Array(loose())) }),
+      ),
+      status: Type.Optional(nodeStatusSchema),
+    },
+    'A host that runs virtual machines.',
+  ),
+}

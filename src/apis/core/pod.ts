@@ -1,0 +1,57 @@
+import { Type } from 'typebox'
+import type { Kind, ObjectMeta } from '../meta/object.ts'
+import { condition, loose, type Of, objectSchema, oneOf, stringMap } from '../meta/schema.ts'
+
+const podSpecSchema = Type.Object({
+  nodeName: Type.Optional(Type.String()),
+  nodeSelector: Type.Optional(stringMap),
+  hostname: Type.Optional(Type.String()),
+  restartPolicy: Type.Optional(Type.String()),
+  terminationGracePeriodSeconds: Type.Optional(Type.Integer()),
+  containers: Type.Array(loose()),
+  volumes: Type.Optional(Type.Array(loose())),
+})
+
+const podStatusSchema = Type.Object({
+  phase: Type.Optional(oneOf(['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'])),
+  reason: Type.Optional(Type.String()),
+  message: Type.Optional(Type.String()),
+  podIP: Type.Optional(Type.String()),
+  podIPs: Type.Optional(Type.Array(Type.Object({ ip: Type.String() }))),
+  hostIP: Type.Optional(Type.String()),
+  startTime: Type.Optional(Type.String()),
+  conditions: Type.Optional(Type.Array(condition)),
+  containerStatuses: Type.Optional(Type.Array(loose())),
+})
+
+/** The launcher of an instance: here a sandbox (namespaces and a private libvirtd) that the node agent makes. */
+export type Pod = Readonly<{
+  apiVersion: string
+  kind: string
+  metadata: ObjectMeta
+  spec: Of<typeof podSpecSchema>
+  status?: Of<typeof podStatusSchema>
+}>
+
+export const Pod: Kind<Pod> = {
+  group: '',
+  version: 'v1',
+  kind: 'Pod',
+  plural: 'pods',
+  singular: 'pod',
+  shortNames: ['po'],
+  categories: ['all'],
+  namespaced: true,
+  status: true,
+  columns: [
+    { name: 'Status', type: 'string', path: 'status.phase' },
+    { name: 'Ready', type: 'string', path: 'status.conditions', condition: 'Ready' },
+    { name: 'Age', type: 'date', path: 'metadata.creationTimestamp' },
+    { name: 'IP', type: 'string', path: 'status.podIP', wide: true },
+    { name: 'Node', type: 'string', path: 'spec.nodeName', wide: true },
+  ],
+  schema: objectSchema(
+    { spec: podSpecSchema, status: Type.Optional(podStatusSchema) },
+    'The sandbox that a virtual machine instance runs in.',
+  ),
+}

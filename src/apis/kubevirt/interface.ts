@@ -1,0 +1,96 @@
+import { Type } from 'typebox'
+import { loose, type Of, oneOf } from '../meta/schema.ts'
+
+/** Values of `state`. The empty string is `up`; `linkUp` and `linkDown` are the synonyms of KubeVirt's proposal draft. */
+export const interfaceStates = ['', 'up', 'down', 'absent', 'linkUp', 'linkDown'] as const
+export type InterfaceState = (typeof interfaceStates)[number]
+
+/** Device models KubeVirt accepts. */
+export const interfaceModels = ['virtio', 'e1000', 'e1000e', 'igb', 'ne2k_pci', 'pcnet', 'rtl8139'] as const
+
+/** The fields that each mean one binding; exactly one must be present. */
+export const bindings = [
+  'bridge',
+  'masquerade',
+  'sriov',
+  'passtBinding',
+  'binding',
+  'slirp',
+  'macvtap',
+  'passt',
+] as const
+export type Binding = (typeof bindings)[number]
+
+const port = Type.Object({
+  name: Type.Optional(Type.String()),
+  protocol: Type.Optional(Type.String({ description: 'TCP (default) or UDP.' })),
+  port: Type.Optional(Type.Integer()),
+})
+
+/** One virtual network card of a VM (facts/kubevirt.md §1.1). */
+export const interfaceSchema = Type.Object(
+  {
+    name: Type.String({ description: 'Name of the interface; must be the name of one of the networks.' }),
+    model: Type.Optional(
+      Type.String({ description: `Device model, one of ${interfaceModels.join(', ')}; virtio when absent.` }),
+    ),
+    bridge: Type.Optional(loose('Connects the guest to the network by a bridge.')),
+    masquerade: Type.Optional(loose('Connects the guest to the pod network by NAT.')),
+    sriov: Type.Optional(loose('Passes a virtual function through to the guest.')),
+    passtBinding: Type.Optional(loose()),
+    binding: Type.Optional(Type.Object({ name: Type.String() }, { description: 'A registered binding plugin.' })),
+    slirp: Type.Optional(loose('Discontinued.')),
+    macvtap: Type.Optional(loose('Discontinued.')),
+    passt: Type.Optional(loose('Discontinued.')),
+    ports: Type.Optional(
+      Type.Array(port, { description: 'Ports of the pod address forwarded to the guest; all when empty.' }),
+    ),
+    macAddress: Type.Optional(
+      Type.String({ description: 'MAC address; taken from the pool and kept for life when absent.' }),
+    ),
+    bootOrder: Type.Optional(Type.Integer({ minimum: 1 })),
+    pciAddress: Type.Optional(Type.String()),
+    acpiIndex: Type.Optional(Type.Integer()),
+    tag: Type.Optional(Type.String()),
+    dhcpOptions: Type.Optional(loose()),
+    state: Type.Optional(
+      Type.String({ description: 'State of the link: up (default), down (cable pulled) or absent (hot unplugged).' }),
+    ),
+  },
+  { description: 'A network interface of the virtual machine.' },
+)
+export type Interface = Of<typeof interfaceSchema>
+
+/** What an interface is connected to (facts/kubevirt.md §1.2). */
+export const networkSchema = Type.Object({
+  name: Type.String(),
+  pod: Type.Optional(
+    Type.Object({ vmNetworkCIDR: Type.Optional(Type.String()), vmIPv6NetworkCIDR: Type.Optional(Type.String()) }),
+  ),
+  multus: Type.Optional(
+    Type.Object({
+      networkName: Type.Optional(
+        Type.String({ description: 'Name of a NetworkAttachmentDefinition: NAME or NAMESPACE/NAME.' }),
+      ),
+      default: Type.Optional(Type.Boolean()),
+    }),
+  ),
+  resourceClaim: Type.Optional(loose()),
+})
+export type Network = Of<typeof networkSchema>
+
+/** What `status.interfaces[]` tells about one interface (facts/kubevirt.md §1.3). */
+export const interfaceStatusSchema = Type.Object({
+  name: Type.Optional(Type.String()),
+  mac: Type.Optional(Type.String()),
+  ipAddress: Type.Optional(Type.String()),
+  ipAddresses: Type.Optional(Type.Array(Type.String())),
+  interfaceName: Type.Optional(
+    Type.String({ description: 'Name of the device in the guest, as the guest agent tells it.' }),
+  ),
+  podInterfaceName: Type.Optional(Type.String()),
+  infoSource: Type.Optional(Type.String({ description: 'Who told: subset of domain, guest-agent, multus-status.' })),
+  queueCount: Type.Optional(Type.Integer()),
+  linkState: Type.Optional(oneOf(['up', 'down'])),
+})
+export type InterfaceStatus = Of<typeof interfaceStatusSchema>

@@ -1,0 +1,97 @@
+import { Type } from 'typebox'
+import type { Kind, ObjectMeta } from '../meta/object.ts'
+import { condition, loose, type Of, objectSchema, oneOf } from '../meta/schema.ts'
+import { vmiSpecSchema } from './vmi.ts'
+
+/** When a VM should run. `Always` restarts it whenever it ends, `Manual` only starts and stops on request. */
+export const runStrategies = ['Always', 'Halted', 'Manual', 'RerunOnFailure', 'Once'] as const
+export type RunStrategy = (typeof runStrategies)[number]
+
+const templateSchema = Type.Object({
+  metadata: Type.Optional(loose('Labels and annotations of the instance.')),
+  spec: vmiSpecSchema,
+})
+
+const vmSpecSchema = Type.Object({
+  running: Type.Optional(Type.Boolean({ description: 'Deprecated: true is runStrategy Always, false is Halted.' })),
+  runStrategy: Type.Optional(oneOf(runStrategies)),
+  template: templateSchema,
+  instancetype: Type.Optional(loose()),
+  preference: Type.Optional(loose()),
+  dataVolumeTemplates: Type.Optional(Type.Array(loose())),
+  updateVolumesStrategy: Type.Optional(Type.String()),
+})
+export type VmSpec = Of<typeof vmSpecSchema>
+
+/** A start or stop that somebody asked for and nobody carried out yet. */
+const stateChangeRequest = Type.Object({
+  action: oneOf(['Start', 'Stop']),
+  uid: Type.Optional(Type.String({ description: 'UID of the instance to stop.' })),
+  data: Type.Optional(loose()),
+})
+
+/** What `kubectl get vm` shows under STATUS. */
+export const printableStatuses = [
+  'Stopped',
+  'Provisioning',
+  'Starting',
+  'Running',
+  'Paused',
+  'Stopping',
+  'Terminating',
+  'CrashLoopBackOff',
+  'Migrating',
+  'Unknown',
+  'ErrorUnschedulable',
+  'ErrImagePull',
+] as const
+export type PrintableStatus = (typeof printableStatuses)[number]
+
+const vmStatusSchema = Type.Object({
+  created: Type.Optional(Type.Boolean()),
+  ready: Type.Optional(Type.Boolean()),
+  printableStatus: Type.Optional(oneOf(printableStatuses)),
+  runStrategy: Type.Optional(Type.String()),
+  conditions: Type.Optional(Type.Array(condition)),
+  stateChangeRequests: Type.Optional(Type.Array(stateChangeRequest)),
+  startFailure: Type.Optional(
+    Type.Object({
+      consecutiveFailCount: Type.Integer(),
+      lastFailedVMIUID: Type.String(),
+      retryAfterTimestamp: Type.Optional(Type.String()),
+    }),
+  ),
+  observedGeneration: Type.Optional(Type.Integer()),
+  desiredGeneration: Type.Optional(Type.Integer()),
+})
+export type VmStatus = Of<typeof vmStatusSchema>
+
+/** What its owner edits: a virtual machine, running or not. */
+export type VirtualMachine = Readonly<{
+  apiVersion: string
+  kind: string
+  metadata: ObjectMeta
+  spec: VmSpec
+  status?: VmStatus
+}>
+
+export const VirtualMachine: Kind<VirtualMachine> = {
+  group: 'kubevirt.io',
+  version: 'v1',
+  kind: 'VirtualMachine',
+  plural: 'virtualmachines',
+  singular: 'virtualmachine',
+  shortNames: ['vm', 'vms'],
+  categories: ['all'],
+  namespaced: true,
+  status: true,
+  columns: [
+    { name: 'Age', type: 'date', path: 'metadata.creationTimestamp' },
+    { name: 'Status', type: 'string', path: 'status.printableStatus' },
+    { name: 'Ready', type: 'string', path: 'status.conditions', condition: 'Ready' },
+  ],
+  schema: objectSchema(
+    { spec: vmSpecSchema, status: Type.Optional(vmStatusSchema) },
+    'A virtual machine: its template, and whether it should run.',
+  ),
+}

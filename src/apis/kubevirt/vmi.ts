@@ -1,0 +1,160 @@
+import { Type } from 'typebox'
+import type { Kind, ObjectMeta } from '../meta/object.ts'
+import { condition, loose, mapOf, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
+import { interfaceSchema, interfaceStatusSchema, networkSchema } from './interface.ts'
+
+/** Most interfaces and networks one VM may have (KubeVirt's limit). */
+export const maxInterfaces = 256
+
+const devices = Type.Object({
+  interfaces: Type.Optional(Type.Array(interfaceSchema, { maxItems: maxInterfaces })),
+  networkInterfaceMultiqueue: Type.Optional(Type.Boolean()),
+  autoattachPodInterface: Type.Optional(Type.Boolean()),
+  autoattachSerialConsole: Type.Optional(Type.Boolean()),
+  autoattachGraphicsDevice: Type.Optional(Type.Boolean()),
+  autoattachMemBalloon: Type.Optional(Type.Boolean()),
+  disks: Type.Optional(Type.Array(loose())),
+  inputs: Type.Optional(Type.Array(loose())),
+  rng: Type.Optional(loose()),
+  watchdog: Type.Optional(loose()),
+})
+
+const kernelBoot = Type.Object({
+  kernelArgs: Type.Optional(Type.String()),
+  container: Type.Optional(
+    Type.Object({
+      image: Type.String({
+        description: 'Name of an image made by `patchbay image import` or `patchbay image build-demo`.',
+      }),
+      kernelPath: Type.Optional(Type.String()),
+      initrdPath: Type.Optional(Type.String()),
+      imagePullPolicy: Type.Optional(Type.String()),
+      imagePullSecret: Type.Optional(Type.String()),
+    }),
+  ),
+})
+
+const domain = Type.Object({
+  cpu: Type.Optional(
+    Type.Object({
+      cores: Type.Optional(Type.Integer({ minimum: 1 })),
+      sockets: Type.Optional(Type.Integer({ minimum: 1 })),
+      threads: Type.Optional(Type.Integer({ minimum: 1 })),
+      model: Type.Optional(Type.String()),
+      maxSockets: Type.Optional(Type.Integer({ minimum: 1 })),
+      features: Type.Optional(Type.Array(loose())),
+    }),
+  ),
+  memory: Type.Optional(
+    Type.Object({
+      guest: Type.Optional(quantity('Memory the guest sees, such as 128Mi.')),
+      maxGuest: Type.Optional(quantity('Most memory the guest may be given while it runs.')),
+      hugepages: Type.Optional(loose()),
+    }),
+  ),
+  resources: Type.Optional(
+    Type.Object({
+      requests: Type.Optional(mapOf(quantity('Requested amount.'))),
+      limits: Type.Optional(mapOf(quantity('Most that may be used.'))),
+      overcommitGuestOverhead: Type.Optional(Type.Boolean()),
+    }),
+  ),
+  machine: Type.Optional(Type.Object({ type: Type.Optional(Type.String()) })),
+  firmware: Type.Optional(
+    Type.Object({
+      uuid: Type.Optional(Type.String()),
+      serial: Type.Optional(Type.String()),
+      bootloader: Type.Optional(loose()),
+      kernelBoot: Type.Optional(kernelBoot),
+    }),
+  ),
+  features: Type.Optional(loose()),
+  clock: Type.Optional(loose()),
+  chassis: Type.Optional(loose()),
+  ioThreadsPolicy: Type.Optional(Type.String()),
+  devices,
+})
+
+/** The specification of a running VM; also `spec.template.spec` of a VirtualMachine. */
+export const vmiSpecSchema = Type.Object({
+  domain,
+  networks: Type.Optional(Type.Array(networkSchema, { maxItems: maxInterfaces })),
+  volumes: Type.Optional(Type.Array(loose())),
+  terminationGracePeriodSeconds: Type.Optional(Type.Integer({ minimum: 0 })),
+  nodeSelector: Type.Optional(stringMap),
+  affinity: Type.Optional(loose()),
+  tolerations: Type.Optional(Type.Array(loose())),
+  topologySpreadConstraints: Type.Optional(Type.Array(loose())),
+  priorityClassName: Type.Optional(Type.String()),
+  schedulerName: Type.Optional(Type.String()),
+  architecture: Type.Optional(Type.String()),
+  evictionStrategy: Type.Optional(Type.String()),
+  startStrategy: Type.Optional(Type.String()),
+  hostname: Type.Optional(Type.String()),
+  subdomain: Type.Optional(Type.String()),
+  dnsPolicy: Type.Optional(Type.String()),
+  dnsConfig: Type.Optional(loose()),
+  livenessProbe: Type.Optional(loose()),
+  readinessProbe: Type.Optional(loose()),
+  accessCredentials: Type.Optional(Type.Array(loose())),
+  resourceClaims: Type.Optional(Type.Array(loose())),
+})
+export type VmiSpec = Of<typeof vmiSpecSchema>
+
+/** Phases of a VMI in the order KubeVirt goes through them. */
+export const vmiPhases = ['Pending', 'Scheduling', 'Scheduled', 'Running', 'Succeeded', 'Failed', 'Unknown'] as const
+export type VmiPhase = (typeof vmiPhases)[number]
+
+const vmiStatusSchema = Type.Object({
+  phase: Type.Optional(oneOf(vmiPhases)),
+  reason: Type.Optional(Type.String()),
+  phaseTransitionTimestamps: Type.Optional(
+    Type.Array(Type.Object({ phase: Type.String(), phaseTransitionTimestamp: Type.String() })),
+  ),
+  nodeName: Type.Optional(Type.String()),
+  activePods: Type.Optional(stringMap),
+  conditions: Type.Optional(Type.Array(condition)),
+  interfaces: Type.Optional(Type.Array(interfaceStatusSchema)),
+  guestOSInfo: Type.Optional(loose()),
+  qosClass: Type.Optional(Type.String()),
+  machine: Type.Optional(loose()),
+  migrationState: Type.Optional(loose()),
+  migrationMethod: Type.Optional(Type.String()),
+  runtimeUser: Type.Optional(Type.Integer()),
+  virtualMachineRevisionName: Type.Optional(Type.String()),
+})
+export type VmiStatus = Of<typeof vmiStatusSchema>
+
+/** A running virtual machine: written by the controllers and the node agent, read by everybody. */
+export type VirtualMachineInstance = Readonly<{
+  apiVersion: string
+  kind: string
+  metadata: ObjectMeta
+  spec: VmiSpec
+  status?: VmiStatus
+}>
+
+export const VirtualMachineInstance: Kind<VirtualMachineInstance> = {
+  group: 'kubevirt.io',
+  version: 'v1',
+  kind: 'VirtualMachineInstance',
+  plural: 'virtualmachineinstances',
+  singular: 'virtualmachineinstance',
+  shortNames: ['vmi', 'vmis'],
+  categories: ['all'],
+  namespaced: true,
+  status: true,
+  columns: [
+    { name: 'Age', type: 'date', path: 'metadata.creationTimestamp' },
+    { name: 'Phase', type: 'string', path: 'status.phase' },
+    { name: 'IP', type: 'string', path: 'status.interfaces.0.ipAddress' },
+    { name: 'NodeName', type: 'string', path: 'status.nodeName' },
+    { name: 'Ready', type: 'string', path: 'status.conditions', condition: 'Ready' },
+    { name: 'Live-Migratable', type: 'string', path: 'status.conditions', condition: 'LiveMigratable', wide: true },
+    { name: 'Paused', type: 'string', path: 'status.conditions', condition: 'Paused', wide: true },
+  ],
+  schema: objectSchema(
+    { spec: vmiSpecSchema, status: Type.Optional(vmiStatusSchema) },
+    'A virtual machine that runs, or is about to.',
+  ),
+}

@@ -1,0 +1,56 @@
+import { type Static, type TSchema, Type } from 'typebox'
+import type { Schema } from './object.ts'
+
+/** A TypeBox type with every level read-only: objects are values, nobody edits them in place. */
+export type Frozen<T> = T extends readonly (infer Item)[]
+  ? readonly Frozen<Item>[]
+  : T extends object
+    ? { readonly [K in keyof T]: Frozen<T[K]> }
+    : T
+
+/** The static type of a schema, frozen. */
+export type Of<T extends TSchema> = Frozen<Static<T>>
+
+/** A string that must be one of `values`. One plain enum, so that a wrong value is one error and OpenAPI shows the list. */
+export function oneOf<const T extends string>(values: readonly T[], description?: string) {
+  return Type.Unsafe<T>({ type: 'string', enum: values, ...(description && { description }) })
+}
+
+/** An object whose fields we keep as they are without knowing them. */
+export function loose(description?: string) {
+  return Type.Unsafe<Record<string, unknown>>({
+    type: 'object',
+    'x-kubernetes-preserve-unknown-fields': true,
+    ...(description && { description }),
+  })
+}
+
+/** A Kubernetes quantity such as `128Mi`, or a plain number. */
+export function quantity(description: string) {
+  return Type.Unsafe<string | number>({ 'x-kubernetes-int-or-string': true, description })
+}
+
+/** A map with any keys. Written with `additionalProperties`, the one form OpenAPI 3.0 knows. */
+export function mapOf<T extends TSchema>(value: T) {
+  return Type.Unsafe<Record<string, Static<T>>>({ type: 'object', additionalProperties: value })
+}
+
+/** A map of strings, as labels are. */
+export const stringMap = mapOf(Type.String())
+
+export const condition = Type.Object({
+  type: Type.String(),
+  status: oneOf(['True', 'False', 'Unknown']),
+  reason: Type.Optional(Type.String()),
+  message: Type.Optional(Type.String()),
+  lastTransitionTime: Type.Optional(Type.Unsafe<string | null>({ type: 'string', nullable: true })),
+  lastProbeTime: Type.Optional(Type.Unsafe<string | null>({ type: 'string', nullable: true })),
+})
+
+/** `apiVersion` and `kind` plus the kind's own fields; metadata has one schema for all kinds, added by the API machinery. */
+export function objectSchema(fields: Record<string, TSchema>, description: string): Schema {
+  return Type.Object(
+    { apiVersion: Type.Optional(Type.String()), kind: Type.Optional(Type.String()), ...fields },
+    { description },
+  ) as unknown as Schema
+}

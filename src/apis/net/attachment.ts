@@ -1,0 +1,51 @@
+import { Type } from 'typebox'
+import type { Kind, ObjectMeta } from '../meta/object.ts'
+import { objectSchema } from '../meta/schema.ts'
+
+/** A network that interfaces can be connected to: `spec.config` is a CNI configuration as JSON text. */
+export type NetworkAttachmentDefinition = Readonly<{
+  apiVersion: string
+  kind: string
+  metadata: ObjectMeta
+  spec?: Readonly<{ config?: string }>
+}>
+
+export const NetworkAttachmentDefinition: Kind<NetworkAttachmentDefinition> = {
+  group: 'k8s.cni.cncf.io',
+  version: 'v1',
+  kind: 'NetworkAttachmentDefinition',
+  plural: 'network-attachment-definitions',
+  singular: 'network-attachment-definition',
+  shortNames: ['net-attach-def'],
+  categories: [],
+  namespaced: true,
+  status: false,
+  columns: [{ name: 'Age', type: 'date', path: 'metadata.creationTimestamp' }],
+  schema: objectSchema(
+    {
+      spec: Type.Optional(
+        Type.Object({
+          config: Type.Optional(Type.String({ description: 'CNI configuration or configuration list, as JSON text.' })),
+        }),
+      ),
+    },
+    'A network that interfaces of virtual machines can be connected to.',
+  ),
+}
+
+/** The request annotation of Multus: which networks a pod wants. */
+export const networksAnnotation = 'k8s.v1.cni.cncf.io/networks'
+/** The answer annotation of Multus: which networks a pod has. */
+export const networkStatusAnnotation = 'k8s.v1.cni.cncf.io/network-status'
+
+/** One element of the request annotation. */
+export type NetworkSelection = Readonly<{ name: string; namespace: string; interface: string; mac?: string }>
+/** One element of the answer annotation. `name` is `namespace/name` of the NAD, or the pod network's own name. */
+export type NetworkStatus = Readonly<{
+  name: string
+  interface: string
+  mac?: string
+  ips?: readonly string[]
+  default?: boolean
+  dns: Readonly<Record<string, never>>
+}>

@@ -1,0 +1,37 @@
+import { hostname } from 'node:os'
+import { Command } from 'commander'
+import { explain, faultKind } from '#base/fault.ts'
+import { makeLog } from '#base/log.ts'
+import { version } from '#base/version.ts'
+import { up } from './up.ts'
+
+const dataDirOption = ['--data-dir <dir>', 'where everything is kept', process.env.PATCHBAY_DIR ?? '/var/lib/patchbay'] as const
+
+const program = new Command('patchbay')
+  .description('KubeVirt virtual machines on plain Linux hosts, with network cables you can plug, rewire and cut while they run')
+  .version(version)
+
+program
+  .command('up')
+  .description('run API server, controllers and node agent in this process')
+  .option(...dataDirOption)
+  .option('--listen <host:port>', 'address of the API server', '127.0.0.1:6443')
+  .option('--node <name>', 'name of this node', hostname().toLowerCase())
+  .option('--simulate', 'run guests in memory only, for trying the API without root', false)
+  .action(async (options: { dataDir: string; listen: string; node: string; simulate: boolean }) => {
+    const stop = new AbortController()
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
+    await up({ ...options, log: makeLog(), signal: stop.signal }, (line) => console.log(line))
+  })
+
+/** What each kind of fault means to a shell; everything else is 1. */
+const exitCodes: Readonly<Record<string, number>> = { Invalid: 2, BadRequest: 2, Unavailable: 3, Timeout: 4 }
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  const kind = faultKind(error)
+  console.error(`patchbay: ${explain(error)}`)
+  if (kind === 'Bug' && error instanceof Error) console.error(error.stack)
+  process.exitCode = exitCodes[kind] ?? 1
+}

@@ -1,0 +1,41 @@
+import { Event } from '#apis/core/event.ts'
+import { Namespace } from '#apis/core/namespace.ts'
+import { Node } from '#apis/core/node.ts'
+import { Pod } from '#apis/core/pod.ts'
+import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
+import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
+import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
+import { namespaceFinalizer } from '#controllers/namespace.ts'
+import { instanceErrors, migrationErrors } from '#core/admission/instance.ts'
+import { specWithDefaults, vmErrors, withDefaults } from '#core/admission/vm.ts'
+import { type Served, serve } from '#machinery/rest/strategy.ts'
+import type { MacPool } from './mac-pool.ts'
+
+/** Every kind the server serves, with the rules that are its own. */
+export function servedKinds(macs: MacPool): readonly Served[] {
+  return [
+    serve(Namespace, {
+      prepare: (namespace, old) =>
+        old
+          ? namespace
+          : { ...namespace, metadata: { ...namespace.metadata, finalizers: [namespaceFinalizer] }, status: { phase: 'Active' } },
+    }),
+    serve(Node),
+    serve(Pod),
+    serve(Event),
+    serve(VirtualMachine, {
+      prepare: (vm, old) => withDefaults(vm, old, () => macs.take()),
+      validate: vmErrors,
+      webhook: 'virtualmachine-validator.kubevirt.io',
+    }),
+    serve(VirtualMachineInstance, {
+      prepare: (vmi, old) => ({ ...vmi, spec: specWithDefaults(vmi.spec, old?.spec, () => macs.take()) }),
+      validate: instanceErrors, webhook: 'virtualmachineinstances-create-validator.kubevirt.io',
+    }),
+    serve(VirtualMachineInstanceMigration, { validate: migrationErrors, webhook: 'migration-create-validator.kubevirt.io' }),
+    serve(KubeVirt),
+    serve(NetworkAttachmentDefinition),
+  ]
+}

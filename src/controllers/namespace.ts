@@ -1,0 +1,45 @@
+import { Namespace } from '#apis/core/namespace.ts'
+import { kinds } from '#apis/kinds.ts'
+import type { Log } from '#base/log.ts'
+import type { Client } from '#machinery/client/client.ts'
+import type { Informer } from '#machinery/client/informer.ts'
+import { type Controller, runController } from '#machinery/loop/reconcile.ts'
+
+/** Keeps a namespace until everything in it is gone. */
+export const namespaceFinalizer = 'kubernetes'
+
+/** How long to wait before looking again whether a namespace is empty, milliseconds. */
+const recheckMs = 200
+
+type Options = Readonly<{ client: Client; namespaces: Informer<Namespace>; log: Log; signal: AbortSignal }>
+
+/** Empties deleted namespaces, then lets them go. */
+export function startNamespaceController({ client, namespaces, log, signal }: Options): Controller {
+  const controller = runController({ name: 'namespace', workers: 1, log, signal, reconcile })
+  namespaces.onChange((now) => {
+    if (now?.metadata.deletionTimestamp) controller.enqueue(now.metadata.name)
+  })
+  return controller
+
+  async function reconcile(name: string): Promise<{ againAfterMs: number } | undefined> {
+    const namespace = namespaces.get({ name })
+    if (!namespace?.metadata.deletionTimestamp) return undefined
+    if (await empty(name)) return { againAfterMs: recheckMs }
+    await client.modify(Namespace, { name }, (current) => ({
+      ...current,
+      metadata: { ...current.metadata, finalizers: (current.metadata.finalizers ?? []).filter((one) => one !== namespaceFinalizer) },
+    }))
+    return undefined
+  }
+
+  /** Asks for the deletion of all that is left; tells whether there was anything. */
+  async function empty(namespace: string): Promise<boolean> {
+    let left = 0
+    for (const kind of kinds.filter((one) => one.namespaced)) {
+      const { items } = await client.list(kind, { namespace })
+      left += items.length
+      for (const item of items) if (!item.metadata.deletionTimestamp) await client.delete(kind, item.metadata)
+    }
+    return left > 0
+  }
+}

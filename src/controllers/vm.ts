@@ -1,0 +1,87 @@
+import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { faultKind } from '#base/fault.ts'
+import { timestamp } from '#base/time.ts'
+import { instanceOf, liveUpdate } from '#core/vm/instance.ts'
+import { isFinal, planPower } from '#core/vm/power.ts'
+import { vmStatus } from '#core/vm/status.ts'
+import { type Controller, runController } from '#machinery/loop/reconcile.ts'
+import { fromQueueKey, queueKey, type World } from './world.ts'
+
+/** Keeps a VM until its instance is gone (KubeVirt's own finalizer). */
+export const vmFinalizer = 'kubevirt.io/virtualMachineControllerFinalize'
+
+/** Makes and ends instances as their VMs want, carries live changes over to them, and writes the status of VMs. */
+export function startVmController(world: World): Controller {
+  const controller = runController({ name: 'vm', workers: 4, log: world.log, signal: world.signal, reconcile: (key) => reconcile(world, key) })
+  world.vms.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
+  world.vmis.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
+  return controller
+}
+
+async function reconcile(world: World, key: string): Promise<{ againAfterMs: number } | undefined> {
+  const vm = world.vms.get(fromQueueKey(key))
+  if (!vm) return undefined
+  const found = world.vmis.get(fromQueueKey(key))
+  const vmi = found && isOwned(found, vm) ? found : undefined
+  if (!vm.metadata.deletionTimestamp && !vm.metadata.finalizers?.includes(vmFinalizer)) await addFinalizer(world, vm)
+  // The change a guest is waiting for goes first; bookkeeping comes after.
+  const restartRequired = vmi ? await followLive(world, vm, vmi) : false
+  const nowMs = Date.now()
+  const action = planPower(vm, vmi, nowMs)
+  if (action.do === 'start' && !found) await start(world, vm)
+  if (action.do === 'stop') await stop(world, vm, action.uid)
+  const seen = { vmi, restartRequired, nowMs, now: timestamp(nowMs) }
+  await world.client.modify(VirtualMachine, vm.metadata, (current) => ({ ...current, status: vmStatus(current, seen) }), { subresource: 'status' })
+  if (vm.metadata.deletionTimestamp && !vmi) await dropFinalizer(world, vm)
+  return action.do === 'nothing' && action.againAfterMs !== undefined ? { againAfterMs: action.againAfterMs } : undefined
+}
+
+function isOwned(vmi: VirtualMachineInstance, vm: VirtualMachine): boolean {
+  return vmi.metadata.ownerReferences?.some((owner) => owner.uid === vm.metadata.uid) ?? false
+}
+
+async function start(world: World, vm: VirtualMachine): Promise<void> {
+  try {
+    const vmi = await world.client.create(VirtualMachineInstance, instanceOf(vm))
+    world.recorder(vm, 'Normal', 'SuccessfulCreate', `Started the virtual machine by creating the new virtual machine instance ${vmi.metadata.name}`)
+  } catch (error) {
+    // The cache had not heard yet of the one an earlier pass made.
+    if (faultKind(error) !== 'AlreadyExists') throw error
+  }
+}
+
+async function stop(world: World, vm: VirtualMachine, uid: string): Promise<void> {
+  const { name } = vm.metadata
+  await world.client.delete(VirtualMachineInstance, vm.metadata, { uid })
+  world.recorder(vm, 'Normal', 'SuccessfulDelete', `Stopped the virtual machine by deleting the virtual machine instance ${name}`)
+}
+
+/** Carries live changes over; tells whether a restart is needed for the rest. */
+async function followLive(world: World, vm: VirtualMachine, vmi: VirtualMachineInstance): Promise<boolean> {
+  if (vmi.metadata.deletionTimestamp || isFinal(vmi)) return false
+  const namespace = vm.metadata.namespace ?? 'default'
+  const wanted = vm.spec.template.spec
+  const update = liveUpdate(wanted, vmi.spec, namespace)
+  if (update.spec)
+    await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) => {
+      const { spec } = liveUpdate(wanted, current.spec, namespace)
+      return spec && current.metadata.uid === vmi.metadata.uid ? { ...current, spec } : undefined
+    })
+  return update.restartRequired
+}
+
+async function addFinalizer(world: World, vm: VirtualMachine): Promise<void> {
+  await world.client.modify(VirtualMachine, vm.metadata, (current) => {
+    const finalizers = current.metadata.finalizers ?? []
+    if (current.metadata.deletionTimestamp || finalizers.includes(vmFinalizer)) return undefined
+    return { ...current, metadata: { ...current.metadata, finalizers: [...finalizers, vmFinalizer] } }
+  })
+}
+
+async function dropFinalizer(world: World, vm: VirtualMachine): Promise<void> {
+  await world.client.modify(VirtualMachine, vm.metadata, (current) => ({
+    ...current,
+    metadata: { ...current.metadata, finalizers: (current.metadata.finalizers ?? []).filter((one) => one !== vmFinalizer) },
+  }))
+}

@@ -1,0 +1,86 @@
+import { Pod } from '#apis/core/pod.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { faultKind } from '#base/fault.ts'
+import { timestamp } from '#base/time.ts'
+import { vmiFinalizer } from '#core/vm/instance.ts'
+import { chooseNode, isPodObsolete, isScheduled, launcherName, launcherPod, scheduledStatus } from '#core/vm/launcher.ts'
+import { withPhase } from '#core/vm/phase.ts'
+import { isFinal } from '#core/vm/power.ts'
+import { type Controller, runController } from '#machinery/loop/reconcile.ts'
+import { fromQueueKey, queueKey, type World } from './world.ts'
+
+/** Gives instances a pod on a node, hands them over to the node's agent, and clears up after them. */
+export function startVmiController(world: World): Controller {
+  const controller = runController({ name: 'vmi', workers: 4, log: world.log, signal: world.signal, reconcile: (key) => reconcile(world, key) })
+  world.vmis.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
+  world.pods.onChange((now, before) => {
+    const pod = (now ?? before)!
+    const name = pod.metadata.labels?.['vm.kubevirt.io/name']
+    if (name) controller.enqueue(`${pod.metadata.namespace ?? ''}/${name}`)
+  })
+  world.nodes.onChange(() => {
+    for (const vmi of world.vmis.list()) if (!isScheduled(vmi)) controller.enqueue(queueKey(vmi))
+  })
+  return controller
+}
+
+async function reconcile(world: World, key: string): Promise<undefined> {
+  const vmi = world.vmis.get(fromQueueKey(key))
+  if (!vmi) return
+  const { namespace = 'default' } = vmi.metadata
+  const podKey = { namespace, name: launcherName(vmi) }
+  const found = world.pods.get(podKey)
+  if (isPodObsolete(vmi)) {
+    if (found) await world.client.delete(Pod, podKey)
+    // The cache may lag behind; only the server's word lets the last trace go.
+    else if (vmi.metadata.deletionTimestamp && !(await world.client.get(Pod, podKey))) await dropFinalizer(world, vmi)
+    return
+  }
+  if (isScheduled(vmi)) {
+    if (!found) await failWithoutPod(world, vmi, podKey)
+    return
+  }
+  const pod = found ?? (await createPod(world, vmi))
+  const now = timestamp()
+  await world.client.modify(
+    VirtualMachineInstance,
+    vmi.metadata,
+    (current) => (current.metadata.uid === vmi.metadata.uid ? { ...current, status: scheduledStatus(current, pod, now) } : undefined),
+    { subresource: 'status' },
+  )
+}
+
+async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod | undefined> {
+  const node = chooseNode(vmi, world.nodes.list())
+  if (!node) return undefined
+  try {
+    const pod = await world.client.create(Pod, launcherPod(vmi, node.metadata.name))
+    world.recorder(vmi, 'Normal', 'SuccessfulCreate', `Created virtual machine pod ${pod.metadata.name}`)
+    return pod
+  } catch (error) {
+    if (faultKind(error) !== 'AlreadyExists') throw error
+    return world.client.get(Pod, { namespace: vmi.metadata.namespace ?? 'default', name: launcherName(vmi) })
+  }
+}
+
+/** A handed-over instance whose pod is gone cannot run again: its agent ended it, or never will. */
+async function failWithoutPod(world: World, vmi: VirtualMachineInstance, podKey: { namespace: string; name: string }): Promise<void> {
+  if (await world.client.get(Pod, podKey)) return
+  const now = timestamp()
+  await world.client.modify(
+    VirtualMachineInstance,
+    vmi.metadata,
+    (current) => {
+      if (current.metadata.uid !== vmi.metadata.uid || isFinal(current)) return undefined
+      return { ...current, status: { ...withPhase(current.status, 'Failed', now), reason: 'PodGone' } }
+    },
+    { subresource: 'status' },
+  )
+}
+
+async function dropFinalizer(world: World, vmi: VirtualMachineInstance): Promise<void> {
+  await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) => ({
+    ...current,
+    metadata: { ...current.metadata, finalizers: (current.metadata.finalizers ?? []).filter((one) => one !== vmiFinalizer) },
+  }))
+}

@@ -1,0 +1,31 @@
+import type { Node } from '#apis/core/node.ts'
+import type { Pod } from '#apis/core/pod.ts'
+import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Log } from '#base/log.ts'
+import type { Client } from '#machinery/client/client.ts'
+import type { Informer } from '#machinery/client/informer.ts'
+import type { Recorder } from '#machinery/client/recorder.ts'
+
+/** What every controller is given: a client, caches of what it reads, and a way to tell owners. */
+export type World = Readonly<{
+  client: Client
+  vms: Informer<VirtualMachine>
+  vmis: Informer<VirtualMachineInstance>
+  pods: Informer<Pod>
+  nodes: Informer<Node>
+  recorder: Recorder
+  log: Log
+  signal: AbortSignal
+}>
+
+/** `namespace/name`, the key under which controllers queue an object. */
+export function queueKey(object: Readonly<{ metadata: Readonly<{ namespace?: string; name: string }> }>): string {
+  return `${object.metadata.namespace ?? ''}/${object.metadata.name}`
+}
+
+/** The namespace and name of a queue key. */
+export function fromQueueKey(key: string): { namespace: string; name: string } {
+  const [namespace = '', name = ''] = key.split('/')
+  return { namespace, name }
+}

@@ -1,0 +1,67 @@
+import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
+import type { FieldError } from '#apis/meta/object.ts'
+import { normalMac } from '../nic/desired.ts'
+import { interfaceErrors } from './interfaces.ts'
+
+/** Longest name of a VM: it becomes a label value, and with its namespace the name of a domain and of its files. */
+const maxNameLength = 63
+
+/** Everything that forbids a VM, all at once. */
+export function vmErrors(vm: VirtualMachine): FieldError[] {
+  const errors: FieldError[] = []
+  if (vm.metadata.name.length > maxNameLength)
+    errors.push({
+      field: 'metadata.name',
+      message: `name must be no more than ${maxNameLength} characters: it becomes the name of a libvirt domain`,
+      reason: 'FieldValueInvalid',
+    })
+  if (vm.spec.running !== undefined && vm.spec.runStrategy !== undefined)
+    errors.push({
+      field: 'spec.running',
+      message: 'running and runstrategy are mutually exclusive',
+      reason: 'FieldValueInvalid',
+    })
+  return [...errors, ...interfaceErrors(vm.spec.template.spec, 'spec.template.spec')]
+}
+
+/** The VM with every default that is written down at admission; see specWithDefaults. */
+export function withDefaults(vm: VirtualMachine, old: VirtualMachine | undefined, newMac: () => string): VirtualMachine {
+  if (!vm.spec?.template?.spec) return vm
+  const spec = specWithDefaults(vm.spec.template.spec, old?.spec.template.spec, newMac)
+  return { ...vm, spec: { ...vm.spec, template: { ...vm.spec.template, spec } } }
+}
+
+/**
+ * The default interface when there are neither interfaces nor networks, and a MAC for every interface, which it keeps for
+ * life: an update that leaves it out keeps the one the interface of that name had. `newMac` must give a MAC nobody has.
+ */
+export function specWithDefaults(given: VmiSpec, old: VmiSpec | undefined, newMac: () => string): VmiSpec {
+  // Runs before the schema is checked: what has no such shape is left for the schema to refuse.
+  if (!Array.isArray(given?.domain?.devices?.interfaces ?? []) || !given?.domain?.devices) return given
+  const spec = withDefaultInterface(given)
+  const before = new Map((old?.domain.devices.interfaces ?? []).map((one) => [one.name, one.macAddress]))
+  const interfaces = spec.domain.devices.interfaces?.map((one) =>
+    one?.macAddress || !one ? one : { ...one, macAddress: before.get(one.name) || newMac() },
+  )
+  const devices = interfaces ? { ...spec.domain.devices, interfaces } : spec.domain.devices
+  return { ...spec, domain: { ...spec.domain, devices } }
+}
+
+/** All MACs a VM holds, in one spelling. */
+export function macsOf(vm: VirtualMachine): string[] {
+  return (vm.spec.template.spec.domain.devices.interfaces ?? []).flatMap((one) =>
+    one.macAddress ? [normalMac(one.macAddress)] : [],
+  )
+}
+
+/** KubeVirt's default: one interface, bridged to the pod network (facts/kubevirt.md §1.1). */
+function withDefaultInterface(spec: VmiSpec): VmiSpec {
+  const { devices } = spec.domain
+  if (devices.autoattachPodInterface === false || devices.interfaces?.length || spec.networks?.length) return spec
+  return {
+    ...spec,
+    domain: { ...spec.domain, devices: { ...devices, interfaces: [{ name: 'default', bridge: {} }] } },
+    networks: [{ name: 'default', pod: {} }],
+  }
+}

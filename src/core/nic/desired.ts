@@ -1,0 +1,76 @@
+import type { Interface, InterfaceState, Network } from '#apis/kubevirt/interface.ts'
+import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
+import { type LinkNames, linkNames, primaryLinkNames } from './names.ts'
+import { type Nic, podNetwork } from './nic.ts'
+
+/** A wanted interface, and where it goes in the sandbox. */
+export type DesiredNic = Nic & Readonly<{ links: LinkNames; primary: boolean; ports: NonNullable<Interface['ports']>; guestCidr: string }>
+
+/** The network a masqueraded guest sees unless its owner chose another (facts/kubevirt.md §1.2). */
+export const defaultGuestCidr = '10.0.2.0/24'
+
+/** `down` in either spelling; everything else is up (facts/kubevirt.md §2.2). */
+export function linkOf(state: string | undefined): 'up' | 'down' {
+  const known: InterfaceState | string | undefined = state
+  return known === 'down' || known === 'linkDown' ? 'down' : 'up'
+}
+
+/** MAC addresses in one spelling: lower case, colons. */
+export function normalMac(mac: string): string {
+  return mac.toLowerCase().replaceAll('-', ':')
+}
+
+/** Whether a network is the default one: the pod network, or a Multus network that replaces it. */
+export function isDefaultNetwork(network: Network): boolean {
+  return network.pod !== undefined || network.multus?.default === true
+}
+
+/** `namespace/name` of the NAD a network means; `pod` for the pod network. */
+export function networkKey(network: Network, namespace: string): string {
+  const name = network.multus?.networkName
+  if (name === undefined) return podNetwork
+  return name.includes('/') ? name : `${namespace}/${name}`
+}
+
+/**
+ * The interfaces an instance wants, in the order of its spec, without the absent ones. Defaults and synonyms end here: past
+ * this point an interface has one spelling. `namespace` is the instance's own.
+ */
+export function desiredNics(spec: VmiSpec, namespace: string): DesiredNic[] {
+  const networks = new Map((spec.networks ?? []).map((network) => [network.name, network]))
+  return (spec.domain.devices.interfaces ?? []).flatMap((one): DesiredNic[] => {
+    const network = networks.get(one.name)
+    if (!network || one.state === 'absent') return []
+    const primary = isDefaultNetwork(network)
+    return [
+      {
+        name: one.name,
+        mac: normalMac(one.macAddress ?? ''),
+        model: one.model ?? 'virtio',
+        binding: one.masquerade ? 'masquerade' : 'bridge',
+        network: networkKey(network, namespace),
+        link: linkOf(one.state),
+        links: primary ? primaryLinkNames : linkNames(network.name),
+        primary,
+        ports: one.ports ?? [],
+        guestCidr: network.pod?.vmNetworkCIDR ?? defaultGuestCidr,
+      },
+    ]
+  })
+}
+
+/** The first reason why an interface cannot be run here, with what to do about it; undefined when all can. */
+export function unsupportedInterface(spec: VmiSpec): string | undefined {
+  for (const one of spec.domain.devices.interfaces ?? []) {
+    if (one.masquerade || one.bridge) continue
+    const binding = one.sriov
+      ? 'sriov'
+      : one.passtBinding
+        ? 'passtBinding'
+        : one.binding
+          ? `plugin ${one.binding.name}`
+          : 'unknown'
+    return `interface "${one.name}" uses the binding ${binding}, which this version cannot run; use bridge or masquerade`
+  }
+  return undefined
+}

@@ -1,0 +1,55 @@
+import type { DomainSpec } from './vm/domain.ts'
+import type { Attachment } from './sandbox/plan.ts'
+import type { NicDriver } from './nic/execute.ts'
+import type { GuestInterface, ObservedNic } from './nic/status.ts'
+
+/** What a guest is doing, as its hypervisor sees it. */
+export type DomainState = 'running' | 'paused' | 'shutting-down'
+
+/** Why a guest is not there any more. */
+export type DomainEnd = 'shutdown' | 'destroyed' | 'crashed'
+
+/** A guest as its hypervisor has it. */
+export type ObservedDomain = Readonly<{ state: DomainState; uuid: string; nics: readonly ObservedNic[]; agentConnected: boolean; pid?: number }>
+
+/** The hypervisor of one sandbox. Every method is idempotent. Faults: Unavailable when it does not answer. */
+export interface Hypervisor extends NicDriver {
+  /** The guest, or undefined when there is none. */
+  observe(signal: AbortSignal): Promise<ObservedDomain | undefined>
+  create(domain: DomainSpec, signal: AbortSignal): Promise<void>
+  /** Why the last guest ended, asked only when there is none; undefined when none was ever started here. */
+  lastEnd(domain: string): Promise<DomainEnd | undefined>
+  /** Asks the guest to shut down and does not wait. */
+  shutdown(signal: AbortSignal): Promise<void>
+  /** Ends the guest at once. */
+  destroy(signal: AbortSignal): Promise<void>
+  /** Network devices by the guest's own agent; undefined when it does not answer. */
+  guestInterfaces(signal: AbortSignal): Promise<readonly GuestInterface[] | undefined>
+}
+
+/** What identifies a sandbox: the UID of its pod; names are for humans. */
+export type SandboxId = Readonly<{ uid: string; namespace: string; name: string }>
+
+/** A sandbox as wanted. */
+export type SandboxSpec = SandboxId & Readonly<{ attachments: readonly Attachment[] }>
+
+/** A sandbox as it is. `ips` are the addresses CNI gave, by attachment. */
+export type SandboxState = Readonly<{ ips: ReadonlyMap<string, readonly string[]>; hypervisor: Hypervisor }>
+
+/** All sandboxes of this host. Every method is idempotent and repeatable after a crash at any point. */
+export interface Sandboxes {
+  /** Makes the sandbox as wanted, or finds it so. Faults: Invalid for a bad network configuration, Unavailable, Timeout. */
+  ensure(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState>
+  /** Takes everything of a sandbox away: guest, processes, links, leases, namespace, files. */
+  remove(uid: string, signal: AbortSignal): Promise<void>
+  /** All sandboxes there are traces of. */
+  list(): Promise<readonly SandboxId[]>
+  /** Called with a sandbox's UID whenever something in it may have changed. */
+  onChange(listener: (uid: string) => void): void
+}
+
+/** Images guests boot from, on this host. */
+export interface Images {
+  /** True when the image is complete. */
+  has(name: string): Promise<boolean>
+}

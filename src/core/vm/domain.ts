@@ -1,0 +1,84 @@
+import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
+import { type DesiredNic, desiredNics } from '../nic/desired.ts'
+
+/** Everything a hypervisor must know to start a guest. */
+export type DomainSpec = Readonly<{
+  name: string
+  uuid: string
+  memoryKiB: number
+  sockets: number
+  cores: number
+  threads: number
+  kernel: Readonly<{ image: string; kernelPath: string; initrdPath: string | undefined; args: string }>
+  nics: readonly (DesiredNic & Readonly<{ queues: number }>)[]
+}>
+
+/** Least memory a guest is given when its owner names none (KubeVirt's own examples use as much). */
+const defaultMemory = '128Mi'
+
+/** Most queues a tap can have. */
+const maxQueues = 256
+
+const units: Readonly<Record<string, number>> = {
+  '': 1, m: 1e-3, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40, Pi: 2 ** 50,
+}
+
+/** A Kubernetes quantity in bytes; undefined when it is none. */
+export function bytesOf(quantity: string | number | undefined): number | undefined {
+  const match = /^(\d+(?:\.\d+)?(?:e\d+)?)([a-zA-Z]{0,2})$/.exec(String(quantity ?? ''))
+  const unit = match ? units[match[2]!] : undefined
+  return match && unit !== undefined ? Math.round(Number(match[1]) * unit) : undefined
+}
+
+/** Name of an instance's domain: outside checks find it by this. */
+export function domainName(namespace: string, name: string): string {
+  return `${namespace}_${name}`
+}
+
+/** Number of CPUs a guest sees. */
+export function vcpusOf(spec: VmiSpec): number {
+  const { cores = 1, sockets = 1, threads = 1 } = spec.domain.cpu ?? {}
+  return cores * sockets * threads
+}
+
+/** Queues of each virtio interface. */
+export function queuesOf(spec: VmiSpec): number {
+  return spec.domain.devices.networkInterfaceMultiqueue ? Math.min(vcpusOf(spec), maxQueues) : 1
+}
+
+/** The image an instance boots from; undefined when it names none. */
+export function imageOf(spec: VmiSpec): string | undefined {
+  return spec.domain.firmware?.kernelBoot?.container?.image
+}
+
+/**
+ * What to start for an instance, or why it cannot be started: one sentence for its owner.
+ */
+export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem: string } {
+  const { spec, metadata } = vmi
+  const boot = spec.domain.firmware?.kernelBoot
+  const image = imageOf(spec)
+  if (boot === undefined || image === undefined)
+    return { problem: 'there is nothing to boot: set spec.domain.firmware.kernelBoot.container.image to an image made by "patchbay image import" (disks arrive in a later version)' }
+  const { memory, resources, cpu, firmware } = spec.domain
+  const wanted = memory?.guest ?? resources?.requests?.memory ?? resources?.limits?.memory ?? defaultMemory
+  const bytes = bytesOf(wanted)
+  if (bytes === undefined || bytes < 2 ** 20) return { problem: `memory "${wanted}" is no usable quantity; write for example 256Mi` }
+  const namespace = metadata.namespace ?? 'default'
+  const queues = queuesOf(spec)
+  return {
+    name: domainName(namespace, metadata.name),
+    uuid: firmware?.uuid ?? metadata.uid ?? '',
+    memoryKiB: Math.ceil(bytes / 1024),
+    sockets: cpu?.sockets ?? 1,
+    cores: cpu?.cores ?? 1,
+    threads: cpu?.threads ?? 1,
+    kernel: {
+      image,
+      kernelPath: boot.container?.kernelPath ?? '/vmlinuz',
+      initrdPath: boot.container?.initrdPath ?? '/initrd.img',
+      args: boot.kernelArgs ?? 'console=ttyS0',
+    },
+    nics: desiredNics(spec, namespace).map((nic) => ({ ...nic, queues: nic.model === 'virtio' ? queues : 1 })),
+  }
+}

@@ -1,0 +1,79 @@
+import { Pod } from '#apis/core/pod.ts'
+import type { Node } from '#apis/core/node.ts'
+import { VirtualMachineInstance, type VmiStatus } from '#apis/kubevirt/vmi.ts'
+import { apiVersionOf } from '#apis/meta/object.ts'
+import { sha256Hex } from '#base/sha256.ts'
+import { desiredNics } from '../nic/desired.ts'
+import { networksRequest } from '../sandbox/plan.ts'
+import { isTrue, withCondition, withoutCondition } from './conditions.ts'
+import { withPhase } from './phase.ts'
+import { isFinal } from './power.ts'
+
+/** Keeps a pod until the agent of its node has taken the sandbox away. */
+export const sandboxFinalizer = 'patchbay.dev/sandbox'
+
+/** Name of an instance's launcher pod: the same each time it is asked for, so that it is never made twice. */
+export function launcherName(vmi: VirtualMachineInstance): string {
+  return `virt-launcher-${vmi.metadata.name}-${sha256Hex(vmi.metadata.uid ?? '').slice(0, 5)}`
+}
+
+/** The pod an instance runs in, on a node. */
+export function launcherPod(vmi: VirtualMachineInstance, nodeName: string): Pod {
+  const { name, namespace = 'default', uid = '' } = vmi.metadata
+  const annotations = { 'kubevirt.io/domain': name, ...networksRequest(desiredNics(vmi.spec, namespace)) }
+  return {
+    apiVersion: apiVersionOf(Pod),
+    kind: Pod.kind,
+    metadata: {
+      name: launcherName(vmi),
+      namespace,
+      labels: { ...vmi.metadata.labels, 'kubevirt.io': 'virt-launcher', 'kubevirt.io/created-by': uid, 'vm.kubevirt.io/name': name },
+      annotations,
+      finalizers: [sandboxFinalizer],
+      ownerReferences: [
+        { apiVersion: apiVersionOf(VirtualMachineInstance), kind: VirtualMachineInstance.kind, name, uid, controller: true, blockOwnerDeletion: true },
+      ],
+    },
+    spec: { nodeName, restartPolicy: 'Never', containers: [{ name: 'compute', image: 'patchbay/sandbox' }] },
+  }
+}
+
+/** The node an instance goes to: the first by name that is ready, not cordoned, and fits its nodeSelector. */
+export function chooseNode(vmi: VirtualMachineInstance, nodes: readonly Node[]): Node | undefined {
+  const wanted = Object.entries(vmi.spec.nodeSelector ?? {})
+  return nodes
+    .filter((node) => isTrue(node.status?.conditions, 'Ready') && !node.spec?.unschedulable && !node.metadata.deletionTimestamp)
+    .filter((node) => wanted.every(([key, value]) => node.metadata.labels?.[key] === value))
+    .toSorted((a, b) => a.metadata.name.localeCompare(b.metadata.name))[0]
+}
+
+/** An instance has been handed over to its node's agent, which writes its phase from then on. */
+export function isScheduled(vmi: VirtualMachineInstance): boolean {
+  const phase = vmi.status?.phase
+  return phase !== undefined && phase !== 'Pending' && phase !== 'Scheduling'
+}
+
+/** The part of an instance's status that is the controller's: everything up to the hand-over. */
+export function scheduledStatus(vmi: VirtualMachineInstance, pod: Pod | undefined, now: string): VmiStatus {
+  const status = vmi.status ?? {}
+  if (isScheduled(vmi)) return status
+  const ready = withCondition(
+    status.conditions,
+    { type: 'Ready', status: 'False', reason: 'GuestNotRunning', message: 'Guest VM is not reported as running' },
+    now,
+  )
+  if (!pod) {
+    const message = 'no node is ready that fits the nodeSelector of the instance; see kubectl get nodes'
+    const conditions = withCondition(ready, { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }, now)
+    return { ...withPhase(status, 'Pending', now), conditions }
+  }
+  const conditions = withoutCondition(ready, 'PodScheduled')
+  if (!isTrue(pod.status?.conditions, 'Ready')) return { ...withPhase(status, 'Scheduling', now), conditions }
+  const nodeName = pod.spec.nodeName ?? ''
+  return { ...withPhase(status, 'Scheduled', now), conditions, nodeName, activePods: { [pod.metadata.uid ?? '']: nodeName } }
+}
+
+/** True when an instance has no use for its pod any more: it ended, or it is deleted before its guest was ever started. */
+export function isPodObsolete(vmi: VirtualMachineInstance): boolean {
+  return isFinal(vmi) || (vmi.metadata.deletionTimestamp !== undefined && !isScheduled(vmi))
+}

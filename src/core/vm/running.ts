@@ -1,0 +1,62 @@
+import type { VirtualMachineInstance, VmiPhase, VmiStatus } from '#apis/kubevirt/vmi.ts'
+import { desiredNics } from '../nic/desired.ts'
+import { type GuestInterface, interfaceStatuses } from '../nic/status.ts'
+import type { DomainEnd, ObservedDomain } from '../ports.ts'
+import { withCondition, withoutCondition } from './conditions.ts'
+import { withPhase } from './phase.ts'
+
+/** Something that keeps an instance from being what its spec says. */
+export type Trouble = Readonly<{ reason: string; message: string }>
+
+/** What the agent knows after a pass. */
+export type Pass = Readonly<{
+  domain: ObservedDomain | undefined
+  /** How the guest ended; set only when there is no domain and there has been one. */
+  end: DomainEnd | undefined
+  guest: readonly GuestInterface[] | undefined
+  podIps: ReadonlyMap<string, readonly string[]>
+  trouble: Trouble | undefined
+  now: string
+}>
+
+/** How an ended guest is judged: one that was told to go, or went by itself in order, succeeded. */
+export function finalPhase(end: DomainEnd, deleting: boolean): VmiPhase {
+  return end === 'shutdown' || (deleting && end === 'destroyed') ? 'Succeeded' : 'Failed'
+}
+
+/** The agent's part of an instance's status, from what is there. What has not changed comes out equal. */
+export function runningStatus(vmi: VirtualMachineInstance, pass: Pass): VmiStatus {
+  const { domain, end, now } = pass
+  const status = withSync(vmi.status ?? {}, pass)
+  if (domain) return withDomain(vmi, status, domain, pass)
+  if (!end) return status
+  const phase = finalPhase(end, vmi.metadata.deletionTimestamp !== undefined)
+  const ended = { type: 'Ready', status: 'False', reason: 'GuestNotRunning', message: `The guest ended: ${end}` } as const
+  const conditions = withoutCondition(withoutCondition(withCondition(status.conditions, ended, now), 'AgentConnected'), 'Paused')
+  return { ...withPhase(status, phase, now), conditions, interfaces: [] }
+}
+
+function withDomain(vmi: VirtualMachineInstance, status: VmiStatus, domain: ObservedDomain, { guest, podIps, now }: Pass): VmiStatus {
+  const paused = domain.state === 'paused'
+  const ready = paused
+    ? ({ type: 'Ready', status: 'False', reason: 'GuestPaused', message: 'The guest is paused' } as const)
+    : ({ type: 'Ready', status: 'True' } as const)
+  let conditions = withCondition(status.conditions, ready, now)
+  conditions = paused
+    ? withCondition(conditions, { type: 'Paused', status: 'True', reason: 'PausedByUser', message: 'VMI was paused by user' }, now)
+    : withoutCondition(conditions, 'Paused')
+  conditions = domain.agentConnected
+    ? withCondition(conditions, { type: 'AgentConnected', status: 'True' }, now)
+    : withoutCondition(conditions, 'AgentConnected')
+  const desired = desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default')
+  const known = domain.agentConnected ? guest : undefined
+  return { ...withPhase(status, 'Running', now), conditions, interfaces: interfaceStatuses(desired, domain.nics, known, podIps) }
+}
+
+/** The Synchronized condition exists only while something is wrong (facts/kubevirt.md §2.3). */
+function withSync(status: VmiStatus, { trouble, now }: Pass): VmiStatus {
+  const conditions = trouble
+    ? withCondition(status.conditions, { type: 'Synchronized', status: 'False', reason: trouble.reason, message: trouble.message }, now)
+    : withoutCondition(status.conditions, 'Synchronized')
+  return { ...status, conditions }
+}

@@ -1,0 +1,106 @@
+import type { PrintableStatus, VirtualMachine, VmStatus } from '#apis/kubevirt/vm.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Condition } from '#apis/meta/object.ts'
+import { findCondition, isTrue, withCondition, withoutCondition } from './conditions.ts'
+import { backoffMs, isFinal, isRequestDone, runStrategyOf } from './power.ts'
+
+/** Conditions of an instance that a VM has words of its own for; all others are mirrored as they are. */
+const notMirrored = new Set(['Ready', 'Failure', 'RestartRequired'])
+
+/** KubeVirt's words for the RestartRequired condition (facts/kubevirt.md §1.4). */
+export const restartMessage = 'a non-live-updatable field was changed in the template spec'
+
+/** Reason of the Synchronized condition while an image is missing on the node. */
+export const imageMissingReason = 'ErrImagePull'
+
+export type VmObservation = Readonly<{
+  vmi: VirtualMachineInstance | undefined
+  restartRequired: boolean
+  nowMs: number
+  /** `nowMs` as the API writes times. */
+  now: string
+}>
+
+/** The whole status of a VM, computed anew from what is there; what has not changed comes out equal. */
+export function vmStatus(vm: VirtualMachine, seen: VmObservation): VmStatus {
+  const { vmi, nowMs } = seen
+  const { stateChangeRequests, startFailure: _, ...old } = vm.status ?? {}
+  const failure = startFailure(vm, vmi, nowMs)
+  const pending = (stateChangeRequests ?? []).slice(isRequestDone(vm, vmi) ? 1 : 0)
+  return {
+    ...old,
+    ...(vmi || old.created !== undefined ? { created: vmi !== undefined } : {}),
+    ready: vmi !== undefined && isTrue(vmi.status?.conditions, 'Ready'),
+    printableStatus: printableStatus(vm, vmi, failure, nowMs),
+    runStrategy: runStrategyOf(vm),
+    conditions: conditions(vm, seen),
+    ...(pending.length && { stateChangeRequests: pending }),
+    ...(failure && { startFailure: failure }),
+    observedGeneration: vm.metadata.generation ?? 0,
+    desiredGeneration: vm.metadata.generation ?? 0,
+  }
+}
+
+function conditions(vm: VirtualMachine, { vmi, restartRequired, now }: VmObservation): readonly Condition[] {
+  const theirs = vmi?.status?.conditions ?? []
+  const ready = vmi ? findCondition(theirs, 'Ready') : undefined
+  let list = withCondition(
+    vm.status?.conditions,
+    ready ? plain(ready) : { type: 'Ready', status: 'False', reason: 'VMINotExists', message: 'VMI does not exist' },
+    now,
+  )
+  const mirrored = theirs.filter((condition) => !notMirrored.has(condition.type))
+  for (const condition of mirrored) list = withCondition(list, plain(condition), now)
+  const kept = new Set([...mirrored.map((condition) => condition.type), ...notMirrored])
+  list = list.filter((condition) => kept.has(condition.type))
+  return restartRequired
+    ? withCondition(list, { type: 'RestartRequired', status: 'True', message: restartMessage }, now)
+    : withoutCondition(list, 'RestartRequired')
+}
+
+function plain(condition: Condition): Omit<Condition, 'lastTransitionTime'> {
+  const { lastTransitionTime: _, lastProbeTime: _p, ...rest } = condition
+  return rest
+}
+
+/** First match wins, in KubeVirt's order (facts/kubevirt.md §1.4). */
+function printableStatus(
+  vm: VirtualMachine,
+  vmi: VirtualMachineInstance | undefined,
+  failure: VmStatus['startFailure'],
+  nowMs: number,
+): PrintableStatus {
+  if (vm.metadata.deletionTimestamp) return 'Terminating'
+  if (vmi?.metadata.deletionTimestamp) return 'Stopping'
+  const phase = vmi?.status?.phase
+  if (vmi && isTrue(vmi.status?.conditions, 'Paused')) return 'Paused'
+  if (phase === 'Running') return 'Running'
+  if (vmi && !isFinal(vmi)) {
+    if (findCondition(vmi.status?.conditions, 'Synchronized')?.reason === imageMissingReason) return 'ErrImagePull'
+    if (findCondition(vmi.status?.conditions, 'PodScheduled')?.status === 'False') return 'ErrorUnschedulable'
+    return 'Starting'
+  }
+  const retryMs = failure?.retryAfterTimestamp === undefined ? 0 : Date.parse(failure.retryAfterTimestamp)
+  if (!vmi && retryMs > nowMs && runStrategyOf(vm) !== 'Halted') return 'CrashLoopBackOff'
+  return 'Stopped'
+}
+
+/**
+ * Counts instances that failed before they ever ran, so that a VM that cannot start does not spin. An instance that reaches
+ * Running clears the count.
+ */
+function startFailure(
+  vm: VirtualMachine,
+  vmi: VirtualMachineInstance | undefined,
+  nowMs: number,
+): VmStatus['startFailure'] {
+  const old = vm.status?.startFailure
+  if (!vmi) return old
+  if (vmi.status?.phase === 'Running') return undefined
+  const uid = vmi.metadata.uid ?? ''
+  const everRan = vmi.status?.phaseTransitionTimestamps?.some((one) => one.phase === 'Running')
+  if (vmi.status?.phase !== 'Failed' || everRan || old?.lastFailedVMIUID === uid) return old
+  const consecutiveFailCount = (old?.consecutiveFailCount ?? 0) + 1
+  const retryAfterTimestamp = new Date(nowMs + backoffMs(consecutiveFailCount)).toISOString()
+  return { consecutiveFailCount, lastFailedVMIUID: uid, retryAfterTimestamp }
+}

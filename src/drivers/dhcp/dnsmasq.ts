@@ -1,0 +1,64 @@
+import { readFile } from 'node:fs/promises'
+import { writeFileAtomic } from '#base/file.ts'
+import { run } from '../host/run.ts'
+
+/** One guest interface to serve: its MAC gets one address for ever. */
+export type DhcpLease = Readonly<{
+  /** The bridge to serve on, and our own address on it. */
+  bridge: string
+  server: string
+  mac: string
+  address: string
+  netmask: string
+  router?: string
+  dns: readonly string[]
+  mtu: number
+  hostname: string
+  /** Our address is outside the guest's subnet, so dnsmasq has to be told that the subnet is served here too. */
+  foreignSubnet: boolean
+}>
+
+/** The configuration of a dnsmasq that serves one lease and nothing else. */
+export function dnsmasqConfig(lease: DhcpLease, pidFile: string): string {
+  return [
+    'port=0',
+    `interface=${lease.bridge}`,
+    'bind-interfaces',
+    'except-interface=lo',
+    'no-resolv',
+    'no-hosts',
+    'no-ping',
+    'leasefile-ro',
+    'user=root',
+    `pid-file=${pidFile}`,
+    ...(lease.foreignSubnet ? [`shared-network=${lease.bridge},${lease.address}`] : ['dhcp-authoritative']),
+    `dhcp-range=${lease.address},static,${lease.netmask},infinite`,
+    `dhcp-host=${lease.mac},${lease.address},${lease.hostname}`,
+    // Without a router dnsmasq would name itself, which routes nowhere.
+    lease.router === undefined ? 'dhcp-option=option:router' : `dhcp-option=option:router,${lease.router}`,
+    ...(lease.dns.length ? [`dhcp-option=option:dns-server,${lease.dns.join(',')}`] : []),
+    `dhcp-option=option:mtu,${lease.mtu}`,
+    '',
+  ].join('\n')
+}
+
+/** Runs a dnsmasq in a namespace, from files in `folder`; one that runs already with the same configuration is left alone. */
+export async function ensureDnsmasq(netns: string, folder: string, lease: DhcpLease, signal: AbortSignal): Promise<void> {
+  const pidFile = `${folder}/dnsmasq-${lease.bridge}.pid`
+  const configFile = `${folder}/dnsmasq-${lease.bridge}.conf`
+  const config = dnsmasqConfig(lease, pidFile)
+  const pid = await dnsmasqPid(pidFile, configFile)
+  const same = (await readFile(configFile, 'utf8').catch(() => '')) === config
+  if (pid !== undefined && same) return
+  if (pid !== undefined) process.kill(pid, 'SIGKILL')
+  await writeFileAtomic(configFile, config)
+  await run('ip', ['netns', 'exec', netns, 'setsid', 'dnsmasq', '-C', configFile], { signal })
+}
+
+/** The process of a pid file, if it is really the dnsmasq of this configuration. */
+export async function dnsmasqPid(pidFile: string, configFile: string): Promise<number | undefined> {
+  const pid = Number((await readFile(pidFile, 'utf8').catch(() => '')).trim())
+  if (!pid) return undefined
+  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+  return command.split('\0').includes(configFile) ? pid : undefined
+}

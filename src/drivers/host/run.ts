@@ -1,0 +1,46 @@
+import { spawn } from 'node:child_process'
+import { Fault } from '#base/fault.ts'
+
+/** Longest time a host command may take, milliseconds; the ones we use take a few. */
+const defaultTimeoutMs = 20_000
+
+export type RunOptions = Readonly<{ input?: string; signal?: AbortSignal; timeoutMs?: number }>
+
+/**
+ * Runs a program without a shell and resolves to its standard output.
+ * @throws Fault Unavailable with the program's own complaint, Timeout, Aborted.
+ */
+export function run(program: string, args: readonly string[], { input, signal, timeoutMs = defaultTimeoutMs }: RunOptions = {}): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: 'pipe' })
+    const out: Buffer[] = []
+    const err: Buffer[] = []
+    const what = [program, ...args.slice(0, 6)].join(' ')
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL')
+      reject(new Fault('Timeout', `${what} took longer than ${timeoutMs} ms`))
+    }, timeoutMs)
+    const abort = () => {
+      child.kill('SIGKILL')
+      reject(new Fault('Aborted', `${what} was interrupted`, { cause: signal?.reason }))
+    }
+    signal?.addEventListener('abort', abort, { once: true })
+    child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
+    child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
+    child.stdin.on('error', () => undefined) // a program that does not read its input says why by its exit code
+    child.on('error', (cause) => finish(() => reject(new Fault('Unavailable', `Cannot run ${program}; is its Debian package installed (npm run setup)?`, { cause }))))
+    child.on('close', (code) =>
+      finish(() => {
+        if (code === 0) return resolve(Buffer.concat(out).toString())
+        const complaint = (Buffer.concat(err).toString() || Buffer.concat(out).toString()).trim().split('\n').slice(0, 3).join('; ')
+        reject(new Fault('Unavailable', `${what} failed (exit code ${code}): ${complaint}`, { data: { code } }))
+      }),
+    )
+    child.stdin.end(input)
+    function finish(then: () => void) {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+      then()
+    }
+  })
+}

@@ -1,0 +1,87 @@
+import type { Attachment } from '#core/sandbox/plan.ts'
+import type { Link } from './links.ts'
+
+/** What QEMU runs as; taps belong to it. */
+export type QemuUser = Readonly<{ uid: number }>
+
+/** Gateway and guest addresses of a masqueraded guest's network: the first two hosts, as KubeVirt has them. */
+export function guestAddresses(cidr: string): { gateway: string; guest: string; prefix: number } {
+  const [network = '', prefix = '24'] = cidr.split('/')
+  return { gateway: plus(network, 1), guest: plus(network, 2), prefix: Number(prefix) }
+}
+
+/** Dotted netmask of a prefix length. */
+export function netmask(prefix: number): string {
+  return dotted(prefix === 0 ? 0 : (0xffffffff << (32 - prefix)) >>> 0)
+}
+
+/**
+ * The `ip` commands that join an attachment's pod interface to the guest's tap, given the links that are there. Only what is
+ * missing is made, so it can be run again after a crash at any point.
+ */
+export function wiringCommands(attachment: Attachment, present: ReadonlyMap<string, Link>, user: QemuUser): string[] {
+  const { links, binding } = attachment
+  const mtu = present.get(links.pod)?.mtu ?? 1500
+  const bridge = present.get(links.bridge)
+  const tap = present.get(links.tap)
+  const queues = attachment.queues > 1 ? ' multi_queue' : ''
+  const { gateway, prefix } = guestAddresses(attachment.guestCidr)
+  return [
+    ...(bridge ? [] : [`link add ${links.bridge} mtu ${mtu} type bridge forward_delay 0 stp_state 0 mcast_snooping 0`]),
+    `link set ${links.bridge} addrgenmode none`,
+    // The guest is to have the address that CNI gave: it must not answer for it here.
+    ...(binding === 'bridge'
+      ? [`addr flush dev ${links.pod}`, `link set ${links.pod} master ${links.bridge}`, `addr replace ${dhcpAddress}/32 dev ${links.bridge}`]
+      : [`addr replace ${gateway}/${prefix} dev ${links.bridge}`]),
+    ...(tap ? [] : [`tuntap add dev ${links.tap} mode tap user ${user.uid}${queues} vnet_hdr`]),
+    `link set ${links.tap} mtu ${mtu} master ${links.bridge}`,
+    `link set ${links.tap} up`,
+    ...(binding === 'bridge' ? [`link set ${links.pod} up`] : []),
+    `link set ${links.bridge} up`,
+  ]
+}
+
+/** Address of our DHCP server on bridges whose subnet is the guest's own business. */
+export const dhcpAddress = '169.254.75.10'
+
+/** Whether everything of an attachment is there and joined. */
+export function isWired(attachment: Attachment, present: ReadonlyMap<string, Link>): boolean {
+  const { links, binding } = attachment
+  const joined = (name: string) => present.get(name)?.master === links.bridge
+  return present.has(links.pod) && present.has(links.bridge) && joined(links.tap) && (binding === 'masquerade' || joined(links.pod))
+}
+
+/** NAT between the pod address and a masqueraded guest, as an nftables script that replaces what was there. */
+export function masqueradeRules(attachment: Attachment, podIp: string): string {
+  const { links, ports } = attachment
+  const { gateway, guest } = guestAddresses(attachment.guestCidr)
+  const wanted = (['tcp', 'udp'] as const).flatMap((protocol) => {
+    const list = ports.filter((port) => port.protocol === protocol).map((port) => port.port)
+    return list.length ? [`${protocol} dport { ${list.join(', ')} } `] : []
+  })
+  const matches = wanted.length ? wanted : ['']
+  return `table ip k6t
+delete table ip k6t
+table ip k6t {
+  chain pre { type nat hook prerouting priority dstnat
+${matches.map((match) => `    iifname "${links.pod}" ip daddr ${podIp} ${match}dnat to ${guest}`).join('\n')}
+  }
+  chain out { type nat hook output priority -100
+${matches.map((match) => `    ip daddr { 127.0.0.1, ${podIp} } ${match}dnat to ${guest}`).join('\n')}
+  }
+  chain post { type nat hook postrouting priority srcnat
+    oifname "${links.pod}" ip saddr ${guest} masquerade
+    oifname "${links.bridge}" ip saddr 127.0.0.1 snat to ${gateway}
+  }
+}
+`
+}
+
+function plus(address: string, add: number): string {
+  const value = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
+  return dotted((value + add) >>> 0)
+}
+
+function dotted(value: number): string {
+  return [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.')
+}

@@ -1,0 +1,108 @@
+import { Fault } from '#base/fault.ts'
+import { aliasOf } from '#core/nic/names.ts'
+import { type Field, type Nic, podNetwork } from '#core/nic/nic.ts'
+import type { GuestInterface, ObservedNic } from '#core/nic/status.ts'
+import type { DomainEnd, Hypervisor, ObservedDomain, Sandboxes, SandboxId, SandboxSpec, SandboxState } from '#core/ports.ts'
+import type { DomainSpec } from '#core/vm/domain.ts'
+
+type Sandbox = { id: SandboxId; ips: Map<string, readonly string[]>; nics: Map<string, ObservedNic>; domain: DomainSpec | undefined; end: DomainEnd | undefined; starts: number }
+
+/**
+ * A host in memory: the same contract as the real one, for tests of logic, for scale and for trying the product without
+ * root. Faults are provoked by names, so that they can be reproduced by hand: a NAD whose config contains `sim-fail` cannot
+ * be attached, an interface whose name starts with `stuck` cannot be changed.
+ */
+export class SimSandboxes implements Sandboxes {
+  readonly #sandboxes = new Map<string, Sandbox>()
+  readonly #listeners = new Set<(uid: string) => void>()
+  #nextIp = 2
+
+  async ensure(spec: SandboxSpec): Promise<SandboxState> {
+    const { uid, namespace, name } = spec
+    const sandbox = this.#sandboxes.get(uid) ?? { id: { uid, namespace, name }, ips: new Map(), nics: new Map(), domain: undefined, end: undefined, starts: 0 }
+    for (const attachment of spec.attachments) {
+      if (sandbox.ips.has(attachment.name)) continue
+      if (attachment.problem) throw new Fault('Invalid', attachment.problem)
+      if (attachment.config?.includes('sim-fail')) throw new Fault('Unavailable', `CNI plugin of network ${attachment.network} failed; its configuration asks for it`)
+      sandbox.ips.set(attachment.name, attachment.network === podNetwork ? [`10.244.0.${this.#nextIp++}`] : [])
+    }
+    this.#sandboxes.set(uid, sandbox)
+    return { ips: sandbox.ips, hypervisor: this.#hypervisor(sandbox) }
+  }
+
+  async remove(uid: string): Promise<void> {
+    this.#sandboxes.delete(uid)
+  }
+
+  async list(): Promise<readonly SandboxId[]> {
+    return [...this.#sandboxes.values()].map(({ id }) => id)
+  }
+
+  onChange(listener: (uid: string) => void): void {
+    this.#listeners.add(listener)
+  }
+
+  /** Ends a guest as if it had done so itself, or crashed. */
+  endGuest(uid: string, end: DomainEnd): void {
+    const sandbox = this.#get(uid)
+    sandbox.domain = undefined
+    sandbox.end = end
+    this.#tell(uid)
+  }
+
+  /** How often a guest was started in a sandbox. */
+  starts(uid: string): number {
+    return this.#get(uid).starts
+  }
+
+  #get(uid: string): Sandbox {
+    const sandbox = this.#sandboxes.get(uid)
+    if (!sandbox) throw new Fault('NotFound', `No sandbox ${uid}`)
+    return sandbox
+  }
+
+  #tell(uid: string): void {
+    for (const listener of this.#listeners) listener(uid)
+  }
+
+  #hypervisor(sandbox: Sandbox): Hypervisor {
+    const tell = () => this.#tell(sandbox.id.uid)
+    return {
+      async observe(): Promise<ObservedDomain | undefined> {
+        if (!sandbox.domain) return undefined
+        return { state: 'running', uuid: sandbox.domain.uuid, nics: [...sandbox.nics.values()], agentConnected: true }
+      },
+      async create(domain) {
+        if (sandbox.domain) return
+        sandbox.domain = domain
+        sandbox.starts++
+        sandbox.nics = new Map(domain.nics.map((nic) => [nic.name, observed(nic, nic.queues)]))
+        tell()
+      },
+      async lastEnd() {
+        return sandbox.end
+      },
+      async shutdown() {
+        sandbox.domain = undefined
+        sandbox.end = 'shutdown'
+        tell()
+      },
+      async destroy() {
+        sandbox.domain = undefined
+        sandbox.end = 'destroyed'
+        tell()
+      },
+      async guestInterfaces(): Promise<readonly GuestInterface[]> {
+        return [...sandbox.nics.values()].map((nic, i) => ({ name: `eth${i}`, mac: nic.mac, ips: [] }))
+      },
+      async update(nic: Nic, changed: readonly Field[]) {
+        if (nic.name.startsWith('stuck')) throw new Fault('Unavailable', `libvirt refused to change ${aliasOf(nic.name)} (${changed.join()})`)
+        sandbox.nics.set(nic.name, observed(nic, sandbox.nics.get(nic.name)?.queues ?? 1))
+      },
+    }
+  }
+}
+
+function observed({ name, mac, model, binding, network, link }: Nic, queues: number): ObservedNic {
+  return { name, mac, model, binding, network, link, queues }
+}

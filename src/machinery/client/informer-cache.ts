@@ -1,0 +1,94 @@
+import type { ApiObject } from '#apis/meta/object.ts'
+import type { Key } from './client.ts'
+
+/** Hears of one change: what there is now, what there was. One of the two is always there. */
+export type Listener<T> = (current: T | undefined, previous: T | undefined) => void
+
+/** The values under which an object can be found, by the name of the index. */
+export type Indexes<T, I extends string> = Readonly<Record<I, (object: T) => readonly string[]>>
+
+/** The newest known objects of a kind. Objects are replaced, never changed. */
+export class InformerCache<T extends ApiObject, I extends string> {
+  readonly #objects = new Map<string, T>()
+  readonly #indexes: readonly Index<T>[]
+  readonly #notify: Listener<T>
+  #all: readonly T[] | undefined
+
+  constructor(indexes: Indexes<T, I>, notify: Listener<T>) {
+    const entries = Object.entries<(object: T) => readonly string[]>(indexes)
+    this.#indexes = entries.map(([name, valuesOf]) => ({ name, valuesOf, found: new Map() }))
+    this.#notify = notify
+  }
+
+  get(key: Key): T | undefined {
+    return this.#objects.get(textOf(key))
+  }
+
+  list(): readonly T[] {
+    this.#all ??= [...this.#objects.values()]
+    return this.#all
+  }
+
+  indexed(name: I, value: string): readonly T[] {
+    const index = this.#indexes.find((one) => one.name === name)
+    if (!index) throw new TypeError(`There is no index ${name}`)
+    return [...(index.found.get(value)?.values() ?? [])]
+  }
+
+  put(object: T): void {
+    const previous = this.get(object.metadata)
+    if (previous && previous.metadata.uid !== object.metadata.uid) {
+      // A namesake: the old object's end was missed, but not by those who listen here.
+      this.delete(previous)
+      this.put(object)
+      return
+    }
+    if (previous && previous.metadata.resourceVersion === object.metadata.resourceVersion) return
+    this.#set(textOf(object.metadata), object, previous)
+    this.#notify(object, previous)
+  }
+
+  /** Forgets an object. `last` is how it was in the end, which is what listeners are told. */
+  delete(last: T): void {
+    const key = textOf(last.metadata)
+    const previous = this.#objects.get(key)
+    if (!previous) return
+    this.#set(key, undefined, previous)
+    this.#notify(undefined, last)
+  }
+
+  /** Makes the cache hold exactly `objects`: what vanished unseen is deleted. */
+  replace(objects: readonly T[]): void {
+    const there = new Set(objects.map(({ metadata }) => textOf(metadata)))
+    for (const [key, object] of this.#objects) if (!there.has(key)) this.delete(object)
+    for (const object of objects) this.put(object)
+  }
+
+  #set(key: string, object: T | undefined, previous: T | undefined): void {
+    this.#all = undefined
+    if (object) this.#objects.set(key, object)
+    else this.#objects.delete(key)
+    for (const { valuesOf, found } of this.#indexes) {
+      for (const value of previous ? valuesOf(previous) : []) {
+        const objects = found.get(value)
+        objects?.delete(key)
+        if (objects?.size === 0) found.delete(value)
+      }
+      for (const value of object ? valuesOf(object) : []) {
+        const objects = found.get(value)
+        if (objects) objects.set(key, object!)
+        else found.set(value, new Map([[key, object!]]))
+      }
+    }
+  }
+}
+
+type Index<T> = Readonly<{
+  name: string
+  valuesOf: (object: T) => readonly string[]
+  found: Map<string, Map<string, T>>
+}>
+
+function textOf({ namespace = '', name }: Key): string {
+  return `${namespace}/${name}`
+}

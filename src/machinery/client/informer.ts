@@ -1,0 +1,179 @@
+import type { ApiObject, Kind } from '#apis/meta/object.ts'
+import { explain, faultKind } from '#base/fault.ts'
+import type { Log } from '#base/log.ts'
+import { delay } from '#base/wait.ts'
+import type { Client, Key, Scope, WatchEvent } from './client.ts'
+import { type Indexes, InformerCache, type Listener } from './informer-cache.ts'
+
+/** A local copy of all objects of a kind, kept up to date. What it hands out is shared: never change it. */
+export interface Informer<T extends ApiObject, I extends string = string> {
+  /** Resolves when the copy is complete for the first time. Stays open when the signal aborts before. */
+  readonly synced: Promise<void>
+  get(key: Key): T | undefined
+  /** In no particular order. */
+  list(): readonly T[]
+  /** The objects that have `value` in the index `name`. */
+  indexed(name: I, value: string): readonly T[]
+  /**
+   * Tells every change, in order, after the copy shows it; first everything that is there already, as if just made. An object
+   * that was deleted and made again while nobody looked is told as both. Returns what ends it.
+   */
+  onChange(listener: Listener<T>): () => void
+}
+
+export type InformerOptions<T, I extends string> = Readonly<{
+  log: Log
+  /** Ends the informer; the copy stays as it is. */
+  signal: AbortSignal
+  indexes?: Indexes<T, I>
+  /** How to wait; tests bring their own. */
+  pause?: (ms: number, signal: AbortSignal) => Promise<void>
+}>
+
+/** The first wait after a failure, milliseconds; doubles up to the second. */
+const firstRetryMs = 50
+const lastRetryMs = 30_000
+
+/** Lists objects once and follows their changes from there, until the signal aborts. */
+export function makeInformer<T extends ApiObject, I extends string = never>(
+  client: Client,
+  kind: Kind<T>,
+  scope: Scope,
+  options: InformerOptions<T, I>,
+): Informer<T, I> {
+  const informer = new Follower(client, kind, scope, options)
+  void informer.run()
+  return informer
+}
+
+/**
+ *     list ─▶ watch ─ ended ─▶ watch again from the last resourceVersion
+ *      ▲        ├──── Expired ─▶ list again
+ *      └─ wait ─┴──── any other fault: wait, then go on where it was
+ */
+class Follower<T extends ApiObject, I extends string> implements Informer<T, I> {
+  readonly synced: Promise<void>
+  readonly #client: Client
+  readonly #kind: Kind<T>
+  readonly #scope: Scope
+  readonly #log: Log
+  readonly #signal: AbortSignal
+  readonly #pause: (ms: number, signal: AbortSignal) => Promise<void>
+  readonly #cache: InformerCache<T, I>
+  readonly #listeners = new Set<Listener<T>>()
+  readonly #becameSynced: () => void
+  /** Where to go on; undefined when the next thing to do is to list. */
+  #resourceVersion: string | undefined
+  #failures = 0
+  #isTroubled = false
+  #watchingSince = 0
+
+  constructor(client: Client, kind: Kind<T>, scope: Scope, options: InformerOptions<T, I>) {
+    this.#client = client
+    this.#kind = kind
+    this.#scope = scope
+    this.#log = options.log.child({ informer: kind.plural })
+    this.#signal = options.signal
+    this.#pause = options.pause ?? delay
+    // Nothing indexed means that `I` is never.
+    const indexes = options.indexes ?? ({} as Indexes<T, I>)
+    this.#cache = new InformerCache(indexes, (current, previous) => {
+      for (const listener of this.#listeners) this.#tell(listener, current, previous)
+    })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.synced = promise
+    this.#becameSynced = resolve
+  }
+
+  get(key: Key): T | undefined {
+    return this.#cache.get(key)
+  }
+
+  list(): readonly T[] {
+    return this.#cache.list()
+  }
+
+  indexed(name: I, value: string): readonly T[] {
+    return this.#cache.indexed(name, value)
+  }
+
+  onChange(listener: Listener<T>): () => void {
+    for (const object of this.#cache.list()) this.#tell(listener, object, undefined)
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  async run(): Promise<void> {
+    while (!this.#signal.aborted) {
+      let waitMs = 0
+      try {
+        await this.#follow()
+        // The server ended the watch, perhaps because it is about to go: not too fast, should it do so each time.
+        waitMs = firstRetryMs
+      } catch (error) {
+        waitMs = this.#fail(error)
+      }
+      if (this.#signal.aborted) return
+      // Rejects only because of the signal, which the loop looks at.
+      await this.#pause(waitMs, this.#signal).catch(() => {})
+    }
+  }
+
+  async #follow(): Promise<void> {
+    if (this.#resourceVersion === undefined) {
+      const { items, resourceVersion } = await this.#client.list(this.#kind, this.#scope)
+      if (this.#signal.aborted) return
+      this.#cache.replace(items)
+      this.#resourceVersion = resourceVersion
+      this.#becameSynced()
+    }
+    this.#watchingSince = performance.now()
+    const batches = this.#client.watch(this.#kind, this.#resourceVersion, this.#scope, this.#signal)
+    for await (const batch of batches) {
+      if (this.#signal.aborted) return
+      for (const event of batch) this.#apply(event)
+      this.#recover()
+    }
+  }
+
+  #apply(event: WatchEvent<T>): void {
+    if (event.type === 'BOOKMARK') {
+      this.#resourceVersion = event.resourceVersion
+      return
+    }
+    if (event.type === 'DELETED') this.#cache.delete(event.object)
+    else this.#cache.put(event.object)
+    this.#resourceVersion = event.object.metadata.resourceVersion ?? this.#resourceVersion
+  }
+
+  /** What to do about a failure: how long to wait before going on. */
+  #fail(error: unknown): number {
+    if (this.#signal.aborted) return 0
+    // A watch that held that long was a good one, even if nothing happened.
+    if (performance.now() - this.#watchingSince > lastRetryMs) this.#failures = 0
+    const failures = this.#failures++
+    // A list is the cure, and works at once; if it does not help, the next ones wait like after any other fault.
+    const isExpired = faultKind(error) === 'Expired'
+    if (isExpired) this.#resourceVersion = undefined
+    const waitMs = isExpired && failures === 0 ? 0 : Math.min(firstRetryMs * 2 ** failures, lastRetryMs)
+    const isNews = !isExpired && !this.#isTroubled
+    this.#isTroubled ||= isNews
+    this.#log[isNews ? 'warn' : 'debug']({ error: explain(error), retryMs: waitMs }, 'Following objects failed')
+    return waitMs
+  }
+
+  #recover(): void {
+    this.#failures = 0
+    if (this.#isTroubled) this.#log.info({}, 'Following objects works again')
+    this.#isTroubled = false
+  }
+
+  #tell(listener: Listener<T>, current: T | undefined, previous: T | undefined): void {
+    try {
+      listener(current, previous)
+    } catch (error) {
+      // The others must still hear of it, and the copy must go on.
+      this.#log.error({ object: (current ?? previous)?.metadata.name, error: explain(error) }, 'Listener failed')
+    }
+  }
+}

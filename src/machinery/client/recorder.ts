@@ -1,0 +1,59 @@
+import { Event } from '#apis/core/event.ts'
+import type { ApiObject } from '#apis/meta/object.ts'
+import { explain, faultKind } from '#base/fault.ts'
+import type { Log } from '#base/log.ts'
+import { sha256Hex } from '#base/sha256.ts'
+import { timestamp } from '#base/time.ts'
+import type { Client } from './client.ts'
+
+/** Tells an object's owner what happened to it. Never fails: an event that cannot be written is logged. */
+export type Recorder = (about: ApiObject, type: 'Normal' | 'Warning', reason: string, message: string) => void
+
+/** Writes Events in the name of a component. The same thing said again counts up instead of piling up. */
+export function makeRecorder(client: Client, component: string, log: Log): Recorder {
+  return (about, type, reason, message) => {
+    record(client, component, about, type, reason, message).catch((error: unknown) => {
+      log.warn({ object: about.metadata.name, reason, cause: explain(error) }, 'Cannot record event')
+    })
+  }
+}
+
+async function record(client: Client, component: string, about: ApiObject, type: 'Normal' | 'Warning', reason: string, message: string): Promise<void> {
+  const { name, namespace = 'default', uid = '' } = about.metadata
+  const key = { namespace, name: `${name}.${sha256Hex(`${uid} ${component} ${reason} ${message}`).slice(0, 16)}` }
+  const now = timestamp()
+  const counted = await client.modify(Event, key, (event) => ({ ...event, count: (event.count ?? 1) + 1, lastTimestamp: now }))
+  if (counted) return
+  try {
+    await client.create(Event, {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: key,
+      involvedObject: { apiVersion: about.apiVersion, kind: about.kind, namespace, name, uid },
+      reason,
+      message,
+      type,
+      count: 1,
+      firstTimestamp: now,
+      lastTimestamp: now,
+      source: { component },
+      reportingComponent: component,
+    })
+  } catch (error) {
+    // Two at once said the same for the first time; one event is enough.
+    if (faultKind(error) !== 'AlreadyExists') throw error
+  }
+}
+
+/** How long events are kept, milliseconds (Kubernetes keeps them as long). */
+export const eventLifeMs = 3600 * 1000
+
+/** Deletes events nobody has repeated for an hour. */
+export async function sweepEvents(client: Client, nowMs: number): Promise<void> {
+  const { items } = await client.list(Event)
+  for (const event of items) {
+    const last = Date.parse(event.lastTimestamp ?? event.metadata.creationTimestamp ?? '')
+    if (nowMs - last > eventLifeMs) await client.delete(Event, event.metadata)
+  }
+}
+

@@ -1,0 +1,87 @@
+import type { FieldError, ObjectMeta } from '#apis/meta/object.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
+
+const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
+const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
+const labelValue = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/
+const labelKey = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/
+
+/** Most bytes of all annotations together (Kubernetes' limit). */
+const maxAnnotationBytes = 256 * 1024
+
+const subdomainRule =
+  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+const labelRule =
+  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+
+/** Everything wrong with the metadata a client sent. Namespaces must be labels, other names may contain dots. */
+export function metadataErrors(meta: ObjectMeta, { isNamespace }: { isNamespace: boolean }): FieldError[] {
+  const errors: FieldError[] = []
+  const bad = (field: string, message: string) =>
+    errors.push({ field: `metadata.${field}`, message, reason: 'FieldValueInvalid' })
+  const name = String(meta.name ?? '')
+  const [pattern, rule, max] = isNamespace
+    ? ([label, labelRule, 63] as const)
+    : ([subdomain, subdomainRule, 253] as const)
+  if (!name)
+    errors.push({
+      field: 'metadata.name',
+      message: 'Required value: name or generateName is required',
+      reason: 'FieldValueRequired',
+    })
+  else if (!pattern.test(name)) bad('name', `Invalid value: "${name}": ${rule}`)
+  else if (name.length > max) bad('name', `Invalid value: "${name}": must be no more than ${max} characters`)
+  for (const map of ['labels', 'annotations'] as const) {
+    const entries = meta[map]
+    if (entries === undefined || entries === null) continue
+    if (!isObject(entries)) {
+      bad(map, 'Invalid value: must be a map of strings')
+      continue
+    }
+    for (const [key, value] of Object.entries(entries)) {
+      if (typeof value !== 'string') bad(map, `Invalid value: "${key}": the value must be a string; write it in quotes`)
+      else if (map === 'labels' && (!labelValue.test(value) || value.length > 63))
+        bad(
+          map,
+          `Invalid value: "${value}": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
+        )
+      if (!labelKey.test(key) || (key.split('/').at(-1) ?? '').length > 63)
+        bad(
+          map,
+          `Invalid value: "${key}": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
+        )
+    }
+    if (map === 'annotations' && JSON.stringify(entries).length > maxAnnotationBytes)
+      bad(map, `Too long: must have at most ${maxAnnotationBytes} bytes`)
+  }
+  return errors
+}
+
+/** The parts of metadata a client may set; what the server decides is dropped. */
+export function clientMetadata(meta: JsonObject): JsonObject {
+  const { name, namespace, labels, annotations, finalizers, ownerReferences } = meta
+  const set = {
+    name,
+    namespace,
+    labels: nonEmpty(labels),
+    annotations: nonEmpty(annotations),
+    finalizers: nonEmpty(finalizers),
+    ownerReferences: nonEmpty(ownerReferences),
+  }
+  return Object.fromEntries(Object.entries(set).filter(([, value]) => value !== undefined && value !== null))
+}
+
+function nonEmpty<T>(value: T): T | undefined {
+  if (Array.isArray(value)) return value.length ? value : undefined
+  if (isObject(value)) return Object.keys(value).length ? value : undefined
+  return undefined
+}
+
+/** Letters that cannot form words nor be mistaken for each other, as Kubernetes uses for generated names. */
+const letters = 'bcdfghjklmnpqrstvwxz2456789'
+
+/** `prefix` and five random letters. */
+export function generatedName(prefix: string): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(5))
+  return prefix.slice(0, 58) + Array.from(bytes, (byte) => letters[byte % letters.length]).join('')
+}

@@ -1,0 +1,337 @@
+import type { ApiObject, FieldError, Kind, ObjectMeta } from '#apis/meta/object.ts'
+import { apiVersionOf } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
+import { type JsonObject, sameJson } from '#base/json.ts'
+import { timestamp } from '#base/time.ts'
+import type { Key } from '../client/client.ts'
+import type { Change, Decision, Row, Store } from '../store/store.ts'
+import { clientMetadata, generatedName, metadataErrors } from './metadata.ts'
+import { alreadyExists, conflict, invalid, notFound } from './status.ts'
+import type { Served, User } from './strategy.ts'
+import { pruneUnknown, schemaErrors } from './validate.ts'
+
+/** An object of any kind, as the registry handles it. */
+export type Doc = ApiObject & Readonly<{ spec?: JsonObject; status?: JsonObject }>
+
+/** How a write is to be done. */
+export type WriteOptions = Readonly<{
+  user: User
+  /** Do everything but store. */
+  dryRun?: boolean
+  subresource?: 'status'
+  /** What to do about fields no schema knows; they are never stored. */
+  unknownFields?: 'Strict' | 'Warn' | 'Ignore'
+  /** Receives warnings for the client. */
+  warn?: (text: string) => void
+}>
+
+/** What must be true of an object for a delete to happen. */
+export type DeleteOptions = Readonly<{ user: User; dryRun?: boolean; uid?: string; resourceVersion?: string }>
+
+/**
+ * Generic create, read, update, delete and watch for every served kind: what the Kubernetes API server does for all objects
+ * alike. Kinds differ only by their schema and their Strategy.
+ */
+export class Registry {
+  readonly store: Store
+  readonly served: readonly Served[]
+  readonly #byPath = new Map<string, Served>()
+
+  constructor(store: Store, served: readonly Served[]) {
+    this.store = store
+    this.served = served
+    for (const one of served) this.#byPath.set(pathOf(one.kind), one)
+  }
+
+  /** The kind served under a group, version and plural name. */
+  find(group: string, version: string, plural: string): Served | undefined {
+    return this.#byPath.get(pathOf({ group, version, plural }))
+  }
+
+  /** @throws Fault NotFound */
+  async get(kind: Kind, key: Key): Promise<Doc> {
+    const row = await this.store.get(storeKey(kind, key))
+    if (!row) throw notFound(kind, key.name)
+    return docOf(row)
+  }
+
+  /** All objects of a kind, or of a kind in a namespace, in order of namespace and name. */
+  async list(kind: Kind, namespace?: string): Promise<{ items: Doc[]; revision: number }> {
+    const { rows, revision } = await this.store.list(prefix(kind, namespace))
+    return { items: rows.map(docOf), revision }
+  }
+
+  /** Changes of a kind after a revision, as the store tells them. */
+  watch(
+    kind: Kind,
+    namespace: string | undefined,
+    after: number,
+    signal: AbortSignal,
+  ): AsyncIterable<readonly Change[]> {
+    return this.store.watch(prefix(kind, namespace), after, signal)
+  }
+
+  /**
+   * Creates an object. @throws Fault AlreadyExists, Invalid with every error, NotFound for the namespace, BadRequest.
+   */
+  async create(kind: Kind, namespace: string | undefined, input: JsonObject, options: WriteOptions): Promise<Doc> {
+    const draft = this.#draft(kind, namespace, input)
+    if (kind.namespaced) await this.#requireNamespace(draft.metadata.namespace!)
+    const { strategy } = this.#strategyOf(kind)
+    const object = this.#known(kind, draft, options)
+    const prepared = strategy.prepare?.(object, undefined) ?? object
+    this.#check(kind, prepared, undefined, options)
+    const key = storeKey(kind, prepared.metadata)
+    if (options.dryRun) {
+      if (await this.store.get(key)) throw alreadyExists(kind, prepared.metadata.name)
+      return prepared as Doc
+    }
+    const row = await this.store.update(key, (current) => {
+      if (current) throw alreadyExists(kind, prepared.metadata.name)
+      return { type: 'put', value: prepared as unknown as JsonObject }
+    })
+    return docOf(row!)
+  }
+
+  /**
+   * Changes an object: `change` maps the current one to the wanted one (undefined: leave it) and may be called again when
+   * somebody else was faster. @throws Fault NotFound, Conflict, Invalid, whatever `change` throws.
+   */
+  async update(
+    kind: Kind,
+    key: Key,
+    change: (current: Doc) => JsonObject | undefined,
+    options: WriteOptions,
+  ): Promise<Doc> {
+    const decide = (row: Row | undefined): Decision | undefined => {
+      if (!row) throw notFound(kind, key.name)
+      const current = docOf(row)
+      const wanted = change(current)
+      if (wanted === undefined) return undefined
+      const next = this.#next(kind, current, wanted, options)
+      if (!next) return undefined
+      const value = next as unknown as JsonObject
+      const gone = next.metadata.deletionTimestamp && !next.metadata.finalizers?.length
+      return gone ? { type: 'delete', value } : { type: 'put', value }
+    }
+    const path = storeKey(kind, key)
+    if (options.dryRun) {
+      const row = await this.store.get(path)
+      const decision = decide(row)
+      return decision?.value ? docOf({ ...row!, value: decision.value }) : docOf(row!)
+    }
+    return docOf((await this.store.update(path, decide))!)
+  }
+
+  /**
+   * Asks for deletion: at once without finalizers, else the object is marked and goes when the last finalizer does.
+   * Resolves to the marked object, or undefined when it is gone. @throws Fault NotFound, Conflict.
+   */
+  async delete(kind: Kind, key: Key, options: DeleteOptions): Promise<{ doc: Doc; gone: boolean }> {
+    let gone = false
+    const decide = (row: Row | undefined): Decision | undefined => {
+      if (!row) throw notFound(kind, key.name)
+      const { metadata } = docOf(row)
+      if (options.uid !== undefined && options.uid !== metadata.uid)
+        throw conflict(
+          kind,
+          key.name,
+          `Precondition failed: UID in precondition: ${options.uid}, UID in object meta: ${metadata.uid}`,
+        )
+      if (options.resourceVersion !== undefined && options.resourceVersion !== metadata.resourceVersion)
+        throw conflict(
+          kind,
+          key.name,
+          `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${metadata.resourceVersion}`,
+        )
+      gone = !metadata.finalizers?.length
+      if (gone) return { type: 'delete', value: row.value }
+      if (metadata.deletionTimestamp) return undefined
+      const marked = {
+        ...metadata,
+        deletionTimestamp: timestamp(),
+        deletionGracePeriodSeconds: 0,
+        generation: (metadata.generation ?? 0) + 1,
+      }
+      return { type: 'put', value: { ...row.value, metadata: withoutRevision(marked) } }
+    }
+    const path = storeKey(kind, key)
+    const row = options.dryRun ? await this.store.get(path) : await this.store.update(path, decide)
+    if (options.dryRun) decide(row)
+    return { doc: docOf(row!), gone }
+  }
+
+  /** What a client sent, with the server's part of the metadata in place. */
+  #draft(kind: Kind, namespace: string | undefined, input: JsonObject): Doc {
+    const meta = requireHeader(kind, input)
+    if (meta.resourceVersion)
+      throw new Fault('BadRequest', 'resourceVersion should not be set on objects to be created')
+    const sent = meta.namespace
+    if (!kind.namespaced && sent)
+      throw new Fault('BadRequest', `${kind.kind} objects have no namespace; remove metadata.namespace`)
+    if (namespace !== undefined && sent && sent !== namespace)
+      throw new Fault(
+        'BadRequest',
+        'the namespace of the provided object does not match the namespace sent on the request',
+      )
+    const name = meta.name || (meta.generateName ? generatedName(String(meta.generateName)) : '')
+    const metadata = {
+      ...clientMetadata(meta as JsonObject),
+      ...(meta.generateName && { generateName: meta.generateName }),
+      name,
+      ...(kind.namespaced && { namespace: namespace ?? (sent || 'default') }),
+      uid: crypto.randomUUID(),
+      creationTimestamp: timestamp(),
+      generation: 1,
+    }
+    const { status, ...rest } = input
+    const own = kind.status || status === undefined ? rest : { ...rest, status }
+    return { ...own, apiVersion: apiVersionOf(kind), kind: kind.kind, metadata } as unknown as Doc
+  }
+
+  async #requireNamespace(name: string): Promise<void> {
+    const row = await this.store.get(`/core/namespaces/${name}`)
+    if (!row) throw notFound({ group: '', plural: 'namespaces', kind: 'Namespace' }, name)
+    if (docOf(row).metadata.deletionTimestamp)
+      throw new Fault('Forbidden', `unable to create new content in namespace ${name} because it is being terminated`)
+  }
+
+  /** The object as it will be stored, or undefined when the write would change nothing. */
+  #next(kind: Kind, current: Doc, input: JsonObject, options: WriteOptions): Doc | undefined {
+    const meta = requireHeader(kind, input)
+    const name = current.metadata.name
+    if (meta.name !== undefined && meta.name !== name)
+      throw new Fault(
+        'BadRequest',
+        `the name of the object (${meta.name}) does not match the name on the URL (${name})`,
+      )
+    if (meta.uid && meta.uid !== current.metadata.uid)
+      throw conflict(
+        kind,
+        name,
+        `Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${current.metadata.uid}`,
+      )
+    if (meta.resourceVersion && meta.resourceVersion !== current.metadata.resourceVersion)
+      throw conflict(
+        kind,
+        name,
+        'the object has been modified; please apply your changes to the latest version and try again',
+      )
+    const merged = this.#merge(kind, current, input, options)
+    const { strategy } = this.#strategyOf(kind)
+    const prepared = options.subresource ? merged : ((strategy.prepare?.(merged, current) ?? merged) as Doc)
+    const next = sameSpec(current, prepared) ? prepared : bumped(prepared)
+    if (sameJson({ ...current, metadata: withoutRevision(current.metadata) }, next)) return undefined
+    this.#check(kind, next, current, options)
+    return next
+  }
+
+  /** Takes from `input` what this write may change, and everything else from `current`. */
+  #merge(kind: Kind, current: Doc, input: JsonObject, options: WriteOptions): Doc {
+    const metadata = { ...withoutRevision(current.metadata) } as unknown as ObjectMeta
+    if (options.subresource === 'status') {
+      const { status } = this.#known(kind, { ...input, metadata } as unknown as Doc, options)
+      return { ...current, metadata, ...(status !== undefined && { status }) }
+    }
+    const {
+      resourceVersion: _,
+      labels: _l,
+      annotations: _a,
+      finalizers: _f,
+      ownerReferences: _o,
+      ...fixed
+    } = current.metadata
+    const { status, ...rest } = input
+    const kept = kind.status ? current.status : status
+    return this.#known(
+      kind,
+      {
+        ...rest,
+        apiVersion: current.apiVersion,
+        kind: current.kind,
+        metadata: { ...clientMetadata((input.metadata ?? {}) as JsonObject), ...fixed },
+        ...(kept !== undefined && { status: kept }),
+      } as unknown as Doc,
+      options,
+    )
+  }
+
+  #known(kind: Kind, doc: Doc, options: WriteOptions): Doc {
+    const { object, unknown } = pruneUnknown(kind.schema, doc as unknown as JsonObject)
+    const sentences = unknown.map((path) => `unknown field "${path}"`)
+    if (unknown.length && options.unknownFields === 'Strict')
+      throw new Fault(
+        'BadRequest',
+        `${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: strict decoding error: ${sentences.join(', ')}`,
+      )
+    if (options.unknownFields === 'Warn') for (const sentence of sentences) options.warn?.(sentence)
+    return object as unknown as Doc
+  }
+
+  #check(kind: Kind, next: ApiObject, current: Doc | undefined, options: WriteOptions): void {
+    const { strategy } = this.#strategyOf(kind)
+    const isNamespace = kind.plural === 'namespaces'
+    const errors: FieldError[] = [
+      ...metadataErrors(next.metadata, { isNamespace }),
+      ...schemaErrors(kind, next as unknown as JsonObject),
+    ]
+    if (errors.length) throw invalid(kind, next.metadata.name, errors)
+    if (options.subresource) return
+    const denied = strategy.validate?.(next, current, options.user) ?? []
+    if (denied.length) throw invalid(kind, next.metadata.name, denied, strategy.webhook)
+  }
+
+  #strategyOf(kind: Kind): Served {
+    const served = this.#byPath.get(pathOf(kind))
+    if (!served) throw new Fault('Bug', `Kind ${kind.kind} is not served`)
+    return served
+  }
+}
+
+/** The object a row holds, its resourceVersion being the row's revision. */
+export function docOf(row: Row): Doc {
+  const doc = row.value as unknown as Doc
+  return { ...doc, metadata: { ...doc.metadata, resourceVersion: String(row.revision) } }
+}
+
+/** Where an object lives in the store: `/GROUP/PLURAL[/NAMESPACE]/NAME`. */
+export function storeKey(kind: Kind, key: Key): string {
+  return prefix(kind, kind.namespaced ? (key.namespace ?? 'default') : undefined) + key.name
+}
+
+function prefix(kind: Kind, namespace: string | undefined): string {
+  return `/${kind.group || 'core'}/${kind.plural}/${namespace ? `${namespace}/` : ''}`
+}
+
+function pathOf(kind: Pick<Kind, 'group' | 'version' | 'plural'>): string {
+  return `${kind.group}/${kind.version}/${kind.plural}`
+}
+
+function requireHeader(kind: Kind, input: JsonObject): ObjectMeta {
+  const { apiVersion, kind: sentKind, metadata } = input
+  const want = apiVersionOf(kind)
+  if ((apiVersion !== undefined && apiVersion !== want) || (sentKind !== undefined && sentKind !== kind.kind))
+    throw new Fault(
+      'BadRequest',
+      `the API version and kind in the data (${apiVersion}, ${sentKind}) do not match the expected ones (${want}, ${kind.kind})`,
+    )
+  if (metadata !== undefined && (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)))
+    throw new Fault('BadRequest', 'metadata must be an object')
+  return (metadata ?? {}) as unknown as ObjectMeta
+}
+
+function withoutRevision(meta: ObjectMeta): JsonObject {
+  const { resourceVersion: _, ...rest } = meta
+  return rest as unknown as JsonObject
+}
+
+/** True when nothing but metadata and status differs. */
+function sameSpec(a: Doc, b: Doc): boolean {
+  const { metadata: _m, status: _s, ...left } = a
+  const { metadata: _n, status: _t, ...right } = b
+  return sameJson(left, right)
+}
+
+function bumped(doc: Doc): Doc {
+  return { ...doc, metadata: { ...doc.metadata, generation: (doc.metadata.generation ?? 0) + 1 } }
+}

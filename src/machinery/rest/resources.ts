@@ -1,0 +1,165 @@
+import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
+import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { applyPatch, type PatchType, patchTypes } from './patch.ts'
+import type { ResourcePath } from './path.ts'
+import type { Doc, Registry, WriteOptions } from './registry.ts'
+import { dryRunOf, fieldValidationOf, objectBody, parseBody, type Query, wantsTable } from './request.ts'
+import { parseFieldSelector, parseLabelSelector } from './selector.ts'
+import { deleted, notFound } from './status.ts'
+import type { User } from './strategy.ts'
+import { tableOf } from './table.ts'
+
+/** A request for resources, free of HTTP's machinery. */
+export type ResourceRequest = Readonly<{
+  method: string
+  path: ResourcePath
+  query: Query
+  accept: string | undefined
+  contentType: string
+  body: Buffer | undefined
+  user: User
+}>
+
+export type ResourceAnswer = Readonly<{ code: number; body: JsonObject; warnings: readonly string[] }>
+
+/** Answers everything about resources but watches. @throws Fault, to become a Status */
+export async function answer(registry: Registry, kind: Kind, request: ResourceRequest): Promise<ResourceAnswer> {
+  const { path, method } = request
+  const warnings: string[] = []
+  const call = new Call(registry, kind, request, (text) => warnings.push(text))
+  const [code, body] = path.name === undefined ? await call.collection(method) : await call.object(method, path.name)
+  return { code, body, warnings }
+}
+
+class Call {
+  readonly #registry: Registry
+  readonly #kind: Kind
+  readonly #request: ResourceRequest
+  readonly #warn: (text: string) => void
+
+  constructor(registry: Registry, kind: Kind, request: ResourceRequest, warn: (text: string) => void) {
+    this.#registry = registry
+    this.#kind = kind
+    this.#request = request
+    this.#warn = warn
+  }
+
+  async collection(method: string): Promise<[number, JsonObject]> {
+    const { path, query, contentType, body, user } = this.#request
+    if (method === 'GET') return [200, await this.#list()]
+    if (method === 'POST') {
+      const input = objectBody(contentType, body)
+      const doc = await this.#registry.create(this.#kind, path.namespace, input, this.#write())
+      return [201, this.#render(doc)]
+    }
+    if (method === 'DELETE') {
+      const doomed = await this.#selected()
+      for (const doc of doomed) await this.#registry.delete(this.#kind, keyOf(doc), { user, dryRun: dryRunOf(query) })
+      return [200, this.#listOf(doomed, this.#registry.store.revision)]
+    }
+    throw notAllowed(method)
+  }
+
+  async object(method: string, name: string): Promise<[number, JsonObject]> {
+    const { path, contentType, body } = this.#request
+    const key = { name, ...(path.namespace !== undefined && { namespace: path.namespace }) }
+    switch (method) {
+      case 'GET':
+        return [200, this.#render(await this.#registry.get(this.#kind, key))]
+      case 'PUT': {
+        const input = objectBody(contentType, body)
+        return [200, this.#render(await this.#registry.update(this.#kind, key, () => input, this.#write()))]
+      }
+      case 'PATCH': {
+        const type = patchType(this.#kind, contentType)
+        const patch = parseBody('application/json', body)
+        const change = (current: Doc) => applyPatch(type, current as unknown as JsonObject, patch)
+        return [200, this.#render(await this.#registry.update(this.#kind, key, change, this.#write()))]
+      }
+      case 'DELETE':
+        return this.#delete(key)
+      default:
+        throw notAllowed(method)
+    }
+  }
+
+  async #delete(key: { name: string; namespace?: string }): Promise<[number, JsonObject]> {
+    const { query, contentType, body, user } = this.#request
+    if (this.#request.path.subresource) throw notAllowed('DELETE')
+    const options: Json = body?.length ? parseBody(contentType, body) : {}
+    const given = isObject(options) && isObject(options.preconditions) ? options.preconditions : {}
+    const { doc, gone } = await this.#registry.delete(this.#kind, key, {
+      user,
+      dryRun: dryRunOf(query, options),
+      ...(typeof given.uid === 'string' && { uid: given.uid }),
+      ...(typeof given.resourceVersion === 'string' && { resourceVersion: given.resourceVersion }),
+    })
+    if (!gone) return [200, this.#render(doc)]
+    return [200, deleted(this.#kind.group, this.#kind.plural, key.name, doc.metadata.uid) as unknown as JsonObject]
+  }
+
+  async #selected(): Promise<Doc[]> {
+    const { path, query } = this.#request
+    const { items } = await this.#registry.list(this.#kind, path.namespace)
+    const byLabel = parseLabelSelector(query.labelSelector)
+    const byField = parseFieldSelector(query.fieldSelector)
+    return items.filter((doc) => byLabel(doc as unknown as JsonObject) && byField(doc as unknown as JsonObject))
+  }
+
+  async #list(): Promise<JsonObject> {
+    const { revision } = this.#registry.store
+    return this.#listOf(await this.#selected(), revision)
+  }
+
+  #listOf(docs: readonly Doc[], revision: number): JsonObject {
+    const { accept, query } = this.#request
+    const include = wantsTable(accept, query)
+    const metadata = { resourceVersion: String(revision) }
+    if (include) return tableOf(this.#kind, docs, metadata, include, Date.now())
+    return {
+      kind: `${this.#kind.kind}List`,
+      apiVersion: apiVersionOf(this.#kind),
+      metadata,
+      items: docs as unknown as Json[],
+    }
+  }
+
+  #render(doc: Doc): JsonObject {
+    const { accept, query } = this.#request
+    const include = wantsTable(accept, query)
+    if (!include) return doc as unknown as JsonObject
+    return tableOf(this.#kind, [doc], { resourceVersion: doc.metadata.resourceVersion ?? '' }, include, Date.now())
+  }
+
+  #write(): WriteOptions {
+    const { path, query, user } = this.#request
+    if (path.subresource !== undefined && (path.subresource !== 'status' || !this.#kind.status))
+      throw notFound({ ...this.#kind, plural: `${this.#kind.plural}/${path.subresource}` }, path.name ?? '')
+    return {
+      user,
+      dryRun: dryRunOf(query),
+      unknownFields: fieldValidationOf(query),
+      warn: this.#warn,
+      ...(path.subresource === 'status' && { subresource: 'status' as const }),
+    }
+  }
+}
+
+function keyOf(doc: Doc) {
+  const { name, namespace } = doc.metadata
+  return { name, ...(namespace !== undefined && { namespace }) }
+}
+
+function patchType(kind: Kind, contentType: string): PatchType {
+  const type = patchTypes.find((known) => known === contentType)
+  if (type) return type
+  throw new Fault(
+    'Unsupported',
+    `${contentType} is not supported by ${apiVersionOf(kind)}, Kind=${kind.kind} - accepted media types include: ${patchTypes.join(', ')}; with kubectl patch, add --type=merge or --type=json`,
+  )
+}
+
+function notAllowed(method: string): Fault {
+  return new Fault('NotAllowed', `the server does not allow this method on the requested resource: ${method}`)
+}

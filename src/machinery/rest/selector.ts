@@ -1,0 +1,67 @@
+import { Fault } from '#base/fault.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
+
+/** Tells whether an object is selected. */
+export type Selector = (object: JsonObject) => boolean
+
+const all: Selector = () => true
+
+/**
+ * Parses kubectl's `-l` syntax: `a=b,c!=d,e,!f,g in (h,i),j notin (k)`.
+ * @throws Fault BadRequest naming the part that is not understood.
+ */
+export function parseLabelSelector(text: string | undefined): Selector {
+  if (!text?.trim()) return all
+  const parts = splitOutsideParentheses(text).map(labelRequirement)
+  return (object) => {
+    const labels = metadataOf(object).labels
+    const map = isObject(labels) ? labels : {}
+    return parts.every((part) => part(map))
+  }
+}
+
+function labelRequirement(part: string): (labels: JsonObject) => boolean {
+  const set = /^([^\s!=()]+)\s+(in|notin)\s+\(([^)]*)\)$/.exec(part)
+  if (set) {
+    const [, key, operator, list] = set
+    const values = new Set(list!.split(',').map((value) => value.trim()))
+    return (labels) => (Object.hasOwn(labels, key!) && values.has(String(labels[key!]))) === (operator === 'in')
+  }
+  const equality = /^([^\s!=()]+)\s*(==|=|!=)\s*([^\s!=(),]*)$/.exec(part)
+  if (equality) {
+    const [, key, operator, value] = equality
+    return (labels) => (Object.hasOwn(labels, key!) && labels[key!] === value) === (operator !== '!=')
+  }
+  const existence = /^(!?)\s*([^\s!=(),]+)$/.exec(part)
+  if (existence) return (labels) => Object.hasOwn(labels, existence[2]!) === (existence[1] === '')
+  throw new Fault('BadRequest', `unable to parse requirement of label selector: "${part}"`)
+}
+
+function splitOutsideParentheses(text: string): string[] {
+  return text.split(/,(?![^(]*\))/).map((part) => part.trim())
+}
+
+/**
+ * Parses `--field-selector` syntax, `path=value` and `path!=value`, over any scalar field of the object.
+ * @throws Fault BadRequest naming the part that is not understood.
+ */
+export function parseFieldSelector(text: string | undefined): Selector {
+  if (!text?.trim()) return all
+  const parts = text.split(',').map((part) => {
+    const match = /^\s*([\w.[\]/-]+?)\s*(==|=|!=)(.*)$/.exec(part)
+    if (!match) throw new Fault('BadRequest', `invalid field selector: "${part}"; write PATH=VALUE or PATH!=VALUE`)
+    const path = match[1]!.split('.')
+    return { path, equal: match[2] !== '!=', value: match[3]!.trim() }
+  })
+  return (object) => parts.every(({ path, equal, value }) => (scalarAt(object, path) === value) === equal)
+}
+
+function scalarAt(object: JsonObject, path: readonly string[]): string {
+  let at: unknown = object
+  for (const key of path) at = isObject(at) && Object.hasOwn(at, key) ? at[key] : undefined
+  return at === undefined || at === null ? '' : String(at)
+}
+
+function metadataOf(object: JsonObject): JsonObject {
+  return isObject(object.metadata) ? object.metadata : {}
+}

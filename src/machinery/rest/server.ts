@@ -1,0 +1,233 @@
+import type { ServerResponse } from 'node:http'
+import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { AddressInfo, Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import Fastify, { type FastifyReply, type FastifyRequest, type RouteGenericInterface } from 'fastify'
+import { explain, Fault, faultKind } from '#base/fault.ts'
+import type { JsonObject } from '#base/json.ts'
+import type { Log } from '#base/log.ts'
+import type { KeyPair } from './certificates.ts'
+import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
+import { openapiIndex, openapiOf } from './openapi.ts'
+import { parseResourcePath } from './path.ts'
+import type { Registry } from './registry.ts'
+import { flag, type Query } from './request.ts'
+import { answer } from './resources.ts'
+import { failure } from './status.ts'
+import type { User } from './strategy.ts'
+import { streamWatch } from './watch.ts'
+
+type Request = FastifyRequest<RouteGenericInterface, Http2SecureServer, Http2ServerRequest>
+type Reply = FastifyReply<RouteGenericInterface, Http2SecureServer, Http2ServerRequest, Http2ServerResponse>
+
+/** Largest request body, bytes (Kubernetes' own limit). */
+const maxBodyBytes = 3 * 1024 * 1024
+
+export type ServerOptions = Readonly<{
+  registry: Registry
+  listen: Readonly<{ host: string; port: number }>
+  tls: KeyPair
+  /** Certificate of the authority that client certificates must come from. */
+  clientAuthority: string
+  version: JsonObject
+  log: Log
+}>
+
+/** A running API server. `port` is the one it really listens on. */
+export type Server = Readonly<{ port: number; close(): Promise<void> }>
+
+/** Serves a registry as a Kubernetes API over TLS, HTTP/1.1 and HTTP/2. @throws Fault Unavailable when it cannot listen */
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const { listen, log, tls, clientAuthority } = options
+  const stopping = new AbortController()
+  const app = Fastify({
+    http2: true,
+    https: {
+      allowHTTP1: true,
+      cert: tls.cert,
+      key: tls.key,
+      ca: clientAuthority,
+      requestCert: true,
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1.2',
+    },
+    bodyLimit: maxBodyBytes,
+    exposeHeadRoutes: false,
+  })
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.all('/*', async (request, reply) => {
+    await handle(options, request, reply, stopping.signal)
+    return reply
+  })
+  app.setErrorHandler((error, request, reply) => sendError(log, request, reply, fromFastify(error)))
+  const sockets = new Set<Socket>()
+  app.server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  try {
+    await app.listen(listen)
+  } catch (cause) {
+    throw new Fault(
+      'Unavailable',
+      `Cannot listen on ${listen.host}:${listen.port}; choose another address with --listen HOST:PORT`,
+      { cause },
+    )
+  }
+  const { port } = app.server.address() as AddressInfo
+  return {
+    port,
+    close: async () => {
+      stopping.abort()
+      for (const socket of sockets) socket.destroy()
+      await app.close()
+    },
+  }
+}
+
+async function handle(options: ServerOptions, request: Request, reply: Reply, stopping: AbortSignal): Promise<void> {
+  const path = request.url.split('?', 1)[0]!
+  if (path === '/healthz' || path === '/livez' || path === '/readyz') {
+    await reply.type('text/plain').send('ok')
+    return
+  }
+  if (path === '/version' || path === '/version/') return send(reply, 200, options.version)
+  const user = authenticate(request)
+  authorize(user, request.method, path)
+  const document = documentAt(options.registry, path)
+  if (document) return send(reply, 200, document)
+  const resource = parseResourcePath(path)
+  const served = resource && options.registry.find(resource.group, resource.version, resource.plural)
+  if (!resource || !served) throw new Fault('NotFound', 'the server could not find the requested resource')
+  const query = request.query as Query
+  const accept = request.headers.accept
+  const { kind } = served
+  if (kind.namespaced === false && resource.namespace !== undefined)
+    throw new Fault('NotFound', 'the server could not find the requested resource')
+  if (request.method === 'GET' && flag(query.watch)) {
+    await watch(options, request, reply, stopping, {
+      kind,
+      namespace: resource.namespace,
+      name: resource.name,
+      query,
+      accept,
+    })
+    return
+  }
+  const contentType = (request.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
+  const body = request.body as Buffer | undefined
+  const {
+    code,
+    body: out,
+    warnings,
+  } = await answer(options.registry, kind, {
+    method: request.method,
+    path: resource,
+    query,
+    accept,
+    contentType,
+    body,
+    user,
+  })
+  for (const text of warnings) reply.header('warning', `299 - ${JSON.stringify(text)}`)
+  return send(reply, code, out)
+}
+
+type WatchOf = Parameters<typeof streamWatch>[2] & { kind: Parameters<typeof streamWatch>[1] }
+
+async function watch(
+  options: ServerOptions,
+  request: Request,
+  reply: Reply,
+  stopping: AbortSignal,
+  what: WatchOf,
+): Promise<void> {
+  const seconds = Number(what.query.timeoutSeconds)
+  const closed = new AbortController()
+  const raw = reply.raw
+  raw.once('close', () => closed.abort())
+  raw.on('error', () => closed.abort())
+  const signals = [stopping, closed.signal, ...(seconds > 0 ? [AbortSignal.timeout(seconds * 1000)] : [])]
+  const signal = AbortSignal.any(signals)
+  reply.hijack()
+  raw.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' })
+  // kubectl waits for the headers before it goes on, even while there is nothing to tell.
+  // HTTP/2 sends them at once; HTTP/1 has to be told, by a method that only its response has.
+  if (request.raw.httpVersionMajor < 2) (raw as unknown as ServerResponse).flushHeaders()
+  const sink = (text: string) => {
+    if (closed.signal.aborted || raw.write(text)) return Promise.resolve()
+    return new Promise<void>((resolve) => {
+      const done = () => {
+        raw.off('drain', done)
+        signal.removeEventListener('abort', done)
+        resolve()
+      }
+      raw.once('drain', done)
+      signal.addEventListener('abort', done, { once: true })
+    })
+  }
+  await streamWatch(options.registry, what.kind, what, sink, signal)
+  if (!closed.signal.aborted) raw.end()
+}
+
+/** Documents that describe the API itself. */
+function documentAt(registry: Registry, path: string): JsonObject | undefined {
+  const kinds = registry.served.map(({ kind }) => kind)
+  const parts = path.split('/').filter(Boolean)
+  if (parts[0] === 'openapi' && parts[1] === 'v3') {
+    if (parts.length === 2) return openapiIndex(kinds)
+    return parts[2] === 'api' ? openapiOf(kinds, '', parts[3] ?? '') : openapiOf(kinds, parts[3] ?? '', parts[4] ?? '')
+  }
+  if (parts[0] === 'api')
+    return parts.length === 1 ? coreVersions() : parts.length === 2 ? resourceList(kinds, '', parts[1]!) : undefined
+  if (parts[0] !== 'apis') return undefined
+  if (parts.length === 1) return groupList(kinds)
+  if (parts.length === 2) return groupOf(kinds, parts[1]!)
+  return parts.length === 3 ? resourceList(kinds, parts[1]!, parts[2]!) : undefined
+}
+
+/** @throws Fault Unauthorized without a client certificate of our authority. */
+function authenticate(request: Request): User {
+  const raw = request.raw as Http2ServerRequest & { socket: TLSSocket }
+  const socket = (raw.stream?.session?.socket ?? raw.socket) as TLSSocket
+  const subject = socket.authorized ? socket.getPeerCertificate()?.subject : undefined
+  if (!subject?.CN)
+    throw new Fault(
+      'Unauthorized',
+      'Unauthorized: present a client certificate, such as the one in the kubeconfig of the data directory',
+    )
+  const groups = subject.O as string | string[] | undefined
+  return { name: String(subject.CN), groups: groups === undefined ? [] : [groups].flat() }
+}
+
+/** Until there are roles, the administrators' group may do everything and nobody else anything. @throws Fault Forbidden */
+function authorize(user: User, method: string, path: string): void {
+  if (user.groups.includes('system:masters')) return
+  throw new Fault(
+    'Forbidden',
+    `forbidden: User "${user.name}" cannot ${method.toLowerCase()} path "${path}": only members of the group system:masters may`,
+  )
+}
+
+async function send(reply: Reply, code: number, body: JsonObject): Promise<void> {
+  await reply.code(code).type('application/json').send(JSON.stringify(body))
+}
+
+function fromFastify(error: unknown): unknown {
+  const { statusCode, code } = error as { statusCode?: number; code?: string }
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return new Fault('TooLarge', `the body of the request is larger than ${maxBodyBytes} bytes`)
+  if (error instanceof Fault || !statusCode || statusCode >= 500) return error
+  return new Fault('BadRequest', 'the request is malformed', { cause: error })
+}
+
+function sendError(log: Log, request: Request, reply: Reply, error: unknown): void {
+  const status = failure(error)
+  if (faultKind(error) === 'Bug')
+    log.error(
+      { path: request.url, cause: explain(error), stack: error instanceof Error ? error.stack : undefined },
+      'Request failed by a bug',
+    )
+  void reply.code(status.code).type('application/json').send(JSON.stringify(status))
+}

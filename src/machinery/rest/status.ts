@@ -1,0 +1,106 @@
+import type { FieldError } from '#apis/meta/object.ts'
+import { explain, Fault, type FaultKind, faultKind } from '#base/fault.ts'
+
+/** The one table from fault to HTTP. */
+const http: Record<FaultKind, readonly [code: number, reason: string]> = {
+  Invalid: [422, 'Invalid'],
+  BadRequest: [400, 'BadRequest'],
+  NotFound: [404, 'NotFound'],
+  AlreadyExists: [409, 'AlreadyExists'],
+  Conflict: [409, 'Conflict'],
+  Expired: [410, 'Expired'],
+  Unauthorized: [401, 'Unauthorized'],
+  Forbidden: [403, 'Forbidden'],
+  Unsupported: [415, 'UnsupportedMediaType'],
+  NotAllowed: [405, 'MethodNotAllowed'],
+  TooLarge: [413, 'RequestEntityTooLarge'],
+  Unavailable: [503, 'ServiceUnavailable'],
+  Timeout: [504, 'Timeout'],
+  Aborted: [503, 'ServiceUnavailable'],
+  Bug: [500, 'InternalError'],
+}
+
+/** A Kubernetes `Status` answer. */
+export type Status = Readonly<{
+  kind: 'Status'
+  apiVersion: 'v1'
+  metadata: Readonly<Record<string, never>>
+  status: 'Success' | 'Failure'
+  message?: string
+  reason?: string
+  details?: Readonly<Record<string, unknown>>
+  code: number
+}>
+
+/** The `Status` that tells a client about an error. A bug's message names no internals. */
+export function failure(error: unknown): Status {
+  const kind = faultKind(error)
+  const [code, reason] = http[kind]
+  const details = error instanceof Fault ? (error.data.details as Record<string, unknown> | undefined) : undefined
+  const message = kind === 'Bug' ? `Internal error occurred: ${explain(error)}` : explain(error)
+  return {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message,
+    reason,
+    ...(details && { details }),
+    code,
+  }
+}
+
+/** The `Status` that tells a client an object is gone. */
+export function deleted(group: string, plural: string, name: string, uid: string | undefined): Status {
+  const details = { name, ...(group && { group }), kind: plural, ...(uid && { uid }) }
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details, code: 200 }
+}
+
+type Named = Readonly<{ group: string; plural: string; kind: string }>
+const qualified = (kind: Named) => (kind.group ? `${kind.plural}.${kind.group}` : kind.plural)
+
+/** `virtualmachines.kubevirt.io "x" not found` */
+export function notFound(kind: Named, name: string): Fault {
+  const details = { name, ...(kind.group && { group: kind.group }), kind: kind.plural }
+  return new Fault('NotFound', `${qualified(kind)} "${name}" not found`, { data: { details } })
+}
+
+/** `virtualmachines.kubevirt.io "x" already exists` */
+export function alreadyExists(kind: Named, name: string): Fault {
+  const details = { name, ...(kind.group && { group: kind.group }), kind: kind.plural }
+  return new Fault('AlreadyExists', `${qualified(kind)} "${name}" already exists`, { data: { details } })
+}
+
+/** Somebody else wrote first, or the object is not the one that was meant. */
+export function conflict(kind: Named, name: string, why: string): Fault {
+  const details = { name, ...(kind.group && { group: kind.group }), kind: kind.plural }
+  return new Fault('Conflict', `Operation cannot be fulfilled on ${qualified(kind)} "${name}": ${why}`, {
+    data: { details },
+  })
+}
+
+/** Most causes spelled out in a message; the rest is in `details.causes` (KubeVirt does the same). */
+const maxSpelledOut = 10
+
+/**
+ * All that is wrong with an object as one 422. With `webhook` the text is the one of KubeVirt's admission webhooks, else the
+ * one of the Kubernetes API server.
+ */
+export function invalid(kind: Named, name: string, errors: readonly FieldError[], webhook?: string): Fault {
+  const causes = errors.map(({ field, message, reason }) => ({ reason, message, field }))
+  const shown = errors.slice(0, maxSpelledOut)
+  const more = errors.length - shown.length
+  const details = { name, ...(kind.group && { group: kind.group }), kind: kind.kind, causes }
+  const message = webhook
+    ? `admission webhook "${webhook}" denied the request: ${shown.map((e) => e.message).join(', ')}${more ? `, and ${more} more validation errors` : ''}`
+    : `${kind.kind}${kind.group ? `.${kind.group}` : ''} "${name}" is invalid: ${listed(
+        shown.map((e) => `${e.field}: ${e.message}`),
+        more,
+      )}`
+  return new Fault('Invalid', message, { data: { details } })
+}
+
+function listed(lines: readonly string[], more: number): string {
+  if (lines.length === 1 && !more) return lines[0]!
+  return `[${lines.join(', ')}${more ? `, and ${more} more` : ''}]`
+}

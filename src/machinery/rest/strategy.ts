@@ -1,0 +1,22 @@
+import type { ApiObject, FieldError, Kind } from '#apis/meta/object.ts'
+
+/** Who makes a request: the name and groups of the client certificate, or a component of our own. */
+export type User = Readonly<{ name: string; groups: readonly string[] }>
+
+/** What a kind may add to the generic create and update. All functions are pure over values; none may wait. */
+export type Strategy<T extends ApiObject = ApiObject> = Readonly<{
+  /** Fills defaults; sees the object before validation. `old` is absent on create. */
+  prepare?: (object: T, old: T | undefined) => T
+  /** Everything wrong with a write, all at once. Sees only objects that fit the schema. */
+  validate?: (object: T, old: T | undefined, user: User) => readonly FieldError[]
+  /** Name of the admission webhook that real KubeVirt would deny with; it opens the message of a refusal. */
+  webhook?: string
+}>
+
+/** A kind with its strategy, as the server serves it. */
+export type Served<T extends ApiObject = ApiObject> = Readonly<{ kind: Kind<T>; strategy: Strategy<T> }>
+
+/** Pairs a kind with its strategy. The list of served kinds is over all kinds, so the object type ends here. */
+export function serve<T extends ApiObject>(kind: Kind<T>, strategy: Strategy<T> = {}): Served {
+  return { kind, strategy } as unknown as Served
+}

@@ -1,0 +1,81 @@
+import type { Column, Condition, Kind } from '#apis/meta/object.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
+import type { Doc } from './registry.ts'
+
+/** How much of each object a table row carries along. */
+export type IncludeObject = 'None' | 'Metadata' | 'Object'
+
+/** Renders objects as a `meta.k8s.io/v1 Table`, the form in which kubectl asks for columns. */
+export function tableOf(
+  kind: Kind,
+  docs: readonly Doc[],
+  listMeta: JsonObject,
+  include: IncludeObject,
+  nowMs: number,
+): JsonObject {
+  const columns: readonly Column[] = [{ name: 'Name', type: 'string', path: 'metadata.name' }, ...kind.columns]
+  return {
+    kind: 'Table',
+    apiVersion: 'meta.k8s.io/v1',
+    metadata: listMeta,
+    columnDefinitions: columns.map((column) => ({
+      name: column.name,
+      type: column.type === 'date' ? 'string' : column.type,
+      format: column.path === 'metadata.name' ? 'name' : '',
+      description: '',
+      priority: column.wide ? 1 : 0,
+    })),
+    rows: docs.map((doc) => ({
+      cells: columns.map((column) => cell(column, doc as unknown as JsonObject, nowMs)),
+      ...(include !== 'None' && { object: carried(doc, include) }),
+    })),
+  }
+}
+
+function carried(doc: Doc, include: IncludeObject): JsonObject {
+  if (include === 'Object') return doc as unknown as JsonObject
+  return {
+    kind: 'PartialObjectMetadata',
+    apiVersion: 'meta.k8s.io/v1',
+    metadata: doc.metadata as unknown as JsonObject,
+  }
+}
+
+function cell(column: Column, doc: JsonObject, nowMs: number): string | number | boolean | null {
+  if (column.cell) return column.cell(doc)
+  const value = at(doc, column.path)
+  if (column.condition) {
+    const conditions = Array.isArray(value) ? (value as Condition[]) : []
+    return conditions.find((condition) => condition.type === column.condition)?.status ?? ''
+  }
+  if (column.type === 'date') return typeof value === 'string' ? age(nowMs - Date.parse(value)) : '<unknown>'
+  if (value === undefined || value === null) return ''
+  return typeof value === 'object' ? JSON.stringify(value) : (value as string | number | boolean)
+}
+
+function at(doc: JsonObject, path: string): unknown {
+  let value: unknown = doc
+  for (const key of path.split('.')) {
+    if (Array.isArray(value)) value = value[Number(key)]
+    else value = isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined
+  }
+  return value
+}
+
+/** A duration as kubectl prints it: `5s`, `3m12s`, `47m`, `5h3m`, `2d`, `3y`. */
+export function age(ms: number): string {
+  const s = Math.max(0, Math.floor(ms / 1000))
+  const m = Math.floor(s / 60)
+  const h = Math.floor(m / 60)
+  const d = Math.floor(h / 24)
+  const pair = (big: number, bigUnit: string, small: number, smallUnit: string) =>
+    small ? `${big}${bigUnit}${small}${smallUnit}` : `${big}${bigUnit}`
+  if (s < 120) return `${s}s`
+  if (m < 10) return pair(m, 'm', s % 60, 's')
+  if (m < 180) return `${m}m`
+  if (h < 8) return pair(h, 'h', m % 60, 'm')
+  if (h < 48) return `${h}h`
+  if (d < 8) return pair(d, 'd', h % 24, 'h')
+  if (d < 730) return `${d}d`
+  return pair(Math.floor(d / 365), 'y', d % 365, 'd')
+}

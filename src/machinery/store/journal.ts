@@ -1,0 +1,27 @@
+import type { Change, Row } from './store.ts'
+
+/** A change on its way to the journal. `text` is the value of its row as JSON. */
+export type Write = Readonly<{ change: Change; text: string }>
+
+/** What a journal holds when it is opened. */
+export type Contents = Readonly<{ rows: readonly Row[]; revision: number; compacted: number }>
+
+/** Where a store keeps its changes. The store above it does everything else, so that all stores behave alike. */
+export interface Journal {
+  /**
+   * Resolves when the writes are on disk, all or none. Appends may overlap and settle in the order they were made.
+   * `epoch` is the number of failed appends the caller has been told of; one made in ignorance of a failure is refused,
+   * because it may build upon what was lost.
+   */
+  append(writes: readonly Write[], epoch: number): Promise<void>
+  /** Durable changes under `prefix` after revision `after` and up to `upTo`, neither of them compacted away. */
+  history(prefix: string, after: number, upTo: number): Promise<readonly Change[]>
+  /**
+   * Forgets what was superseded at or before `upTo`, durably. Everything up to `after` has been forgotten before. Calls do
+   * not overlap; the caller keeps the span short, because nothing is written meanwhile.
+   */
+  compact(after: number, upTo: number): Promise<void>
+  /** Resolves with the reason when the journal cannot go on; every later call rejects. */
+  readonly broken: Promise<unknown>
+  close(): Promise<void>
+}

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { explain } from '#base/fault.ts'
+import { faultOf, put, read } from './contract.ts'
+import type { Journal, Write } from './journal.ts'
+import { JournaledStore } from './journaled.ts'
+import type { Decision, Row } from './store.ts'
+
+type Append = Readonly<{ epoch: number; keys: readonly string[] }> & PromiseWithResolvers<void>
+
+/** A journal whose every append is settled by hand. */
+class HandJournal implements Journal {
+  readonly appends: Append[] = []
+  readonly compactions: [number, number][] = []
+  readonly #broken = Promise.withResolvers<unknown>()
+  readonly broken = this.#broken.promise
+  compactFails = false
+
+  append(writes: readonly Write[], epoch: number): Promise<void> {
+    const settled = Promise.withResolvers<void>()
+    this.appends.push({ ...settled, epoch, keys: writes.map(({ change }) => change.row.key) })
+    return settled.promise
+  }
+
+  async history(): Promise<readonly []> {
+    return []
+  }
+
+  async compact(after: number, upTo: number): Promise<void> {
+    if (this.compactFails) throw new Error('disk full')
+    this.compactions.push([after, upTo])
+  }
+
+  break(cause: unknown): void {
+    this.#broken.resolve(cause)
+  }
+
+  async close(): Promise<void> {}
+}
+
+function open(revision = 0): { journal: HandJournal; store: JournaledStore } {
+  const journal = new HandJournal()
+  return { journal, store: new JournaledStore('store under test', journal, { rows: [], revision, compacted: 0 }) }
+}
+
+/** Lets every promise that can settle do so. */
+const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+function increment(current: Row | undefined): Decision {
+  return { type: 'put', value: { n: Number(current?.value.n ?? 0) + 1 } }
+}
+
+describe('JournaledStore', () => {
+  it('sends what was decided in one turn as one append, without waiting for the one before', async () => {
+    const { journal, store } = open()
+    const first = [store.update('/a', increment), store.update('/a', increment), store.update('/b', increment)]
+    await settled()
+    const second = store.update('/a', increment)
+    await settled()
+    assert.deepEqual(
+      journal.appends.map(({ keys }) => keys),
+      [['/a', '/a', '/b'], ['/a']],
+    )
+    journal.appends[0]!.resolve()
+    await Promise.all(first)
+    assert.deepEqual([store.revision, (await store.get('/a'))?.value], [3, { n: 2 }])
+    journal.appends[1]!.resolve()
+    assert.deepEqual((await second)?.value, { n: 3 })
+  })
+
+  it('rejects everything pending when an append fails, changes nothing and goes on', async () => {
+    const { journal, store } = open()
+    const doomed = [store.update('/a', increment), store.update('/b', increment)]
+    await settled()
+    const overlapping = [store.update('/a', increment), store.update('/a', () => undefined)]
+    overlapping.push(
+      store.update('/a', () => {
+        throw new Error('never told, because the row it saw never was')
+      }),
+    )
+    await settled()
+    const unsent = store.update('/c', increment)
+    journal.appends[0]!.reject(new Error('disk full'))
+    journal.appends[1]!.reject(new Error('an earlier write failed'))
+    for (const update of [...doomed, ...overlapping, unsent]) assert.equal(await faultOf(update), 'Unavailable')
+    assert.match(
+      explain(await doomed[0]!.catch((error) => error)),
+      /^Writing \/a to the store under test failed: disk full$/,
+    )
+    assert.deepEqual([await store.get('/a'), await store.get('/c'), store.revision], [undefined, undefined, 0])
+
+    const after = store.update('/a', increment)
+    await settled()
+    const last = journal.appends.at(-1)!
+    assert.equal(last.epoch, 1)
+    last.resolve()
+    const row = await after
+    assert.deepEqual(row?.value, { n: 1 })
+    assert.ok(row.revision > 4, 'a revision that failed is never given away again')
+    assert.deepEqual(
+      (await read(store, '', 0, 1)).map((change) => change.row),
+      [row],
+    )
+  })
+
+  it('refuses everything, saying why, once its journal is broken', async () => {
+    const { journal, store } = open()
+    const waiting = read(store, '', 0, 1)
+    await settled()
+    journal.break(new Error('its thread ended'))
+    const sentence = /^The store under test stopped working: its thread ended$/
+    assert.match(explain(await waiting.catch((error) => error)), sentence)
+    const calls = [
+      store.get('/a'),
+      store.list(''),
+      store.update('/a', put({})),
+      store.compact(1),
+      read(store, '', 0, 1),
+    ]
+    for (const call of calls) {
+      assert.equal(await faultOf(call), 'Unavailable')
+      assert.match(explain(await call.catch((error) => error)), sentence)
+    }
+    await store.close()
+  })
+
+  it('compacts in short spans, and after a failure goes on where it was', async () => {
+    const { journal, store } = open(2000)
+    await store.compact(700)
+    assert.deepEqual(journal.compactions, [
+      [0, 500],
+      [500, 700],
+    ])
+    journal.compactFails = true
+    await assert.rejects(store.compact(800), /disk full/)
+    assert.equal(store.compacted, 800)
+    journal.compactFails = false
+    await store.compact(900)
+    assert.deepEqual(journal.compactions.at(-1), [700, 900])
+  })
+})

@@ -1,0 +1,28 @@
+import type { Journal, Write } from './journal.ts'
+import { JournaledStore, type Tuning } from './journaled.ts'
+import type { Change, Store } from './store.ts'
+
+/** A store that forgets everything with its process; for tests and demonstrations. */
+export function openMemoryStore(tuning: Tuning = {}): Store {
+  return new JournaledStore('store in memory', new MemoryJournal(), { rows: [], revision: 0, compacted: 0 }, tuning)
+}
+
+class MemoryJournal implements Journal {
+  readonly broken = new Promise<never>(() => {})
+  readonly #log: Change[] = []
+
+  async append(writes: readonly Write[]): Promise<void> {
+    for (const { change } of writes) this.#log.push(change)
+  }
+
+  async history(prefix: string, after: number, upTo: number): Promise<readonly Change[]> {
+    return this.#log.filter(({ row }) => row.revision > after && row.revision <= upTo && row.key.startsWith(prefix))
+  }
+
+  async compact(_after: number, upTo: number): Promise<void> {
+    const kept = this.#log.findIndex(({ row }) => row.revision > upTo)
+    this.#log.splice(0, kept < 0 ? this.#log.length : kept)
+  }
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,124 @@
+import type { Worker } from 'node:worker_threads'
+import { Fault } from '#base/fault.ts'
+import type { Contents, Journal, Write } from './journal.ts'
+import type { Diagnosis, HistoryRow, LogRow } from './sqlite-file.ts'
+import type { Opening, Reply, Request } from './sqlite-worker.ts'
+import type { Change, Row } from './store.ts'
+
+/**
+ * Waits until the thread has opened its file.
+ * @throws Fault Unavailable when the file cannot be used, Unsupported when it is of a newer schema.
+ */
+export async function openJournal(
+  worker: Worker,
+  path: string,
+): Promise<Readonly<{ journal: WorkerJournal; contents: Contents }>> {
+  const contents = await opening(worker, path)
+  return { journal: new WorkerJournal(worker, path), contents }
+}
+
+function opening(worker: Worker, path: string): Promise<Contents> {
+  const rows: Row[] = []
+  const { promise, resolve, reject } = Promise.withResolvers<Contents>()
+  const failed = (cause: unknown) => reject(new Fault('Unavailable', `Opening the store ${path} failed`, { cause }))
+  const exited = () => failed(new Error('its thread ended'))
+  const listen = (said: Opening) => {
+    if (said.type === 'rows') for (const row of said.rows) rows.push({ ...row, value: JSON.parse(row.value) })
+    else if (said.type === 'ready') resolve({ rows, revision: said.revision, compacted: said.compacted })
+    else if (said.reason === 'inUse') reject(new Fault('Unavailable', said.message))
+    else if (said.reason === 'newer') reject(new Fault('Unsupported', said.message))
+    else failed(new Error(said.message))
+  }
+  worker.on('message', listen).on('error', failed).on('exit', exited)
+  return promise.finally(() => worker.off('message', listen).off('error', failed).off('exit', exited))
+}
+
+/** The journal on the other side of a thread. */
+export class WorkerJournal implements Journal {
+  readonly broken: Promise<unknown>
+  readonly #worker: Worker
+  readonly #path: string
+  readonly #calls = new Map<number, PromiseWithResolvers<Reply['value']>>()
+  #lastId = 0
+  #ended: Error | undefined
+  #closing = false
+
+  constructor(worker: Worker, path: string) {
+    this.#worker = worker
+    this.#path = path
+    const { promise, resolve } = Promise.withResolvers<unknown>()
+    this.broken = promise
+    const end = (error: Error) => {
+      this.#ended ??= error
+      for (const call of this.#calls.values()) call.reject(this.#ended)
+      this.#calls.clear()
+      if (!this.#closing) resolve(this.#ended)
+    }
+    worker.on('message', (replies: readonly Reply[]) => this.#settle(replies))
+    worker.on('error', end)
+    worker.on('exit', (code) => end(new Error(`its thread ended with code ${code}`)))
+  }
+
+  async append(writes: readonly Write[], epoch: number): Promise<void> {
+    await this.#call({ do: 'append', rows: writes.map(toLogRow), epoch })
+  }
+
+  async history(prefix: string, after: number, upTo: number): Promise<readonly Change[]> {
+    const rows = await this.#ask('Reading the history', { do: 'history', prefix, after, upTo })
+    return (rows as readonly HistoryRow[]).map(toChange)
+  }
+
+  async compact(after: number, upTo: number): Promise<void> {
+    await this.#ask('Compacting', { do: 'compact', after, upTo })
+  }
+
+  async diagnose(): Promise<Diagnosis> {
+    return (await this.#ask('Diagnosing', { do: 'diagnose' })) as Diagnosis
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true
+    if (this.#ended) return
+    await this.#ask('Closing', { do: 'close' }).finally(() => this.#worker.terminate())
+  }
+
+  async #ask(what: string, request: Asked): Promise<Reply['value']> {
+    try {
+      return await this.#call(request)
+    } catch (cause) {
+      throw new Fault('Unavailable', `${what} of the store ${this.#path} failed`, { cause })
+    }
+  }
+
+  #call(request: Asked): Promise<Reply['value']> {
+    if (this.#ended) return Promise.reject(this.#ended)
+    const id = ++this.#lastId
+    const call = Promise.withResolvers<Reply['value']>()
+    this.#calls.set(id, call)
+    this.#worker.postMessage({ ...request, id })
+    return call.promise
+  }
+
+  #settle(replies: readonly Reply[]): void {
+    for (const { id, value, error } of replies) {
+      const call = this.#calls.get(id)
+      this.#calls.delete(id)
+      if (error === undefined) call?.resolve(value)
+      else call?.reject(new Error(error))
+    }
+  }
+}
+
+/** A request before it has a number. */
+type Asked = Request extends infer R ? (R extends Request ? Omit<R, 'id'> : never) : never
+
+function toLogRow({ change: { type, row, previous }, text }: Write): LogRow {
+  const deleted = type === 'delete' ? 1 : 0
+  return { revision: row.revision, key: row.key, deleted, value: text, previous: previous?.revision ?? null }
+}
+
+function toChange({ revision, key, deleted, value, previous, previousValue }: HistoryRow): Change {
+  const change: Change = { type: deleted ? 'delete' : 'put', row: { key, revision, value: JSON.parse(value) } }
+  if (previous === null || previousValue === null) return change
+  return { ...change, previous: { key, revision: previous, value: JSON.parse(previousValue) } }
+}

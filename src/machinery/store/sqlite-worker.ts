@@ -1,0 +1,106 @@
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { type CurrentRow, type Diagnosis, type HistoryRow, type LogRow, Refusal, SqliteFile } from './sqlite-file.ts'
+
+/** What the thread is started with. */
+export type WorkerOptions = Readonly<{ path: string; maxBytes: number | undefined }>
+
+/** What the thread says before it serves: its rows in portions, then that it is ready; or why it will not. */
+export type Opening =
+  | Readonly<{ type: 'rows'; rows: readonly CurrentRow[] }>
+  | Readonly<{ type: 'ready'; revision: number; compacted: number }>
+  | Readonly<{ type: 'refused'; reason: Refusal['reason'] | undefined; message: string }>
+
+export type Request = Readonly<{ id: number }> &
+  Readonly<
+    | { do: 'append'; rows: readonly LogRow[]; epoch: number }
+    | { do: 'history'; prefix: string; after: number; upTo: number }
+    | { do: 'compact'; after: number; upTo: number }
+    | { do: 'diagnose' }
+    | { do: 'close' }
+  >
+
+/** The answer to one request: `error` is a sentence when it failed. */
+export type Reply = Readonly<{ id: number; value?: readonly HistoryRow[] | Diagnosis; error?: string }>
+
+type Append = Extract<Request, { do: 'append' }>
+
+/** Rows per message while loading. */
+const portion = 1000
+
+/** Answers requests. Whatever has queued up becomes one transaction: the more there is to do, the less each write costs. */
+class Server {
+  readonly #port: MessagePort
+  readonly #file: SqliteFile
+  /** Failed commits so far; an append of an older epoch was sent before its sender knew, and is refused. */
+  #epoch = 0
+
+  constructor(port: MessagePort, file: SqliteFile) {
+    this.#port = port
+    this.#file = file
+  }
+
+  serve(first: Request): void {
+    const requests = [first]
+    for (let next = receiveMessageOnPort(this.#port); next; next = receiveMessageOnPort(this.#port)) {
+      requests.push(next.message)
+    }
+    const replies: Reply[] = this.#append(requests.filter((request) => request.do === 'append'))
+    for (const request of requests) if (request.do !== 'append') replies.push(this.#answer(request))
+    this.#port.postMessage(replies)
+  }
+
+  #append(appends: readonly Append[]): Reply[] {
+    const timely = appends.filter(({ epoch }) => epoch === this.#epoch)
+    const error = attempt(() => {
+      if (timely.length > 0) this.#file.append(timely.flatMap(({ rows }) => rows))
+    })
+    if (error) this.#epoch++
+    return appends.map((append) => {
+      const refused = timely.includes(append) ? error : 'an earlier write failed'
+      return { id: append.id, ...(refused && { error: refused }) }
+    })
+  }
+
+  #answer(request: Exclude<Request, Append>): Reply {
+    let value: Reply['value']
+    const error = attempt(() => {
+      if (request.do === 'history') value = this.#file.history(request.prefix, request.after, request.upTo)
+      else if (request.do === 'compact') this.#file.compact(request.after, request.upTo)
+      else if (request.do === 'diagnose') value = this.#file.diagnose()
+      else this.#file.close()
+    })
+    return { id: request.id, ...(value && { value }), ...(error && { error }) }
+  }
+}
+
+/** Runs something; a sentence when it failed. */
+function attempt(work: () => void): string | undefined {
+  try {
+    work()
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+function start(port: MessagePort, { path, maxBytes }: WorkerOptions): void {
+  const say = (opening: Opening) => port.postMessage(opening)
+  try {
+    const file = new SqliteFile(path, maxBytes)
+    let rows: CurrentRow[] = []
+    for (const row of file.current()) {
+      if (rows.push(row) < portion) continue
+      say({ type: 'rows', rows })
+      rows = []
+    }
+    say({ type: 'rows', rows })
+    const server = new Server(port, file)
+    port.on('message', (request: Request) => server.serve(request))
+    say({ type: 'ready', revision: file.revision, compacted: file.compacted })
+  } catch (error) {
+    const reason = error instanceof Refusal ? error.reason : undefined
+    say({ type: 'refused', reason, message: error instanceof Error ? error.message : String(error) })
+  }
+}
+
+if (parentPort) start(parentPort, workerData)

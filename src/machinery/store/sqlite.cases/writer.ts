@@ -1,0 +1,24 @@
+import { writeSync } from 'node:fs'
+import { openSqliteStore } from '../sqlite.ts'
+
+/**
+ * A process to be killed: eight writers count up keys for ever, and every acknowledged write is a line on standard output,
+ * `key revision n`, written before anything else happens.
+ */
+async function main(path: string): Promise<void> {
+  const store = await openSqliteStore({ path })
+  const writers = Array.from({ length: 8 }, async (_, writer) => {
+    for (let i = 0; ; i++) {
+      // Every third write goes to a key that all of them fight for.
+      const key = i % 3 ? `/a/b/c/${writer}-${i % 5}` : '/a/b/c/shared'
+      const row = await store.update(key, (current) => ({
+        type: 'put',
+        value: { n: Number(current?.value.n ?? 0) + 1 },
+      }))
+      writeSync(1, `${key} ${row?.revision} ${row?.value.n}\n`)
+    }
+  })
+  await Promise.all(writers)
+}
+
+await main(process.argv[2]!)

@@ -1,0 +1,35 @@
+import { Worker } from 'node:worker_threads'
+import { JournaledStore, type Tuning } from './journaled.ts'
+import type { Diagnosis } from './sqlite-file.ts'
+import { openJournal } from './sqlite-journal.ts'
+import type { WorkerOptions } from './sqlite-worker.ts'
+import type { Store } from './store.ts'
+
+export type SqliteOptions = Tuning &
+  Readonly<{
+    /** The file, or `:memory:`. Its directory must exist. */
+    path: string
+    /** Writes that would make the file larger than this are refused. */
+    maxBytes?: number
+  }>
+
+/** A store in a file. */
+export type SqliteStore = Store &
+  Readonly<{
+    /** Asks the connection that writes, not a second one, which could be set up differently. */
+    diagnose(): Promise<Diagnosis>
+  }>
+
+/**
+ * Opens the store in a SQLite file, making it when there is none. Rows are served from memory; a thread of its own writes.
+ * @throws Fault Unavailable when another process has it open or it cannot be read, Unsupported when it is of a newer schema.
+ */
+export async function openSqliteStore(options: SqliteOptions): Promise<SqliteStore> {
+  const workerData: WorkerOptions = { path: options.path, maxBytes: options.maxBytes }
+  // The same extension as this file: `.ts` from source, `.js` when built.
+  const file = import.meta.url.replace(/(\.\w+)$/, '-worker$1')
+  const worker = new Worker(new URL(file), { workerData, name: 'store' })
+  const { journal, contents } = await openJournal(worker, options.path)
+  const store = new JournaledStore(`store ${options.path}`, journal, contents, options)
+  return Object.assign(store, { diagnose: () => journal.diagnose() })
+}
