@@ -18,7 +18,7 @@ export type Tuning = Readonly<{
 
 /** Revisions handled by one call of the journal: some milliseconds of work, so that nobody waits long behind it. */
 const spanOfHistory = 250
-const spanOfCompaction = 500
+const spanOfCompaction = 200
 
 /** A decided change that is not yet known to be durable. */
 type Pending = Write & Readonly<{ done: PromiseWithResolvers<Row> }>
@@ -119,11 +119,12 @@ export class JournaledStore implements Store {
       if (at >= this.#feed.start) break
       const upTo = Math.min(at + spanOfHistory, this.#feed.start)
       const changes = await this.#journal.history(prefix, at, upTo)
+      if (signal.aborted) return
       this.#check()
       // It may have been compacted away while it was read.
       if (at < this.#compacted) throw this.#expired(at)
       at = upTo
-      if (changes.length > 0 && !signal.aborted) yield changes
+      if (changes.length > 0) yield changes
     }
     yield* this.#follow(prefix, at, signal)
   }

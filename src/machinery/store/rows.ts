@@ -1,7 +1,7 @@
 import type { Row } from './store.ts'
 
-/** `keys` is made by the first list and kept in order from then on; a bucket nobody lists never pays for it. */
-type Bucket = { readonly rows: Map<string, Row>; keys: string[] | undefined }
+/** `sorted` is made by the first list and kept in order of key from then on; a bucket nobody lists never pays for it. */
+type Bucket = { readonly rows: Map<string, Row>; sorted: Row[] | undefined }
 
 /**
  * The part of a key (or of a prefix) that says which resource it belongs to: `/<group>/<plural>/`. Empty when there are
@@ -23,15 +23,15 @@ export class Rows {
 
   put(row: Row): void {
     const name = bucketOf(row.key)
-    const bucket = this.#buckets.get(name) ?? { rows: new Map(), keys: undefined }
+    const bucket = this.#buckets.get(name) ?? { rows: new Map(), sorted: undefined }
     this.#buckets.set(name, bucket)
-    if (bucket.keys && !bucket.rows.has(row.key)) bucket.keys.splice(lowerBound(bucket.keys, row.key), 0, row.key)
+    bucket.sorted?.splice(indexOf(bucket.sorted, row.key), bucket.rows.has(row.key) ? 1 : 0, row)
     bucket.rows.set(row.key, row)
   }
 
   delete(key: string): void {
     const bucket = this.#buckets.get(bucketOf(key))
-    if (bucket?.rows.delete(key) && bucket.keys) bucket.keys.splice(lowerBound(bucket.keys, key), 1)
+    if (bucket?.rows.delete(key)) bucket.sorted?.splice(indexOf(bucket.sorted, key), 1)
   }
 
   /** All rows whose key starts with `prefix`, in order of key (UTF-16 code units, as `<` compares strings). */
@@ -41,30 +41,33 @@ export class Rows {
       const bucket = this.#buckets.get(name)
       return bucket ? listBucket(bucket, prefix) : []
     }
-    const rows = [...this.#buckets.values()].flatMap((bucket) => listBucket(bucket, prefix))
-    return rows.sort((a, b) => (a.key < b.key ? -1 : 1))
+    return [...this.#buckets.values()].flatMap((bucket) => listBucket(bucket, prefix)).sort(byKey)
   }
 }
 
 function listBucket(bucket: Bucket, prefix: string): Row[] {
-  bucket.keys ??= [...bucket.rows.keys()].sort()
-  const rows: Row[] = []
-  for (let i = lowerBound(bucket.keys, prefix); i < bucket.keys.length; i++) {
-    const key = bucket.keys[i]!
-    if (!key.startsWith(prefix)) break
-    rows.push(bucket.rows.get(key)!)
-  }
-  return rows
+  bucket.sorted ??= [...bucket.rows.values()].sort(byKey)
+  const from = indexOf(bucket.sorted, prefix)
+  const to = firstIndex(bucket.sorted, from, ({ key }) => !key.startsWith(prefix))
+  return bucket.sorted.slice(from, to)
 }
 
-/** Index of the first key that is not less than `key`. */
-function lowerBound(keys: readonly string[], key: string): number {
-  let low = 0
-  let high = keys.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (keys[middle]! < key) low = middle + 1
-    else high = middle
+function byKey(a: Row, b: Row): number {
+  return a.key < b.key ? -1 : 1
+}
+
+/** Where the row of `key` is, or would be. */
+function indexOf(rows: readonly Row[], key: string): number {
+  return firstIndex(rows, 0, (row) => row.key >= key)
+}
+
+/** The first index from `low` on where `holds`; once it does it must do so to the end. */
+function firstIndex(rows: readonly Row[], low: number, holds: (row: Row) => boolean): number {
+  let [from, to] = [low, rows.length]
+  while (from < to) {
+    const middle = (from + to) >>> 1
+    if (holds(rows[middle]!)) to = middle
+    else from = middle + 1
   }
-  return low
+  return from
 }

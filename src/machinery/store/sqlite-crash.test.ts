@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { read } from './contract.ts'
+import { read } from './contract-kit.ts'
 import { openSqliteStore } from './sqlite.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'patchbay-crash-'))
@@ -15,10 +15,14 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 
 type Ack = Readonly<{ key: string; revision: number; n: number }>
 
+function startWriter(path: string) {
+  const writer = fileURLToPath(new URL('./sqlite.cases/writer.ts', import.meta.url))
+  return spawn(process.execPath, ['--conditions=source', writer, path], { stdio: ['ignore', 'pipe', 'inherit'] })
+}
+
 /** Lets the writer run until it has reported `count` writes, kills it, and returns everything it reported. */
 async function writeAndKill(path: string, count: number): Promise<Ack[]> {
-  const writer = fileURLToPath(new URL('./sqlite.cases/writer.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--conditions=source', writer, path], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = startWriter(path)
   const ended = once(child, 'close')
   const acks: Ack[] = []
   for await (const line of createInterface({ input: child.stdout })) {
@@ -32,6 +36,25 @@ async function writeAndKill(path: string, count: number): Promise<Ack[]> {
 }
 
 describe('SQLite store, killed', { timeout: 120_000 }, () => {
+  it('is refused while another process has it, and opens once that was killed', async (t) => {
+    const path = join(folder, 'taken.db')
+    const child = startWriter(path)
+    t.after(() => child.kill('SIGKILL'))
+    const ended = once(child, 'close')
+    await once(child.stdout, 'data')
+    child.stdout.resume()
+    await assert.rejects(openSqliteStore({ path }), {
+      kind: 'Unavailable',
+      message: `The store ${path} is in use by another process`,
+    })
+    assert.equal(child.exitCode, null)
+    child.kill('SIGKILL')
+    await ended
+    const store = await openSqliteStore({ path })
+    assert.ok(store.revision > 0)
+    await store.close()
+  })
+
   it('has lost no acknowledged write after kill -9, five times over', async (t) => {
     const path = join(folder, 'killed.db')
     const acks: Ack[] = []

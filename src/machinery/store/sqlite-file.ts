@@ -38,7 +38,7 @@ export class Refusal extends Error {
 const schemaVersion = 1
 
 /** Long enough for a predecessor that was just killed to be gone. */
-const lockTimeoutMs = 1000
+const lockTimeoutMs = 500
 
 /** SQLite's code for "somebody else holds the lock"; more exact codes have it in their low byte. */
 const busy = 5

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
+import { desiredNics, linkOf, unsupportedInterface } from './desired.ts'
+import { linkNames } from './names.ts'
+import { interfaceStatuses, type ObservedNic } from './status.ts'
+
+const spec: VmiSpec = {
+  domain: {
+    devices: {
+      interfaces: [
+        { name: 'blue', bridge: {}, state: 'down', macAddress: '02-AA-BB-CC-DD-EE' },
+        { name: 'default', masquerade: {}, macAddress: '02:00:00:00:00:01' },
+        { name: 'gone', bridge: {}, state: 'absent' },
+      ],
+    },
+  },
+  networks: [
+    { name: 'blue', multus: { networkName: 'blue-nad' } },
+    { name: 'default', pod: {} },
+    { name: 'gone', multus: { networkName: 'other/nad' } },
+  ],
+}
+
+// facts/kubevirt.md, Appendix A: names checked with SHA-256.
+for (const [network, pod] of [['red', 'podb1f51a511f1'], ['blue', 'pod16477688c0e'], ['secondary-network', 'pod56a025b6623']] as const)
+  test(`the pod interface of ${network} is ${pod}`, () => {
+    assert.deepEqual(linkNames(network), { pod, bridge: `k6t-${pod.slice(3)}`, tap: `tap${pod.slice(3)}` })
+  })
+
+for (const [state, link] of [[undefined, 'up'], ['', 'up'], ['up', 'up'], ['linkUp', 'up'], ['down', 'down'], ['linkDown', 'down']] as const)
+  test(`state ${state ?? 'unset'} means a link that is ${link}`, () => assert.equal(linkOf(state), link))
+
+test('wanted interfaces have one spelling and no absent ones', () => {
+  const nics = desiredNics(spec, 'ns')
+  assert.deepEqual(nics.map(({ name, mac, network, link, binding, primary }) => ({ name, mac, network, link, binding, primary })), [
+    { name: 'blue', mac: '02:aa:bb:cc:dd:ee', network: 'ns/blue-nad', link: 'down', binding: 'bridge', primary: false },
+    { name: 'default', mac: '02:00:00:00:00:01', network: 'pod', link: 'up', binding: 'masquerade', primary: true },
+  ])
+})
+
+test('a binding that cannot be run is named with a remedy', () => {
+  const passt: VmiSpec = { domain: { devices: { interfaces: [{ name: 'p', passtBinding: {} }] } } }
+  assert.match(unsupportedInterface(passt) ?? '', /interface "p".*passtBinding.*use bridge or masquerade/)
+  assert.equal(unsupportedInterface(spec), undefined)
+})
+
+const observed: ObservedNic[] = [
+  { name: 'blue', mac: '02:aa:bb:cc:dd:ee', model: 'virtio', binding: 'bridge', network: 'ns/blue-nad', link: 'down', queues: 1 },
+  { name: 'default', mac: '02:00:00:00:00:01', model: 'virtio', binding: 'masquerade', network: 'pod', link: 'up', queues: 3 },
+]
+
+test('status lists the primary first and reports what the hypervisor has, not what was asked', () => {
+  const [first, second] = interfaceStatuses(desiredNics({ ...spec, domain: { devices: { interfaces: spec.domain.devices.interfaces?.map((one) => ({ ...one, ...(one.name === 'blue' && { state: 'up' }) })) ?? [] } } }, 'ns'), observed, undefined, new Map([['default', ['10.244.0.5']]]))
+  assert.deepEqual(first, { name: 'default', mac: '02:00:00:00:00:01', linkState: 'up', podInterfaceName: 'eth0', queueCount: 3, infoSource: 'domain', ipAddress: '10.244.0.5', ipAddresses: ['10.244.0.5'] })
+  assert.equal(second?.linkState, 'down')
+  assert.equal(second?.podInterfaceName, 'pod16477688c0e')
+  assert.equal(second?.infoSource, 'domain, multus-status')
+})
+
+test('the guest agent adds device name and addresses, matched by MAC in any case', () => {
+  const guest = [
+    { name: 'eth1', mac: '02:AA:BB:CC:DD:EE', ips: ['192.168.1.5', 'fe80::1'] },
+    { name: 'lo', mac: '00:00:00:00:00:00', ips: ['127.0.0.1'] },
+  ]
+  const list = interfaceStatuses(desiredNics(spec, 'ns'), observed, guest, new Map())
+  const blue = list.find((one) => one.name === 'blue')
+  assert.equal(blue?.interfaceName, 'eth1')
+  assert.equal(blue?.infoSource, 'domain, guest-agent, multus-status')
+  assert.deepEqual(blue?.ipAddresses, ['192.168.1.5', 'fe80::1'])
+  assert.equal(list.length, 2, 'lo is nobody’s business')
+})
+
+test('at most ten guest-only interfaces are told, without link state', () => {
+  const guest = Array.from({ length: 12 }, (_, i) => ({ name: `dummy${i}`, mac: `0a:00:00:00:00:${String(i).padStart(2, '0')}`, ips: [] }))
+  const list = interfaceStatuses([], [], guest, new Map())
+  assert.equal(list.length, 10)
+  assert.ok(list.every((one) => one.linkState === undefined && one.name === undefined && one.infoSource === 'guest-agent'))
+})

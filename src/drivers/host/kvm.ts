@@ -1,0 +1,85 @@
+import { spawn } from 'node:child_process'
+import { access, constants, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { release, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
+import type { Log } from '#base/log.ts'
+import { run } from './run.ts'
+
+/** What guests run on: the processor itself, or QEMU's emulation of one. */
+export type Accelerator = 'kvm' | 'tcg'
+
+/** The machine and processor of our guests; the probe is worth nothing with others. */
+const machine = ['-M', 'q35', '-cpu', 'max']
+
+/**
+ * A boot sector that goes through what hangs on hosts whose /dev/kvm only looks well: real mode, paging, long mode, a loop of
+ * a million steps; then it writes 0x2a to port 0xf4. Its source:
+ *
+ *     .code16; cli; zero ax, ds, es, ss; sp = 0x7c00
+ *     page tables at 0x1000: clear 3 pages, [0x1000] = 0x2003, [0x2000] = 0x3003, [0x3000] = 0x83 (2 MiB identity)
+ *     cr4 |= PAE; EFER |= LME; cr0 |= PG|PE; lgdt; ljmp 8:long
+ *     .code64; long: ecx = 1000000; loop: dec ecx; jnz loop; al = 0x2a; out al, 0xf4; hlt
+ */
+const bootSector = [
+  'fa31c08ed88ec08ed0bc007c66bf001000000f22df6631c066b9000c000066f3ab66c70600100320000066c706002003',
+  '30000066c7060030830000000f20e06683c8200f22e066b9800000c00f32660d000100000f300f20c0660d010000800f',
+  '22c00f0116907cea6c7c0800b940420f00ffc975fcb02ae6f4f4ebfd0f1f4000000000000000000000000000009a2000',
+  '0f00807c000000000000000000000000',
+].join('')
+
+/** isa-debug-exit makes QEMU end with (0x2a << 1) | 1. */
+const passed = 85
+
+/** The least and most time KVM gets, and how many times what emulation needed; milliseconds. */
+const limits = { leastMs: 1500, mostMs: 4000, times: 8 }
+
+/** Measured here and now: does KVM run our guests? The verdict is kept in `file` as long as kernel and QEMU stay the same. */
+export async function probeAccelerator(qemu: string, file: string, log: Log): Promise<Accelerator> {
+  const [version = ''] = (await run(qemu, ['--version'])).split('\n')
+  const subject = `${release()} ${version}`
+  const known = JSON.parse((await readTextIfAny(file)) ?? '{}') as { subject?: string; accelerator?: Accelerator }
+  if (known.subject === subject && known.accelerator) return known.accelerator
+  const { accelerator, why } = await probe(qemu)
+  log.info({ accelerator, why, kernel: release(), qemu: version }, 'Probed how guests can run')
+  await writeFileAtomic(file, JSON.stringify({ subject, accelerator, why }))
+  return accelerator
+}
+
+async function probe(qemu: string): Promise<{ accelerator: Accelerator; why: string }> {
+  const usable = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(() => true, () => false)
+  if (!usable) return { accelerator: 'tcg', why: 'there is no /dev/kvm that can be opened' }
+  const folder = await mkdtemp(join(tmpdir(), 'patchbay-kvm-'))
+  try {
+    const disk = join(folder, 'disk')
+    await writeFile(disk, floppy())
+    const start = performance.now()
+    const emulated = await boots(qemu, 'tcg', disk, limits.mostMs * 2)
+    const limitMs = Math.min(limits.mostMs, Math.max(limits.leastMs, limits.times * (performance.now() - start)))
+    if (!emulated) return { accelerator: 'tcg', why: 'the probe itself does not run under emulation' }
+    if (await boots(qemu, 'kvm', disk, limitMs)) return { accelerator: 'kvm', why: 'the probe ran' }
+    return { accelerator: 'tcg', why: `/dev/kvm opens, but the probe did not end within ${Math.round(limitMs)} ms` }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function boots(qemu: string, accelerator: Accelerator, disk: string, limitMs: number): Promise<boolean> {
+  const quiet = ['-m', '32', '-nodefaults', '-no-user-config', '-display', 'none', '-monitor', 'none', '-serial', 'none', '-no-reboot']
+  const devices = ['-device', 'isa-debug-exit,iobase=0xf4,iosize=1', '-drive', `file=${disk},format=raw,if=floppy,snapshot=on`]
+  return new Promise((resolve) => {
+    // timeout(1) ends it even when we do not live to do so.
+    const limit = ['-s', 'KILL', `${(limitMs / 1000).toFixed(3)}s`]
+    const child = spawn('timeout', [...limit, qemu, '-accel', accelerator, ...machine, ...quiet, ...devices], { stdio: 'ignore' })
+    child.on('error', () => resolve(false))
+    child.on('close', (code) => resolve(code === passed))
+  })
+}
+
+/** The sector on a disk that firmware boots on q35 too. */
+function floppy(): Buffer {
+  const disk = Buffer.alloc(1440 * 1024)
+  disk.write(bootSector, 'hex')
+  disk.writeUInt16LE(0xaa55, 510)
+  return disk
+}

@@ -1,0 +1,121 @@
+import type { DomainSpec } from '#core/vm/domain.ts'
+import { aliasOf } from '#core/nic/names.ts'
+import type { Attachment } from '#core/sandbox/plan.ts'
+import type { ObservedNic } from '#core/nic/status.ts'
+import type { Accelerator } from '../host/kvm.ts'
+import { childElements, element, findElement, parseXml, serializeXml, type XmlElement } from './xml.ts'
+
+/** Where images are in every sandbox, so that a domain's XML is valid on every host. */
+export const imagesInSandbox = '/run/images'
+/** Where the guest's serial console is written, in the sandbox. */
+const consoleInSandbox = '/run/console.log'
+
+const agentChannel = 'org.qemu.guest_agent.0'
+const aliasPrefix = aliasOf('')
+
+/** libvirt's names of models where they differ from KubeVirt's. */
+const virtio = 'virtio-non-transitional'
+
+/** The domain that runs a guest. */
+export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
+  const { kernel, sockets, cores, threads } = spec
+  const file = (path: string) => `${imagesInSandbox}/${kernel.image}/${path.replace(/^\/+/, '')}`
+  const cpuMode = accelerator === 'kvm' ? 'host-passthrough' : 'maximum'
+  const root = element(
+    'domain',
+    { type: accelerator === 'kvm' ? 'kvm' : 'qemu' },
+    element('name', {}, spec.name),
+    element('uuid', {}, spec.uuid),
+    element('memory', { unit: 'KiB' }, String(spec.memoryKiB)),
+    element('vcpu', {}, String(sockets * cores * threads)),
+    element(
+      'os',
+      {},
+      element('type', { arch: 'x86_64', machine: 'q35' }, 'hvm'),
+      element('kernel', {}, file(kernel.kernelPath)),
+      kernel.initrdPath !== undefined && element('initrd', {}, file(kernel.initrdPath)),
+      element('cmdline', {}, kernel.args),
+    ),
+    element('features', {}, element('acpi'), element('apic')),
+    element('cpu', { mode: cpuMode }, element('topology', { sockets, cores, threads })),
+    element('clock', { offset: 'utc' }),
+    element('on_poweroff', {}, 'destroy'),
+    element('on_reboot', {}, 'restart'),
+    element('on_crash', {}, 'destroy'),
+    element(
+      'devices',
+      {},
+      element('emulator', {}, '/usr/bin/qemu-system-x86_64'),
+      element('controller', { type: 'usb', model: 'none' }),
+      ...spec.nics.map(nicElement),
+      element('serial', { type: 'file' }, element('source', { path: consoleInSandbox }), element('target', { port: 0 })),
+      element('channel', { type: 'unix' }, element('target', { type: 'virtio', name: agentChannel })),
+      element('rng', { model: 'virtio' }, element('backend', { model: 'random' }, '/dev/urandom')),
+      element('memballoon', { model: 'none' }),
+    ),
+  )
+  return serializeXml(root)
+}
+
+function nicElement(nic: DomainSpec['nics'][number]): XmlElement {
+  return element(
+    'interface',
+    { type: 'ethernet' },
+    element('mac', { address: nic.mac }),
+    element('target', { dev: nic.links.tap, managed: 'no' }),
+    element('model', { type: nic.model === 'virtio' ? virtio : nic.model }),
+    nic.queues > 1 && element('driver', { name: 'vhost', queues: nic.queues }),
+    nic.link === 'down' && element('link', { state: 'down' }),
+    element('alias', { name: aliasOf(nic.name) }),
+    // A network boot prompt would only delay the guest.
+    element('rom', { enabled: 'no' }),
+  )
+}
+
+/** What a live domain has. */
+export type ReadDomain = Readonly<{ uuid: string; nics: readonly ObservedNic[]; agentConnected: boolean }>
+
+/**
+ * Reads a live domain. Which network an interface is on, libvirt does not know: that is the sandbox's knowledge
+ * (`attachments`), joined by name.
+ */
+export function readDomain(xml: string, attachments: ReadonlyMap<string, Attachment>): ReadDomain {
+  const root = parseXml(xml)
+  const devices = findElement(root, 'devices')
+  const channel = childElements(devices, 'channel').find((one) => findElement(one, 'target')?.attributes.name === agentChannel)
+  return {
+    uuid: findElement(root, 'uuid')?.children.join('') ?? '',
+    nics: interfacesOf(root).map(([name, one]) => readNic(name, one, attachments.get(name))),
+    agentConnected: findElement(channel, 'target')?.attributes.state === 'connected',
+  }
+}
+
+function readNic(name: string, one: XmlElement, attachment: Attachment | undefined): ObservedNic {
+  const model = findElement(one, 'model')?.attributes.type ?? ''
+  return {
+    name,
+    mac: findElement(one, 'mac')?.attributes.address?.toLowerCase() ?? '',
+    model: model.startsWith('virtio') ? 'virtio' : model,
+    binding: attachment?.binding ?? 'bridge',
+    network: attachment?.network ?? '',
+    // libvirt leaves the element out when a link is up.
+    link: findElement(one, 'link')?.attributes.state === 'down' ? 'down' : 'up',
+    queues: Number(findElement(one, 'driver')?.attributes.queues ?? 1),
+  }
+}
+
+/** The XML that sets an interface's link: what is there now, with nothing else changed. Undefined when it is not there. */
+export function linkUpdateXml(domain: string, name: string, link: 'up' | 'down'): string | undefined {
+  const found = interfacesOf(parseXml(domain)).find(([one]) => one === name)?.[1]
+  if (!found) return undefined
+  const children = found.children.filter((child) => typeof child === 'string' || child.name !== 'link')
+  return serializeXml({ ...found, children: [...children, element('link', { state: link })] })
+}
+
+/** Interfaces of ours, by logical name. */
+function interfacesOf(root: XmlElement): [string, XmlElement][] {
+  return childElements(findElement(root, 'devices'), 'interface').flatMap((one): [string, XmlElement][] => {
+    const alias = findElement(one, 'alias')?.attributes.name ?? ''
+    return alias.startsWith(aliasPrefix) ? [[alias.slice(aliasPrefix.length), one]] : []
+  })
+}

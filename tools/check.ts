@@ -1,0 +1,63 @@
+import { spawn } from 'node:child_process'
+import { globSync, readFileSync } from 'node:fs'
+import { checkArrows } from './arrows.ts'
+
+const root = new URL('..', import.meta.url).pathname.replace(/\/$/, '')
+
+/** Lines past which a file is looked at again (docs/CONTRIBUTING.md). */
+const maxLines = 400
+const maxTestLines = 600
+
+/** A check and what it found wrong; an empty list is good. */
+type Check = Readonly<{ name: string; run: () => Promise<readonly string[]> }>
+
+const checks: readonly Check[] = [
+  { name: 'types', run: () => command('tsc', ['-p', root]) },
+  { name: 'lint and format', run: () => command('biome', ['check', '--error-on-warnings', root]) },
+  { name: 'unused code', run: () => command('knip', ['--no-progress']) },
+  { name: 'arrows', run: async () => checkArrows(root) },
+  { name: 'sizes', run: async () => tooLong() },
+  { name: 'documentation links', run: async () => brokenLinks() },
+  { name: 'unit tests', run: () => command('npm', ['run', '--silent', 'test:unit']) },
+]
+
+function tooLong(): string[] {
+  return globSync('{src,test,tools,bench}/**/*.ts', { cwd: root }).flatMap((file) => {
+    const lines = readFileSync(`${root}/${file}`, 'utf8').split('\n').length
+    const limit = file.includes('.test.ts') || file.startsWith('test/') ? maxTestLines : maxLines
+    return lines > limit ? [`${file} has ${lines} lines; split it below ${limit}`] : []
+  })
+}
+
+function brokenLinks(): string[] {
+  return globSync('{*.md,docs/**/*.md}', { cwd: root }).flatMap((file) => {
+    const text = readFileSync(`${root}/${file}`, 'utf8')
+    const folder = new URL(file, `file://${root}/`)
+    return [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].flatMap(([, target]) => {
+      const path = new URL(target!, folder).pathname
+      return globSync(path).length ? [] : [`${file} links to ${target}, which does not exist`]
+    })
+  })
+}
+
+function command(program: string, args: readonly string[]): Promise<readonly string[]> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } })
+    let output = ''
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk))
+    child.stderr.on('data', (chunk: Buffer) => (output += chunk))
+    child.on('error', reject)
+    child.on('close', (code) => resolve(code === 0 ? [] : output.trimEnd().split('\n')))
+  })
+}
+
+let failed = 0
+for (const { name, run } of checks) {
+  const start = performance.now()
+  const problems = await run()
+  const seconds = ((performance.now() - start) / 1000).toFixed(1)
+  console.log(`${problems.length ? 'FAIL' : 'ok  '} ${name} (${seconds} s)`)
+  if (problems.length) console.log(problems.slice(0, 60).map((line) => `     ${line}`).join('\n'))
+  failed += problems.length ? 1 : 0
+}
+process.exitCode = failed ? 1 : 0

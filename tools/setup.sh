@@ -1,0 +1,48 @@
+#!/bin/sh
+# Installs what Patchbay needs on a Debian machine: Debian packages, npm packages (Node 24 among them).
+# Safe to run again; does nothing when everything is there. With --with-tests also what only the tests need.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { echo "setup: $*" >&2; }
+
+packages="iproute2 util-linux nftables iptables dnsmasq-base containernetworking-plugins libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 ca-certificates"
+for argument in "$@"; do
+  case "$argument" in
+    --with-tests)
+      # Any kubectl will do; Debian's is an old one.
+      command -v kubectl >/dev/null 2>&1 || packages="$packages kubernetes-client"
+      ;;
+    *) say "unknown argument $argument"; exit 2 ;;
+  esac
+done
+
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+if command -v dpkg-query >/dev/null 2>&1; then
+  missing=""
+  for package in $packages; do is_installed "$package" || missing="$missing $package"; done
+  command -v npm >/dev/null 2>&1 || missing="$missing npm"
+  if [ -n "$missing" ]; then
+    if [ "$(id -u)" != 0 ]; then say "run as root once, to install:$missing"; exit 1; fi
+    say "installing Debian packages:$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    log=$(mktemp)
+    # shellcheck disable=SC2086
+    if ! { apt-get update -q && apt-get install -y -q --no-install-recommends $missing; } >"$log" 2>&1; then
+      tail -n 20 "$log" >&2
+      say "Debian packages could not be installed; the whole output is in $log"
+      exit 1
+    fi
+    rm -f "$log"
+  fi
+else
+  say "this is no Debian system; install these yourself: $packages"
+fi
+
+# npm writes this file at the end of a complete installation; it is older than the lock when the lock has moved on.
+if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  say "installing npm packages"
+  npm ci --no-audit --no-fund --loglevel=error >&2
+  touch node_modules/.package-lock.json
+fi
