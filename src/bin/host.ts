@@ -1,33 +1,98 @@
 import { cpus, release, totalmem } from 'node:os'
-import type { NodeFacts } from '#agent/agent.ts'
-import { startAgent } from '#agent/agent.ts'
+import { join } from 'node:path'
+import { type NodeFacts, startAgent } from '#agent/agent.ts'
+import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
+import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
 import type { Images, Sandboxes } from '#core/ports.ts'
+import { Cni } from '#drivers/cni/cni.ts'
+import { HostBridges } from '#drivers/host/bridges.ts'
+import { CapabilityCache } from '#drivers/host/capabilities.ts'
+import { type Accelerator, probeAccelerator } from '#drivers/host/kvm.ts'
+import { defaultPodNetwork } from '#drivers/host/pod-network.ts'
+import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
+import { HostSandboxes } from '#drivers/host/sandboxes.ts'
+import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
+import { qemuUid } from '#drivers/libvirt/daemon/config.ts'
 import { SimSandboxes } from '#drivers/sim/sandboxes.ts'
+import { makeInformer } from '#machinery/client/informer.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { DataDir } from './data-dir.ts'
+import { ImageFolder } from './images.ts'
 
-type HostOptions = Readonly<{ client: Client; dir: DataDir; nodeName: string; simulate: boolean; log: Log; signal: AbortSignal }>
+type HostOptions = Readonly<{
+  client: Client
+  dir: DataDir
+  nodeName: string
+  simulate: boolean
+  log: Log
+  signal: AbortSignal
+}>
 
 /** Starts the agent over this host, or over one in memory. */
 export async function startHost(options: HostOptions): Promise<{ stop(): Promise<void> }> {
   const { client, nodeName, log, signal } = options
-  const drivers: Drivers = simulated()
-  const agent = await startAgent({ client, node: nodeFacts(nodeName, {}), ...drivers, log, signal })
-  return { stop: () => agent.stop() }
+  const drivers = options.simulate ? simulated() : await realHost(options)
+  const agent = await startAgent({ client, node: nodeFacts(nodeName), ...drivers, log, signal })
+  return {
+    stop: async () => {
+      await agent.stop()
+      drivers.close()
+    },
+  }
 }
 
-type Drivers = Readonly<{ sandboxes: Sandboxes; images: Images; onImage: (listener: () => void) => void }>
+type Drivers = Readonly<{ sandboxes: Sandboxes; images: Images; onImage: (listener: () => void) => void; close(): void }>
 
 function simulated(): Drivers {
-  return { sandboxes: new SimSandboxes(), images: { has: async () => true }, onImage: () => undefined }
+  return { sandboxes: new SimSandboxes(), images: { has: async () => true }, onImage: () => undefined, close: () => undefined }
 }
 
-function nodeFacts(name: string, labels: Record<string, string>): NodeFacts {
+async function realHost({ client, dir, log, signal }: HostOptions): Promise<Drivers> {
+  const networks = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
+  const images = new ImageFolder(dir.images)
+  const isUnused = (network: string) => {
+    const [namespace = '', name = ''] = network.split('/')
+    return networks.get({ namespace, name }) === undefined
+  }
+  await networks.synced
+  const { sandboxes, network } = hostSandboxes(dir, log, isUnused)
+  networks.onChange((now) => {
+    if (!now) network.sweep(signal).catch((error: unknown) => log.warn({ cause: explain(error) }, 'Cannot remove unused bridges'))
+  })
+  return {
+    sandboxes,
+    images,
+    onImage: (listener) => {
+      images.onChange(listener, signal).catch((error: unknown) => log.warn({ cause: explain(error) }, 'Cannot watch images'))
+    },
+    close: () => sandboxes.close(),
+  }
+}
+
+/** The sandboxes of a data directory, for the agent and for `patchbay down`. */
+export function hostSandboxes(dir: DataDir, log: Log, isUnused: (network: string) => boolean) {
+  const images = new ImageFolder(dir.images)
+  const bridges = new HostBridges(dir.host, log)
+  const cni = new Cni({ cacheDir: join(dir.root, 'cni'), ipamDir: dir.ipam })
+  const network = new SandboxNetwork({ cni, bridges, podNetwork: defaultPodNetwork, qemuUser: { uid: qemuUid }, isUnused, log })
+  let verdict: Promise<Accelerator> | undefined
+  const sandboxes = new HostSandboxes({
+    pods: dir.pods,
+    network,
+    capabilities: new CapabilityCache(join(dir.cache, 'capabilities')),
+    accelerator: () => (verdict ??= probeAccelerator(qemuProgram, join(dir.cache, 'accelerator.json'), log)),
+    provideImage: (sandbox, image) => images.provide(sandbox, image),
+    log,
+  })
+  return { sandboxes, network, bridges }
+}
+
+function nodeFacts(name: string): NodeFacts {
   return {
     name,
-    labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux', 'kubevirt.io/schedulable': 'true', ...labels },
+    labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux', 'kubevirt.io/schedulable': 'true' },
     info: { kubeletVersion: `patchbay-${version}`, kernelVersion: release(), operatingSystem: 'linux', architecture: process.arch },
     capacity: { cpu: String(cpus().length), memory: `${Math.floor(totalmem() / 1024)}Ki`, pods: '1000' },
   }

@@ -1,8 +1,11 @@
 import { hostname } from 'node:os'
 import { Command } from 'commander'
-import { explain, faultKind } from '#base/fault.ts'
+import { explain, Fault, faultKind } from '#base/fault.ts'
 import { makeLog } from '#base/log.ts'
 import { version } from '#base/version.ts'
+import { createDataDir, dataDirAt } from './data-dir.ts'
+import { down } from './down.ts'
+import { buildDemoImage, ImageFolder } from './images.ts'
 import { up } from './up.ts'
 
 const dataDirOption = ['--data-dir <dir>', 'where everything is kept', process.env.PATCHBAY_DIR ?? '/var/lib/patchbay'] as const
@@ -22,6 +25,39 @@ program
     const stop = new AbortController()
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
     await up({ ...options, log: makeLog(), signal: stop.signal }, (line) => console.log(line))
+  })
+
+program
+  .command('down')
+  .description('stop Patchbay and all its guests, and take everything it made off this host; the data directory is kept')
+  .option(...dataDirOption)
+  .option('--timeout <seconds>', 'time guests are given to shut down', '30')
+  .action(async ({ dataDir, timeout }: { dataDir: string; timeout: string }) => {
+    const seconds = Number(timeout)
+    if (!(seconds >= 0)) throw new Fault('Invalid', `--timeout ${timeout} is no number of seconds`)
+    await down({ dataDir, graceMs: seconds * 1000, log: makeLog() }, (line) => console.log(line))
+  })
+
+const image = program.command('image').description('the images guests boot from')
+
+image
+  .command('import <name> <dir>')
+  .description('make the vmlinuz and initrd.img of a folder an image for kernelBoot')
+  .option(...dataDirOption)
+  .action(async (name: string, from: string, { dataDir }: { dataDir: string }) => {
+    const dir = await createDataDir(dataDirAt(dataDir))
+    await new ImageFolder(dir.images).import(name, from)
+    console.log(`Image ${name} is ready: use it as spec.domain.firmware.kernelBoot.container.image`)
+  })
+
+image
+  .command('build-demo')
+  .description("make the image demo-guest from Debian's kernel, busybox and qemu-guest-agent")
+  .option(...dataDirOption)
+  .action(async ({ dataDir }: { dataDir: string }) => {
+    const dir = await createDataDir(dataDirAt(dataDir))
+    await buildDemoImage(dir, makeLog())
+    console.log('Image demo-guest is ready: use it as spec.domain.firmware.kernelBoot.container.image')
   })
 
 /** What each kind of fault means to a shell; everything else is 1. */

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { writeFileAtomic } from '#base/file.ts'
 import { run } from '../host/run.ts'
 
@@ -44,8 +45,7 @@ export function dnsmasqConfig(lease: DhcpLease, pidFile: string): string {
 
 /** Runs a dnsmasq in a namespace, from files in `folder`; one that runs already with the same configuration is left alone. */
 export async function ensureDnsmasq(netns: string, folder: string, lease: DhcpLease, signal: AbortSignal): Promise<void> {
-  const pidFile = `${folder}/dnsmasq-${lease.bridge}.pid`
-  const configFile = `${folder}/dnsmasq-${lease.bridge}.conf`
+  const { pidFile, configFile } = dnsmasqPaths(folder, lease.bridge)
   const config = dnsmasqConfig(lease, pidFile)
   const pid = await dnsmasqPid(pidFile, configFile)
   const same = (await readFile(configFile, 'utf8').catch(() => '')) === config
@@ -53,6 +53,11 @@ export async function ensureDnsmasq(netns: string, folder: string, lease: DhcpLe
   if (pid !== undefined) process.kill(pid, 'SIGKILL')
   await writeFileAtomic(configFile, config)
   await run('ip', ['netns', 'exec', netns, 'setsid', 'dnsmasq', '-C', configFile], { signal })
+}
+
+/** Where a dnsmasq's files are. */
+export function dnsmasqPaths(folder: string, bridge: string): { pidFile: string; configFile: string } {
+  return { pidFile: join(folder, `dnsmasq-${bridge}.pid`), configFile: join(folder, `dnsmasq-${bridge}.conf`) }
 }
 
 /** The process of a pid file, if it is really the dnsmasq of this configuration. */

@@ -1,9 +1,12 @@
-import type { DomainSpec } from '#core/vm/domain.ts'
 import { aliasOf } from '#core/nic/names.ts'
-import type { Attachment } from '#core/sandbox/plan.ts'
 import type { ObservedNic } from '#core/nic/status.ts'
+import type { Attachment } from '#core/sandbox/plan.ts'
+import type { DomainSpec } from '#core/vm/domain.ts'
 import type { Accelerator } from '../host/kvm.ts'
 import { childElements, element, findElement, parseXml, serializeXml, type XmlElement } from './xml.ts'
+
+/** The program guests run in. */
+export const qemuProgram = '/usr/bin/qemu-system-x86_64'
 
 /** Where images are in every sandbox, so that a domain's XML is valid on every host. */
 export const imagesInSandbox = '/run/images'
@@ -45,10 +48,15 @@ export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
     element(
       'devices',
       {},
-      element('emulator', {}, '/usr/bin/qemu-system-x86_64'),
+      element('emulator', {}, qemuProgram),
       element('controller', { type: 'usb', model: 'none' }),
       ...spec.nics.map(nicElement),
-      element('serial', { type: 'file' }, element('source', { path: consoleInSandbox }), element('target', { port: 0 })),
+      element(
+        'serial',
+        { type: 'file' },
+        element('source', { path: consoleInSandbox }),
+        element('target', { port: 0 }),
+      ),
       element('channel', { type: 'unix' }, element('target', { type: 'virtio', name: agentChannel })),
       element('rng', { model: 'virtio' }, element('backend', { model: 'random' }, '/dev/urandom')),
       element('memballoon', { model: 'none' }),
@@ -82,7 +90,9 @@ export type ReadDomain = Readonly<{ uuid: string; nics: readonly ObservedNic[]; 
 export function readDomain(xml: string, attachments: ReadonlyMap<string, Attachment>): ReadDomain {
   const root = parseXml(xml)
   const devices = findElement(root, 'devices')
-  const channel = childElements(devices, 'channel').find((one) => findElement(one, 'target')?.attributes.name === agentChannel)
+  const channel = childElements(devices, 'channel').find(
+    (one) => findElement(one, 'target')?.attributes.name === agentChannel,
+  )
   return {
     uuid: findElement(root, 'uuid')?.children.join('') ?? '',
     nics: interfacesOf(root).map(([name, one]) => readNic(name, one, attachments.get(name))),

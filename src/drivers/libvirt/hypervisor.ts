@@ -23,6 +23,8 @@ export type HypervisorOptions = Readonly<{
   attachments: ReadonlyMap<string, Attachment>
   /** Puts an image where the sandbox can see it. */
   provideImage: (name: string) => Promise<void>
+  /** Called after a guest was started. */
+  onCreated: () => Promise<unknown>
 }>
 
 /** The libvirtd of one sandbox, which runs at most one guest. */
@@ -38,7 +40,10 @@ export class LibvirtHypervisor implements Hypervisor {
     const domain = await this.#domain(signal)
     if (!domain) return undefined
     try {
-      const [xml, { state }] = await Promise.all([libvirt.getXml(domain, 0, { signal }), libvirt.getState(domain, { signal })])
+      const [xml, { state }] = await Promise.all([
+        libvirt.getXml(domain, 0, { signal }),
+        libvirt.getState(domain, { signal }),
+      ])
       const read = readDomain(xml, attachments)
       return { ...read, state: state === 'paused' ? 'paused' : state === 'shutdown' ? 'shutting-down' : 'running' }
     } catch (error) {
@@ -49,10 +54,11 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   async create(spec: DomainSpec, signal: AbortSignal): Promise<void> {
-    const { libvirt, accelerator, provideImage } = this.#options
+    const { libvirt, accelerator, provideImage, onCreated } = this.#options
     if (await this.#domain(signal)) return
     await provideImage(spec.kernel.image)
     await libvirt.create(domainXml(spec, accelerator), 0, { signal })
+    await onCreated()
   }
 
   async lastEnd(domain: string): Promise<DomainEnd | undefined> {
@@ -61,7 +67,8 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   async update(nic: Nic, changed: readonly Field[], signal: AbortSignal): Promise<void> {
-    if (changed.some((field) => field !== 'link')) throw new Fault('Bug', `Cannot change ${changed.join()} of a running interface`)
+    if (changed.some((field) => field !== 'link'))
+      throw new Fault('Bug', `Cannot change ${changed.join()} of a running interface`)
     const { libvirt } = this.#options
     const domain = await this.#domain(signal)
     if (!domain) throw new Fault('Unavailable', `The guest of interface ${nic.name} is gone`)
@@ -83,7 +90,10 @@ export class LibvirtHypervisor implements Hypervisor {
   async guestInterfaces(signal: AbortSignal): Promise<readonly GuestInterface[] | undefined> {
     const domain = await this.#domain(signal)
     if (!domain) return undefined
-    const list = await this.#options.libvirt.interfaceAddresses(domain, undefined, { signal, timeoutMs: agentTimeoutMs })
+    const list = await this.#options.libvirt.interfaceAddresses(domain, undefined, {
+      signal,
+      timeoutMs: agentTimeoutMs,
+    })
     return list.map(({ name, mac, addresses }) => ({ name, mac: mac ?? '', ips: addresses.map((one) => one.address) }))
   }
 

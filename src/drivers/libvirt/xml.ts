@@ -2,18 +2,34 @@ import { SaxesParser } from 'saxes'
 import { Fault } from '#base/fault.ts'
 
 /** An element; attributes and children keep their order. Text is a string among the children. */
-export type XmlElement = Readonly<{ name: string; attributes: Readonly<Record<string, string>>; children: readonly XmlNode[] }>
+export type XmlElement = Readonly<{
+  name: string
+  attributes: Readonly<Record<string, string>>
+  children: readonly XmlNode[]
+}>
 export type XmlNode = XmlElement | string
 
 /** Makes an element. Attributes that are undefined and children that are false are left out. */
-export function element(name: string, attributes: Readonly<Record<string, string | number | undefined>> = {}, ...children: readonly (XmlNode | false | undefined)[]): XmlElement {
-  const set = Object.entries(attributes).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)] as const]))
-  return { name, attributes: Object.fromEntries(set), children: children.filter((child) => child !== false && child !== undefined) }
+export function element(
+  name: string,
+  attributes: Readonly<Record<string, string | number | undefined>> = {},
+  ...children: readonly (XmlNode | false | undefined)[]
+): XmlElement {
+  const set = Object.entries(attributes).flatMap(([key, value]) =>
+    value === undefined ? [] : [[key, String(value)] as const],
+  )
+  return {
+    name,
+    attributes: Object.fromEntries(set),
+    children: children.filter((child) => child !== false && child !== undefined),
+  }
 }
 
 /** The elements among an element's children, optionally only those of a name. */
 export function childElements(parent: XmlElement | undefined, name?: string): XmlElement[] {
-  return (parent?.children ?? []).filter((child) => typeof child !== 'string').filter((child) => name === undefined || child.name === name)
+  return (parent?.children ?? [])
+    .filter((child) => typeof child !== 'string')
+    .filter((child) => name === undefined || child.name === name)
 }
 
 /** The first element at a path of names below an element. */
@@ -67,5 +83,9 @@ function escapeText(text: string): string {
 }
 
 function escapeAttribute(value: string): string {
-  return escapeText(value).replaceAll("'", '&apos;').replaceAll('"', '&quot;').replaceAll('\n', '&#10;').replaceAll('\t', '&#9;')
+  return escapeText(value)
+    .replaceAll("'", '&apos;')
+    .replaceAll('"', '&quot;')
+    .replaceAll('\n', '&#10;')
+    .replaceAll('\t', '&#9;')
 }

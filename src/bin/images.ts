@@ -1,0 +1,78 @@
+import { watch } from 'node:fs'
+import { access, chmod, copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Fault } from '#base/fault.ts'
+import type { Log } from '#base/log.ts'
+import type { Images } from '#core/ports.ts'
+import { buildDemoGuest } from '#drivers/image/demo-guest.ts'
+import type { DataDir } from './data-dir.ts'
+
+const namePattern = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/
+/** What an image must contain. */
+const required = 'vmlinuz'
+
+/** The images of a data directory: one folder each, whole or not there at all. */
+export class ImageFolder implements Images {
+  readonly #root: string
+
+  constructor(root: string) {
+    this.#root = root
+  }
+
+  async has(name: string): Promise<boolean> {
+    return namePattern.test(name) && exists(join(this.#root, name, required))
+  }
+
+  /**
+   * Copies a folder with `vmlinuz` and, usually, `initrd.img` in as an image; one of that name is replaced at once and whole.
+   * @throws Fault Invalid when the name or the folder will not do
+   */
+  async import(name: string, from: string): Promise<void> {
+    if (!namePattern.test(name)) throw new Fault('Invalid', `${JSON.stringify(name)} is no image name; use at most 63 lower-case letters, digits, dots, dashes and underscores`)
+    if (!(await exists(join(from, required)))) throw new Fault('Invalid', `${from} has no ${required}; an image is a folder with vmlinuz and initrd.img`)
+    const fresh = join(this.#root, `.${name}.${process.pid}.new`)
+    const old = join(this.#root, `.${name}.${process.pid}.old`)
+    await mkdir(fresh, { recursive: true, mode: 0o755 })
+    try {
+      for (const file of await readdir(from)) {
+        if (!(await stat(join(from, file))).isFile()) continue
+        await copyFile(join(from, file), join(fresh, file))
+        // QEMU reads them without privileges.
+        await chmod(join(fresh, file), 0o644)
+      }
+      if (await exists(join(this.#root, name))) await rename(join(this.#root, name), old)
+      await rename(fresh, join(this.#root, name))
+    } finally {
+      await rm(fresh, { recursive: true, force: true })
+      await rm(old, { recursive: true, force: true })
+    }
+  }
+
+  /** Shows an image to a sandbox by hard links: no copy, and a replaced image changes nothing under a running guest. */
+  async provide(sandbox: string, name: string): Promise<void> {
+    const to = join(sandbox, 'run/images', name)
+    await rm(to, { recursive: true, force: true })
+    await mkdir(to, { recursive: true, mode: 0o755 })
+    for (const file of await readdir(join(this.#root, name))) await link(join(this.#root, name, file), join(to, file))
+  }
+
+  /** Calls back whenever an image comes or goes, until the signal aborts. */
+  async onChange(listener: () => void, signal: AbortSignal): Promise<void> {
+    await mkdir(this.#root, { recursive: true, mode: 0o755 })
+    watch(this.#root, { signal, persistent: false }, () => listener())
+  }
+}
+
+/** Makes the image `demo-guest` of Debian's own parts. */
+export async function buildDemoImage(dir: DataDir, log: Log): Promise<void> {
+  const folder = join(dir.cache, 'demo-guest')
+  await buildDemoGuest(folder, log)
+  await new ImageFolder(dir.images).import('demo-guest', folder)
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,107 @@
+import { spawn } from 'node:child_process'
+import { Fault } from '#base/fault.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
+
+export type PluginCall = Readonly<{
+  /** Path of the executable. */
+  program: string
+  /** Its name, for messages. */
+  type: string
+  network: string
+  command: 'ADD' | 'CHECK' | 'DEL'
+  containerId: string
+  netns: string
+  ifName: string
+  path: string
+  config: JsonObject
+  /** Put before the program; tests run it in a namespace of their own by it. */
+  wrap?: readonly string[]
+  timeoutMs: number
+  signal: AbortSignal
+}>
+
+/** Most output a plugin may write, bytes. */
+const maxOutput = 1024 * 1024
+
+/**
+ * Runs one plugin once; the answer of ADD is its result, that of others an empty object.
+ * @throws Fault Unavailable with what the plugin said (data: plugin, code, msg, details), Timeout, Aborted
+ */
+export function callPlugin(call: PluginCall): Promise<JsonObject> {
+  const { program, type, command, network, wrap = [], timeoutMs, signal } = call
+  const what = `CNI plugin "${type}" of network "${network}" (${command})`
+  const env = {
+    PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin',
+    CNI_COMMAND: command,
+    CNI_CONTAINERID: call.containerId,
+    CNI_NETNS: call.netns,
+    CNI_IFNAME: call.ifName,
+    CNI_PATH: call.path,
+  }
+  const [file = program, ...args] = [...wrap, program]
+  return new Promise((resolve, reject) => {
+    // A group of its own, so that what the plugin started dies with it.
+    const child = spawn(file, args, { env, stdio: 'pipe', detached: true })
+    const out: Buffer[] = []
+    const err: Buffer[] = []
+    let size = 0
+    const kill = () => {
+      try {
+        if (child.pid) process.kill(-child.pid, 'SIGKILL')
+      } catch {
+        // It ended by itself in this moment.
+      }
+    }
+    const stop = (fault: Fault) => {
+      kill()
+      done(() => reject(fault))
+    }
+    const timer = setTimeout(
+      () => stop(new Fault('Timeout', `${what} did not end within ${timeoutMs / 1000} s and was killed; see what it waits for, or correct the network's config`, { data: { plugin: type } })),
+      timeoutMs,
+    )
+    const abort = () => stop(new Fault('Aborted', `${what} was interrupted`, { cause: signal.reason }))
+    if (signal.aborted) return abort()
+    signal.addEventListener('abort', abort, { once: true })
+    const collect = (into: Buffer[]) => (chunk: Buffer) => {
+      size += chunk.length
+      if (size > maxOutput) stop(new Fault('Unavailable', `${what} wrote more than ${maxOutput} bytes`, { data: { plugin: type } }))
+      else into.push(chunk)
+    }
+    child.stdout.on('data', collect(out))
+    child.stderr.on('data', collect(err))
+    child.stdin.on('error', () => undefined) // a plugin that does not read its input says why by its exit code
+    child.on('error', (cause) => done(() => reject(new Fault('Unavailable', `${what} cannot be run`, { cause, data: { plugin: type } }))))
+    child.on('close', (code) => done(() => finish(code)))
+    child.stdin.end(JSON.stringify(call.config))
+
+    function finish(code: number | null): void {
+      const text = Buffer.concat(out).toString()
+      const answer = parse(text)
+      if (code !== 0) return reject(pluginFailure(what, type, code, answer, text, Buffer.concat(err).toString()))
+      if (command !== 'ADD') return resolve({})
+      if (!isObject(answer)) return reject(new Fault('Unavailable', `${what} succeeded, but its answer is no JSON object: ${text.slice(0, 100)}`, { data: { plugin: type } }))
+      resolve(answer)
+    }
+    function done(then: () => void): void {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', abort)
+      then()
+    }
+  })
+}
+
+function pluginFailure(what: string, plugin: string, code: number | null, answer: unknown, text: string, err: string): Fault {
+  const said = isObject(answer) ? answer : {}
+  const msg = typeof said.msg === 'string' ? said.msg : (err || text).trim().slice(0, 300) || `exit code ${code}`
+  const details = typeof said.details === 'string' && said.details ? `; ${said.details}` : ''
+  return new Fault('Unavailable', `${what} failed: ${msg}${details}`, { data: { plugin, code: said.code ?? code, msg, details: said.details } })
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,119 @@
+import { Fault } from '#base/fault.ts'
+import type { Log } from '#base/log.ts'
+import { podNetwork as podNetworkName } from '#core/nic/nic.ts'
+import type { Attachment } from '#core/sandbox/plan.ts'
+import type { Cni, CniResult } from '../cni/cni.ts'
+import { type DhcpLease, dnsmasqPaths, dnsmasqPid, ensureDnsmasq } from '../dhcp/dnsmasq.ts'
+import type { HostBridges } from './bridges.ts'
+import { ipBatch, type Link, listLinks } from './links.ts'
+import { netnsPath } from './netns.ts'
+import { ensureOutboundNat, nameServers, type PodNetwork, podNetworkConfig } from './pod-network.ts'
+import { run } from './run.ts'
+import { dhcpAddress, guestAddresses, isWired, masqueradeRules, netmask, type QemuUser, wiringCommands } from './wiring.ts'
+
+export type SandboxNetworkOptions = Readonly<{
+  cni: Cni
+  bridges: HostBridges
+  podNetwork: PodNetwork
+  qemuUser: QemuUser
+  /** Says that nobody needs a network any more, `namespace/name`. */
+  isUnused: (network: string) => boolean
+  log: Log
+}>
+
+/** What CNI made of an attachment, with what its plugins answered. */
+type Attached = Readonly<{ attachment: Attachment; result: CniResult }>
+
+/** Puts networks into sandboxes and joins them to the guest's taps. */
+export class SandboxNetwork {
+  readonly #options: SandboxNetworkOptions
+  #nat: Promise<void> | undefined
+
+  constructor(options: SandboxNetworkOptions) {
+    this.#options = options
+  }
+
+  /** Attaches what is not attached yet and mends what is broken. Resolves to the addresses CNI gave, by attachment. */
+  async attach(dir: string, uid: string, netns: string, attachments: readonly Attachment[], signal: AbortSignal): Promise<Map<string, readonly string[]>> {
+    let links = await listLinks(netns, signal)
+    const attached: Attached[] = []
+    for (const attachment of attachments) attached.push({ attachment, result: await this.#plug(uid, netns, attachment, links, signal) })
+    if (attachments.some(({ links: { pod } }) => !links.has(pod))) links = await listLinks(netns, signal)
+    await ipBatch(netns, attachments.flatMap((one) => wiringCommands(one, links, this.#options.qemuUser)), signal)
+    const dns = await nameServers()
+    for (const one of attached) {
+      await this.#masquerade(netns, one, signal)
+      const lease = leaseOf(one, links.get(one.attachment.links.pod)?.mtu ?? 1500, dns)
+      if (lease) await ensureDnsmasq(netns, dir, lease, signal)
+    }
+    return new Map(attached.map(({ attachment, result }) => [attachment.name, addressesOf(result)]))
+  }
+
+  /** Whether links and DHCP servers are still as they were made. */
+  async isWhole(dir: string, netns: string, attachments: readonly Attachment[]): Promise<boolean> {
+    const links = await listLinks(netns, AbortSignal.timeout(5000)).catch(() => undefined)
+    if (!links || !attachments.every((one) => isWired(one, links))) return false
+    for (const { links: names, binding } of attachments) {
+      const { pidFile, configFile } = dnsmasqPaths(dir, names.bridge)
+      if (binding === 'masquerade' && (await dnsmasqPid(pidFile, configFile)) === undefined) return false
+    }
+    return true
+  }
+
+  /** Gives every network of a sandbox back, the last one first. A network that was never attached is no error. */
+  async detach(_dir: string, uid: string, netns: string, attachments: readonly Attachment[], signal: AbortSignal): Promise<void> {
+    for (const attachment of attachments.toReversed())
+      await this.#options.cni.del({ containerId: uid, netns: netnsPath(netns), ifName: attachment.links.pod }, signal)
+  }
+
+  /** Removes bridges of ours that nobody needs any more. */
+  sweep(signal: AbortSignal): Promise<void> {
+    return this.#options.bridges.sweep((network) => network !== podNetworkName && this.#options.isUnused(network), signal)
+  }
+
+  async #plug(uid: string, netns: string, attachment: Attachment, links: ReadonlyMap<string, Link>, signal: AbortSignal): Promise<CniResult> {
+    const { cni, bridges, podNetwork, log } = this.#options
+    const where = { containerId: uid, netns: netnsPath(netns), ifName: attachment.links.pod }
+    const cached = await cni.cached(where)
+    if (cached && links.has(attachment.links.pod)) return cached
+    const isPod = attachment.network === podNetworkName
+    const config = isPod ? podNetworkConfig(podNetwork) : attachment.config
+    if (config === undefined) throw new Fault('Invalid', attachment.problem ?? `network ${attachment.network} has no configuration`)
+    if (isPod) await (this.#nat ??= ensureOutboundNat(podNetwork, signal))
+    const conflist = await cni.parse(config, `NetworkAttachmentDefinition ${attachment.network}`)
+    await bridges.claim(conflist, attachment.network, signal)
+    // What an earlier attempt left half done is taken back first.
+    await cni.del(where, signal)
+    log.info({ network: attachment.network, interface: attachment.links.pod }, 'Attaching network')
+    return cni.add({ ...where, conflist }, signal)
+  }
+
+  async #masquerade(netns: string, { attachment, result }: Attached, signal: AbortSignal): Promise<void> {
+    const [podIp] = addressesOf(result)
+    if (attachment.binding !== 'masquerade' || podIp === undefined) return
+    const script = 'for key in ip_forward conf/all/route_localnet; do echo 1 > /proc/sys/net/ipv4/$key; done; exec nft -f -'
+    await run('nsenter', [`--net=${netnsPath(netns)}`, 'sh', '-c', script], { input: masqueradeRules(attachment, podIp), signal })
+  }
+}
+
+/** The lease to serve a guest: always behind masquerade, else the address CNI gave, if it gave any. */
+function leaseOf({ attachment, result }: Attached, mtu: number, dns: readonly string[]): DhcpLease | undefined {
+  const { links, mac, binding, name } = attachment
+  const common = { bridge: links.bridge, mac, mtu, dns, hostname: hostLabel(name) }
+  if (binding === 'masquerade') {
+    const { gateway, guest, prefix } = guestAddresses(attachment.guestCidr)
+    return { ...common, server: gateway, router: gateway, address: guest, netmask: netmask(prefix), foreignSubnet: false }
+  }
+  const ip = result.ips.find((one) => !one.address.includes(':'))
+  if (!ip) return undefined
+  const [address = '', prefix = '24'] = ip.address.split('/')
+  return { ...common, server: dhcpAddress, address, netmask: netmask(Number(prefix)), foreignSubnet: true, ...(ip.gateway !== undefined && { router: ip.gateway }) }
+}
+
+function hostLabel(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9-]/g, '-')
+}
+
+function addressesOf(result: CniResult): string[] {
+  return result.ips.map((one) => one.address.split('/')[0]!)
+}

@@ -1,0 +1,202 @@
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { explain, Fault } from '#base/fault.ts'
+import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
+import { sameJson } from '#base/json.ts'
+import type { Log } from '#base/log.ts'
+import { eventually } from '#base/wait.ts'
+import type { Sandboxes, SandboxId, SandboxSpec, SandboxState } from '#core/ports.ts'
+import type { Attachment } from '#core/sandbox/plan.ts'
+import { findProcess, listSandboxProcesses, signalProcess } from '../libvirt/daemon/process.ts'
+import { findDaemon, socketPath, startDaemon } from '../libvirt/daemon/daemon.ts'
+import { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
+import { powerFlags } from '../libvirt/rpc/flags.ts'
+import { type Libvirt, openLibvirt } from '../libvirt/rpc/libvirt.ts'
+import type { CapabilityCache } from './capabilities.ts'
+import type { Accelerator } from './kvm.ts'
+import { ensureNetns, netnsName, netnsPath, processesIn, removeNetns } from './netns.ts'
+import type { SandboxNetwork } from './sandbox-network.ts'
+
+/** How long killed processes may take to be gone, milliseconds. */
+const killMs = 10_000
+/** A sandbox that is known to be whole is looked at more closely this often, milliseconds. */
+const inspectMs = 20_000
+
+/** How long libvirtd may take to answer what it need not ask QEMU for, milliseconds. */
+const callTimeoutMs = 15_000
+
+export type HostSandboxesOptions = Readonly<{
+  /** Folder that holds one folder per sandbox, named by its UID. */
+  pods: string
+  network: SandboxNetwork
+  capabilities: CapabilityCache
+  accelerator: () => Promise<Accelerator>
+  /** Makes an image visible in a sandbox. */
+  provideImage: (sandbox: string, image: string) => Promise<void>
+  log: Log
+}>
+
+/** What is written down about a sandbox before anything of it is made. */
+type SandboxRecord = SandboxId & Readonly<{ attachments: readonly Attachment[] }>
+
+/** A sandbox this process has a connection to. */
+type Live = Readonly<{ attachments: readonly Attachment[]; state: SandboxState; libvirt: Libvirt }> & { inspectedMs: number }
+
+/**
+ * The sandboxes of this host. A sandbox is a folder, a network namespace, and a libvirtd with its QEMU; all of it is found
+ * again by what is on disk and in the kernel. Every step looks before it acts, so that a pass that died anywhere is finished
+ * by the next one.
+ */
+export class HostSandboxes implements Sandboxes {
+  readonly #options: HostSandboxesOptions
+  readonly #live = new Map<string, Live>()
+  readonly #listeners = new Set<(uid: string) => void>()
+
+  constructor(options: HostSandboxesOptions) {
+    this.#options = options
+  }
+
+  async ensure(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState> {
+    const live = this.#live.get(spec.uid)
+    if (live && sameAttachments(live.attachments, spec.attachments)) {
+      if (performance.now() - live.inspectedMs < inspectMs) return live.state
+      if (await this.#options.network.isWhole(this.#at(spec.uid), netnsName(spec.uid), live.attachments)) {
+        live.inspectedMs = performance.now()
+        return live.state
+      }
+    }
+    return this.#make(spec, signal)
+  }
+
+  async remove(uid: string, signal: AbortSignal): Promise<void> {
+    const dir = this.#at(uid)
+    const { log, network } = this.#options
+    this.#live.get(uid)?.libvirt.close()
+    this.#live.delete(uid)
+    const netns = netnsName(uid)
+    await killAll(dir, netns)
+    const record = await this.#record(uid)
+    if (record) log.info({ pod: `${record.namespace}/${record.name}`, uid }, 'Removing sandbox')
+    await network.detach(dir, uid, netns, record?.attachments ?? [], signal)
+    await removeNetns(netns, signal)
+    await rm(dir, { recursive: true, force: true })
+    await network.sweep(signal)
+  }
+
+  /** Asks the guest of a sandbox to shut down and waits until it has, or until `graceMs` are over. No guest is fine. */
+  async shutdownGuest(uid: string, graceMs: number, signal: AbortSignal): Promise<void> {
+    const dir = this.#at(uid)
+    if (!(await findDaemon(dir))) return
+    const libvirt = await this.#connect(uid, dir)
+    try {
+      const [domain] = await libvirt.listDomains(0, { signal })
+      if (!domain) return
+      await libvirt.shutdown(domain, powerFlags.acpi | powerFlags.agent, { signal })
+      await eventually(`guest ${domain.name} shuts down`, async () => (await libvirt.listDomains(0, { signal })).length === 0, { deadlineMs: graceMs, everyMs: 100, signal })
+    } catch (error) {
+      this.#options.log.warn({ uid, cause: explain(error) }, 'Guest did not shut down')
+    } finally {
+      libvirt.close()
+    }
+  }
+
+  async list(): Promise<readonly SandboxId[]> {
+    const uids = await readdir(this.#options.pods).catch(() => [])
+    return Promise.all(uids.map(async (uid) => (await this.#record(uid)) ?? { uid, namespace: '', name: '' }))
+  }
+
+  onChange(listener: (uid: string) => void): void {
+    this.#listeners.add(listener)
+  }
+
+  /** Ends our connections; sandboxes and guests go on. */
+  close(): void {
+    for (const { libvirt } of this.#live.values()) libvirt.close()
+    this.#live.clear()
+  }
+
+  async #make(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState> {
+    const { network, capabilities, log } = this.#options
+    const { uid, namespace, name } = spec
+    const dir = this.#at(uid)
+    await mkdir(join(dir, 'run'), { recursive: true, mode: 0o755 })
+    const old = await this.#record(uid)
+    const attachments = spec.attachments.map((one) => known(one, old))
+    const record: SandboxRecord = { uid, namespace, name, attachments }
+    if (!sameJson(old, record)) await writeFileAtomic(join(dir, 'sandbox.json'), JSON.stringify(record))
+    const netns = netnsName(uid)
+    await ensureNetns(netns, signal)
+    await capabilities.seed(dir)
+    // Both take their time and neither needs the other.
+    const accelerator = this.#options.accelerator()
+    const [daemon, networked] = await Promise.allSettled([
+      accelerator.then((kind) => startDaemon({ dir, netns: netnsPath(netns), kvm: kind === 'kvm', log, signal })),
+      network.attach(dir, uid, netns, attachments, signal),
+    ])
+    if (networked.status === 'rejected') throw networked.reason
+    if (daemon.status === 'rejected') throw daemon.reason
+    const libvirt = this.#live.get(uid)?.libvirt ?? (await this.#connect(uid, dir))
+    const hypervisor = new LibvirtHypervisor({
+      libvirt,
+      dir,
+      accelerator: await accelerator,
+      attachments: new Map(attachments.map((one) => [one.name, one])),
+      provideImage: (image) => this.#options.provideImage(dir, image),
+      onCreated: () => capabilities.save(dir),
+    })
+    const state: SandboxState = { ips: networked.value, hypervisor }
+    this.#live.set(uid, { attachments, state, libvirt, inspectedMs: performance.now() })
+    return state
+  }
+
+  async #connect(uid: string, dir: string): Promise<Libvirt> {
+    const libvirt = await openLibvirt({ socketPath: socketPath(dir), log: this.#options.log.child({ sandbox: uid }), callTimeoutMs })
+    const tell = () => {
+      for (const listener of this.#listeners) listener(uid)
+    }
+    libvirt.onEvent((event) => {
+      if (event.type !== 'metadataChange' && event.type !== 'migrationIteration') tell()
+    })
+    void libvirt.closed.then((why) => {
+      if (this.#live.get(uid)?.libvirt !== libvirt) return
+      this.#live.delete(uid)
+      this.#options.log.warn({ uid, why: why.message }, 'Lost libvirtd')
+      tell()
+    })
+    return libvirt
+  }
+
+  async #record(uid: string): Promise<SandboxRecord | undefined> {
+    const text = await readTextIfAny(join(this.#at(uid), 'sandbox.json'))
+    return text === undefined ? undefined : (JSON.parse(text) as SandboxRecord)
+  }
+
+  #at(uid: string): string {
+    if (!/^[0-9a-f-]{36}$/.test(uid)) throw new Fault('Bug', `${JSON.stringify(uid)} is no UID of a sandbox`)
+    return join(this.#options.pods, uid)
+  }
+}
+
+/** A network that is gone from the API but was attached before stays what it was. */
+function known(attachment: Attachment, record: SandboxRecord | undefined): Attachment {
+  const before = record?.attachments.find((one) => one.name === attachment.name && one.network === attachment.network)
+  return before?.config !== undefined ? { ...attachment, config: before.config } : attachment
+}
+
+/** Whether two lists ask for the same sandbox. Configuration counts only when a network is attached, not afterwards. */
+function sameAttachments(a: readonly Attachment[], b: readonly Attachment[]): boolean {
+  const plain = (list: readonly Attachment[]) => list.map(({ config: _, problem: _p, ...rest }) => rest)
+  return sameJson(plain(a), plain(b))
+}
+
+/** Ends every process of a sandbox and waits until they are gone. */
+async function killAll(dir: string, netns: string): Promise<void> {
+  const inNetns = await Promise.all((await processesIn(netns)).map(findProcess))
+  const all = [...(await listSandboxProcesses(dir)), ...inNetns.filter((one) => one !== undefined)]
+  for (const one of all) await signalProcess(one, 'SIGKILL')
+  await eventually(
+    'the processes of a sandbox end',
+    async () => (await Promise.all(all.map(async ({ pid, startTime }) => (await findProcess(pid))?.startTime === startTime))).every((alive) => !alive),
+    { deadlineMs: killMs, everyMs: 5 },
+  )
+}

@@ -1,0 +1,135 @@
+/** The name of the port that libvirt gives the guest agent. */
+const agentPort = 'org.qemu.guest_agent.0'
+
+/** busybox' init: first rc to its end, then these, each started again when it ends. */
+const inittab = `::sysinit:/etc/rc
+::respawn:/etc/watch-nics
+::respawn:/etc/agent
+::respawn:/etc/power-button
+::respawn:-/bin/sh
+::ctrlaltdel:/sbin/reboot
+`
+
+const rc = `#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts /run /tmp
+mount -t devpts devpts /dev/pts
+hostname demo-guest
+ip link set lo up
+while read -r module; do insmod "/lib/modules/$module"; done < /etc/modules
+/etc/raise-all
+echo "demo-guest is up"
+`
+
+/** One folder per interface that is taken care of, so that asking twice is asking once. */
+const nic = `#!/bin/sh
+# nic add|remove NAME
+state=/run/nic/$2
+case $1 in
+add)
+  [ "$2" != lo ] && mkdir -p /run/nic && mkdir "$state" 2>/dev/null || exit 0
+  ip link set "$2" up
+  # In the foreground of this process, which nobody waits for; asks again every few seconds until somebody answers.
+  exec udhcpc -f -i "$2" -p "$state/pid" -s /etc/lease -O mtu -t 4 -T 1 -A 8 >/dev/null 2>&1
+  ;;
+remove)
+  [ -f "$state/pid" ] && kill "$(cat "$state/pid")"
+  rm -rf "$state"
+  ;;
+esac
+`
+
+const raiseAll = `#!/bin/sh
+for path in /sys/class/net/*; do /etc/nic add "\${path##*/}" & done
+`
+
+/** The kernel says when a card comes or goes; the second look is for what came before somebody listened. */
+const watchNics = `#!/bin/sh
+(sleep 1; exec /etc/raise-all) &
+exec uevent /etc/uevent
+`
+
+const uevent = `#!/bin/sh
+[ "$SUBSYSTEM" = net ] || exit 0
+case $ACTION in
+add | remove) /etc/nic "$ACTION" "$INTERFACE" & ;;
+esac
+`
+
+/** What udhcpc calls. Each card's routes get a metric of their own, so that the first card wins and none is refused. */
+const lease = `#!/bin/sh
+metric=$((100 + $(cat "/sys/class/net/$interface/ifindex")))
+case $1 in
+deconfig)
+  ip -4 addr flush dev "$interface"
+  ;;
+bound | renew)
+  ip -4 addr flush dev "$interface"
+  ip addr add "$ip/\${mask:-24}" dev "$interface"
+  [ -z "$mtu" ] || ip link set "$interface" mtu "$mtu"
+  for router in $router; do
+    # A router outside the own subnet is reached through this card.
+    ip route add "$router" dev "$interface" metric "$metric" 2>/dev/null
+    ip route add default via "$router" dev "$interface" metric "$metric"
+    break
+  done
+  [ -z "$dns" ] || for server in $dns; do echo "nameserver $server"; done > /etc/resolv.conf
+  ;;
+esac
+`
+
+const agent = `#!/bin/sh
+while :; do
+  for name in /sys/class/virtio-ports/*/name; do
+    [ "$(cat "$name" 2>/dev/null)" = ${agentPort} ] || continue
+    port=\${name%/name}
+    mkdir -p /dev/virtio-ports
+    ln -sf "../\${port##*/}" /dev/virtio-ports/${agentPort}
+    exec qemu-ga -m virtio-serial -p /dev/virtio-ports/${agentPort} -t /run -f /run/qemu-ga.pid
+  done
+  sleep 1
+done
+`
+
+const powerButton = `#!/bin/sh
+while [ ! -e /dev/input/event0 ]; do sleep 2; done
+exec acpid -f -l /dev/null
+`
+
+/** There are no services to stop, so the kernel is told directly; asking init would only take longer. */
+const stop = (how: 'poweroff' | 'reboot' | 'halt') => `#!/bin/sh
+sync
+exec /bin/busybox ${how} -f
+`
+
+/** Understands what the guest agent says: shutdown -h -P|-H +0, shutdown -r +0. */
+const shutdown = `#!/bin/sh
+how=poweroff
+for option; do
+  case $option in
+  -r) how=reboot ;;
+  -H) how=halt ;;
+  esac
+done
+exec /sbin/$how
+`
+
+/** The files of the demo guest that are ours, all executable but the first, by path. */
+export const guestFiles: Readonly<Record<string, string>> = {
+  'etc/inittab': inittab,
+  'etc/rc': rc,
+  'etc/nic': nic,
+  'etc/raise-all': raiseAll,
+  'etc/watch-nics': watchNics,
+  'etc/uevent': uevent,
+  'etc/lease': lease,
+  'etc/agent': agent,
+  'etc/power-button': powerButton,
+  'etc/acpi/PWRF/00000080': stop('poweroff'),
+  'bin/shutdown': shutdown,
+  'bin/poweroff': stop('poweroff'),
+  'bin/reboot': stop('reboot'),
+  'bin/halt': stop('halt'),
+}

@@ -1,0 +1,47 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+
+/** A process that cannot be mistaken for a later one with the same pid. */
+export type ProcessIdentity = Readonly<{ pid: number; startTime: number }>
+
+/** The process with this pid, or undefined when there is none or only its exit status is left. */
+export async function findProcess(pid: number): Promise<ProcessIdentity | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+  // The second field is the command in parentheses and may itself contain both; what follows the last one is regular.
+  const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ')
+  if (!fields || fields[0] === 'Z' || fields[0] === 'X') return undefined
+  const startTimeField = 19
+  return { pid, startTime: Number(fields[startTimeField]) }
+}
+
+/** Sends a signal to exactly this process; false when it is gone. */
+export async function signalProcess({ pid, startTime }: ProcessIdentity, signal: NodeJS.Signals): Promise<boolean> {
+  if ((await findProcess(pid))?.startTime !== startTime) return false
+  try {
+    return process.kill(pid, signal)
+  } catch {
+    // It ended between the look and the signal.
+    return false
+  }
+}
+
+/** Whether a process sees the directory `dir/run` as its /run: nobody but the processes of that sandbox does. */
+export async function isInSandbox(pid: number, dir: string): Promise<boolean> {
+  try {
+    const [theirs, ours] = await Promise.all([stat(`/proc/${pid}/root/run`), stat(`${dir}/run`)])
+    return theirs.ino === ours.ino && theirs.dev === ours.dev
+  } catch {
+    return false
+  }
+}
+
+/** Every process of a sandbox: libvirtd, QEMU, and whatever they started. */
+export async function listSandboxProcesses(dir: string): Promise<readonly ProcessIdentity[]> {
+  const found: ProcessIdentity[] = []
+  for (const name of await readdir('/proc')) {
+    const pid = Number(name)
+    if (!Number.isInteger(pid) || !(await isInSandbox(pid, dir))) continue
+    const identity = await findProcess(pid)
+    if (identity) found.push(identity)
+  }
+  return found
+}

@@ -1,0 +1,213 @@
+import { connect as connectSocket, type Socket } from 'node:net'
+import { Fault } from '#base/fault.ts'
+import type { Log } from '#base/log.ts'
+import { type CallOptions, Calls, gone } from './calls.ts'
+import { faultOf } from './errors.ts'
+import { type Procedure, procedures } from './procedures.ts'
+import { encodeFrame, type Frame, FrameReader, frameStatus, frameType, program } from './wire.ts'
+import { XdrReader, XdrWriter } from './xdr.ts'
+
+/** What a connection needs. Times in milliseconds. */
+export type ConnectionOptions = Readonly<{
+  socketPath: string
+  log: Log
+  /** Gives up connecting, or closes the connection when it is open. */
+  signal?: AbortSignal
+  /** How long one call may take unless it says otherwise. */
+  callTimeoutMs: number
+  /** After this much silence the peer is asked for a sign of life; after `pingLimit` such questions it is held dead. */
+  pingEveryMs?: number
+  pingLimit?: number
+}>
+
+const defaultPingEveryMs = 5000
+const defaultPingLimit = 5
+
+/** libvirt's number for "this program understands keepalive messages". */
+const keepaliveFeature = 10
+
+const keepaliveProcedure = { ping: 1, pong: 2 } as const
+
+/**
+ * One connection to a libvirtd. Life: connecting -> open -> closed, never back.
+ *
+ * Calls may overlap; replies come in any order. When it closes, for whatever reason, every pending call rejects with a
+ * Fault Unavailable and `closed` resolves with the reason.
+ */
+export class Connection {
+  /** Resolves, never rejects, when the connection is over. */
+  readonly closed: Promise<Fault>
+  readonly #socket: Socket
+  readonly #log: Log
+  readonly #callTimeoutMs: number
+  readonly #reader = new FrameReader()
+  readonly #calls: Calls
+  readonly #listeners = new Set<(frame: Frame) => void>()
+  #reason: Fault | undefined
+  #unanswered = 0
+  #pinger: NodeJS.Timeout | undefined
+  #resolveClosed: (reason: Fault) => void = () => undefined
+
+  /** For `connect`; a connection is of use only once it is open. */
+  constructor(socket: Socket, options: ConnectionOptions) {
+    this.#socket = socket
+    this.#calls = new Calls((bytes) => socket.write(bytes))
+    this.#log = options.log
+    this.#callTimeoutMs = options.callTimeoutMs
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve
+    })
+    socket.on('data', (bytes) => this.#receive(bytes))
+    socket.on('error', (cause) => this.#fail(new Fault('Unavailable', 'The connection to libvirt broke', { cause })))
+    socket.on('close', () => this.#fail(new Fault('Unavailable', 'libvirt closed the connection')))
+    const stop = () =>
+      this.#fail(new Fault('Aborted', 'The connection to libvirt was given up', { cause: options.signal?.reason }))
+    options.signal?.addEventListener('abort', stop, { once: true })
+    void this.closed.then(() => options.signal?.removeEventListener('abort', stop))
+  }
+
+  get isOpen(): boolean {
+    return this.#reason === undefined
+  }
+
+  /** Calls that are not over yet, those included that we no longer wait for but libvirt still works on. */
+  get load(): number {
+    return this.#calls.load
+  }
+
+  /**
+   * Calls a procedure. `what` completes the sentence "libvirt cannot …". Waiting for a place counts as time of the call.
+   * @throws Fault of the kind libvirt's error means; Timeout, Aborted; Unavailable when the connection is over.
+   */
+  async call<A, R>(procedure: Procedure<A, R>, args: A, what: string, options: CallOptions = {}): Promise<R> {
+    if (this.#reason) throw gone(what, this.#reason)
+    const { signal, timeoutMs = this.#callTimeoutMs } = options
+    const encode = (serial: number) => encodeCall(procedure, args, serial)
+    const decode = (frame: Frame) => decodeReply(procedure, frame, what)
+    return this.#calls.start({ encode, decode, what, timeoutMs, signal })
+  }
+
+  /** Hands over every event message, undecoded, until the returned function is called. */
+  onMessage(listener: (frame: Frame) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Starts to ask for signs of life. */
+  watchPeer(everyMs: number, limit: number): void {
+    this.#pinger = setInterval(() => {
+      if (this.#unanswered >= limit) {
+        return this.#fail(new Fault('Unavailable', `libvirt has not answered for ${everyMs * limit} ms`))
+      }
+      // The first tick after something arrived only counts; silence has to last a whole interval.
+      if (this.#unanswered > 0) this.#sendKeepalive(keepaliveProcedure.ping)
+      this.#unanswered += 1
+    }, everyMs).unref()
+  }
+
+  /** Ends the connection. Pending calls reject. */
+  close(): void {
+    this.#fail(new Fault('Unavailable', 'The connection to libvirt was closed'))
+  }
+
+  #receive(bytes: Buffer): void {
+    this.#unanswered = 0
+    try {
+      for (const frame of this.#reader.push(bytes)) this.#dispatch(frame)
+    } catch (fault) {
+      this.#fail(
+        fault instanceof Fault ? fault : new Fault('Bug', 'A libvirt message could not be handled', { cause: fault }),
+      )
+    }
+  }
+
+  #dispatch(frame: Frame): void {
+    const { header } = frame
+    if (header.program === program.keepalive) {
+      if (header.procedure === keepaliveProcedure.ping) this.#sendKeepalive(keepaliveProcedure.pong)
+    } else if (header.type === frameType.reply) {
+      this.#calls.settle(frame)
+    } else if (header.type === frameType.message) {
+      for (const listener of this.#listeners) listener(frame)
+    } else {
+      this.#log.debug({ procedure: header.procedure, type: header.type }, 'Ignoring an unexpected libvirt message')
+    }
+  }
+
+  #sendKeepalive(procedure: number): void {
+    const header = { program: program.keepalive, procedure, type: frameType.message, serial: 0, status: 0 }
+    if (this.#socket.writable) this.#socket.write(encodeFrame(header, Buffer.alloc(0)))
+  }
+
+  #fail(reason: Fault): void {
+    if (this.#reason) return
+    this.#reason = reason
+    clearInterval(this.#pinger)
+    this.#socket.destroy()
+    this.#calls.failAll(reason)
+    this.#resolveClosed(reason)
+  }
+}
+
+/**
+ * Opens a connection to the libvirtd behind a unix socket and to its QEMU driver.
+ * @throws Fault Unavailable when nobody listens there or it speaks something else; Timeout; Aborted.
+ */
+export async function connect(options: ConnectionOptions): Promise<Connection> {
+  const socket = await openSocket(options)
+  const connection = new Connection(socket, options)
+  try {
+    const { types } = await connection.call(procedures.authList, undefined, 'list its ways to log in')
+    const authNone = 0
+    if (!types.includes(authNone)) throw new Fault('Forbidden', `libvirt at ${options.socketPath} wants a login`)
+    // Asking whether the server knows keepalive is what switches it on.
+    const answer = await connection.call(
+      procedures.connectSupportsFeature,
+      { feature: keepaliveFeature },
+      'say what it supports',
+    )
+    await connection.call(procedures.connectOpen, { uri: 'qemu:///system', flags: 0 }, 'open its QEMU driver')
+    if (answer.supported) {
+      connection.watchPeer(options.pingEveryMs ?? defaultPingEveryMs, options.pingLimit ?? defaultPingLimit)
+    }
+    return connection
+  } catch (error) {
+    connection.close()
+    throw error
+  }
+}
+
+function openSocket({ socketPath, signal }: ConnectionOptions): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason)
+    const socket = connectSocket(socketPath)
+    const stop = () => {
+      socket.destroy()
+      reject(signal?.reason)
+    }
+    const refused = (cause: Error) => {
+      signal?.removeEventListener('abort', stop)
+      reject(new Fault('Unavailable', `libvirt does not answer at ${socketPath}`, { cause }))
+    }
+    socket.once('error', refused)
+    socket.once('connect', () => {
+      socket.off('error', refused)
+      signal?.removeEventListener('abort', stop)
+      resolve(socket)
+    })
+    signal?.addEventListener('abort', stop, { once: true })
+  })
+}
+
+function encodeCall<A, R>(procedure: Procedure<A, R>, args: A, serial: number): Buffer {
+  const body = new XdrWriter()
+  procedure.args.write(body, args)
+  const header = { program: procedure.program, procedure: procedure.number, type: frameType.call, serial, status: 0 }
+  return encodeFrame(header, body.bytes())
+}
+
+function decodeReply<A, R>(procedure: Procedure<A, R>, frame: Frame, what: string): R {
+  const from = new XdrReader(frame.body)
+  if (frame.header.status === frameStatus.error) throw faultOf(from, what)
+  return procedure.result.read(from)
+}
