@@ -29,7 +29,7 @@ export async function createDataDir(dir: DataDir): Promise<DataDir> {
 
 /** The authority of this installation and what it issued: made on first use, kept for good. */
 export async function keysOf(dir: DataDir, names: readonly string[]): Promise<{ authority: KeyPair; server: KeyPair; admin: KeyPair }> {
-  const authority = (await readPair(dir, 'ca')) ?? (await writePair(dir, 'ca', await createAuthority('patchbay')))
+  const authority = (await readPair(dir, 'ca')) ?? (await writePair(dir, 'ca', await createAuthority('patchbay-ca')))
   const old = await readPair(dir, 'admin')
   const admin = old && isUsable(old, authority) ? old : await writePair(dir, 'admin', await issue(authority, { use: 'client', name: 'admin', groups: ['system:masters'] }))
   // Addresses of a host change; the server's own certificate is made anew with each start.

@@ -1,0 +1,178 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { eventually } from '../../src/base/wait.ts'
+import { Api, path } from './api.ts'
+import { must, type Outcome, program } from './program.ts'
+
+/** The checkout. */
+export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
+
+const launcher = `${root}/patchbay`
+
+/** What a guest or a server may take under emulation on a busy machine before we give up, milliseconds. */
+export const patienceMs = 120_000
+
+export type StageOptions = Readonly<{ simulate?: boolean }>
+
+/**
+ * A Patchbay of its own: a data directory, a server in a process of its own, and the tools a user would use on it. Meant to
+ * run inside a network namespace of its own (netns.ts). Disposing takes everything off the host, whatever happened before.
+ */
+export class Stage implements AsyncDisposable {
+  readonly dir: string
+  readonly #simulate: boolean
+  #server: ChildProcess | undefined
+  #api: Api | undefined
+
+  private constructor(dir: string, { simulate = false }: StageOptions) {
+    this.dir = dir
+    this.#simulate = simulate
+  }
+
+  static async open(options: StageOptions = {}): Promise<Stage> {
+    return new Stage(await mkdtemp('/tmp/pb-'), options)
+  }
+
+  get kubeconfig(): string {
+    return `${this.dir}/kubeconfig`
+  }
+
+  get log(): string {
+    return `${this.dir}/server.log`
+  }
+
+  /** Process id of the server. */
+  get pid(): number {
+    return this.#server?.pid ?? 0
+  }
+
+  /** Starts the server and waits until it says that it is ready. Resolves to that line. */
+  async up(extra: readonly string[] = []): Promise<string> {
+    const log = await open(this.log, 'a')
+    const args = ['up', '--data-dir', this.dir, '--listen', '127.0.0.1:7443', '--node', 'node1', ...(this.#simulate ? ['--simulate'] : []), ...extra]
+    const server = spawn(launcher, args, { stdio: ['ignore', 'pipe', log.fd] })
+    this.#server = server
+    await log.close()
+    let said = ''
+    server.stdout?.on('data', (chunk: Buffer) => {
+      said += chunk
+    })
+    const line = await eventually(
+      'the server is ready',
+      async () => {
+        if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode}: ${(await this.logs()).slice(-2000)}`)
+        return said.split('\n').find((one) => one.startsWith('Patchbay is ready'))
+      },
+      { deadlineMs: patienceMs },
+    )
+    this.#api?.close()
+    this.#api = await Api.from(this.kubeconfig)
+    return line
+  }
+
+  /** Kills the server as a power cut would. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL')
+  }
+
+  /** Asks the server to stop. */
+  async stop(): Promise<void> {
+    await this.#end('SIGTERM')
+  }
+
+  async down(): Promise<Outcome> {
+    return program(launcher, ['down', '--data-dir', this.dir, '--timeout', '10'])
+  }
+
+  /** Runs a command of Patchbay. */
+  patchbay(...args: readonly string[]): Promise<Outcome> {
+    return program(launcher, [...args, '--data-dir', this.dir])
+  }
+
+  async logs(): Promise<string> {
+    return readFile(this.log, 'utf8').catch(() => '')
+  }
+
+  get api(): Api {
+    if (!this.#api) throw new Error('the stage is not up')
+    return this.#api
+  }
+
+  kubectl(args: readonly string[], input?: string): Promise<Outcome> {
+    return program('kubectl', ['--kubeconfig', this.kubeconfig, ...args], input === undefined ? {} : { input })
+  }
+
+  /** kubectl that must succeed. */
+  async k(...args: readonly string[]): Promise<string> {
+    return must('kubectl', ['--kubeconfig', this.kubeconfig, ...args])
+  }
+
+  async apply(...manifests: readonly unknown[]): Promise<void> {
+    for (const manifest of manifests) await must('kubectl', ['--kubeconfig', this.kubeconfig, 'apply', '-f', '-'], { input: JSON.stringify(manifest) })
+  }
+
+  /** The pod of a VM. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into it and fail when it is not as expected
+  async pod(vm: string): Promise<any> {
+    const { body } = await this.api.call('GET', `${path.pods}?labelSelector=vm.kubevirt.io/name%3D${vm}`)
+    return body.items[0]
+  }
+
+  /** Folder of a VM's sandbox. */
+  async sandbox(vm: string): Promise<string> {
+    const pod = await this.pod(vm)
+    if (!pod) throw new Error(`VM ${vm} has no pod`)
+    return `${this.dir}/pods/${pod.metadata.uid}`
+  }
+
+  /** virsh on a VM's own libvirt. */
+  async virsh(vm: string, ...args: readonly string[]): Promise<string> {
+    const socket = `${await this.sandbox(vm)}/run/libvirt/libvirt-sock`
+    return (await must('virsh', ['-q', '-c', `qemu+unix:///system?socket=${socket}`, ...args])).trim()
+  }
+
+  /** Runs a shell line in a VM's guest through the guest's own agent and virsh, none of Patchbay's code in between. */
+  async guest(vm: string, line: string): Promise<string> {
+    const domain = `default_${vm}`
+    const agent = async (command: unknown) => JSON.parse(await this.virsh(vm, 'qemu-agent-command', domain, JSON.stringify(command))).return
+    const { pid } = await agent({ execute: 'guest-exec', arguments: { path: '/bin/sh', arg: ['-c', line], 'capture-output': true } })
+    const done = await eventually(
+      `the guest of ${vm} runs ${line}`,
+      async () => {
+        const status = await agent({ execute: 'guest-exec-status', arguments: { pid } })
+        return status.exited && status
+      },
+      { deadlineMs: patienceMs, everyMs: 20 },
+    )
+    return Buffer.from(done['out-data'] ?? '', 'base64').toString().trim()
+  }
+
+  /** Process id of a VM's QEMU, by libvirt's own record. */
+  async qemuPid(vm: string): Promise<number> {
+    return Number(await readFile(`${await this.sandbox(vm)}/run/libvirt/qemu/default_${vm}.pid`, 'utf8'))
+  }
+
+  /** Waits for a condition of a VM by kubectl. */
+  async waitFor(vm: string, condition: string): Promise<void> {
+    await must('kubectl', ['--kubeconfig', this.kubeconfig, 'wait', `--for=condition=${condition}`, `vm/${vm}`, `--timeout=${patienceMs / 1000}s`], { timeoutMs: patienceMs + 10_000 })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#api?.close()
+    await this.#end('SIGTERM')
+    // A simulated host has nothing to clean up.
+    const { code, stderr } = this.#simulate ? { code: 0, stderr: '' } : await this.down()
+    if (code !== 0) throw new Error(`patchbay down failed: ${stderr}`)
+    await rm(this.dir, { recursive: true, force: true })
+  }
+
+  async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const server = this.#server
+    this.#server = undefined
+    if (!server || server.exitCode !== null || server.signalCode !== null) return
+    const ended = new Promise((resolve) => server.once('exit', resolve))
+    server.kill(signal)
+    await ended
+  }
+}
