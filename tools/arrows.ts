@@ -24,7 +24,8 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
 const pure: Readonly<Record<string, readonly string[]>> = { apis: ['typebox'], core: [] }
 const impure = /\b(Date\.now|Math\.random|new Date\(\)|performance\.now|process\.|setTimeout|crypto\.)/
 
-const importPattern = /(?:^|\n)\s*(?:import|export)\b[^'"\n;]*?(?:\{[^}]*\}[^'"\n;]*?)?from\s*['"]([^'"]+)['"]|(?:^|\n)import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g
+const importPattern =
+  /(?:^|\n)\s*(?:import|export)\b[^'"\n;]*?(?:\{[^}]*\}[^'"\n;]*?)?from\s*['"]([^'"]+)['"]|(?:^|\n)import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g
 
 /** Every import of a module, as written. */
 export function importsOf(text: string): string[] {
@@ -42,7 +43,9 @@ export function problemsOf(file: string, text: string): string[] {
     if (from.startsWith('#')) {
       const target = from.slice(1)
       if (target.startsWith(`${top}/`)) return [`use a relative path for ${from}`]
-      return [...allowed, ...own].some((ok) => target === ok || target.startsWith(`${ok}/`)) ? [] : [`${top} may not import ${from}`]
+      return [...allowed, ...own].some((ok) => target === ok || target.startsWith(`${ok}/`))
+        ? []
+        : [`${top} may not import ${from}`]
     }
     if (from.startsWith('.')) {
       const up = from.split('/').filter((part) => part === '..').length
@@ -51,7 +54,8 @@ export function problemsOf(file: string, text: string): string[] {
     const packages = pure[top]
     return packages && !packages.includes(from) ? [`${top} is pure and may not import ${from}`] : []
   })
-  if (pure[top] && impure.test(text)) problems.push(`${top} may not read the clock, chance or the process: ${impure.exec(text)?.[0]}`)
+  if (pure[top] && impure.test(text))
+    problems.push(`${top} may not read the clock, chance or the process: ${impure.exec(text)?.[0]}`)
   return problems.map((problem) => `src/${file}: ${problem}`)
 }
 
@@ -78,7 +82,10 @@ export function checkArrows(root: string): string[] {
   const files = globSync('**/*.ts', { cwd: `${root}/src` })
   const texts = new Map(files.map((file) => [file, readFileSync(`${root}/src/${file}`, 'utf8')]))
   const graph = new Map([...texts].map(([file, text]) => [file, valueImports(file, text)]))
-  return [...[...texts].flatMap(([file, text]) => problemsOf(file, text)), ...cycles(graph).map((cycle) => `import cycle: ${cycle}`)]
+  return [
+    ...[...texts].flatMap(([file, text]) => problemsOf(file, text)),
+    ...cycles(graph).map((cycle) => `import cycle: ${cycle}`),
+  ]
 }
 
 /** Imports that exist at run time, as files relative to src/. */

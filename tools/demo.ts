@@ -9,7 +9,13 @@ import { patienceMs, Stage } from './stage/stage.ts'
 import { agreement, type Identity, identityOf } from './stage/views.ts'
 
 /** One thing that was asked for, and what everybody had to say about it. */
-type Step = Readonly<{ step: string; asked: unknown; ms: Readonly<Record<string, number>>; views?: unknown; identity?: Identity }>
+type Step = Readonly<{
+  step: string
+  asked: unknown
+  ms: Readonly<Record<string, number>>
+  views?: unknown
+  identity?: Identity
+}>
 
 const { values } = parseArgs({ options: { json: { type: 'string' } } })
 
@@ -26,7 +32,8 @@ if (process.env.PATCHBAY_NETNS === undefined) {
     process.exitCode = 1
     console.error(`\nTHE DEMO FAILED: ${told(error)}`)
   }
-  if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify({ ok: process.exitCode !== 1, steps }, null, 2)}\n`)
+  if (values.json !== undefined)
+    await writeFile(values.json, `${JSON.stringify({ ok: process.exitCode !== 1, steps }, null, 2)}\n`)
 }
 
 async function play(record: (step: Step) => void): Promise<void> {
@@ -67,7 +74,11 @@ async function story(stage: Stage, record: (step: Step) => void): Promise<void> 
   await stage.k('patch', 'vm', 'x', '--type=json', '-p', JSON.stringify(flip({ 0: 'up', 1: 'down' })))
   await stage.kill()
   await stage.up()
-  await compare('flipped back, and Patchbay killed (-9) at once and started again', { default: 'up', blue: 'down' }, start)
+  await compare(
+    'flipped back, and Patchbay killed (-9) at once and started again',
+    { default: 'up', blue: 'down' },
+    start,
+  )
   await unchanged('the guest never noticed', before)
 
   start = performance.now()
@@ -84,17 +95,27 @@ async function story(stage: Stage, record: (step: Step) => void): Promise<void> 
       return `  ${name.padEnd(9)} ${state.padEnd(6)} ${api.padEnd(6)} ${virsh.padEnd(6)} ${guest}`
     })
     const told = Object.entries({ ...more, ...times }).map(([who, value]) => `${who} ${ms(value)}`)
-    say(step, [`  ${'interface'.padEnd(9)} asked  API    virsh  guest`, ...rows, `  seen after: ${told.join(', ')}`].join('\n').trimStart().replace(/^/, '  '))
+    say(
+      step,
+      [`  ${'interface'.padEnd(9)} asked  API    virsh  guest`, ...rows, `  seen after: ${told.join(', ')}`]
+        .join('\n')
+        .trimStart()
+        .replace(/^/, '  '),
+    )
     record({ step, asked, ms: { ...more, ...times }, views: Object.fromEntries(views) })
   }
 
   async function unchanged(step: string, was: Identity) {
     const now = await identityOf(stage, 'x')
-    if (JSON.stringify(now) !== JSON.stringify(was)) throw new Error(`${step}: it was ${JSON.stringify(was)}, now it is ${JSON.stringify(now)}`)
+    if (JSON.stringify(now) !== JSON.stringify(was))
+      throw new Error(`${step}: it was ${JSON.stringify(was)}, now it is ${JSON.stringify(now)}`)
     const { body } = await stage.api.call('GET', path.vm('x'))
     const restart = body.status.conditions.some((one: { type: string }) => one.type === 'RestartRequired')
     if (restart) throw new Error(`${step}: the VM says RestartRequired`)
-    say(step, `  QEMU pid ${now.qemuPid}, pod ${now.podUid}, PCI addresses and ifindexes are the same; no RestartRequired`)
+    say(
+      step,
+      `  QEMU pid ${now.qemuPid}, pod ${now.podUid}, PCI addresses and ifindexes are the same; no RestartRequired`,
+    )
     record({ step, asked: 'no change', ms: {}, identity: now })
   }
 }
@@ -113,7 +134,8 @@ async function leftovers(stage: Stage, _when: string): Promise<string> {
 
 /** An error with everything that led to it. */
 function told(error: unknown): string {
-  if (error instanceof SuppressedError) return `${told(error.suppressed)}\nand then, while cleaning up: ${told(error.error)}`
+  if (error instanceof SuppressedError)
+    return `${told(error.suppressed)}\nand then, while cleaning up: ${told(error.error)}`
   if (!(error instanceof Error)) return String(error)
   return `${error.stack ?? error.message}${error.cause === undefined ? '' : `\nbecause: ${told(error.cause)}`}`
 }

@@ -12,10 +12,15 @@ import { makeInformer } from '#machinery/client/informer.ts'
 import { makeRecorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
 import { Guests } from './guests.ts'
-import { instancePass, type InstanceTools } from './instance.ts'
+import { type InstanceTools, instancePass } from './instance.ts'
 
 /** What a node says about itself. */
-export type NodeFacts = Readonly<{ name: string; labels: Readonly<Record<string, string>>; info: Readonly<Record<string, string>>; capacity: Readonly<Record<string, string>> }>
+export type NodeFacts = Readonly<{
+  name: string
+  labels: Readonly<Record<string, string>>
+  info: Readonly<Record<string, string>>
+  capacity: Readonly<Record<string, string>>
+}>
 
 export type AgentOptions = Readonly<{
   client: Client
@@ -36,7 +41,12 @@ export async function startAgent(options: AgentOptions): Promise<{ stop(): Promi
   const { client, node, sandboxes, images, signal } = options
   const log = options.log.child({ component: 'agent', node: node.name })
   await registerNode(client, node)
-  const pods = makeInformer(client, Pod, { fieldSelector: `spec.nodeName=${node.name}` }, { log, signal, indexes: { byUid: (pod) => [pod.metadata.uid ?? ''], byVmi: vmiKeys } })
+  const pods = makeInformer(
+    client,
+    Pod,
+    { fieldSelector: `spec.nodeName=${node.name}` },
+    { log, signal, indexes: { byUid: (pod) => [pod.metadata.uid ?? ''], byVmi: vmiKeys } },
+  )
   const vmis = makeInformer(client, VirtualMachineInstance, {}, { log, signal })
   const nads = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
   const guests = new Guests(enqueueUid, signal)
@@ -62,7 +72,12 @@ export async function startAgent(options: AgentOptions): Promise<{ stop(): Promi
       const [namespace = '', name = ''] = key.split('/')
       const pod = pods.get({ namespace, name })
       if (!pod) return undefined
-      return instancePass(tools, pod, vmis.get({ namespace, name: pod.metadata.labels?.['vm.kubevirt.io/name'] ?? '' }), passSignal)
+      return instancePass(
+        tools,
+        pod,
+        vmis.get({ namespace, name: pod.metadata.labels?.['vm.kubevirt.io/name'] ?? '' }),
+        passSignal,
+      )
     },
   })
   const enqueue = (pod: Pod) => controller.enqueue(`${pod.metadata.namespace}/${pod.metadata.name}`)
@@ -105,8 +120,12 @@ async function removeStrays(tools: InstanceTools, known: ReadonlySet<string>, si
 
 async function registerNode(client: Client, facts: NodeFacts): Promise<void> {
   const key = { name: facts.name }
-  if (!(await client.get(Node, key))) await client.create(Node, { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: key })
-  await client.modify(Node, key, (node) => ({ ...node, metadata: { ...node.metadata, labels: { ...node.metadata.labels, ...facts.labels } } }))
+  if (!(await client.get(Node, key)))
+    await client.create(Node, { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: key })
+  await client.modify(Node, key, (node) => ({
+    ...node,
+    metadata: { ...node.metadata, labels: { ...node.metadata.labels, ...facts.labels } },
+  }))
   await client.modify(
     Node,
     key,
@@ -117,10 +136,13 @@ async function registerNode(client: Client, facts: NodeFacts): Promise<void> {
         nodeInfo: facts.info,
         capacity: facts.capacity,
         allocatable: facts.capacity,
-        conditions: withCondition(node.status?.conditions, { type: 'Ready', status: 'True', reason: 'AgentReady', message: 'patchbay agent is running' }, timestamp()),
+        conditions: withCondition(
+          node.status?.conditions,
+          { type: 'Ready', status: 'True', reason: 'AgentReady', message: 'patchbay agent is running' },
+          timestamp(),
+        ),
       },
     }),
     { subresource: 'status' },
   )
 }
-

@@ -1,12 +1,18 @@
+import { sameJson } from '#base/json.ts'
 import type { GuestInterface } from '#core/nic/status.ts'
 import type { Hypervisor } from '#core/ports.ts'
-import { sameJson } from '#base/json.ts'
 
 /** When to ask a guest agent after something happened, milliseconds each after the one before; then every `steadyMs`. */
 const afterCauseMs = [200, 300, 500, 1000, 2000, 4000, 8000]
 const steadyMs = 30_000
 
-type Watched = { hypervisor: Hypervisor; known: readonly GuestInterface[] | undefined; step: number; timer: NodeJS.Timeout | undefined; asking: boolean }
+type Watched = {
+  hypervisor: Hypervisor
+  known: readonly GuestInterface[] | undefined
+  step: number
+  timer: NodeJS.Timeout | undefined
+  asking: boolean
+}
 
 /**
  * What guests say about their own network devices. Guests send no news of it, so they are asked: soon after every cause

@@ -38,7 +38,12 @@ export type InstanceTools = Readonly<{
 type Again = Readonly<{ againAfterMs: number }> | undefined
 
 /** One pass over one sandbox of this host: brings pod, guest and status closer to what is wanted. */
-export async function instancePass(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInstance | undefined, signal: AbortSignal): Promise<Again> {
+export async function instancePass(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance | undefined,
+  signal: AbortSignal,
+): Promise<Again> {
   const own = vmi && pod.metadata.ownerReferences?.some((owner) => owner.uid === vmi.metadata.uid) ? vmi : undefined
   if (pod.metadata.deletionTimestamp || !own) return end(tools, pod, own, signal)
   if (isFinal(own)) return undefined
@@ -57,13 +62,27 @@ export async function instancePass(tools: InstanceTools, pod: Pod, vmi: VirtualM
   return guestPass(tools, pod, own, sandbox, signal)
 }
 
-async function ensure(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInstance, signal: AbortSignal): Promise<SandboxState> {
+async function ensure(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  signal: AbortSignal,
+): Promise<SandboxState> {
   const { namespace = 'default', name, uid = '' } = pod.metadata
   const nics = desiredNics(vmi.spec, namespace)
-  return tools.sandboxes.ensure({ uid, namespace, name, attachments: attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf) }, signal)
+  return tools.sandboxes.ensure(
+    { uid, namespace, name, attachments: attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf) },
+    signal,
+  )
 }
 
-async function guestPass(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInstance, sandbox: SandboxState, signal: AbortSignal): Promise<Again> {
+async function guestPass(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  sandbox: SandboxState,
+  signal: AbortSignal,
+): Promise<Again> {
   const { hypervisor } = sandbox
   let domain = await hypervisor.observe(signal)
   if (vmi.metadata.deletionTimestamp) return stop(tools, pod, vmi, hypervisor, domain, signal)
@@ -78,7 +97,8 @@ async function guestPass(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInst
   } else {
     ;({ trouble, failure, domain } = await follow(tools, vmi, hypervisor, domain, pod.metadata.uid ?? '', signal))
   }
-  if (domain?.agentConnected && !tools.guests.isAsked(pod.metadata.uid ?? '')) tools.guests.ask(pod.metadata.uid ?? '', hypervisor)
+  if (domain?.agentConnected && !tools.guests.isAsked(pod.metadata.uid ?? ''))
+    tools.guests.ask(pod.metadata.uid ?? '', hypervisor)
   if (domain && !domain.agentConnected) tools.guests.forget(pod.metadata.uid ?? '')
   await report(tools, pod, vmi, trouble, { domain, end: undefined, podIps: sandbox.ips })
   if (failure) throw failure
@@ -87,7 +107,12 @@ async function guestPass(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInst
 
 type Outcome = { trouble: Trouble | undefined; failure?: unknown; domain?: ObservedDomain | undefined }
 
-async function start(tools: InstanceTools, vmi: VirtualMachineInstance, hypervisor: Hypervisor, signal: AbortSignal): Promise<Outcome> {
+async function start(
+  tools: InstanceTools,
+  vmi: VirtualMachineInstance,
+  hypervisor: Hypervisor,
+  signal: AbortSignal,
+): Promise<Outcome> {
   const spec = domainSpec(vmi)
   if ('problem' in spec) return { trouble: { reason: 'InvalidSpec', message: spec.problem } }
   const { image } = spec.kernel
@@ -96,7 +121,10 @@ async function start(tools: InstanceTools, vmi: VirtualMachineInstance, hypervis
     return { trouble: { reason: imageMissingReason, message }, failure: undefined }
   }
   try {
-    tools.log.info({ domain: spec.name, memoryKiB: spec.memoryKiB, nics: spec.nics.map((nic) => `${nic.name} ${nic.link}`) }, 'Starting guest')
+    tools.log.info(
+      { domain: spec.name, memoryKiB: spec.memoryKiB, nics: spec.nics.map((nic) => `${nic.name} ${nic.link}`) },
+      'Starting guest',
+    )
     await hypervisor.create(spec, signal)
     tools.recorder(vmi, 'Normal', 'Started', 'VirtualMachineInstance started.')
     return { trouble: undefined }
@@ -107,23 +135,47 @@ async function start(tools: InstanceTools, vmi: VirtualMachineInstance, hypervis
 }
 
 /** Makes a running guest's interfaces what the spec says. */
-async function follow(tools: InstanceTools, vmi: VirtualMachineInstance, hypervisor: Hypervisor, domain: ObservedDomain, uid: string, signal: AbortSignal): Promise<Outcome> {
+async function follow(
+  tools: InstanceTools,
+  vmi: VirtualMachineInstance,
+  hypervisor: Hypervisor,
+  domain: ObservedDomain,
+  uid: string,
+  signal: AbortSignal,
+): Promise<Outcome> {
   const plan = planNics(desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default'), domain.nics)
   if (!plan.steps.length) return { trouble: undefined, domain }
-  tools.log.info({ domain: nameOf(vmi), steps: plan.steps.map((step) => `${step.do} ${step.nic.name} ${step.changed.join()} ${step.nic.link}`) }, 'Changing guest')
+  tools.log.info(
+    {
+      domain: nameOf(vmi),
+      steps: plan.steps.map((step) => `${step.do} ${step.nic.name} ${step.changed.join()} ${step.nic.link}`),
+    },
+    'Changing guest',
+  )
   const { failed } = await execute(plan, hypervisor, signal)
   if (faultKind(failed?.cause) === 'Aborted') throw failed?.cause
   const after = await hypervisor.observe(signal)
   tools.guests.ask(uid, hypervisor)
   if (!failed) return { trouble: undefined, domain: after }
-  return { trouble: { reason: 'Synchronizing with the Domain failed.', message: explain(failed.cause) }, failure: failed.cause, domain: after }
+  return {
+    trouble: { reason: 'Synchronizing with the Domain failed.', message: explain(failed.cause) },
+    failure: failed.cause,
+    domain: after,
+  }
 }
 
 /** When each sandbox's guest was last asked to shut down; a restart of the agent merely asks again. */
 const asked = new Map<string, number>()
 
 /** Asks the guest to go, ends it when its time is up, and tells when it has gone. */
-async function stop(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInstance, hypervisor: Hypervisor, domain: ObservedDomain | undefined, signal: AbortSignal): Promise<Again> {
+async function stop(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  hypervisor: Hypervisor,
+  domain: ObservedDomain | undefined,
+  signal: AbortSignal,
+): Promise<Again> {
   const uid = pod.metadata.uid ?? ''
   if (!domain) {
     asked.delete(uid)
@@ -139,13 +191,22 @@ async function stop(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInstance,
   }
   if (Date.now() - (asked.get(uid) ?? 0) >= askAgainMs) {
     asked.set(uid, Date.now())
-    await hypervisor.shutdown(signal).catch((error: unknown) => tools.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Guest cannot be asked to shut down'))
+    await hypervisor
+      .shutdown(signal)
+      .catch((error: unknown) =>
+        tools.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Guest cannot be asked to shut down'),
+      )
   }
   return { againAfterMs: Math.min(leftMs, askAgainMs) }
 }
 
 /** Takes a sandbox whose pod is deleted (or whose instance is not there any more) off the host. */
-async function end(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInstance | undefined, signal: AbortSignal): Promise<Again> {
+async function end(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance | undefined,
+  signal: AbortSignal,
+): Promise<Again> {
   const { uid = '' } = pod.metadata
   if (vmi && isScheduled(vmi) && !isFinal(vmi)) {
     const sandbox = await ensure(tools, pod, vmi, signal).catch(() => undefined)
@@ -160,13 +221,21 @@ async function end(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInstance |
   await tools.client.modify(Pod, pod.metadata, (current) => {
     const { finalizers = [] } = current.metadata
     if (current.metadata.uid !== uid || !finalizers.includes(sandboxFinalizer)) return undefined
-    return { ...current, metadata: { ...current.metadata, finalizers: finalizers.filter((one) => one !== sandboxFinalizer) } }
+    return {
+      ...current,
+      metadata: { ...current.metadata, finalizers: finalizers.filter((one) => one !== sandboxFinalizer) },
+    }
   })
   if (!pod.metadata.deletionTimestamp) await tools.client.delete(Pod, pod.metadata, { uid })
   return undefined
 }
 
-async function finish(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInstance, ended: Pass['end']): Promise<undefined> {
+async function finish(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  ended: Pass['end'],
+): Promise<undefined> {
   tools.guests.forget(pod.metadata.uid ?? '')
   tools.log.info({ domain: nameOf(vmi), ended }, 'Guest ended')
   await report(tools, pod, vmi, undefined, { domain: undefined, end: ended, podIps: new Map() })
@@ -175,7 +244,13 @@ async function finish(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInstanc
 type Seen = Pick<Pass, 'domain' | 'end' | 'podIps'>
 
 /** Writes the agent's part of the instance's status; trouble that is new becomes an Event too. */
-async function report(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInstance, trouble: Trouble | undefined, seen: Seen | undefined): Promise<undefined> {
+async function report(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  trouble: Trouble | undefined,
+  seen: Seen | undefined,
+): Promise<undefined> {
   const old = findCondition(vmi.status?.conditions, 'Synchronized')
   if (trouble && old?.message !== trouble.message) {
     tools.log.warn({ domain: nameOf(vmi), ...trouble }, 'Instance cannot be made as wanted')
@@ -186,19 +261,32 @@ async function report(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInstanc
   await tools.client.modify(
     VirtualMachineInstance,
     vmi.metadata,
-    (current) => (current.metadata.uid === vmi.metadata.uid && !isFinal(current) ? { ...current, status: runningStatus(current, pass) } : undefined),
+    (current) =>
+      current.metadata.uid === vmi.metadata.uid && !isFinal(current)
+        ? { ...current, status: runningStatus(current, pass) }
+        : undefined,
     { subresource: 'status' },
   )
 }
 
 /** Tells that the sandbox is there, and with which networks. */
-async function writePod(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInstance, sandbox: SandboxState): Promise<void> {
+async function writePod(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  sandbox: SandboxState,
+): Promise<void> {
   const nics = desiredNics(vmi.spec, pod.metadata.namespace ?? 'default')
-  const annotation = JSON.stringify(networkStatuses(attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf), sandbox.ips))
+  const annotation = JSON.stringify(
+    networkStatuses(attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf), sandbox.ips),
+  )
   if (pod.metadata.annotations?.[networkStatusAnnotation] !== annotation)
     await tools.client.modify(Pod, pod.metadata, (current) => ({
       ...current,
-      metadata: { ...current.metadata, annotations: { ...current.metadata.annotations, [networkStatusAnnotation]: annotation } },
+      metadata: {
+        ...current.metadata,
+        annotations: { ...current.metadata.annotations, [networkStatusAnnotation]: annotation },
+      },
     }))
   const primary = nics.find((nic) => nic.primary)
   const ips = (primary && sandbox.ips.get(primary.name)) ?? []
@@ -209,7 +297,16 @@ async function writePod(tools: InstanceTools, pod: Pod, vmi: VirtualMachineInsta
     (current) => {
       const conditions = withCondition(current.status?.conditions, { type: 'Ready', status: 'True' }, now)
       const addresses = ips.length ? { podIP: ips[0]!, podIPs: ips.map((ip) => ({ ip })) } : {}
-      return { ...current, status: { ...current.status, phase: 'Running' as const, startTime: current.status?.startTime ?? now, conditions, ...addresses } }
+      return {
+        ...current,
+        status: {
+          ...current.status,
+          phase: 'Running' as const,
+          startTime: current.status?.startTime ?? now,
+          conditions,
+          ...addresses,
+        },
+      }
     },
     { subresource: 'status' },
   )

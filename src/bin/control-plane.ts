@@ -1,10 +1,10 @@
-import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
+import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { apiVersionOf, type ApiObject, type Kind } from '#apis/meta/object.ts'
+import { type ApiObject, apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { startNamespaceController } from '#controllers/namespace.ts'
@@ -39,13 +39,28 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
   const nodes = makeInformer(client, Node, {}, options)
   const namespaces = makeInformer(client, Namespace, {}, options)
   await Promise.all([vms, vmis, pods, nodes, namespaces].map((informer) => informer.synced))
-  const world = { client, vms, vmis, pods, nodes, recorder: makeRecorder(client, 'patchbay-controller', log), log, signal }
-  const controllers = [startVmController(world), startVmiController(world), startNamespaceController({ client, namespaces, log, signal })]
+  const world = {
+    client,
+    vms,
+    vmis,
+    pods,
+    nodes,
+    recorder: makeRecorder(client, 'patchbay-controller', log),
+    log,
+    signal,
+  }
+  const controllers = [
+    startVmController(world),
+    startVmiController(world),
+    startNamespaceController({ client, namespaces, log, signal }),
+  ]
   for (const vm of vms.list()) controllers[0]!.enqueue(`${vm.metadata.namespace}/${vm.metadata.name}`)
   for (const vmi of vmis.list()) controllers[1]!.enqueue(`${vmi.metadata.namespace}/${vmi.metadata.name}`)
   for (const namespace of namespaces.list()) controllers[2]!.enqueue(namespace.metadata.name)
   const timer = setInterval(() => {
-    sweepEvents(client, Date.now()).catch((error: unknown) => log.warn({ cause: explain(error) }, 'Cannot sweep events'))
+    sweepEvents(client, Date.now()).catch((error: unknown) =>
+      log.warn({ cause: explain(error) }, 'Cannot sweep events'),
+    )
   }, sweepMs)
   timer.unref()
   signal.addEventListener('abort', () => clearInterval(timer))
@@ -61,14 +76,23 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
 /** The objects every installation has. */
 async function bootstrap(client: Client): Promise<void> {
   for (const name of ['default', 'kube-system', 'kubevirt'])
-    await createIfMissing(client, Namespace, { apiVersion: apiVersionOf(Namespace), kind: Namespace.kind, metadata: { name } })
+    await createIfMissing(client, Namespace, {
+      apiVersion: apiVersionOf(Namespace),
+      kind: Namespace.kind,
+      metadata: { name },
+    })
   await createIfMissing(client, KubeVirt, {
     apiVersion: apiVersionOf(KubeVirt),
     kind: KubeVirt.kind,
     metadata: { namespace: 'kubevirt', name: 'kubevirt' },
     spec: {},
   })
-  await client.modify(KubeVirt, { namespace: 'kubevirt', name: 'kubevirt' }, (current) => ({ ...current, status: { ...current.status, phase: 'Deployed' } }), { subresource: 'status' })
+  await client.modify(
+    KubeVirt,
+    { namespace: 'kubevirt', name: 'kubevirt' },
+    (current) => ({ ...current, status: { ...current.status, phase: 'Deployed' } }),
+    { subresource: 'status' },
+  )
 }
 
 async function createIfMissing<T extends ApiObject>(client: Client, kind: Kind<T>, object: T): Promise<void> {

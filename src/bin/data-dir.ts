@@ -4,21 +4,46 @@ import { isAbsolute, join, resolve } from 'node:path'
 import { dump } from 'js-yaml'
 import { Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
-import { createAuthority, isUsable, issue, type KeyPair } from '#machinery/rest/certificates.ts'
+import { createAuthority, issue, isUsable, type KeyPair } from '#machinery/rest/certificates.ts'
 
 /** Longest data directory: paths of unix sockets below it end at 107 bytes. */
 const maxLength = 40
 
 /** Everything Patchbay keeps, by name. */
-export type DataDir = Readonly<{ root: string; store: string; kubeconfig: string; pki: string; images: string; pods: string; ipam: string; cache: string; pid: string; host: string }>
+export type DataDir = Readonly<{
+  root: string
+  store: string
+  kubeconfig: string
+  pki: string
+  images: string
+  pods: string
+  ipam: string
+  cache: string
+  pid: string
+  host: string
+}>
 
 /** Where things are below a data directory. @throws Fault Invalid for one that is too long. */
 export function dataDirAt(path: string): DataDir {
   const root = isAbsolute(path) ? path : resolve(path)
   if (Buffer.byteLength(root) > maxLength)
-    throw new Fault('Invalid', `The data directory ${root} is ${Buffer.byteLength(root)} bytes long; at most ${maxLength} are possible, because unix socket paths below it must stay below 108. Choose a shorter one with --data-dir`)
+    throw new Fault(
+      'Invalid',
+      `The data directory ${root} is ${Buffer.byteLength(root)} bytes long; at most ${maxLength} are possible, because unix socket paths below it must stay below 108. Choose a shorter one with --data-dir`,
+    )
   const at = (name: string) => join(root, name)
-  return { root, store: at('store.db'), kubeconfig: at('kubeconfig'), pki: at('pki'), images: at('images'), pods: at('pods'), ipam: at('ipam'), cache: at('cache'), pid: at('patchbay.pid'), host: at('host.json') }
+  return {
+    root,
+    store: at('store.db'),
+    kubeconfig: at('kubeconfig'),
+    pki: at('pki'),
+    images: at('images'),
+    pods: at('pods'),
+    ipam: at('ipam'),
+    cache: at('cache'),
+    pid: at('patchbay.pid'),
+    host: at('host.json'),
+  }
 }
 
 /** Makes the directory, private to root. */
@@ -28,12 +53,25 @@ export async function createDataDir(dir: DataDir): Promise<DataDir> {
 }
 
 /** The authority of this installation and what it issued: made on first use, kept for good. */
-export async function keysOf(dir: DataDir, names: readonly string[]): Promise<{ authority: KeyPair; server: KeyPair; admin: KeyPair }> {
+export async function keysOf(
+  dir: DataDir,
+  names: readonly string[],
+): Promise<{ authority: KeyPair; server: KeyPair; admin: KeyPair }> {
   const authority = (await readPair(dir, 'ca')) ?? (await writePair(dir, 'ca', await createAuthority('patchbay-ca')))
   const old = await readPair(dir, 'admin')
-  const admin = old && isUsable(old, authority) ? old : await writePair(dir, 'admin', await issue(authority, { use: 'client', name: 'admin', groups: ['system:masters'] }))
+  const admin =
+    old && isUsable(old, authority)
+      ? old
+      : await writePair(
+          dir,
+          'admin',
+          await issue(authority, { use: 'client', name: 'admin', groups: ['system:masters'] }),
+        )
   // Addresses of a host change; the server's own certificate is made anew with each start.
-  const server = await issue(authority, { use: 'server', names: ['localhost', 'patchbay', hostname(), '127.0.0.1', '::1', ...names] })
+  const server = await issue(authority, {
+    use: 'server',
+    names: ['localhost', 'patchbay', hostname(), '127.0.0.1', '::1', ...names],
+  })
   return { authority, server, admin }
 }
 
@@ -44,7 +82,9 @@ export async function writeKubeconfig(dir: DataDir, url: string, authority: KeyP
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [{ name: 'patchbay', cluster: { server: url, 'certificate-authority-data': base64(authority.cert) } }],
-    users: [{ name: 'admin', user: { 'client-certificate-data': base64(admin.cert), 'client-key-data': base64(admin.key) } }],
+    users: [
+      { name: 'admin', user: { 'client-certificate-data': base64(admin.cert), 'client-key-data': base64(admin.key) } },
+    ],
     contexts: [{ name: 'patchbay', context: { cluster: 'patchbay', user: 'admin', namespace: 'default' } }],
     'current-context': 'patchbay',
   }
@@ -52,7 +92,10 @@ export async function writeKubeconfig(dir: DataDir, url: string, authority: KeyP
 }
 
 async function readPair(dir: DataDir, name: string): Promise<KeyPair | undefined> {
-  const [cert, key] = await Promise.all([readTextIfAny(join(dir.pki, `${name}.crt`)), readTextIfAny(join(dir.pki, `${name}.key`))])
+  const [cert, key] = await Promise.all([
+    readTextIfAny(join(dir.pki, `${name}.crt`)),
+    readTextIfAny(join(dir.pki, `${name}.key`)),
+  ])
   return cert && key ? { cert, key } : undefined
 }
 

@@ -17,7 +17,7 @@ export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: s
   const dir = dataDirAt(dataDir)
   const signal = new AbortController().signal
   if (await stopServer(dir)) say('Stopped the server')
-  const { sandboxes, bridges } = hostSandboxes(dir, log, () => true)
+  const { sandboxes, bridges } = hostSandboxes(dir, { log, isUnused: () => true })
   const found = await sandboxes.list()
   const problems: unknown[] = []
   await Promise.all(
@@ -31,7 +31,12 @@ export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: s
       }
     }),
   )
-  if (problems.length) throw new Fault('Unavailable', `${problems.length} of ${found.length} sandboxes could not be removed; run patchbay down again once this is mended`, { cause: problems[0] })
+  if (problems.length)
+    throw new Fault(
+      'Unavailable',
+      `${problems.length} of ${found.length} sandboxes could not be removed; run patchbay down again once this is mended`,
+      { cause: problems[0] },
+    )
   await bridges.sweep(() => true, signal)
   await removeOutboundNat(signal)
   say(`Nothing of ${dir.root} runs on this host any more; its data is kept`)
@@ -49,6 +54,9 @@ async function stopServer(dir: DataDir): Promise<boolean> {
   const pid = await serverPid(dir)
   if (pid === undefined) return false
   process.kill(pid, 'SIGTERM')
-  await eventually(`the server (pid ${pid}) stops`, async () => (await serverPid(dir)) === undefined, { deadlineMs: stopMs, everyMs: 50 })
+  await eventually(`the server (pid ${pid}) stops`, async () => (await serverPid(dir)) === undefined, {
+    deadlineMs: stopMs,
+    everyMs: 50,
+  })
   return true
 }

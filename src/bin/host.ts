@@ -13,11 +13,11 @@ import { type Accelerator, probeAccelerator } from '#drivers/host/kvm.ts'
 import { defaultPodNetwork } from '#drivers/host/pod-network.ts'
 import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
 import { HostSandboxes } from '#drivers/host/sandboxes.ts'
-import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
 import { qemuUid } from '#drivers/libvirt/daemon/config.ts'
+import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
 import { SimSandboxes } from '#drivers/sim/sandboxes.ts'
-import { makeInformer } from '#machinery/client/informer.ts'
 import type { Client } from '#machinery/client/client.ts'
+import { makeInformer } from '#machinery/client/informer.ts'
 import type { DataDir } from './data-dir.ts'
 import { ImageFolder } from './images.ts'
 
@@ -25,6 +25,7 @@ type HostOptions = Readonly<{
   client: Client
   dir: DataDir
   nodeName: string
+  pluginDirs: readonly string[]
   simulate: boolean
   log: Log
   signal: AbortSignal
@@ -43,13 +44,23 @@ export async function startHost(options: HostOptions): Promise<{ stop(): Promise
   }
 }
 
-type Drivers = Readonly<{ sandboxes: Sandboxes; images: Images; onImage: (listener: () => void) => void; close(): void }>
+type Drivers = Readonly<{
+  sandboxes: Sandboxes
+  images: Images
+  onImage: (listener: () => void) => void
+  close(): void
+}>
 
 function simulated(): Drivers {
-  return { sandboxes: new SimSandboxes(), images: { has: async () => true }, onImage: () => undefined, close: () => undefined }
+  return {
+    sandboxes: new SimSandboxes(),
+    images: { has: async () => true },
+    onImage: () => undefined,
+    close: () => undefined,
+  }
 }
 
-async function realHost({ client, dir, log, signal }: HostOptions): Promise<Drivers> {
+async function realHost({ client, dir, pluginDirs, log, signal }: HostOptions): Promise<Drivers> {
   const networks = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
   const images = new ImageFolder(dir.images)
   const isUnused = (network: string) => {
@@ -57,32 +68,55 @@ async function realHost({ client, dir, log, signal }: HostOptions): Promise<Driv
     return networks.get({ namespace, name }) === undefined
   }
   await networks.synced
-  const { sandboxes, network } = hostSandboxes(dir, log, isUnused)
+  const { sandboxes, network } = hostSandboxes(dir, { log, pluginDirs, isUnused })
   networks.onChange((now) => {
-    if (!now) network.sweep(signal).catch((error: unknown) => log.warn({ cause: explain(error) }, 'Cannot remove unused bridges'))
+    if (!now)
+      network
+        .sweep(signal)
+        .catch((error: unknown) => log.warn({ cause: explain(error) }, 'Cannot remove unused bridges'))
   })
   return {
     sandboxes,
     images,
     onImage: (listener) => {
-      images.onChange(listener, signal).catch((error: unknown) => log.warn({ cause: explain(error) }, 'Cannot watch images'))
+      images
+        .onChange(listener, signal)
+        .catch((error: unknown) => log.warn({ cause: explain(error) }, 'Cannot watch images'))
     },
     close: () => sandboxes.close(),
   }
 }
 
 /** The sandboxes of a data directory, for the agent and for `patchbay down`. */
-export function hostSandboxes(dir: DataDir, log: Log, isUnused: (network: string) => boolean) {
+export function hostSandboxes(
+  dir: DataDir,
+  options: Readonly<{ log: Log; pluginDirs?: readonly string[]; isUnused: (network: string) => boolean }>,
+) {
+  const { log, isUnused } = options
   const images = new ImageFolder(dir.images)
   const bridges = new HostBridges(dir.host, log)
-  const cni = new Cni({ cacheDir: join(dir.root, 'cni'), ipamDir: dir.ipam })
-  const network = new SandboxNetwork({ cni, bridges, podNetwork: defaultPodNetwork, qemuUser: { uid: qemuUid }, isUnused, log })
+  const cni = new Cni({
+    cacheDir: join(dir.root, 'cni'),
+    ipamDir: dir.ipam,
+    ...(options.pluginDirs && { pluginDirs: options.pluginDirs }),
+  })
+  const network = new SandboxNetwork({
+    cni,
+    bridges,
+    podNetwork: defaultPodNetwork,
+    qemuUser: { uid: qemuUid },
+    isUnused,
+    log,
+  })
   let verdict: Promise<Accelerator> | undefined
   const sandboxes = new HostSandboxes({
     pods: dir.pods,
     network,
     capabilities: new CapabilityCache(join(dir.cache, 'capabilities')),
-    accelerator: () => (verdict ??= probeAccelerator(qemuProgram, join(dir.cache, 'accelerator.json'), log)),
+    accelerator: () => {
+      verdict ??= probeAccelerator(qemuProgram, join(dir.cache, 'accelerator.json'), log)
+      return verdict
+    },
     provideImage: (sandbox, image) => images.provide(sandbox, image),
     log,
   })
@@ -93,7 +127,12 @@ function nodeFacts(name: string): NodeFacts {
   return {
     name,
     labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux', 'kubevirt.io/schedulable': 'true' },
-    info: { kubeletVersion: `patchbay-${version}`, kernelVersion: release(), operatingSystem: 'linux', architecture: process.arch },
+    info: {
+      kubeletVersion: `patchbay-${version}`,
+      kernelVersion: release(),
+      operatingSystem: 'linux',
+      architecture: process.arch,
+    },
     capacity: { cpu: String(cpus().length), memory: `${Math.floor(totalmem() / 1024)}Ki`, pods: '1000' },
   }
 }

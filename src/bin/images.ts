@@ -28,8 +28,13 @@ export class ImageFolder implements Images {
    * @throws Fault Invalid when the name or the folder will not do
    */
   async import(name: string, from: string): Promise<void> {
-    if (!namePattern.test(name)) throw new Fault('Invalid', `${JSON.stringify(name)} is no image name; use at most 63 lower-case letters, digits, dots, dashes and underscores`)
-    if (!(await exists(join(from, required)))) throw new Fault('Invalid', `${from} has no ${required}; an image is a folder with vmlinuz and initrd.img`)
+    if (!namePattern.test(name))
+      throw new Fault(
+        'Invalid',
+        `${JSON.stringify(name)} is no image name; use at most 63 lower-case letters, digits, dots, dashes and underscores`,
+      )
+    if (!(await exists(join(from, required))))
+      throw new Fault('Invalid', `${from} has no ${required}; an image is a folder with vmlinuz and initrd.img`)
     const fresh = join(this.#root, `.${name}.${process.pid}.new`)
     const old = join(this.#root, `.${name}.${process.pid}.old`)
     await mkdir(fresh, { recursive: true, mode: 0o755 })

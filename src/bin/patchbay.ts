@@ -8,10 +8,16 @@ import { down } from './down.ts'
 import { buildDemoImage, ImageFolder } from './images.ts'
 import { up } from './up.ts'
 
-const dataDirOption = ['--data-dir <dir>', 'where everything is kept', process.env.PATCHBAY_DIR ?? '/var/lib/patchbay'] as const
+const dataDirOption = [
+  '--data-dir <dir>',
+  'where everything is kept',
+  process.env.PATCHBAY_DIR ?? '/var/lib/patchbay',
+] as const
 
 const program = new Command('patchbay')
-  .description('KubeVirt virtual machines on plain Linux hosts, with network cables you can plug, rewire and cut while they run')
+  .description(
+    'KubeVirt virtual machines on plain Linux hosts, with network cables you can plug, rewire and cut while they run',
+  )
   .version(version)
 
 program
@@ -20,16 +26,21 @@ program
   .option(...dataDirOption)
   .option('--listen <host:port>', 'address of the API server', '127.0.0.1:6443')
   .option('--node <name>', 'name of this node', hostname().toLowerCase())
+  .option('--cni-bin-dir <dirs>', 'folders with CNI plugins, separated by commas', '/usr/lib/cni,/opt/cni/bin')
   .option('--simulate', 'run guests in memory only, for trying the API without root', false)
-  .action(async (options: { dataDir: string; listen: string; node: string; simulate: boolean }) => {
+  .action(async (options: { dataDir: string; listen: string; node: string; cniBinDir: string; simulate: boolean }) => {
     const stop = new AbortController()
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
-    await up({ ...options, log: makeLog(), signal: stop.signal }, (line) => console.log(line))
+    await up({ ...options, pluginDirs: options.cniBinDir.split(','), log: makeLog(), signal: stop.signal }, (line) =>
+      console.log(line),
+    )
   })
 
 program
   .command('down')
-  .description('stop Patchbay and all its guests, and take everything it made off this host; the data directory is kept')
+  .description(
+    'stop Patchbay and all its guests, and take everything it made off this host; the data directory is kept',
+  )
   .option(...dataDirOption)
   .option('--timeout <seconds>', 'time guests are given to shut down', '30')
   .action(async ({ dataDir, timeout }: { dataDir: string; timeout: string }) => {

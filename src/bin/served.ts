@@ -20,7 +20,11 @@ export function servedKinds(macs: MacPool): readonly Served[] {
       prepare: (namespace, old) =>
         old
           ? namespace
-          : { ...namespace, metadata: { ...namespace.metadata, finalizers: [namespaceFinalizer] }, status: { phase: 'Active' } },
+          : {
+              ...namespace,
+              metadata: { ...namespace.metadata, finalizers: [namespaceFinalizer] },
+              status: { phase: 'Active' },
+            },
     }),
     serve(Node),
     serve(Pod),
@@ -32,9 +36,13 @@ export function servedKinds(macs: MacPool): readonly Served[] {
     }),
     serve(VirtualMachineInstance, {
       prepare: (vmi, old) => ({ ...vmi, spec: specWithDefaults(vmi.spec, old?.spec, () => macs.take()) }),
-      validate: instanceErrors, webhook: 'virtualmachineinstances-create-validator.kubevirt.io',
+      validate: instanceErrors,
+      webhook: 'virtualmachineinstances-create-validator.kubevirt.io',
     }),
-    serve(VirtualMachineInstanceMigration, { validate: migrationErrors, webhook: 'migration-create-validator.kubevirt.io' }),
+    serve(VirtualMachineInstanceMigration, {
+      validate: migrationErrors,
+      webhook: 'migration-create-validator.kubevirt.io',
+    }),
     serve(KubeVirt),
     serve(NetworkAttachmentDefinition),
   ]

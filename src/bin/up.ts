@@ -10,7 +10,15 @@ import { startControlPlane } from './control-plane.ts'
 import { createDataDir, dataDirAt, keysOf, writeKubeconfig } from './data-dir.ts'
 import { startHost } from './host.ts'
 
-export type UpOptions = Readonly<{ dataDir: string; listen: string; node: string; simulate: boolean; log: Log; signal: AbortSignal }>
+export type UpOptions = Readonly<{
+  dataDir: string
+  listen: string
+  node: string
+  pluginDirs: readonly string[]
+  simulate: boolean
+  log: Log
+  signal: AbortSignal
+}>
 
 /**
  * Runs everything in this process until the signal aborts: API server, controllers, node agent. Guests are not its children
@@ -31,11 +39,26 @@ export async function up(options: UpOptions, ready: (line: string) => void): Pro
   stack.defer(() => plane.settled())
   stack.defer(() => stop.abort())
   const { authority, server: tls, admin } = await keysOf(dir, [listen.host, ...ownAddresses()])
-  const server = await startServer({ registry: plane.registry, listen, tls, clientAuthority: authority.cert, version: versionInfo(), log })
+  const server = await startServer({
+    registry: plane.registry,
+    listen,
+    tls,
+    clientAuthority: authority.cert,
+    version: versionInfo(),
+    log,
+  })
   stack.defer(() => server.close())
   const url = `https://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${server.port}`
   await writeKubeconfig(dir, url, authority, admin)
-  const agent = await startHost({ client: plane.client, dir, nodeName: options.node, simulate: options.simulate, log, signal })
+  const agent = await startHost({
+    client: plane.client,
+    dir,
+    nodeName: options.node,
+    pluginDirs: options.pluginDirs,
+    simulate: options.simulate,
+    log,
+    signal,
+  })
   stack.defer(() => agent.stop())
   ready(`Patchbay is ready: ${url}, try: kubectl --kubeconfig ${dir.kubeconfig} get vms -A`)
   await aborted(options.signal)
@@ -46,17 +69,30 @@ export async function up(options: UpOptions, ready: (line: string) => void): Pro
 export function parseListen(text: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text)
   const port = Number(match?.[3])
-  if (!match || port > 65_535) throw new Fault('Invalid', `--listen ${text} is no address; write HOST:PORT, for example 127.0.0.1:6443`)
+  if (!match || port > 65_535)
+    throw new Fault('Invalid', `--listen ${text} is no address; write HOST:PORT, for example 127.0.0.1:6443`)
   return { host: match[1] ?? (match[2] || '127.0.0.1'), port }
 }
 
 function ownAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).filter((one) => !one.address.includes('%')).map((one) => one.address))
+  return Object.values(networkInterfaces()).flatMap((addresses) =>
+    (addresses ?? []).filter((one) => !one.address.includes('%')).map((one) => one.address),
+  )
 }
 
 function versionInfo() {
   // kubectl compares the major and minor number with its own and warns when they are far apart.
-  return { major: '1', minor: '32', gitVersion: `v1.32.0+patchbay-${version}`, gitCommit: '', gitTreeState: 'clean', buildDate: '', goVersion: '', compiler: 'node', platform: `linux/${process.arch}` }
+  return {
+    major: '1',
+    minor: '32',
+    gitVersion: `v1.32.0+patchbay-${version}`,
+    gitCommit: '',
+    gitTreeState: 'clean',
+    buildDate: '',
+    goVersion: '',
+    compiler: 'node',
+    platform: `linux/${process.arch}`,
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

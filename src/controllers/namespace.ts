@@ -27,7 +27,10 @@ export function startNamespaceController({ client, namespaces, log, signal }: Op
     if (await empty(name)) return { againAfterMs: recheckMs }
     await client.modify(Namespace, { name }, (current) => ({
       ...current,
-      metadata: { ...current.metadata, finalizers: (current.metadata.finalizers ?? []).filter((one) => one !== namespaceFinalizer) },
+      metadata: {
+        ...current.metadata,
+        finalizers: (current.metadata.finalizers ?? []).filter((one) => one !== namespaceFinalizer),
+      },
     }))
     return undefined
   }

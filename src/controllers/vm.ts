@@ -13,7 +13,13 @@ export const vmFinalizer = 'kubevirt.io/virtualMachineControllerFinalize'
 
 /** Makes and ends instances as their VMs want, carries live changes over to them, and writes the status of VMs. */
 export function startVmController(world: World): Controller {
-  const controller = runController({ name: 'vm', workers: 4, log: world.log, signal: world.signal, reconcile: (key) => reconcile(world, key) })
+  const controller = runController({
+    name: 'vm',
+    workers: 4,
+    log: world.log,
+    signal: world.signal,
+    reconcile: (key) => reconcile(world, key),
+  })
   world.vms.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
   world.vmis.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
   return controller
@@ -32,9 +38,16 @@ async function reconcile(world: World, key: string): Promise<{ againAfterMs: num
   if (action.do === 'start' && !found) await start(world, vm)
   if (action.do === 'stop') await stop(world, vm, action.uid)
   const seen = { vmi, restartRequired, nowMs, now: timestamp(nowMs) }
-  await world.client.modify(VirtualMachine, vm.metadata, (current) => ({ ...current, status: vmStatus(current, seen) }), { subresource: 'status' })
+  await world.client.modify(
+    VirtualMachine,
+    vm.metadata,
+    (current) => ({ ...current, status: vmStatus(current, seen) }),
+    { subresource: 'status' },
+  )
   if (vm.metadata.deletionTimestamp && !vmi) await dropFinalizer(world, vm)
-  return action.do === 'nothing' && action.againAfterMs !== undefined ? { againAfterMs: action.againAfterMs } : undefined
+  return action.do === 'nothing' && action.againAfterMs !== undefined
+    ? { againAfterMs: action.againAfterMs }
+    : undefined
 }
 
 function isOwned(vmi: VirtualMachineInstance, vm: VirtualMachine): boolean {
@@ -44,7 +57,12 @@ function isOwned(vmi: VirtualMachineInstance, vm: VirtualMachine): boolean {
 async function start(world: World, vm: VirtualMachine): Promise<void> {
   try {
     const vmi = await world.client.create(VirtualMachineInstance, instanceOf(vm))
-    world.recorder(vm, 'Normal', 'SuccessfulCreate', `Started the virtual machine by creating the new virtual machine instance ${vmi.metadata.name}`)
+    world.recorder(
+      vm,
+      'Normal',
+      'SuccessfulCreate',
+      `Started the virtual machine by creating the new virtual machine instance ${vmi.metadata.name}`,
+    )
   } catch (error) {
     // The cache had not heard yet of the one an earlier pass made.
     if (faultKind(error) !== 'AlreadyExists') throw error
@@ -54,7 +72,12 @@ async function start(world: World, vm: VirtualMachine): Promise<void> {
 async function stop(world: World, vm: VirtualMachine, uid: string): Promise<void> {
   const { name } = vm.metadata
   await world.client.delete(VirtualMachineInstance, vm.metadata, { uid })
-  world.recorder(vm, 'Normal', 'SuccessfulDelete', `Stopped the virtual machine by deleting the virtual machine instance ${name}`)
+  world.recorder(
+    vm,
+    'Normal',
+    'SuccessfulDelete',
+    `Stopped the virtual machine by deleting the virtual machine instance ${name}`,
+  )
 }
 
 /** Carries live changes over; tells whether a restart is needed for the rest. */
@@ -82,6 +105,9 @@ async function addFinalizer(world: World, vm: VirtualMachine): Promise<void> {
 async function dropFinalizer(world: World, vm: VirtualMachine): Promise<void> {
   await world.client.modify(VirtualMachine, vm.metadata, (current) => ({
     ...current,
-    metadata: { ...current.metadata, finalizers: (current.metadata.finalizers ?? []).filter((one) => one !== vmFinalizer) },
+    metadata: {
+      ...current.metadata,
+      finalizers: (current.metadata.finalizers ?? []).filter((one) => one !== vmFinalizer),
+    },
   }))
 }

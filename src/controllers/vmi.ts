@@ -3,7 +3,14 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
-import { chooseNode, isPodObsolete, isScheduled, launcherName, launcherPod, scheduledStatus } from '#core/vm/launcher.ts'
+import {
+  chooseNode,
+  isPodObsolete,
+  isScheduled,
+  launcherName,
+  launcherPod,
+  scheduledStatus,
+} from '#core/vm/launcher.ts'
 import { withPhase } from '#core/vm/phase.ts'
 import { isFinal } from '#core/vm/power.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
@@ -11,7 +18,13 @@ import { fromQueueKey, queueKey, type World } from './world.ts'
 
 /** Gives instances a pod on a node, hands them over to the node's agent, and clears up after them. */
 export function startVmiController(world: World): Controller {
-  const controller = runController({ name: 'vmi', workers: 4, log: world.log, signal: world.signal, reconcile: (key) => reconcile(world, key) })
+  const controller = runController({
+    name: 'vmi',
+    workers: 4,
+    log: world.log,
+    signal: world.signal,
+    reconcile: (key) => reconcile(world, key),
+  })
   world.vmis.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
   world.pods.onChange((now, before) => {
     const pod = (now ?? before)!
@@ -45,7 +58,10 @@ async function reconcile(world: World, key: string): Promise<undefined> {
   await world.client.modify(
     VirtualMachineInstance,
     vmi.metadata,
-    (current) => (current.metadata.uid === vmi.metadata.uid ? { ...current, status: scheduledStatus(current, pod, now) } : undefined),
+    (current) =>
+      current.metadata.uid === vmi.metadata.uid
+        ? { ...current, status: scheduledStatus(current, pod, now) }
+        : undefined,
     { subresource: 'status' },
   )
 }
@@ -64,7 +80,11 @@ async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod
 }
 
 /** A handed-over instance whose pod is gone cannot run again: its agent ended it, or never will. */
-async function failWithoutPod(world: World, vmi: VirtualMachineInstance, podKey: { namespace: string; name: string }): Promise<void> {
+async function failWithoutPod(
+  world: World,
+  vmi: VirtualMachineInstance,
+  podKey: { namespace: string; name: string },
+): Promise<void> {
   if (await world.client.get(Pod, podKey)) return
   const now = timestamp()
   await world.client.modify(
@@ -81,6 +101,9 @@ async function failWithoutPod(world: World, vmi: VirtualMachineInstance, podKey:
 async function dropFinalizer(world: World, vmi: VirtualMachineInstance): Promise<void> {
   await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) => ({
     ...current,
-    metadata: { ...current.metadata, finalizers: (current.metadata.finalizers ?? []).filter((one) => one !== vmiFinalizer) },
+    metadata: {
+      ...current.metadata,
+      finalizers: (current.metadata.finalizers ?? []).filter((one) => one !== vmiFinalizer),
+    },
   }))
 }

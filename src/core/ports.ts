@@ -1,7 +1,7 @@
-import type { DomainSpec } from './vm/domain.ts'
-import type { Attachment } from './sandbox/plan.ts'
 import type { NicDriver } from './nic/execute.ts'
 import type { GuestInterface, ObservedNic } from './nic/status.ts'
+import type { Attachment } from './sandbox/plan.ts'
+import type { DomainSpec } from './vm/domain.ts'
 
 /** What a guest is doing, as its hypervisor sees it. */
 export type DomainState = 'running' | 'paused' | 'shutting-down'
@@ -10,7 +10,13 @@ export type DomainState = 'running' | 'paused' | 'shutting-down'
 export type DomainEnd = 'shutdown' | 'destroyed' | 'crashed'
 
 /** A guest as its hypervisor has it. */
-export type ObservedDomain = Readonly<{ state: DomainState; uuid: string; nics: readonly ObservedNic[]; agentConnected: boolean; pid?: number }>
+export type ObservedDomain = Readonly<{
+  state: DomainState
+  uuid: string
+  nics: readonly ObservedNic[]
+  agentConnected: boolean
+  pid?: number
+}>
 
 /** The hypervisor of one sandbox. Every method is idempotent. Faults: Unavailable when it does not answer. */
 export interface Hypervisor extends NicDriver {

@@ -1,5 +1,5 @@
-import { Agent, request } from 'node:https'
 import { readFile } from 'node:fs/promises'
+import { Agent, request } from 'node:https'
 import { load } from 'js-yaml'
 
 type Kubeconfig = Readonly<{
@@ -40,13 +40,18 @@ export class Api {
   call(method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : JSON.stringify(body)
-      const headers = text === undefined ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }
+      const headers =
+        text === undefined ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }
       const call = request(`${this.#server}${path}`, { method, agent: this.#agent, headers }, (answer) => {
         const chunks: Buffer[] = []
         answer.on('data', (chunk: Buffer) => chunks.push(chunk))
         answer.on('end', () => {
           const out = Buffer.concat(chunks).toString()
-          resolve({ code: answer.statusCode ?? 0, body: out.startsWith('{') ? JSON.parse(out) : out, headers: answer.headers })
+          resolve({
+            code: answer.statusCode ?? 0,
+            body: out.startsWith('{') ? JSON.parse(out) : out,
+            headers: answer.headers,
+          })
         })
       })
       call.on('error', reject)

@@ -7,7 +7,14 @@ const cache = `${root}/node_modules/.cache/patchbay`
 /** Gives a stage the demo guest; built once per checkout. */
 export async function provideDemoGuest(stage: Stage): Promise<void> {
   await buildDemoGuest()
-  await must(`${root}/patchbay`, ['image', 'import', 'demo-guest', `${cache}/images/demo-guest`, '--data-dir', stage.dir])
+  await must(`${root}/patchbay`, [
+    'image',
+    'import',
+    'demo-guest',
+    `${cache}/images/demo-guest`,
+    '--data-dir',
+    stage.dir,
+  ])
 }
 
 /** Builds the demo guest into the checkout's cache, if it is not there. The folder is linked to from a short path. */

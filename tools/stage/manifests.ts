@@ -1,7 +1,15 @@
 /** A NetworkAttachmentDefinition of Debian's bridge plugin. */
-export function nad(name: string, config: unknown = { cniVersion: '0.4.0', name, type: 'bridge', bridge: `br-${name}` }) {
+export function nad(
+  name: string,
+  config: unknown = { cniVersion: '0.4.0', name, type: 'bridge', bridge: `br-${name}` },
+) {
   const text = typeof config === 'string' ? config : JSON.stringify(config)
-  return { apiVersion: 'k8s.cni.cncf.io/v1', kind: 'NetworkAttachmentDefinition', metadata: { name, namespace: 'default' }, spec: { config: text } }
+  return {
+    apiVersion: 'k8s.cni.cncf.io/v1',
+    kind: 'NetworkAttachmentDefinition',
+    metadata: { name, namespace: 'default' },
+    spec: { config: text },
+  }
 }
 
 type VmOptions = Readonly<{
@@ -16,7 +24,17 @@ type VmOptions = Readonly<{
 }>
 
 /** A VM that boots the demo guest: one masquerade interface on the pod network, and bridges to NADs. */
-export function vm(name: string, { runStrategy = 'Always', pod, secondary = {}, image = 'demo-guest', memory = '128Mi', graceSeconds = 20 }: VmOptions = {}) {
+export function vm(
+  name: string,
+  {
+    runStrategy = 'Always',
+    pod,
+    secondary = {},
+    image = 'demo-guest',
+    memory = '128Mi',
+    graceSeconds = 20,
+  }: VmOptions = {},
+) {
   const others = Object.entries(secondary)
   const state = (value: string | undefined) => (value === undefined ? {} : { state: value })
   return {
@@ -30,12 +48,23 @@ export function vm(name: string, { runStrategy = 'Always', pod, secondary = {}, 
           terminationGracePeriodSeconds: graceSeconds,
           domain: {
             memory: { guest: memory },
-            firmware: { kernelBoot: { container: { image, kernelPath: '/vmlinuz', initrdPath: '/initrd.img' }, kernelArgs: 'console=ttyS0' } },
+            firmware: {
+              kernelBoot: {
+                container: { image, kernelPath: '/vmlinuz', initrdPath: '/initrd.img' },
+                kernelArgs: 'console=ttyS0',
+              },
+            },
             devices: {
-              interfaces: [{ name: 'default', masquerade: {}, ...state(pod) }, ...others.map(([nic, value]) => ({ name: nic, bridge: {}, ...state(value) }))],
+              interfaces: [
+                { name: 'default', masquerade: {}, ...state(pod) },
+                ...others.map(([nic, value]) => ({ name: nic, bridge: {}, ...state(value) })),
+              ],
             },
           },
-          networks: [{ name: 'default', pod: {} }, ...others.map(([nic]) => ({ name: nic, multus: { networkName: nic } }))],
+          networks: [
+            { name: 'default', pod: {} },
+            ...others.map(([nic]) => ({ name: nic, multus: { networkName: nic } })),
+          ],
         },
       },
     },
@@ -44,5 +73,9 @@ export function vm(name: string, { runStrategy = 'Always', pod, secondary = {}, 
 
 /** The JSON patch that sets states of interfaces, by index. */
 export function flip(states: Readonly<Record<number, string>>) {
-  return Object.entries(states).map(([index, value]) => ({ op: 'replace', path: `/spec/template/spec/domain/devices/interfaces/${index}/state`, value }))
+  return Object.entries(states).map(([index, value]) => ({
+    op: 'replace',
+    path: `/spec/template/spec/domain/devices/interfaces/${index}/state`,
+    value,
+  }))
 }

@@ -16,7 +16,10 @@ export async function inOwnNetns(command: readonly string[], env: Record<string,
   try {
     await must('ip', ['-n', name, 'link', 'set', 'lo', 'up'])
     return await new Promise<number>((resolve, reject) => {
-      child = spawn('nsenter', [`--net=/run/netns/${name}`, ...command], { stdio: 'inherit', env: { ...process.env, ...env, PATCHBAY_NETNS: name } })
+      child = spawn('nsenter', [`--net=/run/netns/${name}`, ...command], {
+        stdio: 'inherit',
+        env: { ...process.env, ...env, PATCHBAY_NETNS: name },
+      })
       child.on('error', reject)
       child.on('close', (code) => resolve(code ?? 1))
     })

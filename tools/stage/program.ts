@@ -4,10 +4,19 @@ import { spawn } from 'node:child_process'
 export type Outcome = Readonly<{ code: number; stdout: string; stderr: string; ms: number }>
 
 /** Runs a program to its end; a failure is an outcome, not an error. */
-export function program(file: string, args: readonly string[], { input, env, timeoutMs = 120_000 }: { input?: string; env?: Record<string, string>; timeoutMs?: number } = {}): Promise<Outcome> {
+export function program(
+  file: string,
+  args: readonly string[],
+  { input, env, timeoutMs = 120_000 }: { input?: string; env?: Record<string, string>; timeoutMs?: number } = {},
+): Promise<Outcome> {
   const start = performance.now()
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { stdio: 'pipe', env: { ...process.env, ...env }, timeout: timeoutMs, killSignal: 'SIGKILL' })
+    const child = spawn(file, args, {
+      stdio: 'pipe',
+      env: { ...process.env, ...env },
+      timeout: timeoutMs,
+      killSignal: 'SIGKILL',
+    })
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', (chunk: Buffer) => {
@@ -24,7 +33,11 @@ export function program(file: string, args: readonly string[], { input, env, tim
 }
 
 /** Runs a program that must succeed and gives what it wrote. @throws Error with what it complained about */
-export async function must(file: string, args: readonly string[], options: Parameters<typeof program>[2] = {}): Promise<string> {
+export async function must(
+  file: string,
+  args: readonly string[],
+  options: Parameters<typeof program>[2] = {},
+): Promise<string> {
   const { code, stdout, stderr } = await program(file, args, options)
   if (code !== 0) throw new Error(`${file} ${args.join(' ')} exited with ${code}: ${(stderr || stdout).trim()}`)
   return stdout

@@ -50,7 +50,17 @@ export class Stage implements AsyncDisposable {
   /** Starts the server and waits until it says that it is ready. Resolves to that line. */
   async up(extra: readonly string[] = []): Promise<string> {
     const log = await open(this.log, 'a')
-    const args = ['up', '--data-dir', this.dir, '--listen', '127.0.0.1:7443', '--node', 'node1', ...(this.#simulate ? ['--simulate'] : []), ...extra]
+    const args = [
+      'up',
+      '--data-dir',
+      this.dir,
+      '--listen',
+      '127.0.0.1:7443',
+      '--node',
+      'node1',
+      ...(this.#simulate ? ['--simulate'] : []),
+      ...extra,
+    ]
     const server = spawn(launcher, args, { stdio: ['ignore', 'pipe', log.fd] })
     this.#server = server
     await log.close()
@@ -61,7 +71,8 @@ export class Stage implements AsyncDisposable {
     const line = await eventually(
       'the server is ready',
       async () => {
-        if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode}: ${(await this.logs()).slice(-2000)}`)
+        if (server.exitCode !== null)
+          throw new Error(`the server ended with ${server.exitCode}: ${(await this.logs()).slice(-2000)}`)
         return said.split('\n').find((one) => one.startsWith('Patchbay is ready'))
       },
       { deadlineMs: patienceMs },
@@ -90,6 +101,16 @@ export class Stage implements AsyncDisposable {
     return program(launcher, [...args, '--data-dir', this.dir])
   }
 
+  /** Runs a command of Patchbay on another data directory. */
+  patchbayAt(dir: string, ...args: readonly string[]): Promise<Outcome> {
+    return program(launcher, [...args, '--data-dir', dir])
+  }
+
+  /** A file of a VM's sandbox. */
+  async readSandbox(vm: string, file: string): Promise<string> {
+    return readFile(`${await this.sandbox(vm)}/${file}`, 'utf8')
+  }
+
   async logs(): Promise<string> {
     return readFile(this.log, 'utf8').catch(() => '')
   }
@@ -109,7 +130,8 @@ export class Stage implements AsyncDisposable {
   }
 
   async apply(...manifests: readonly unknown[]): Promise<void> {
-    for (const manifest of manifests) await must('kubectl', ['--kubeconfig', this.kubeconfig, 'apply', '-f', '-'], { input: JSON.stringify(manifest) })
+    for (const manifest of manifests)
+      await must('kubectl', ['--kubeconfig', this.kubeconfig, 'apply', '-f', '-'], { input: JSON.stringify(manifest) })
   }
 
   /** The pod of a VM. */
@@ -135,8 +157,12 @@ export class Stage implements AsyncDisposable {
   /** Runs a shell line in a VM's guest through the guest's own agent and virsh, none of Patchbay's code in between. */
   async guest(vm: string, line: string): Promise<string> {
     const domain = `default_${vm}`
-    const agent = async (command: unknown) => JSON.parse(await this.virsh(vm, 'qemu-agent-command', domain, JSON.stringify(command))).return
-    const { pid } = await agent({ execute: 'guest-exec', arguments: { path: '/bin/sh', arg: ['-c', line], 'capture-output': true } })
+    const agent = async (command: unknown) =>
+      JSON.parse(await this.virsh(vm, 'qemu-agent-command', domain, JSON.stringify(command))).return
+    const { pid } = await agent({
+      execute: 'guest-exec',
+      arguments: { path: '/bin/sh', arg: ['-c', line], 'capture-output': true },
+    })
     const done = await eventually(
       `the guest of ${vm} runs ${line}`,
       async () => {
@@ -145,7 +171,9 @@ export class Stage implements AsyncDisposable {
       },
       { deadlineMs: patienceMs, everyMs: 20 },
     )
-    return Buffer.from(done['out-data'] ?? '', 'base64').toString().trim()
+    return Buffer.from(done['out-data'] ?? '', 'base64')
+      .toString()
+      .trim()
   }
 
   /** Process id of a VM's QEMU, by libvirt's own record. */
@@ -155,7 +183,18 @@ export class Stage implements AsyncDisposable {
 
   /** Waits for a condition of a VM by kubectl. */
   async waitFor(vm: string, condition: string): Promise<void> {
-    await must('kubectl', ['--kubeconfig', this.kubeconfig, 'wait', `--for=condition=${condition}`, `vm/${vm}`, `--timeout=${patienceMs / 1000}s`], { timeoutMs: patienceMs + 10_000 })
+    await must(
+      'kubectl',
+      [
+        '--kubeconfig',
+        this.kubeconfig,
+        'wait',
+        `--for=condition=${condition}`,
+        `vm/${vm}`,
+        `--timeout=${patienceMs / 1000}s`,
+      ],
+      { timeoutMs: patienceMs + 10_000 },
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -26,7 +26,11 @@ export function vmErrors(vm: VirtualMachine): FieldError[] {
 }
 
 /** The VM with every default that is written down at admission; see specWithDefaults. */
-export function withDefaults(vm: VirtualMachine, old: VirtualMachine | undefined, newMac: () => string): VirtualMachine {
+export function withDefaults(
+  vm: VirtualMachine,
+  old: VirtualMachine | undefined,
+  newMac: () => string,
+): VirtualMachine {
   if (!vm.spec?.template?.spec) return vm
   const spec = specWithDefaults(vm.spec.template.spec, old?.spec.template.spec, newMac)
   return { ...vm, spec: { ...vm.spec, template: { ...vm.spec.template, spec } } }

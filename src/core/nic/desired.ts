@@ -4,7 +4,8 @@ import { type LinkNames, linkNames, primaryLinkNames } from './names.ts'
 import { type Nic, podNetwork } from './nic.ts'
 
 /** A wanted interface, and where it goes in the sandbox. */
-export type DesiredNic = Nic & Readonly<{ links: LinkNames; primary: boolean; ports: NonNullable<Interface['ports']>; guestCidr: string }>
+export type DesiredNic = Nic &
+  Readonly<{ links: LinkNames; primary: boolean; ports: NonNullable<Interface['ports']>; guestCidr: string }>
 
 /** The network a masqueraded guest sees unless its owner chose another (facts/kubevirt.md §1.2). */
 export const defaultGuestCidr = '10.0.2.0/24'

@@ -23,20 +23,41 @@ const spec: VmiSpec = {
 }
 
 // facts/kubevirt.md, Appendix A: names checked with SHA-256.
-for (const [network, pod] of [['red', 'podb1f51a511f1'], ['blue', 'pod16477688c0e'], ['secondary-network', 'pod56a025b6623']] as const)
+for (const [network, pod] of [
+  ['red', 'podb1f51a511f1'],
+  ['blue', 'pod16477688c0e'],
+  ['secondary-network', 'pod56a025b6623'],
+] as const)
   test(`the pod interface of ${network} is ${pod}`, () => {
     assert.deepEqual(linkNames(network), { pod, bridge: `k6t-${pod.slice(3)}`, tap: `tap${pod.slice(3)}` })
   })
 
-for (const [state, link] of [[undefined, 'up'], ['', 'up'], ['up', 'up'], ['linkUp', 'up'], ['down', 'down'], ['linkDown', 'down']] as const)
+for (const [state, link] of [
+  [undefined, 'up'],
+  ['', 'up'],
+  ['up', 'up'],
+  ['linkUp', 'up'],
+  ['down', 'down'],
+  ['linkDown', 'down'],
+] as const)
   test(`state ${state ?? 'unset'} means a link that is ${link}`, () => assert.equal(linkOf(state), link))
 
 test('wanted interfaces have one spelling and no absent ones', () => {
   const nics = desiredNics(spec, 'ns')
-  assert.deepEqual(nics.map(({ name, mac, network, link, binding, primary }) => ({ name, mac, network, link, binding, primary })), [
-    { name: 'blue', mac: '02:aa:bb:cc:dd:ee', network: 'ns/blue-nad', link: 'down', binding: 'bridge', primary: false },
-    { name: 'default', mac: '02:00:00:00:00:01', network: 'pod', link: 'up', binding: 'masquerade', primary: true },
-  ])
+  assert.deepEqual(
+    nics.map(({ name, mac, network, link, binding, primary }) => ({ name, mac, network, link, binding, primary })),
+    [
+      {
+        name: 'blue',
+        mac: '02:aa:bb:cc:dd:ee',
+        network: 'ns/blue-nad',
+        link: 'down',
+        binding: 'bridge',
+        primary: false,
+      },
+      { name: 'default', mac: '02:00:00:00:00:01', network: 'pod', link: 'up', binding: 'masquerade', primary: true },
+    ],
+  )
 })
 
 test('a binding that cannot be run is named with a remedy', () => {
@@ -46,13 +67,55 @@ test('a binding that cannot be run is named with a remedy', () => {
 })
 
 const observed: ObservedNic[] = [
-  { name: 'blue', mac: '02:aa:bb:cc:dd:ee', model: 'virtio', binding: 'bridge', network: 'ns/blue-nad', link: 'down', queues: 1 },
-  { name: 'default', mac: '02:00:00:00:00:01', model: 'virtio', binding: 'masquerade', network: 'pod', link: 'up', queues: 3 },
+  {
+    name: 'blue',
+    mac: '02:aa:bb:cc:dd:ee',
+    model: 'virtio',
+    binding: 'bridge',
+    network: 'ns/blue-nad',
+    link: 'down',
+    queues: 1,
+  },
+  {
+    name: 'default',
+    mac: '02:00:00:00:00:01',
+    model: 'virtio',
+    binding: 'masquerade',
+    network: 'pod',
+    link: 'up',
+    queues: 3,
+  },
 ]
 
 test('status lists the primary first and reports what the hypervisor has, not what was asked', () => {
-  const [first, second] = interfaceStatuses(desiredNics({ ...spec, domain: { devices: { interfaces: spec.domain.devices.interfaces?.map((one) => ({ ...one, ...(one.name === 'blue' && { state: 'up' }) })) ?? [] } } }, 'ns'), observed, undefined, new Map([['default', ['10.244.0.5']]]))
-  assert.deepEqual(first, { name: 'default', mac: '02:00:00:00:00:01', linkState: 'up', podInterfaceName: 'eth0', queueCount: 3, infoSource: 'domain', ipAddress: '10.244.0.5', ipAddresses: ['10.244.0.5'] })
+  const [first, second] = interfaceStatuses(
+    desiredNics(
+      {
+        ...spec,
+        domain: {
+          devices: {
+            interfaces:
+              spec.domain.devices.interfaces?.map((one) => ({ ...one, ...(one.name === 'blue' && { state: 'up' }) })) ??
+              [],
+          },
+        },
+      },
+      'ns',
+    ),
+    observed,
+    undefined,
+    new Map([['default', ['10.244.0.5']]]),
+  )
+  assert.deepEqual(first, {
+    name: 'default',
+    mac: '02:00:00:00:00:01',
+    linkState: 'up',
+    podInterfaceName: 'eth0',
+    queueCount: 3,
+    infoSource: 'domain',
+    ipAddress: '10.244.0.5',
+    ipAddresses: ['10.244.0.5'],
+  })
   assert.equal(second?.linkState, 'down')
   assert.equal(second?.podInterfaceName, 'pod16477688c0e')
   assert.equal(second?.infoSource, 'domain, multus-status')
@@ -72,8 +135,14 @@ test('the guest agent adds device name and addresses, matched by MAC in any case
 })
 
 test('at most ten guest-only interfaces are told, without link state', () => {
-  const guest = Array.from({ length: 12 }, (_, i) => ({ name: `dummy${i}`, mac: `0a:00:00:00:00:${String(i).padStart(2, '0')}`, ips: [] }))
+  const guest = Array.from({ length: 12 }, (_, i) => ({
+    name: `dummy${i}`,
+    mac: `0a:00:00:00:00:${String(i).padStart(2, '0')}`,
+    ips: [],
+  }))
   const list = interfaceStatuses([], [], guest, new Map())
   assert.equal(list.length, 10)
-  assert.ok(list.every((one) => one.linkState === undefined && one.name === undefined && one.infoSource === 'guest-agent'))
+  assert.ok(
+    list.every((one) => one.linkState === undefined && one.name === undefined && one.infoSource === 'guest-agent'),
+  )
 })

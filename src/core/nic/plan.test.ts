@@ -4,26 +4,48 @@ import { execute, type NicDriver } from './execute.ts'
 import { type Field, fieldNames, fields, type Nic } from './nic.ts'
 import { planNics } from './plan.ts'
 
-const nic = (over: Partial<Nic> = {}): Nic => ({ name: 'a', mac: '02:00:00:00:00:0a', model: 'virtio', binding: 'bridge', network: 'ns/red', link: 'up', ...over })
+const nic = (over: Partial<Nic> = {}): Nic => ({
+  name: 'a',
+  mac: '02:00:00:00:00:0a',
+  model: 'virtio',
+  binding: 'bridge',
+  network: 'ns/red',
+  link: 'up',
+  ...over,
+})
 
 const brief = (desired: Nic[], observed: Nic[]) => {
   const { steps, needs } = planNics(desired, observed)
-  return [...steps.map((s) => `${s.do} ${s.nic.name} ${s.changed.join('+')} -> ${s.nic.link}`), ...needs.map((n) => `needs ${n.why} ${n.nic}: ${n.changed.join('+')}`)].join('; ')
+  return [
+    ...steps.map((s) => `${s.do} ${s.nic.name} ${s.changed.join('+')} -> ${s.nic.link}`),
+    ...needs.map((n) => `needs ${n.why} ${n.nic}: ${n.changed.join('+')}`),
+  ].join('; ')
 }
 
 const cases: readonly [name: string, desired: Nic[], observed: Nic[], plan: string][] = [
   ['nothing to do', [nic()], [nic()], ''],
   ['link down is live', [nic({ link: 'down' })], [nic()], 'update a link -> down'],
   ['link up is live', [nic()], [nic({ link: 'down' })], 'update a link -> up'],
-  ['several links at once', [nic({ link: 'down' }), nic({ name: 'b' })], [nic(), nic({ name: 'b', link: 'down' })], 'update a link -> down; update b link -> up'],
+  [
+    'several links at once',
+    [nic({ link: 'down' }), nic({ name: 'b' })],
+    [nic(), nic({ name: 'b', link: 'down' })],
+    'update a link -> down; update b link -> up',
+  ],
   ['a new MAC needs a restart', [nic({ mac: '02:00:00:00:00:0b' })], [nic()], 'needs restart a: mac'],
   ['a new network needs a restart', [nic({ network: 'ns/blue' })], [nic()], 'needs restart a: network'],
-  ['the cable does not wait for the restart', [nic({ link: 'down', model: 'e1000e' })], [nic()], 'update a link -> down; needs restart a: model'],
+  [
+    'the cable does not wait for the restart',
+    [nic({ link: 'down', model: 'e1000e' })],
+    [nic()],
+    'update a link -> down; needs restart a: model',
+  ],
   ['an added interface needs a restart', [nic(), nic({ name: 'b' })], [nic()], 'needs restart b: added'],
   ['a removed interface needs a restart', [], [nic()], 'needs restart a: removed'],
   ['order means nothing', [nic({ name: 'b' }), nic()], [nic(), nic({ name: 'b' })], ''],
 ]
-for (const [name, desired, observed, plan] of cases) test(`plan: ${name}`, () => assert.equal(brief(desired, observed), plan))
+for (const [name, desired, observed, plan] of cases)
+  test(`plan: ${name}`, () => assert.equal(brief(desired, observed), plan))
 
 test('a step changes nothing but the live fields of what is there', () => {
   const { steps } = planNics([nic({ link: 'down', mac: '02:00:00:00:00:0b', network: 'ns/blue' })], [nic()])
@@ -40,7 +62,10 @@ class World implements NicDriver {
   async update(one: Nic, changed: readonly Field[]): Promise<void> {
     const now = this.nics.get(one.name)
     assert.ok(now, `update of ${one.name}, which is not there`)
-    assert.ok(changed.every((field) => fields[field] === 'live'), `update of ${changed.join()}, which is not live`)
+    assert.ok(
+      changed.every((field) => fields[field] === 'live'),
+      `update of ${changed.join()}, which is not live`,
+    )
     if (one.name === this.failAt) throw new Error('refused')
     this.nics.set(one.name, { ...now, link: one.link })
   }
@@ -77,13 +102,20 @@ test('a failure at any step is named, and the next pass finishes the rest', asyn
     world.failAt = undefined
     const again = await execute(planNics(desired, [...world.nics.values()]), world, new AbortController().signal)
     assert.equal(again.failed, undefined)
-    assert.deepEqual([...world.nics.values()].map((one) => one.link), ['down', 'down', 'down'])
+    assert.deepEqual(
+      [...world.nics.values()].map((one) => one.link),
+      ['down', 'down', 'down'],
+    )
   }
 })
 
 test('an aborted plan does nothing more', async () => {
   const world = new World([nic()])
-  const report = await execute(planNics([nic({ link: 'down' })], [nic()]), world, AbortSignal.abort(new Error('stopping')))
+  const report = await execute(
+    planNics([nic({ link: 'down' })], [nic()]),
+    world,
+    AbortSignal.abort(new Error('stopping')),
+  )
   assert.equal(report.done.length, 0)
   assert.equal(world.nics.get('a')?.link, 'up')
 })

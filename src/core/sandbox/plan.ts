@@ -1,4 +1,4 @@
-import { networksAnnotation, type NetworkSelection, type NetworkStatus } from '#apis/net/attachment.ts'
+import { type NetworkSelection, type NetworkStatus, networksAnnotation } from '#apis/net/attachment.ts'
 import type { DesiredNic } from '../nic/desired.ts'
 import type { LinkNames } from '../nic/names.ts'
 import { podNetwork } from '../nic/nic.ts'
@@ -25,7 +25,11 @@ export type Attachment = Readonly<{
 }>
 
 /** The attachments an instance's interfaces need. `configOf` looks a NAD's configuration up by `namespace/name`. */
-export function attachmentsOf(nics: readonly DesiredNic[], queues: number, configOf: (network: string) => string | undefined): Attachment[] {
+export function attachmentsOf(
+  nics: readonly DesiredNic[],
+  queues: number,
+  configOf: (network: string) => string | undefined,
+): Attachment[] {
   return nics.map((nic) => {
     const config = nic.network === podNetwork ? undefined : configOf(nic.network)
     return {
@@ -39,7 +43,9 @@ export function attachmentsOf(nics: readonly DesiredNic[], queues: number, confi
       queues: nic.model === 'virtio' ? queues : 1,
       guestCidr: nic.guestCidr,
       ports: nic.ports.flatMap(({ port, protocol }) =>
-        port === undefined ? [] : [{ port, protocol: protocol?.toUpperCase() === 'UDP' ? ('udp' as const) : ('tcp' as const) }],
+        port === undefined
+          ? []
+          : [{ port, protocol: protocol?.toUpperCase() === 'UDP' ? ('udp' as const) : ('tcp' as const) }],
       ),
     }
   })
@@ -61,7 +67,10 @@ export function networksRequest(nics: readonly DesiredNic[]): Record<string, str
 }
 
 /** Multus' answer annotation for what a sandbox has. */
-export function networkStatuses(attachments: readonly Attachment[], ips: ReadonlyMap<string, readonly string[]>): NetworkStatus[] {
+export function networkStatuses(
+  attachments: readonly Attachment[],
+  ips: ReadonlyMap<string, readonly string[]>,
+): NetworkStatus[] {
   return attachments.map(({ name, network, links, mac }) => {
     const own = ips.get(name) ?? []
     return {

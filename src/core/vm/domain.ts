@@ -20,7 +20,18 @@ const defaultMemory = '128Mi'
 const maxQueues = 256
 
 const units: Readonly<Record<string, number>> = {
-  '': 1, m: 1e-3, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40, Pi: 2 ** 50,
+  '': 1,
+  m: 1e-3,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+  Pi: 2 ** 50,
 }
 
 /** A Kubernetes quantity in bytes; undefined when it is none. */
@@ -59,11 +70,15 @@ export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem:
   const boot = spec.domain.firmware?.kernelBoot
   const image = imageOf(spec)
   if (boot === undefined || image === undefined)
-    return { problem: 'there is nothing to boot: set spec.domain.firmware.kernelBoot.container.image to an image made by "patchbay image import" (disks arrive in a later version)' }
+    return {
+      problem:
+        'there is nothing to boot: set spec.domain.firmware.kernelBoot.container.image to an image made by "patchbay image import" (disks arrive in a later version)',
+    }
   const { memory, resources, cpu, firmware } = spec.domain
   const wanted = memory?.guest ?? resources?.requests?.memory ?? resources?.limits?.memory ?? defaultMemory
   const bytes = bytesOf(wanted)
-  if (bytes === undefined || bytes < 2 ** 20) return { problem: `memory "${wanted}" is no usable quantity; write for example 256Mi` }
+  if (bytes === undefined || bytes < 2 ** 20)
+    return { problem: `memory "${wanted}" is no usable quantity; write for example 256Mi` }
   const namespace = metadata.namespace ?? 'default'
   const queues = queuesOf(spec)
   return {

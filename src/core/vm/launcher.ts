@@ -1,5 +1,5 @@
-import { Pod } from '#apis/core/pod.ts'
 import type { Node } from '#apis/core/node.ts'
+import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance, type VmiStatus } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { sha256Hex } from '#base/sha256.ts'
@@ -27,11 +27,23 @@ export function launcherPod(vmi: VirtualMachineInstance, nodeName: string): Pod 
     metadata: {
       name: launcherName(vmi),
       namespace,
-      labels: { ...vmi.metadata.labels, 'kubevirt.io': 'virt-launcher', 'kubevirt.io/created-by': uid, 'vm.kubevirt.io/name': name },
+      labels: {
+        ...vmi.metadata.labels,
+        'kubevirt.io': 'virt-launcher',
+        'kubevirt.io/created-by': uid,
+        'vm.kubevirt.io/name': name,
+      },
       annotations,
       finalizers: [sandboxFinalizer],
       ownerReferences: [
-        { apiVersion: apiVersionOf(VirtualMachineInstance), kind: VirtualMachineInstance.kind, name, uid, controller: true, blockOwnerDeletion: true },
+        {
+          apiVersion: apiVersionOf(VirtualMachineInstance),
+          kind: VirtualMachineInstance.kind,
+          name,
+          uid,
+          controller: true,
+          blockOwnerDeletion: true,
+        },
       ],
     },
     spec: { nodeName, restartPolicy: 'Never', containers: [{ name: 'compute', image: 'patchbay/sandbox' }] },
@@ -42,7 +54,10 @@ export function launcherPod(vmi: VirtualMachineInstance, nodeName: string): Pod 
 export function chooseNode(vmi: VirtualMachineInstance, nodes: readonly Node[]): Node | undefined {
   const wanted = Object.entries(vmi.spec.nodeSelector ?? {})
   return nodes
-    .filter((node) => isTrue(node.status?.conditions, 'Ready') && !node.spec?.unschedulable && !node.metadata.deletionTimestamp)
+    .filter(
+      (node) =>
+        isTrue(node.status?.conditions, 'Ready') && !node.spec?.unschedulable && !node.metadata.deletionTimestamp,
+    )
     .filter((node) => wanted.every(([key, value]) => node.metadata.labels?.[key] === value))
     .toSorted((a, b) => a.metadata.name.localeCompare(b.metadata.name))[0]
 }
@@ -64,13 +79,22 @@ export function scheduledStatus(vmi: VirtualMachineInstance, pod: Pod | undefine
   )
   if (!pod) {
     const message = 'no node is ready that fits the nodeSelector of the instance; see kubectl get nodes'
-    const conditions = withCondition(ready, { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }, now)
+    const conditions = withCondition(
+      ready,
+      { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message },
+      now,
+    )
     return { ...withPhase(status, 'Pending', now), conditions }
   }
   const conditions = withoutCondition(ready, 'PodScheduled')
   if (!isTrue(pod.status?.conditions, 'Ready')) return { ...withPhase(status, 'Scheduling', now), conditions }
   const nodeName = pod.spec.nodeName ?? ''
-  return { ...withPhase(status, 'Scheduled', now), conditions, nodeName, activePods: { [pod.metadata.uid ?? '']: nodeName } }
+  return {
+    ...withPhase(status, 'Scheduled', now),
+    conditions,
+    nodeName,
+    activePods: { [pod.metadata.uid ?? '']: nodeName },
+  }
 }
 
 /** True when an instance has no use for its pod any more: it ended, or it is deleted before its guest was ever started. */

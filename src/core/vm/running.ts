@@ -31,32 +31,57 @@ export function runningStatus(vmi: VirtualMachineInstance, pass: Pass): VmiStatu
   if (domain) return withDomain(vmi, status, domain, pass)
   if (!end) return status
   const phase = finalPhase(end, vmi.metadata.deletionTimestamp !== undefined)
-  const ended = { type: 'Ready', status: 'False', reason: 'GuestNotRunning', message: `The guest ended: ${end}` } as const
-  const conditions = withoutCondition(withoutCondition(withCondition(status.conditions, ended, now), 'AgentConnected'), 'Paused')
+  const ended = {
+    type: 'Ready',
+    status: 'False',
+    reason: 'GuestNotRunning',
+    message: `The guest ended: ${end}`,
+  } as const
+  const conditions = withoutCondition(
+    withoutCondition(withCondition(status.conditions, ended, now), 'AgentConnected'),
+    'Paused',
+  )
   return { ...withPhase(status, phase, now), conditions, interfaces: [] }
 }
 
-function withDomain(vmi: VirtualMachineInstance, status: VmiStatus, domain: ObservedDomain, { guest, podIps, now }: Pass): VmiStatus {
+function withDomain(
+  vmi: VirtualMachineInstance,
+  status: VmiStatus,
+  domain: ObservedDomain,
+  { guest, podIps, now }: Pass,
+): VmiStatus {
   const paused = domain.state === 'paused'
   const ready = paused
     ? ({ type: 'Ready', status: 'False', reason: 'GuestPaused', message: 'The guest is paused' } as const)
     : ({ type: 'Ready', status: 'True' } as const)
   let conditions = withCondition(status.conditions, ready, now)
   conditions = paused
-    ? withCondition(conditions, { type: 'Paused', status: 'True', reason: 'PausedByUser', message: 'VMI was paused by user' }, now)
+    ? withCondition(
+        conditions,
+        { type: 'Paused', status: 'True', reason: 'PausedByUser', message: 'VMI was paused by user' },
+        now,
+      )
     : withoutCondition(conditions, 'Paused')
   conditions = domain.agentConnected
     ? withCondition(conditions, { type: 'AgentConnected', status: 'True' }, now)
     : withoutCondition(conditions, 'AgentConnected')
   const desired = desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default')
   const known = domain.agentConnected ? guest : undefined
-  return { ...withPhase(status, 'Running', now), conditions, interfaces: interfaceStatuses(desired, domain.nics, known, podIps) }
+  return {
+    ...withPhase(status, 'Running', now),
+    conditions,
+    interfaces: interfaceStatuses(desired, domain.nics, known, podIps),
+  }
 }
 
 /** The Synchronized condition exists only while something is wrong (facts/kubevirt.md §2.3). */
 function withSync(status: VmiStatus, { trouble, now }: Pass): VmiStatus {
   const conditions = trouble
-    ? withCondition(status.conditions, { type: 'Synchronized', status: 'False', reason: trouble.reason, message: trouble.message }, now)
+    ? withCondition(
+        status.conditions,
+        { type: 'Synchronized', status: 'False', reason: trouble.reason, message: trouble.message },
+        now,
+      )
     : withoutCondition(status.conditions, 'Synchronized')
   return { ...status, conditions }
 }

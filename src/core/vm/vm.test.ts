@@ -16,10 +16,16 @@ const nowMs = Date.parse(now)
 
 const spec = (interfaces: readonly Interface[] = [{ name: 'default', masquerade: {} }]): VmiSpec => ({
   domain: { devices: { interfaces }, firmware: { kernelBoot: { container: { image: 'demo-guest' } } } },
-  networks: interfaces.map(({ name, masquerade }) => (masquerade ? { name, pod: {} } : { name, multus: { networkName: name } })),
+  networks: interfaces.map(({ name, masquerade }) =>
+    masquerade ? { name, pod: {} } : { name, multus: { networkName: name } },
+  ),
 })
 
-const vm = (runStrategy: RunStrategy, status: VmStatus = {}, over: Partial<VirtualMachine['metadata']> = {}): VirtualMachine => ({
+const vm = (
+  runStrategy: RunStrategy,
+  status: VmStatus = {},
+  over: Partial<VirtualMachine['metadata']> = {},
+): VirtualMachine => ({
   apiVersion: 'kubevirt.io/v1',
   kind: 'VirtualMachine',
   metadata: { name: 'x', namespace: 'ns', uid: 'vm-uid', generation: 3, ...over },
@@ -35,24 +41,25 @@ const vmi = (phase: VmiPhase, over: Partial<VirtualMachineInstance['metadata']> 
   status: { phase },
 })
 
-const power: readonly [strategy: RunStrategy, instance: VmiPhase | undefined, wanted: 'start' | 'stop' | 'nothing'][] = [
-  ['Always', undefined, 'start'],
-  ['Always', 'Running', 'nothing'],
-  ['Always', 'Succeeded', 'stop'],
-  ['Always', 'Failed', 'stop'],
-  ['Halted', undefined, 'nothing'],
-  ['Halted', 'Running', 'stop'],
-  ['Halted', 'Succeeded', 'stop'],
-  ['Manual', undefined, 'nothing'],
-  ['Manual', 'Running', 'nothing'],
-  ['Manual', 'Succeeded', 'nothing'],
-  ['Manual', 'Failed', 'nothing'],
-  ['RerunOnFailure', undefined, 'start'],
-  ['RerunOnFailure', 'Failed', 'stop'],
-  ['RerunOnFailure', 'Succeeded', 'nothing'],
-  ['Once', undefined, 'start'],
-  ['Once', 'Failed', 'nothing'],
-]
+const power: readonly [strategy: RunStrategy, instance: VmiPhase | undefined, wanted: 'start' | 'stop' | 'nothing'][] =
+  [
+    ['Always', undefined, 'start'],
+    ['Always', 'Running', 'nothing'],
+    ['Always', 'Succeeded', 'stop'],
+    ['Always', 'Failed', 'stop'],
+    ['Halted', undefined, 'nothing'],
+    ['Halted', 'Running', 'stop'],
+    ['Halted', 'Succeeded', 'stop'],
+    ['Manual', undefined, 'nothing'],
+    ['Manual', 'Running', 'nothing'],
+    ['Manual', 'Succeeded', 'nothing'],
+    ['Manual', 'Failed', 'nothing'],
+    ['RerunOnFailure', undefined, 'start'],
+    ['RerunOnFailure', 'Failed', 'stop'],
+    ['RerunOnFailure', 'Succeeded', 'nothing'],
+    ['Once', undefined, 'start'],
+    ['Once', 'Failed', 'nothing'],
+  ]
 for (const [strategy, phase, wanted] of power)
   test(`${strategy} with ${phase ? `an instance that is ${phase}` : 'no instance'} does ${wanted}`, () => {
     assert.equal(planPower(vm(strategy), phase && vmi(phase), nowMs).do, wanted)
@@ -80,7 +87,11 @@ test('a Manual VM starts and stops on request, and a request is done once', () =
   assert.equal(isRequestDone(start, vmi('Running')), true)
   const stop = vm('Manual', { stateChangeRequests: [{ action: 'Stop', uid: 'vmi-uid' }] })
   assert.equal(planPower(stop, vmi('Running'), nowMs).do, 'stop')
-  assert.equal(planPower(stop, vmi('Running', { uid: 'another' }), nowMs).do, 'nothing', 'the request was for another instance')
+  assert.equal(
+    planPower(stop, vmi('Running', { uid: 'another' }), nowMs).do,
+    'nothing',
+    'the request was for another instance',
+  )
   assert.equal(isRequestDone(stop, undefined), true)
   const restart = vm('Manual', { stateChangeRequests: [{ action: 'Stop', uid: 'vmi-uid' }, { action: 'Start' }] })
   const status = vmStatus(restart, { vmi: undefined, restartRequired: false, nowMs, now })
@@ -88,7 +99,10 @@ test('a Manual VM starts and stops on request, and a request is done once', () =
 })
 
 test('starts that fail are spaced out: 10 s, doubling, at most 5 minutes', () => {
-  assert.deepEqual([1, 2, 3, 4, 5, 6, 20].map(backoffMs), [10, 20, 40, 80, 160, 300, 300].map((s) => s * 1000))
+  assert.deepEqual(
+    [1, 2, 3, 4, 5, 6, 20].map(backoffMs),
+    [10, 20, 40, 80, 160, 300, 300].map((s) => s * 1000),
+  )
   const failed = vmi('Failed')
   const first = vmStatus(vm('Always'), { vmi: failed, restartRequired: false, nowMs, now })
   assert.equal(first.startFailure?.consecutiveFailCount, 1)
@@ -97,12 +111,18 @@ test('starts that fail are spaced out: 10 s, doubling, at most 5 minutes', () =>
   const waiting = vm('Always', first)
   assert.deepEqual(planPower(waiting, undefined, nowMs + 4000), { do: 'nothing', againAfterMs: 6000 })
   assert.equal(planPower(waiting, undefined, nowMs + 10_000).do, 'start')
-  assert.equal(vmStatus(waiting, { vmi: undefined, restartRequired: false, nowMs, now }).printableStatus, 'CrashLoopBackOff')
+  assert.equal(
+    vmStatus(waiting, { vmi: undefined, restartRequired: false, nowMs, now }).printableStatus,
+    'CrashLoopBackOff',
+  )
   assert.equal(vmStatus(waiting, { vmi: vmi('Running'), restartRequired: false, nowMs, now }).startFailure, undefined)
 })
 
 test('an instance that ran before it failed is restarted at once', () => {
-  const ran: VirtualMachineInstance = { ...vmi('Failed'), status: { phase: 'Failed', phaseTransitionTimestamps: [{ phase: 'Running', phaseTransitionTimestamp: now }] } }
+  const ran: VirtualMachineInstance = {
+    ...vmi('Failed'),
+    status: { phase: 'Failed', phaseTransitionTimestamps: [{ phase: 'Running', phaseTransitionTimestamp: now }] },
+  }
   assert.equal(vmStatus(vm('Always'), { vmi: ran, restartRequired: false, nowMs, now }).startFailure, undefined)
 })
 
@@ -113,17 +133,39 @@ test('computing a status twice changes nothing', () => {
 })
 
 test('conditions of the instance are mirrored, Ready and RestartRequired have words of their own', () => {
-  const running: VirtualMachineInstance = { ...vmi('Running'), status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }, { type: 'AgentConnected', status: 'True' }, { type: 'RestartRequired', status: 'True' }] } }
+  const running: VirtualMachineInstance = {
+    ...vmi('Running'),
+    status: {
+      phase: 'Running',
+      conditions: [
+        { type: 'Ready', status: 'True' },
+        { type: 'AgentConnected', status: 'True' },
+        { type: 'RestartRequired', status: 'True' },
+      ],
+    },
+  }
   const status = vmStatus(vm('Always'), { vmi: running, restartRequired: false, nowMs, now })
-  assert.deepEqual(status.conditions?.map(({ type, status: value }) => `${type}=${value}`), ['Ready=True', 'AgentConnected=True'])
+  assert.deepEqual(
+    status.conditions?.map(({ type, status: value }) => `${type}=${value}`),
+    ['Ready=True', 'AgentConnected=True'],
+  )
   assert.equal(status.ready, true)
   const restart = vmStatus(vm('Always', status), { vmi: running, restartRequired: true, nowMs, now })
-  assert.equal(findCondition(restart.conditions, 'RestartRequired')?.message, 'a non-live-updatable field was changed in the template spec')
+  assert.equal(
+    findCondition(restart.conditions, 'RestartRequired')?.message,
+    'a non-live-updatable field was changed in the template spec',
+  )
   const gone = vmStatus(vm('Always', restart), { vmi: undefined, restartRequired: false, nowMs, now })
-  assert.deepEqual(gone.conditions?.map(({ type, status: value, reason }) => `${type}=${value} ${reason}`), ['Ready=False VMINotExists'])
+  assert.deepEqual(
+    gone.conditions?.map(({ type, status: value, reason }) => `${type}=${value} ${reason}`),
+    ['Ready=False VMINotExists'],
+  )
 })
 
-const two = (blue: Partial<Interface> = {}): Interface[] => [{ name: 'default', masquerade: {} }, { name: 'blue', bridge: {}, ...blue }]
+const two = (blue: Partial<Interface> = {}): Interface[] => [
+  { name: 'default', masquerade: {} },
+  { name: 'blue', bridge: {}, ...blue },
+]
 
 // facts/kubevirt.md §2.5 and restart_test: all transitions of link state are live.
 for (const from of ['', 'up', 'down', undefined])
@@ -152,14 +194,21 @@ for (const [what, template] of restarts)
 
 test('the order of interfaces and networks means nothing', () => {
   const base = spec(two())
-  const turned: VmiSpec = { ...base, domain: { ...base.domain, devices: { interfaces: two().toReversed() } }, networks: base.networks?.toReversed() ?? [] }
+  const turned: VmiSpec = {
+    ...base,
+    domain: { ...base.domain, devices: { interfaces: two().toReversed() } },
+    networks: base.networks?.toReversed() ?? [],
+  }
   assert.deepEqual(liveUpdate(turned, base, 'ns'), { restartRequired: false })
 })
 
 test('an instance is owned by its VM and kept until its guest is gone', () => {
   const made = instanceOf(vm('Always'))
   assert.equal(made.metadata.name, 'x')
-  assert.deepEqual(made.metadata.ownerReferences?.map(({ uid, controller }) => ({ uid, controller })), [{ uid: 'vm-uid', controller: true }])
+  assert.deepEqual(
+    made.metadata.ownerReferences?.map(({ uid, controller }) => ({ uid, controller })),
+    [{ uid: 'vm-uid', controller: true }],
+  )
   assert.deepEqual(made.metadata.finalizers, ['foregroundDeleteVirtualMachine'])
 })
 
@@ -170,13 +219,25 @@ test('a condition keeps its transition time until its status changes', () => {
   assert.equal(withCondition(same, { type: 'Ready', status: 'True' }, later)[0]?.lastTransitionTime, later)
 })
 
-for (const [text, bytes] of [['128Mi', 2 ** 27], ['1Gi', 2 ** 30], ['1G', 1e9], ['512', 512], ['1.5Gi', 1.5 * 2 ** 30], ['x', undefined], ['', undefined], ['1Zi', undefined]] as const)
+for (const [text, bytes] of [
+  ['128Mi', 2 ** 27],
+  ['1Gi', 2 ** 30],
+  ['1G', 1e9],
+  ['512', 512],
+  ['1.5Gi', 1.5 * 2 ** 30],
+  ['x', undefined],
+  ['', undefined],
+  ['1Zi', undefined],
+] as const)
   test(`the quantity "${text}" is ${bytes} bytes`, () => assert.equal(bytesOf(text), bytes))
 
 test('what cannot be booted is said in a sentence with a remedy', () => {
   const nothing = domainSpec({ ...vmi('Scheduled'), spec: { domain: { devices: {} } } })
   assert.match('problem' in nothing ? nothing.problem : '', /patchbay image import/)
-  const memory = domainSpec({ ...vmi('Scheduled'), spec: { ...spec(), domain: { ...spec().domain, memory: { guest: 'much' } } } })
+  const memory = domainSpec({
+    ...vmi('Scheduled'),
+    spec: { ...spec(), domain: { ...spec().domain, memory: { guest: 'much' } } },
+  })
   assert.match('problem' in memory ? memory.problem : '', /"much".*256Mi/)
 })
 
@@ -190,7 +251,13 @@ test('a guest that was told to go succeeded, one that crashed failed', () => {
 test('trouble is a condition while it lasts, and no longer', () => {
   const pass = { domain: undefined, end: undefined, guest: undefined, podIps: new Map(), now }
   const bad = runningStatus(vmi('Scheduled'), { ...pass, trouble: { reason: 'R', message: 'M' } })
-  assert.deepEqual(findCondition(bad.conditions, 'Synchronized'), { type: 'Synchronized', status: 'False', reason: 'R', message: 'M', lastTransitionTime: now })
+  assert.deepEqual(findCondition(bad.conditions, 'Synchronized'), {
+    type: 'Synchronized',
+    status: 'False',
+    reason: 'R',
+    message: 'M',
+    lastTransitionTime: now,
+  })
   const good = runningStatus({ ...vmi('Scheduled'), status: bad }, { ...pass, trouble: undefined })
   assert.equal(findCondition(good.conditions, 'Synchronized'), undefined)
 })

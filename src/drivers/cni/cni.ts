@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
-import { type Conflist, parseConflist, type PluginConf } from './conflist.ts'
+import { type Conflist, type PluginConf, parseConflist } from './conflist.ts'
 import { callPlugin } from './plugin.ts'
 
 export type CniOptions = Readonly<{
@@ -76,7 +76,8 @@ export class Cni {
   async check(where: CniWhere, signal: AbortSignal): Promise<void> {
     const cached = await this.#read(where)
     if (!cached?.result) throw new Fault('NotFound', `Interface ${where.ifName} was never added`)
-    for (const plugin of cached.conflist.plugins) await this.#call('CHECK', where, cached.conflist, plugin, cached.result, signal)
+    for (const plugin of cached.conflist.plugins)
+      await this.#call('CHECK', where, cached.conflist, plugin, cached.result, signal)
   }
 
   /** Deletes an interface. One that was never added, or is gone already, is fine. */
@@ -92,14 +93,22 @@ export class Cni {
   async #undo(where: CniWhere, conflist: Conflist, result: JsonObject | undefined): Promise<void> {
     const signal = AbortSignal.timeout(this.#options.timeoutMs * conflist.plugins.length)
     try {
-      for (const plugin of conflist.plugins.toReversed()) await this.#call('DEL', where, conflist, plugin, result, signal)
+      for (const plugin of conflist.plugins.toReversed())
+        await this.#call('DEL', where, conflist, plugin, result, signal)
       await rm(this.#file(where), { force: true })
     } catch {
       // The fault of the ADD is the one to tell; the record is kept, so nothing is lost.
     }
   }
 
-  async #call(command: 'ADD' | 'CHECK' | 'DEL', where: CniWhere, conflist: Conflist, plugin: PluginConf, prevResult: JsonObject | undefined, signal: AbortSignal): Promise<JsonObject> {
+  async #call(
+    command: 'ADD' | 'CHECK' | 'DEL',
+    where: CniWhere,
+    conflist: Conflist,
+    plugin: PluginConf,
+    prevResult: JsonObject | undefined,
+    signal: AbortSignal,
+  ): Promise<JsonObject> {
     const { pluginDirs, timeoutMs, wrap } = this.#options
     const { capabilities: _, ...conf } = plugin
     return callPlugin({
@@ -125,7 +134,10 @@ export class Cni {
       )
       if (usable) return program
     }
-    throw new Fault('Invalid', `CNI plugin "${type}" is not in ${this.#options.pluginDirs.join(' or ')}; install it there`)
+    throw new Fault(
+      'Invalid',
+      `CNI plugin "${type}" is not in ${this.#options.pluginDirs.join(' or ')}; install it there`,
+    )
   }
 
   #file({ containerId, ifName }: CniWhere): string {
@@ -155,5 +167,7 @@ function withIpamDir(conflist: Conflist, ipamDir: string): Conflist {
 function resultOf(result: JsonObject): CniResult {
   if (Array.isArray(result.ips)) return { ips: result.ips as CniResult['ips'] }
   const old = [result.ip4, result.ip6].filter(isObject)
-  return { ips: old.map(({ ip, gateway }) => ({ address: String(ip), ...(typeof gateway === 'string' && { gateway }) })) }
+  return {
+    ips: old.map(({ ip, gateway }) => ({ address: String(ip), ...(typeof gateway === 'string' && { gateway }) })),
+  }
 }

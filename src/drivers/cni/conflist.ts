@@ -15,36 +15,55 @@ const pluginName = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/
  * Reads a configuration or configuration list. Everything wrong is told at once, each with the field and what to do.
  * `plugins` are the names of the plugins on this host; `fallbackName` is used when the configuration has no name.
  */
-export function parseConflist(text: string, plugins: readonly string[], fallbackName: string): { conflist: Conflist } | { errors: string[] } {
+export function parseConflist(
+  text: string,
+  plugins: readonly string[],
+  fallbackName: string,
+): { conflist: Conflist } | { errors: string[] } {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (error) {
-    return { errors: [`spec.config is not valid JSON (${error instanceof Error ? error.message : String(error)}); correct it`] }
+    return {
+      errors: [`spec.config is not valid JSON (${error instanceof Error ? error.message : String(error)}); correct it`],
+    }
   }
-  if (!isObject(value)) return { errors: ['spec.config must be a JSON object: a CNI configuration or configuration list'] }
+  if (!isObject(value))
+    return { errors: ['spec.config must be a JSON object: a CNI configuration or configuration list'] }
   const errors: string[] = []
   const name = value.name ?? fallbackName
-  if (typeof name !== 'string' || !networkName.test(name)) errors.push(`name: ${JSON.stringify(name)} is no network name; use letters, digits, "_", "." and "-"`)
+  if (typeof name !== 'string' || !networkName.test(name))
+    errors.push(`name: ${JSON.stringify(name)} is no network name; use letters, digits, "_", "." and "-"`)
   const cniVersion = value.cniVersion ?? '0.3.1'
-  if (typeof cniVersion !== 'string' || !versions.includes(cniVersion)) errors.push(`cniVersion: ${JSON.stringify(cniVersion)} is not supported; use one of ${versions.join(', ')}`)
+  if (typeof cniVersion !== 'string' || !versions.includes(cniVersion))
+    errors.push(`cniVersion: ${JSON.stringify(cniVersion)} is not supported; use one of ${versions.join(', ')}`)
   const { plugins: chain, ...single } = value
   const list = chain === undefined ? [single] : chain
   if (!Array.isArray(list) || !list.length) errors.push('plugins: must be a list with at least one plugin')
-  else list.forEach((plugin, i) => errors.push(...pluginErrors(plugin, chain === undefined ? '' : `plugins[${i}].`, plugins)))
-  return errors.length ? { errors } : { conflist: { cniVersion: cniVersion as string, name: name as string, plugins: list as PluginConf[] } }
+  else
+    errors.push(
+      ...list.flatMap((plugin, i) => pluginErrors(plugin, chain === undefined ? '' : `plugins[${i}].`, plugins)),
+    )
+  return errors.length
+    ? { errors }
+    : { conflist: { cniVersion: cniVersion as string, name: name as string, plugins: list as PluginConf[] } }
 }
 
 function pluginErrors(plugin: unknown, path: string, available: readonly string[]): string[] {
   if (!isObject(plugin)) return [`${path || 'plugin'}: must be an object`]
   const errors = typeErrors(plugin.type, `${path}type`, available)
-  if (isObject(plugin.ipam) && Object.keys(plugin.ipam).length) errors.push(...typeErrors(plugin.ipam.type, `${path}ipam.type`, available))
+  if (isObject(plugin.ipam) && Object.keys(plugin.ipam).length)
+    errors.push(...typeErrors(plugin.ipam.type, `${path}ipam.type`, available))
   return errors
 }
 
 function typeErrors(type: unknown, field: string, available: readonly string[]): string[] {
   if (typeof type !== 'string' || type === '') return [`${field}: is required; it names the CNI plugin`]
-  if (!pluginName.test(type)) return [`${field}: ${JSON.stringify(type)} is not the plain name of a plugin; paths are not allowed`]
-  if (!available.includes(type)) return [`${field}: there is no CNI plugin "${type}" on this host; available: ${available.join(', ') || 'none (install containernetworking-plugins)'}`]
+  if (!pluginName.test(type))
+    return [`${field}: ${JSON.stringify(type)} is not the plain name of a plugin; paths are not allowed`]
+  if (!available.includes(type))
+    return [
+      `${field}: there is no CNI plugin "${type}" on this host; available: ${available.join(', ') || 'none (install containernetworking-plugins)'}`,
+    ]
   return []
 }

@@ -57,7 +57,14 @@ export function callPlugin(call: PluginCall): Promise<JsonObject> {
       done(() => reject(fault))
     }
     const timer = setTimeout(
-      () => stop(new Fault('Timeout', `${what} did not end within ${timeoutMs / 1000} s and was killed; see what it waits for, or correct the network's config`, { data: { plugin: type } })),
+      () =>
+        stop(
+          new Fault(
+            'Timeout',
+            `${what} did not end within ${timeoutMs / 1000} s and was killed; see what it waits for, or correct the network's config`,
+            { data: { plugin: type } },
+          ),
+        ),
       timeoutMs,
     )
     const abort = () => stop(new Fault('Aborted', `${what} was interrupted`, { cause: signal.reason }))
@@ -65,23 +72,27 @@ export function callPlugin(call: PluginCall): Promise<JsonObject> {
     signal.addEventListener('abort', abort, { once: true })
     const collect = (into: Buffer[]) => (chunk: Buffer) => {
       size += chunk.length
-      if (size > maxOutput) stop(new Fault('Unavailable', `${what} wrote more than ${maxOutput} bytes`, { data: { plugin: type } }))
+      if (size > maxOutput)
+        stop(new Fault('Unavailable', `${what} wrote more than ${maxOutput} bytes`, { data: { plugin: type } }))
       else into.push(chunk)
     }
     child.stdout.on('data', collect(out))
     child.stderr.on('data', collect(err))
     child.stdin.on('error', () => undefined) // a plugin that does not read its input says why by its exit code
-    child.on('error', (cause) => done(() => reject(new Fault('Unavailable', `${what} cannot be run`, { cause, data: { plugin: type } }))))
+    child.on('error', (cause) =>
+      done(() => reject(new Fault('Unavailable', `${what} cannot be run`, { cause, data: { plugin: type } }))),
+    )
     child.on('close', (code) => done(() => finish(code)))
     child.stdin.end(JSON.stringify(call.config))
 
     function finish(code: number | null): void {
       const text = Buffer.concat(out).toString()
       const answer = parse(text)
-      if (code !== 0) return reject(pluginFailure(what, type, code, answer, text, Buffer.concat(err).toString()))
-      if (command !== 'ADD') return resolve({})
-      if (!isObject(answer)) return reject(new Fault('Unavailable', `${what} succeeded, but its answer is no JSON object: ${text.slice(0, 100)}`, { data: { plugin: type } }))
-      resolve(answer)
+      const garbled = `${what} succeeded, but its answer is no JSON object: ${text.slice(0, 100)}`
+      if (code !== 0) reject(pluginFailure(what, type, code, answer, text, Buffer.concat(err).toString()))
+      else if (command !== 'ADD') resolve({})
+      else if (isObject(answer)) resolve(answer)
+      else reject(new Fault('Unavailable', garbled, { data: { plugin: type } }))
     }
     function done(then: () => void): void {
       clearTimeout(timer)
@@ -91,11 +102,20 @@ export function callPlugin(call: PluginCall): Promise<JsonObject> {
   })
 }
 
-function pluginFailure(what: string, plugin: string, code: number | null, answer: unknown, text: string, err: string): Fault {
+function pluginFailure(
+  what: string,
+  plugin: string,
+  code: number | null,
+  answer: unknown,
+  text: string,
+  err: string,
+): Fault {
   const said = isObject(answer) ? answer : {}
   const msg = typeof said.msg === 'string' ? said.msg : (err || text).trim().slice(0, 300) || `exit code ${code}`
   const details = typeof said.details === 'string' && said.details ? `; ${said.details}` : ''
-  return new Fault('Unavailable', `${what} failed: ${msg}${details}`, { data: { plugin, code: said.code ?? code, msg, details: said.details } })
+  return new Fault('Unavailable', `${what} failed: ${msg}${details}`, {
+    data: { plugin, code: said.code ?? code, msg, details: said.details },
+  })
 }
 
 function parse(text: string): unknown {

@@ -44,7 +44,12 @@ export function dnsmasqConfig(lease: DhcpLease, pidFile: string): string {
 }
 
 /** Runs a dnsmasq in a namespace, from files in `folder`; one that runs already with the same configuration is left alone. */
-export async function ensureDnsmasq(netns: string, folder: string, lease: DhcpLease, signal: AbortSignal): Promise<void> {
+export async function ensureDnsmasq(
+  netns: string,
+  folder: string,
+  lease: DhcpLease,
+  signal: AbortSignal,
+): Promise<void> {
   const { pidFile, configFile } = dnsmasqPaths(folder, lease.bridge)
   const config = dnsmasqConfig(lease, pidFile)
   const pid = await dnsmasqPid(pidFile, configFile)

@@ -28,7 +28,8 @@ export class HostBridges {
       const { bridges } = await this.#read()
       const present = await listLinks(undefined, signal)
       const fresh = wanted.filter((name) => !present.has(name) && bridges[name] === undefined)
-      if (fresh.length) await this.#write({ bridges: { ...bridges, ...Object.fromEntries(fresh.map((name) => [name, network])) } })
+      if (fresh.length)
+        await this.#write({ bridges: { ...bridges, ...Object.fromEntries(fresh.map((name) => [name, network])) } })
     })
   }
 
@@ -77,7 +78,10 @@ function bridgesOf(config: unknown): string[] {
     if (!isObject(plugin) || plugin.type !== 'bridge') return []
     const name = plugin.bridge ?? 'cni0'
     if (typeof name !== 'string' || !linkName.test(name) || name === '.' || name === '..')
-      throw new Fault('Invalid', `bridge: ${JSON.stringify(name)} cannot be the name of a bridge; use at most 15 letters, digits, dots, dashes or underscores`)
+      throw new Fault(
+        'Invalid',
+        `bridge: ${JSON.stringify(name)} cannot be the name of a bridge; use at most 15 letters, digits, dots, dashes or underscores`,
+      )
     return [name]
   })
 }

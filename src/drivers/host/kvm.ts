@@ -47,7 +47,10 @@ export async function probeAccelerator(qemu: string, file: string, log: Log): Pr
 }
 
 async function probe(qemu: string): Promise<{ accelerator: Accelerator; why: string }> {
-  const usable = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(() => true, () => false)
+  const usable = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(
+    () => true,
+    () => false,
+  )
   if (!usable) return { accelerator: 'tcg', why: 'there is no /dev/kvm that can be opened' }
   const folder = await mkdtemp(join(tmpdir(), 'patchbay-kvm-'))
   try {
@@ -65,12 +68,31 @@ async function probe(qemu: string): Promise<{ accelerator: Accelerator; why: str
 }
 
 function boots(qemu: string, accelerator: Accelerator, disk: string, limitMs: number): Promise<boolean> {
-  const quiet = ['-m', '32', '-nodefaults', '-no-user-config', '-display', 'none', '-monitor', 'none', '-serial', 'none', '-no-reboot']
-  const devices = ['-device', 'isa-debug-exit,iobase=0xf4,iosize=1', '-drive', `file=${disk},format=raw,if=floppy,snapshot=on`]
+  const quiet = [
+    '-m',
+    '32',
+    '-nodefaults',
+    '-no-user-config',
+    '-display',
+    'none',
+    '-monitor',
+    'none',
+    '-serial',
+    'none',
+    '-no-reboot',
+  ]
+  const devices = [
+    '-device',
+    'isa-debug-exit,iobase=0xf4,iosize=1',
+    '-drive',
+    `file=${disk},format=raw,if=floppy,snapshot=on`,
+  ]
   return new Promise((resolve) => {
     // timeout(1) ends it even when we do not live to do so.
     const limit = ['-s', 'KILL', `${(limitMs / 1000).toFixed(3)}s`]
-    const child = spawn('timeout', [...limit, qemu, '-accel', accelerator, ...machine, ...quiet, ...devices], { stdio: 'ignore' })
+    const child = spawn('timeout', [...limit, qemu, '-accel', accelerator, ...machine, ...quiet, ...devices], {
+      stdio: 'ignore',
+    })
     child.on('error', () => resolve(false))
     child.on('close', (code) => resolve(code === passed))
   })

@@ -1,7 +1,14 @@
 import { run } from './run.ts'
 
 /** A network link as `ip -j -d link` shows it. */
-export type Link = Readonly<{ ifname: string; mtu: number; operstate: string; master?: string; address?: string; linkinfo?: Readonly<{ info_kind?: string }> }>
+export type Link = Readonly<{
+  ifname: string
+  mtu: number
+  operstate: string
+  master?: string
+  address?: string
+  linkinfo?: Readonly<{ info_kind?: string }>
+}>
 
 /** All links of a named namespace, or of our own. */
 export async function listLinks(netns: string | undefined, signal: AbortSignal): Promise<Map<string, Link>> {
@@ -11,7 +18,11 @@ export async function listLinks(netns: string | undefined, signal: AbortSignal):
 }
 
 /** Runs `ip` commands in a namespace as one batch: one process, in order, stops at the first failure. */
-export async function ipBatch(netns: string | undefined, commands: readonly string[], signal: AbortSignal): Promise<void> {
+export async function ipBatch(
+  netns: string | undefined,
+  commands: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
   if (!commands.length) return
   await run('ip', [...(netns ? ['-n', netns] : []), '-batch', '-'], { input: `${commands.join('\n')}\n`, signal })
 }

@@ -1,6 +1,5 @@
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readdir, readFile, readlink, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { stat } from 'node:fs/promises'
 import { run } from './run.ts'
 
 const folder = '/run/netns'
@@ -20,7 +19,8 @@ export async function ensureNetns(name: string, signal: AbortSignal): Promise<vo
   if (await exists(netnsPath(name))) {
     // A file that is no namespace is what a crash between its creation and its mount leaves behind.
     const [file, root] = await Promise.all([stat(netnsPath(name)), stat('/proc/self/ns/net')])
-    if (file.dev === root.dev) return run('ip', ['-n', name, 'link', 'set', 'lo', 'up'], { signal }).then(() => undefined)
+    if (file.dev === root.dev)
+      return run('ip', ['-n', name, 'link', 'set', 'lo', 'up'], { signal }).then(() => undefined)
     await run('ip', ['netns', 'delete', name], { signal })
   }
   await run('ip', ['netns', 'add', name], { signal })

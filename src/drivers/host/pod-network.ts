@@ -46,5 +46,7 @@ export async function removeOutboundNat(signal: AbortSignal): Promise<void> {
 /** Name servers a guest can reach: the host's own, but not those on its loopback. */
 export async function nameServers(): Promise<string[]> {
   const text = await readFile('/etc/resolv.conf', 'utf8').catch(() => '')
-  return [...text.matchAll(/^nameserver\s+(\d+\.\d+\.\d+\.\d+)\s*$/gm)].map((match) => match[1]!).filter((address) => !address.startsWith('127.'))
+  return [...text.matchAll(/^nameserver\s+(\d+\.\d+\.\d+\.\d+)\s*$/gm)]
+    .map((match) => match[1]!)
+    .filter((address) => !address.startsWith('127.'))
 }

@@ -10,7 +10,11 @@ export type RunOptions = Readonly<{ input?: string; signal?: AbortSignal; timeou
  * Runs a program without a shell and resolves to its standard output.
  * @throws Fault Unavailable with the program's own complaint, Timeout, Aborted.
  */
-export function run(program: string, args: readonly string[], { input, signal, timeoutMs = defaultTimeoutMs }: RunOptions = {}): Promise<string> {
+export function run(
+  program: string,
+  args: readonly string[],
+  { input, signal, timeoutMs = defaultTimeoutMs }: RunOptions = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: 'pipe' })
     const out: Buffer[] = []
@@ -28,11 +32,23 @@ export function run(program: string, args: readonly string[], { input, signal, t
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
     child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
     child.stdin.on('error', () => undefined) // a program that does not read its input says why by its exit code
-    child.on('error', (cause) => finish(() => reject(new Fault('Unavailable', `Cannot run ${program}; is its Debian package installed (npm run setup)?`, { cause }))))
+    child.on('error', (cause) =>
+      finish(() =>
+        reject(
+          new Fault('Unavailable', `Cannot run ${program}; is its Debian package installed (npm run setup)?`, {
+            cause,
+          }),
+        ),
+      ),
+    )
     child.on('close', (code) =>
       finish(() => {
         if (code === 0) return resolve(Buffer.concat(out).toString())
-        const complaint = (Buffer.concat(err).toString() || Buffer.concat(out).toString()).trim().split('\n').slice(0, 3).join('; ')
+        const complaint = (Buffer.concat(err).toString() || Buffer.concat(out).toString())
+          .trim()
+          .split('\n')
+          .slice(0, 3)
+          .join('; ')
         reject(new Fault('Unavailable', `${what} failed (exit code ${code}): ${complaint}`, { data: { code } }))
       }),
     )

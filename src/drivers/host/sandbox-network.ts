@@ -9,7 +9,15 @@ import { ipBatch, type Link, listLinks } from './links.ts'
 import { netnsPath } from './netns.ts'
 import { ensureOutboundNat, nameServers, type PodNetwork, podNetworkConfig } from './pod-network.ts'
 import { run } from './run.ts'
-import { dhcpAddress, guestAddresses, isWired, masqueradeRules, netmask, type QemuUser, wiringCommands } from './wiring.ts'
+import {
+  dhcpAddress,
+  guestAddresses,
+  isWired,
+  masqueradeRules,
+  netmask,
+  type QemuUser,
+  wiringCommands,
+} from './wiring.ts'
 
 export type SandboxNetworkOptions = Readonly<{
   cni: Cni
@@ -34,12 +42,23 @@ export class SandboxNetwork {
   }
 
   /** Attaches what is not attached yet and mends what is broken. Resolves to the addresses CNI gave, by attachment. */
-  async attach(dir: string, uid: string, netns: string, attachments: readonly Attachment[], signal: AbortSignal): Promise<Map<string, readonly string[]>> {
+  async attach(
+    dir: string,
+    uid: string,
+    netns: string,
+    attachments: readonly Attachment[],
+    signal: AbortSignal,
+  ): Promise<Map<string, readonly string[]>> {
     let links = await listLinks(netns, signal)
     const attached: Attached[] = []
-    for (const attachment of attachments) attached.push({ attachment, result: await this.#plug(uid, netns, attachment, links, signal) })
+    for (const attachment of attachments)
+      attached.push({ attachment, result: await this.#plug(uid, netns, attachment, links, signal) })
     if (attachments.some(({ links: { pod } }) => !links.has(pod))) links = await listLinks(netns, signal)
-    await ipBatch(netns, attachments.flatMap((one) => wiringCommands(one, links, this.#options.qemuUser)), signal)
+    await ipBatch(
+      netns,
+      attachments.flatMap((one) => wiringCommands(one, links, this.#options.qemuUser)),
+      signal,
+    )
     const dns = await nameServers()
     for (const one of attached) {
       await this.#masquerade(netns, one, signal)
@@ -61,25 +80,41 @@ export class SandboxNetwork {
   }
 
   /** Gives every network of a sandbox back, the last one first. A network that was never attached is no error. */
-  async detach(_dir: string, uid: string, netns: string, attachments: readonly Attachment[], signal: AbortSignal): Promise<void> {
+  async detach(
+    _dir: string,
+    uid: string,
+    netns: string,
+    attachments: readonly Attachment[],
+    signal: AbortSignal,
+  ): Promise<void> {
     for (const attachment of attachments.toReversed())
       await this.#options.cni.del({ containerId: uid, netns: netnsPath(netns), ifName: attachment.links.pod }, signal)
   }
 
   /** Removes bridges of ours that nobody needs any more. */
   sweep(signal: AbortSignal): Promise<void> {
-    return this.#options.bridges.sweep((network) => network !== podNetworkName && this.#options.isUnused(network), signal)
+    return this.#options.bridges.sweep(
+      (network) => network !== podNetworkName && this.#options.isUnused(network),
+      signal,
+    )
   }
 
-  async #plug(uid: string, netns: string, attachment: Attachment, links: ReadonlyMap<string, Link>, signal: AbortSignal): Promise<CniResult> {
+  async #plug(
+    uid: string,
+    netns: string,
+    attachment: Attachment,
+    links: ReadonlyMap<string, Link>,
+    signal: AbortSignal,
+  ): Promise<CniResult> {
     const { cni, bridges, podNetwork, log } = this.#options
     const where = { containerId: uid, netns: netnsPath(netns), ifName: attachment.links.pod }
     const cached = await cni.cached(where)
     if (cached && links.has(attachment.links.pod)) return cached
     const isPod = attachment.network === podNetworkName
     const config = isPod ? podNetworkConfig(podNetwork) : attachment.config
-    if (config === undefined) throw new Fault('Invalid', attachment.problem ?? `network ${attachment.network} has no configuration`)
-    if (isPod) await (this.#nat ??= ensureOutboundNat(podNetwork, signal))
+    if (config === undefined)
+      throw new Fault('Invalid', attachment.problem ?? `network ${attachment.network} has no configuration`)
+    if (isPod) await this.#outbound(signal)
     const conflist = await cni.parse(config, `NetworkAttachmentDefinition ${attachment.network}`)
     await bridges.claim(conflist, attachment.network, signal)
     // What an earlier attempt left half done is taken back first.
@@ -88,11 +123,24 @@ export class SandboxNetwork {
     return cni.add({ ...where, conflist }, signal)
   }
 
+  /** Once per process: the rule may have gone with whatever ran before us. */
+  #outbound(signal: AbortSignal): Promise<void> {
+    this.#nat ??= ensureOutboundNat(this.#options.podNetwork, signal).catch((error: unknown) => {
+      this.#nat = undefined
+      throw error
+    })
+    return this.#nat
+  }
+
   async #masquerade(netns: string, { attachment, result }: Attached, signal: AbortSignal): Promise<void> {
     const [podIp] = addressesOf(result)
     if (attachment.binding !== 'masquerade' || podIp === undefined) return
-    const script = 'for key in ip_forward conf/all/route_localnet; do echo 1 > /proc/sys/net/ipv4/$key; done; exec nft -f -'
-    await run('nsenter', [`--net=${netnsPath(netns)}`, 'sh', '-c', script], { input: masqueradeRules(attachment, podIp), signal })
+    const script =
+      'for key in ip_forward conf/all/route_localnet; do echo 1 > /proc/sys/net/ipv4/$key; done; exec nft -f -'
+    await run('nsenter', [`--net=${netnsPath(netns)}`, 'sh', '-c', script], {
+      input: masqueradeRules(attachment, podIp),
+      signal,
+    })
   }
 }
 
@@ -102,12 +150,26 @@ function leaseOf({ attachment, result }: Attached, mtu: number, dns: readonly st
   const common = { bridge: links.bridge, mac, mtu, dns, hostname: hostLabel(name) }
   if (binding === 'masquerade') {
     const { gateway, guest, prefix } = guestAddresses(attachment.guestCidr)
-    return { ...common, server: gateway, router: gateway, address: guest, netmask: netmask(prefix), foreignSubnet: false }
+    return {
+      ...common,
+      server: gateway,
+      router: gateway,
+      address: guest,
+      netmask: netmask(prefix),
+      foreignSubnet: false,
+    }
   }
   const ip = result.ips.find((one) => !one.address.includes(':'))
   if (!ip) return undefined
   const [address = '', prefix = '24'] = ip.address.split('/')
-  return { ...common, server: dhcpAddress, address, netmask: netmask(Number(prefix)), foreignSubnet: true, ...(ip.gateway !== undefined && { router: ip.gateway }) }
+  return {
+    ...common,
+    server: dhcpAddress,
+    address,
+    netmask: netmask(Number(prefix)),
+    foreignSubnet: true,
+    ...(ip.gateway !== undefined && { router: ip.gateway }),
+  }
 }
 
 function hostLabel(name: string): string {

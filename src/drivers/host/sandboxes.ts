@@ -7,8 +7,8 @@ import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
 import type { Sandboxes, SandboxId, SandboxSpec, SandboxState } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import { findProcess, listSandboxProcesses, signalProcess } from '../libvirt/daemon/process.ts'
 import { findDaemon, socketPath, startDaemon } from '../libvirt/daemon/daemon.ts'
+import { findProcess, listSandboxProcesses, signalProcess } from '../libvirt/daemon/process.ts'
 import { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
 import { powerFlags } from '../libvirt/rpc/flags.ts'
 import { type Libvirt, openLibvirt } from '../libvirt/rpc/libvirt.ts'
@@ -40,7 +40,9 @@ export type HostSandboxesOptions = Readonly<{
 type SandboxRecord = SandboxId & Readonly<{ attachments: readonly Attachment[] }>
 
 /** A sandbox this process has a connection to. */
-type Live = Readonly<{ attachments: readonly Attachment[]; state: SandboxState; libvirt: Libvirt }> & { inspectedMs: number }
+type Live = Readonly<{ attachments: readonly Attachment[]; state: SandboxState; libvirt: Libvirt }> & {
+  inspectedMs: number
+}
 
 /**
  * The sandboxes of this host. A sandbox is a folder, a network namespace, and a libvirtd with its QEMU; all of it is found
@@ -92,7 +94,11 @@ export class HostSandboxes implements Sandboxes {
       const [domain] = await libvirt.listDomains(0, { signal })
       if (!domain) return
       await libvirt.shutdown(domain, powerFlags.acpi | powerFlags.agent, { signal })
-      await eventually(`guest ${domain.name} shuts down`, async () => (await libvirt.listDomains(0, { signal })).length === 0, { deadlineMs: graceMs, everyMs: 100, signal })
+      await eventually(
+        `guest ${domain.name} shuts down`,
+        async () => (await libvirt.listDomains(0, { signal })).length === 0,
+        { deadlineMs: graceMs, everyMs: 100, signal },
+      )
     } catch (error) {
       this.#options.log.warn({ uid, cause: explain(error) }, 'Guest did not shut down')
     } finally {
@@ -150,7 +156,11 @@ export class HostSandboxes implements Sandboxes {
   }
 
   async #connect(uid: string, dir: string): Promise<Libvirt> {
-    const libvirt = await openLibvirt({ socketPath: socketPath(dir), log: this.#options.log.child({ sandbox: uid }), callTimeoutMs })
+    const libvirt = await openLibvirt({
+      socketPath: socketPath(dir),
+      log: this.#options.log.child({ sandbox: uid }),
+      callTimeoutMs,
+    })
     const tell = () => {
       for (const listener of this.#listeners) listener(uid)
     }
@@ -196,7 +206,10 @@ async function killAll(dir: string, netns: string): Promise<void> {
   for (const one of all) await signalProcess(one, 'SIGKILL')
   await eventually(
     'the processes of a sandbox end',
-    async () => (await Promise.all(all.map(async ({ pid, startTime }) => (await findProcess(pid))?.startTime === startTime))).every((alive) => !alive),
+    async () =>
+      (
+        await Promise.all(all.map(async ({ pid, startTime }) => (await findProcess(pid))?.startTime === startTime))
+      ).every((alive) => !alive),
     { deadlineMs: killMs, everyMs: 5 },
   )
 }

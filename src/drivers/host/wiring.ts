@@ -31,7 +31,11 @@ export function wiringCommands(attachment: Attachment, present: ReadonlyMap<stri
     `link set ${links.bridge} addrgenmode none`,
     // The guest is to have the address that CNI gave: it must not answer for it here.
     ...(binding === 'bridge'
-      ? [`addr flush dev ${links.pod}`, `link set ${links.pod} master ${links.bridge}`, `addr replace ${dhcpAddress}/32 dev ${links.bridge}`]
+      ? [
+          `addr flush dev ${links.pod}`,
+          `link set ${links.pod} master ${links.bridge}`,
+          `addr replace ${dhcpAddress}/32 dev ${links.bridge}`,
+        ]
       : [`addr replace ${gateway}/${prefix} dev ${links.bridge}`]),
     ...(tap ? [] : [`tuntap add dev ${links.tap} mode tap user ${user.uid}${queues} vnet_hdr`]),
     `link set ${links.tap} mtu ${mtu} master ${links.bridge}`,
@@ -48,7 +52,12 @@ export const dhcpAddress = '169.254.75.10'
 export function isWired(attachment: Attachment, present: ReadonlyMap<string, Link>): boolean {
   const { links, binding } = attachment
   const joined = (name: string) => present.get(name)?.master === links.bridge
-  return present.has(links.pod) && present.has(links.bridge) && joined(links.tap) && (binding === 'masquerade' || joined(links.pod))
+  return (
+    present.has(links.pod) &&
+    present.has(links.bridge) &&
+    joined(links.tap) &&
+    (binding === 'masquerade' || joined(links.pod))
+  )
 }
 
 /** NAT between the pod address and a masqueraded guest, as an nftables script that replaces what was there. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { access, chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
@@ -116,9 +116,17 @@ async function pack(root: string, image: string): Promise<void> {
   const release = kernel.slice('vmlinuz-'.length)
   const modules = await readModules(join(root, 'lib/modules', release))
   const archive = packNewc(tree([...(await toolFiles(root)), ...modules.files, ...ourFiles(modules.order)]))
-  await writeFile(join(image, 'vmlinuz'), await readFile(join(root, 'boot', kernel)), { flush: true })
-  await writeFile(join(image, 'initrd.img'), await promisify(gzip)(archive, { level: 9 }), { flush: true })
-  await writeFile(join(image, recipeFile), recipe(), { flush: true })
+  const files = {
+    vmlinuz: await readFile(join(root, 'boot', kernel)),
+    'initrd.img': await promisify(gzip)(archive, { level: 9 }),
+    [recipeFile]: recipe(),
+  }
+  // Whatever the umask: QEMU, which is not root, reads them.
+  await chmod(image, 0o755)
+  for (const [name, data] of Object.entries(files)) {
+    await writeFile(join(image, name), data, { flush: true })
+    await chmod(join(image, name), 0o644)
+  }
 }
 
 async function readModules(folder: string): Promise<Readonly<{ order: readonly string[]; files: readonly Entry[] }>> {

@@ -84,7 +84,12 @@ export class LibvirtHypervisor implements Hypervisor {
 
   async destroy(signal: AbortSignal): Promise<void> {
     const domain = await this.#domain(signal)
-    if (domain) await this.#options.libvirt.destroy(domain, undefined, { signal })
+    try {
+      if (domain) await this.#options.libvirt.destroy(domain, undefined, { signal })
+    } catch (error) {
+      // It ended by itself in the same moment.
+      if (faultKind(error) !== 'NotFound') throw error
+    }
   }
 
   async guestInterfaces(signal: AbortSignal): Promise<readonly GuestInterface[] | undefined> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { element, findElement, parseXml, serializeXml, textOf, type XmlElement } from './xml.ts'
+import { element, findElement, parseXml, serializeXml, textOf, type XmlElement, type XmlNode } from './xml.ts'
 
 const text = fc
   .string({ unit: 'grapheme' })
@@ -18,14 +18,15 @@ const { tree } = fc.letrec<{ tree: XmlElement }>((tie) => ({
 }))
 
 /** Neighbouring texts become one when they are read back. */
-const merged = (node: XmlElement): XmlElement => ({
-  ...node,
-  children: node.children.reduce<(XmlElement | string)[]>((list, child) => {
-    const last = list.at(-1)
-    if (typeof child === 'string' && typeof last === 'string') return [...list.slice(0, -1), last + child]
-    return [...list, typeof child === 'string' ? child : merged(child)]
-  }, []),
-})
+function merged(node: XmlElement): XmlElement {
+  const children: XmlNode[] = []
+  for (const child of node.children) {
+    const last = children.at(-1)
+    if (typeof child === 'string' && typeof last === 'string') children[children.length - 1] = last + child
+    else children.push(typeof child === 'string' ? child : merged(child))
+  }
+  return { ...node, children }
+}
 
 test('what is written reads back the same', () => {
   fc.assert(fc.property(tree, (one) => assert.deepEqual(parseXml(serializeXml(one)), merged(one))))

@@ -2,10 +2,25 @@ import { Fault } from '#base/fault.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import { type Field, type Nic, podNetwork } from '#core/nic/nic.ts'
 import type { GuestInterface, ObservedNic } from '#core/nic/status.ts'
-import type { DomainEnd, Hypervisor, ObservedDomain, Sandboxes, SandboxId, SandboxSpec, SandboxState } from '#core/ports.ts'
+import type {
+  DomainEnd,
+  Hypervisor,
+  ObservedDomain,
+  Sandboxes,
+  SandboxId,
+  SandboxSpec,
+  SandboxState,
+} from '#core/ports.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
 
-type Sandbox = { id: SandboxId; ips: Map<string, readonly string[]>; nics: Map<string, ObservedNic>; domain: DomainSpec | undefined; end: DomainEnd | undefined; starts: number }
+type Sandbox = {
+  id: SandboxId
+  ips: Map<string, readonly string[]>
+  nics: Map<string, ObservedNic>
+  domain: DomainSpec | undefined
+  end: DomainEnd | undefined
+  starts: number
+}
 
 /**
  * A host in memory: the same contract as the real one, for tests of logic, for scale and for trying the product without
@@ -19,11 +34,22 @@ export class SimSandboxes implements Sandboxes {
 
   async ensure(spec: SandboxSpec): Promise<SandboxState> {
     const { uid, namespace, name } = spec
-    const sandbox = this.#sandboxes.get(uid) ?? { id: { uid, namespace, name }, ips: new Map(), nics: new Map(), domain: undefined, end: undefined, starts: 0 }
+    const sandbox = this.#sandboxes.get(uid) ?? {
+      id: { uid, namespace, name },
+      ips: new Map(),
+      nics: new Map(),
+      domain: undefined,
+      end: undefined,
+      starts: 0,
+    }
     for (const attachment of spec.attachments) {
       if (sandbox.ips.has(attachment.name)) continue
       if (attachment.problem) throw new Fault('Invalid', attachment.problem)
-      if (attachment.config?.includes('sim-fail')) throw new Fault('Unavailable', `CNI plugin of network ${attachment.network} failed; its configuration asks for it`)
+      if (attachment.config?.includes('sim-fail'))
+        throw new Fault(
+          'Unavailable',
+          `CNI plugin of network ${attachment.network} failed; its configuration asks for it`,
+        )
       sandbox.ips.set(attachment.name, attachment.network === podNetwork ? [`10.244.0.${this.#nextIp++}`] : [])
     }
     this.#sandboxes.set(uid, sandbox)
@@ -96,7 +122,8 @@ export class SimSandboxes implements Sandboxes {
         return [...sandbox.nics.values()].map((nic, i) => ({ name: `eth${i}`, mac: nic.mac, ips: [] }))
       },
       async update(nic: Nic, changed: readonly Field[]) {
-        if (nic.name.startsWith('stuck')) throw new Fault('Unavailable', `libvirt refused to change ${aliasOf(nic.name)} (${changed.join()})`)
+        if (nic.name.startsWith('stuck'))
+          throw new Fault('Unavailable', `libvirt refused to change ${aliasOf(nic.name)} (${changed.join()})`)
         sandbox.nics.set(nic.name, observed(nic, sandbox.nics.get(nic.name)?.queues ?? 1))
       },
     }

@@ -2,6 +2,7 @@
 # its own:  daemon.sh DIR LIBVIRTD KVM-SOURCE
 # Every mount is seen by this libvirtd and its QEMU only and goes away with them.
 set -eu
+umask 022
 dir=$1
 libvirtd=$2
 kvm=$3

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { access, mkdir, open, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { access, chmod, mkdir, open, readFile, rm, symlink } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Fault } from '#base/fault.ts'
+import { writeFileAtomic } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
 import { driverDir, groupFile, libvirtdConf, passwdFile, qemuConf } from './config.ts'
@@ -35,6 +36,15 @@ const driverPaths = [
   '/usr/lib/aarch64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so',
   '/usr/lib64/libvirt/connection-driver/libvirt_driver_qemu.so',
   '/usr/lib/libvirt/connection-driver/libvirt_driver_qemu.so',
+]
+
+/** What stands for /run, /etc/libvirt and /var. QEMU keeps temporary files in the last one. */
+const folders: readonly (readonly [string, number])[] = [
+  ...['run', 'etc', 'etc/drivers', 'etc/dev', 'var', 'var/lib', 'var/lib/libvirt'].map(
+    (path) => [path, 0o755] as const,
+  ),
+  ...['var/cache', 'var/cache/libvirt', 'var/log', 'var/log/libvirt'].map((path) => [path, 0o755] as const),
+  ['var/tmp', 0o1777],
 ]
 
 /** Only a machine that is out of memory or disk needs longer than a few of these. */
@@ -97,16 +107,17 @@ export async function stopDaemon(dir: string): Promise<void> {
 }
 
 async function prepare({ dir }: DaemonOptions): Promise<void> {
-  const folders = ['run', 'etc/drivers', 'etc/dev', 'var/lib/libvirt', 'var/cache/libvirt', 'var/log/libvirt']
-  for (const folder of folders) await mkdir(join(dir, folder), { recursive: true, mode: 0o755 })
-  // QEMU keeps temporary disk overlays there and is not root.
-  await mkdir(join(dir, 'var/tmp'), { recursive: true, mode: 0o755 })
+  for (const [folder, mode] of folders) {
+    await mkdir(join(dir, folder), { recursive: true })
+    // Whatever the umask: QEMU, which is not root, has to get through.
+    await chmod(join(dir, folder), mode)
+  }
   const etc = (name: string) => join(dir, 'etc', name)
-  await put(etc('libvirtd.conf'), libvirtdConf({ hostUuid: await hostUuid(dir) }), 0o644)
-  await put(etc('qemu.conf'), qemuConf(), 0o644)
-  await put(etc('passwd'), passwdFile(), 0o644)
-  await put(etc('group'), groupFile(), 0o644)
-  await put(etc('no-kvm'), '', 0o000)
+  await writeFileAtomic(etc('libvirtd.conf'), libvirtdConf({ hostUuid: await hostUuid(dir) }), 0o644)
+  await writeFileAtomic(etc('qemu.conf'), qemuConf(), 0o644)
+  await writeFileAtomic(etc('passwd'), passwdFile(), 0o644)
+  await writeFileAtomic(etc('group'), groupFile(), 0o644)
+  await writeFileAtomic(etc('no-kvm'), '', 0o000)
   const link = join(etc('drivers'), 'libvirt_driver_qemu.so')
   await rm(link, { force: true })
   await symlink(await firstOf(driverPaths, 'libvirt-daemon-driver-qemu'), link)
@@ -118,15 +129,8 @@ async function hostUuid(dir: string): Promise<string> {
   const known = await readFile(path, 'utf8').catch(() => '')
   if (known) return known.trim()
   const made = randomUUID()
-  await put(path, `${made}\n`, 0o644)
+  await writeFileAtomic(path, `${made}\n`, 0o644)
   return made
-}
-
-async function put(path: string, text: string, mode: number): Promise<void> {
-  const temporary = `${path}.new`
-  await rm(temporary, { force: true })
-  await writeFile(temporary, text, { mode })
-  await rename(temporary, path)
 }
 
 async function firstOf(paths: readonly string[], debianPackage: string): Promise<string> {

@@ -14,12 +14,14 @@ export type ConnectionOptions = Readonly<{
   /** Gives up connecting, or closes the connection when it is open. */
   signal?: AbortSignal
   /** How long one call may take unless it says otherwise. */
-  callTimeoutMs: number
+  callTimeoutMs?: number
   /** After this much silence the peer is asked for a sign of life; after `pingLimit` such questions it is held dead. */
   pingEveryMs?: number
   pingLimit?: number
 }>
 
+/** Long enough for a libvirtd that has to ask a busy QEMU; calls known to be slower say so. */
+const defaultCallTimeoutMs = 30_000
 const defaultPingEveryMs = 5000
 const defaultPingLimit = 5
 
@@ -53,7 +55,7 @@ export class Connection {
     this.#socket = socket
     this.#calls = new Calls((bytes) => socket.write(bytes))
     this.#log = options.log
-    this.#callTimeoutMs = options.callTimeoutMs
+    this.#callTimeoutMs = options.callTimeoutMs ?? defaultCallTimeoutMs
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })

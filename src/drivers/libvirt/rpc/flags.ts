@@ -1,7 +1,15 @@
 /** The numbers of libvirt's API that callers choose from, by name. Add them up where several may be given. */
 
-/** Which domains to list; none means all. */
-export const listFlags = { active: 1, inactive: 2, persistent: 4, transient: 8, running: 16, paused: 32 } as const
+/** Which domains to list. */
+export const listFlags = {
+  all: 0,
+  active: 1,
+  inactive: 2,
+  persistent: 4,
+  transient: 8,
+  running: 16,
+  paused: 32,
+} as const
 
 /** How a domain starts. */
 export const createFlags = { none: 0, paused: 1, autodestroy: 2, validate: 16 } as const

@@ -2,7 +2,7 @@ import { Fault } from '#base/fault.ts'
 import { isObject, type Json } from '#base/json.ts'
 
 /** One address of a guest's interface. */
-export type GuestAddress = Readonly<{ family: 'ipv4' | 'ipv6'; address: string; prefix: number }>
+type GuestAddress = Readonly<{ family: 'ipv4' | 'ipv6'; address: string; prefix: number }>
 
 /** One interface as the guest sees it. */
 export type GuestInterface = Readonly<{ name: string; mac: string | undefined; addresses: readonly GuestAddress[] }>

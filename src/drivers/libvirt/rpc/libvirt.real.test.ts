@@ -179,6 +179,6 @@ describe('libvirt over its own protocol', {
     )
     assert.deepEqual(await libvirt.listDomains(), [])
     const log = await readFile(`${dir}/var/log/libvirt/qemu/${name}.log`, 'utf8')
-    assert.match(log, /shutting down, reason=destroyed\n$/)
+    assert.match(log, /shutting down, reason=destroyed$/m)
   })
 })

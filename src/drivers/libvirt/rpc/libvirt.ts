@@ -10,8 +10,10 @@ import {
   destroyFlags,
   deviceFlags,
   impactFlags,
+  listFlags,
   metadataType,
   powerFlags,
+  xmlFlags,
 } from './flags.ts'
 import { type GuestInterface, type InterfaceStats, toGuestInterface, toReturn } from './guest.ts'
 import { type MigrationRequest, migrationArgs } from './migration.ts'
@@ -77,7 +79,7 @@ export class Libvirt {
     return (await this.#slow(procedures.domainCapabilities, args, 'describe its capabilities', options)).xml
   }
 
-  async listDomains(flags = 0, options?: CallOptions): Promise<readonly Domain[]> {
+  async listDomains(flags: number = listFlags.all, options?: CallOptions): Promise<readonly Domain[]> {
     const args = { wanted: true, flags }
     return (await this.#quick(procedures.listAllDomains, args, 'list domains', options)).domains
   }
@@ -99,7 +101,7 @@ export class Libvirt {
     return stateOf(state, reason)
   }
 
-  async getXml(domain: Domain, flags = 0, options?: CallOptions): Promise<string> {
+  async getXml(domain: Domain, flags: number = xmlFlags.none, options?: CallOptions): Promise<string> {
     return (await this.#quick(procedures.getXml, { domain, flags }, `read the XML of ${domain.name}`, options)).xml
   }
 

@@ -1,5 +1,5 @@
 /** What a domain is doing. */
-export type DomainState = 'none' | 'running' | 'blocked' | 'paused' | 'shutdown' | 'shutoff' | 'crashed' | 'suspended'
+type DomainState = 'none' | 'running' | 'blocked' | 'paused' | 'shutdown' | 'shutoff' | 'crashed' | 'suspended'
 
 /** A state and why it is in it; `unknown` for a reason that is newer than this table. */
 export type StateAndReason = Readonly<{ state: DomainState; reason: string }>

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict'
+import { access, chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { eventually } from '#base/wait.ts'
+import { Cni } from './cni.ts'
+
+const result = '{"cniVersion":"0.4.0","ips":[{"version":"4","address":"10.1.0.2/24","gateway":"10.1.0.1"}]}'
+const where = { containerId: 'pod-1', netns: '/run/netns/none', ifName: 'net1' }
+const signal = new AbortController().signal
+
+/** A folder of plugins written in sh; each call is a line of `calls`, its input a file `TYPE.COMMAND`. */
+async function bench(scripts: Readonly<Record<string, string>>) {
+  const dir = await mkdtemp(join(tmpdir(), 'pb-cni-'))
+  for (const [name, body] of Object.entries(scripts)) {
+    const head = `#!/bin/sh\ncat > ${dir}/${name}.$CNI_COMMAND\necho ${name} $CNI_COMMAND $CNI_IFNAME >> ${dir}/calls\n`
+    await writeFile(join(dir, name), head + body)
+    await chmod(join(dir, name), 0o755)
+  }
+  const cache = join(dir, 'cache')
+  const open = (timeoutMs = 5000) =>
+    new Cni({ cacheDir: cache, ipamDir: join(dir, 'ipam'), pluginDirs: [dir], timeoutMs })
+  const calls = async () => (await readFile(join(dir, 'calls'), 'utf8')).trim().split('\n')
+  const input = async (name: string, command: string) =>
+    JSON.parse(await readFile(join(dir, `${name}.${command}`), 'utf8'))
+  return { dir, cache, open, calls, input, [Symbol.asyncDispose]: () => rm(dir, { recursive: true }) }
+}
+
+const conflist = (...types: string[]) => ({
+  cniVersion: '0.4.0',
+  name: 'blue',
+  plugins: types.map((type) => ({ type, ipam: { type: 'host-local' } })),
+})
+const succeed = `[ $CNI_COMMAND = ADD ] && echo '${result}'\nexit 0\n`
+const fail = `[ $CNI_COMMAND = DEL ] && exit 0\necho '{"code":11,"msg":"no bridge","details":"try later"}'\nexit 1\n`
+
+describe('CNI', () => {
+  it('adds through the chain and deletes in reverse order, with what the plugins said, after a restart too', async () => {
+    await using at = await bench({ one: succeed, two: succeed })
+    assert.deepEqual(await at.open().add({ ...where, conflist: conflist('one', 'two') }, signal), {
+      ips: [{ version: '4', address: '10.1.0.2/24', gateway: '10.1.0.1' }],
+    })
+    const first = await at.input('one', 'ADD')
+    assert.equal(first.prevResult, undefined)
+    assert.equal(first.ipam.dataDir, join(at.dir, 'ipam'))
+    assert.deepEqual((await at.input('two', 'ADD')).prevResult, JSON.parse(result))
+    const later = at.open()
+    assert.equal((await later.cached(where))?.ips[0]?.address, '10.1.0.2/24')
+    await later.check(where, signal)
+    await later.del(where, signal)
+    assert.deepEqual((await at.input('one', 'DEL')).prevResult, JSON.parse(result))
+    const order = ['one ADD', 'two ADD', 'one CHECK', 'two CHECK', 'two DEL', 'one DEL']
+    assert.deepEqual(
+      await at.calls(),
+      order.map((call) => `${call} net1`),
+    )
+    assert.deepEqual(await readdir(at.cache), [])
+    await later.del(where, signal)
+  })
+
+  it('undoes the whole chain when a plugin fails, and says which and why', async () => {
+    await using at = await bench({ one: succeed, two: fail })
+    await assert.rejects(at.open().add({ ...where, conflist: conflist('one', 'two') }, signal), {
+      kind: 'Unavailable',
+      message: /"two".*no bridge.*try later/,
+      data: { plugin: 'two', code: 11, msg: 'no bridge', details: 'try later' },
+    })
+    assert.deepEqual(
+      await at.calls(),
+      ['one ADD', 'two ADD', 'two DEL', 'one DEL'].map((call) => `${call} net1`),
+    )
+    assert.deepEqual(await readdir(at.cache), [])
+  })
+
+  it('keeps the record when even undoing fails, so that DEL can be tried again', async () => {
+    await using at = await bench({ one: `[ -e "$0.ok" ] || exit 3\n` })
+    const cni = at.open()
+    await assert.rejects(cni.add({ ...where, conflist: conflist('one') }, signal), {
+      kind: 'Unavailable',
+      data: { plugin: 'one', code: 3, msg: 'exit code 3', details: undefined },
+    })
+    assert.equal(await cni.cached(where), undefined)
+    await assert.rejects(cni.del(where, signal), { kind: 'Unavailable' })
+    await writeFile(join(at.dir, 'one.ok'), '')
+    await at.open().del(where, signal)
+    assert.deepEqual(await readdir(at.cache), [])
+  })
+
+  it('kills a plugin that hangs, and everything it started', async () => {
+    await using at = await bench({
+      hang: `[ $CNI_COMMAND = DEL ] && exit 0\nsh -c 'sleep 600; true' & echo $! > "$0.pid"; wait\n`,
+    })
+    await assert.rejects(at.open(300).add({ ...where, conflist: conflist('hang') }, signal), {
+      kind: 'Timeout',
+      message: /"hang".*0\.3 s/,
+    })
+    const pid = (await readFile(join(at.dir, 'hang.pid'), 'utf8')).trim()
+    await eventually('its child is dead', async () => {
+      const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+      return status === '' || / Z /.test(status)
+    })
+  })
+
+  it('stops at once when it is told to', async () => {
+    await using at = await bench({ hang: `[ $CNI_COMMAND = DEL ] && exit 0\nsleep 600\n` })
+    const controller = new AbortController()
+    const adding = at.open().add({ ...where, conflist: conflist('hang') }, controller.signal)
+    await eventually('it runs', () => access(join(at.dir, 'calls')).then(() => true))
+    controller.abort()
+    await assert.rejects(adding, { kind: 'Aborted' })
+  })
+
+  it('takes no nonsense for an answer', async () => {
+    await using at = await bench({
+      garbage: 'echo Segmentation fault\n',
+      flood: `[ $CNI_COMMAND = DEL ] && exit 0\nexec yes\n`,
+      crash: `[ $CNI_COMMAND = DEL ] && exit 0\nkill -9 $$\n`,
+    })
+    for (const type of ['garbage', 'flood', 'crash']) {
+      const failed = at.open().add({ ...where, conflist: conflist(type) }, signal)
+      await assert.rejects(failed, { kind: 'Unavailable', message: new RegExp(`"${type}"`) }, type)
+    }
+    assert.deepEqual(await readdir(at.cache), [])
+  })
+
+  it('refuses a configuration with a sentence, and a plugin that went away', async () => {
+    await using at = await bench({ one: succeed })
+    await assert.rejects(at.open().parse('{"type":"../one"}', 'NetworkAttachmentDefinition default/blue'), {
+      kind: 'Invalid',
+      message: /default\/blue .*type: .*paths are not allowed/,
+    })
+    assert.equal((await at.open().parse('{"type":"one"}', 'NetworkAttachmentDefinition default/blue')).name, 'blue')
+    await assert.rejects(at.open().add({ ...where, conflist: conflist('gone') }, signal), {
+      kind: 'Invalid',
+      message: /"gone"/,
+    })
+  })
+})

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { parseConflist } from './conflist.ts'
+
+const plugins = ['bridge', 'host-local', 'tuning']
+const parse = (value: unknown) =>
+  parseConflist(typeof value === 'string' ? value : JSON.stringify(value), plugins, 'fallback')
+const errorsOf = (value: unknown) => {
+  const parsed = parse(value)
+  return 'errors' in parsed ? parsed.errors : []
+}
+
+describe('a CNI configuration', () => {
+  it('may be one plugin or a list', () => {
+    const bridge = { type: 'bridge', bridge: 'br1' }
+    assert.deepEqual(parse({ cniVersion: '0.4.0', name: 'blue', ...bridge }), {
+      conflist: { cniVersion: '0.4.0', name: 'blue', plugins: [{ cniVersion: '0.4.0', name: 'blue', ...bridge }] },
+    })
+    assert.deepEqual(parse({ cniVersion: '1.0.0', name: 'blue', plugins: [bridge, { type: 'tuning' }] }), {
+      conflist: { cniVersion: '1.0.0', name: 'blue', plugins: [bridge, { type: 'tuning' }] },
+    })
+  })
+
+  it('gets a name and a version when it has none', () => {
+    const parsed = parse({ type: 'bridge' })
+    assert.ok('conflist' in parsed)
+    assert.equal(parsed.conflist.name, 'fallback')
+    assert.match(parsed.conflist.cniVersion, /^0\.\d\.\d$/)
+  })
+
+  for (const type of [
+    '../bridge',
+    '/usr/lib/cni/bridge',
+    'bridge/../x',
+    '..',
+    '.',
+    '',
+    'a b',
+    'bridge;reboot',
+    7,
+    null,
+  ])
+    it(`is refused with type ${JSON.stringify(type)}`, () => {
+      const [error, ...more] = errorsOf({ name: 'n', plugins: [{ type: 'tuning' }, { type }] })
+      assert.match(error ?? '', /^plugins\[1\]\.type: /)
+      assert.deepEqual(more, [])
+    })
+
+  it('says what there is when a plugin is not on this host', () => {
+    assert.match(errorsOf({ name: 'n', type: 'ovs' })[0] ?? '', /^type: .*"ovs".*available: bridge, host-local, tuning/)
+    assert.match(errorsOf({ name: 'n', type: 'bridge', ipam: { type: '../x' } })[0] ?? '', /^ipam\.type: /)
+    assert.deepEqual(errorsOf({ name: 'n', type: 'bridge', ipam: {} }), [])
+  })
+
+  it('is told everything that is wrong with it at once', () => {
+    const errors = errorsOf({ cniVersion: '9.9.9', name: 'a/b', plugins: [{}, 'x', { type: 'nope' }] })
+    assert.equal(errors.length, 5)
+    for (const text of ['{', '[]', '7', '""', '']) assert.equal(errorsOf(text).length, 1)
+    assert.equal(errorsOf({ name: 'n', plugins: [] }).length, 1)
+  })
+})

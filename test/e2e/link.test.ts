@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { eventually } from '#base/wait.ts'
+import { path } from '../../tools/stage/api.ts'
+import { provideDemoGuest } from '../../tools/stage/image.ts'
+import { flip, nad, vm } from '../../tools/stage/manifests.ts'
+import { patienceMs, Stage } from '../../tools/stage/stage.ts'
+import { agreement, type Identity, identityOf } from '../../tools/stage/views.ts'
+
+describe('link state of a real guest', () => {
+  let stage: Stage
+  let identity: Identity
+
+  before(async () => {
+    stage = await Stage.open()
+    await provideDemoGuest(stage)
+    await stage.up()
+    await stage.apply(nad('blue'), nad('green'), vm('x', { pod: 'up', secondary: { blue: 'down', green: undefined } }))
+    await stage.waitFor('x', 'Ready')
+    await stage.waitFor('x', 'AgentConnected')
+  })
+  after(() => stage[Symbol.asyncDispose]())
+
+  test('a VM starts with any mix of links, and API, virsh and guest agree', async () => {
+    await agreement(stage, 'x', { default: 'up', blue: 'down', green: 'up' }, performance.now())
+    const links = await stage.k('get', 'vmi', 'x', '-o', 'jsonpath={.status.interfaces[*].linkState}')
+    assert.equal(links, 'up down up')
+    identity = await identityOf(stage, 'x')
+  })
+
+  test('one JSON patch flips several links of a running guest and touches nothing else', async () => {
+    await stage.k('patch', 'vm', 'x', '--type=json', '-p', JSON.stringify(flip({ 0: 'down', 1: 'up' })))
+    await agreement(stage, 'x', { default: 'down', blue: 'up', green: 'up' }, performance.now())
+    assert.deepEqual(await identityOf(stage, 'x'), identity)
+    const { body: vmObject } = await stage.api.call('GET', path.vm('x'))
+    assert.ok(!vmObject.status.conditions.some((one: { type: string }) => one.type === 'RestartRequired'))
+    const { body: migrations } = await stage.api.call('GET', '/apis/kubevirt.io/v1/virtualmachineinstancemigrations')
+    assert.deepEqual(migrations.items, [])
+  })
+
+  test('status names every interface as the hypervisor and the guest agent know it', async () => {
+    const interfaces = await eventually(
+      'the guest agent names all devices',
+      async () => {
+        const { body } = await stage.api.call('GET', path.vmi('x'))
+        const list = body.status.interfaces as Record<string, unknown>[]
+        return list.every((one) => one.interfaceName !== undefined) && list
+      },
+      { deadlineMs: patienceMs },
+    )
+    const { body } = await stage.api.call('GET', path.vm('x'))
+    const declared = body.spec.template.spec.domain.devices.interfaces as { name: string; macAddress: string }[]
+    assert.deepEqual(
+      interfaces.map(({ name, mac }) => ({ name, macAddress: mac })),
+      declared.map(({ name, macAddress }) => ({ name, macAddress })),
+    )
+    assert.deepEqual(
+      interfaces.map((one) => one.podInterfaceName),
+      ['eth0', 'pod16477688c0e', 'podba4788b226a'],
+    )
+    assert.deepEqual(
+      interfaces.map((one) => one.interfaceName),
+      ['eth0', 'eth1', 'eth2'],
+    )
+    assert.deepEqual(
+      interfaces.map((one) => one.infoSource),
+      ['domain, guest-agent', 'domain, guest-agent, multus-status', 'domain, guest-agent, multus-status'],
+    )
+    assert.deepEqual(
+      interfaces.map((one) => one.queueCount),
+      [1, 1, 1],
+    )
+    assert.match(String(interfaces[0]?.ipAddress), /^10\.244\.0\.\d+$/)
+  })
+
+  test('a patch that was acknowledged survives kill -9 of Patchbay, and the guest never notices', async () => {
+    await stage.k('patch', 'vm', 'x', '--type=json', '-p', JSON.stringify(flip({ 0: 'up', 1: 'down' })))
+    await stage.kill()
+    await stage.up()
+    await agreement(stage, 'x', { default: 'up', blue: 'down', green: 'up' }, performance.now())
+    assert.deepEqual(await identityOf(stage, 'x'), identity)
+  })
+
+  test('a killed libvirtd comes back and finds its guest', async () => {
+    const pid = Number(await stage.readSandbox('x', 'run/libvirtd.pid'))
+    process.kill(pid, 'SIGKILL')
+    await eventually(
+      'another libvirtd runs',
+      async () => Number(await stage.readSandbox('x', 'run/libvirtd.pid')) !== pid,
+      { deadlineMs: patienceMs },
+    )
+    await stage.k('patch', 'vm', 'x', '--type=json', '-p', JSON.stringify(flip({ 1: 'up' })))
+    await agreement(stage, 'x', { default: 'up', blue: 'up', green: 'up' }, performance.now())
+    assert.deepEqual(await identityOf(stage, 'x'), identity)
+  })
+
+  test('the guest reaches the pod network through NAT, and not while its link is down', async () => {
+    const ping = () => stage.guest('x', 'ping -c 1 -W 1 10.244.0.1 >/dev/null && echo reached || echo lost')
+    await eventually('the gateway answers', async () => (await ping()) === 'reached', { deadlineMs: patienceMs })
+    await stage.k('patch', 'vm', 'x', '--type=json', '-p', JSON.stringify(flip({ 0: 'down' })))
+    await agreement(stage, 'x', { default: 'down' }, performance.now())
+    assert.equal(await ping(), 'lost')
+    await stage.k('patch', 'vm', 'x', '--type=json', '-p', JSON.stringify(flip({ 0: 'up' })))
+    await eventually('the gateway answers again', async () => (await ping()) === 'reached', { deadlineMs: patienceMs })
+  })
+
+  test('a creation of a migration is refused with a sentence', async () => {
+    const { code, stderr } = await stage.kubectl(
+      ['create', '-f', '-'],
+      JSON.stringify({
+        apiVersion: 'kubevirt.io/v1',
+        kind: 'VirtualMachineInstanceMigration',
+        metadata: { name: 'm' },
+        spec: { vmiName: 'x' },
+      }),
+    )
+    assert.equal(code, 1)
+    assert.match(stderr, /Cannot migrate VMI x: this version of Patchbay does not migrate yet/)
+  })
+})

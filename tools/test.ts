@@ -1,0 +1,123 @@
+import { spawn } from 'node:child_process'
+import { globSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import type { Row } from './rows.ts'
+import { buildDemoGuest } from './stage/image.ts'
+import { inOwnNetns } from './stage/netns.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
+const node = [process.execPath, '--conditions=source', '--disable-warning=ExperimentalWarning']
+
+/** One layer of the pyramid (docs/CONTRIBUTING.md): which files, how, and where they run. */
+type Layer = Readonly<{ name: string; files: readonly string[]; flags: readonly string[]; ownNetns: boolean }>
+
+const real = globSync('src/**/*.real.test.ts', { cwd: root })
+const unit = globSync('src/**/*.test.ts', { cwd: root, exclude: ['**/*.real.test.ts'] })
+const layers: readonly Layer[] = [
+  { name: 'unit and contract', files: unit, flags: ['--test-isolation=none'], ownNetns: false },
+  {
+    name: 'component',
+    files: globSync('test/component/*.test.ts', { cwd: root }),
+    flags: ['--test-concurrency=1'],
+    ownNetns: true,
+  },
+  { name: 'drivers on the real host', files: real, flags: ['--test-concurrency=1'], ownNetns: true },
+  {
+    name: 'end to end',
+    files: globSync('test/e2e/*.test.ts', { cwd: root }),
+    flags: ['--test-concurrency=1'],
+    ownNetns: true,
+  },
+]
+
+/** Longest time one test may take, milliseconds; a guest under emulation on a busy machine is slow. */
+const testTimeoutMs = 300_000
+
+async function main(): Promise<number> {
+  const only = process.argv[2]
+  const folder = await mkdtemp('/tmp/pb-rows-')
+  const rows: Row[] = []
+  try {
+    if (only === undefined && (await run([...node, 'tools/check.ts', '--without-tests'])) !== 0)
+      rows.push({ name: 'npm run check', file: '', result: 'failed', ms: 0 })
+    await buildDemoGuest()
+    for (const layer of layers.filter(({ name }) => only === undefined || name.includes(only))) {
+      const file = `${folder}/${layer.name.replaceAll(' ', '-')}`
+      console.log(`\n=== ${layer.name}: ${layer.files.length} files`)
+      const start = performance.now()
+      const code = await runLayer(layer, file)
+      const own = readRows(file)
+      rows.push(...own)
+      console.log(`=== ${layer.name}: ${own.length} tests in ${((performance.now() - start) / 1000).toFixed(0)} s`)
+      // A file that dies before its first test has no row to tell of it.
+      if (code !== 0 && !own.some((row) => row.result === 'failed'))
+        rows.push({ name: `${layer.name} ended with ${code}`, file: '', result: 'failed', ms: 0 })
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+  return summary(rows, only === undefined)
+}
+
+function runLayer(layer: Layer, file: string): Promise<number> {
+  const reporters = [
+    '--test-reporter=spec',
+    '--test-reporter-destination=stdout',
+    `--test-reporter=${root}/tools/rows.ts`,
+    `--test-reporter-destination=${file}`,
+  ]
+  const command = [...node, '--test', ...layer.flags, `--test-timeout=${testTimeoutMs}`, ...reporters, ...layer.files]
+  return layer.ownNetns ? inOwnNetns(command) : run(command)
+}
+
+function run([program, ...args]: readonly string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program!, args, { stdio: 'inherit', cwd: root })
+    child.on('error', reject)
+    child.on('close', (code) => resolve(code ?? 1))
+  })
+}
+
+function readRows(file: string): Row[] {
+  try {
+    return readFileSync(file, 'utf8')
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as Row)
+  } catch {
+    return []
+  }
+}
+
+/** Promises of docs/SPECIFICATION.md with the tests behind them: table rows `| id | promise | test: NAME |`. */
+function promises(): { id: string; promise: string; test: string }[] {
+  const text = readFileSync(`${root}/docs/SPECIFICATION.md`, 'utf8')
+  return [...text.matchAll(/^\| ([A-Z]\d+) \| (.+?) \| test: (.+?) \|$/gm)].map(([, id, promise, test]) => ({
+    id: id!,
+    promise: promise!,
+    test: test!,
+  }))
+}
+
+/** Prints promise → result from this run, and closes with the count; a promise whose test is missing or skipped fails. */
+function summary(rows: readonly Row[], complete: boolean): number {
+  const byName = new Map(rows.map((row) => [row.name, row]))
+  const results = complete
+    ? promises().map((one) => ({ ...one, result: byName.get(one.test)?.result ?? 'missing' }))
+    : []
+  if (results.length) console.log('\n=== promises of docs/SPECIFICATION.md')
+  for (const { id, promise, result } of results)
+    console.log(`${result === 'passed' ? 'ok     ' : result.padEnd(7)} ${id.padEnd(4)} ${promise}`)
+  for (const row of rows.filter(({ result }) => result === 'skipped'))
+    console.log(`skipped: ${row.name}${row.why ? ` (${row.why})` : ''}`)
+  for (const row of rows.filter(({ result }) => result === 'failed'))
+    console.log(`FAILED: ${row.name} ${row.file.replace(root, '')}`)
+  const broken = results.filter(({ result }) => result !== 'passed')
+  const count = (result: Row['result']) => rows.filter((row) => row.result === result).length
+  const failed = count('failed') + broken.filter(({ result }) => result !== 'failed').length
+  console.log(`\n${count('passed')} passed, ${failed} failed, ${count('skipped')} skipped`)
+  return failed || !rows.length ? 1 : 0
+}
+
+process.exitCode = await main()
