@@ -127,8 +127,8 @@ export class HostSandboxes implements Sandboxes {
     const dir = this.#at(uid)
     await mkdir(join(dir, 'run'), { recursive: true, mode: 0o755 })
     const old = await this.#record(uid)
-    const attachments = spec.attachments.map((one) => known(one, old))
-    const record: SandboxRecord = { uid, namespace, name, attachments }
+    const { attachments } = spec
+    const record: SandboxRecord = { uid, namespace, name, attachments: withoutConfig(attachments) }
     if (!sameJson(old, record)) await writeFileAtomic(join(dir, 'sandbox.json'), JSON.stringify(record))
     const netns = netnsName(uid)
     await ensureNetns(netns, signal)
@@ -187,16 +187,14 @@ export class HostSandboxes implements Sandboxes {
   }
 }
 
-/** A network that is gone from the API but was attached before stays what it was. */
-function known(attachment: Attachment, record: SandboxRecord | undefined): Attachment {
-  const before = record?.attachments.find((one) => one.name === attachment.name && one.network === attachment.network)
-  return before?.config !== undefined ? { ...attachment, config: before.config } : attachment
+/** Whether two lists ask for the same sandbox. */
+function sameAttachments(a: readonly Attachment[], b: readonly Attachment[]): boolean {
+  return sameJson(withoutConfig(a), withoutConfig(b))
 }
 
-/** Whether two lists ask for the same sandbox. Configuration counts only when a network is attached, not afterwards. */
-function sameAttachments(a: readonly Attachment[], b: readonly Attachment[]): boolean {
-  const plain = (list: readonly Attachment[]) => list.map(({ config: _, problem: _p, ...rest }) => rest)
-  return sameJson(plain(a), plain(b))
+/** Configuration counts only while a network is being attached; from then on CNI's own record of it does. */
+function withoutConfig(attachments: readonly Attachment[]): readonly Attachment[] {
+  return attachments.map(({ config: _, problem: _p, ...rest }) => rest)
 }
 
 /** Ends every process of a sandbox and waits until they are gone. */

@@ -1,0 +1,76 @@
+import { silent } from '#base/log.ts'
+import { openLibvirt } from '#drivers/libvirt/rpc/libvirt.ts'
+import { path } from '../tools/stage/api.ts'
+import { flip } from '../tools/stage/manifests.ts'
+import { program } from '../tools/stage/program.ts'
+import type { Stage } from '../tools/stage/stage.ts'
+import { percentile, show } from './figures.ts'
+
+/** Changes on each side; the two alternate on the same VM. */
+const rounds = 60
+
+/**
+ * Link change: first byte of the PATCH from a warm keep-alive client, or the start of a `virsh domif-setlink` process, until a
+ * second libvirt connection sees it in the live XML.
+ */
+export async function benchLink(stage: Stage, vm: string): Promise<void> {
+  const sandbox = await stage.sandbox(vm)
+  const socketPath = `${sandbox}/run/libvirt/libvirt-sock`
+  const libvirt = await openLibvirt({ socketPath, log: silent, callTimeoutMs: 10_000 })
+  try {
+    const domain = await libvirt.getDomain(`default_${vm}`)
+    const isDown = async () => (await libvirt.getXml(domain)).includes("<link state='down'/>")
+    const until = async (down: boolean, start: number) => {
+      while ((await isDown()) !== down)
+        if (performance.now() - start > 20_000) throw new Error('the link did not change within 20 s')
+      return performance.now() - start
+    }
+    const ours: number[] = []
+    const theirs: number[] = []
+    for (let round = 0; round < rounds; round++) {
+      const down = round % 2 === 0
+      const state = down ? 'down' : 'up'
+      let start = performance.now()
+      const patch = stage.api.call('PATCH', path.vm(vm), flip({ 1: state }), 'application/json-patch+json')
+      ours.push(await until(down, start))
+      await patch
+      // The same change back by virsh would be drift to us, so virsh goes on from here and we are told what it did.
+      const back = down ? 'up' : 'down'
+      start = performance.now()
+      const virsh = program('virsh', [
+        '-q',
+        '-c',
+        `qemu+unix:///system?socket=${socketPath}`,
+        'domif-setlink',
+        `default_${vm}`,
+        'tap16477688c0e',
+        back,
+      ])
+      theirs.push(await until(!down, start))
+      await virsh
+      await stage.api.call('PATCH', path.vm(vm), flip({ 1: back }), 'application/json-patch+json')
+      // Both sides start from rest: the status has caught up before the next round.
+      await settled(stage, vm, back)
+    }
+    show({
+      what: `link change, p50 of ${rounds}`,
+      ours: percentile(ours, 0.5),
+      theirs: percentile(theirs, 0.5),
+      unit: 'ms',
+      promise: 1,
+    })
+    console.log(
+      `${''.padEnd(58)} p99: ours ${percentile(ours, 0.99).toFixed(1)} ms, by hand ${percentile(theirs, 0.99).toFixed(1)} ms`,
+    )
+  } finally {
+    libvirt.close()
+  }
+}
+
+async function settled(stage: Stage, vm: string, state: string): Promise<void> {
+  for (const start = performance.now(); performance.now() - start < 20_000; ) {
+    const { body } = await stage.api.call('GET', path.vmi(vm))
+    if (body.status.interfaces.find((one: { name: string }) => one.name === 'blue')?.linkState === state) return
+  }
+  throw new Error('the status did not catch up within 20 s')
+}

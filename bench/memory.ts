@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises'
+import { delay } from '#base/wait.ts'
+import { path } from '../tools/stage/api.ts'
+import type { Stage } from '../tools/stage/stage.ts'
+
+/** Proportional set size of a process, MB. */
+async function pssMb(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')
+  return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1]) / 1024
+}
+
+/** CPU time a process has used, milliseconds (100 ticks a second). */
+async function cpuMs(pid: number): Promise<number> {
+  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /s, '').split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
+/** Memory idle and a minute after a burst of 10,000 PATCHes, and CPU while nothing happens. */
+export async function benchMemory(stage: Stage): Promise<void> {
+  const idleMs = 20_000
+  const before = await cpuMs(stage.pid)
+  await delayRef(idleMs)
+  const share = ((await cpuMs(stage.pid)) - before) / idleMs
+  console.log(
+    `${'server idle beside one VM'.padEnd(58)} ${(await pssMb(stage.pid)).toFixed(0)} MB PSS (promised ≤ 150), ${(share * 100).toFixed(2)} % of a core (promised ≤ 1)`,
+  )
+  const start = performance.now()
+  const patch = (n: number) =>
+    stage.api.call(
+      'PATCH',
+      path.nad('blue'),
+      { metadata: { annotations: { n: String(n) } } },
+      'application/merge-patch+json',
+    )
+  for (let n = 0; n < 10_000; n += 64)
+    await Promise.all(Array.from({ length: Math.min(64, 10_000 - n) }, (_, i) => patch(n + i)))
+  const seconds = (performance.now() - start) / 1000
+  console.log(`${'10,000 PATCHes from 64 clients'.padEnd(58)} ${(10_000 / seconds).toFixed(0)} PATCH/s`)
+  await delayRef(60_000)
+  console.log(
+    `${'server 60 s after the burst'.padEnd(58)} ${(await pssMb(stage.pid)).toFixed(0)} MB PSS (promised ≤ 150)`,
+  )
+}
+
+/** A wait that keeps this process alive. */
+async function delayRef(ms: number): Promise<void> {
+  const keep = setInterval(() => undefined, ms)
+  await delay(ms)
+  clearInterval(keep)
+}
