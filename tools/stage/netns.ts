@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { must, program } from './program.ts'
 
 /**
@@ -11,6 +13,7 @@ export async function inOwnNetns(command: readonly string[], env: Record<string,
   await must('ip', ['netns', 'add', name])
   const forward = (signal: NodeJS.Signals) => child?.kill(signal)
   let child: ReturnType<typeof spawn> | undefined
+  const stages = await mkdtemp('/tmp/pb-stages-')
   process.on('SIGINT', forward)
   process.on('SIGTERM', forward)
   try {
@@ -18,7 +21,7 @@ export async function inOwnNetns(command: readonly string[], env: Record<string,
     return await new Promise<number>((resolve, reject) => {
       child = spawn('nsenter', [`--net=/run/netns/${name}`, ...command], {
         stdio: 'inherit',
-        env: { ...process.env, ...env, PATCHBAY_NETNS: name },
+        env: { ...process.env, ...env, PATCHBAY_NETNS: name, PATCHBAY_STAGES: stages },
       })
       child.on('error', reject)
       child.on('close', (code) => resolve(code ?? 1))
@@ -26,6 +29,22 @@ export async function inOwnNetns(command: readonly string[], env: Record<string,
   } finally {
     process.off('SIGINT', forward)
     process.off('SIGTERM', forward)
+    await clearStages(name, stages)
     await program('ip', ['netns', 'delete', name])
+    await rm(stages, { recursive: true, force: true })
+  }
+}
+
+/** Takes down what a command that died left on its stages: their data directories are written down in `folder`. */
+async function clearStages(netns: string, folder: string): Promise<void> {
+  for (const stage of await readdir(folder)) {
+    console.log(`Clearing up ${stage}, which was left behind`)
+    const dir = `/tmp/${stage}`
+    const pid = Number(await readFile(`${dir}/patchbay.pid`, 'utf8').catch(() => ''))
+    if (pid) await program('kill', ['-9', String(pid)])
+    const launcher = fileURLToPath(new URL('../../patchbay', import.meta.url))
+    const { code, stderr } = await program('nsenter', [`--net=/run/netns/${netns}`, launcher, 'down', '--data-dir', dir, '--timeout', '0'])
+    if (code !== 0) console.error(stderr)
+    else await rm(dir, { recursive: true, force: true })
   }
 }

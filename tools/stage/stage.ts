@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { eventually } from '../../src/base/wait.ts'
 import { Api, path } from './api.ts'
@@ -31,7 +31,15 @@ export class Stage implements AsyncDisposable {
   }
 
   static async open(options: StageOptions = {}): Promise<Stage> {
-    return new Stage(await mkdtemp('/tmp/pb-'), options)
+    const stage = new Stage(await mkdtemp('/tmp/pb-'), options)
+    // Whoever started us clears up after us if we do not live to do so.
+    if (stage.#mark) await writeFile(stage.#mark, '')
+    return stage
+  }
+
+  get #mark(): string | undefined {
+    const folder = process.env.PATCHBAY_STAGES
+    return folder === undefined ? undefined : `${folder}/${this.dir.split('/').at(-1)}`
   }
 
   get kubeconfig(): string {
@@ -204,6 +212,7 @@ export class Stage implements AsyncDisposable {
     const { code, stderr } = this.#simulate ? { code: 0, stderr: '' } : await this.down()
     if (code !== 0) throw new Error(`patchbay down failed: ${stderr}`)
     await rm(this.dir, { recursive: true, force: true })
+    if (this.#mark) await rm(this.#mark, { force: true })
   }
 
   async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
