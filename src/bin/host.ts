@@ -21,11 +21,14 @@ import { makeInformer } from '#machinery/client/informer.ts'
 import type { DataDir } from './data-dir.ts'
 import { ImageFolder } from './images.ts'
 
+/** Where CNI plugins are, and how long each may take, milliseconds. */
+export type CniLimits = Readonly<{ pluginDirs: readonly string[]; timeoutMs: number }>
+
 type HostOptions = Readonly<{
   client: Client
   dir: DataDir
   nodeName: string
-  pluginDirs: readonly string[]
+  cni: CniLimits
   simulate: boolean
   log: Log
   signal: AbortSignal
@@ -60,7 +63,7 @@ function simulated(): Drivers {
   }
 }
 
-async function realHost({ client, dir, pluginDirs, log, signal }: HostOptions): Promise<Drivers> {
+async function realHost({ client, dir, cni, log, signal }: HostOptions): Promise<Drivers> {
   const networks = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
   const images = new ImageFolder(dir.images)
   const isUnused = (network: string) => {
@@ -68,7 +71,7 @@ async function realHost({ client, dir, pluginDirs, log, signal }: HostOptions): 
     return networks.get({ namespace, name }) === undefined
   }
   await networks.synced
-  const { sandboxes, network } = hostSandboxes(dir, { log, pluginDirs, isUnused })
+  const { sandboxes, network } = hostSandboxes(dir, { log, cni, isUnused })
   networks.onChange((now) => {
     if (!now)
       network
@@ -90,7 +93,7 @@ async function realHost({ client, dir, pluginDirs, log, signal }: HostOptions): 
 /** The sandboxes of a data directory, for the agent and for `patchbay down`. */
 export function hostSandboxes(
   dir: DataDir,
-  options: Readonly<{ log: Log; pluginDirs?: readonly string[]; isUnused: (network: string) => boolean }>,
+  options: Readonly<{ log: Log; cni?: CniLimits; isUnused: (network: string) => boolean }>,
 ) {
   const { log, isUnused } = options
   const images = new ImageFolder(dir.images)
@@ -98,7 +101,7 @@ export function hostSandboxes(
   const cni = new Cni({
     cacheDir: join(dir.root, 'cni'),
     ipamDir: dir.ipam,
-    ...(options.pluginDirs && { pluginDirs: options.pluginDirs }),
+    ...options.cni,
   })
   const network = new SandboxNetwork({
     cni,

@@ -27,14 +27,26 @@ program
   .option('--listen <host:port>', 'address of the API server', '127.0.0.1:6443')
   .option('--node <name>', 'name of this node', hostname().toLowerCase())
   .option('--cni-bin-dir <dirs>', 'folders with CNI plugins, separated by commas', '/usr/lib/cni,/opt/cni/bin')
+  .option('--cni-timeout <seconds>', 'time a CNI plugin is given', '20')
   .option('--simulate', 'run guests in memory only, for trying the API without root', false)
-  .action(async (options: { dataDir: string; listen: string; node: string; cniBinDir: string; simulate: boolean }) => {
-    const stop = new AbortController()
-    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
-    await up({ ...options, pluginDirs: options.cniBinDir.split(','), log: makeLog(), signal: stop.signal }, (line) =>
-      console.log(line),
-    )
-  })
+  .action(
+    async (options: {
+      dataDir: string
+      listen: string
+      node: string
+      cniBinDir: string
+      cniTimeout: string
+      simulate: boolean
+    }) => {
+      const stop = new AbortController()
+      for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
+      const cni = {
+        pluginDirs: options.cniBinDir.split(','),
+        timeoutMs: secondsOf('--cni-timeout', options.cniTimeout),
+      }
+      await up({ ...options, cni, log: makeLog(), signal: stop.signal }, (line) => console.log(line))
+    },
+  )
 
 program
   .command('down')
@@ -44,9 +56,7 @@ program
   .option(...dataDirOption)
   .option('--timeout <seconds>', 'time guests are given to shut down', '30')
   .action(async ({ dataDir, timeout }: { dataDir: string; timeout: string }) => {
-    const seconds = Number(timeout)
-    if (!(seconds >= 0)) throw new Fault('Invalid', `--timeout ${timeout} is no number of seconds`)
-    await down({ dataDir, graceMs: seconds * 1000, log: makeLog() }, (line) => console.log(line))
+    await down({ dataDir, graceMs: secondsOf('--timeout', timeout), log: makeLog() }, (line) => console.log(line))
   })
 
 const image = program.command('image').description('the images guests boot from')
@@ -70,6 +80,13 @@ image
     await buildDemoImage(dir, makeLog())
     console.log('Image demo-guest is ready: use it as spec.domain.firmware.kernelBoot.container.image')
   })
+
+/** An option that is a number of seconds, in milliseconds. @throws Fault Invalid */
+function secondsOf(option: string, text: string): number {
+  const seconds = Number(text)
+  if (text.trim() === '' || !(seconds >= 0)) throw new Fault('Invalid', `${option} ${text} is no number of seconds`)
+  return seconds * 1000
+}
 
 /** What each kind of fault means to a shell; everything else is 1. */
 const exitCodes: Readonly<Record<string, number>> = { Invalid: 2, BadRequest: 2, Unavailable: 3, Timeout: 4 }

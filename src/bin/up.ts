@@ -8,13 +8,13 @@ import { startServer } from '#machinery/rest/server.ts'
 import { openSqliteStore } from '#machinery/store/sqlite.ts'
 import { startControlPlane } from './control-plane.ts'
 import { createDataDir, dataDirAt, keysOf, writeKubeconfig } from './data-dir.ts'
-import { startHost } from './host.ts'
+import { type CniLimits, startHost } from './host.ts'
 
 export type UpOptions = Readonly<{
   dataDir: string
   listen: string
   node: string
-  pluginDirs: readonly string[]
+  cni: CniLimits
   simulate: boolean
   log: Log
   signal: AbortSignal
@@ -54,7 +54,7 @@ export async function up(options: UpOptions, ready: (line: string) => void): Pro
     client: plane.client,
     dir,
     nodeName: options.node,
-    pluginDirs: options.pluginDirs,
+    cni: options.cni,
     simulate: options.simulate,
     log,
     signal,

@@ -21,7 +21,7 @@ describe('bad input on a real host', () => {
     )
     await plugin('hanging', 'sleep 600')
     await provideDemoGuest(stage)
-    await stage.up(['--cni-bin-dir', `/usr/lib/cni,${plugins}`])
+    await stage.up(['--cni-bin-dir', `/usr/lib/cni,${plugins}`, '--cni-timeout', '3'])
     await stage.apply(vm('healthy'))
     await stage.waitFor('healthy', 'Ready')
   })
@@ -91,12 +91,12 @@ describe('bad input on a real host', () => {
     [
       'a plugin that hangs',
       { cniVersion: '0.4.0', name: 'n', type: 'hanging' },
-      /CNI plugin "hanging" of network "n" \(ADD\) did not end within 20 s/,
+      /CNI plugin "hanging" of network "n" \(ADD\) did not end within 3 s/,
     ],
   ]
 
   test('a missing NAD is a condition and an Event that say what to do; once created, the VM starts', async () => {
-    await stage.apply(vm('no-nad', { secondary: { missing: 'up' } }))
+    await stage.apply(vm('no-nad', { secondary: { missing: 'up' }, graceSeconds: 0 }))
     await complains(
       'no-nad',
       /interface "missing" wants the NetworkAttachmentDefinition default\/missing, which does not exist or has no config; create it/,
@@ -109,14 +109,17 @@ describe('bad input on a real host', () => {
     test(`a NAD with ${what} is a condition and an Event; once mended, the VM starts`, async () => {
       const network = `n${index}`
       const name = `vm-${network}`
-      await stage.apply(nad(network, config), vm(name, { secondary: { [network]: 'up' }, memory: '96Mi' }))
+      await stage.apply(
+        nad(network, config),
+        vm(name, { secondary: { [network]: 'up' }, memory: '96Mi', graceSeconds: 0 }),
+      )
       await complains(name, complaint)
       await stage.apply(nad(network))
       await recovers(name)
     })
 
   test('a missing image is a condition and an Event; once imported, the VM starts', async () => {
-    await stage.apply(vm('no-image', { image: 'later', memory: '96Mi' }))
+    await stage.apply(vm('no-image', { image: 'later', memory: '96Mi', graceSeconds: 0 }))
     await complains('no-image', /image "later" is not on node node1; make it with: patchbay image import later DIR/)
     const { stdout } = await stage.kubectl(['get', 'vm', 'no-image'])
     assert.match(stdout, /ErrImagePull/)

@@ -38,7 +38,7 @@ describe('life and death of real guests', () => {
   }
 
   test('a QEMU that crashes is replaced when the VM is to run always', async () => {
-    await stage.apply(vm('always'))
+    await stage.apply(vm('always', { graceSeconds: 5 }))
     await running('always')
     const uid = await uidOf('always')
     process.kill(await stage.qemuPid('always'), 'SIGKILL')
@@ -55,7 +55,7 @@ describe('life and death of real guests', () => {
   test('a guest that shuts itself down is started again when the VM is to run always', async () => {
     await running('always')
     const uid = await uidOf('always')
-    await stage.guest('always', 'sleep 1; poweroff -f >/dev/null 2>&1 &')
+    await stage.guest('always', '(sleep 1; poweroff -f) >/dev/null 2>&1 &')
     await eventually(
       'another instance runs',
       async () => {
@@ -80,7 +80,7 @@ describe('life and death of real guests', () => {
       '{"status":{"stateChangeRequests":[{"action":"Start"}]}}',
     )
     await running('manual')
-    await stage.guest('manual', 'sleep 1; poweroff -f >/dev/null 2>&1 &')
+    await stage.guest('manual', '(sleep 1; poweroff -f) >/dev/null 2>&1 &')
     await becomes('manual', 'Stopped')
     const { body } = await stage.api.call('GET', path.vmi('manual'))
     assert.equal(body.status.phase, 'Succeeded')
