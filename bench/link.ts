@@ -28,14 +28,14 @@ export async function benchLink(stage: Stage, vm: string): Promise<void> {
     const ours: number[] = []
     const theirs: number[] = []
     for (let round = 0; round < rounds; round++) {
-      const down = round % 2 === 0
-      const state = down ? 'down' : 'up'
+      // Each round starts from rest in one state, goes to the other by us and back by virsh; every other round from the other.
+      const [rest, other] = round % 2 === 0 ? (['up', 'down'] as const) : (['down', 'up'] as const)
+      await declare(stage, vm, rest)
       let start = performance.now()
-      const patch = stage.api.call('PATCH', path.vm(vm), flip({ 1: state }), 'application/json-patch+json')
-      ours.push(await until(down, start))
+      const patch = stage.api.call('PATCH', path.vm(vm), flip({ 1: other }), 'application/json-patch+json')
+      ours.push(await until(other === 'down', start))
       await patch
-      // The same change back by virsh would be drift to us, so virsh goes on from here and we are told what it did.
-      const back = down ? 'up' : 'down'
+      await settled(stage, vm, other)
       start = performance.now()
       const virsh = program('virsh', [
         '-q',
@@ -44,13 +44,10 @@ export async function benchLink(stage: Stage, vm: string): Promise<void> {
         'domif-setlink',
         `default_${vm}`,
         'tap16477688c0e',
-        back,
+        rest,
       ])
-      theirs.push(await until(!down, start))
+      theirs.push(await until(rest === 'down', start))
       await virsh
-      await stage.api.call('PATCH', path.vm(vm), flip({ 1: back }), 'application/json-patch+json')
-      // Both sides start from rest: the status has caught up before the next round.
-      await settled(stage, vm, back)
     }
     show({
       what: `link change, p50 of ${rounds}`,
@@ -65,6 +62,12 @@ export async function benchLink(stage: Stage, vm: string): Promise<void> {
   } finally {
     libvirt.close()
   }
+}
+
+/** Declares a state and waits until it is so. */
+async function declare(stage: Stage, vm: string, state: string): Promise<void> {
+  await stage.api.call('PATCH', path.vm(vm), flip({ 1: state }), 'application/json-patch+json')
+  await settled(stage, vm, state)
 }
 
 async function settled(stage: Stage, vm: string, state: string): Promise<void> {

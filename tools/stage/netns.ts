@@ -43,7 +43,15 @@ async function clearStages(netns: string, folder: string): Promise<void> {
     const pid = Number(await readFile(`${dir}/patchbay.pid`, 'utf8').catch(() => ''))
     if (pid) await program('kill', ['-9', String(pid)])
     const launcher = fileURLToPath(new URL('../../patchbay', import.meta.url))
-    const { code, stderr } = await program('nsenter', [`--net=/run/netns/${netns}`, launcher, 'down', '--data-dir', dir, '--timeout', '0'])
+    const { code, stderr } = await program('nsenter', [
+      `--net=/run/netns/${netns}`,
+      launcher,
+      'down',
+      '--data-dir',
+      dir,
+      '--timeout',
+      '0',
+    ])
     if (code !== 0) console.error(stderr)
     else await rm(dir, { recursive: true, force: true })
   }

@@ -5,6 +5,9 @@ import { openJournal } from './sqlite-journal.ts'
 import type { WorkerOptions } from './sqlite-worker.ts'
 import type { Store } from './store.ts'
 
+/** Young generation of the writing thread, MB: what it handles dies at once, and a larger one would stay resident. */
+const workerYoungMb = 4
+
 export type SqliteOptions = Tuning &
   Readonly<{
     /** The file, or `:memory:`. Its directory must exist. */
@@ -28,7 +31,8 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   const workerData: WorkerOptions = { path: options.path, maxBytes: options.maxBytes }
   // The same extension as this file: `.ts` from source, `.js` when built.
   const file = import.meta.url.replace(/(\.\w+)$/, '-worker$1')
-  const worker = new Worker(new URL(file), { workerData, name: 'store' })
+  const resourceLimits = { maxYoungGenerationSizeMb: workerYoungMb }
+  const worker = new Worker(new URL(file), { workerData, name: 'store', resourceLimits })
   const { journal, contents } = await openJournal(worker, options.path)
   const store = new JournaledStore(`store ${options.path}`, journal, contents, options)
   return Object.assign(store, { diagnose: () => journal.diagnose() })
