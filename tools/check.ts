@@ -7,13 +7,18 @@ const root = new URL('..', import.meta.url).pathname.replace(/\/$/, '')
 /** Lines past which a file is looked at again (docs/CONTRIBUTING.md). */
 const maxLines = 400
 const maxTestLines = 600
+/** Most lines shown of what one check found. */
+const maxShown = 60
 
 /** A check and what it found wrong; an empty list is good. */
 type Check = Readonly<{ name: string; run: () => Promise<readonly string[]> }>
 
 const checks: readonly Check[] = [
   { name: 'types', run: () => command('tsc', ['-p', root]) },
-  { name: 'lint and format', run: () => command('biome', ['check', '--error-on-warnings', root]) },
+  {
+    name: 'lint and format',
+    run: () => command('npx', ['--no-install', 'biome', 'check', '--error-on-warnings', root]),
+  },
   { name: 'unused code', run: () => command('knip', ['--no-progress']) },
   { name: 'arrows', run: async () => checkArrows(root) },
   { name: 'sizes', run: async () => tooLong() },
@@ -57,19 +62,21 @@ function command(program: string, args: readonly string[]): Promise<readonly str
 
 // `npm test` runs the unit tests itself, for its table.
 const withoutTests = process.argv.includes('--without-tests')
-let failed = 0
-for (const { name, run } of checks.filter(({ name }) => !(withoutTests && name === 'unit tests'))) {
-  const start = performance.now()
-  const problems = await run()
-  const seconds = ((performance.now() - start) / 1000).toFixed(1)
-  console.log(`${problems.length ? 'FAIL' : 'ok  '} ${name} (${seconds} s)`)
-  if (problems.length)
-    console.log(
-      problems
-        .slice(0, 60)
-        .map((line) => `     ${line}`)
-        .join('\n'),
-    )
-  failed += problems.length ? 1 : 0
-}
-process.exitCode = failed ? 1 : 0
+const wanted = checks.filter(({ name }) => !(withoutTests && name === 'unit tests'))
+const results = await Promise.all(
+  wanted.map(async ({ name, run }) => {
+    const start = performance.now()
+    const problems = await run()
+    const seconds = ((performance.now() - start) / 1000).toFixed(1)
+    console.log(`${problems.length ? 'FAIL' : 'ok  '} ${name} (${seconds} s)`)
+    if (problems.length)
+      console.log(
+        problems
+          .slice(0, maxShown)
+          .map((line) => `     ${line}`)
+          .join('\n'),
+      )
+    return problems.length === 0
+  }),
+)
+process.exitCode = results.every(Boolean) ? 0 : 1

@@ -13,7 +13,7 @@ const node = [process.execPath, '--conditions=source', '--disable-warning=Experi
 type Layer = Readonly<{ name: string; files: readonly string[]; flags: readonly string[]; ownNetns: boolean }>
 
 const real = globSync('src/**/*.real.test.ts', { cwd: root })
-const unit = globSync('src/**/*.test.ts', { cwd: root, exclude: ['**/*.real.test.ts'] })
+const unit = globSync('{src,tools}/**/*.test.ts', { cwd: root, exclude: ['**/*.real.test.ts'] })
 const layers: readonly Layer[] = [
   { name: 'unit and contract', files: unit, flags: ['--test-isolation=none'], ownNetns: false },
   {

@@ -38,6 +38,7 @@ export class Guests {
 
   /** Starts asking a guest, or asks soon again because of a new cause. */
   ask(uid: string, hypervisor: Hypervisor): void {
+    if (this.#signal.aborted) return
     const one = this.#watched.get(uid) ?? { hypervisor, known: undefined, step: 0, timer: undefined, asking: false }
     one.hypervisor = hypervisor
     one.step = 0

@@ -41,23 +41,3 @@ export async function eventually<T>(
     await delay(everyMs, signal)
   }
 }
-
-/**
- * Runs `work` with a signal that aborts after `ms` milliseconds or with `parent`.
- * @throws Fault Timeout naming `what` when time ran out first.
- */
-export async function within<T>(
-  ms: number,
-  what: string,
-  parent: AbortSignal | undefined,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const timeout = AbortSignal.timeout(ms)
-  const signal = parent ? AbortSignal.any([parent, timeout]) : timeout
-  try {
-    return await work(signal)
-  } catch (cause) {
-    if (timeout.aborted && !parent?.aborted) throw new Fault('Timeout', `${what} took longer than ${ms} ms`, { cause })
-    throw cause
-  }
-}

@@ -43,7 +43,7 @@ export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: s
 }
 
 /** The running server of a data directory: its process, if it is really ours. */
-export async function serverPid(dir: DataDir): Promise<number | undefined> {
+async function serverPid(dir: DataDir): Promise<number | undefined> {
   const pid = Number((await readTextIfAny(dir.pid))?.trim())
   if (!pid) return undefined
   const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')

@@ -134,7 +134,7 @@ function nodeFacts(name: string): NodeFacts {
       kubeletVersion: `patchbay-${version}`,
       kernelVersion: release(),
       operatingSystem: 'linux',
-      architecture: process.arch,
+      architecture: process.arch === 'x64' ? 'amd64' : process.arch,
     },
     capacity: { cpu: String(cpus().length), memory: `${Math.floor(totalmem() / 1024)}Ki`, pods: '1000' },
   }

@@ -10,6 +10,7 @@ import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { namespaceFinalizer } from '#controllers/namespace.ts'
 import { instanceErrors, migrationErrors } from '#core/admission/instance.ts'
 import { specWithDefaults, vmErrors, withDefaults } from '#core/admission/vm.ts'
+import { vmiFinalizer } from '#core/vm/instance.ts'
 import { type Served, serve } from '#machinery/rest/strategy.ts'
 import type { MacPool } from './mac-pool.ts'
 
@@ -35,7 +36,10 @@ export function servedKinds(macs: MacPool): readonly Served[] {
       webhook: 'virtualmachine-validator.kubevirt.io',
     }),
     serve(VirtualMachineInstance, {
-      prepare: (vmi, old) => ({ ...vmi, spec: specWithDefaults(vmi.spec, old?.spec, () => macs.take()) }),
+      prepare: (vmi, old) => {
+        const spec = specWithDefaults(vmi.spec, old?.spec, () => macs.take())
+        return { ...vmi, spec, metadata: old ? vmi.metadata : { ...vmi.metadata, finalizers: [vmiFinalizer] } }
+      },
       validate: instanceErrors,
       webhook: 'virtualmachineinstances-create-validator.kubevirt.io',
     }),

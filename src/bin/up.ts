@@ -66,7 +66,7 @@ export async function up(options: UpOptions, ready: (line: string) => void): Pro
 }
 
 /** `HOST:PORT`, `[HOST]:PORT` or `:PORT`. @throws Fault Invalid */
-export function parseListen(text: string): { host: string; port: number } {
+function parseListen(text: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text)
   const port = Number(match?.[3])
   if (!match || port > 65_535)

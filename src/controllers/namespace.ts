@@ -24,6 +24,15 @@ export function startNamespaceController({ client, namespaces, log, signal }: Op
   async function reconcile(name: string): Promise<{ againAfterMs: number } | undefined> {
     const namespace = namespaces.get({ name })
     if (!namespace?.metadata.deletionTimestamp) return undefined
+    await client.modify(
+      Namespace,
+      { name },
+      (current) =>
+        current.metadata.deletionTimestamp
+          ? { ...current, status: { ...current.status, phase: 'Terminating' } }
+          : undefined,
+      { subresource: 'status' },
+    )
     if (await empty(name)) return { againAfterMs: recheckMs }
     await client.modify(Namespace, { name }, (current) => ({
       ...current,

@@ -37,7 +37,7 @@ async function reconcile(world: World, key: string): Promise<{ againAfterMs: num
   const action = planPower(vm, vmi, nowMs)
   if (action.do === 'start' && !found) await start(world, vm)
   if (action.do === 'stop') await stop(world, vm, action.uid)
-  const seen = { vmi, restartRequired, nowMs, now: timestamp(nowMs) }
+  const seen = { vmi, restartRequired, generation: vm.metadata.generation, nowMs, now: timestamp(nowMs) }
   await world.client.modify(
     VirtualMachine,
     vm.metadata,

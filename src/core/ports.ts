@@ -4,7 +4,7 @@ import type { Attachment } from './sandbox/plan.ts'
 import type { DomainSpec } from './vm/domain.ts'
 
 /** What a guest is doing, as its hypervisor sees it. */
-export type DomainState = 'running' | 'paused' | 'shutting-down'
+type DomainState = 'running' | 'paused' | 'shutting-down'
 
 /** Why a guest is not there any more. */
 export type DomainEnd = 'shutdown' | 'destroyed' | 'crashed'

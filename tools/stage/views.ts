@@ -3,7 +3,7 @@ import { path } from './api.ts'
 import { patienceMs, type Stage } from './stage.ts'
 
 /** Up or down, as each of the three says: the API, virsh, and the guest itself. */
-export type Views = Readonly<{ api: string; virsh: string; guest: string }>
+type Views = Readonly<{ api: string; virsh: string; guest: string }>
 
 /** What identifies a running guest and its interfaces; a live change must leave all of it alone. */
 export type Identity = Readonly<{ qemuPid: number; podUid: string; pciAddresses: string; ifindexes: string }>

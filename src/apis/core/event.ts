@@ -55,6 +55,7 @@ export const Event: Kind<Event> = {
       },
     },
     { name: 'Message', type: 'string', path: 'message' },
+    { name: 'Name', type: 'string', path: 'metadata.name', wide: true },
   ],
   schema: objectSchema(eventFields, 'Something that happened to an object.'),
 }

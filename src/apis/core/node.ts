@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import type { JsonObject } from '#base/json.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { condition, loose, type Of, objectSchema } from '../meta/schema.ts'
 
@@ -19,6 +20,13 @@ export type Node = Readonly<{
   status?: Of<typeof nodeStatusSchema>
 }>
 
+/** What `kubectl get nodes` shows under STATUS. */
+function nodeStatus(node: JsonObject): string {
+  const { spec, status } = node as unknown as Node
+  const ready = status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True')
+  return `${ready ? 'Ready' : 'NotReady'}${spec?.unschedulable ? ',SchedulingDisabled' : ''}`
+}
+
 export const Node: Kind<Node> = {
   group: '',
   version: 'v1',
@@ -30,7 +38,8 @@ export const Node: Kind<Node> = {
   namespaced: false,
   status: true,
   columns: [
-    { name: 'Ready', type: 'string', path: 'status.conditions', condition: 'Ready' },
+    { name: 'Status', type: 'string', path: 'status', cell: nodeStatus },
+    { name: 'Roles', type: 'string', path: 'metadata.labels', cell: () => '<none>' },
     { name: 'Age', type: 'date', path: 'metadata.creationTimestamp' },
     { name: 'Version', type: 'string', path: 'status.nodeInfo.kubeletVersion' },
     { name: 'Kernel-Version', type: 'string', path: 'status.nodeInfo.kernelVersion', wide: true },

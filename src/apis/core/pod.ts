@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import type { JsonObject } from '#base/json.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { condition, loose, type Of, objectSchema, oneOf, stringMap } from '../meta/schema.ts'
 
@@ -33,6 +34,17 @@ export type Pod = Readonly<{
   status?: Of<typeof podStatusSchema>
 }>
 
+function isReady(pod: JsonObject): boolean {
+  const { conditions = [] } = (pod.status ?? {}) as NonNullable<Pod['status']>
+  return conditions.some((condition) => condition.type === 'Ready' && condition.status === 'True')
+}
+
+/** What `kubectl get pods` shows under STATUS. */
+function podStatus(pod: JsonObject): string {
+  const { metadata, status } = pod as unknown as Pod
+  return metadata.deletionTimestamp ? 'Terminating' : (status?.phase ?? 'Pending')
+}
+
 export const Pod: Kind<Pod> = {
   group: '',
   version: 'v1',
@@ -44,8 +56,9 @@ export const Pod: Kind<Pod> = {
   namespaced: true,
   status: true,
   columns: [
-    { name: 'Status', type: 'string', path: 'status.phase' },
-    { name: 'Ready', type: 'string', path: 'status.conditions', condition: 'Ready' },
+    { name: 'Ready', type: 'string', path: 'status', cell: (pod) => `${isReady(pod) ? 1 : 0}/1` },
+    { name: 'Status', type: 'string', path: 'status.phase', cell: podStatus },
+    { name: 'Restarts', type: 'integer', path: 'status', cell: () => '0' },
     { name: 'Age', type: 'date', path: 'metadata.creationTimestamp' },
     { name: 'IP', type: 'string', path: 'status.podIP', wide: true },
     { name: 'Node', type: 'string', path: 'spec.nodeName', wide: true },

@@ -19,7 +19,6 @@ export const bindings = [
   'macvtap',
   'passt',
 ] as const
-export type Binding = (typeof bindings)[number]
 
 const port = Type.Object({
   name: Type.Optional(Type.String()),

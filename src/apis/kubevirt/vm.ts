@@ -4,7 +4,7 @@ import { condition, loose, type Of, objectSchema, oneOf } from '../meta/schema.t
 import { vmiSpecSchema } from './vmi.ts'
 
 /** When a VM should run. `Always` restarts it whenever it ends, `Manual` only starts and stops on request. */
-export const runStrategies = ['Always', 'Halted', 'Manual', 'RerunOnFailure', 'Once'] as const
+const runStrategies = ['Always', 'Halted', 'Manual', 'RerunOnFailure', 'Once'] as const
 export type RunStrategy = (typeof runStrategies)[number]
 
 const templateSchema = Type.Object({
@@ -21,7 +21,7 @@ const vmSpecSchema = Type.Object({
   dataVolumeTemplates: Type.Optional(Type.Array(loose())),
   updateVolumesStrategy: Type.Optional(Type.String()),
 })
-export type VmSpec = Of<typeof vmSpecSchema>
+type VmSpec = Of<typeof vmSpecSchema>
 
 /** A start or stop that somebody asked for and nobody carried out yet. */
 const stateChangeRequest = Type.Object({
@@ -31,7 +31,7 @@ const stateChangeRequest = Type.Object({
 })
 
 /** What `kubectl get vm` shows under STATUS. */
-export const printableStatuses = [
+const printableStatuses = [
   'Stopped',
   'Provisioning',
   'Starting',

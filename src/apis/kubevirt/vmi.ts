@@ -4,7 +4,7 @@ import { condition, loose, mapOf, type Of, objectSchema, oneOf, quantity, string
 import { interfaceSchema, interfaceStatusSchema, networkSchema } from './interface.ts'
 
 /** Most interfaces and networks one VM may have (KubeVirt's limit). */
-export const maxInterfaces = 256
+const maxInterfaces = 256
 
 const devices = Type.Object({
   interfaces: Type.Optional(Type.Array(interfaceSchema, { maxItems: maxInterfaces })),
@@ -102,7 +102,7 @@ export const vmiSpecSchema = Type.Object({
 export type VmiSpec = Of<typeof vmiSpecSchema>
 
 /** Phases of a VMI in the order KubeVirt goes through them. */
-export const vmiPhases = ['Pending', 'Scheduling', 'Scheduled', 'Running', 'Succeeded', 'Failed', 'Unknown'] as const
+const vmiPhases = ['Pending', 'Scheduling', 'Scheduled', 'Running', 'Succeeded', 'Failed', 'Unknown'] as const
 export type VmiPhase = (typeof vmiPhases)[number]
 
 const vmiStatusSchema = Type.Object({

@@ -17,7 +17,7 @@ export type ObjectMeta = Readonly<{
   ownerReferences?: readonly OwnerReference[]
 }>
 
-export type OwnerReference = Readonly<{
+type OwnerReference = Readonly<{
   apiVersion: string
   kind: string
   name: string

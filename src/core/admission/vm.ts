@@ -1,6 +1,7 @@
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
+import { isObject } from '#base/json.ts'
 import { normalMac } from '../nic/desired.ts'
 import { interfaceErrors } from './interfaces.ts'
 
@@ -46,7 +47,7 @@ export function specWithDefaults(given: VmiSpec, old: VmiSpec | undefined, newMa
   const spec = withDefaultInterface(given)
   const before = new Map((old?.domain.devices.interfaces ?? []).map((one) => [one.name, one.macAddress]))
   const interfaces = spec.domain.devices.interfaces?.map((one) =>
-    one?.macAddress || !one ? one : { ...one, macAddress: before.get(one.name) || newMac() },
+    !isObject(one) || one.macAddress ? one : { ...one, macAddress: before.get(one.name) || newMac() },
   )
   const devices = interfaces ? { ...spec.domain.devices, interfaces } : spec.domain.devices
   return { ...spec, domain: { ...spec.domain, devices } }

@@ -8,7 +8,7 @@ export type DesiredNic = Nic &
   Readonly<{ links: LinkNames; primary: boolean; ports: NonNullable<Interface['ports']>; guestCidr: string }>
 
 /** The network a masqueraded guest sees unless its owner chose another (facts/kubevirt.md §1.2). */
-export const defaultGuestCidr = '10.0.2.0/24'
+const defaultGuestCidr = '10.0.2.0/24'
 
 /** `down` in either spelling; everything else is up (facts/kubevirt.md §2.2). */
 export function linkOf(state: string | undefined): 'up' | 'down' {
@@ -27,7 +27,7 @@ export function isDefaultNetwork(network: Network): boolean {
 }
 
 /** `namespace/name` of the NAD a network means; `pod` for the pod network. */
-export function networkKey(network: Network, namespace: string): string {
+function networkKey(network: Network, namespace: string): string {
   const name = network.multus?.networkName
   if (name === undefined) return podNetwork
   return name.includes('/') ? name : `${namespace}/${name}`

@@ -4,7 +4,7 @@ import { type Cost, type Field, fieldNames, fields, type Nic } from './nic.ts'
 export type Step = Readonly<{ do: 'update'; nic: Nic; changed: readonly Field[] }>
 
 /** A difference that cannot be settled on the running guest. It becomes a condition on the object, never a step. */
-export type Need = Readonly<{ nic: string; why: 'restart'; changed: readonly (Field | 'added' | 'removed')[] }>
+type Need = Readonly<{ nic: string; why: 'restart'; changed: readonly (Field | 'added' | 'removed')[] }>
 
 export type Plan = Readonly<{ steps: readonly Step[]; needs: readonly Need[] }>
 

@@ -47,7 +47,7 @@ export function domainName(namespace: string, name: string): string {
 }
 
 /** Number of CPUs a guest sees. */
-export function vcpusOf(spec: VmiSpec): number {
+function vcpusOf(spec: VmiSpec): number {
   const { cores = 1, sockets = 1, threads = 1 } = spec.domain.cpu ?? {}
   return cores * sockets * threads
 }
@@ -57,18 +57,13 @@ export function queuesOf(spec: VmiSpec): number {
   return spec.domain.devices.networkInterfaceMultiqueue ? Math.min(vcpusOf(spec), maxQueues) : 1
 }
 
-/** The image an instance boots from; undefined when it names none. */
-export function imageOf(spec: VmiSpec): string | undefined {
-  return spec.domain.firmware?.kernelBoot?.container?.image
-}
-
 /**
  * What to start for an instance, or why it cannot be started: one sentence for its owner.
  */
 export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem: string } {
   const { spec, metadata } = vmi
   const boot = spec.domain.firmware?.kernelBoot
-  const image = imageOf(spec)
+  const image = boot?.container?.image
   if (boot === undefined || image === undefined)
     return {
       problem:

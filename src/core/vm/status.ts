@@ -8,7 +8,7 @@ import { backoffMs, isFinal, isRequestDone, runStrategyOf } from './power.ts'
 const notMirrored = new Set(['Ready', 'Failure', 'RestartRequired'])
 
 /** KubeVirt's words for the RestartRequired condition (facts/kubevirt.md §1.4). */
-export const restartMessage = 'a non-live-updatable field was changed in the template spec'
+const restartMessage = 'a non-live-updatable field was changed in the template spec'
 
 /** Reason of the Synchronized condition while an image is missing on the node. */
 export const imageMissingReason = 'ErrImagePull'
@@ -16,6 +16,8 @@ export const imageMissingReason = 'ErrImagePull'
 export type VmObservation = Readonly<{
   vmi: VirtualMachineInstance | undefined
   restartRequired: boolean
+  /** The generation of the VM that was acted upon; the one written to may be newer. */
+  generation?: number | undefined
   nowMs: number
   /** `nowMs` as the API writes times. */
   now: string
@@ -36,7 +38,7 @@ export function vmStatus(vm: VirtualMachine, seen: VmObservation): VmStatus {
     conditions: conditions(vm, seen),
     ...(pending.length && { stateChangeRequests: pending }),
     ...(failure && { startFailure: failure }),
-    observedGeneration: vm.metadata.generation ?? 0,
+    observedGeneration: seen.generation ?? vm.metadata.generation ?? 0,
     desiredGeneration: vm.metadata.generation ?? 0,
   }
 }

@@ -1,4 +1,4 @@
-import { readdir, readFile, readlink, stat } from 'node:fs/promises'
+import { readdir, readlink, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { run } from './run.ts'
 
@@ -50,12 +50,6 @@ export async function processesIn(name: string): Promise<number[]> {
     }),
   )
   return found.filter((pid) => pid !== undefined)
-}
-
-/** True while a process exists and is not merely waiting to be reaped. */
-export async function isAlive(pid: number): Promise<boolean> {
-  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  return status !== undefined && !/^\d+ \(.*\) [ZX]/s.test(status)
 }
 
 async function exists(path: string): Promise<boolean> {

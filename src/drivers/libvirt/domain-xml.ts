@@ -9,7 +9,7 @@ import { childElements, element, findElement, parseXml, serializeXml, type XmlEl
 export const qemuProgram = '/usr/bin/qemu-system-x86_64'
 
 /** Where images are in every sandbox, so that a domain's XML is valid on every host. */
-export const imagesInSandbox = '/run/images'
+const imagesInSandbox = '/run/images'
 /** Where the guest's serial console is written, in the sandbox. */
 const consoleInSandbox = '/run/console.log'
 

@@ -18,11 +18,22 @@ export function makeRecorder(client: Client, component: string, log: Log): Recor
   }
 }
 
-async function record(client: Client, component: string, about: ApiObject, type: 'Normal' | 'Warning', reason: string, message: string): Promise<void> {
+async function record(
+  client: Client,
+  component: string,
+  about: ApiObject,
+  type: 'Normal' | 'Warning',
+  reason: string,
+  message: string,
+): Promise<void> {
   const { name, namespace = 'default', uid = '' } = about.metadata
   const key = { namespace, name: `${name}.${sha256Hex(`${uid} ${component} ${reason} ${message}`).slice(0, 16)}` }
   const now = timestamp()
-  const counted = await client.modify(Event, key, (event) => ({ ...event, count: (event.count ?? 1) + 1, lastTimestamp: now }))
+  const counted = await client.modify(Event, key, (event) => ({
+    ...event,
+    count: (event.count ?? 1) + 1,
+    lastTimestamp: now,
+  }))
   if (counted) return
   try {
     await client.create(Event, {
@@ -46,7 +57,7 @@ async function record(client: Client, component: string, about: ApiObject, type:
 }
 
 /** How long events are kept, milliseconds (Kubernetes keeps them as long). */
-export const eventLifeMs = 3600 * 1000
+const eventLifeMs = 3600 * 1000
 
 /** Deletes events nobody has repeated for an hour. */
 export async function sweepEvents(client: Client, nowMs: number): Promise<void> {
@@ -56,4 +67,3 @@ export async function sweepEvents(client: Client, nowMs: number): Promise<void> 
     if (nowMs - last > eventLifeMs) await client.delete(Event, event.metadata)
   }
 }
-

@@ -3,10 +3,10 @@ import type { Log } from '#base/log.ts'
 import { type Timers, WorkQueue } from './queue.ts'
 
 /** When to look again although nothing changed; nothing means: when something does. */
-export type Again = Readonly<{ againAfterMs: number }>
+type Again = Readonly<{ againAfterMs: number }>
 
 /** Feeds a controller with keys. Passes start once every source has resolved: its first keys are in, its cache is full. */
-export type Source = (enqueue: (key: string) => void) => void | Promise<void>
+type Source = (enqueue: (key: string) => void) => void | Promise<void>
 
 export type ControllerOptions = Readonly<{
   /** Goes with every line of the log. */

@@ -13,7 +13,7 @@ export type ObjectEvent = Extract<WatchEvent<Doc>, { object: Doc }>
 export function eventOf(change: Change, selected: Selector): ObjectEvent | undefined {
   const before = change.previous !== undefined && selected(change.previous.value)
   const object = docOf(change.row)
-  if (change.type === 'delete') return before || selected(change.row.value) ? { type: 'DELETED', object } : undefined
+  if (change.type === 'delete') return before ? { type: 'DELETED', object } : undefined
   const after = selected(change.row.value)
   if (after) return { type: before ? 'MODIFIED' : 'ADDED', object }
   return before ? { type: 'DELETED', object } : undefined

@@ -23,7 +23,7 @@ export class LocalClient implements Client {
 
   async list<T extends ApiObject>(kind: Kind<T>, scope: Scope = {}) {
     const { items, revision } = await this.#registry.list(plain(kind), scope.namespace)
-    const selected = selectorOf(scope)
+    const selected = selectorOf(plain(kind), scope)
     return {
       items: items.filter((doc) => selected(doc as unknown as JsonObject)) as unknown as T[],
       resourceVersion: String(revision),
@@ -36,7 +36,7 @@ export class LocalClient implements Client {
     scope: Scope,
     signal: AbortSignal,
   ): AsyncIterable<readonly WatchEvent<T>[]> {
-    const selected = selectorOf(scope)
+    const selected = selectorOf(plain(kind), scope)
     for await (const changes of this.#registry.watch(plain(kind), scope.namespace, Number(resourceVersion), signal)) {
       const events = changes.map((change) => eventOf(change, selected)).filter((event) => event !== undefined)
       if (events.length) yield events as unknown as WatchEvent<T>[]
@@ -72,9 +72,9 @@ export class LocalClient implements Client {
 
 const plain = <T extends ApiObject>(kind: Kind<T>) => kind as unknown as Kind
 
-function selectorOf(scope: Scope): Selector {
+function selectorOf(kind: Kind, scope: Scope): Selector {
   const byLabel = parseLabelSelector(scope.labelSelector)
-  const byField = parseFieldSelector(scope.fieldSelector)
+  const byField = parseFieldSelector(scope.fieldSelector, kind)
   return (object) => byLabel(object) && byField(object)
 }
 

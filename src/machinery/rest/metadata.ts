@@ -6,6 +6,11 @@ const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
 const labelValue = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/
 const labelKey = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/
 
+/** Whether a text can be the key of a label. */
+export function isLabelKey(text: string): boolean {
+  return labelKey.test(text)
+}
+
 /** Most bytes of all annotations together (Kubernetes' limit). */
 const maxAnnotationBytes = 256 * 1024
 
@@ -19,16 +24,17 @@ export function metadataErrors(meta: ObjectMeta, { isNamespace }: { isNamespace:
   const errors: FieldError[] = []
   const bad = (field: string, message: string) =>
     errors.push({ field: `metadata.${field}`, message, reason: 'FieldValueInvalid' })
-  const name = String(meta.name ?? '')
+  const name: unknown = meta.name ?? ''
   const [pattern, rule, max] = isNamespace
     ? ([label, labelRule, 63] as const)
     : ([subdomain, subdomainRule, 253] as const)
-  if (!name)
+  if (name === '')
     errors.push({
       field: 'metadata.name',
       message: 'Required value: name or generateName is required',
       reason: 'FieldValueRequired',
     })
+  else if (typeof name !== 'string') bad('name', `Invalid value: ${JSON.stringify(name)}: must be a string`)
   else if (!pattern.test(name)) bad('name', `Invalid value: "${name}": ${rule}`)
   else if (name.length > max) bad('name', `Invalid value: "${name}": must be no more than ${max} characters`)
   for (const map of ['labels', 'annotations'] as const) {
@@ -51,10 +57,67 @@ export function metadataErrors(meta: ObjectMeta, { isNamespace }: { isNamespace:
           `Invalid value: "${key}": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
         )
     }
-    if (map === 'annotations' && JSON.stringify(entries).length > maxAnnotationBytes)
-      bad(map, `Too long: must have at most ${maxAnnotationBytes} bytes`)
+    if (map === 'annotations' && Buffer.byteLength(JSON.stringify(entries)) > maxAnnotationBytes)
+      bad(map, `Too long: may not be more than ${maxAnnotationBytes} bytes`)
   }
-  return errors
+  return [...errors, ...finalizerErrors(meta.finalizers), ...ownerErrors(meta.ownerReferences)]
+}
+
+function finalizerErrors(finalizers: unknown): FieldError[] {
+  if (finalizers === undefined) return []
+  const message = 'Invalid value: must be a list of qualified names, such as example.com/keep-me'
+  const isNames = Array.isArray(finalizers) && finalizers.every((one) => typeof one === 'string' && labelKey.test(one))
+  return isNames ? [] : [{ field: 'metadata.finalizers', message, reason: 'FieldValueInvalid' }]
+}
+
+/** What every owner reference must say. */
+const ownerFields = ['apiVersion', 'kind', 'name', 'uid'] as const
+
+function ownerErrors(owners: unknown): FieldError[] {
+  if (owners === undefined) return []
+  if (!Array.isArray(owners))
+    return [
+      { field: 'metadata.ownerReferences', message: 'Invalid value: must be a list', reason: 'FieldValueInvalid' },
+    ]
+  return owners.flatMap((owner: unknown, i) =>
+    ownerFields.flatMap((name): FieldError[] => {
+      const value = isObject(owner) ? owner[name] : undefined
+      if (typeof value === 'string' && value) return []
+      const field = `metadata.ownerReferences[${i}].${name}`
+      return [{ field, message: 'Invalid value: must be a string that is not empty', reason: 'FieldValueInvalid' }]
+    }),
+  )
+}
+
+/** Every field of metadata there is, also those that only the server sets. */
+const known = new Set([
+  'name',
+  'generateName',
+  'namespace',
+  'selfLink',
+  'uid',
+  'resourceVersion',
+  'generation',
+  'creationTimestamp',
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds',
+  'labels',
+  'annotations',
+  'finalizers',
+  'ownerReferences',
+  'managedFields',
+])
+
+/** Whether metadata has a field of this name. */
+export function isMetadataField(name: string): boolean {
+  return known.has(name)
+}
+
+/** Paths of fields in the metadata a client sent that do not exist. */
+export function unknownMetadata(meta: JsonObject): string[] {
+  return Object.keys(meta)
+    .filter((name) => !isMetadataField(name))
+    .map((name) => `metadata.${name}`)
 }
 
 /** The parts of metadata a client may set; what the server decides is dropped. */
@@ -71,10 +134,12 @@ export function clientMetadata(meta: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(set).filter(([, value]) => value !== undefined && value !== null))
 }
 
+/** Empty lists and maps mean the same as none. Values of a wrong type stay, to be refused. */
 function nonEmpty<T>(value: T): T | undefined {
+  if (value === null || value === undefined) return undefined
   if (Array.isArray(value)) return value.length ? value : undefined
   if (isObject(value)) return Object.keys(value).length ? value : undefined
-  return undefined
+  return value
 }
 
 /** Letters that cannot form words nor be mistaken for each other, as Kubernetes uses for generated names. */

@@ -5,8 +5,8 @@ import { type JsonObject, sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import type { Key } from '../client/client.ts'
 import type { Change, Decision, Row, Store } from '../store/store.ts'
-import { clientMetadata, generatedName, metadataErrors } from './metadata.ts'
-import { alreadyExists, conflict, invalid, notFound } from './status.ts'
+import { clientMetadata, generatedName, metadataErrors, unknownMetadata } from './metadata.ts'
+import { alreadyExists, conflict, forbidden, invalid, notFound } from './status.ts'
 import type { Served, User } from './strategy.ts'
 import { pruneUnknown, schemaErrors } from './validate.ts'
 
@@ -76,9 +76,9 @@ export class Registry {
    */
   async create(kind: Kind, namespace: string | undefined, input: JsonObject, options: WriteOptions): Promise<Doc> {
     const draft = this.#draft(kind, namespace, input)
-    if (kind.namespaced) await this.#requireNamespace(draft.metadata.namespace!)
+    if (kind.namespaced) await this.#requireNamespace(kind, draft.metadata)
     const { strategy } = this.#strategyOf(kind)
-    const object = this.#known(kind, draft, options)
+    const object = this.#known(kind, draft, input, options)
     const prepared = strategy.prepare?.(object, undefined) ?? object
     this.#check(kind, prepared, undefined, options)
     const key = storeKey(kind, prepared.metadata)
@@ -132,6 +132,8 @@ export class Registry {
     const decide = (row: Row | undefined): Decision | undefined => {
       if (!row) throw notFound(kind, key.name)
       const { metadata } = docOf(row)
+      if (isNamespace(kind) && immortal.has(key.name))
+        throw forbidden(kind, key.name, 'this namespace may not be deleted')
       if (options.uid !== undefined && options.uid !== metadata.uid)
         throw conflict(
           kind,
@@ -166,6 +168,8 @@ export class Registry {
     const meta = requireHeader(kind, input)
     if (meta.resourceVersion)
       throw new Fault('BadRequest', 'resourceVersion should not be set on objects to be created')
+    for (const field of ['name', 'generateName', 'namespace'] as const)
+      if (typeof (meta[field] ?? '') !== 'string') throw new Fault('BadRequest', `metadata.${field} must be a string`)
     const sent = meta.namespace
     if (!kind.namespaced && sent)
       throw new Fault('BadRequest', `${kind.kind} objects have no namespace; remove metadata.namespace`)
@@ -174,7 +178,7 @@ export class Registry {
         'BadRequest',
         'the namespace of the provided object does not match the namespace sent on the request',
       )
-    const name = meta.name || (meta.generateName ? generatedName(String(meta.generateName)) : '')
+    const name = meta.name || (meta.generateName ? generatedName(meta.generateName) : '')
     const metadata = {
       ...clientMetadata(meta as JsonObject),
       ...(meta.generateName && { generateName: meta.generateName }),
@@ -189,21 +193,29 @@ export class Registry {
     return { ...own, apiVersion: apiVersionOf(kind), kind: kind.kind, metadata } as unknown as Doc
   }
 
-  async #requireNamespace(name: string): Promise<void> {
-    const row = await this.store.get(`/core/namespaces/${name}`)
-    if (!row) throw notFound({ group: '', plural: 'namespaces', kind: 'Namespace' }, name)
-    if (docOf(row).metadata.deletionTimestamp)
-      throw new Fault('Forbidden', `unable to create new content in namespace ${name} because it is being terminated`)
+  async #requireNamespace(kind: Kind, { name, namespace = '' }: ObjectMeta): Promise<void> {
+    const row = await this.store.get(`/core/namespaces/${namespace}`)
+    if (!row) throw notFound({ group: '', plural: 'namespaces', kind: 'Namespace' }, namespace)
+    if (!docOf(row).metadata.deletionTimestamp) return
+    const why = `unable to create new content in namespace ${namespace} because it is being terminated`
+    const message = `namespace ${namespace} is being terminated`
+    throw forbidden(kind, name, why, [{ reason: 'NamespaceTerminating', message, field: 'metadata.namespace' }])
   }
 
   /** The object as it will be stored, or undefined when the write would change nothing. */
   #next(kind: Kind, current: Doc, input: JsonObject, options: WriteOptions): Doc | undefined {
     const meta = requireHeader(kind, input)
     const name = current.metadata.name
-    if (meta.name !== undefined && meta.name !== name)
+    if (!meta.name) throw new Fault('BadRequest', 'name must be provided')
+    if (meta.name !== name)
       throw new Fault(
         'BadRequest',
         `the name of the object (${meta.name}) does not match the name on the URL (${name})`,
+      )
+    if (meta.namespace && meta.namespace !== current.metadata.namespace)
+      throw new Fault(
+        'BadRequest',
+        'the namespace of the provided object does not match the namespace sent on the request',
       )
     if (meta.uid && meta.uid !== current.metadata.uid)
       throw conflict(
@@ -230,8 +242,9 @@ export class Registry {
   #merge(kind: Kind, current: Doc, input: JsonObject, options: WriteOptions): Doc {
     const metadata = { ...withoutRevision(current.metadata) } as unknown as ObjectMeta
     if (options.subresource === 'status') {
-      const { status } = this.#known(kind, { ...input, metadata } as unknown as Doc, options)
-      return { ...current, metadata, ...(status !== undefined && { status }) }
+      const { status } = this.#known(kind, { ...input, metadata } as unknown as Doc, input, options)
+      const { status: _, ...rest } = current
+      return { ...rest, metadata, ...(status !== undefined && status !== null && { status }) }
     }
     const {
       resourceVersion: _,
@@ -252,12 +265,15 @@ export class Registry {
         metadata: { ...clientMetadata((input.metadata ?? {}) as JsonObject), ...fixed },
         ...(kept !== undefined && { status: kept }),
       } as unknown as Doc,
+      input,
       options,
     )
   }
 
-  #known(kind: Kind, doc: Doc, options: WriteOptions): Doc {
+  /** `doc` without fields no schema knows; `input` is what the client sent of it. */
+  #known(kind: Kind, doc: Doc, input: JsonObject, options: WriteOptions): Doc {
     const { object, unknown } = pruneUnknown(kind.schema, doc as unknown as JsonObject)
+    unknown.push(...unknownMetadata((input.metadata ?? {}) as JsonObject))
     const sentences = unknown.map((path) => `unknown field "${path}"`)
     if (unknown.length && options.unknownFields === 'Strict')
       throw new Fault(
@@ -270,9 +286,9 @@ export class Registry {
 
   #check(kind: Kind, next: ApiObject, current: Doc | undefined, options: WriteOptions): void {
     const { strategy } = this.#strategyOf(kind)
-    const isNamespace = kind.plural === 'namespaces'
     const errors: FieldError[] = [
-      ...metadataErrors(next.metadata, { isNamespace }),
+      ...metadataErrors(next.metadata, { isNamespace: isNamespace(kind) }),
+      ...(current ? newFinalizerErrors(next.metadata, current.metadata) : []),
       ...schemaErrors(kind, next as unknown as JsonObject),
     ]
     if (errors.length) throw invalid(kind, next.metadata.name, errors)
@@ -288,6 +304,23 @@ export class Registry {
   }
 }
 
+/** Namespaces that are never deleted (those of Kubernetes). */
+const immortal: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public'])
+
+function isNamespace(kind: Kind): boolean {
+  return kind.group === '' && kind.plural === 'namespaces'
+}
+
+/** Nobody may hold on anew to an object that is going. */
+function newFinalizerErrors(next: ObjectMeta, current: ObjectMeta): FieldError[] {
+  if (!current.deletionTimestamp || !Array.isArray(next.finalizers)) return []
+  const added = next.finalizers.filter((one) => !current.finalizers?.includes(one))
+  if (!added.length) return []
+  const list = added.map((one) => JSON.stringify(one)).join(', ')
+  const message = `Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{${list}}`
+  return [{ field: 'metadata.finalizers', message, reason: 'FieldValueForbidden' }]
+}
+
 /** The object a row holds, its resourceVersion being the row's revision. */
 export function docOf(row: Row): Doc {
   const doc = row.value as unknown as Doc
@@ -295,7 +328,7 @@ export function docOf(row: Row): Doc {
 }
 
 /** Where an object lives in the store: `/GROUP/PLURAL[/NAMESPACE]/NAME`. */
-export function storeKey(kind: Kind, key: Key): string {
+function storeKey(kind: Kind, key: Key): string {
   return prefix(kind, kind.namespaced ? (key.namespace ?? 'default') : undefined) + key.name
 }
 

@@ -1,14 +1,49 @@
 import { load as parseYaml } from 'js-yaml'
 import { Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { decodeObject, protobufType } from './protobuf.ts'
 import type { IncludeObject } from './table.ts'
 
 /** The query of a request, each name once. */
 export type Query = Readonly<Record<string, string | undefined>>
 
+/** The query as a record; of a name that comes more than once the first counts. */
+export function queryOf(search: string): Query {
+  const query = new Map<string, string>()
+  for (const [name, value] of new URLSearchParams(search)) if (!query.has(name)) query.set(name, value)
+  return Object.fromEntries(query)
+}
+
+/** Deepest nesting of a value we take; recursion over it is safe. Ours nest some fifteen deep. */
+const maxDepth = 200
+/** Most values in one body: no JSON text below the body limit can have more, but YAML aliases can. */
+const maxValues = 3 * 1024 * 1024
+
+/** @throws Fault BadRequest for a value that is nested too deeply, grows too large when written out, or is no JSON. */
+export function requireModest(value: unknown): void {
+  let left = maxValues
+  const visit = (at: unknown, depth: number): void => {
+    if (depth > maxDepth) throw new Fault('BadRequest', `the body is nested deeper than ${maxDepth} levels`)
+    if (--left < 0) throw new Fault('BadRequest', `the body has more than ${maxValues} values`)
+    if (typeof at === 'number' && !Number.isFinite(at)) throw new Fault('BadRequest', 'the body has a number too large')
+    if (typeof at !== 'object' || at === null) return
+    for (const item of Array.isArray(at) ? at : Object.values(at)) visit(item, depth + 1)
+  }
+  visit(value, 0)
+}
+
 /** True for `1`, `true` and a bare name, as the Kubernetes API server reads booleans. */
 export function flag(value: string | undefined): boolean {
   return value !== undefined && value !== '0' && value.toLowerCase() !== 'false'
+}
+
+/** A whole number of the query that is not negative. @throws Fault BadRequest */
+export function countOf(query: Query, name: string): number | undefined {
+  const text = query[name]
+  if (text === undefined || text === '') return undefined
+  if (!/^\d{1,15}$/.test(text))
+    throw new Fault('BadRequest', `${name}: Invalid value: "${text}": must be a whole number`)
+  return Number(text)
 }
 
 /** Whether the client wants rows and columns instead of objects, and how much of each object beside them. */
@@ -23,18 +58,29 @@ export function wantsTable(accept: string | undefined, query: Query): IncludeObj
  * @throws Fault BadRequest for text that is neither, Unsupported for another type.
  */
 export function parseBody(contentType: string, body: Buffer | undefined): Json {
-  const text = body?.toString('utf8') ?? ''
+  const parse = parserOf(contentType)
+  if (!parse)
+    throw new Fault(
+      'Unsupported',
+      `the body of the request was in an unknown format (${contentType}) - accepted media types include: application/json, application/yaml`,
+    )
+  let value: Json
   try {
-    if (contentType === 'application/yaml') return parseYaml(text) as Json
-    if (contentType === '' || /[/+]json$/.test(contentType)) return JSON.parse(text) as Json
+    value = parse(body ?? Buffer.alloc(0))
   } catch (error) {
+    if (error instanceof Fault) throw error
     const [first] = String(error instanceof Error ? error.message : error).split('\n')
     throw new Fault('BadRequest', `the body of the request is not well-formed: ${first}`)
   }
-  throw new Fault(
-    'Unsupported',
-    `the body of the request was in an unknown format (${contentType}) - accepted media types include: application/json, application/yaml`,
-  )
+  requireModest(value)
+  return value
+}
+
+function parserOf(contentType: string): ((body: Buffer) => Json) | undefined {
+  if (contentType === '' || /[/+]json$/.test(contentType)) return (body) => JSON.parse(body.toString('utf8')) as Json
+  if (contentType === 'application/yaml') return (body) => parseYaml(body.toString('utf8')) as Json
+  if (contentType === protobufType) return decodeObject
+  return undefined
 }
 
 /** A body that must be an object. @throws Fault BadRequest */

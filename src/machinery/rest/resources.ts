@@ -1,5 +1,5 @@
 import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
-import { Fault } from '#base/fault.ts'
+import { Fault, faultKind } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { applyPatch, type PatchType, patchTypes } from './patch.ts'
 import type { ResourcePath } from './path.ts'
@@ -48,14 +48,17 @@ class Call {
   async collection(method: string): Promise<[number, JsonObject]> {
     const { path, query, contentType, body, user } = this.#request
     if (method === 'GET') return [200, await this.#list()]
+    // Across all namespaces there is only reading.
+    if (this.#kind.namespaced && path.namespace === undefined) throw notAllowed(method)
     if (method === 'POST') {
       const input = objectBody(contentType, body)
       const doc = await this.#registry.create(this.#kind, path.namespace, input, this.#write())
       return [201, this.#render(doc)]
     }
     if (method === 'DELETE') {
+      const options = { user, dryRun: dryRunOf(query, this.#deleteOptions()) }
       const doomed = await this.#selected()
-      for (const doc of doomed) await this.#registry.delete(this.#kind, keyOf(doc), { user, dryRun: dryRunOf(query) })
+      for (const doc of doomed) await this.#deleteIfThere(doc, options)
       return [200, this.#listOf(doomed, this.#registry.store.revision)]
     }
     throw notAllowed(method)
@@ -63,6 +66,8 @@ class Call {
 
   async object(method: string, name: string): Promise<[number, JsonObject]> {
     const { path, contentType, body } = this.#request
+    if (path.subresource !== undefined && (path.subresource !== 'status' || !this.#kind.status))
+      throw notFound({ ...this.#kind, plural: `${this.#kind.plural}/${path.subresource}` }, name)
     const key = { name, ...(path.namespace !== undefined && { namespace: path.namespace }) }
     switch (method) {
       case 'GET':
@@ -85,10 +90,10 @@ class Call {
   }
 
   async #delete(key: { name: string; namespace?: string }): Promise<[number, JsonObject]> {
-    const { query, contentType, body, user } = this.#request
+    const { query, user } = this.#request
     if (this.#request.path.subresource) throw notAllowed('DELETE')
-    const options: Json = body?.length ? parseBody(contentType, body) : {}
-    const given = isObject(options) && isObject(options.preconditions) ? options.preconditions : {}
+    const options = this.#deleteOptions()
+    const given = isObject(options.preconditions) ? options.preconditions : {}
     const { doc, gone } = await this.#registry.delete(this.#kind, key, {
       user,
       dryRun: dryRunOf(query, options),
@@ -99,11 +104,25 @@ class Call {
     return [200, deleted(this.#kind.group, this.#kind.plural, key.name, doc.metadata.uid) as unknown as JsonObject]
   }
 
+  #deleteOptions(): JsonObject {
+    const { contentType, body } = this.#request
+    return body?.length ? objectBody(contentType, body) : {}
+  }
+
+  /** Deletes one of many; that somebody else was faster does not matter. */
+  async #deleteIfThere(doc: Doc, options: { user: User; dryRun: boolean }): Promise<void> {
+    try {
+      await this.#registry.delete(this.#kind, keyOf(doc), options)
+    } catch (error) {
+      if (faultKind(error) !== 'NotFound') throw error
+    }
+  }
+
   async #selected(): Promise<Doc[]> {
     const { path, query } = this.#request
     const { items } = await this.#registry.list(this.#kind, path.namespace)
     const byLabel = parseLabelSelector(query.labelSelector)
-    const byField = parseFieldSelector(query.fieldSelector)
+    const byField = parseFieldSelector(query.fieldSelector, this.#kind)
     return items.filter((doc) => byLabel(doc as unknown as JsonObject) && byField(doc as unknown as JsonObject))
   }
 
@@ -134,8 +153,6 @@ class Call {
 
   #write(): WriteOptions {
     const { path, query, user } = this.#request
-    if (path.subresource !== undefined && (path.subresource !== 'status' || !this.#kind.status))
-      throw notFound({ ...this.#kind, plural: `${this.#kind.plural}/${path.subresource}` }, path.name ?? '')
     return {
       user,
       dryRun: dryRunOf(query),
@@ -152,11 +169,13 @@ function keyOf(doc: Doc) {
 }
 
 function patchType(kind: Kind, contentType: string): PatchType {
-  const type = patchTypes.find((known) => known === contentType)
+  // Strategic patches need to know lists by their fields, which only the kinds of Kubernetes itself have told.
+  const types = patchTypes.filter((type) => kind.group === '' || !type.includes('strategic'))
+  const type = types.find((known) => known === contentType)
   if (type) return type
   throw new Fault(
     'Unsupported',
-    `${contentType} is not supported by ${apiVersionOf(kind)}, Kind=${kind.kind} - accepted media types include: ${patchTypes.join(', ')}; with kubectl patch, add --type=merge or --type=json`,
+    `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}; with kubectl patch, add --type=merge or --type=json`,
   )
 }
 

@@ -1,5 +1,7 @@
+import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
+import { isLabelKey, isMetadataField } from './metadata.ts'
 
 /** Tells whether an object is selected. */
 export type Selector = (object: JsonObject) => boolean
@@ -21,19 +23,20 @@ export function parseLabelSelector(text: string | undefined): Selector {
 }
 
 function labelRequirement(part: string): (labels: JsonObject) => boolean {
-  const set = /^([^\s!=()]+)\s+(in|notin)\s+\(([^)]*)\)$/.exec(part)
-  if (set) {
+  const set = /^([^\s!=()]+)\s+(in|notin)\s*\(([^)]*)\)$/.exec(part)
+  if (set && isLabelKey(set[1]!)) {
     const [, key, operator, list] = set
     const values = new Set(list!.split(',').map((value) => value.trim()))
     return (labels) => (Object.hasOwn(labels, key!) && values.has(String(labels[key!]))) === (operator === 'in')
   }
   const equality = /^([^\s!=()]+)\s*(==|=|!=)\s*([^\s!=(),]*)$/.exec(part)
-  if (equality) {
+  if (equality && isLabelKey(equality[1]!)) {
     const [, key, operator, value] = equality
     return (labels) => (Object.hasOwn(labels, key!) && labels[key!] === value) === (operator !== '!=')
   }
   const existence = /^(!?)\s*([^\s!=(),]+)$/.exec(part)
-  if (existence) return (labels) => Object.hasOwn(labels, existence[2]!) === (existence[1] === '')
+  if (existence && isLabelKey(existence[2]!))
+    return (labels) => Object.hasOwn(labels, existence[2]!) === (existence[1] === '')
   throw new Fault('BadRequest', `unable to parse requirement of label selector: "${part}"`)
 }
 
@@ -42,18 +45,32 @@ function splitOutsideParentheses(text: string): string[] {
 }
 
 /**
- * Parses `--field-selector` syntax, `path=value` and `path!=value`, over any scalar field of the object.
- * @throws Fault BadRequest naming the part that is not understood.
+ * Parses `--field-selector` syntax, `path=value` and `path!=value`, over any scalar field of the kind.
+ * @throws Fault BadRequest naming the part that is not understood, or the field that the kind does not have: a misspelt
+ * path with `!=` would select everything.
  */
-export function parseFieldSelector(text: string | undefined): Selector {
+export function parseFieldSelector(text: string | undefined, kind: Kind): Selector {
   if (!text?.trim()) return all
   const parts = text.split(',').map((part) => {
     const match = /^\s*([\w.[\]/-]+?)\s*(==|=|!=)(.*)$/.exec(part)
     if (!match) throw new Fault('BadRequest', `invalid field selector: "${part}"; write PATH=VALUE or PATH!=VALUE`)
     const path = match[1]!.split('.')
+    if (!hasScalar(kind, path)) throw new Fault('BadRequest', `field label not supported: ${match[1]}`)
     return { path, equal: match[2] !== '!=', value: match[3]!.trim() }
   })
   return (object) => parts.every(({ path, equal, value }) => (scalarAt(object, path) === value) === equal)
+}
+
+function hasScalar(kind: Kind, path: readonly string[]): boolean {
+  if (path[0] === 'metadata') return path.length === 2 && isMetadataField(path[1]!)
+  let at: unknown = kind.schema
+  for (const key of path) {
+    if (!isObject(at)) return false
+    if (at['x-kubernetes-preserve-unknown-fields'] === true) return true
+    const { properties, additionalProperties } = at
+    at = isObject(properties) && Object.hasOwn(properties, key) ? properties[key] : additionalProperties
+  }
+  return isObject(at) && at.type !== 'object' && at.type !== 'array'
 }
 
 function scalarAt(object: JsonObject, path: readonly string[]): string {

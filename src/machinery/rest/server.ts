@@ -3,6 +3,7 @@ import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from 
 import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import Fastify, { type FastifyReply, type FastifyRequest, type RouteGenericInterface } from 'fastify'
+import type { Kind } from '#apis/meta/object.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
@@ -11,11 +12,12 @@ import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
 import { openapiIndex, openapiOf } from './openapi.ts'
 import { parseResourcePath } from './path.ts'
 import type { Registry } from './registry.ts'
-import { flag, type Query } from './request.ts'
+import { flag, queryOf } from './request.ts'
 import { answer } from './resources.ts'
 import { failure } from './status.ts'
 import type { User } from './strategy.ts'
-import { streamWatch } from './watch.ts'
+import { warningHeaders } from './warning.ts'
+import { planWatch, streamWatch, type WatchPlan } from './watch.ts'
 
 type Request = FastifyRequest<RouteGenericInterface, Http2SecureServer, Http2ServerRequest>
 type Reply = FastifyReply<RouteGenericInterface, Http2SecureServer, Http2ServerRequest, Http2ServerResponse>
@@ -53,6 +55,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     },
     bodyLimit: maxBodyBytes,
     exposeHeadRoutes: false,
+    frameworkErrors: (error, request, reply) => sendError(log, request as Request, reply as Reply, fromFastify(error)),
   })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
@@ -60,6 +63,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     await handle(options, request, reply, stopping.signal)
     return reply
   })
+  app.setNotFoundHandler((request, reply) => sendError(log, request, reply, notServed()))
   app.setErrorHandler((error, request, reply) => sendError(log, request, reply, fromFastify(error)))
   const sockets = new Set<Socket>()
   app.server.on('connection', (socket: Socket) => {
@@ -95,25 +99,21 @@ async function handle(options: ServerOptions, request: Request, reply: Reply, st
   if (path === '/version' || path === '/version/') return send(reply, 200, options.version)
   const user = authenticate(request)
   authorize(user, request.method, path)
+  if (path === '/openapi/v2') return sendOpenapiV2(request, reply)
   const document = documentAt(options.registry, path)
   if (document) return send(reply, 200, document)
   const resource = parseResourcePath(path)
   const served = resource && options.registry.find(resource.group, resource.version, resource.plural)
-  if (!resource || !served) throw new Fault('NotFound', 'the server could not find the requested resource')
-  const query = request.query as Query
+  if (!resource || !served) throw notServed()
+  const query = queryOf(request.url.slice(path.length + 1))
   const accept = request.headers.accept
   const { kind } = served
-  if (kind.namespaced === false && resource.namespace !== undefined)
-    throw new Fault('NotFound', 'the server could not find the requested resource')
+  const { namespace, name } = resource
+  // Objects of namespaced kinds have no address without their namespace, and others none with one.
+  if (kind.namespaced ? name !== undefined && namespace === undefined : namespace !== undefined) throw notServed()
   if (request.method === 'GET' && flag(query.watch)) {
-    await watch(options, request, reply, stopping, {
-      kind,
-      namespace: resource.namespace,
-      name: resource.name,
-      query,
-      accept,
-    })
-    return
+    const plan = planWatch(kind, { namespace, name, query, accept })
+    return watch(options, request, reply, stopping, kind, plan)
   }
   const contentType = (request.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
   const body = request.body as Buffer | undefined
@@ -130,25 +130,23 @@ async function handle(options: ServerOptions, request: Request, reply: Reply, st
     body,
     user,
   })
-  for (const text of warnings) reply.header('warning', `299 - ${JSON.stringify(text)}`)
+  if (warnings.length) reply.header('warning', warningHeaders(warnings))
   return send(reply, code, out)
 }
-
-type WatchOf = Parameters<typeof streamWatch>[2] & { kind: Parameters<typeof streamWatch>[1] }
 
 async function watch(
   options: ServerOptions,
   request: Request,
   reply: Reply,
   stopping: AbortSignal,
-  what: WatchOf,
+  kind: Kind,
+  plan: WatchPlan,
 ): Promise<void> {
-  const seconds = Number(what.query.timeoutSeconds)
   const closed = new AbortController()
   const raw = reply.raw
   raw.once('close', () => closed.abort())
   raw.on('error', () => closed.abort())
-  const signals = [stopping, closed.signal, ...(seconds > 0 ? [AbortSignal.timeout(seconds * 1000)] : [])]
+  const signals = [stopping, closed.signal, ...(plan.timeoutMs ? [AbortSignal.timeout(plan.timeoutMs)] : [])]
   const signal = AbortSignal.any(signals)
   reply.hijack()
   raw.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' })
@@ -167,7 +165,7 @@ async function watch(
       signal.addEventListener('abort', done, { once: true })
     })
   }
-  await streamWatch(options.registry, what.kind, what, sink, signal)
+  await streamWatch(options.registry, kind, plan, sink, signal)
   if (!closed.signal.aborted) raw.end()
 }
 
@@ -208,6 +206,20 @@ function authorize(user: User, method: string, path: string): void {
     'Forbidden',
     `forbidden: User "${user.name}" cannot ${method.toLowerCase()} path "${path}": only members of the group system:masters may`,
   )
+}
+
+/**
+ * The old description of the API has nothing to say here. Yet kubectl asks for it, as protobuf, about kinds that the new one
+ * does not know, and without an answer (an empty message is one) tells of a failed download instead of an unknown kind.
+ */
+async function sendOpenapiV2(request: Request, reply: Reply): Promise<void> {
+  const protobuf = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+  if (request.headers.accept?.includes(protobuf)) await reply.type(protobuf).send(Buffer.alloc(0))
+  else await send(reply, 200, { swagger: '2.0', info: { title: 'Patchbay', version: '1' }, paths: {}, definitions: {} })
+}
+
+function notServed(): Fault {
+  return new Fault('NotFound', 'the server could not find the requested resource')
 }
 
 async function send(reply: Reply, code: number, body: JsonObject): Promise<void> {

@@ -79,6 +79,14 @@ export function conflict(kind: Named, name: string, why: string): Fault {
   })
 }
 
+/** `namespaces "default" is forbidden: this namespace may not be deleted` */
+export function forbidden(kind: Named, name: string, why: string, causes?: readonly Cause[]): Fault {
+  const details = { name, ...(kind.group && { group: kind.group }), kind: kind.plural, ...(causes && { causes }) }
+  return new Fault('Forbidden', `${qualified(kind)} "${name}" is forbidden: ${why}`, { data: { details } })
+}
+
+type Cause = Readonly<{ reason: string; message: string; field: string }>
+
 /** Most causes spelled out in a message; the rest is in `details.causes` (KubeVirt does the same). */
 const maxSpelledOut = 10
 

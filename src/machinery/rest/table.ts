@@ -13,7 +13,7 @@ export function tableOf(
   include: IncludeObject,
   nowMs: number,
 ): JsonObject {
-  const columns: readonly Column[] = [{ name: 'Name', type: 'string', path: 'metadata.name' }, ...kind.columns]
+  const columns = columnsOf(kind)
   return {
     kind: 'Table',
     apiVersion: 'meta.k8s.io/v1',
@@ -30,6 +30,12 @@ export function tableOf(
       ...(include !== 'None' && { object: carried(doc, include) }),
     })),
   }
+}
+
+/** The name comes first, unless the kind says itself where it wants it. */
+function columnsOf(kind: Kind): readonly Column[] {
+  if (kind.columns.some((column) => column.path === 'metadata.name')) return kind.columns
+  return [{ name: 'Name', type: 'string', path: 'metadata.name' }, ...kind.columns]
 }
 
 function carried(doc: Doc, include: IncludeObject): JsonObject {
@@ -62,8 +68,9 @@ function at(doc: JsonObject, path: string): unknown {
   return value
 }
 
-/** A duration as kubectl prints it: `5s`, `3m12s`, `47m`, `5h3m`, `2d`, `3y`. */
+/** A duration as kubectl prints it: `5s`, `3m12s`, `47m`, `5h3m`, `2d`, `3y`. Clocks may differ by a second. */
 export function age(ms: number): string {
+  if (!(ms > -2000)) return '<invalid>'
   const s = Math.max(0, Math.floor(ms / 1000))
   const m = Math.floor(s / 60)
   const h = Math.floor(m / 60)
@@ -77,5 +84,6 @@ export function age(ms: number): string {
   if (h < 48) return `${h}h`
   if (d < 8) return pair(d, 'd', h % 24, 'h')
   if (d < 730) return `${d}d`
-  return pair(Math.floor(d / 365), 'y', d % 365, 'd')
+  const y = Math.floor(d / 365)
+  return y < 8 ? pair(y, 'y', d % 365, 'd') : `${y}y`
 }

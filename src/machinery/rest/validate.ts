@@ -2,7 +2,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import type { FieldError, Kind, Schema } from '#apis/meta/object.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 
-const ajv = new Ajv({ allErrors: true, strict: false, validateSchema: false, inlineRefs: false })
+const ajv = new Ajv({ allErrors: true, verbose: true, strict: false, validateSchema: false, inlineRefs: false })
 ajv.addKeyword({
   keyword: 'x-kubernetes-int-or-string',
   validate: (on: boolean, value: unknown) => !on || typeof value === 'string' || typeof value === 'number',
@@ -28,15 +28,40 @@ function fieldError(error: ErrorObject): FieldError {
     const allowed = (error.params as { allowedValues: string[] }).allowedValues.map((value) => `"${value}"`)
     return {
       field: at,
-      message: `Unsupported value: supported values: ${allowed.join(', ')}`,
+      message: `Unsupported value: ${shown(error.data)}: supported values: ${allowed.join(', ')}`,
       reason: 'FieldValueNotSupported',
     }
   }
   if (error.keyword === 'maxItems') {
     const { limit } = error.params as { limit: number }
-    return { field: at, message: `Too many: must have at most ${limit} items`, reason: 'FieldValueInvalid' }
+    const { length } = error.data as unknown[]
+    return { field: at, message: `Too many: ${length}: must have at most ${limit} items`, reason: 'FieldValueInvalid' }
   }
-  return { field: at, message: `Invalid value: ${error.message ?? error.keyword}`, reason: 'FieldValueInvalid' }
+  return { field: at, message: `Invalid value: ${unfit(error, at)}`, reason: 'FieldValueInvalid' }
+}
+
+/** What is wrong with a value, in the words of the Kubernetes API server. */
+function unfit({ keyword, params, message, data }: ErrorObject, at: string): string {
+  const wanted = keyword === 'type' ? String((params as { type: unknown }).type) : 'integer,string'
+  if (keyword === 'type' || keyword === 'x-kubernetes-int-or-string')
+    return `"${typeName(data)}": ${at} in body must be of type ${wanted}: "${typeName(data)}"`
+  if (keyword === 'minimum')
+    return `${shown(data)}: ${at} in body should be greater than or equal to ${(params as { limit: number }).limit}`
+  return `${shown(data)}: ${message ?? keyword}`
+}
+
+/** Longest value repeated in a message, characters. */
+const maxShown = 200
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'undefined'
+  return text.length > maxShown ? `${text.slice(0, maxShown)}…` : text
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'array'
+  return Number.isInteger(value) ? 'integer' : typeof value
 }
 
 /** `/spec/x/0/name` as `spec.x[0].name`. */

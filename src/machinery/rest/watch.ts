@@ -1,23 +1,51 @@
 import type { Kind } from '#apis/meta/object.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
-import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
 import { eventOf } from './events.ts'
 import type { Doc, Registry } from './registry.ts'
-import { flag, type Query, wantsTable } from './request.ts'
-import { parseFieldSelector, parseLabelSelector } from './selector.ts'
+import { countOf, flag, type Query, wantsTable } from './request.ts'
+import { parseFieldSelector, parseLabelSelector, type Selector } from './selector.ts'
 import { failure } from './status.ts'
 import { tableOf } from './table.ts'
 
 /** Where watch lines go: resolves when the reader has room for more. */
 export type Sink = (text: string) => Promise<void>
 
-type WatchRequest = Readonly<{
+export type WatchRequest = Readonly<{
   namespace: string | undefined
   name: string | undefined
   query: Query
   accept: string | undefined
 }>
+
+/** A watch whose request has been understood. */
+export type WatchPlan = Readonly<{
+  request: WatchRequest
+  selected: Selector
+  /** The revision to start after; undefined to begin with what is there now. */
+  after: number | undefined
+  /** When the client wants it to end. */
+  timeoutMs: number | undefined
+}>
+
+/** Longest time of a timer, milliseconds. */
+const maxTimerMs = 2 ** 31 - 1
+
+/** Reads what a watch is asked for, while a refusal is still possible. @throws Fault BadRequest */
+export function planWatch(kind: Kind, request: WatchRequest): WatchPlan {
+  const { query, name } = request
+  const byName = (object: JsonObject) => name === undefined || (object.metadata as JsonObject).name === name
+  const byLabel = parseLabelSelector(query.labelSelector)
+  const byField = parseFieldSelector(query.fieldSelector, kind)
+  const seconds = countOf(query, 'timeoutSeconds')
+  const after = countOf(query, 'resourceVersion')
+  return {
+    request,
+    selected: (object) => byName(object) && byLabel(object) && byField(object),
+    after: after && !flag(query.sendInitialEvents) ? after : undefined,
+    timeoutMs: seconds ? Math.min(seconds * 1000, maxTimerMs) : undefined,
+  }
+}
 
 /**
  * Streams a watch as JSON lines until the signal aborts. Without a resourceVersion (or with `0`, or with sendInitialEvents)
@@ -26,20 +54,15 @@ type WatchRequest = Readonly<{
 export async function streamWatch(
   registry: Registry,
   kind: Kind,
-  request: WatchRequest,
+  plan: WatchPlan,
   sink: Sink,
   signal: AbortSignal,
 ): Promise<void> {
-  const { query, namespace, name } = request
-  const fields = [query.fieldSelector, name === undefined ? undefined : `metadata.name=${name}`]
-    .filter(Boolean)
-    .join(',')
-  const byLabel = parseLabelSelector(query.labelSelector)
-  const byField = parseFieldSelector(fields)
-  const selected = (object: JsonObject) => byLabel(object) && byField(object)
+  const { request, selected } = plan
+  const { query, namespace } = request
   const line = lineWriter(kind, request)
   try {
-    let after = startOf(query)
+    let { after } = plan
     if (after === undefined) {
       const { items, revision } = await registry.list(kind, namespace)
       const initial = items.filter((doc) => selected(doc as unknown as JsonObject))
@@ -59,19 +82,6 @@ export async function streamWatch(
     if (signal.aborted) return
     await sink(`${JSON.stringify({ type: 'ERROR', object: failure(error) })}\n`)
   }
-}
-
-/** The revision to start after, or undefined to begin with what is there now. */
-function startOf(query: Query): number | undefined {
-  if (flag(query.sendInitialEvents)) return undefined
-  const text = query.resourceVersion ?? ''
-  if (text === '' || text === '0') return undefined
-  if (!/^\d{1,15}$/.test(text))
-    throw new Fault(
-      'BadRequest',
-      `resourceVersion: Invalid value: "${text}": it must be a number that this server gave out`,
-    )
-  return Number(text)
 }
 
 function lineWriter(kind: Kind, request: WatchRequest): (type: string, doc: Doc) => string {

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import type { GuestInterface } from '#core/nic/status.ts'
+import type { Hypervisor } from '#core/ports.ts'
+import { Guests } from './guests.ts'
+
+const eth0: readonly GuestInterface[] = [{ name: 'eth0', mac: '02:00:00:00:00:01', ips: ['10.0.0.1'] }]
+
+/** Time that a test lets pass by hand, and a guest that answers as told. */
+function open(t: TestContext) {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const stop = new AbortController()
+  const news: string[] = []
+  const guest = { answer: undefined as readonly GuestInterface[] | Error | undefined, asked: 0 }
+  const guestInterfaces = async () => {
+    guest.asked++
+    if (guest.answer instanceof Error) throw guest.answer
+    return guest.answer
+  }
+  const hypervisor = { guestInterfaces } as unknown as Hypervisor
+  const guests = new Guests((uid) => news.push(uid), stop.signal)
+  const pass = async (ms: number) => {
+    t.mock.timers.tick(ms)
+    await new Promise(setImmediate)
+  }
+  return { guests, guest, hypervisor, news, stop, pass }
+}
+
+test('a guest is asked soon after a cause, then less and less often, and never left alone for good', async (t) => {
+  const { guests, guest, hypervisor, pass } = open(t)
+  guests.ask('a', hypervisor)
+  for (const [i, ms] of [200, 300, 500, 1000, 2000, 4000, 8000, 30_000, 30_000].entries()) {
+    await pass(ms - 1)
+    assert.equal(guest.asked, i, `not yet after ${ms - 1} ms`)
+    await pass(1)
+    assert.equal(guest.asked, i + 1)
+  }
+})
+
+test('what a guest says is news once', async (t) => {
+  const { guests, guest, hypervisor, news, pass } = open(t)
+  guest.answer = eth0
+  guests.ask('a', hypervisor)
+  assert.equal(guests.known('a'), undefined)
+  await pass(200)
+  assert.deepEqual([guests.known('a'), news], [eth0, ['a']])
+  guest.answer = structuredClone(eth0)
+  await pass(300)
+  assert.deepEqual([guest.asked, news], [2, ['a']])
+  guest.answer = []
+  await pass(500)
+  assert.deepEqual([guests.known('a'), news], [[], ['a', 'a']])
+})
+
+test('a guest that does not answer is asked again, and what it said before stays', async (t) => {
+  const { guests, guest, hypervisor, news, pass } = open(t)
+  guest.answer = eth0
+  guests.ask('a', hypervisor)
+  await pass(200)
+  for (const answer of [undefined, new Error('no agent')]) {
+    guest.answer = answer
+    await pass(1000)
+    assert.deepEqual([guests.known('a'), news], [eth0, ['a']])
+  }
+  assert.equal(guest.asked, 3)
+})
+
+test('a new cause starts anew, with the hypervisor it came from', async (t) => {
+  const { guests, guest, hypervisor, pass } = open(t)
+  guests.ask('a', hypervisor)
+  for (const ms of [200, 300, 500, 1000]) await pass(ms)
+  assert.equal(guest.asked, 4)
+  let other = 0
+  guests.ask('a', { guestInterfaces: async () => void other++ } as unknown as Hypervisor)
+  await pass(200)
+  assert.deepEqual([guest.asked, other], [4, 1])
+})
+
+test('a guest that is forgotten is not asked, and an answer under way is no news', async (t) => {
+  const { guests, news, pass } = open(t)
+  let answer: (value: readonly GuestInterface[]) => void = () => undefined
+  const guestInterfaces = () => new Promise<readonly GuestInterface[]>((resolve) => (answer = resolve))
+  guests.ask('a', { guestInterfaces } as unknown as Hypervisor)
+  assert.equal(guests.isAsked('a'), true)
+  await pass(200)
+  guests.forget('a')
+  answer(eth0)
+  await pass(60_000)
+  assert.deepEqual([guests.isAsked('a'), guests.known('a'), news], [false, undefined, []])
+})
+
+test('after the end nobody is asked any more, not even for a new cause', async (t) => {
+  const { guests, guest, hypervisor, stop, pass } = open(t)
+  guests.ask('a', hypervisor)
+  stop.abort()
+  guests.ask('b', hypervisor)
+  await pass(60_000)
+  assert.deepEqual([guest.asked, guests.isAsked('a'), guests.isAsked('b')], [0, false, false])
+})

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Attachment } from '#core/sandbox/plan.ts'
+import type { Link } from './links.ts'
+import { guestAddresses, isWired, masqueradeRules, netmask, wiringCommands } from './wiring.ts'
+
+const attachment = (over: Partial<Attachment> = {}): Attachment => ({
+  name: 'default',
+  network: 'pod',
+  links: { pod: 'eth0', bridge: 'k6t-eth0', tap: 'tap0' },
+  binding: 'masquerade',
+  mac: '02:00:00:00:00:01',
+  queues: 1,
+  guestCidr: '10.0.2.0/24',
+  ports: [],
+  ...over,
+})
+const link = (ifname: string, master?: string): [string, Link] => [
+  ifname,
+  { ifname, mtu: 1400, operstate: 'UP', ...(master && { master }) },
+]
+const user = { uid: 64055 }
+
+test('the guest of a masqueraded network is its second host, the gateway its first', () => {
+  assert.deepEqual(guestAddresses('10.0.2.0/24'), { gateway: '10.0.2.1', guest: '10.0.2.2', prefix: 24 })
+  assert.deepEqual(guestAddresses('192.168.255.252/30'), {
+    gateway: '192.168.255.253',
+    guest: '192.168.255.254',
+    prefix: 30,
+  })
+})
+
+for (const [prefix, mask] of [
+  [24, '255.255.255.0'],
+  [0, '0.0.0.0'],
+  [32, '255.255.255.255'],
+  [19, '255.255.224.0'],
+] as const)
+  test(`a prefix of ${prefix} is the mask ${mask}`, () => assert.equal(netmask(prefix), mask))
+
+test('wiring makes only what is missing, with the MTU of the network', () => {
+  const fresh = wiringCommands(attachment(), new Map([link('eth0')]), user)
+  assert.ok(fresh.includes('link add k6t-eth0 mtu 1400 type bridge forward_delay 0 stp_state 0 mcast_snooping 0'))
+  assert.ok(fresh.includes('tuntap add dev tap0 mode tap user 64055 vnet_hdr'))
+  const again = wiringCommands(attachment(), new Map([link('eth0'), link('k6t-eth0'), link('tap0', 'k6t-eth0')]), user)
+  assert.deepEqual(
+    again.filter((command) => / add /.test(command)),
+    [],
+  )
+})
+
+test('a bridged guest gets the address that CNI gave: it is taken off the link', () => {
+  const commands = wiringCommands(attachment({ binding: 'bridge' }), new Map([link('eth0')]), user)
+  assert.ok(commands.indexOf('addr flush dev eth0') < commands.indexOf('link set eth0 master k6t-eth0'))
+  assert.ok(
+    !wiringCommands(attachment(), new Map([link('eth0')]), user).some((command) => command.includes('flush')),
+    'a masqueraded one keeps it',
+  )
+})
+
+test('a sandbox is whole only while every link is on its bridge', () => {
+  const whole = [link('eth0', 'k6t-eth0'), link('k6t-eth0'), link('tap0', 'k6t-eth0')]
+  const bridge = attachment({ binding: 'bridge' })
+  assert.equal(isWired(bridge, new Map(whole)), true)
+  for (const [name] of whole)
+    assert.equal(isWired(bridge, new Map(whole.filter(([other]) => other !== name))), false, `without ${name}`)
+  assert.equal(isWired(bridge, new Map([link('eth0'), ...whole.slice(1)])), false, 'eth0 is off the bridge')
+})
+
+test('NAT forwards everything, or only the ports that were asked for', () => {
+  assert.match(
+    masqueradeRules(attachment(), '10.244.0.5'),
+    /iifname "eth0" ip daddr 10\.244\.0\.5 dnat to 10\.0\.2\.2\n/,
+  )
+  const some = masqueradeRules(
+    attachment({
+      ports: [
+        { protocol: 'tcp', port: 80 },
+        { protocol: 'tcp', port: 443 },
+        { protocol: 'udp', port: 53 },
+      ],
+    }),
+    '10.244.0.5',
+  )
+  assert.match(some, /ip daddr 10\.244\.0\.5 tcp dport \{ 80, 443 \} dnat to 10\.0\.2\.2/)
+  assert.match(some, /ip daddr 10\.244\.0\.5 udp dport \{ 53 \} dnat to 10\.0\.2\.2/)
+  assert.doesNotMatch(some, /ip daddr 10\.244\.0\.5 dnat/)
+})

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Attachment } from '#core/sandbox/plan.ts'
+import type { DomainSpec } from '#core/vm/domain.ts'
+import { domainXml, linkUpdateXml, readDomain } from './domain-xml.ts'
+import { endOf } from './hypervisor.ts'
+import { findElement, parseXml, textOf } from './xml.ts'
+
+const nic: DomainSpec['nics'][number] = {
+  name: 'blue',
+  mac: '02:00:00:00:00:01',
+  model: 'virtio',
+  binding: 'bridge',
+  network: 'ns/blue',
+  link: 'up',
+  primary: false,
+  ports: [],
+  guestCidr: '10.0.2.0/24',
+  links: { pod: 'podx', bridge: 'k6t-x', tap: 'tapx' },
+  queues: 1,
+}
+const spec = (nics: DomainSpec['nics'] = [nic]): DomainSpec => ({
+  name: 'ns_x',
+  uuid: '3e2ff6dc-6bbf-4d1a-8c54-2e6c1d0a6a4e',
+  memoryKiB: 131072,
+  sockets: 1,
+  cores: 2,
+  threads: 1,
+  kernel: { image: 'demo-guest', kernelPath: '/vmlinuz', initrdPath: '/initrd.img', args: 'console=ttyS0 a<b & "c"' },
+  nics,
+})
+const attachments = new Map<string, Attachment>([['blue', { ...nic, ports: [] }]])
+
+/** Every field of an interface, in both of two values where it has them. */
+const variants = [
+  nic,
+  { ...nic, link: 'down' as const },
+  { ...nic, model: 'e1000e' },
+  { ...nic, queues: 4 },
+  { ...nic, mac: '02:00:00:00:00:ff' },
+]
+for (const one of variants)
+  test(`an interface reads back as it was written: ${JSON.stringify([one.link, one.model, one.queues, one.mac])}`, () => {
+    const { name, mac, model, binding, network, link, queues } = one
+    assert.deepEqual(readDomain(domainXml(spec([one]), 'tcg'), attachments).nics, [
+      { name, mac, model, binding, network, link, queues },
+    ])
+  })
+
+test('text of a manifest cannot break out of the XML', () => {
+  const root = parseXml(domainXml(spec(), 'tcg'))
+  assert.equal(textOf(findElement(root, 'os', 'cmdline')), 'console=ttyS0 a<b & "c"')
+})
+
+test('the accelerator decides about domain type and processor', () => {
+  const read = (accelerator: 'kvm' | 'tcg') => {
+    const root = parseXml(domainXml(spec(), accelerator))
+    return [root.attributes.type, findElement(root, 'cpu')?.attributes.mode]
+  }
+  assert.deepEqual(read('tcg'), ['qemu', 'maximum'])
+  assert.deepEqual(read('kvm'), ['kvm', 'host-passthrough'])
+})
+
+test('a link update is the live interface with its link replaced and nothing else', () => {
+  const live = domainXml(spec(), 'tcg').replace('</interface>', "<address type='pci' slot='0x00'/></interface>")
+  const down = parseXml(linkUpdateXml(live, 'blue', 'down') ?? '')
+  assert.equal(findElement(down, 'link')?.attributes.state, 'down')
+  assert.equal(findElement(down, 'address')?.attributes.type, 'pci')
+  const back = parseXml(
+    linkUpdateXml(`<domain><devices>${linkUpdateXml(live, 'blue', 'down')}</devices></domain>`, 'blue', 'up') ?? '',
+  )
+  assert.deepEqual(back.children.filter((child) => typeof child !== 'string' && child.name === 'link').length, 1)
+  assert.equal(findElement(back, 'link')?.attributes.state, 'up')
+  assert.equal(linkUpdateXml(live, 'red', 'up'), undefined)
+})
+
+const started = '2026-01-01: starting up libvirt version: 9.0.0\n'
+for (const [log, end] of [
+  ['', undefined],
+  [started, 'crashed'],
+  [`${started}2026: shutting down, reason=shutdown\n`, 'shutdown'],
+  [`${started}2026: shutting down, reason=destroyed\nqemu: terminating on signal 15\n`, 'destroyed'],
+  [`${started}2026: shutting down, reason=crashed\n`, 'crashed'],
+  [`${started}2026: shutting down, reason=failed\n`, undefined],
+] as const)
+  test(`a QEMU log that ends in ${log.trim().split('reason=')[1] ?? (log ? 'nothing' : 'no start')} tells of ${end ?? 'no guest'}`, () =>
+    assert.equal(endOf(log), end))

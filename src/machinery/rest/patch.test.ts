@@ -1,0 +1,260 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { Fault } from '#base/fault.ts'
+import type { Json, JsonObject } from '#base/json.ts'
+import { applyPatch, mergePatch, type PatchType } from './patch.ts'
+import { faultIn } from './rest-kit.ts'
+
+const json: PatchType = 'application/json-patch+json'
+const merge: PatchType = 'application/merge-patch+json'
+const strategic: PatchType = 'application/strategic-merge-patch+json'
+
+const jsonRows: readonly [name: string, before: JsonObject, patch: Json, after: JsonObject][] = [
+  ['add makes a member', {}, [{ op: 'add', path: '/a', value: 1 }], { a: 1 }],
+  ['add inserts before an index', { l: [1, 2] }, [{ op: 'add', path: '/l/1', value: 9 }], { l: [1, 9, 2] }],
+  ['add with - appends', { l: [1] }, [{ op: 'add', path: '/l/-', value: 2 }], { l: [1, 2] }],
+  [
+    'replace and remove',
+    { a: 1, b: 2 },
+    [
+      { op: 'replace', path: '/a', value: 3 },
+      { op: 'remove', path: '/b' },
+    ],
+    { a: 3 },
+  ],
+  [
+    'move and copy',
+    { a: 1 },
+    [
+      { op: 'move', from: '/a', path: '/b' },
+      { op: 'copy', from: '/b', path: '/c' },
+    ],
+    { b: 1, c: 1 },
+  ],
+  [
+    '~1 is a slash and ~0 a tilde',
+    { 'a/b': 1, 'c~d': 1 },
+    [
+      { op: 'remove', path: '/a~1b' },
+      { op: 'remove', path: '/c~0d' },
+    ],
+    {},
+  ],
+  [
+    'a test that holds lets the rest happen',
+    { a: { b: [1] } },
+    [
+      { op: 'test', path: '/a', value: { b: [1] } },
+      { op: 'remove', path: '/a' },
+    ],
+    {},
+  ],
+  ['no operations change nothing', { a: 1 }, [], { a: 1 }],
+]
+for (const [name, before, patch, after] of jsonRows)
+  test(`JSON patch: ${name}`, () => {
+    const copy = structuredClone(before)
+    assert.deepEqual(applyPatch(json, before, patch), after)
+    assert.deepEqual(before, copy, 'the object patched is untouched')
+  })
+
+const refused: readonly [name: string, patch: Json, kind: string, message: RegExp][] = [
+  ['a test that fails', [{ op: 'test', path: '/a', value: 2 }], 'Invalid', /Test operation failed/],
+  ['a path that is not there', [{ op: 'replace', path: '/x/y', value: 1 }], 'Invalid', /path that does not exist/],
+  ['an index past the end', [{ op: 'add', path: '/l/7', value: 1 }], 'Invalid', /error in our request/],
+  ['an index that is no number', [{ op: 'add', path: '/l/x', value: 1 }], 'Invalid', /error in our request/],
+  ['an unknown operation', [{ op: 'frob', path: '/a' }], 'Invalid', /error in our request/],
+  ['an operation without a path', [{ op: 'remove' }], 'Invalid', /error in our request/],
+  ['an operation that is no object', [null], 'Invalid', /error in our request/],
+  ['a patch that is no list', { op: 'remove', path: '/a' }, 'BadRequest', /must be a list of operations/],
+  [
+    'the prototype by __proto__',
+    [{ op: 'add', path: '/__proto__/polluted', value: 1 }],
+    'Invalid',
+    /error in our request/,
+  ],
+  [
+    'the prototype by constructor',
+    [{ op: 'add', path: '/constructor/prototype/polluted', value: 1 }],
+    'Invalid',
+    /error in our request/,
+  ],
+  ['a whole that is no object', [{ op: 'replace', path: '', value: [] }], 'BadRequest', /does not leave an object/],
+]
+for (const [name, patch, kind, message] of refused)
+  test(`JSON patch: ${name} is refused`, async () => {
+    const fault = await faultIn(() => applyPatch(json, { a: 1, l: [1] }, patch))
+    assert.equal(fault.kind, kind)
+    assert.match(fault.message, message)
+    assert.equal(({} as JsonObject).polluted, undefined)
+  })
+
+test('JSON patch: an index with a leading zero never makes a list anything but a list', async () => {
+  const outcome = await Promise.resolve()
+    .then(() => applyPatch(json, { l: [1, 2] }, [{ op: 'add', path: '/l/01', value: 9 }]))
+    .catch((error: unknown) => error)
+  if (outcome instanceof Fault) assert.equal(outcome.kind, 'Invalid')
+  else assert.deepEqual(outcome, { l: [1, 9, 2] })
+})
+
+test('JSON patch: a patch is the same after it was applied, so that it can be applied again', () => {
+  const patch = [
+    { op: 'add', path: '/l', value: [] },
+    { op: 'add', path: '/l/-', value: 1 },
+  ]
+  assert.deepEqual(applyPatch(json, {}, patch), { l: [1] })
+  assert.deepEqual(applyPatch(json, {}, patch), { l: [1] })
+})
+
+test('JSON patch: a handful of copies cannot blow an object up', async () => {
+  const doubling = Array.from({ length: 60 }, (_, i) => ({ op: 'copy', from: '', path: `/k${i}` }))
+  const fault = await faultIn(() => applyPatch(json, { a: 'x'.repeat(100) }, doubling))
+  assert.equal(fault.kind, 'TooLarge')
+  const many = Array.from({ length: 10_001 }, () => ({ op: 'test', path: '/a', value: 1 }))
+  assert.equal((await faultIn(() => applyPatch(json, { a: 1 }, many))).kind, 'TooLarge')
+})
+
+// RFC 7386, appendix A, as far as object patches go.
+const mergeRows: readonly [before: JsonObject, patch: JsonObject, after: JsonObject][] = [
+  [{ a: 'b' }, { a: 'c' }, { a: 'c' }],
+  [{ a: 'b' }, { b: 'c' }, { a: 'b', b: 'c' }],
+  [{ a: 'b' }, { a: null }, {}],
+  [{ a: 'b', b: 'c' }, { a: null }, { b: 'c' }],
+  [{ a: ['b'] }, { a: 'c' }, { a: 'c' }],
+  [{ a: 'c' }, { a: ['b'] }, { a: ['b'] }],
+  [{ a: { b: 'c' } }, { a: { b: 'd', c: null } }, { a: { b: 'd' } }],
+  [{ a: [{ b: 'c' }] }, { a: [1] }, { a: [1] }],
+  [{ e: null }, { a: 1 }, { e: null, a: 1 }],
+  [{}, { a: { bb: { ccc: null } } }, { a: { bb: {} } }],
+]
+for (const [before, patch, after] of mergeRows)
+  test(`merge patch: ${JSON.stringify(before)} and ${JSON.stringify(patch)} make ${JSON.stringify(after)}`, () => {
+    assert.deepEqual(applyPatch(merge, before, patch), after)
+  })
+
+test('merge patch: __proto__ is a key like any other', () => {
+  const patched = mergePatch({}, JSON.parse('{"__proto__":{"polluted":1}}') as Json)
+  assert.equal(JSON.stringify(patched), '{"__proto__":{"polluted":1}}')
+  assert.equal(({} as JsonObject).polluted, undefined)
+})
+
+test('merge patch: applying it twice is applying it once', () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ maxDepth: 4 }), fc.jsonValue({ maxDepth: 4 }), (target, patch) => {
+      const once = mergePatch(target as Json, patch as Json)
+      assert.deepEqual(mergePatch(once, patch as Json), once)
+    }),
+  )
+})
+
+const node: JsonObject = {
+  metadata: { labels: { a: '1', b: '2' }, finalizers: ['x/a', 'x/b'] },
+  spec: { taints: [{ key: 'old' }], unschedulable: true },
+  status: {
+    conditions: [
+      { type: 'Ready', status: 'True', reason: 'R' },
+      { type: 'Disk', status: 'False' },
+    ],
+  },
+}
+const strategicRows: readonly [name: string, patch: JsonObject, path: readonly string[], after: Json][] = [
+  [
+    'maps are merged and null deletes',
+    { metadata: { labels: { a: null, c: '3' } } },
+    ['metadata', 'labels'],
+    { b: '2', c: '3' },
+  ],
+  ['other lists are replaced', { spec: { taints: [{ key: 'new' }] } }, ['spec', 'taints'], [{ key: 'new' }]],
+  [
+    'an item is found by its key',
+    { status: { conditions: [{ type: 'Disk', status: 'True' }] } },
+    ['status', 'conditions'],
+    [
+      { type: 'Ready', status: 'True', reason: 'R' },
+      { type: 'Disk', status: 'True' },
+    ],
+  ],
+  [
+    'an unknown item is added',
+    { status: { conditions: [{ type: 'New', status: 'True' }] } },
+    ['status', 'conditions', '2'],
+    { type: 'New', status: 'True' },
+  ],
+  [
+    '$patch delete removes an item',
+    { status: { conditions: [{ type: 'Disk', $patch: 'delete' }] } },
+    ['status', 'conditions'],
+    [{ type: 'Ready', status: 'True', reason: 'R' }],
+  ],
+  [
+    '$patch replace in a list starts it anew',
+    { status: { conditions: [{ $patch: 'replace' }, { type: 'A' }] } },
+    ['status', 'conditions'],
+    [{ type: 'A' }],
+  ],
+  [
+    '$patch replace in a map starts it anew',
+    { metadata: { labels: { $patch: 'replace', z: '1' } } },
+    ['metadata', 'labels'],
+    { z: '1' },
+  ],
+  [
+    'plain values are united',
+    { metadata: { finalizers: ['x/b', 'x/c'] } },
+    ['metadata', 'finalizers'],
+    ['x/a', 'x/b', 'x/c'],
+  ],
+  [
+    '$deleteFromPrimitiveList removes plain values',
+    { metadata: { '$deleteFromPrimitiveList/finalizers': ['x/a'] } },
+    ['metadata', 'finalizers'],
+    ['x/b'],
+  ],
+  [
+    'order and retained keys are no fields',
+    { metadata: { '$setElementOrder/finalizers': ['x/b'], $retainKeys: ['labels'] } },
+    ['metadata'],
+    node.metadata!,
+  ],
+]
+for (const [name, patch, path, after] of strategicRows)
+  test(`strategic patch: ${name}`, () => {
+    const patched = applyPatch(strategic, node, patch)
+    assert.deepEqual(
+      path.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], patched),
+      after,
+    )
+  })
+
+test('strategic patch: an item that does not say which one it is is refused', async () => {
+  const fault = await faultIn(() => applyPatch(strategic, node, { status: { conditions: [{ status: 'True' }] } }))
+  assert.equal(fault.kind, 'BadRequest')
+  assert.match(fault.message, /does not contain declared merge key: type/)
+})
+
+test('any patch of any object gives an object, or is refused as the client’s fault', () => {
+  const pointer = fc.constantFrom('', '/', '/a', '/a/b', '/a/0', '/a/-', '/__proto__', '/a/__proto__/x', 'a', '/~2')
+  const operation = fc.record(
+    {
+      op: fc.constantFrom('add', 'remove', 'replace', 'move', 'copy', 'test', '_get', 5),
+      path: pointer,
+      from: pointer,
+      value: fc.jsonValue(),
+    },
+    { requiredKeys: [] },
+  )
+  const patch = fc.oneof(fc.array(operation, { maxLength: 5 }), fc.jsonValue())
+  const target = fc.dictionary(fc.constantFrom('a', 'b', 'metadata', 'status'), fc.jsonValue({ maxDepth: 3 }))
+  fc.assert(
+    fc.property(fc.constantFrom(json, merge, strategic), target, patch, (type, object, change) => {
+      try {
+        const result = applyPatch(type, object as JsonObject, change as Json)
+        assert.equal(typeof result, 'object')
+      } catch (error) {
+        assert.ok(error instanceof Fault && error.kind !== 'Bug', `${String(error)}: ${JSON.stringify(change)}`)
+      }
+    }),
+    { numRuns: 1500 },
+  )
+})

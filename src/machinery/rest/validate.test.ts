@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import type { Kind } from '#apis/meta/object.ts'
+import type { JsonObject } from '#base/json.ts'
+import { widgets } from './rest-kit.ts'
+import { pruneUnknown, schemaErrors } from './validate.ts'
+
+const vms = VirtualMachine as unknown as Kind
+
+const lines = (spec: unknown, kind = widgets) =>
+  schemaErrors(kind, { apiVersion: 'v', kind: 'K', spec } as JsonObject).map(
+    ({ field, message, reason }) => `${reason} ${field}: ${message}`,
+  )
+
+const rows: readonly [name: string, spec: unknown, error: string][] = [
+  ['a missing object', undefined, 'FieldValueRequired spec: Required value'],
+  [
+    'null for an object',
+    null,
+    'FieldValueInvalid spec: Invalid value: "null": spec in body must be of type object: "null"',
+  ],
+  [
+    'a wrong type',
+    { size: 'x' },
+    'FieldValueInvalid spec.size: Invalid value: "string": spec.size in body must be of type integer: "string"',
+  ],
+  [
+    'a fraction',
+    { size: 1.5 },
+    'FieldValueInvalid spec.size: Invalid value: "number": spec.size in body must be of type integer: "number"',
+  ],
+  [
+    'a number too small',
+    { size: 0 },
+    'FieldValueInvalid spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1',
+  ],
+  [
+    'a value not on the list',
+    { color: 'pink' },
+    'FieldValueNotSupported spec.color: Unsupported value: "pink": supported values: "red", "blue"',
+  ],
+  [
+    'too many items',
+    { tags: ['a', 'b', 'c', 'd'] },
+    'FieldValueInvalid spec.tags: Too many: 4: must have at most 3 items',
+  ],
+  [
+    'a wrong item',
+    { tags: ['a', 5] },
+    'FieldValueInvalid spec.tags[1]: Invalid value: "integer": spec.tags[1] in body must be of type string: "integer"',
+  ],
+  [
+    'a quantity that is a boolean',
+    { amount: true },
+    'FieldValueInvalid spec.amount: Invalid value: "boolean": spec.amount in body must be of type integer,string: "boolean"',
+  ],
+  [
+    'a wrong value in a map',
+    { named: { 'a/b': [] } },
+    'FieldValueInvalid spec.named.a/b: Invalid value: "array": spec.named.a/b in body must be of type object: "array"',
+  ],
+]
+for (const [name, spec, error] of rows)
+  test(`the schema tells of ${name} in the words of Kubernetes`, () => assert.deepEqual(lines(spec), [error]))
+
+test('a quantity may be a string or a number', () => {
+  assert.deepEqual(lines({ amount: '1Gi' }), [])
+  assert.deepEqual(lines({ amount: 5 }), [])
+})
+
+test('all faults of a virtual machine are told at once, with their paths', () => {
+  const template = {
+    spec: {
+      domain: { cpu: { cores: 0 }, devices: { interfaces: [{ name: 5, masquerade: [] }, { bridge: {} }] } },
+      networks: 'none',
+    },
+  }
+  const fields = schemaErrors(vms, { spec: { runStrategy: 'Sometimes', running: 'yes', template } }).map(
+    ({ field }) => field,
+  )
+  assert.deepEqual(fields.toSorted(), [
+    'spec.runStrategy',
+    'spec.running',
+    'spec.template.spec.domain.cpu.cores',
+    'spec.template.spec.domain.devices.interfaces[0].masquerade',
+    'spec.template.spec.domain.devices.interfaces[0].name',
+    'spec.template.spec.domain.devices.interfaces[1].name',
+    'spec.template.spec.networks',
+  ])
+})
+
+test('a long value is not repeated whole', () => {
+  const [error] = lines({ color: 'x'.repeat(1_000_000) })
+  assert.ok(error!.length < 400, `${error!.length} characters`)
+})
+
+test('unknown fields are dropped and told with their paths; known, free and metadata fields stay', () => {
+  const known = {
+    apiVersion: 'v',
+    kind: 'K',
+    metadata: { anything: 1 },
+    spec: { size: 1, parts: [{ name: 'a' }], named: { x: { n: 1 } }, free: { a: { b: [1] } } },
+  }
+  const { object, unknown } = pruneUnknown(widgets.schema, {
+    ...known,
+    bogus: 1,
+    spec: { ...known.spec, Size: 2, parts: [{ name: 'a', typo: 1 }], named: { x: { n: 1, m: 2 } } },
+  })
+  assert.deepEqual(object, known)
+  assert.deepEqual(unknown.toSorted(), ['bogus', 'spec.Size', 'spec.named.x.m', 'spec.parts[0].typo'])
+})
+
+test('keys of the prototype are unknown fields like any other', () => {
+  const sent = JSON.parse('{"spec":{"__proto__":{"x":1},"constructor":1,"toString":2,"size":1}}') as JsonObject
+  const { object, unknown } = pruneUnknown(widgets.schema, sent)
+  assert.deepEqual(object, { spec: { size: 1 } })
+  assert.deepEqual(unknown.toSorted(), ['spec.__proto__', 'spec.constructor', 'spec.toString'])
+})
+
+test('pruning what has been pruned changes nothing, whatever was sent', () => {
+  const key = fc.constantFrom('spec', 'status', 'size', 'tags', 'parts', 'named', 'free', 'name', 'bogus', '__proto__')
+  const leaf = fc.constantFrom(null, true, 0, 1.5, 'x', -1)
+  const { tree } = fc.letrec((tie) => ({
+    tree: fc.oneof(
+      { maxDepth: 4 },
+      leaf,
+      fc.dictionary(key, tie('tree'), { maxKeys: 4 }),
+      fc.array(tie('tree'), { maxLength: 2 }),
+    ),
+  }))
+  fc.assert(
+    fc.property(fc.dictionary(key, tree, { maxKeys: 5 }), (sent) => {
+      const once = pruneUnknown(widgets.schema, sent as JsonObject)
+      const twice = pruneUnknown(widgets.schema, once.object)
+      assert.deepEqual(twice, { object: once.object, unknown: [] })
+      assert.ok(Array.isArray(schemaErrors(widgets, once.object)))
+    }),
+    { numRuns: 300 },
+  )
+})

@@ -1,0 +1,131 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startAgent } from '#agent/agent.ts'
+import type { Log, LogFields } from '#base/log.ts'
+import { startControlPlane } from '#bin/control-plane.ts'
+import { createDataDir, type DataDir, dataDirAt, keysOf, writeKubeconfig } from '#bin/data-dir.ts'
+import { SimSandboxes } from '#drivers/sim/sandboxes.ts'
+import { issue, type KeyPair } from '#machinery/rest/certificates.ts'
+import { startServer } from '#machinery/rest/server.ts'
+import { openSqliteStore } from '#machinery/store/sqlite.ts'
+import type { Store } from '#machinery/store/store.ts'
+import { Api } from './api.ts'
+
+const node = {
+  name: 'node1',
+  labels: { 'kubernetes.io/hostname': 'node1', 'kubevirt.io/schedulable': 'true' },
+  info: { kubeletVersion: 'test' },
+  capacity: { cpu: '2' },
+}
+
+const version = { major: '1', minor: '32', gitVersion: 'v1.32.0+test' }
+
+/** A data directory and a host in memory, which outlive the processes that use them. */
+export type Ground = Readonly<{ dir: DataDir; sandboxes: SimSandboxes; remove(): Promise<void> }>
+
+/** Everything that `patchbay up` runs, in this process. */
+export type Cluster = Readonly<{
+  store: Store
+  sandboxes: SimSandboxes
+  dir: DataDir
+  port: number
+  authority: KeyPair
+  api: Api
+  /** A client with another certificate of the same authority. */
+  as(name: string, groups: readonly string[]): Promise<Api>
+  /** A client without a certificate. */
+  anonymous: Api
+  /** What was logged as an error: bugs of ours. */
+  errors: readonly string[]
+  stop(): Promise<void>
+}>
+
+export async function makeGround(): Promise<Ground> {
+  const root = await mkdtemp(join(tmpdir(), 'patchbay-test-'))
+  const dir = await createDataDir(dataDirAt(root))
+  return { dir, sandboxes: new SimSandboxes(), remove: () => rm(root, { recursive: true, force: true }) }
+}
+
+/** Starts API server and controllers over a ground, and an agent over its host unless there is to be none. */
+export async function startOn({ dir, sandboxes }: Ground, options: { agent?: boolean } = {}): Promise<Cluster> {
+  await using stack = new AsyncDisposableStack()
+  const store = await openSqliteStore({ path: dir.store })
+  stack.defer(() => store.close())
+  const errors: string[] = []
+  const log = errorsTo(errors)
+  const stop = new AbortController()
+  const { signal } = stop
+  stack.defer(() => stop.abort())
+  const plane = await startControlPlane(store, log, signal)
+  stack.defer(() => plane.settled())
+  stack.defer(() => stop.abort())
+  const { authority, server: tls, admin } = await keysOf(dir, ['127.0.0.1'])
+  const listen = { host: '127.0.0.1', port: 0 }
+  const server = await startServer({
+    registry: plane.registry,
+    listen,
+    tls,
+    clientAuthority: authority.cert,
+    version,
+    log,
+  })
+  stack.defer(() => server.close())
+  const { port } = server
+  await writeKubeconfig(dir, `https://127.0.0.1:${port}`, authority, admin)
+  if (options.agent !== false) {
+    const images = { has: async (name: string) => name !== 'missing' }
+    const { client } = plane
+    const agent = await startAgent({ client, node, sandboxes, images, onImage: () => undefined, log, signal })
+    stack.defer(() => agent.stop())
+  }
+  const clients: Api[] = []
+  const apiWith = (pair: KeyPair | undefined) => {
+    const api = new Api(port, authority.cert, pair)
+    clients.push(api)
+    return api
+  }
+  stack.defer(() => {
+    for (const client of clients) client.close()
+  })
+  const running = stack.move()
+  return {
+    store,
+    sandboxes,
+    dir,
+    port,
+    authority,
+    api: apiWith(admin),
+    as: async (name, groups) => apiWith(await issue(authority, { use: 'client', name, groups })),
+    anonymous: apiWith(undefined),
+    errors,
+    stop: () => running.disposeAsync(),
+  }
+}
+
+/** A log that keeps errors and drops the rest. */
+function errorsTo(lines: string[]): Log {
+  const drop = () => undefined
+  const error = (fields: LogFields, message: string) => lines.push(`${message} ${JSON.stringify(fields)}`)
+  const log: Log = { debug: drop, info: drop, warn: drop, error, child: () => log }
+  return log
+}
+
+/** A cluster on ground of its own; `stop` removes that too. */
+export async function startCluster(): Promise<Cluster> {
+  const ground = await makeGround()
+  try {
+    const cluster = await startOn(ground)
+    const stop = async () => {
+      try {
+        await cluster.stop()
+      } finally {
+        await ground.remove()
+      }
+    }
+    return { ...cluster, stop }
+  } catch (error) {
+    await ground.remove()
+    throw error
+  }
+}
