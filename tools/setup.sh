@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what Patchbay needs on a Debian machine: Debian packages, npm packages (Node 24 among them).
-# Safe to run again; does nothing when everything is there. With --with-tests also what only the tests need.
+# Safe to run again; does nothing when everything is there. With --with-kubectl also a kubectl, which the demo and the tests use and the product does not need.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,7 @@ say() { echo "setup: $*" >&2; }
 packages="iproute2 util-linux nftables iptables dnsmasq-base containernetworking-plugins libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 ca-certificates"
 for argument in "$@"; do
   case "$argument" in
-    --with-tests)
+    --with-kubectl)
       # Any kubectl will do; Debian's is an old one.
       command -v kubectl >/dev/null 2>&1 || packages="$packages kubernetes-client"
       ;;

@@ -71,9 +71,12 @@ function runLayer(layer: Layer, file: string): Promise<number> {
   return layer.ownNetns ? inOwnNetns(command) : run(command)
 }
 
+/** Longest time a layer may take, milliseconds: one that hangs has failed. */
+const layerTimeoutMs = 600_000
+
 function run([program, ...args]: readonly string[]): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program!, args, { stdio: 'inherit', cwd: root })
+    const child = spawn(program!, args, { stdio: 'inherit', cwd: root, timeout: layerTimeoutMs, killSignal: 'SIGKILL' })
     child.on('error', reject)
     child.on('close', (code) => resolve(code ?? 1))
   })

@@ -3,10 +3,18 @@ import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DataDir } from '#bin/data-dir.ts'
 
+/** The oldest minor version these tests are written for; what is older words many things otherwise. */
+const oldest = 28
+
 /** Why tests with kubectl cannot run here; false when they can. */
-export const noKubectl: string | false = spawnSync('kubectl', ['version', '--client']).error
-  ? 'kubectl is not installed'
-  : false
+export const noKubectl: string | false = whyNot()
+
+function whyNot(): string | false {
+  const { error, stdout } = spawnSync('kubectl', ['version', '--client', '-o', 'json'], { encoding: 'utf8' })
+  if (error) return 'kubectl is not installed'
+  const minor = Number(/"minor":\s*"(\d+)/.exec(stdout)?.[1])
+  return minor >= oldest ? false : `kubectl is 1.${minor}, and these tests are for 1.${oldest} and later`
+}
 
 export type Outcome = Readonly<{ code: number | null; out: string; err: string }>
 

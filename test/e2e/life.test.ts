@@ -70,15 +70,9 @@ describe('life and death of real guests', () => {
   test('a Manual VM runs on request, and stays stopped when its guest shuts down', async () => {
     await stage.apply(vm('manual', { runStrategy: 'Manual' }))
     await becomes('manual', 'Stopped')
-    await stage.k(
-      'patch',
-      'vm',
-      'manual',
-      '--subresource=status',
-      '--type=merge',
-      '-p',
-      '{"status":{"stateChangeRequests":[{"action":"Start"}]}}',
-    )
+    // By the API itself: kubectl knows --subresource only since 1.24.
+    const request = { status: { stateChangeRequests: [{ action: 'Start' }] } }
+    await stage.api.call('PATCH', `${path.vm('manual')}/status`, request, 'application/merge-patch+json')
     await running('manual')
     await stage.guest('manual', '(sleep 1; poweroff -f) >/dev/null 2>&1 &')
     await becomes('manual', 'Stopped')
