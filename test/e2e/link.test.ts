@@ -104,6 +104,44 @@ describe('link state of a real guest', () => {
     await eventually('the gateway answers again', async () => (await ping()) === 'reached', { deadlineMs: patienceMs })
   })
 
+  test('guests get the addresses CNI gave, reach each other over a NAD, and not while a link is down', async () => {
+    const ipam = { type: 'host-local', subnet: '192.168.77.0/24' }
+    const network = nad('addressed', {
+      cniVersion: '0.4.0',
+      name: 'addressed',
+      type: 'bridge',
+      bridge: 'br-addressed',
+      ipam,
+    })
+    const guests = ['y', 'z']
+    await stage.apply(network)
+    for (const name of guests)
+      await stage.apply(vm(name, { binding: 'bridge', secondary: { addressed: 'up' }, graceSeconds: 0 }))
+    for (const name of guests) await stage.waitFor(name, 'AgentConnected')
+    const addresses = await eventually(
+      'both guests have the addresses their status tells',
+      async () => {
+        const own = await Promise.all(
+          guests.map(async (name) => {
+            const { body } = await stage.api.call('GET', path.vmi(name))
+            const told = body.status.interfaces.map((one: { ipAddress?: string }) => one.ipAddress) as string[]
+            const seen = await stage.guest(name, 'ip -o -4 addr')
+            return told.length === 2 && told.every((address) => seen.includes(` ${address}/24 `)) && told
+          }),
+        )
+        return own.every((one) => one !== false) && own
+      },
+      { deadlineMs: patienceMs },
+    )
+    assert.match(await stage.guest('y', 'ip route'), /^default via 10\.244\.0\.1 dev eth0[^\n]*$(?![\s\S]*default)/m)
+    const ping = () => stage.guest('y', `ping -c 1 -W 1 ${addresses[1]?.[1]} >/dev/null && echo reached || echo lost`)
+    await eventually('they reach each other', async () => (await ping()) === 'reached', { deadlineMs: patienceMs })
+    await stage.k('patch', 'vm', 'z', '--type=json', '-p', JSON.stringify(flip({ 1: 'down' })))
+    await agreement(stage, 'z', { addressed: 'down' }, performance.now())
+    assert.equal(await ping(), 'lost')
+    for (const name of guests) await stage.k('delete', 'vm', name, `--timeout=${patienceMs / 1000}s`)
+  })
+
   test('a creation of a migration is refused with a sentence', async () => {
     const { code, stderr } = await stage.kubectl(
       ['create', '-f', '-'],

@@ -21,6 +21,8 @@ type VmOptions = Readonly<{
   image?: string
   memory?: string
   graceSeconds?: number
+  /** How the pod interface is bound. */
+  binding?: 'masquerade' | 'bridge'
 }>
 
 /** A VM that boots the demo guest: one masquerade interface on the pod network, and bridges to NADs. */
@@ -33,6 +35,7 @@ export function vm(
     image = 'demo-guest',
     memory = '128Mi',
     graceSeconds = 20,
+    binding = 'masquerade',
   }: VmOptions = {},
 ) {
   const others = Object.entries(secondary)
@@ -56,7 +59,7 @@ export function vm(
             },
             devices: {
               interfaces: [
-                { name: 'default', masquerade: {}, ...state(pod) },
+                { name: 'default', [binding]: {}, ...state(pod) },
                 ...others.map(([nic, value]) => ({ name: nic, bridge: {}, ...state(value) })),
               ],
             },

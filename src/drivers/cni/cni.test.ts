@@ -40,6 +40,7 @@ describe('CNI', () => {
     await using at = await bench({ one: succeed, two: succeed })
     assert.deepEqual(await at.open().add({ ...where, conflist: conflist('one', 'two') }, signal), {
       ips: [{ version: '4', address: '10.1.0.2/24', gateway: '10.1.0.1' }],
+      routes: [],
     })
     const first = await at.input('one', 'ADD')
     assert.equal(first.prevResult, undefined)

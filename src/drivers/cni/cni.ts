@@ -21,7 +21,10 @@ export type CniOptions = Readonly<{
 export type CniWhere = Readonly<{ containerId: string; netns: string; ifName: string }>
 
 /** The part of a result that we use. */
-export type CniResult = Readonly<{ ips: readonly Readonly<{ address: string; gateway?: string }>[] }>
+export type CniResult = Readonly<{
+  ips: readonly Readonly<{ address: string; gateway?: string }>[]
+  routes: readonly Readonly<{ dst: string; gw?: string }>[]
+}>
 
 type Cached = Readonly<{ conflist: Conflist; netns: string; result?: JsonObject }>
 
@@ -165,9 +168,11 @@ function withIpamDir(conflist: Conflist, ipamDir: string): Conflist {
 
 /** Results before version 0.3.0 have one address per family instead of a list. */
 function resultOf(result: JsonObject): CniResult {
-  if (Array.isArray(result.ips)) return { ips: result.ips as CniResult['ips'] }
+  const routes = (Array.isArray(result.routes) ? result.routes : []) as CniResult['routes']
+  if (Array.isArray(result.ips)) return { ips: result.ips as CniResult['ips'], routes }
   const old = [result.ip4, result.ip6].filter(isObject)
   return {
     ips: old.map(({ ip, gateway }) => ({ address: String(ip), ...(typeof gateway === 'string' && { gateway }) })),
+    routes,
   }
 }

@@ -80,13 +80,7 @@ export class SandboxNetwork {
   }
 
   /** Gives every network of a sandbox back, the last one first. A network that was never attached is no error. */
-  async detach(
-    _dir: string,
-    uid: string,
-    netns: string,
-    attachments: readonly Attachment[],
-    signal: AbortSignal,
-  ): Promise<void> {
+  async detach(uid: string, netns: string, attachments: readonly Attachment[], signal: AbortSignal): Promise<void> {
     for (const attachment of attachments.toReversed())
       await this.#options.cni.del({ containerId: uid, netns: netnsPath(netns), ifName: attachment.links.pod }, signal)
   }
@@ -161,6 +155,9 @@ function leaseOf({ attachment, result }: Attached, mtu: number, dns: readonly st
   }
   const ip = result.ips.find((one) => !one.address.includes(':'))
   if (!ip) return undefined
+  // A network is a way out only when its configuration says so: a gateway alone is no default route.
+  const out = result.routes.find((route) => route.dst === '0.0.0.0/0')
+  const router = out && (out.gw ?? ip.gateway)
   const [address = '', prefix = '24'] = ip.address.split('/')
   return {
     ...common,
@@ -168,7 +165,7 @@ function leaseOf({ attachment, result }: Attached, mtu: number, dns: readonly st
     address,
     netmask: netmask(Number(prefix)),
     foreignSubnet: true,
-    ...(ip.gateway !== undefined && { router: ip.gateway }),
+    ...(router !== undefined && { router }),
   }
 }
 

@@ -79,7 +79,7 @@ export class HostSandboxes implements Sandboxes {
     await killAll(dir, netns)
     const record = await this.#record(uid)
     if (record) log.info({ pod: `${record.namespace}/${record.name}`, uid }, 'Removing sandbox')
-    await network.detach(dir, uid, netns, record?.attachments ?? [], signal)
+    await network.detach(uid, netns, record?.attachments ?? [], signal)
     await removeNetns(netns, signal)
     await rm(dir, { recursive: true, force: true })
     await network.sweep(signal)
