@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 say() { echo "setup: $*" >&2; }
 
-packages="iproute2 util-linux nftables iptables dnsmasq-base containernetworking-plugins libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 ca-certificates"
+packages="iproute2 util-linux nftables iptables dnsmasq-base containernetworking-plugins libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86"
 for argument in "$@"; do
   case "$argument" in
     --with-kubectl)
