@@ -16,6 +16,7 @@ import { isFinal } from '#core/vm/power.ts'
 import { type Pass, runningStatus, type Trouble } from '#core/vm/running.ts'
 import { imageMissingReason } from '#core/vm/status.ts'
 import type { Client } from '#machinery/client/client.ts'
+import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
 import type { Guests } from './guests.ts'
 
@@ -218,14 +219,7 @@ async function end(
   }
   tools.guests.forget(uid)
   await tools.sandboxes.remove(uid, signal)
-  await tools.client.modify(Pod, pod.metadata, (current) => {
-    const { finalizers = [] } = current.metadata
-    if (current.metadata.uid !== uid || !finalizers.includes(sandboxFinalizer)) return undefined
-    return {
-      ...current,
-      metadata: { ...current.metadata, finalizers: finalizers.filter((one) => one !== sandboxFinalizer) },
-    }
-  })
+  await dropFinalizer(tools.client, Pod, pod, sandboxFinalizer)
   if (!pod.metadata.deletionTimestamp) await tools.client.delete(Pod, pod.metadata, { uid })
   return undefined
 }

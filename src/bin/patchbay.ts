@@ -45,8 +45,8 @@ program
         timeoutMs: secondsOf('--cni-timeout', options.cniTimeout),
       }
       await up({ ...options, cni, log: makeLog(), signal: stop.signal }, (line) => console.log(line))
-    // Everything is closed and on disk; no handle a library may still hold is to keep us from ending when told to.
-    process.exit()
+      // Everything is closed and on disk; no handle a library may still hold is to keep us from ending when told to.
+      process.exit()
     },
   )
 

@@ -2,6 +2,7 @@ import { Namespace } from '#apis/core/namespace.ts'
 import { kinds } from '#apis/kinds.ts'
 import type { Log } from '#base/log.ts'
 import type { Client } from '#machinery/client/client.ts'
+import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import type { Informer } from '#machinery/client/informer.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 
@@ -34,13 +35,7 @@ export function startNamespaceController({ client, namespaces, log, signal }: Op
       { subresource: 'status' },
     )
     if (await empty(name)) return { againAfterMs: recheckMs }
-    await client.modify(Namespace, { name }, (current) => ({
-      ...current,
-      metadata: {
-        ...current.metadata,
-        finalizers: (current.metadata.finalizers ?? []).filter((one) => one !== namespaceFinalizer),
-      },
-    }))
+    await dropFinalizer(client, Namespace, namespace, namespaceFinalizer)
     return undefined
   }
 

@@ -5,6 +5,7 @@ import { timestamp } from '#base/time.ts'
 import { instanceOf, liveUpdate } from '#core/vm/instance.ts'
 import { isFinal, planPower } from '#core/vm/power.ts'
 import { vmStatus } from '#core/vm/status.ts'
+import { addFinalizer, dropFinalizer } from '#machinery/client/finalizers.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 import { fromQueueKey, queueKey, type World } from './world.ts'
 
@@ -30,7 +31,7 @@ async function reconcile(world: World, key: string): Promise<{ againAfterMs: num
   if (!vm) return undefined
   const found = world.vmis.get(fromQueueKey(key))
   const vmi = found && isOwned(found, vm) ? found : undefined
-  if (!vm.metadata.deletionTimestamp && !vm.metadata.finalizers?.includes(vmFinalizer)) await addFinalizer(world, vm)
+  await addFinalizer(world.client, VirtualMachine, vm, vmFinalizer)
   // The change a guest is waiting for goes first; bookkeeping comes after.
   const restartRequired = vmi ? await followLive(world, vm, vmi) : false
   const nowMs = Date.now()
@@ -44,7 +45,7 @@ async function reconcile(world: World, key: string): Promise<{ againAfterMs: num
     (current) => ({ ...current, status: vmStatus(current, seen) }),
     { subresource: 'status' },
   )
-  if (vm.metadata.deletionTimestamp && !vmi) await dropFinalizer(world, vm)
+  if (vm.metadata.deletionTimestamp && !vmi) await dropFinalizer(world.client, VirtualMachine, vm, vmFinalizer)
   return action.do === 'nothing' && action.againAfterMs !== undefined
     ? { againAfterMs: action.againAfterMs }
     : undefined
@@ -92,22 +93,4 @@ async function followLive(world: World, vm: VirtualMachine, vmi: VirtualMachineI
       return spec && current.metadata.uid === vmi.metadata.uid ? { ...current, spec } : undefined
     })
   return update.restartRequired
-}
-
-async function addFinalizer(world: World, vm: VirtualMachine): Promise<void> {
-  await world.client.modify(VirtualMachine, vm.metadata, (current) => {
-    const finalizers = current.metadata.finalizers ?? []
-    if (current.metadata.deletionTimestamp || finalizers.includes(vmFinalizer)) return undefined
-    return { ...current, metadata: { ...current.metadata, finalizers: [...finalizers, vmFinalizer] } }
-  })
-}
-
-async function dropFinalizer(world: World, vm: VirtualMachine): Promise<void> {
-  await world.client.modify(VirtualMachine, vm.metadata, (current) => ({
-    ...current,
-    metadata: {
-      ...current.metadata,
-      finalizers: (current.metadata.finalizers ?? []).filter((one) => one !== vmFinalizer),
-    },
-  }))
 }

@@ -13,6 +13,7 @@ import {
 } from '#core/vm/launcher.ts'
 import { withPhase } from '#core/vm/phase.ts'
 import { isFinal } from '#core/vm/power.ts'
+import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 import { fromQueueKey, queueKey, type World } from './world.ts'
 
@@ -46,7 +47,8 @@ async function reconcile(world: World, key: string): Promise<undefined> {
   if (isPodObsolete(vmi)) {
     if (found) await world.client.delete(Pod, podKey)
     // The cache may lag behind; only the server's word lets the last trace go.
-    else if (vmi.metadata.deletionTimestamp && !(await world.client.get(Pod, podKey))) await dropFinalizer(world, vmi)
+    else if (vmi.metadata.deletionTimestamp && !(await world.client.get(Pod, podKey)))
+      await dropFinalizer(world.client, VirtualMachineInstance, vmi, vmiFinalizer)
     return
   }
   if (isScheduled(vmi)) {
@@ -96,14 +98,4 @@ async function failWithoutPod(
     },
     { subresource: 'status' },
   )
-}
-
-async function dropFinalizer(world: World, vmi: VirtualMachineInstance): Promise<void> {
-  await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) => ({
-    ...current,
-    metadata: {
-      ...current.metadata,
-      finalizers: (current.metadata.finalizers ?? []).filter((one) => one !== vmiFinalizer),
-    },
-  }))
 }
