@@ -33,7 +33,11 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   const file = import.meta.url.replace(/(\.\w+)$/, '-worker$1')
   const resourceLimits = { maxYoungGenerationSizeMb: workerYoungMb }
   const worker = new Worker(new URL(file), { workerData, name: 'store', resourceLimits })
-  const { journal, contents } = await openJournal(worker, options.path)
+  const { journal, contents } = await openJournal(worker, options.path).catch(async (error: unknown) => {
+    // It has nothing more to do, but whether it ends by itself is not to be left to chance.
+    await worker.terminate()
+    throw error
+  })
   const store = new JournaledStore(`store ${options.path}`, journal, contents, options)
   return Object.assign(store, { diagnose: () => journal.diagnose() })
 }
