@@ -7,7 +7,7 @@ const root = new URL('..', import.meta.url).pathname.replace(/\/$/, '')
 /** Lines past which a file is looked at again (docs/CONTRIBUTING.md). */
 const maxLines = 400
 const maxTestLines = 600
-/** Most lines shown of what one check found. */
+/** Most lines shown of what one check found: the last ones, where programs sum up. */
 const maxShown = 60
 
 /** A check and what it found wrong; an empty list is good. */
@@ -72,7 +72,7 @@ const results = await Promise.all(
     if (problems.length)
       console.log(
         problems
-          .slice(0, maxShown)
+          .slice(-maxShown)
           .map((line) => `     ${line}`)
           .join('\n'),
       )
