@@ -1,13 +1,21 @@
+import { Lease } from '#apis/coordination/lease.ts'
+import { ConfigMap } from '#apis/core/configmap.ts'
 import { Event } from '#apis/core/event.ts'
 import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
+import { Secret } from '#apis/core/secret.ts'
+import { ServiceAccount } from '#apis/core/serviceaccount.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
+import { ClusterRoleBinding, RoleBinding } from '#apis/rbac/binding.ts'
+import { ClusterRole, Role } from '#apis/rbac/role.ts'
 import { namespaceFinalizer } from '#controllers/namespace.ts'
+import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefaults } from '#core/access/config.ts'
+import { bindingErrors, bindingWithDefaults, roleErrors } from '#core/access/rbac.ts'
 import { instanceErrors, migrationErrors } from '#core/admission/instance.ts'
 import { specWithDefaults, vmErrors, withDefaults } from '#core/admission/vm.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
@@ -49,5 +57,20 @@ export function servedKinds(macs: MacPool): readonly Served[] {
     }),
     serve(KubeVirt),
     serve(NetworkAttachmentDefinition),
+    serve(ConfigMap, { prepare: configMapWithDefaults, validate: configMapErrors }),
+    serve(Secret, { prepare: secretWithDefaults, validate: secretErrors }),
+    serve(ServiceAccount),
+    serve(Lease),
+    ...accessKinds(),
+  ]
+}
+
+/** Roles and bindings. */
+function accessKinds(): readonly Served[] {
+  return [
+    serve(Role, { validate: roleErrors }),
+    serve(ClusterRole, { validate: roleErrors }),
+    serve(RoleBinding, { prepare: bindingWithDefaults, validate: bindingErrors }),
+    serve(ClusterRoleBinding, { prepare: bindingWithDefaults, validate: bindingErrors }),
   ]
 }

@@ -170,13 +170,18 @@ function keyOf(doc: Doc) {
 
 function patchType(kind: Kind, contentType: string): PatchType {
   // Strategic patches need to know lists by their fields, which only the kinds of Kubernetes itself have told.
-  const types = patchTypes.filter((type) => kind.group === '' || !type.includes('strategic'))
+  const types = patchTypes.filter((type) => isBuiltIn(kind) || !type.includes('strategic'))
   const type = types.find((known) => known === contentType)
   if (type) return type
   throw new Fault(
     'Unsupported',
     `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}; with kubectl patch, add --type=merge or --type=json`,
   )
+}
+
+/** Whether a kind is one of Kubernetes' own. */
+function isBuiltIn({ group }: Kind): boolean {
+  return group === '' || /^[^.]+(\.authorization)?\.k8s\.io$/.test(group)
 }
 
 function notAllowed(method: string): Fault {
