@@ -11,19 +11,18 @@ import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
-import { ClusterRoleBinding, RoleBinding } from '#apis/rbac/binding.ts'
-import { ClusterRole, Role } from '#apis/rbac/role.ts'
 import { namespaceFinalizer } from '#controllers/namespace.ts'
 import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefaults } from '#core/access/config.ts'
-import { bindingErrors, bindingWithDefaults, roleErrors } from '#core/access/rbac.ts'
 import { instanceErrors, migrationErrors } from '#core/admission/instance.ts'
 import { specWithDefaults, vmErrors, withDefaults } from '#core/admission/vm.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
+import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import { type Served, serve } from '#machinery/rest/strategy.ts'
+import { accessKinds } from './access.ts'
 import type { MacPool } from './mac-pool.ts'
 
 /** Every kind the server serves, with the rules that are its own. */
-export function servedKinds(macs: MacPool): readonly Served[] {
+export function servedKinds(macs: MacPool, access: Authorizer): readonly Served[] {
   return [
     serve(Namespace, {
       prepare: (namespace, old) =>
@@ -61,16 +60,6 @@ export function servedKinds(macs: MacPool): readonly Served[] {
     serve(Secret, { prepare: secretWithDefaults, validate: secretErrors }),
     serve(ServiceAccount),
     serve(Lease),
-    ...accessKinds(),
-  ]
-}
-
-/** Roles and bindings. */
-function accessKinds(): readonly Served[] {
-  return [
-    serve(Role, { validate: roleErrors }),
-    serve(ClusterRole, { validate: roleErrors }),
-    serve(RoleBinding, { prepare: bindingWithDefaults, validate: bindingErrors }),
-    serve(ClusterRoleBinding, { prepare: bindingWithDefaults, validate: bindingErrors }),
+    ...accessKinds(access),
   ]
 }

@@ -29,8 +29,10 @@ export function startClusterRoleController({ client, roles, log, signal }: Optio
 
 /** Makes the default roles and bindings, and gives back what somebody took from them. What was added stays. */
 export async function repairDefaultRoles(client: Client): Promise<void> {
-  for (const role of defaultClusterRoles) await repair(client, ClusterRole, role, repairedRole)
-  for (const binding of defaultClusterRoleBindings) await repair(client, ClusterRoleBinding, binding, repairedBinding)
+  await Promise.all([
+    ...defaultClusterRoles.map((role) => repair(client, ClusterRole, role, repairedRole)),
+    ...defaultClusterRoleBindings.map((binding) => repair(client, ClusterRoleBinding, binding, repairedBinding)),
+  ])
   // As often as roles are parts of parts: view is one of edit, edit one of admin.
   for (let round = 0; round < 3; round++) {
     const { items } = await client.list(ClusterRole)

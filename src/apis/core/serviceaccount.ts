@@ -23,6 +23,9 @@ export const ServiceAccount: Kind<ServiceAccount> = {
   categories: [],
   namespaced: true,
   status: false,
+  subresources: [
+    { name: 'token', group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest', verbs: ['create'] },
+  ],
   columns: [
     {
       name: 'Secrets',

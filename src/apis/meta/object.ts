@@ -54,7 +54,7 @@ export type Column = Readonly<{
 export type Schema = Readonly<Record<string, unknown>>
 
 /** A subresource whose objects are of another kind than its resource. */
-export type Subresource = Readonly<{
+type Subresource = Readonly<{
   name: string
   group: string
   version: string

@@ -184,6 +184,7 @@ function isBuiltIn({ group }: Kind): boolean {
   return group === '' || /^[^.]+(\.authorization)?\.k8s\.io$/.test(group)
 }
 
-function notAllowed(method: string): Fault {
+/** A method that means nothing where it was sent. */
+export function notAllowed(method: string): Fault {
   return new Fault('NotAllowed', `the server does not allow this method on the requested resource: ${method}`)
 }

@@ -98,7 +98,7 @@ function namespaceOf(wanted: Attributes): string | undefined {
 }
 
 /** `pods is forbidden: User "jane" cannot list resource "pods" in API group "" in the namespace "default"` */
-export function refusal(user: User, wanted: Attributes, reason = ''): Fault {
+function refusal(user: User, wanted: Attributes, reason = ''): Fault {
   const who = `User ${JSON.stringify(user.name)} cannot ${wanted.verb}`
   const why = reason && `: ${reason}`
   if ('path' in wanted)
