@@ -32,8 +32,8 @@ export async function createUser({ dataDir, name, groups, out }: Options): Promi
 
 /** Where the administrator's kubeconfig says the server is. */
 async function urlOf(dir: DataDir): Promise<string> {
-  const config = load((await readTextIfAny(dir.kubeconfig)) ?? '') as
-    | { clusters?: { cluster?: { server?: string } }[] }
-    | undefined
-  return config?.clusters?.[0]?.cluster?.server ?? usualUrl
+  const text = await readTextIfAny(dir.kubeconfig)
+  if (!text) return usualUrl
+  const config = load(text) as { clusters?: { cluster?: { server?: string } }[] }
+  return config.clusters?.[0]?.cluster?.server ?? usualUrl
 }
