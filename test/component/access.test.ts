@@ -178,6 +178,48 @@ describe('kubectl of somebody who is no administrator', { skip: noKubectl }, () 
     )
   })
 
+  it('answers questions about others only to those who may ask everywhere', async () => {
+    const ns = await makeNamespace(cluster.api)
+    const rules = [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }]
+    await cluster.api.create(`/apis/rbac.authorization.k8s.io/v1/namespaces/${ns}/roles`, {
+      metadata: { name: 'all' },
+      rules,
+    })
+    await root.ok(`-n ${ns} create rolebinding all --role=all --user=nosy`)
+    const nosy = await cluster.as('nosy', [])
+    const spec = (namespace: string) => ({
+      user: 'x',
+      resourceAttributes: { namespace, verb: 'get', resource: 'pods' },
+    })
+    const ask = (path: string, namespace: string) =>
+      nosy.send('POST', `/apis/authorization.k8s.io/v1/${path}`, { body: { spec: spec(namespace) } })
+    const local = `namespaces/${ns}/localsubjectaccessreviews`
+    await eventually('the role', async () => (await ask(local, ns)).code === 201)
+    assert.deepEqual((await ask(local, ns)).json.status, { allowed: false })
+    assert.equal((await ask(local, 'default')).code, 422)
+    assert.equal((await ask('subjectaccessreviews', 'default')).code, 403)
+    assert.equal((await ask(`namespaces/${ns}/subjectaccessreviews`, 'default')).code, 404)
+    const asRoot = await cluster.api.send('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', {
+      body: { spec: { ...spec(ns), user: 'nosy' } },
+    })
+    assert.equal(asRoot.json.status.allowed, true)
+    for (const [method, path] of [
+      ['GET', 'selfsubjectaccessreviews'],
+      ['DELETE', 'subjectaccessreviews'],
+    ] as const)
+      assert.equal((await cluster.api.send(method, `/apis/authorization.k8s.io/v1/${path}`)).code, 405)
+    // A right to everything in a namespace is none to what belongs to no namespace.
+    for (const path of ['clusterroles', 'clusterroles/cluster-admin'])
+      assert.equal((await nosy.send('GET', `/apis/rbac.authorization.k8s.io/v1/namespaces/${ns}/${path}`)).code, 404)
+  })
+
+  it('makes users only under names that belong to nobody else', async () => {
+    const make = (name: string, ...groups: string[]) => createUser({ dataDir: cluster.dir.root, name, groups })
+    await assert.rejects(make('system:serviceaccount:default:default'), /names that begin with system: are reserved/)
+    for (const name of ['', 'a/b', '../a', 'a b', 'x'.repeat(65)]) await assert.rejects(make(name), /is not made of/)
+    await assert.rejects(make('a', 'b,c'), /Group "b,c" is not made of/)
+  })
+
   it('writes one audit line for each write, refused ones too', async () => {
     const ns = await makeNamespace(cluster.api)
     const mallory = await as('mallory', ns, 'crowd')

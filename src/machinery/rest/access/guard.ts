@@ -28,13 +28,13 @@ export async function admit({ access, tokens }: Guard, wish: Wish, trail: Trail)
   trail.wanted = wanted
   const sender = await authenticate(raw, tokens)
   trail.sender = sender
-  const user = impersonated(sender, raw.headers, access)
-  if (user !== sender) trail.as = user
   if (sender === anonymous && !access.decide(sender, wanted).allowed)
     throw new Fault(
       'Unauthorized',
       'Unauthorized: present a client certificate, such as the one in the kubeconfig of the data directory, or a token',
     )
+  const user = impersonated(sender, raw.headers, access)
+  if (user !== sender) trail.as = user
   access.require(user, wanted)
   return user
 }

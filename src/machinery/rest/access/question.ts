@@ -21,11 +21,13 @@ export type Question = Readonly<{
 /** The question behind a path. */
 export function findQuestion(questions: readonly Question[], path: ResourcePath): Question | undefined {
   return questions.find(
-    ({ at, subresource }) =>
+    ({ at, subresource, kind }) =>
       at.group === path.group &&
       at.version === path.version &&
       at.plural === path.plural &&
       subresource === path.subresource &&
+      // A right in one namespace must not open what is asked about all of them.
+      kind.namespaced === (path.namespace !== undefined) &&
       (subresource === undefined) === (path.name === undefined),
   )
 }
