@@ -49,7 +49,7 @@ export async function audited(
   // Once the answer is sent, a connection may be gone and its address with it.
   const seen = {
     method: raw.method ?? 'GET',
-    sourceIp: raw.socket.remoteAddress ?? '',
+    sourceIp: addressOf(raw),
     userAgent: raw.headers['user-agent'],
   }
   const tell = (code: number) => {
@@ -61,6 +61,15 @@ export async function audited(
   } catch (error) {
     tell(failure(error).code)
     throw error
+  }
+}
+
+function addressOf(raw: Http2ServerRequest): string {
+  try {
+    return raw.socket.remoteAddress ?? ''
+  } catch {
+    // The connection went while its request was still on the way: HTTP/2's stand-in for the socket throws then.
+    return ''
   }
 }
 

@@ -53,7 +53,9 @@ function userInfo({ name, uid, groups, extra }: User): JsonObject {
 }
 
 function requireUser(kind: Kind, spec: Json | undefined): User {
-  const { user = '', groups = [], uid } = isObject(spec) ? spec : {}
+  const { user: name, groups: list, uid } = isObject(spec) ? spec : {}
+  const user = name ?? ''
+  const groups = list ?? []
   if (typeof user !== 'string' || !Array.isArray(groups) || !groups.every((one) => typeof one === 'string'))
     throw refused(kind, 'spec', 'user must be a string, and groups a list of strings')
   if (!user && !groups.length) throw refused(kind, 'spec.user', 'at least one of user or group must be specified')

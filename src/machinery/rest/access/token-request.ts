@@ -27,11 +27,13 @@ export function tokenRequests({ accounts, kind, tokens, uidOf }: Options): Quest
     answer: async (input, { path }) => {
       const { namespace = '', name = '' } = path
       const spec = isObject(input.spec) ? input.spec : {}
-      const { audiences = [], expirationSeconds = usualSeconds, boundObjectRef } = spec
+      // Clients written in Go send null for a list they have nothing to say in.
+      const audiences = spec.audiences ?? []
+      const { boundObjectRef } = spec
       const errors: FieldError[] = []
       const bad = (field: string, message: string) =>
         errors.push({ field: `spec.${field}`, message: `Invalid value: ${message}`, reason: 'FieldValueInvalid' })
-      const life = Number(expirationSeconds)
+      const life = Number(spec.expirationSeconds ?? usualSeconds)
       if (!Number.isInteger(life)) bad('expirationSeconds', 'must be a whole number')
       else if (life < minSeconds) bad('expirationSeconds', `${life}: may not specify a duration less than 10 minutes`)
       else if (life > maxSeconds)
