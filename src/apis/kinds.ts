@@ -1,13 +1,19 @@
+import { Lease } from './coordination/lease.ts'
+import { ConfigMap } from './core/configmap.ts'
 import { Event } from './core/event.ts'
 import { Namespace } from './core/namespace.ts'
 import { Node } from './core/node.ts'
 import { Pod } from './core/pod.ts'
+import { Secret } from './core/secret.ts'
+import { ServiceAccount } from './core/serviceaccount.ts'
 import { KubeVirt } from './kubevirt/kubevirt.ts'
 import { VirtualMachineInstanceMigration } from './kubevirt/migration.ts'
 import { VirtualMachine } from './kubevirt/vm.ts'
 import { VirtualMachineInstance } from './kubevirt/vmi.ts'
 import type { Kind } from './meta/object.ts'
 import { NetworkAttachmentDefinition } from './net/attachment.ts'
+import { ClusterRoleBinding, RoleBinding } from './rbac/binding.ts'
+import { ClusterRole, Role } from './rbac/role.ts'
 
 /** Every kind the API server serves. */
 export const kinds: readonly Kind[] = [
@@ -15,9 +21,17 @@ export const kinds: readonly Kind[] = [
   Node,
   Pod,
   Event,
+  ConfigMap,
+  Secret,
+  ServiceAccount,
+  Lease,
   VirtualMachine,
   VirtualMachineInstance,
   VirtualMachineInstanceMigration,
   KubeVirt,
   NetworkAttachmentDefinition,
+  Role,
+  RoleBinding,
+  ClusterRole,
+  ClusterRoleBinding,
 ] as readonly Kind[]

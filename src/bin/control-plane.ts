@@ -7,16 +7,20 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { type ApiObject, apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
+import { repairDefaultRoles, startClusterRoleController } from '#controllers/cluster-roles.ts'
 import { startNamespaceController } from '#controllers/namespace.ts'
+import { startServiceAccountController } from '#controllers/service-account.ts'
 import { startVmController } from '#controllers/vm.ts'
 import { startVmiController } from '#controllers/vmi.ts'
 import { systemGroup } from '#core/admission/instance.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import { makeRecorder, sweepEvents } from '#machinery/client/recorder.ts'
+import { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import { LocalClient } from '#machinery/rest/local-client.ts'
 import { Registry } from '#machinery/rest/registry.ts'
 import type { Store } from '#machinery/store/store.ts'
+import { type AccessCaches, accessSource, followAccess } from './access.ts'
 import { MacPool } from './mac-pool.ts'
 import { servedKinds } from './served.ts'
 
@@ -24,21 +28,32 @@ import { servedKinds } from './served.ts'
 const sweepMs = 300_000
 
 /** The API's inside and the controllers over it. */
-export type ControlPlane = Readonly<{ registry: Registry; client: Client; settled(): Promise<void> }>
+export type ControlPlane = Readonly<{
+  registry: Registry
+  access: Authorizer
+  client: Client
+  /** A client for another component of this process, under its own name. */
+  clientOf(component: string): Client
+  settled(): Promise<void>
+}>
 
 /** Starts everything that runs beside the store and needs no host. Resolves when the caches are filled. */
 export async function startControlPlane(store: Store, log: Log, signal: AbortSignal): Promise<ControlPlane> {
   const macs = new MacPool(() => vms.list())
-  const registry = new Registry(store, servedKinds(macs))
-  const client = new LocalClient(registry, { name: 'system:patchbay', groups: [systemGroup] })
+  const access = new Authorizer(accessSource(() => caches))
+  const registry = new Registry(store, servedKinds(macs, access))
+  const clientOf = (name: string) => new LocalClient(registry, { name, groups: [systemGroup], isInternal: true })
+  const client = clientOf('system:patchbay:controllers')
   await bootstrap(client)
+  await repairDefaultRoles(client)
   const options = { log, signal }
+  const caches: AccessCaches = followAccess(client, options)
   const vms = makeInformer(client, VirtualMachine, {}, options)
   const vmis = makeInformer(client, VirtualMachineInstance, {}, options)
   const pods = makeInformer(client, Pod, {}, options)
   const nodes = makeInformer(client, Node, {}, options)
   const namespaces = makeInformer(client, Namespace, {}, options)
-  await Promise.all([vms, vmis, pods, nodes, namespaces].map((informer) => informer.synced))
+  await Promise.all([vms, vmis, pods, nodes, namespaces, ...Object.values(caches)].map((one) => one.synced))
   const world = {
     client,
     vms,
@@ -53,6 +68,8 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
     startVmController(world),
     startVmiController(world),
     startNamespaceController({ client, namespaces, log, signal }),
+    startClusterRoleController({ client, roles: caches.clusterRoles, log, signal }),
+    startServiceAccountController({ client, namespaces, accounts: caches.accounts, log, signal }),
   ]
   for (const vm of vms.list()) controllers[0]!.enqueue(`${vm.metadata.namespace}/${vm.metadata.name}`)
   for (const vmi of vmis.list()) controllers[1]!.enqueue(`${vmi.metadata.namespace}/${vmi.metadata.name}`)
@@ -66,7 +83,9 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
   signal.addEventListener('abort', () => clearInterval(timer))
   return {
     registry,
+    access,
     client,
+    clientOf,
     settled: async () => {
       await Promise.all(controllers.map((controller) => controller.stop()))
     },

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdir, realpath } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
@@ -21,6 +22,8 @@ export type DataDir = Readonly<{
   cache: string
   pid: string
   host: string
+  audit: string
+  users: string
 }>
 
 /** Where things are below a data directory. @throws Fault Invalid for one that is too long. */
@@ -43,6 +46,8 @@ export function dataDirAt(path: string): DataDir {
     cache: at('cache'),
     pid: at('patchbay.pid'),
     host: at('host.json'),
+    audit: at('audit.log'),
+    users: at('users'),
   }
 }
 
@@ -75,20 +80,34 @@ export async function keysOf(
   return { authority, server, admin }
 }
 
+/** The key that signs the tokens of ServiceAccounts, PEM: made on first use, kept for good. */
+export async function tokenKeyOf(dir: DataDir): Promise<string> {
+  const path = join(dir.pki, 'tokens.key')
+  const known = await readTextIfAny(path)
+  if (known) return known
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  await writeFileAtomic(path, key)
+  return key
+}
+
 /** Writes the administrator's kubeconfig for a server address. */
 export async function writeKubeconfig(dir: DataDir, url: string, authority: KeyPair, admin: KeyPair): Promise<void> {
+  await writeFileAtomic(dir.kubeconfig, kubeconfigOf(url, authority, 'admin', admin))
+}
+
+/** A kubeconfig for somebody with a client certificate. */
+export function kubeconfigOf(url: string, authority: KeyPair, name: string, pair: KeyPair): string {
   const base64 = (text: string) => Buffer.from(text).toString('base64')
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [{ name: 'patchbay', cluster: { server: url, 'certificate-authority-data': base64(authority.cert) } }],
-    users: [
-      { name: 'admin', user: { 'client-certificate-data': base64(admin.cert), 'client-key-data': base64(admin.key) } },
-    ],
-    contexts: [{ name: 'patchbay', context: { cluster: 'patchbay', user: 'admin', namespace: 'default' } }],
+    users: [{ name, user: { 'client-certificate-data': base64(pair.cert), 'client-key-data': base64(pair.key) } }],
+    contexts: [{ name: 'patchbay', context: { cluster: 'patchbay', user: name, namespace: 'default' } }],
     'current-context': 'patchbay',
   }
-  await writeFileAtomic(dir.kubeconfig, dump(config))
+  return dump(config)
 }
 
 async function readPair(dir: DataDir, name: string): Promise<KeyPair | undefined> {

@@ -7,6 +7,7 @@ import { createDataDir, dataDirAt } from './data-dir.ts'
 import { down } from './down.ts'
 import { buildDemoImage, ImageFolder } from './images.ts'
 import { up } from './up.ts'
+import { createUser } from './user.ts'
 
 const dataDirOption = [
   '--data-dir <dir>',
@@ -28,6 +29,9 @@ program
   .option('--node <name>', 'name of this node', hostname().toLowerCase())
   .option('--cni-bin-dir <dirs>', 'folders with CNI plugins, separated by commas', '/usr/lib/cni,/opt/cni/bin')
   .option('--cni-timeout <seconds>', 'time a CNI plugin is given', '20')
+  .option('--token-auth-file <file>', 'tokens that sign users in, as lines of token,user,uid[,"group1,group2"]')
+  .option('--audit-log-maxsize <MiB>', 'size at which the audit log begins a new file', '10')
+  .option('--audit-log-maxbackup <count>', 'how many old files of the audit log are kept', '4')
   .option('--simulate', 'run guests in memory only, for trying the API without root', false)
   .action(
     async (options: {
@@ -37,6 +41,9 @@ program
       cniBinDir: string
       cniTimeout: string
       simulate: boolean
+      tokenAuthFile?: string
+      auditLogMaxsize: string
+      auditLogMaxbackup: string
     }) => {
       const stop = new AbortController()
       for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
@@ -44,7 +51,11 @@ program
         pluginDirs: options.cniBinDir.split(','),
         timeoutMs: secondsOf('--cni-timeout', options.cniTimeout),
       }
-      await up({ ...options, cni, log: makeLog(), signal: stop.signal }, (line) => console.log(line))
+      const audit = {
+        maxBytes: countOf('--audit-log-maxsize', options.auditLogMaxsize) * 1024 * 1024,
+        files: countOf('--audit-log-maxbackup', options.auditLogMaxbackup) + 1,
+      }
+      await up({ ...options, cni, audit, log: makeLog(), signal: stop.signal }, (line) => console.log(line))
       // Everything is closed and on disk; no handle a library may still hold is to keep us from ending when told to.
       process.exit()
     },
@@ -83,11 +94,35 @@ image
     console.log('Image demo-guest is ready: use it as spec.domain.firmware.kernelBoot.container.image')
   })
 
+program
+  .command('user')
+  .description('who may use this installation')
+  .command('create <name>')
+  .description(
+    'write a kubeconfig with a client certificate, valid for a year; what its bearer may do, role bindings say',
+  )
+  .option(...dataDirOption)
+  .option('--group <group>', 'a group the user belongs to; may be repeated', collect, [])
+  .option('--out <file>', 'the kubeconfig to write; DIR/users/NAME.kubeconfig unless given')
+  .action(async (name: string, options: { dataDir: string; group: string[]; out?: string }) => {
+    console.log(`User ${name} signs in with ${await createUser({ ...options, name, groups: options.group })}`)
+  })
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value]
+}
+
 /** An option that is a number of seconds, in milliseconds. @throws Fault Invalid */
 function secondsOf(option: string, text: string): number {
   const seconds = Number(text)
   if (text.trim() === '' || !(seconds >= 0)) throw new Fault('Invalid', `${option} ${text} is no number of seconds`)
   return seconds * 1000
+}
+
+/** An option that is a whole number above 0. @throws Fault Invalid */
+function countOf(option: string, text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new Fault('Invalid', `${option} ${text} is no whole number above 0`)
+  return Number(text)
 }
 
 /** What each kind of fault means to a shell; everything else is 1. */

@@ -8,6 +8,7 @@ import { startServer } from '#machinery/rest/server.ts'
 import { openSqliteStore } from '#machinery/store/sqlite.ts'
 import { startControlPlane } from './control-plane.ts'
 import { createDataDir, dataDirAt, keysOf, writeKubeconfig } from './data-dir.ts'
+import { type AuditLimits, makeGuard } from './guard.ts'
 import { type CniLimits, startHost } from './host.ts'
 
 export type UpOptions = Readonly<{
@@ -16,6 +17,9 @@ export type UpOptions = Readonly<{
   node: string
   cni: CniLimits
   simulate: boolean
+  /** Tokens beside those of ServiceAccounts, as kube-apiserver's --token-auth-file. */
+  tokenAuthFile?: string
+  audit: AuditLimits
   log: Log
   signal: AbortSignal
 }>
@@ -39,8 +43,11 @@ export async function up(options: UpOptions, ready: (line: string) => void): Pro
   stack.defer(() => plane.settled())
   stack.defer(() => stop.abort())
   const { authority, server: tls, admin } = await keysOf(dir, [listen.host, ...ownAddresses()])
+  const { guard, close } = await makeGuard({ ...options, plane, dir })
+  stack.defer(close)
   const server = await startServer({
     registry: plane.registry,
+    guard,
     listen,
     tls,
     clientAuthority: authority.cert,
@@ -51,7 +58,7 @@ export async function up(options: UpOptions, ready: (line: string) => void): Pro
   const url = `https://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${server.port}`
   await writeKubeconfig(dir, url, authority, admin)
   const agent = await startHost({
-    client: plane.client,
+    client: plane.clientOf(`system:node:${options.node}`),
     dir,
     nodeName: options.node,
     cni: options.cni,

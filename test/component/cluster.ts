@@ -5,6 +5,7 @@ import { startAgent } from '#agent/agent.ts'
 import type { Log, LogFields } from '#base/log.ts'
 import { startControlPlane } from '#bin/control-plane.ts'
 import { createDataDir, type DataDir, dataDirAt, keysOf, writeKubeconfig } from '#bin/data-dir.ts'
+import { makeGuard } from '#bin/guard.ts'
 import { SimSandboxes } from '#drivers/sim/sandboxes.ts'
 import { issue, type KeyPair } from '#machinery/rest/certificates.ts'
 import { startServer } from '#machinery/rest/server.ts'
@@ -48,7 +49,10 @@ export async function makeGround(): Promise<Ground> {
 }
 
 /** Starts API server and controllers over a ground, and an agent over its host unless there is to be none. */
-export async function startOn({ dir, sandboxes }: Ground, options: { agent?: boolean } = {}): Promise<Cluster> {
+export async function startOn(
+  { dir, sandboxes }: Ground,
+  options: { agent?: boolean; tokenAuthFile?: string } = {},
+): Promise<Cluster> {
   await using stack = new AsyncDisposableStack()
   const store = await openSqliteStore({ path: dir.store })
   stack.defer(() => store.close())
@@ -62,8 +66,12 @@ export async function startOn({ dir, sandboxes }: Ground, options: { agent?: boo
   stack.defer(() => stop.abort())
   const { authority, server: tls, admin } = await keysOf(dir, ['127.0.0.1'])
   const listen = { host: '127.0.0.1', port: 0 }
+  const audit = { maxBytes: 10 * 1024 * 1024, files: 5 }
+  const { guard, close } = await makeGuard({ plane, dir, audit, log, ...options })
+  stack.defer(close)
   const server = await startServer({
     registry: plane.registry,
+    guard,
     listen,
     tls,
     clientAuthority: authority.cert,
@@ -75,7 +83,7 @@ export async function startOn({ dir, sandboxes }: Ground, options: { agent?: boo
   await writeKubeconfig(dir, `https://127.0.0.1:${port}`, authority, admin)
   if (options.agent !== false) {
     const images = { has: async (name: string) => name !== 'missing' }
-    const { client } = plane
+    const client = plane.clientOf('system:node:node1')
     const agent = await startAgent({ client, node, sandboxes, images, onImage: () => undefined, log, signal })
     stack.defer(() => agent.stop())
   }

@@ -16,6 +16,12 @@ function whyNot(): string | false {
   return minor >= oldest ? false : `kubectl is 1.${minor}, and these tests are for 1.${oldest} and later`
 }
 
+/** Why tests of a command that only newer kubectls have cannot run here; false when they can. */
+export function kubectlLacks(command: string): string | false {
+  const { status, stdout } = spawnSync('kubectl', [...command.split(' '), '--help'], { encoding: 'utf8' })
+  return status === 0 && stdout.includes(`kubectl ${command}`) ? false : `this kubectl has no ${command}`
+}
+
 export type Outcome = Readonly<{ code: number | null; out: string; err: string }>
 
 type Options = Readonly<{ input?: unknown; env?: Record<string, string> }>

@@ -53,6 +53,15 @@ export type Column = Readonly<{
 /** A JSON Schema, as TypeBox makes them. */
 export type Schema = Readonly<Record<string, unknown>>
 
+/** A subresource whose objects are of another kind than its resource. */
+type Subresource = Readonly<{
+  name: string
+  group: string
+  version: string
+  kind: string
+  verbs: readonly string[]
+}>
+
 /** Everything the generic API machinery must know about a kind. `T` is the type of its objects. */
 export type Kind<T extends ApiObject = ApiObject> = Readonly<{
   group: string
@@ -65,6 +74,12 @@ export type Kind<T extends ApiObject = ApiObject> = Readonly<{
   namespaced: boolean
   /** Has a status subresource: `status` cannot be changed through the object itself, nor the object through `status`. */
   status: boolean
+  /** `segment`: names need only fit into a path, as those of roles do (`kubevirt.io:admin`). Else they are DNS subdomains. */
+  names?: 'segment'
+  /** What the resource allows, when that is not everything. */
+  verbs?: readonly string[]
+  /** Subresources beside `status`, for discovery. */
+  subresources?: readonly Subresource[]
   columns: readonly Column[]
   /** Structural schema of the whole object but metadata. */
   schema: Schema

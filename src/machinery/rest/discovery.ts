@@ -38,7 +38,7 @@ function resources(kind: Kind): JsonObject[] {
     singularName: singular,
     namespaced,
     kind: kind.kind,
-    verbs,
+    verbs: kind.verbs ?? verbs,
     ...(shortNames.length && { shortNames }),
     ...(categories.length && { categories }),
   }
@@ -49,7 +49,13 @@ function resources(kind: Kind): JsonObject[] {
     kind: kind.kind,
     verbs: ['get', 'patch', 'update'],
   }
-  return kind.status ? [own, status] : [own]
+  const more = (kind.subresources ?? []).map(({ name, ...what }) => ({
+    name: `${plural}/${name}`,
+    singularName: '',
+    namespaced,
+    ...what,
+  }))
+  return [own, ...(kind.status ? [status] : []), ...more]
 }
 
 function groupsOf(kinds: readonly Kind[]): string[] {

@@ -3,6 +3,8 @@ import { isObject, type JsonObject } from '#base/json.ts'
 
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
 const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
+const segment = /^(?!\.{1,2}$)[^/%]+$/
+const segmentRule = "may not be '.' or '..' nor contain '/' or '%'"
 const labelValue = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/
 const labelKey = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/
 
@@ -19,15 +21,21 @@ const subdomainRule =
 const labelRule =
   "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 
-/** Everything wrong with the metadata a client sent. Namespaces must be labels, other names may contain dots. */
-export function metadataErrors(meta: ObjectMeta, { isNamespace }: { isNamespace: boolean }): FieldError[] {
+/** Everything wrong with the metadata a client sent. Namespaces must be labels, other names may contain dots, and
+ * those with `anySegment` whatever fits into a path. */
+export function metadataErrors(
+  meta: ObjectMeta,
+  { isNamespace, anySegment = false }: { isNamespace: boolean; anySegment?: boolean },
+): FieldError[] {
   const errors: FieldError[] = []
   const bad = (field: string, message: string) =>
     errors.push({ field: `metadata.${field}`, message, reason: 'FieldValueInvalid' })
   const name: unknown = meta.name ?? ''
   const [pattern, rule, max] = isNamespace
     ? ([label, labelRule, 63] as const)
-    : ([subdomain, subdomainRule, 253] as const)
+    : anySegment
+      ? ([segment, segmentRule, 253] as const)
+      : ([subdomain, subdomainRule, 253] as const)
   if (name === '')
     errors.push({
       field: 'metadata.name',

@@ -1,5 +1,6 @@
 import { Fault } from '#base/fault.ts'
 import type { Json, JsonObject } from '#base/json.ts'
+import { type Shape, shapes, type Type } from './protobuf-shapes.ts'
 
 /** How kubectl since 1.32 sends the kinds it was compiled with, whether or not a server asked for it. */
 export const protobufType = 'application/vnd.kubernetes.protobuf'
@@ -7,34 +8,7 @@ export const protobufType = 'application/vnd.kubernetes.protobuf'
 /** Every such body starts with these bytes; a message `Unknown` follows, which carries the object. */
 const magic = Buffer.from('k8s\0')
 
-/** What a field holds. `[shape]` is a list of it; a field that is not listed is of no interest to the server. */
-type Type = 'string' | 'integer' | 'bytes' | 'map' | Shape | readonly ['string' | Shape]
-type Shape = Readonly<{ [number: number]: readonly [name: string, type: Type] }>
-
 const unknown: Shape = { 1: ['typeMeta', { 1: ['apiVersion', 'string'], 2: ['kind', 'string'] }], 2: ['raw', 'bytes'] }
-
-// Field numbers: k8s.io/apimachinery/pkg/apis/meta/v1/generated.proto. Times are the server's business and left out.
-const objectMeta: Shape = {
-  1: ['name', 'string'],
-  2: ['generateName', 'string'],
-  3: ['namespace', 'string'],
-  5: ['uid', 'string'],
-  6: ['resourceVersion', 'string'],
-  11: ['labels', 'map'],
-  12: ['annotations', 'map'],
-  14: ['finalizers', ['string']],
-}
-
-/** Objects that can be told, by `apiVersion kind`. */
-const shapes: Readonly<Record<string, Shape>> = {
-  'v1 Namespace': { 1: ['metadata', objectMeta], 2: ['spec', { 1: ['finalizers', ['string']] }] },
-  'v1 DeleteOptions': {
-    1: ['gracePeriodSeconds', 'integer'],
-    2: ['preconditions', { 1: ['uid', 'string'], 2: ['resourceVersion', 'string'] }],
-    4: ['propagationPolicy', 'string'],
-    5: ['dryRun', ['string']],
-  },
-}
 
 /**
  * The object in a protobuf body.
@@ -67,12 +41,15 @@ function decode(bytes: Buffer, shape: Shape): Record<string, unknown> {
 /** The value of a field after one more occurrence of it. */
 function grown(before: unknown, type: Type, value: Buffer | number): unknown {
   if (type === 'integer') return typeof value === 'number' ? value : broken()
+  if (type === 'boolean') return typeof value === 'number' ? value !== 0 : broken()
   if (typeof value === 'number') return broken()
   if (type === 'bytes') return value
   if (type === 'string') return value.toString('utf8')
-  if (type === 'map') {
-    const { key = '', value: item = '' } = decode(value, { 1: ['key', 'string'], 2: ['value', 'string'] })
-    return Object.fromEntries([...Object.entries((before as JsonObject | undefined) ?? {}), [key, item]])
+  if (type === 'map' || type === 'bytesMap') {
+    const entry = decode(value, { 1: ['key', 'string'], 2: ['value', type === 'map' ? 'string' : 'bytes'] })
+    const { key = '', value: text = '' } = entry
+    const item = Buffer.isBuffer(text) ? text.toString('base64') : text
+    return Object.fromEntries([...Object.entries((before as JsonObject | undefined) ?? {}), [String(key), item]])
   }
   if (isList(type)) return [...((before as Json[] | undefined) ?? []), grown(undefined, type[0], value)]
   return decode(value, type)

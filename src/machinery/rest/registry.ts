@@ -287,7 +287,7 @@ export class Registry {
   #check(kind: Kind, next: ApiObject, current: Doc | undefined, options: WriteOptions): void {
     const { strategy } = this.#strategyOf(kind)
     const errors: FieldError[] = [
-      ...metadataErrors(next.metadata, { isNamespace: isNamespace(kind) }),
+      ...metadataErrors(next.metadata, { isNamespace: isNamespace(kind), anySegment: kind.names === 'segment' }),
       ...(current ? newFinalizerErrors(next.metadata, current.metadata) : []),
       ...schemaErrors(kind, next as unknown as JsonObject),
     ]

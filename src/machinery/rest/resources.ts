@@ -170,7 +170,7 @@ function keyOf(doc: Doc) {
 
 function patchType(kind: Kind, contentType: string): PatchType {
   // Strategic patches need to know lists by their fields, which only the kinds of Kubernetes itself have told.
-  const types = patchTypes.filter((type) => kind.group === '' || !type.includes('strategic'))
+  const types = patchTypes.filter((type) => isBuiltIn(kind) || !type.includes('strategic'))
   const type = types.find((known) => known === contentType)
   if (type) return type
   throw new Fault(
@@ -179,6 +179,12 @@ function patchType(kind: Kind, contentType: string): PatchType {
   )
 }
 
-function notAllowed(method: string): Fault {
+/** Whether a kind is one of Kubernetes' own. */
+function isBuiltIn({ group }: Kind): boolean {
+  return group === '' || /^[^.]+(\.authorization)?\.k8s\.io$/.test(group)
+}
+
+/** A method that means nothing where it was sent. */
+export function notAllowed(method: string): Fault {
   return new Fault('NotAllowed', `the server does not allow this method on the requested resource: ${method}`)
 }

@@ -1,21 +1,22 @@
 import type { ServerResponse } from 'node:http'
 import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import Fastify, { type FastifyReply, type FastifyRequest, type RouteGenericInterface } from 'fastify'
 import type { Kind } from '#apis/meta/object.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
-import type { JsonObject } from '#base/json.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
+import type { Trail } from './access/audit.ts'
+import { admit, audited, type Guard } from './access/guard.ts'
+import { ask, findQuestion } from './access/question.ts'
 import type { KeyPair } from './certificates.ts'
 import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
 import { openapiIndex, openapiOf } from './openapi.ts'
 import { parseResourcePath } from './path.ts'
 import type { Registry } from './registry.ts'
-import { flag, queryOf } from './request.ts'
-import { answer } from './resources.ts'
+import { flag, objectBody, queryOf } from './request.ts'
+import { answer, notAllowed } from './resources.ts'
 import { failure } from './status.ts'
-import type { User } from './strategy.ts'
 import { warningHeaders } from './warning.ts'
 import { planWatch, streamWatch, type WatchPlan } from './watch.ts'
 
@@ -31,6 +32,7 @@ export type ServerOptions = Readonly<{
   tls: KeyPair
   /** Certificate of the authority that client certificates must come from. */
   clientAuthority: string
+  guard: Guard
   version: JsonObject
   log: Log
 }>
@@ -60,7 +62,12 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   app.all('/*', async (request, reply) => {
-    await handle(options, request, reply, stopping.signal)
+    const trail: Trail = {}
+    const query = queryOf(request.url.split('?').slice(1).join('?'))
+    await audited(options.guard, { raw: request.raw, query }, trail, async () => {
+      await handle(options, request, reply, stopping.signal, trail)
+      return reply.statusCode
+    })
     return reply
   })
   app.setNotFoundHandler((request, reply) => sendError(log, request, reply, notServed()))
@@ -90,22 +97,35 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   }
 }
 
-async function handle(options: ServerOptions, request: Request, reply: Reply, stopping: AbortSignal): Promise<void> {
+async function handle(
+  options: ServerOptions,
+  request: Request,
+  reply: Reply,
+  stopping: AbortSignal,
+  trail: Trail,
+): Promise<void> {
   const path = request.url.split('?', 1)[0]!
   if (path === '/healthz' || path === '/livez' || path === '/readyz') {
     await reply.type('text/plain').send('ok')
     return
   }
   if (path === '/version' || path === '/version/') return send(reply, 200, options.version)
-  const user = authenticate(request)
-  authorize(user, request.method, path)
-  if (path === '/openapi/v2') return sendOpenapiV2(request, reply)
-  const document = documentAt(options.registry, path)
-  if (document) return send(reply, 200, document)
   const resource = parseResourcePath(path)
+  const query = queryOf(request.url.slice(path.length + 1))
+  const user = await admit(options.guard, { raw: request.raw, path, resource, query }, trail)
+  if (path === '/openapi/v2') return sendOpenapiV2(request, reply)
+  const document = documentAt(options, path)
+  if (document) return send(reply, 200, document)
+  const contentType = (request.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
+  const body = request.body as Buffer | undefined
+  const question = resource && findQuestion(options.guard.questions, resource)
+  if (question) {
+    if (request.method !== 'POST') throw notAllowed(request.method)
+    trail.isQuestion = !question.isWrite
+    return send(reply, 201, await ask(question, objectBody(contentType, body), { user, path: resource }))
+  }
   const served = resource && options.registry.find(resource.group, resource.version, resource.plural)
   if (!resource || !served) throw notServed()
-  const query = queryOf(request.url.slice(path.length + 1))
   const accept = request.headers.accept
   const { kind } = served
   const { namespace, name } = resource
@@ -115,8 +135,6 @@ async function handle(options: ServerOptions, request: Request, reply: Reply, st
     const plan = planWatch(kind, { namespace, name, query, accept })
     return watch(options, request, reply, stopping, kind, plan)
   }
-  const contentType = (request.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
-  const body = request.body as Buffer | undefined
   const {
     code,
     body: out,
@@ -130,6 +148,7 @@ async function handle(options: ServerOptions, request: Request, reply: Reply, st
     body,
     user,
   })
+  trail.name = nameOf(out)
   if (warnings.length) reply.header('warning', warningHeaders(warnings))
   return send(reply, code, out)
 }
@@ -170,8 +189,9 @@ async function watch(
 }
 
 /** Documents that describe the API itself. */
-function documentAt(registry: Registry, path: string): JsonObject | undefined {
-  const kinds = registry.served.map(({ kind }) => kind)
+function documentAt({ registry, guard }: ServerOptions, path: string): JsonObject | undefined {
+  const asked = guard.questions.filter((question) => question.subresource === undefined)
+  const kinds = [...registry.served, ...asked].map(({ kind }) => kind)
   const parts = path.split('/').filter(Boolean)
   if (parts[0] === 'openapi' && parts[1] === 'v3') {
     if (parts.length === 2) return openapiIndex(kinds)
@@ -185,29 +205,6 @@ function documentAt(registry: Registry, path: string): JsonObject | undefined {
   return parts.length === 3 ? resourceList(kinds, parts[1]!, parts[2]!) : undefined
 }
 
-/** @throws Fault Unauthorized without a client certificate of our authority. */
-function authenticate(request: Request): User {
-  const raw = request.raw as Http2ServerRequest & { socket: TLSSocket }
-  const socket = (raw.stream?.session?.socket ?? raw.socket) as TLSSocket
-  const subject = socket.authorized ? socket.getPeerCertificate()?.subject : undefined
-  if (!subject?.CN)
-    throw new Fault(
-      'Unauthorized',
-      'Unauthorized: present a client certificate, such as the one in the kubeconfig of the data directory',
-    )
-  const groups = subject.O as string | string[] | undefined
-  return { name: String(subject.CN), groups: groups === undefined ? [] : [groups].flat() }
-}
-
-/** Until there are roles, the administrators' group may do everything and nobody else anything. @throws Fault Forbidden */
-function authorize(user: User, method: string, path: string): void {
-  if (user.groups.includes('system:masters')) return
-  throw new Fault(
-    'Forbidden',
-    `forbidden: User "${user.name}" cannot ${method.toLowerCase()} path "${path}": only members of the group system:masters may`,
-  )
-}
-
 /**
  * The old description of the API has nothing to say here. Yet kubectl asks for it, as protobuf, about kinds that the new one
  * does not know, and without an answer (an empty message is one) tells of a failed download instead of an unknown kind.
@@ -216,6 +213,11 @@ async function sendOpenapiV2(request: Request, reply: Reply): Promise<void> {
   const protobuf = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
   if (request.headers.accept?.includes(protobuf)) await reply.type(protobuf).send(Buffer.alloc(0))
   else await send(reply, 200, { swagger: '2.0', info: { title: 'Patchbay', version: '1' }, paths: {}, definitions: {} })
+}
+
+/** The name in an answer: of a write under a generated name there is no other. */
+function nameOf({ metadata }: JsonObject): string {
+  return isObject(metadata) && typeof metadata.name === 'string' ? metadata.name : ''
 }
 
 function notServed(): Fault {

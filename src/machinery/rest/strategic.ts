@@ -8,6 +8,8 @@ import { isObject, type Json, type JsonObject } from '#base/json.ts'
 const mergedLists: Readonly<Record<string, string | undefined>> = {
   'metadata.finalizers': undefined,
   'metadata.ownerReferences': 'uid',
+  imagePullSecrets: 'name',
+  secrets: 'name',
   'spec.containers': 'name',
   'spec.volumes': 'name',
   'status.addresses': 'type',

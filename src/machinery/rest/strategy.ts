@@ -1,7 +1,15 @@
 import type { ApiObject, FieldError, Kind } from '#apis/meta/object.ts'
 
-/** Who makes a request: the name and groups of the client certificate, or a component of our own. */
-export type User = Readonly<{ name: string; groups: readonly string[] }>
+/** Who makes a request: the name and groups of the client certificate or the token, or a component of our own. */
+export type User = Readonly<{
+  name: string
+  groups: readonly string[]
+  uid?: string
+  /** What else a token tells. */
+  extra?: Readonly<Record<string, readonly string[]>>
+  /** A component in the server's own process, which no request from outside can be. */
+  isInternal?: boolean
+}>
 
 /** What a kind may add to the generic create and update. All functions are pure over values; none may wait. */
 export type Strategy<T extends ApiObject = ApiObject> = Readonly<{

@@ -15,10 +15,22 @@ async function main(path: string): Promise<void> {
         type: 'put',
         value: { n: Number(current?.value.n ?? 0) + 1 },
       }))
-      writeSync(1, `${key} ${row?.revision} ${row?.value.n}\n`)
+      report(`${key} ${row?.revision} ${row?.value.n}\n`)
     }
   })
   await Promise.all(writers)
+}
+
+/** Writes a whole line now. A pipe whose reader is slow is full for a moment and says so. */
+function report(line: string): void {
+  for (let left = Buffer.from(line); left.length > 0; ) {
+    try {
+      left = left.subarray(writeSync(1, left))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    }
+  }
 }
 
 await main(process.argv[2]!)

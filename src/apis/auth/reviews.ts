@@ -1,0 +1,62 @@
+import type { Kind } from '../meta/object.ts'
+import { loose, objectSchema } from '../meta/schema.ts'
+
+/** A kind that is asked and never stored. */
+function review(group: string, kind: string, plural: string, description: string, namespaced = false): Kind {
+  return {
+    group,
+    version: 'v1',
+    kind,
+    plural,
+    singular: kind.toLowerCase(),
+    shortNames: [],
+    categories: [],
+    namespaced,
+    status: false,
+    verbs: ['create'],
+    columns: [],
+    schema: objectSchema({ spec: loose(), status: loose() }, description),
+  }
+}
+
+const authorization = 'authorization.k8s.io'
+const authentication = 'authentication.k8s.io'
+
+/** May I? */
+export const SelfSubjectAccessReview = review(
+  authorization,
+  'SelfSubjectAccessReview',
+  'selfsubjectaccessreviews',
+  'Asks whether the sender may do something.',
+)
+/** May they? */
+export const SubjectAccessReview = review(
+  authorization,
+  'SubjectAccessReview',
+  'subjectaccessreviews',
+  'Asks whether somebody may do something.',
+)
+/** May they, in this namespace? */
+export const LocalSubjectAccessReview = review(
+  authorization,
+  'LocalSubjectAccessReview',
+  'localsubjectaccessreviews',
+  'Asks whether somebody may do something in a namespace.',
+  true,
+)
+/** What may I? */
+export const SelfSubjectRulesReview = review(
+  authorization,
+  'SelfSubjectRulesReview',
+  'selfsubjectrulesreviews',
+  'Asks for everything the sender may do in a namespace.',
+)
+/** Who am I? */
+export const SelfSubjectReview = review(
+  authentication,
+  'SelfSubjectReview',
+  'selfsubjectreviews',
+  'Asks who the sender is.',
+)
+/** Posted to a ServiceAccount; the answer carries a token. */
+export const TokenRequest = review(authentication, 'TokenRequest', 'tokenrequests', 'Asks for a token.', true)

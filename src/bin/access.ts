@@ -1,0 +1,72 @@
+import { ServiceAccount } from '#apis/core/serviceaccount.ts'
+import type { ApiObject, FieldError } from '#apis/meta/object.ts'
+import { ClusterRoleBinding, RoleBinding } from '#apis/rbac/binding.ts'
+import { ClusterRole, Role } from '#apis/rbac/role.ts'
+import type { Log } from '#base/log.ts'
+import { bindingErrors, bindingWithDefaults, roleErrors } from '#core/access/rbac.ts'
+import type { Client } from '#machinery/client/client.ts'
+import { type Informer, makeInformer } from '#machinery/client/informer.ts'
+import type { AccessSource, Authorizer } from '#machinery/rest/access/authorizer.ts'
+import { requireBindingNotAbove, requireRoleNotAbove } from '#machinery/rest/access/escalation.ts'
+import { type Served, serve } from '#machinery/rest/strategy.ts'
+
+/** Copies of everything that decides who may what. */
+export type AccessCaches = Readonly<{
+  roles: Informer<Role>
+  clusterRoles: Informer<ClusterRole>
+  bindings: Informer<RoleBinding, 'namespace'>
+  clusterBindings: Informer<ClusterRoleBinding>
+  accounts: Informer<ServiceAccount>
+}>
+
+export function followAccess(client: Client, options: Readonly<{ log: Log; signal: AbortSignal }>): AccessCaches {
+  const namespace = ({ metadata }: ApiObject) => [metadata.namespace ?? '']
+  return {
+    roles: makeInformer(client, Role, {}, options),
+    clusterRoles: makeInformer(client, ClusterRole, {}, options),
+    bindings: makeInformer(client, RoleBinding, {}, { ...options, indexes: { namespace } }),
+    clusterBindings: makeInformer(client, ClusterRoleBinding, {}, options),
+    accounts: makeInformer(client, ServiceAccount, {}, options),
+  }
+}
+
+/** What the authorizer decides by. */
+export function accessSource(caches: () => AccessCaches): AccessSource {
+  return {
+    role: (namespace, name) =>
+      namespace === undefined ? caches().clusterRoles.get({ name }) : caches().roles.get({ namespace, name }),
+    bindings: (namespace) =>
+      namespace === undefined ? caches().clusterBindings.list() : caches().bindings.indexed('namespace', namespace),
+  }
+}
+
+/** Roles and bindings, which nobody may use to get more than they have. */
+export function accessKinds(access: Authorizer): readonly Served[] {
+  const role =
+    (kind: typeof Role | typeof ClusterRole) =>
+    (one: ClusterRole, old: ClusterRole | undefined, user: Parameters<typeof requireRoleNotAbove>[2]): FieldError[] => {
+      const errors = roleErrors(one)
+      if (!errors.length) requireRoleNotAbove(access, plain(kind), user, one, old)
+      return errors
+    }
+  const binding =
+    (kind: typeof RoleBinding) =>
+    (
+      one: RoleBinding,
+      old: RoleBinding | undefined,
+      user: Parameters<typeof requireBindingNotAbove>[2],
+    ): FieldError[] => {
+      const errors = bindingErrors(one, old)
+      if (!errors.length) requireBindingNotAbove(access, plain(kind), user, one)
+      return errors
+    }
+  return [
+    serve(Role, { validate: role(Role) }),
+    serve(ClusterRole, { validate: role(ClusterRole) }),
+    serve(RoleBinding, { prepare: bindingWithDefaults, validate: binding(RoleBinding) }),
+    serve(ClusterRoleBinding, { prepare: bindingWithDefaults, validate: binding(ClusterRoleBinding) }),
+  ]
+}
+
+/** The machinery knows kinds without the types of their objects. */
+const plain = (kind: unknown) => kind as Parameters<typeof requireRoleNotAbove>[1]

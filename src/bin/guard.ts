@@ -1,0 +1,74 @@
+import { readFile } from 'node:fs/promises'
+import {
+  LocalSubjectAccessReview,
+  SelfSubjectAccessReview,
+  SelfSubjectReview,
+  SelfSubjectRulesReview,
+  SubjectAccessReview,
+  TokenRequest,
+} from '#apis/auth/reviews.ts'
+import { ServiceAccount } from '#apis/core/serviceaccount.ts'
+import type { Kind } from '#apis/meta/object.ts'
+import { explain, Fault } from '#base/fault.ts'
+import type { Log } from '#base/log.ts'
+import { RotatingFile } from '#base/rotating-file.ts'
+import type { TokenReader } from '#machinery/rest/access/authenticate.ts'
+import type { Guard } from '#machinery/rest/access/guard.ts'
+import { reviews } from '#machinery/rest/access/reviews.ts'
+import { staticTokens } from '#machinery/rest/access/static-tokens.ts'
+import { tokenRequests } from '#machinery/rest/access/token-request.ts'
+import { ServiceAccountTokens } from '#machinery/rest/access/tokens.ts'
+import type { ControlPlane } from './control-plane.ts'
+import { type DataDir, tokenKeyOf } from './data-dir.ts'
+
+/** How large one file of the audit log gets, and how many there are. */
+export type AuditLimits = Readonly<{ maxBytes: number; files: number }>
+
+type Options = Readonly<{
+  plane: ControlPlane
+  dir: DataDir
+  tokenAuthFile?: string
+  audit: AuditLimits
+  log: Log
+}>
+
+const reviewKinds = {
+  selfAccess: SelfSubjectAccessReview,
+  access: SubjectAccessReview,
+  localAccess: LocalSubjectAccessReview,
+  selfRules: SelfSubjectRulesReview,
+  self: SelfSubjectReview,
+}
+
+/** What lets requests in: certificates are the server's business, tokens, roles and the audit log are put together here. */
+export async function makeGuard(options: Options): Promise<{ guard: Guard; close(): Promise<void> }> {
+  const { plane, dir, log } = options
+  const uidOf = async (namespace: string, name: string) =>
+    (await plane.client.get(ServiceAccount, { namespace, name }))?.metadata.uid
+  const tokens = new ServiceAccountTokens({ key: await tokenKeyOf(dir), uidOf })
+  const accounts = ServiceAccount as unknown as Kind
+  const file = new RotatingFile({
+    path: dir.audit,
+    ...options.audit,
+    onTrouble: (error, lostLines) => log.error({ cause: explain(error), lostLines }, 'Cannot write the audit log'),
+  })
+  const guard = {
+    access: plane.access,
+    tokens: [tokens, ...(await fixedTokens(options.tokenAuthFile))],
+    questions: [...reviews(plane.access, reviewKinds), tokenRequests({ accounts, kind: TokenRequest, tokens, uidOf })],
+    audit: (line: string) => file.write(line),
+  }
+  return { guard, close: () => file.close() }
+}
+
+/** @throws Fault Invalid for a file that cannot be read */
+async function fixedTokens(path: string | undefined): Promise<TokenReader[]> {
+  if (path === undefined) return []
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new Fault('Invalid', `Cannot read --token-auth-file ${path}`, { cause })
+  }
+  return [staticTokens(text)]
+}

@@ -1,0 +1,39 @@
+import { join } from 'node:path'
+import { load } from 'js-yaml'
+import { Fault } from '#base/fault.ts'
+import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
+import { issue } from '#machinery/rest/certificates.ts'
+import { createDataDir, type DataDir, dataDirAt, keysOf, kubeconfigOf } from './data-dir.ts'
+
+type Options = Readonly<{ dataDir: string; name: string; groups: readonly string[]; out?: string }>
+
+/** Where a server listens that never said otherwise. */
+const usualUrl = 'https://127.0.0.1:6443'
+
+/**
+ * Issues a client certificate and writes a kubeconfig with it; needs no running server. Resolves to the file's path.
+ * @throws Fault Invalid for a name that cannot be a user's
+ */
+export async function createUser({ dataDir, name, groups, out }: Options): Promise<string> {
+  // Names of that kind belong to components: `system:serviceaccount:…` would be taken for a ServiceAccount.
+  if (name.startsWith('system:')) throw new Fault('Invalid', `User names that begin with system: are reserved: ${name}`)
+  if (!/^[A-Za-z0-9][-\w.@:]{0,63}$/.test(name))
+    throw new Fault('Invalid', `User name ${JSON.stringify(name)} is not made of letters, digits and . _ - @ :`)
+  const bad = groups.find((group) => !/^[-\w.@:]{1,64}$/.test(group))
+  if (bad !== undefined)
+    throw new Fault('Invalid', `Group ${JSON.stringify(bad)} is not made of letters, digits and . _ - @ :`)
+  const dir = await createDataDir(dataDirAt(dataDir))
+  const { authority } = await keysOf(dir, [])
+  const pair = await issue(authority, { use: 'client', name, groups })
+  const path = out ?? join(dir.users, `${name}.kubeconfig`)
+  await writeFileAtomic(path, kubeconfigOf(await urlOf(dir), authority, name, pair))
+  return path
+}
+
+/** Where the administrator's kubeconfig says the server is. */
+async function urlOf(dir: DataDir): Promise<string> {
+  const text = await readTextIfAny(dir.kubeconfig)
+  if (!text) return usualUrl
+  const config = load(text) as { clusters?: { cluster?: { server?: string } }[] }
+  return config.clusters?.[0]?.cluster?.server ?? usualUrl
+}

@@ -1,0 +1,156 @@
+import { apiVersionOf } from '#apis/meta/object.ts'
+import { ClusterRoleBinding } from '#apis/rbac/binding.ts'
+import { ClusterRole, type Rule, rbacGroup } from '#apis/rbac/role.ts'
+
+/** Roles and bindings with this annotation, unless it says "false", are repaired at each start. */
+export const autoupdateAnnotation = 'rbac.authorization.kubernetes.io/autoupdate'
+
+const read = ['get', 'list', 'watch'] as const
+const change = ['create', 'delete', 'deletecollection', 'patch', 'update'] as const
+const full = [...read, ...change]
+
+const rule = (apiGroup: string, resources: readonly string[], verbs: readonly string[]): Rule => ({
+  apiGroups: [apiGroup],
+  resources: [...resources],
+  verbs: [...verbs],
+})
+const onUrls = (...nonResourceURLs: string[]): Rule => ({ nonResourceURLs, verbs: ['get'] })
+
+function clusterRole(name: string, rules: readonly Rule[], labels: Readonly<Record<string, string>> = {}): ClusterRole {
+  return {
+    apiVersion: apiVersionOf(ClusterRole),
+    kind: ClusterRole.kind,
+    metadata: {
+      name,
+      labels: { 'kubernetes.io/bootstrapping': 'rbac-defaults', ...labels },
+      annotations: { [autoupdateAnnotation]: 'true' },
+    },
+    rules,
+  }
+}
+
+/** A role whose rules are those of all roles with the label `rbac.authorization.k8s.io/aggregate-to-NAME`. */
+function aggregate(name: string, labels: Readonly<Record<string, string>> = {}): ClusterRole {
+  const clusterRoleSelectors = [{ matchLabels: to(name) }]
+  return { ...clusterRole(name, [], labels), aggregationRule: { clusterRoleSelectors } }
+}
+
+const to = (...roles: string[]) =>
+  Object.fromEntries(roles.map((role) => [`rbac.authorization.k8s.io/aggregate-to-${role}`, 'true']))
+
+const vmKinds = ['virtualmachines', 'virtualmachineinstances']
+const consoles = ['console', 'vnc', 'guestosinfo', 'filesystemlist', 'userlist', 'usbredir'].map(
+  (name) => `virtualmachineinstances/${name}`,
+)
+const actions = [
+  ...['pause', 'unpause', 'freeze', 'unfreeze', 'softreboot', 'reset'].map((name) => `virtualmachineinstances/${name}`),
+  ...['start', 'stop', 'restart', 'addvolume', 'removevolume'].map((name) => `virtualmachines/${name}`),
+]
+const migrations = ['virtualmachineinstancemigrations']
+const useVms: readonly Rule[] = [
+  rule('subresources.kubevirt.io', consoles, ['get']),
+  rule('subresources.kubevirt.io', actions, ['update']),
+  rule('kubevirt.io', vmKinds, full),
+  rule('kubevirt.io', migrations, read),
+]
+const viewVms: readonly Rule[] = [
+  rule('subresources.kubevirt.io', consoles.slice(2, 5), ['get']),
+  rule('kubevirt.io', [...vmKinds, ...migrations], read),
+]
+// Who can write a network attachment has a CNI plugin run as root with any settings: cluster-admin alone.
+const viewNetworks = rule('k8s.cni.cncf.io', ['network-attachment-definitions'], read)
+const kubevirtLabel = { 'kubevirt.io': '' }
+
+/** The ClusterRoles every installation has: Kubernetes' and KubeVirt's own names. */
+export const defaultClusterRoles: readonly ClusterRole[] = [
+  clusterRole('cluster-admin', [
+    { apiGroups: ['*'], resources: ['*'], verbs: ['*'] },
+    { nonResourceURLs: ['*'], verbs: ['*'] },
+  ]),
+  aggregate('admin'),
+  aggregate('edit', to('admin')),
+  aggregate('view', to('edit')),
+  clusterRole(
+    'system:aggregate-to-admin',
+    [
+      rule(rbacGroup, ['roles', 'rolebindings'], full),
+      rule('authorization.k8s.io', ['localsubjectaccessreviews'], ['create']),
+    ],
+    to('admin'),
+  ),
+  clusterRole(
+    'system:aggregate-to-edit',
+    [
+      rule('', ['pods'], ['delete', 'deletecollection']),
+      rule('', ['secrets'], full),
+      rule('', ['configmaps', 'events', 'serviceaccounts'], change),
+      rule('', ['serviceaccounts'], ['impersonate']),
+      rule('', ['serviceaccounts/token'], ['create']),
+      rule('coordination.k8s.io', ['leases'], full),
+    ],
+    to('edit'),
+  ),
+  clusterRole(
+    'system:aggregate-to-view',
+    [
+      rule(
+        '',
+        ['configmaps', 'events', 'namespaces', 'namespaces/status', 'pods', 'pods/status', 'serviceaccounts'],
+        read,
+      ),
+      viewNetworks,
+    ],
+    to('view'),
+  ),
+  clusterRole('kubevirt.io:admin', useVms, { ...kubevirtLabel, ...to('admin') }),
+  clusterRole('kubevirt.io:edit', useVms, { ...kubevirtLabel, ...to('edit') }),
+  clusterRole('kubevirt.io:view', viewVms, { ...kubevirtLabel, ...to('view') }),
+  // Since KubeVirt 1.5 moving a VM to another host is no right of its namespace's administrator.
+  clusterRole(
+    'kubevirt.io:migrate',
+    [rule('subresources.kubevirt.io', ['virtualmachines/migrate'], ['update']), rule('kubevirt.io', migrations, full)],
+    kubevirtLabel,
+  ),
+  clusterRole('kubevirt.io:default', [rule('kubevirt.io', ['kubevirts'], ['get', 'list'])], kubevirtLabel),
+  clusterRole('system:basic-user', [
+    rule('authorization.k8s.io', ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'], ['create']),
+    rule('authentication.k8s.io', ['selfsubjectreviews'], ['create']),
+  ]),
+  clusterRole('system:discovery', [
+    onUrls(
+      '/api',
+      '/api/*',
+      '/apis',
+      '/apis/*',
+      '/healthz',
+      '/livez',
+      '/openapi',
+      '/openapi/*',
+      '/readyz',
+      '/version',
+      '/version/',
+    ),
+  ]),
+  clusterRole('system:public-info-viewer', [onUrls('/healthz', '/livez', '/readyz', '/version', '/version/')]),
+]
+
+const groups: readonly (readonly [role: string, ...groups: string[]])[] = [
+  ['cluster-admin', 'system:masters'],
+  ['system:discovery', 'system:authenticated'],
+  ['system:basic-user', 'system:authenticated'],
+  ['kubevirt.io:default', 'system:authenticated'],
+  ['system:public-info-viewer', 'system:authenticated', 'system:unauthenticated'],
+]
+
+/** Who has which of them everywhere, from the start. */
+export const defaultClusterRoleBindings: readonly ClusterRoleBinding[] = groups.map(([role, ...names]) => ({
+  apiVersion: apiVersionOf(ClusterRoleBinding),
+  kind: ClusterRoleBinding.kind,
+  metadata: {
+    name: role,
+    labels: { 'kubernetes.io/bootstrapping': 'rbac-defaults' },
+    annotations: { [autoupdateAnnotation]: 'true' },
+  },
+  roleRef: { apiGroup: rbacGroup, kind: 'ClusterRole', name: role },
+  subjects: names.map((name) => ({ kind: 'Group', apiGroup: rbacGroup, name })),
+}))

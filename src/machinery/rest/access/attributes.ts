@@ -1,0 +1,48 @@
+import type { ResourcePath } from '../path.ts'
+import { flag, type Query } from '../request.ts'
+import type { Attributes } from './rules.ts'
+
+/** What a request wants to do, in the words that rules use. */
+export function attributesOf(
+  method: string,
+  path: string,
+  resource: ResourcePath | undefined,
+  query: Query,
+): Attributes {
+  if (!resource) return { verb: method.toLowerCase(), path }
+  const { group, plural, subresource } = resource
+  const name = resource.name ?? nameInSelector(query)
+  // A namespace is an object of its own namespace: who may do everything in it may look at it.
+  const isNamespace = group === '' && plural === 'namespaces'
+  const namespace = isNamespace ? resource.name : resource.namespace
+  return {
+    verb: verbOf(method, resource, query),
+    group,
+    resource: plural,
+    ...(subresource && { subresource }),
+    ...(namespace && { namespace }),
+    ...(name && { name }),
+  }
+}
+
+function verbOf(method: string, { name }: ResourcePath, query: Query): string {
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+      if (flag(query.watch)) return 'watch'
+      return name === undefined ? 'list' : 'get'
+    case 'POST':
+      return 'create'
+    case 'PUT':
+      return 'update'
+    case 'DELETE':
+      return name === undefined ? 'deletecollection' : 'delete'
+    default:
+      return method.toLowerCase()
+  }
+}
+
+/** Who asks for a list of one named object wants just that. */
+function nameInSelector({ fieldSelector }: Query): string | undefined {
+  return /^metadata\.name==?([^,=!]+)$/.exec(fieldSelector ?? '')?.[1]
+}

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { faultIn } from '../rest-kit.ts'
+import type { User } from '../strategy.ts'
+import { auditLine } from './audit.ts'
+import { impersonated } from './authenticate.ts'
+import { Authorizer } from './authorizer.ts'
+
+const rule = (resource: string, names: string[] = []) => ({
+  verbs: ['impersonate'],
+  apiGroups: [''],
+  resources: [resource],
+  resourceNames: names,
+})
+const rules = [rule('users', ['jane']), rule('groups', ['cats']), rule('serviceaccounts')]
+const access = new Authorizer({
+  role: () => ({ rules }),
+  bindings: () => [{ roleRef: { kind: 'ClusterRole', name: 'x' }, subjects: [{ kind: 'User', name: 'boss' }] }],
+})
+const boss: User = { name: 'boss', groups: [] }
+const everyone = 'system:authenticated'
+
+test('somebody counts as another only when a role allows it', async () => {
+  const as = (headers: Record<string, string>, sender = boss) => impersonated(sender, headers, access)
+  assert.equal(as({}), boss)
+  assert.deepEqual(as({ 'impersonate-user': 'jane' }), { name: 'jane', groups: [everyone] })
+  assert.deepEqual(as({ 'impersonate-user': 'jane', 'impersonate-group': 'cats' }).groups, ['cats', everyone])
+  const account = 'system:serviceaccount:a:bot'
+  assert.deepEqual(as({ 'impersonate-user': account }), {
+    name: account,
+    groups: ['system:serviceaccounts', 'system:serviceaccounts:a', everyone],
+  })
+  const refused = async (headers: Record<string, string>, sender?: User) =>
+    (await faultIn(() => as(headers, sender))).message
+  assert.match(
+    await refused({ 'impersonate-user': 'root' }),
+    /^users "root" is forbidden: User "boss" cannot impersonate/,
+  )
+  assert.match(await refused({ 'impersonate-user': 'jane' }, { name: 'x', groups: [] }), /User "x" cannot impersonate/)
+  const masters = { 'impersonate-user': 'jane', 'impersonate-group': 'cats, system:masters' }
+  assert.match(await refused(masters), /^groups "system:masters" is forbidden/)
+  assert.match(await refused({ 'impersonate-group': 'cats' }), /without impersonating a user/)
+  assert.match(await refused({ 'impersonate-user': 'jane', 'impersonate-uid': '1' }), /not supported/)
+  assert.match(await refused({ 'impersonate-user': 'jane', 'impersonate-extra-a': '1' }), /not supported/)
+})
+
+test('an audit line says who did what, and how it ended', () => {
+  const seen = { method: 'POST', code: 201, sourceIp: '::1', userAgent: 'kubectl' }
+  const wanted = { verb: 'create', group: '', resource: 'secrets', namespace: 'a' }
+  const line = auditLine({ sender: boss, wanted, name: 'made-x2', dryRun: true }, seen, 0)
+  assert.deepEqual(JSON.parse(line ?? ''), {
+    time: '1970-01-01T00:00:00.000Z',
+    user: 'boss',
+    groups: [],
+    verb: 'create',
+    group: '',
+    resource: 'secrets',
+    namespace: 'a',
+    name: 'made-x2',
+    code: 201,
+    sourceIp: '::1',
+    userAgent: 'kubectl',
+    dryRun: true,
+  })
+  const other = JSON.parse(auditLine({ sender: boss, as: { name: 'jane', groups: ['cats'] }, wanted }, seen, 0) ?? '')
+  assert.deepEqual([other.user, other.as, other.asGroups], ['boss', 'jane', ['cats']])
+  const unknown = JSON.parse(auditLine({ wanted: { verb: 'post', path: '/x' } }, { ...seen, code: 401 }, 0) ?? '')
+  assert.deepEqual([unknown.user, unknown.path, unknown.code], ['system:anonymous', '/x', 401])
+  assert.equal(auditLine({ sender: boss, wanted }, { ...seen, method: 'GET' }, 0), undefined)
+  assert.equal(auditLine({ sender: boss, wanted, isQuestion: true }, seen, 0), undefined)
+})

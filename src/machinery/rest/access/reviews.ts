@@ -1,0 +1,90 @@
+import type { FieldError, Kind } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
+import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { invalid } from '../status.ts'
+import type { User } from '../strategy.ts'
+import type { Authorizer } from './authorizer.ts'
+import type { Question } from './question.ts'
+import type { Attributes, Rule } from './rules.ts'
+
+/** The kinds of the questions, as the server's discovery names them. */
+export type ReviewKinds = Readonly<Record<'selfAccess' | 'access' | 'localAccess' | 'selfRules' | 'self', Kind>>
+
+/** What `kubectl auth can-i`, `can-i --list` and `whoami` ask. */
+export function reviews(access: Authorizer, kinds: ReviewKinds): readonly Question[] {
+  const question = (kind: Kind, answer: Question['answer']): Question => ({ at: kind, kind, isWrite: false, answer })
+  return [
+    question(kinds.selfAccess, ({ spec }, { user }) => ({
+      spec: spec ?? {},
+      status: decided(access, user, requireAttributes(kinds.selfAccess, spec)),
+    })),
+    question(kinds.access, ({ spec }) => ({
+      spec: spec ?? {},
+      status: decided(access, requireUser(kinds.access, spec), requireAttributes(kinds.access, spec)),
+    })),
+    question(kinds.localAccess, ({ spec }, { path }) => {
+      const wanted = requireAttributes(kinds.localAccess, spec)
+      if ('path' in wanted || wanted.namespace !== path.namespace)
+        throw refused(kinds.localAccess, 'spec.resourceAttributes.namespace', `must be ${path.namespace}`)
+      return { spec: spec ?? {}, status: decided(access, requireUser(kinds.localAccess, spec), wanted) }
+    }),
+    question(kinds.selfRules, ({ spec }, { user }) => {
+      const namespace = isObject(spec) && typeof spec.namespace === 'string' ? spec.namespace : ''
+      if (!namespace) throw new Fault('BadRequest', 'no namespace on request')
+      return { spec: spec ?? {}, status: rulesStatus(access.rulesFor(user, namespace)) }
+    }),
+    question(kinds.self, (_input, { user }) => ({ status: { userInfo: userInfo(user) } })),
+  ]
+}
+
+function decided(access: Authorizer, user: User, wanted: Attributes): JsonObject {
+  const { allowed, reason } = access.decide(user, wanted)
+  return { allowed, ...(reason && { reason }) }
+}
+
+function rulesStatus(rules: readonly Rule[]): JsonObject {
+  const resourceRules = rules.filter((rule) => rule.resources?.length)
+  const nonResourceRules = rules.filter((rule) => rule.nonResourceURLs?.length)
+  return { resourceRules, nonResourceRules, incomplete: false } as unknown as JsonObject
+}
+
+function userInfo({ name, uid, groups, extra }: User): JsonObject {
+  return { username: name, ...(uid && { uid }), groups, ...(extra && { extra }) }
+}
+
+function requireUser(kind: Kind, spec: Json | undefined): User {
+  const { user: name, groups: list, uid } = isObject(spec) ? spec : {}
+  const user = name ?? ''
+  const groups = list ?? []
+  if (typeof user !== 'string' || !Array.isArray(groups) || !groups.every((one) => typeof one === 'string'))
+    throw refused(kind, 'spec', 'user must be a string, and groups a list of strings')
+  if (!user && !groups.length) throw refused(kind, 'spec.user', 'at least one of user or group must be specified')
+  return { name: user, groups: groups as string[], ...(typeof uid === 'string' && { uid }) }
+}
+
+function requireAttributes(kind: Kind, spec: Json | undefined): Attributes {
+  const { resourceAttributes: resource, nonResourceAttributes: other } = isObject(spec) ? spec : {}
+  if (isObject(resource) === isObject(other))
+    throw refused(
+      kind,
+      'spec.resourceAttributes',
+      'exactly one of nonResourceAttributes or resourceAttributes must be specified',
+    )
+  if (isObject(other)) return { verb: text(other.verb), path: text(other.path) }
+  const { namespace, verb, group, resource: plural, subresource, name } = resource as JsonObject
+  return {
+    verb: text(verb),
+    group: text(group),
+    resource: text(plural),
+    ...(text(subresource) && { subresource: text(subresource) }),
+    ...(text(namespace) && { namespace: text(namespace) }),
+    ...(text(name) && { name: text(name) }),
+  }
+}
+
+const text = (value: Json | undefined) => (typeof value === 'string' ? value : '')
+
+function refused(kind: Kind, field: string, message: string): Fault {
+  const error: FieldError = { field, message: `Invalid value: ${message}`, reason: 'FieldValueInvalid' }
+  return invalid(kind, '', [error])
+}

@@ -1,0 +1,57 @@
+import type { FieldError, Kind } from '#apis/meta/object.ts'
+import { isObject } from '#base/json.ts'
+import { timestamp } from '#base/time.ts'
+import { invalid, notFound } from '../status.ts'
+import type { Question } from './question.ts'
+import { issuer, type ServiceAccountTokens } from './tokens.ts'
+
+/** Shortest, longest and usual life of a token, seconds (Kubernetes' limits). */
+const minSeconds = 600
+const maxSeconds = 2 ** 32
+const usualSeconds = 3600
+
+type Options = Readonly<{
+  accounts: Kind
+  kind: Kind
+  tokens: ServiceAccountTokens
+  uidOf: (namespace: string, name: string) => Promise<string | undefined>
+}>
+
+/** What `kubectl create token` posts to `serviceaccounts/NAME/token`. */
+export function tokenRequests({ accounts, kind, tokens, uidOf }: Options): Question {
+  return {
+    at: accounts,
+    subresource: 'token',
+    kind,
+    isWrite: true,
+    answer: async (input, { path }) => {
+      const { namespace = '', name = '' } = path
+      const spec = isObject(input.spec) ? input.spec : {}
+      // Clients written in Go send null for a list they have nothing to say in.
+      const audiences = spec.audiences ?? []
+      const { boundObjectRef } = spec
+      const errors: FieldError[] = []
+      const bad = (field: string, message: string) =>
+        errors.push({ field: `spec.${field}`, message: `Invalid value: ${message}`, reason: 'FieldValueInvalid' })
+      const life = Number(spec.expirationSeconds ?? usualSeconds)
+      if (!Number.isInteger(life)) bad('expirationSeconds', 'must be a whole number')
+      else if (life < minSeconds) bad('expirationSeconds', `${life}: may not specify a duration less than 10 minutes`)
+      else if (life > maxSeconds)
+        bad('expirationSeconds', `${life}: may not specify a duration larger than 2^32 seconds`)
+      if (!Array.isArray(audiences) || !audiences.every((one) => typeof one === 'string'))
+        bad('audiences', 'must be a list of strings')
+      if (boundObjectRef !== undefined && boundObjectRef !== null)
+        bad('boundObjectRef', 'tokens cannot be bound to other objects than their ServiceAccount')
+      if (errors.length) throw invalid(kind, name, errors)
+      const uid = await uidOf(namespace, name)
+      if (uid === undefined) throw notFound(accounts, name)
+      const list = (audiences as string[]).length ? (audiences as string[]) : [issuer]
+      const { token, expiresMs } = tokens.issue({ namespace, name, uid }, list, life)
+      return {
+        metadata: { name, namespace, creationTimestamp: timestamp() },
+        spec: { audiences: list, expirationSeconds: life, boundObjectRef: null },
+        status: { token, expirationTimestamp: timestamp(expiresMs) },
+      }
+    },
+  }
+}
