@@ -1,10 +1,12 @@
 import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { applyObject } from './apply/apply.ts'
+import { applyType, managerOf } from './apply/request.ts'
 import { applyPatch, type PatchType, patchTypes } from './patch.ts'
 import type { ResourcePath } from './path.ts'
 import type { Doc, Registry, WriteOptions } from './registry.ts'
-import { dryRunOf, fieldValidationOf, objectBody, parseBody, type Query, wantsTable } from './request.ts'
+import { dryRunOf, fieldValidationOf, flag, objectBody, parseBody, type Query, wantsTable } from './request.ts'
 import { parseFieldSelector, parseLabelSelector } from './selector.ts'
 import { deleted, notFound } from './status.ts'
 import type { User } from './strategy.ts'
@@ -16,6 +18,7 @@ export type ResourceRequest = Readonly<{
   path: ResourcePath
   query: Query
   accept: string | undefined
+  userAgent: string | undefined
   contentType: string
   body: Buffer | undefined
   user: User
@@ -77,6 +80,7 @@ class Call {
         return [200, this.#render(await this.#registry.update(this.#kind, key, () => input, this.#write()))]
       }
       case 'PATCH': {
+        if (contentType === applyType) return this.#apply(key)
         const type = patchType(this.#kind, contentType)
         const patch = parseBody('application/json', body)
         const change = (current: Doc) => applyPatch(type, current as unknown as JsonObject, patch)
@@ -87,6 +91,19 @@ class Call {
       default:
         throw notAllowed(method)
     }
+  }
+
+  async #apply(key: { name: string; namespace?: string }): Promise<[number, JsonObject]> {
+    const { query, body } = this.#request
+    const options = { ...this.#write(), force: flag(query.force) }
+    const { doc, isNew } = await applyObject(
+      this.#registry,
+      this.#kind,
+      key,
+      objectBody('application/yaml', body),
+      options,
+    )
+    return [isNew ? 201 : 200, this.#render(doc)]
   }
 
   async #delete(key: { name: string; namespace?: string }): Promise<[number, JsonObject]> {
@@ -155,6 +172,7 @@ class Call {
     const { path, query, user } = this.#request
     return {
       user,
+      manager: managerOf(this.#request),
       dryRun: dryRunOf(query),
       unknownFields: fieldValidationOf(query),
       warn: this.#warn,
@@ -175,7 +193,7 @@ function patchType(kind: Kind, contentType: string): PatchType {
   if (type) return type
   throw new Fault(
     'Unsupported',
-    `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}; with kubectl patch, add --type=merge or --type=json`,
+    `the body of the request was in an unknown format - accepted media types include: ${[...types, applyType].join(', ')}; with kubectl patch, add --type=merge or --type=json`,
   )
 }
 

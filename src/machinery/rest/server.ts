@@ -126,6 +126,7 @@ async function handle(options: ServerOptions, request: Request, reply: Reply, st
     path: resource,
     query,
     accept,
+    userAgent: request.headers['user-agent'],
     contentType,
     body,
     user,
