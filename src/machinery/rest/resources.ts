@@ -83,7 +83,10 @@ class Call {
         if (contentType === applyType) return this.#apply(key)
         const type = patchType(this.#kind, contentType)
         const patch = parseBody('application/json', body)
-        const change = (current: Doc) => applyPatch(type, current as unknown as JsonObject, patch)
+        // Half of an object can be managedFields; only patches that mean them have to carry them along.
+        const meant = body?.includes('managedFields') ?? false
+        const change = (current: Doc) =>
+          applyPatch(type, (meant ? current : withoutManagers(current)) as unknown as JsonObject, patch)
         return [200, this.#render(await this.#registry.update(this.#kind, key, change, this.#write()))]
       }
       case 'DELETE':
@@ -179,6 +182,11 @@ class Call {
       ...(path.subresource === 'status' && { subresource: 'status' as const }),
     }
   }
+}
+
+function withoutManagers(doc: Doc): Doc {
+  const { managedFields: _, ...metadata } = doc.metadata
+  return { ...doc, metadata }
 }
 
 function keyOf(doc: Doc) {
