@@ -127,6 +127,22 @@ describe('kubectl apply --server-side', { skip: noKubectl }, () => {
     assert.match(await k.fails('apply --server-side -f -', { input: bad }), /unknown field "spec.confg"/)
   })
 
+  it('says where a field belongs that is in the wrong place, and which one a slip of the pen means', async () => {
+    const { k } = await inNamespace()
+    const { spec, ...rest } = vm('a')
+    // The manifest of OpenShift's documentation on hot plugging.
+    const misplaced = { ...rest, template: spec.template }
+    const text = /strict decoding error: unknown field "template", did you mean "spec.template"\?/
+    assert.match(await k.fails('apply -f -', { input: misplaced }), text)
+    assert.match(await k.fails('apply --server-side -f -', { input: misplaced }), text)
+    assert.match(await k.fails('create -f -', { input: misplaced }), text)
+    const slip = { ...rest, spec: { ...spec, runStratgy: 'Always' } }
+    assert.match(
+      await k.fails('create -f -', { input: slip }),
+      /unknown field "spec.runStratgy", did you mean "spec.runStrategy"\?$/m,
+    )
+  })
+
   it('asks who applies, what, and says what is wrong with it', async () => {
     const { ns } = await inNamespace()
     const send = async (query: string, body: unknown) => {

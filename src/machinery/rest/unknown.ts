@@ -2,7 +2,11 @@ import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
 import { unknownMetadata } from './metadata.ts'
+import { suggestion } from './suggest.ts'
 import { pruneUnknown } from './validate.ts'
+
+/** Most unknown fields of one object for which the right one is looked for. */
+const maxSuggestions = 10
 
 type Options = Readonly<{ unknownFields?: 'Strict' | 'Warn' | 'Ignore'; warn?: (text: string) => void }>
 
@@ -13,7 +17,11 @@ type Options = Readonly<{ unknownFields?: 'Strict' | 'Warn' | 'Ignore'; warn?: (
 export function withoutUnknown<T>(kind: Kind, doc: T, input: JsonObject, options: Options): T {
   const { object, unknown } = pruneUnknown(kind.schema, doc as unknown as JsonObject)
   unknown.push(...unknownMetadata((input.metadata ?? {}) as JsonObject))
-  const sentences = unknown.map((path) => `unknown field "${path}"`)
+  // Each costs a search, and nobody reads hundreds of them.
+  const sentences = unknown.map((path, i) => {
+    const meant = i < maxSuggestions ? suggestion(kind.schema, path) : undefined
+    return `unknown field "${path}"${meant ? `, did you mean "${meant}"?` : ''}`
+  })
   if (unknown.length && options.unknownFields === 'Strict')
     throw new Fault(
       'BadRequest',
