@@ -3,6 +3,7 @@ import { Fault, faultKind } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { applyObject } from './apply/apply.ts'
 import { applyType, managerOf } from './apply/request.ts'
+import { listPage } from './list.ts'
 import { applyPatch, type PatchType, patchTypes } from './patch.ts'
 import type { ResourcePath } from './path.ts'
 import type { Doc, Registry, WriteOptions } from './registry.ts'
@@ -62,7 +63,7 @@ class Call {
       const options = { user, dryRun: dryRunOf(query, this.#deleteOptions()) }
       const doomed = await this.#selected()
       for (const doc of doomed) await this.#deleteIfThere(doc, options)
-      return [200, this.#listOf(doomed, this.#registry.store.revision)]
+      return [200, this.#listOf(doomed, { resourceVersion: String(this.#registry.store.revision) })]
     }
     throw notAllowed(method)
   }
@@ -147,14 +148,14 @@ class Call {
   }
 
   async #list(): Promise<JsonObject> {
-    const { revision } = this.#registry.store
-    return this.#listOf(await this.#selected(), revision)
+    const { path, query } = this.#request
+    const { items, metadata } = await listPage(this.#registry, this.#kind, path.namespace, query)
+    return this.#listOf(items, metadata)
   }
 
-  #listOf(docs: readonly Doc[], revision: number): JsonObject {
+  #listOf(docs: readonly Doc[], metadata: JsonObject): JsonObject {
     const { accept, query } = this.#request
     const include = wantsTable(accept, query)
-    const metadata = { resourceVersion: String(revision) }
     if (include) return tableOf(this.#kind, docs, metadata, include, Date.now())
     return {
       kind: `${this.#kind.kind}List`,

@@ -112,7 +112,7 @@ async function handle(options: ServerOptions, request: Request, reply: Reply, st
   // Objects of namespaced kinds have no address without their namespace, and others none with one.
   if (kind.namespaced ? name !== undefined && namespace === undefined : namespace !== undefined) throw notServed()
   if (request.method === 'GET' && flag(query.watch)) {
-    const plan = planWatch(kind, { namespace, name, query, accept })
+    const plan = planWatch(options.registry, kind, { namespace, name, query, accept })
     return watch(options, request, reply, stopping, kind, plan)
   }
   const contentType = (request.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()

@@ -1,5 +1,4 @@
-import { Fault } from '#base/fault.ts'
-import type { Query } from '../request.ts'
+import { invalidOption, type Query } from '../request.ts'
 
 /** The media type of server-side apply. */
 export const applyType = 'application/apply-patch+yaml'
@@ -16,20 +15,17 @@ type Request = Readonly<{ method: string; query: Query; userAgent: string | unde
 export function managerOf({ method, query, userAgent, contentType }: Request): string {
   const isApply = contentType === applyType
   const name = query.fieldManager ?? ''
-  if (isApply && !name) throw invalidOption('fieldManager', 'Required value: is required for apply patch')
+  if (isApply && !name)
+    throw invalidOption('PatchOptions', 'fieldManager', 'Required value: is required for apply patch')
   if (method === 'PATCH' && !isApply && query.force !== undefined)
-    throw invalidOption('force', 'Forbidden: may not be specified for non-apply patch')
-  if (name.length > maxLength) throw invalidOption('fieldManager', `Too long: may not be more than ${maxLength} bytes`)
+    throw invalidOption('PatchOptions', 'force', 'Forbidden: may not be specified for non-apply patch')
+  if (name.length > maxLength)
+    throw invalidOption('PatchOptions', 'fieldManager', `Too long: may not be more than ${maxLength} bytes`)
   if (/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(name))
     throw invalidOption(
+      'PatchOptions',
       'fieldManager',
       `Invalid value: ${JSON.stringify(name)}: should only contain printable characters`,
     )
   return name || (userAgent ?? '').split(/[/\s]/, 1)[0]!.slice(0, maxLength) || 'unknown'
-}
-
-function invalidOption(field: string, message: string): Fault {
-  const reason = message.startsWith('Required') ? 'FieldValueRequired' : 'FieldValueInvalid'
-  const details = { group: 'meta.k8s.io', kind: 'PatchOptions', causes: [{ reason, message, field }] }
-  return new Fault('Invalid', `PatchOptions.meta.k8s.io "" is invalid: ${field}: ${message}`, { data: { details } })
 }
