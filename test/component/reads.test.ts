@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { nadsPath } from './api.ts'
+import { type Any, nadsPath } from './api.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import { Kubectl, noKubectl } from './kubectl.ts'
 import { makeNamespace } from './manifests.ts'
@@ -32,5 +32,23 @@ describe('reading with stock kubectl', { skip: noKubectl }, () => {
     assert.deepEqual([old.code, old.json.reason], [410, 'Expired'])
     const { items } = await cluster.api.get(`${nadsPath(ns)}?continue=${old.json.metadata.continue}`)
     assert.equal(items.length, 4)
+  })
+
+  it('discovers everything in two requests', async () => {
+    const type = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
+    const headers = { accept: `${type},application/json` }
+    const { json, headers: answered } = await cluster.api.send('GET', '/apis', { headers })
+    assert.match(answered['content-type'] ?? '', /g="?apidiscovery.k8s.io"?; ?v="?v2"?; ?as="?APIGroupDiscoveryList/)
+    assert.deepEqual([json.kind, json.apiVersion], ['APIGroupDiscoveryList', 'apidiscovery.k8s.io/v2'])
+    const resource = json.items
+      .find((one: Any) => one.metadata.name === 'kubevirt.io')
+      .versions[0].resources.find((one: Any) => one.resource === 'virtualmachines')
+    assert.deepEqual(resource.subresources[0].subresource, 'status')
+    assert.equal((await cluster.api.send('GET', '/apis')).json.kind, 'APIGroupList')
+    const k = new Kubectl(cluster.dir, 'default')
+    const { out, err } = await k.run(['api-resources', '-v=6', '--cached=false'])
+    const paths = [...err.matchAll(/GET https:\/\/[^/]+(\/[^ ?"]*)/g)].map(([, path]) => path)
+    assert.deepEqual([...new Set(paths)].sort(), ['/api', '/apis'])
+    assert.match(out, /^virtualmachines +vm,vms +kubevirt.io\/v1 +true +VirtualMachine$/m)
   })
 })

@@ -7,6 +7,7 @@ import type { Kind } from '#apis/meta/object.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
+import { aggregatedAt, discoveryType } from './aggregated.ts'
 import type { KeyPair } from './certificates.ts'
 import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
 import { openapiIndex, openapiOf } from './openapi.ts'
@@ -100,6 +101,9 @@ async function handle(options: ServerOptions, request: Request, reply: Reply, st
   const user = authenticate(request)
   authorize(user, request.method, path)
   if (path === '/openapi/v2') return sendOpenapiV2(request, reply)
+  const kinds = options.registry.served.map((one) => one.kind)
+  const aggregated = aggregatedAt(kinds, path, request.headers.accept)
+  if (aggregated) return send(reply, 200, aggregated, discoveryType)
   const document = documentAt(options.registry, path)
   if (document) return send(reply, 200, document)
   const resource = parseResourcePath(path)
@@ -223,8 +227,8 @@ function notServed(): Fault {
   return new Fault('NotFound', 'the server could not find the requested resource')
 }
 
-async function send(reply: Reply, code: number, body: JsonObject): Promise<void> {
-  await reply.code(code).type('application/json').send(JSON.stringify(body))
+async function send(reply: Reply, code: number, body: JsonObject, type = 'application/json'): Promise<void> {
+  await reply.code(code).type(type).send(JSON.stringify(body))
 }
 
 function fromFastify(error: unknown): unknown {
