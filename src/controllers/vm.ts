@@ -6,6 +6,7 @@ import { instanceOf, liveUpdate } from '#core/vm/instance.ts'
 import { isFinal, planPower } from '#core/vm/power.ts'
 import { vmStatus } from '#core/vm/status.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
+import { orphanFinalizer } from './garbage.ts'
 import { fromQueueKey, queueKey, type World } from './world.ts'
 
 /** Keeps a VM until its instance is gone (KubeVirt's own finalizer). */
@@ -28,6 +29,8 @@ export function startVmController(world: World): Controller {
 async function reconcile(world: World, key: string): Promise<{ againAfterMs: number } | undefined> {
   const vm = world.vms.get(fromQueueKey(key))
   if (!vm) return undefined
+  // Its instance is to live on: wait until the garbage collector has made them strangers.
+  if (vm.metadata.deletionTimestamp && vm.metadata.finalizers?.includes(orphanFinalizer)) return undefined
   const found = world.vmis.get(fromQueueKey(key))
   const vmi = found && isOwned(found, vm) ? found : undefined
   if (!vm.metadata.deletionTimestamp && !vm.metadata.finalizers?.includes(vmFinalizer)) await addFinalizer(world, vm)

@@ -29,7 +29,7 @@ export type ManagedFieldsEntry = Readonly<{
   subresource?: string
 }>
 
-type OwnerReference = Readonly<{
+export type OwnerReference = Readonly<{
   apiVersion: string
   kind: string
   name: string

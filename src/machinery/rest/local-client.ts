@@ -1,7 +1,7 @@
 import type { ApiObject, Kind } from '#apis/meta/object.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
-import type { Client, Key, Scope, WatchEvent } from '../client/client.ts'
+import type { Client, DeleteOptions, Key, Scope, WatchEvent } from '../client/client.ts'
 import { eventOf } from './events.ts'
 import type { Registry } from './registry.ts'
 import { parseFieldSelector, parseLabelSelector, type Selector } from './selector.ts'
@@ -68,7 +68,7 @@ export class LocalClient implements Client {
     return orUndefined(write) as Promise<T | undefined>
   }
 
-  async delete<T extends ApiObject>(kind: Kind<T>, key: Key, options: { uid?: string } = {}): Promise<void> {
+  async delete<T extends ApiObject>(kind: Kind<T>, key: Key, options: DeleteOptions = {}): Promise<void> {
     await orUndefined(this.#registry.delete(plain(kind), key, { user: this.#user, ...options }))
   }
 }

@@ -3,10 +3,11 @@ import { apiVersionOf } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { type JsonObject, sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
-import type { Key } from '../client/client.ts'
+import type { Key, Propagation } from '../client/client.ts'
 import type { Change, Decision, Row, Store } from '../store/store.ts'
 import { sentEntries, trackCreate, trackUpdate, type Writer } from './apply/managed.ts'
 import { clientMetadata, generatedName, metadataErrors } from './metadata.ts'
+import { finalizersFor } from './propagation.ts'
 import { alreadyExists, conflict, forbidden, invalid, notFound } from './status.ts'
 import type { Served, User } from './strategy.ts'
 import { withoutUnknown } from './unknown.ts'
@@ -32,7 +33,13 @@ export type WriteOptions = Readonly<{
 }>
 
 /** What must be true of an object for a delete to happen. */
-export type DeleteOptions = Readonly<{ user: User; dryRun?: boolean; uid?: string; resourceVersion?: string }>
+export type DeleteOptions = Readonly<{
+  user: User
+  dryRun?: boolean
+  uid?: string
+  resourceVersion?: string
+  propagation?: Propagation
+}>
 
 /**
  * Generic create, read, update, delete and watch for every served kind: what the Kubernetes API server does for all objects
@@ -155,12 +162,14 @@ export class Registry {
           key.name,
           `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${metadata.resourceVersion}`,
         )
-      gone = !metadata.finalizers?.length
+      const finalizers = finalizersFor(metadata, options.propagation)
+      gone = !finalizers.length
       if (gone) return { type: 'delete', value: row.value }
-      if (metadata.deletionTimestamp) return undefined
+      if (metadata.deletionTimestamp && sameJson(finalizers, metadata.finalizers)) return undefined
       const marked = {
         ...metadata,
-        deletionTimestamp: timestamp(),
+        finalizers,
+        deletionTimestamp: metadata.deletionTimestamp ?? timestamp(),
         deletionGracePeriodSeconds: 0,
         generation: (metadata.generation ?? 0) + 1,
       }

@@ -6,7 +6,8 @@ import { applyType, managerOf } from './apply/request.ts'
 import { listPage } from './list.ts'
 import { applyPatch, type PatchType, patchTypes } from './patch.ts'
 import type { ResourcePath } from './path.ts'
-import type { Doc, Registry, WriteOptions } from './registry.ts'
+import { propagationOf } from './propagation.ts'
+import type { DeleteOptions, Doc, Registry, WriteOptions } from './registry.ts'
 import { dryRunOf, fieldValidationOf, flag, objectBody, parseBody, type Query, wantsTable } from './request.ts'
 import { parseFieldSelector, parseLabelSelector } from './selector.ts'
 import { deleted, notFound } from './status.ts'
@@ -60,7 +61,9 @@ class Call {
       return [201, this.#render(doc)]
     }
     if (method === 'DELETE') {
-      const options = { user, dryRun: dryRunOf(query, this.#deleteOptions()) }
+      const given = this.#deleteOptions()
+      const propagation = propagationOf(query, given)
+      const options = { user, dryRun: dryRunOf(query, given), ...(propagation && { propagation }) }
       const doomed = await this.#selected()
       for (const doc of doomed) await this.#deleteIfThere(doc, options)
       return [200, this.#listOf(doomed, { resourceVersion: String(this.#registry.store.revision) })]
@@ -115,9 +118,11 @@ class Call {
     if (this.#request.path.subresource) throw notAllowed('DELETE')
     const options = this.#deleteOptions()
     const given = isObject(options.preconditions) ? options.preconditions : {}
+    const propagation = propagationOf(query, options)
     const { doc, gone } = await this.#registry.delete(this.#kind, key, {
       user,
       dryRun: dryRunOf(query, options),
+      ...(propagation && { propagation }),
       ...(typeof given.uid === 'string' && { uid: given.uid }),
       ...(typeof given.resourceVersion === 'string' && { resourceVersion: given.resourceVersion }),
     })
@@ -131,7 +136,7 @@ class Call {
   }
 
   /** Deletes one of many; that somebody else was faster does not matter. */
-  async #deleteIfThere(doc: Doc, options: { user: User; dryRun: boolean }): Promise<void> {
+  async #deleteIfThere(doc: Doc, options: DeleteOptions): Promise<void> {
     try {
       await this.#registry.delete(this.#kind, keyOf(doc), options)
     } catch (error) {
