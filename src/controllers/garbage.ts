@@ -5,7 +5,7 @@ import { makeInformer } from '#machinery/client/informer.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 
 /** Keeps an owner until what it owns is gone. */
-export const foregroundFinalizer = 'foregroundDeletion'
+const foregroundFinalizer = 'foregroundDeletion'
 /** Keeps an owner until what it owns has forgotten it. */
 export const orphanFinalizer = 'orphan'
 
