@@ -57,14 +57,11 @@ function differ(shape: Shape, a: Json | undefined, b: Json | undefined): Found |
   if (b === undefined) return { removed: nodeOf(shape, a) }
   if (shape.as === 'atom') return sameJson(a, b) ? undefined : { changed: noFields }
   if (shape.as === 'map') {
-    if (isObject(a) && isObject(b))
-      return isVoid(a) === isVoid(b) ? differMaps(shape, a, b) : { ...turned(shape, a, b) }
+    if (isObject(a) && isObject(b)) return differMaps(shape, a, b)
     return isObject(a) || isObject(b) ? turned(shape, a, b) : differ(atom, a, b)
   }
   return differLists(shape, a, b)
 }
-
-const isVoid = (value: JsonObject) => Object.keys(value).length === 0
 
 /** A value became one of another form: what was in it is gone. */
 function turned(shape: Shape, a: Json, b: Json): Found {
@@ -91,7 +88,6 @@ function differLists(shape: Extract<Shape, { as: 'list' | 'set' }>, a: Json, b: 
   const [before, after] = [itemsByKey(shape, a), itemsByKey(shape, b)]
   // Items that cannot be told apart: the list is one value.
   if (!before || !after) return differ(atom, a, b)
-  if (!before.size || !after.size) return before.size === after.size ? undefined : turned(shape, a, b)
   const found = new Collector()
   const inside = shape.as === 'list' ? shape.item : atom
   for (const [key, item] of after) found.add(key, differ(inside, before.get(key), item), true, before.get(key), item)
