@@ -1,6 +1,8 @@
+import { Event } from '#apis/core/event.ts'
 import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
+import { kinds } from '#apis/kinds.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
@@ -8,6 +10,7 @@ import { type ApiObject, apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { repairDefaultRoles, startClusterRoleController } from '#controllers/cluster-roles.ts'
+import { startGarbageController } from '#controllers/garbage.ts'
 import { startNamespaceController } from '#controllers/namespace.ts'
 import { startServiceAccountController } from '#controllers/service-account.ts'
 import { startVmController } from '#controllers/vm.ts'
@@ -70,6 +73,7 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
     startNamespaceController({ client, namespaces, log, signal }),
     startClusterRoleController({ client, roles: caches.clusterRoles, log, signal }),
     startServiceAccountController({ client, namespaces, accounts: caches.accounts, log, signal }),
+    startGarbageController({ client, kinds: kinds.filter((kind) => kind.kind !== Event.kind), log, signal }),
   ]
   for (const vm of vms.list()) controllers[0]!.enqueue(`${vm.metadata.namespace}/${vm.metadata.name}`)
   for (const vmi of vmis.list()) controllers[1]!.enqueue(`${vmi.metadata.namespace}/${vmi.metadata.name}`)

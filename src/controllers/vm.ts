@@ -7,6 +7,7 @@ import { isFinal, planPower } from '#core/vm/power.ts'
 import { vmStatus } from '#core/vm/status.ts'
 import { addFinalizer, dropFinalizer } from '#machinery/client/finalizers.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
+import { orphanFinalizer } from './garbage.ts'
 import { fromQueueKey, queueKey, type World } from './world.ts'
 
 /** Keeps a VM until its instance is gone (KubeVirt's own finalizer). */
@@ -29,6 +30,8 @@ export function startVmController(world: World): Controller {
 async function reconcile(world: World, key: string): Promise<{ againAfterMs: number } | undefined> {
   const vm = world.vms.get(fromQueueKey(key))
   if (!vm) return undefined
+  // Its instance is to live on: wait until the garbage collector has made them strangers.
+  if (vm.metadata.deletionTimestamp && vm.metadata.finalizers?.includes(orphanFinalizer)) return undefined
   const found = world.vmis.get(fromQueueKey(key))
   const vmi = found && isOwned(found, vm) ? found : undefined
   await addFinalizer(world.client, VirtualMachine, vm, vmFinalizer)

@@ -49,6 +49,21 @@ describe('kubectl of somebody who is no administrator', { skip: noKubectl }, () 
   }
   const down = ['--type=merge', '-p', '{"metadata":{"labels":{"by":"me"}}}']
 
+  it('does not let who may only patch create by applying', async () => {
+    const ns = await makeNamespace(cluster.api)
+    await root.ok(`-n ${ns} create role patcher --verb=get,patch --resource=configmaps`)
+    const pat = await as('pat', ns)
+    await root.ok(`-n ${ns} create rolebinding patcher --role=patcher --user=pat`)
+    await eventually('pat may patch', async () => (await pat.run(['auth', 'can-i', 'patch', 'cm'])).code === 0)
+    const input = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c' }, data: { a: '1' } }
+    assert.match(
+      await pat.fails('apply --server-side -f -', { input }),
+      /User "pat" cannot create resource "configmaps" in API group "" in the namespace/,
+    )
+    await root.ok(`-n ${ns} apply --server-side -f -`, { input })
+    await pat.ok('apply --server-side --force-conflicts -f -', { input: { ...input, data: { a: '2' } } })
+  })
+
   it('lets an editor of a namespace change VMs there, and nothing elsewhere', async () => {
     const ns = await makeNamespace(cluster.api)
     const other = await makeNamespace(cluster.api)

@@ -177,7 +177,7 @@ describe('the API over HTTPS', () => {
     refused(
       await patch({}, 'application/strategic-merge-patch+json'),
       415,
-      /accepted media types include: application\/json-patch\+json, application\/merge-patch\+json; with kubectl patch, add --type=merge/,
+      /accepted media types include: application\/json-patch\+json, application\/merge-patch\+json, application\/apply-patch\+yaml; with kubectl patch, add --type=merge/,
     )
     refused(await patch({}, 'application/json'), 415, /unknown format/)
     refused(

@@ -56,6 +56,12 @@ class Fuzzer {
       ? { [this.#pick(['accept', 'content-encoding', 'x-remote-user', 'authorization', 'if-match'])]: this.#header() }
       : {}
     if (method === 'GET' || method === 'HEAD' || method === 'TRACE') return { method, path, headers }
+    if (method === 'PATCH' && this.#chance(0.3)) {
+      const body = this.#text(this.#chance(0.5) ? this.#manifest() : this.#mutated(this.#manifest()))
+      const query = `fieldManager=${this.#pick(['me', 'you'])}&force=${this.#pick(['true', 'false'])}`
+      const type = 'application/apply-patch+yaml'
+      return { method, path: `${path}${path.includes('?') ? '&' : '?'}${query}`, headers, body, type }
+    }
     if (method === 'PATCH') return { method, path, headers, ...this.#patch() }
     if (method === 'DELETE')
       return {
@@ -333,7 +339,7 @@ describe('whatever is sent to the API server', () => {
   })
   after(() => cluster?.stop())
 
-  it(`is answered with a 2xx or 4xx, and afterwards everything works (${requests} requests)`, async () => {
+  it('is answered with a 2xx or 4xx, and afterwards everything works', async () => {
     const { api, errors } = cluster
     const ns = [await makeNamespace(api, ['red', 'blue']), await makeNamespace(api, ['red'])]
     const fuzzer = new Fuzzer(randomOf(seed), ns)

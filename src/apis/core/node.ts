@@ -1,10 +1,10 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { condition, loose, type Of, objectSchema } from '../meta/schema.ts'
+import { conditions, loose, type Of, objectSchema } from '../meta/schema.ts'
 
 const nodeStatusSchema = Type.Object({
-  conditions: Type.Optional(Type.Array(condition)),
+  conditions: Type.Optional(conditions),
   addresses: Type.Optional(Type.Array(Type.Object({ type: Type.String(), address: Type.String() }))),
   capacity: Type.Optional(loose()),
   allocatable: Type.Optional(loose()),

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { condition, loose, type Of, objectSchema, oneOf, stringMap } from '../meta/schema.ts'
+import { conditions, loose, type Of, objectSchema, oneOf, stringMap } from '../meta/schema.ts'
 
 const podSpecSchema = Type.Object({
   nodeName: Type.Optional(Type.String()),
@@ -21,7 +21,7 @@ const podStatusSchema = Type.Object({
   podIPs: Type.Optional(Type.Array(Type.Object({ ip: Type.String() }))),
   hostIP: Type.Optional(Type.String()),
   startTime: Type.Optional(Type.String()),
-  conditions: Type.Optional(Type.Array(condition)),
+  conditions: Type.Optional(conditions),
   containerStatuses: Type.Optional(Type.Array(loose())),
 })
 

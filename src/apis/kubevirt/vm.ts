@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { condition, loose, type Of, objectSchema, oneOf } from '../meta/schema.ts'
+import { conditions, loose, type Of, objectSchema, oneOf } from '../meta/schema.ts'
 import { vmiSpecSchema } from './vmi.ts'
 
 /** When a VM should run. `Always` restarts it whenever it ends, `Manual` only starts and stops on request. */
@@ -52,7 +52,7 @@ const vmStatusSchema = Type.Object({
   ready: Type.Optional(Type.Boolean()),
   printableStatus: Type.Optional(oneOf(printableStatuses)),
   runStrategy: Type.Optional(Type.String()),
-  conditions: Type.Optional(Type.Array(condition)),
+  conditions: Type.Optional(conditions),
   stateChangeRequests: Type.Optional(Type.Array(stateChangeRequest)),
   startFailure: Type.Optional(
     Type.Object({

@@ -1,13 +1,13 @@
 import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { condition, loose, mapOf, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
+import { conditions, listMap, loose, mapOf, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
 import { interfaceSchema, interfaceStatusSchema, networkSchema } from './interface.ts'
 
 /** Most interfaces and networks one VM may have (KubeVirt's limit). */
 const maxInterfaces = 256
 
 const devices = Type.Object({
-  interfaces: Type.Optional(Type.Array(interfaceSchema, { maxItems: maxInterfaces })),
+  interfaces: Type.Optional(listMap(interfaceSchema, 'name', { maxItems: maxInterfaces })),
   networkInterfaceMultiqueue: Type.Optional(Type.Boolean()),
   autoattachPodInterface: Type.Optional(Type.Boolean()),
   autoattachSerialConsole: Type.Optional(Type.Boolean()),
@@ -78,7 +78,7 @@ const domain = Type.Object({
 /** The specification of a running VM; also `spec.template.spec` of a VirtualMachine. */
 export const vmiSpecSchema = Type.Object({
   domain,
-  networks: Type.Optional(Type.Array(networkSchema, { maxItems: maxInterfaces })),
+  networks: Type.Optional(listMap(networkSchema, 'name', { maxItems: maxInterfaces })),
   volumes: Type.Optional(Type.Array(loose())),
   terminationGracePeriodSeconds: Type.Optional(Type.Integer({ minimum: 0 })),
   nodeSelector: Type.Optional(stringMap),
@@ -113,8 +113,8 @@ const vmiStatusSchema = Type.Object({
   ),
   nodeName: Type.Optional(Type.String()),
   activePods: Type.Optional(stringMap),
-  conditions: Type.Optional(Type.Array(condition)),
-  interfaces: Type.Optional(Type.Array(interfaceStatusSchema)),
+  conditions: Type.Optional(conditions),
+  interfaces: Type.Optional(listMap(interfaceStatusSchema, 'name')),
   guestOSInfo: Type.Optional(loose()),
   qosClass: Type.Optional(Type.String()),
   machine: Type.Optional(loose()),

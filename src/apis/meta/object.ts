@@ -15,9 +15,21 @@ export type ObjectMeta = Readonly<{
   annotations?: Readonly<Record<string, string>>
   finalizers?: readonly string[]
   ownerReferences?: readonly OwnerReference[]
+  managedFields?: readonly ManagedFieldsEntry[]
 }>
 
-type OwnerReference = Readonly<{
+/** Which fields one writer owns. `fieldsV1` is a tree of field names (see machinery/rest/apply). */
+export type ManagedFieldsEntry = Readonly<{
+  manager: string
+  operation: 'Apply' | 'Update'
+  apiVersion: string
+  time?: string
+  fieldsType: 'FieldsV1'
+  fieldsV1: JsonObject
+  subresource?: string
+}>
+
+export type OwnerReference = Readonly<{
   apiVersion: string
   kind: string
   name: string

@@ -38,7 +38,16 @@ export function mapOf<T extends TSchema>(value: T) {
 /** A map of strings, as labels are. */
 export const stringMap = mapOf(Type.String())
 
-export const condition = Type.Object({
+/** A list whose items are told apart by a key, so that several writers can own items of it. */
+export function listMap<T extends TSchema>(item: T, key: string, options: { maxItems?: number } = {}) {
+  return Type.Array(item, {
+    ...options,
+    'x-kubernetes-list-type': 'map',
+    'x-kubernetes-list-map-keys': [key],
+  })
+}
+
+const condition = Type.Object({
   type: Type.String(),
   status: oneOf(['True', 'False', 'Unknown']),
   reason: Type.Optional(Type.String()),
@@ -54,3 +63,6 @@ export function objectSchema(fields: Record<string, TSchema>, description: strin
     { description },
   ) as unknown as Schema
 }
+
+/** Conditions, by type. */
+export const conditions = listMap(condition, 'type')

@@ -11,6 +11,12 @@ export type WatchEvent<T extends ApiObject = ApiObject> = Readonly<
 /** Which objects of a kind: selectors are in kubectl's syntax. */
 export type Scope = Readonly<{ namespace?: string; labelSelector?: string; fieldSelector?: string }>
 
+/** What becomes of the things an object owns when it is deleted; `Background` when nobody says. */
+export type Propagation = 'Background' | 'Foreground' | 'Orphan'
+
+/** What must be true of an object for it to be deleted, and what becomes of the things it owns. */
+export type DeleteOptions = Readonly<{ uid?: string; resourceVersion?: string; propagation?: Propagation }>
+
 /**
  * A client of the API server. The process that holds the server talks to it directly, an agent elsewhere over HTTPS: same
  * contract. Errors are Faults whose kind follows the HTTP status (NotFound, Conflict, AlreadyExists, Invalid, Expired …).
@@ -45,5 +51,5 @@ export interface Client {
     options?: { subresource?: 'status' },
   ): Promise<T | undefined>
   /** Asks for deletion (finalizers may delay it). Deleting what is not there is fine. */
-  delete<T extends ApiObject>(kind: Kind<T>, key: Key, options?: { uid?: string }): Promise<void>
+  delete<T extends ApiObject>(kind: Kind<T>, key: Key, options?: DeleteOptions): Promise<void>
 }

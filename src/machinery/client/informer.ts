@@ -66,7 +66,8 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
   #resourceVersion: string | undefined
   #failures = 0
   #isTroubled = false
-  #watchingSince = 0
+  /** When the watch that is open, or has just ended, was opened. */
+  #watchingSince: number | undefined
 
   constructor(client: Client, kind: Kind<T>, scope: Scope, options: InformerOptions<T, I>) {
     this.#client = client
@@ -150,7 +151,8 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
   #fail(error: unknown): number {
     if (this.#signal.aborted) return 0
     // A watch that held that long was a good one, even if nothing happened.
-    if (performance.now() - this.#watchingSince > lastRetryMs) this.#failures = 0
+    if (this.#watchingSince !== undefined && performance.now() - this.#watchingSince > lastRetryMs) this.#failures = 0
+    this.#watchingSince = undefined
     const failures = this.#failures++
     // A list is the cure, and works at once; if it does not help, the next ones wait like after any other fault.
     const isExpired = faultKind(error) === 'Expired'

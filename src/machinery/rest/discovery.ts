@@ -1,7 +1,8 @@
 import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
 
-const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
+/** What can be done with every kind. */
+export const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 
 /** `/api` */
 export function coreVersions(): JsonObject {

@@ -1,7 +1,7 @@
 import type { ApiObject, Kind } from '#apis/meta/object.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
-import type { Client, Key, Scope, WatchEvent } from '../client/client.ts'
+import type { Client, DeleteOptions, Key, Scope, WatchEvent } from '../client/client.ts'
 import { eventOf } from './events.ts'
 import type { Registry } from './registry.ts'
 import { parseFieldSelector, parseLabelSelector, type Selector } from './selector.ts'
@@ -11,10 +11,13 @@ import type { User } from './strategy.ts'
 export class LocalClient implements Client {
   readonly #registry: Registry
   readonly #user: User
+  /** A component owns fields under its own name, without `system:`. */
+  readonly #as: Readonly<{ user: User; manager: string }>
 
   constructor(registry: Registry, user: User) {
     this.#registry = registry
     this.#user = user
+    this.#as = { user, manager: user.name.replace(/^system:/, '') }
   }
 
   async get<T extends ApiObject>(kind: Kind<T>, key: Key): Promise<T | undefined> {
@@ -45,7 +48,7 @@ export class LocalClient implements Client {
 
   async create<T extends ApiObject>(kind: Kind<T>, object: T): Promise<T> {
     const doc = await this.#registry.create(plain(kind), object.metadata.namespace, object as unknown as JsonObject, {
-      user: this.#user,
+      ...this.#as,
     })
     return doc as unknown as T
   }
@@ -60,12 +63,12 @@ export class LocalClient implements Client {
       plain(kind),
       key,
       (current) => change(current as unknown as T) as unknown as JsonObject | undefined,
-      { user: this.#user, ...options },
+      { ...this.#as, ...options },
     )
     return orUndefined(write) as Promise<T | undefined>
   }
 
-  async delete<T extends ApiObject>(kind: Kind<T>, key: Key, options: { uid?: string } = {}): Promise<void> {
+  async delete<T extends ApiObject>(kind: Kind<T>, key: Key, options: DeleteOptions = {}): Promise<void> {
     await orUndefined(this.#registry.delete(plain(kind), key, { user: this.#user, ...options }))
   }
 }

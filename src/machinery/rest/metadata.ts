@@ -98,7 +98,7 @@ function ownerErrors(owners: unknown): FieldError[] {
 }
 
 /** Every field of metadata there is, also those that only the server sets. */
-const known = new Set([
+export const metadataFields: ReadonlySet<string> = new Set([
   'name',
   'generateName',
   'namespace',
@@ -118,7 +118,7 @@ const known = new Set([
 
 /** Whether metadata has a field of this name. */
 export function isMetadataField(name: string): boolean {
-  return known.has(name)
+  return metadataFields.has(name)
 }
 
 /** Paths of fields in the metadata a client sent that do not exist. */

@@ -54,9 +54,11 @@ const objectMeta: JsonObject = {
     deletionGracePeriodSeconds: { type: 'integer', format: 'int64' },
     labels: strings,
     annotations: strings,
-    finalizers: { type: 'array', items: string },
+    finalizers: { type: 'array', items: string, 'x-kubernetes-list-type': 'set' },
     ownerReferences: {
       type: 'array',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['uid'],
       items: {
         type: 'object',
         properties: {
@@ -100,12 +102,17 @@ function paths(kind: Kind): [string, JsonObject][] {
     ...(body && { requestBody: { content } }),
     responses: { '200': { description: 'OK', content } },
   })
+  const selectors = ['labelSelector', 'fieldSelector']
   const write = ['dryRun', 'fieldManager', 'fieldValidation']
   return [
     [
       collection,
       {
-        get: operation('list', ['labelSelector', 'fieldSelector', 'watch', 'resourceVersion'], false),
+        get: operation(
+          'list',
+          [...selectors, 'watch', 'limit', 'continue', 'resourceVersion', 'resourceVersionMatch'],
+          false,
+        ),
         post: operation('post', write, true),
       },
     ],
@@ -115,7 +122,7 @@ function paths(kind: Kind): [string, JsonObject][] {
         get: operation('get', [], false),
         put: operation('put', write, true),
         patch: operation('patch', [...write, 'force'], true),
-        delete: operation('delete', ['dryRun'], false),
+        delete: operation('delete', ['dryRun', 'propagationPolicy'], false),
       },
     ],
   ]

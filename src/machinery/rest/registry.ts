@@ -1,14 +1,17 @@
-import type { ApiObject, FieldError, Kind, ObjectMeta } from '#apis/meta/object.ts'
+import type { ApiObject, FieldError, Kind, ManagedFieldsEntry, ObjectMeta } from '#apis/meta/object.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { type JsonObject, sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
-import type { Key } from '../client/client.ts'
+import type { Key, Propagation } from '../client/client.ts'
 import type { Change, Decision, Row, Store } from '../store/store.ts'
-import { clientMetadata, generatedName, metadataErrors, unknownMetadata } from './metadata.ts'
+import { sentEntries, trackCreate, trackUpdate, type Writer } from './apply/managed.ts'
+import { clientMetadata, generatedName, metadataErrors } from './metadata.ts'
+import { finalizersFor } from './propagation.ts'
 import { alreadyExists, conflict, forbidden, invalid, notFound } from './status.ts'
 import type { Served, User } from './strategy.ts'
-import { pruneUnknown, schemaErrors } from './validate.ts'
+import { withoutUnknown } from './unknown.ts'
+import { schemaErrors } from './validate.ts'
 
 /** An object of any kind, as the registry handles it. */
 export type Doc = ApiObject & Readonly<{ spec?: JsonObject; status?: JsonObject }>
@@ -21,12 +24,22 @@ export type WriteOptions = Readonly<{
   subresource?: 'status'
   /** What to do about fields no schema knows; they are never stored. */
   unknownFields?: 'Strict' | 'Warn' | 'Ignore'
+  /** The name under which the fields written are owned; the user's name when absent. */
+  manager?: string
+  /** Apply: the object to be written says itself who owns what (see apply/managed.ts). */
+  operation?: 'Apply' | 'Update'
   /** Receives warnings for the client. */
   warn?: (text: string) => void
 }>
 
 /** What must be true of an object for a delete to happen. */
-export type DeleteOptions = Readonly<{ user: User; dryRun?: boolean; uid?: string; resourceVersion?: string }>
+export type DeleteOptions = Readonly<{
+  user: User
+  dryRun?: boolean
+  uid?: string
+  resourceVersion?: string
+  propagation?: Propagation
+}>
 
 /**
  * Generic create, read, update, delete and watch for every served kind: what the Kubernetes API server does for all objects
@@ -78,8 +91,11 @@ export class Registry {
     const draft = this.#draft(kind, namespace, input)
     if (kind.namespaced) await this.#requireNamespace(kind, draft.metadata)
     const { strategy } = this.#strategyOf(kind)
-    const object = this.#known(kind, draft, input, options)
-    const prepared = strategy.prepare?.(object, undefined) ?? object
+    const object = withoutUnknown(kind, draft, input, options)
+    const prepared = withManagers(
+      (strategy.prepare?.(object, undefined) ?? object) as Doc,
+      trackCreate(kind, object as unknown as JsonObject, writerOf(options)),
+    )
     this.#check(kind, prepared, undefined, options)
     const key = storeKey(kind, prepared.metadata)
     if (options.dryRun) {
@@ -146,12 +162,14 @@ export class Registry {
           key.name,
           `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${metadata.resourceVersion}`,
         )
-      gone = !metadata.finalizers?.length
+      const finalizers = finalizersFor(metadata, options.propagation)
+      gone = !finalizers.length
       if (gone) return { type: 'delete', value: row.value }
-      if (metadata.deletionTimestamp) return undefined
+      if (metadata.deletionTimestamp && sameJson(finalizers, metadata.finalizers)) return undefined
       const marked = {
         ...metadata,
-        deletionTimestamp: timestamp(),
+        finalizers,
+        deletionTimestamp: metadata.deletionTimestamp ?? timestamp(),
         deletionGracePeriodSeconds: 0,
         generation: (metadata.generation ?? 0) + 1,
       }
@@ -232,17 +250,20 @@ export class Registry {
     const merged = this.#merge(kind, current, input, options)
     const { strategy } = this.#strategyOf(kind)
     const prepared = options.subresource ? merged : ((strategy.prepare?.(merged, current) ?? merged) as Doc)
-    const next = sameSpec(current, prepared) ? prepared : bumped(prepared)
+    const managed = sentEntries(meta.managedFields, current.metadata.managedFields)
+    const next = withManagers(sameSpec(current, prepared) ? prepared : bumped(prepared), managed)
     if (sameJson({ ...current, metadata: withoutRevision(current.metadata) }, next)) return undefined
     this.#check(kind, next, current, options)
-    return next
+    if (options.operation === 'Apply') return next
+    const objects = { before: current, sent: merged, after: next } as unknown as Parameters<typeof trackUpdate>[2]
+    return withManagers(next, trackUpdate(kind, managed, objects, writerOf(options)))
   }
 
   /** Takes from `input` what this write may change, and everything else from `current`. */
   #merge(kind: Kind, current: Doc, input: JsonObject, options: WriteOptions): Doc {
     const metadata = { ...withoutRevision(current.metadata) } as unknown as ObjectMeta
     if (options.subresource === 'status') {
-      const { status } = this.#known(kind, { ...input, metadata } as unknown as Doc, input, options)
+      const { status } = withoutUnknown(kind, { ...input, metadata } as unknown as Doc, input, options)
       const { status: _, ...rest } = current
       return { ...rest, metadata, ...(status !== undefined && status !== null && { status }) }
     }
@@ -256,7 +277,7 @@ export class Registry {
     } = current.metadata
     const { status, ...rest } = input
     const kept = kind.status ? current.status : status
-    return this.#known(
+    return withoutUnknown(
       kind,
       {
         ...rest,
@@ -268,20 +289,6 @@ export class Registry {
       input,
       options,
     )
-  }
-
-  /** `doc` without fields no schema knows; `input` is what the client sent of it. */
-  #known(kind: Kind, doc: Doc, input: JsonObject, options: WriteOptions): Doc {
-    const { object, unknown } = pruneUnknown(kind.schema, doc as unknown as JsonObject)
-    unknown.push(...unknownMetadata((input.metadata ?? {}) as JsonObject))
-    const sentences = unknown.map((path) => `unknown field "${path}"`)
-    if (unknown.length && options.unknownFields === 'Strict')
-      throw new Fault(
-        'BadRequest',
-        `${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: strict decoding error: ${sentences.join(', ')}`,
-      )
-    if (options.unknownFields === 'Warn') for (const sentence of sentences) options.warn?.(sentence)
-    return object as unknown as Doc
   }
 
   #check(kind: Kind, next: ApiObject, current: Doc | undefined, options: WriteOptions): void {
@@ -328,7 +335,7 @@ export function docOf(row: Row): Doc {
 }
 
 /** Where an object lives in the store: `/GROUP/PLURAL[/NAMESPACE]/NAME`. */
-function storeKey(kind: Kind, key: Key): string {
+export function storeKey(kind: Kind, key: Key): string {
   return prefix(kind, kind.namespaced ? (key.namespace ?? 'default') : undefined) + key.name
 }
 
@@ -356,6 +363,18 @@ function requireHeader(kind: Kind, input: JsonObject): ObjectMeta {
 function withoutRevision(meta: ObjectMeta): JsonObject {
   const { resourceVersion: _, ...rest } = meta
   return rest as unknown as JsonObject
+}
+
+/** An object with what is known about the owners of its fields, which is left out when nobody owns any. */
+function withManagers(doc: Doc, managedFields: readonly ManagedFieldsEntry[]): Doc {
+  const { managedFields: before, ...metadata } = doc.metadata
+  if (before === managedFields) return doc
+  return { ...doc, metadata: managedFields.length ? { ...metadata, managedFields } : metadata }
+}
+
+/** Who makes a write, as managedFields names it. */
+export function writerOf({ manager, user, operation = 'Update', subresource }: WriteOptions): Writer {
+  return { manager: manager || user.name, operation, subresource, time: timestamp() }
 }
 
 /** True when nothing but metadata and status differs. */

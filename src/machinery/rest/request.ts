@@ -46,6 +46,15 @@ export function countOf(query: Query, name: string): number | undefined {
   return Number(text)
 }
 
+/** An option of a request that is wrong, as one 422 of the options' own kind. */
+export function invalidOption(kind: 'ListOptions' | 'PatchOptions', field: string, message: string): Fault {
+  const [words = ''] = message.split(':', 1)
+  const reason =
+    { Required: 'FieldValueRequired', Forbidden: 'FieldValueForbidden' }[words.split(' ', 1)[0]!] ?? 'FieldValueInvalid'
+  const details = { group: 'meta.k8s.io', kind, causes: [{ reason, message, field }] }
+  return new Fault('Invalid', `${kind}.meta.k8s.io "" is invalid: ${field}: ${message}`, { data: { details } })
+}
+
 /** Whether the client wants rows and columns instead of objects, and how much of each object beside them. */
 export function wantsTable(accept: string | undefined, query: Query): IncludeObject | undefined {
   if (!/as=Table/.test(accept ?? '')) return undefined

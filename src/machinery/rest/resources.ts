@@ -1,10 +1,14 @@
 import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { applyObject } from './apply/apply.ts'
+import { applyType, managerOf } from './apply/request.ts'
+import { listPage } from './list.ts'
 import { applyPatch, type PatchType, patchTypes } from './patch.ts'
 import type { ResourcePath } from './path.ts'
-import type { Doc, Registry, WriteOptions } from './registry.ts'
-import { dryRunOf, fieldValidationOf, objectBody, parseBody, type Query, wantsTable } from './request.ts'
+import { propagationOf } from './propagation.ts'
+import type { DeleteOptions, Doc, Registry, WriteOptions } from './registry.ts'
+import { dryRunOf, fieldValidationOf, flag, objectBody, parseBody, type Query, wantsTable } from './request.ts'
 import { parseFieldSelector, parseLabelSelector } from './selector.ts'
 import { deleted, notFound } from './status.ts'
 import type { User } from './strategy.ts'
@@ -16,9 +20,12 @@ export type ResourceRequest = Readonly<{
   path: ResourcePath
   query: Query
   accept: string | undefined
+  userAgent: string | undefined
   contentType: string
   body: Buffer | undefined
   user: User
+  /** Refuses who may not create such an object: an apply, authorized as a patch, may come to that. @throws Fault Forbidden */
+  requireCreate: () => void
 }>
 
 export type ResourceAnswer = Readonly<{ code: number; body: JsonObject; warnings: readonly string[] }>
@@ -56,10 +63,12 @@ class Call {
       return [201, this.#render(doc)]
     }
     if (method === 'DELETE') {
-      const options = { user, dryRun: dryRunOf(query, this.#deleteOptions()) }
+      const given = this.#deleteOptions()
+      const propagation = propagationOf(query, given)
+      const options = { user, dryRun: dryRunOf(query, given), ...(propagation && { propagation }) }
       const doomed = await this.#selected()
       for (const doc of doomed) await this.#deleteIfThere(doc, options)
-      return [200, this.#listOf(doomed, this.#registry.store.revision)]
+      return [200, this.#listOf(doomed, { resourceVersion: String(this.#registry.store.revision) })]
     }
     throw notAllowed(method)
   }
@@ -77,9 +86,13 @@ class Call {
         return [200, this.#render(await this.#registry.update(this.#kind, key, () => input, this.#write()))]
       }
       case 'PATCH': {
+        if (contentType === applyType) return this.#apply(key)
         const type = patchType(this.#kind, contentType)
         const patch = parseBody('application/json', body)
-        const change = (current: Doc) => applyPatch(type, current as unknown as JsonObject, patch)
+        // Half of an object can be managedFields; only patches that mean them have to carry them along.
+        const meant = body?.includes('managedFields') ?? false
+        const change = (current: Doc) =>
+          applyPatch(type, (meant ? current : withoutManagers(current)) as unknown as JsonObject, patch)
         return [200, this.#render(await this.#registry.update(this.#kind, key, change, this.#write()))]
       }
       case 'DELETE':
@@ -89,14 +102,29 @@ class Call {
     }
   }
 
+  async #apply(key: { name: string; namespace?: string }): Promise<[number, JsonObject]> {
+    const { query, body, requireCreate } = this.#request
+    const options = { ...this.#write(), force: flag(query.force), requireCreate }
+    const { doc, isNew } = await applyObject(
+      this.#registry,
+      this.#kind,
+      key,
+      objectBody('application/yaml', body),
+      options,
+    )
+    return [isNew ? 201 : 200, this.#render(doc)]
+  }
+
   async #delete(key: { name: string; namespace?: string }): Promise<[number, JsonObject]> {
     const { query, user } = this.#request
     if (this.#request.path.subresource) throw notAllowed('DELETE')
     const options = this.#deleteOptions()
     const given = isObject(options.preconditions) ? options.preconditions : {}
+    const propagation = propagationOf(query, options)
     const { doc, gone } = await this.#registry.delete(this.#kind, key, {
       user,
       dryRun: dryRunOf(query, options),
+      ...(propagation && { propagation }),
       ...(typeof given.uid === 'string' && { uid: given.uid }),
       ...(typeof given.resourceVersion === 'string' && { resourceVersion: given.resourceVersion }),
     })
@@ -110,7 +138,7 @@ class Call {
   }
 
   /** Deletes one of many; that somebody else was faster does not matter. */
-  async #deleteIfThere(doc: Doc, options: { user: User; dryRun: boolean }): Promise<void> {
+  async #deleteIfThere(doc: Doc, options: DeleteOptions): Promise<void> {
     try {
       await this.#registry.delete(this.#kind, keyOf(doc), options)
     } catch (error) {
@@ -127,14 +155,14 @@ class Call {
   }
 
   async #list(): Promise<JsonObject> {
-    const { revision } = this.#registry.store
-    return this.#listOf(await this.#selected(), revision)
+    const { path, query } = this.#request
+    const { items, metadata } = await listPage(this.#registry, this.#kind, path.namespace, query)
+    return this.#listOf(items, metadata)
   }
 
-  #listOf(docs: readonly Doc[], revision: number): JsonObject {
+  #listOf(docs: readonly Doc[], metadata: JsonObject): JsonObject {
     const { accept, query } = this.#request
     const include = wantsTable(accept, query)
-    const metadata = { resourceVersion: String(revision) }
     if (include) return tableOf(this.#kind, docs, metadata, include, Date.now())
     return {
       kind: `${this.#kind.kind}List`,
@@ -155,12 +183,18 @@ class Call {
     const { path, query, user } = this.#request
     return {
       user,
+      manager: managerOf(this.#request),
       dryRun: dryRunOf(query),
       unknownFields: fieldValidationOf(query),
       warn: this.#warn,
       ...(path.subresource === 'status' && { subresource: 'status' as const }),
     }
   }
+}
+
+function withoutManagers(doc: Doc): Doc {
+  const { managedFields: _, ...metadata } = doc.metadata
+  return { ...doc, metadata }
 }
 
 function keyOf(doc: Doc) {
@@ -175,7 +209,7 @@ function patchType(kind: Kind, contentType: string): PatchType {
   if (type) return type
   throw new Fault(
     'Unsupported',
-    `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}; with kubectl patch, add --type=merge or --type=json`,
+    `the body of the request was in an unknown format - accepted media types include: ${[...types, applyType].join(', ')}; with kubectl patch, add --type=merge or --type=json`,
   )
 }
 

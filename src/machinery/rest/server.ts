@@ -9,10 +9,12 @@ import type { Log } from '#base/log.ts'
 import type { Trail } from './access/audit.ts'
 import { admit, audited, type Guard } from './access/guard.ts'
 import { ask, findQuestion } from './access/question.ts'
+import type { Attributes } from './access/rules.ts'
+import { aggregatedAt, discoveryType } from './aggregated.ts'
 import type { KeyPair } from './certificates.ts'
 import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
 import { openapiIndex, openapiOf } from './openapi.ts'
-import { parseResourcePath } from './path.ts'
+import { parseResourcePath, type ResourcePath } from './path.ts'
 import type { Registry } from './registry.ts'
 import { flag, objectBody, queryOf } from './request.ts'
 import { answer, notAllowed } from './resources.ts'
@@ -114,7 +116,9 @@ async function handle(
   const query = queryOf(request.url.slice(path.length + 1))
   const user = await admit(options.guard, { raw: request.raw, path, resource, query }, trail)
   if (path === '/openapi/v2') return sendOpenapiV2(request, reply)
-  const document = documentAt(options, path)
+  const aggregated = aggregatedAt(kindsOf(options), path, request.headers.accept)
+  if (aggregated) return send(reply, 200, aggregated, discoveryType)
+  const document = documentAt(kindsOf(options), path)
   if (document) return send(reply, 200, document)
   const contentType = (request.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
   const body = request.body as Buffer | undefined
@@ -132,7 +136,7 @@ async function handle(
   // Objects of namespaced kinds have no address without their namespace, and others none with one.
   if (kind.namespaced ? name !== undefined && namespace === undefined : namespace !== undefined) throw notServed()
   if (request.method === 'GET' && flag(query.watch)) {
-    const plan = planWatch(kind, { namespace, name, query, accept })
+    const plan = planWatch(options.registry, kind, { namespace, name, query, accept })
     return watch(options, request, reply, stopping, kind, plan)
   }
   const {
@@ -144,9 +148,11 @@ async function handle(
     path: resource,
     query,
     accept,
+    userAgent: request.headers['user-agent'],
     contentType,
     body,
     user,
+    requireCreate: () => options.guard.access.require(user, createOf(resource)),
   })
   trail.name = nameOf(out)
   if (warnings.length) reply.header('warning', warningHeaders(warnings))
@@ -188,10 +194,19 @@ async function watch(
   if (!closed.signal.aborted) raw.end()
 }
 
-/** Documents that describe the API itself. */
-function documentAt({ registry, guard }: ServerOptions, path: string): JsonObject | undefined {
+/** What somebody wants who wants to create what a path names. */
+function createOf({ group, plural, namespace }: ResourcePath): Attributes {
+  return { verb: 'create', group, resource: plural, ...(namespace !== undefined && { namespace }) }
+}
+
+/** Every kind there is, also those that can only be asked about. */
+function kindsOf({ registry, guard }: ServerOptions): Kind[] {
   const asked = guard.questions.filter((question) => question.subresource === undefined)
-  const kinds = [...registry.served, ...asked].map(({ kind }) => kind)
+  return [...registry.served, ...asked].map(({ kind }) => kind)
+}
+
+/** Documents that describe the API itself. */
+function documentAt(kinds: readonly Kind[], path: string): JsonObject | undefined {
   const parts = path.split('/').filter(Boolean)
   if (parts[0] === 'openapi' && parts[1] === 'v3') {
     if (parts.length === 2) return openapiIndex(kinds)
@@ -224,8 +239,8 @@ function notServed(): Fault {
   return new Fault('NotFound', 'the server could not find the requested resource')
 }
 
-async function send(reply: Reply, code: number, body: JsonObject): Promise<void> {
-  await reply.code(code).type('application/json').send(JSON.stringify(body))
+async function send(reply: Reply, code: number, body: JsonObject, type = 'application/json'): Promise<void> {
+  await reply.code(code).type(type).send(JSON.stringify(body))
 }
 
 function fromFastify(error: unknown): unknown {

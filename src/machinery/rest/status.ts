@@ -24,7 +24,7 @@ const http: Record<FaultKind, readonly [code: number, reason: string]> = {
 export type Status = Readonly<{
   kind: 'Status'
   apiVersion: 'v1'
-  metadata: Readonly<Record<string, never>>
+  metadata: Readonly<{ continue?: string }>
   status: 'Success' | 'Failure'
   message?: string
   reason?: string
@@ -37,11 +37,12 @@ export function failure(error: unknown): Status {
   const kind = faultKind(error)
   const [code, reason] = http[kind]
   const details = error instanceof Fault ? (error.data.details as Record<string, unknown> | undefined) : undefined
+  const rest = error instanceof Fault ? (error.data.continue as string | undefined) : undefined
   const message = kind === 'Bug' ? `Internal error occurred: ${explain(error)}` : explain(error)
   return {
     kind: 'Status',
     apiVersion: 'v1',
-    metadata: {},
+    metadata: rest === undefined ? {} : { continue: rest },
     status: 'Failure',
     message,
     reason,

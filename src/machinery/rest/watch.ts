@@ -2,8 +2,9 @@ import type { Kind } from '#apis/meta/object.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
 import { eventOf } from './events.ts'
+import { requireReached } from './list.ts'
 import type { Doc, Registry } from './registry.ts'
-import { countOf, flag, type Query, wantsTable } from './request.ts'
+import { countOf, flag, invalidOption, type Query, wantsTable } from './request.ts'
 import { parseFieldSelector, parseLabelSelector, type Selector } from './selector.ts'
 import { failure } from './status.ts'
 import { tableOf } from './table.ts'
@@ -28,23 +29,37 @@ export type WatchPlan = Readonly<{
   timeoutMs: number | undefined
 }>
 
+/** How often a quiet watch is told how far it has come (Kubernetes: about once a minute), milliseconds. */
+const bookmarkMs = 60_000
+
 /** Longest time of a timer, milliseconds. */
 const maxTimerMs = 2 ** 31 - 1
 
-/** Reads what a watch is asked for, while a refusal is still possible. @throws Fault BadRequest */
-export function planWatch(kind: Kind, request: WatchRequest): WatchPlan {
+/** Reads what a watch is asked for, while a refusal is still possible. @throws Fault BadRequest, Invalid, Timeout */
+export function planWatch(registry: Registry, kind: Kind, request: WatchRequest): WatchPlan {
   const { query, name } = request
+  requireMatch(query)
   const byName = (object: JsonObject) => name === undefined || (object.metadata as JsonObject).name === name
   const byLabel = parseLabelSelector(query.labelSelector)
   const byField = parseFieldSelector(query.fieldSelector, kind)
   const seconds = countOf(query, 'timeoutSeconds')
   const after = countOf(query, 'resourceVersion')
+  requireReached(registry, after)
   return {
     request,
     selected: (object) => byName(object) && byLabel(object) && byField(object),
     after: after && !flag(query.sendInitialEvents) ? after : undefined,
     timeoutMs: seconds ? Math.min(seconds * 1000, maxTimerMs) : undefined,
   }
+}
+
+/** @throws Fault Invalid for a combination of options that means nothing. */
+function requireMatch({ resourceVersionMatch: match, sendInitialEvents }: Query): void {
+  const bad = (message: string) => invalidOption('ListOptions', 'resourceVersionMatch', message)
+  if (sendInitialEvents === undefined && match)
+    throw bad('Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided')
+  if (sendInitialEvents !== undefined && match !== 'NotOlderThan')
+    throw bad('Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan')
 }
 
 /**
@@ -57,6 +72,7 @@ export async function streamWatch(
   plan: WatchPlan,
   sink: Sink,
   signal: AbortSignal,
+  everyMs = bookmarkMs,
 ): Promise<void> {
   const { request, selected } = plan
   const { query, namespace } = request
@@ -70,8 +86,12 @@ export async function streamWatch(
       if (flag(query.sendInitialEvents)) await sink(bookmark(kind, revision, { 'k8s.io/initial-events-end': 'true' }))
       after = revision
     }
-    for await (const changes of registry.watch(kind, namespace, after, signal)) {
-      const text = changes
+    const wantsBookmarks = flag(query.allowWatchBookmarks)
+    const batches = registry.watch(kind, namespace, after, signal)
+    for await (const changes of wantsBookmarks ? withPauses(batches, everyMs) : batches) {
+      // A whole interval without a change: all there was up to now has been told.
+      if (!changes) await sink(bookmark(kind, registry.store.revision))
+      const text = (changes ?? [])
         .map((change) => eventOf(change, selected))
         .filter((event) => event !== undefined)
         .map((event) => line(event.type, event.object))
@@ -84,6 +104,29 @@ export async function streamWatch(
   }
 }
 
+/**
+ * Batches as they come, and undefined after every `everyMs` without one. What was committed before the pause began has long
+ * been told by then: reading it takes milliseconds. What comes while the timer fires wins over it.
+ */
+async function* withPauses<T>(batches: AsyncIterable<T>, everyMs: number): AsyncGenerator<T | undefined, void> {
+  const iterator = batches[Symbol.asyncIterator]()
+  try {
+    let next = iterator.next()
+    for (;;) {
+      const timer = Promise.withResolvers<undefined>()
+      // Once more through the event loop, so that a change committed before the timer fired is seen first.
+      const timeout = setTimeout(() => setImmediate(() => timer.resolve(undefined)), everyMs)
+      const result = await Promise.race([next, timer.promise])
+      clearTimeout(timeout)
+      if (result?.done) return
+      yield result?.value
+      if (result) next = iterator.next()
+    }
+  } finally {
+    await iterator.return?.()
+  }
+}
+
 function lineWriter(kind: Kind, request: WatchRequest): (type: string, doc: Doc) => string {
   const include = wantsTable(request.accept, request.query)
   if (!include) return (type, object) => `${JSON.stringify({ type, object })}\n`
@@ -93,11 +136,11 @@ function lineWriter(kind: Kind, request: WatchRequest): (type: string, doc: Doc)
   }
 }
 
-function bookmark(kind: Kind, revision: number, annotations: Record<string, string>): string {
+function bookmark(kind: Kind, revision: number, annotations?: Record<string, string>): string {
   const object = {
     kind: kind.kind,
     apiVersion: apiVersionOf(kind),
-    metadata: { resourceVersion: String(revision), annotations },
+    metadata: { resourceVersion: String(revision), ...(annotations && { annotations }) },
   }
   return `${JSON.stringify({ type: 'BOOKMARK', object })}\n`
 }

@@ -1,0 +1,133 @@
+import { isObject, type Json, type JsonObject } from '#base/json.ts'
+
+/**
+ * A set of fields of an object, in the very form `fieldsV1` has in JSON: a tree whose keys are `f:NAME`, `k:{"KEY":"VALUE"}`
+ * (an item of a list map) or `v:VALUE` (an item of a set). A node without children is a member; one with children is a
+ * member only when it also has the key `.`. Kept in this form because most writes touch few fields of large sets: every
+ * function here shares what it does not change and costs what the smaller side costs.
+ */
+export type Fields = { readonly [key: string]: Fields }
+
+export const noFields: Fields = Object.freeze({})
+
+/** Whether a set is empty. Only of whole sets: an empty node inside a set is a member. */
+export function isEmpty(set: Fields): boolean {
+  for (const _ in set) return false
+  return true
+}
+
+/** Whether a node inside a set is itself a member. */
+export function isMember(node: Fields): boolean {
+  return isEmpty(node) || Object.hasOwn(node, '.')
+}
+
+/** The node under a key; undefined when there is none. */
+export function below(set: Fields | undefined, key: string): Fields | undefined {
+  return set !== undefined && key !== '.' && Object.hasOwn(set, key) ? set[key] : undefined
+}
+
+/** What is in either. */
+export function union(a: Fields, b: Fields): Fields {
+  if (a === b || isEmpty(b)) return a
+  if (isEmpty(a)) return b
+  return merged(a, b)
+}
+
+function merged(a: Fields, b: Fields): Fields {
+  if (a === b) return a
+  // A leaf that gets children stays a member by its dot.
+  if (isEmpty(a)) return Object.hasOwn(b, '.') ? b : { '.': noFields, ...b }
+  if (isEmpty(b)) return Object.hasOwn(a, '.') ? a : { '.': noFields, ...a }
+  const result: { [key: string]: Fields } = { ...a }
+  for (const key of Object.keys(b)) {
+    const old = Object.hasOwn(a, key) ? a[key] : undefined
+    result[key] = old ? merged(old, b[key]!) : b[key]!
+  }
+  return result
+}
+
+/** What is in both. */
+export function intersection(a: Fields, b: Fields): Fields {
+  return common(a, b) ?? noFields
+}
+
+/** Undefined when nothing is in common; `{}` would be a member. */
+function common(a: Fields, b: Fields): Fields | undefined {
+  const result: { [key: string]: Fields } = {}
+  const keys = Object.keys(a)
+  for (const key of keys) {
+    const left = a[key]!
+    const right = below(b, key)
+    if (key === '.' || !right) continue
+    const inner = common(left, right)
+    const node = isMember(left) && isMember(right) ? (inner ? { '.': noFields, ...inner } : noFields) : inner
+    if (node) result[key] = node
+  }
+  return isEmpty(result) ? undefined : result
+}
+
+/** What is in `a` and not in `b`. With `deep`, a member of `b` takes everything below it along. */
+export function difference(a: Fields, b: Fields, deep = false): Fields {
+  let result: { [key: string]: Fields } | undefined
+  for (const key of Object.keys(b)) {
+    const left = below(a, key)
+    if (!left) continue
+    const right = b[key]!
+    const node = deep && isMember(right) ? undefined : rest(left, right, deep)
+    if (node === left) continue
+    result ??= { ...a }
+    if (node) result[key] = node
+    else delete result[key]
+  }
+  return result ?? a
+}
+
+/** A node without what another node has; undefined when nothing is left. */
+function rest(left: Fields, right: Fields, deep: boolean): Fields | undefined {
+  const stays = isMember(left) && !isMember(right)
+  const { '.': dot, ...children } = left
+  const inner = difference(dot ? children : left, right, deep)
+  if (isEmpty(inner)) return stays ? noFields : undefined
+  if (stays) return { '.': noFields, ...inner }
+  return inner
+}
+
+/** Every member with its path in Kubernetes' notation: `.spec.networks[name="red"].pod`. */
+export function pathsOf(set: Fields): string[] {
+  return Object.keys(set)
+    .filter((key) => key !== '.')
+    .flatMap((key) => {
+      const node = set[key]!
+      const step = stepOf(key)
+      const inner = pathsOf(node).map((path) => step + path)
+      return isMember(node) ? [step, ...inner] : inner
+    })
+}
+
+function stepOf(key: string): string {
+  if (key.startsWith('f:')) return `.${key.slice(2)}`
+  if (key.startsWith('v:')) return `[=${key.slice(2)}]`
+  const keys = Object.entries(JSON.parse(key.slice(2)) as JsonObject)
+  return `[${keys.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(',')}]`
+}
+
+/** Reads what a client sent as `fieldsV1`; undefined when it is none. */
+export function parseFields(value: Json | undefined): Fields | undefined {
+  if (!isObject(value)) return undefined
+  for (const [key, node] of Object.entries(value)) {
+    if (!isKey(key) || parseFields(node) === undefined) return undefined
+    if (key === '.' && !isEmpty(node as Fields)) return undefined
+  }
+  return value as Fields
+}
+
+function isKey(key: string): boolean {
+  if (key === '.' || key.startsWith('f:')) return true
+  if (!/^[kv]:/.test(key)) return false
+  try {
+    const value: unknown = JSON.parse(key.slice(2))
+    return key.startsWith('v:') || isObject(value)
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,208 @@
+import type { Kind, ManagedFieldsEntry } from '#apis/meta/object.ts'
+import { apiVersionOf } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
+import { isObject, type Json, type JsonObject, sameJson } from '#base/json.ts'
+import { difference, type Fields, intersection, isEmpty, noFields, parseFields, pathsOf, union } from './fields.ts'
+import { merge, prune, requireMergeable } from './merge.ts'
+import { shapeOf } from './schema.ts'
+import { compare, type Difference, fieldsOf } from './typed.ts'
+
+/** Who writes, and how: one such writer has one entry in managedFields. */
+export type Writer = Readonly<{
+  manager: string
+  operation: 'Apply' | 'Update'
+  subresource?: 'status' | undefined
+  /** RFC 3339, now. */
+  time: string
+}>
+
+type Entries = readonly ManagedFieldsEntry[]
+
+/** managedFields of a new object. */
+export function trackCreate(kind: Kind, object: JsonObject, writer: Writer): Entries {
+  return withEntry([], kind, writer, fieldsOf(shapeOf(kind), object))
+}
+
+/**
+ * managedFields after an update from `before` to `after`: what changed belongs to the writer and to nobody else. What the
+ * server itself did to `sent` (defaults) belongs to nobody.
+ */
+export function trackUpdate(
+  kind: Kind,
+  entries: Entries,
+  objects: Readonly<{ before: JsonObject; sent: JsonObject; after: JsonObject }>,
+  writer: Writer,
+): Entries {
+  const shape = shapeOf(kind)
+  const { before, sent, after } = objects
+  const all = compare(shape, before, after)
+  const changed = difference(all.changed, compare(shape, sent, after).changed)
+  const others = disowned(entries, all, kind, writer)
+  const mine = fieldsIn(entries.find((entry) => isOf(entry, kind, writer)))
+  return withEntry(others, kind, writer, union(difference(mine, all.removed, true), changed))
+}
+
+/** The entries of others after somebody changed and removed fields. The writer's own entry stays as it is. */
+function disowned(
+  entries: Entries,
+  { changed, removed }: Difference,
+  kind: Kind,
+  writer: Writer,
+): ManagedFieldsEntry[] {
+  return entries.flatMap((entry) => {
+    if (isOf(entry, kind, writer)) return [entry]
+    const had = fieldsIn(entry)
+    const has = difference(difference(had, changed), removed, true)
+    if (has === had) return [entry]
+    return isEmpty(has) ? [] : [{ ...entry, fieldsV1: has }]
+  })
+}
+
+/** `entries` with the writer's own set; its time changes only when the set does. */
+function withEntry(entries: Entries, kind: Kind, writer: Writer, fields: Fields): Entries {
+  const { manager, operation, subresource, time } = writer
+  const at = entries.findIndex((entry) => isOf(entry, kind, writer))
+  if (isEmpty(fields) && operation === 'Update') return at < 0 ? entries : entries.toSpliced(at, 1)
+  const old = entries[at]
+  if (old && sameJson(old.fieldsV1, fields)) return entries
+  const entry: ManagedFieldsEntry = {
+    manager,
+    operation,
+    apiVersion: apiVersionOf(kind),
+    time,
+    fieldsType: 'FieldsV1',
+    fieldsV1: fields,
+    ...(subresource && { subresource }),
+  }
+  return at < 0 ? [...entries, entry] : entries.with(at, entry)
+}
+
+function isOf(entry: ManagedFieldsEntry, kind: Kind, { manager, operation, subresource }: Writer): boolean {
+  return (
+    entry.manager === manager &&
+    entry.operation === operation &&
+    entry.subresource === subresource &&
+    entry.apiVersion === apiVersionOf(kind)
+  )
+}
+
+function fieldsIn(entry: ManagedFieldsEntry | undefined): Fields {
+  return (entry?.fieldsV1 as Fields | undefined) ?? noFields
+}
+
+/** The manager of what was there before anybody's fields were tracked (Kubernetes' name for it). */
+const beforeFirstApply = 'before-first-apply'
+
+/**
+ * What a configuration makes of an object: its fields are set, and those it set before and left out now are removed where no
+ * other manager has them. @throws Fault Conflict, naming every field that somebody else owns, unless forced.
+ */
+export function applied(
+  kind: Kind,
+  live: JsonObject,
+  config: JsonObject,
+  { writer, force }: Readonly<{ writer: Writer; force: boolean }>,
+): JsonObject {
+  const shape = shapeOf(kind)
+  const entries = entriesOf(live) ?? firstEntries(kind, live, writer)
+  const before = fieldsIn(entries.find((entry) => isOf(entry, kind, writer)))
+  const wanted = fieldsOf(shape, config)
+  const others = entries.filter((entry) => !isOf(entry, kind, writer))
+  const merged = merge(shape, live, config)
+  const kept = others.reduce((all, entry) => union(all, fieldsIn(entry)), wanted)
+  const result = (isEmpty(before) ? merged : prune(shape, merged, before, kept)) as JsonObject
+  const found = compare(shape, live, result)
+  if (!force) requireNoConflict(others, difference(found.changed, inherited(kind, live, writer)))
+  const managedFields = withEntry(disowned(entries, found, kind, writer), kind, writer, wanted)
+  return withManaged(result, managedFields)
+}
+
+/** Where `kubectl apply` without --server-side notes what it applied. */
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration'
+
+/** Fields that kubectl applied as a client before it let the server do it: they are its own already (as in Kubernetes). */
+function inherited(kind: Kind, live: JsonObject, { manager }: Writer): Fields {
+  const { annotations } = live.metadata as { annotations?: Record<string, string> }
+  const text = annotations?.[lastApplied]
+  if (manager !== 'kubectl' || !text) return noFields
+  try {
+    const config: unknown = JSON.parse(text)
+    return isObject(config) ? fieldsOf(shapeOf(kind), config) : noFields
+  } catch {
+    // Somebody wrote something else there: nothing is inherited.
+    return noFields
+  }
+}
+
+/** A configuration as it goes into `applied`. @throws Fault BadRequest */
+export function configOf(kind: Kind, config: JsonObject, name: string): JsonObject {
+  return requireMergeable(shapeOf(kind), config, `${name}; ${apiVersionOf(kind)}, Kind=${kind.kind}`)
+}
+
+function requireNoConflict(others: Entries, changed: Fields): void {
+  const conflicts = others.flatMap((entry) =>
+    pathsOf(intersection(fieldsIn(entry), changed)).map((field) => ({ owner: nameOf(entry), field })),
+  )
+  const [first] = conflicts
+  if (!first) return
+  const causes = conflicts.map(({ owner, field }) => ({
+    reason: 'FieldManagerConflict',
+    message: `conflict with ${owner}`,
+    field,
+  }))
+  const owners = [...new Set(conflicts.map(({ owner }) => owner))].sort()
+  const lines = owners.flatMap((owner) => [
+    `conflicts with ${owner}:`,
+    ...conflicts.filter((one) => one.owner === owner).map(({ field }) => `- ${field}`),
+  ])
+  const message =
+    conflicts.length === 1
+      ? `Apply failed with 1 conflict: conflict with ${first.owner}: ${first.field}`
+      : `Apply failed with ${conflicts.length} conflicts: ${lines.join('\n')}`
+  throw new Fault('Conflict', message, { data: { details: { causes } } })
+}
+
+/** A manager in the words of Kubernetes: `"kubectl-edit" using kubevirt.io/v1`. */
+function nameOf({ manager, operation, subresource, apiVersion }: ManagedFieldsEntry): string {
+  const name = `${JSON.stringify(manager)}${subresource ? ` with subresource ${JSON.stringify(subresource)}` : ''}`
+  return operation === 'Update' ? `${name} using ${apiVersion}` : name
+}
+
+function entriesOf(object: JsonObject): Entries | undefined {
+  const list = (object.metadata as JsonObject | undefined)?.managedFields
+  return Array.isArray(list) && list.length ? (list as unknown as Entries) : undefined
+}
+
+function firstEntries(kind: Kind, live: JsonObject, { time }: Writer): Entries {
+  return trackCreate(kind, live, { manager: beforeFirstApply, operation: 'Update', time })
+}
+
+function withManaged(object: JsonObject, managedFields: Entries): JsonObject {
+  return {
+    ...object,
+    metadata: { ...(object.metadata as JsonObject), managedFields: managedFields as unknown as Json },
+  }
+}
+
+/**
+ * The managedFields an update starts from: what the client sent if it is well-formed (kubectl moves ownership this way, and
+ * an empty list clears it), else what the object has.
+ */
+export function sentEntries(sent: unknown, current: Entries | undefined): Entries {
+  const kept = current ?? []
+  if (sent === undefined || sent === current || !Array.isArray(sent)) return kept
+  if (sent.every((entry) => isObject(entry) && !Object.keys(entry).length)) return []
+  return sent.every(isEntry) ? (sent as Entries) : kept
+}
+
+function isEntry(entry: unknown): boolean {
+  if (!isObject(entry)) return false
+  const { manager, operation, apiVersion, fieldsType, fieldsV1 } = entry
+  return (
+    typeof manager === 'string' &&
+    (operation === 'Apply' || operation === 'Update') &&
+    typeof apiVersion === 'string' &&
+    fieldsType === 'FieldsV1' &&
+    parseFields(fieldsV1) !== undefined
+  )
+}

@@ -1,0 +1,122 @@
+import { Fault } from '#base/fault.ts'
+import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { below, type Fields, isMember } from './fields.ts'
+import { fieldShape, itemKey, itemsByKey, type Shape } from './schema.ts'
+
+/** `live` with everything that `config` says; items of keyed lists are merged, in the order of `config` where it has one. */
+export function merge(shape: Shape, live: Json | undefined, config: Json): Json {
+  if (shape.as === 'map' && isObject(live) && isObject(config)) {
+    const result = new Map<string, Json | undefined>(Object.entries(live))
+    for (const [name, value] of Object.entries(config)) {
+      const inside = fieldShape(shape, name)
+      const old = result.get(name)
+      if (value !== undefined) result.set(name, inside ? merge(inside, old, value) : value)
+    }
+    return Object.fromEntries(result) as JsonObject
+  }
+  if (shape.as !== 'list' && shape.as !== 'set') return config
+  const before = live === undefined ? undefined : itemsByKey(shape, live)
+  const wanted = itemsByKey(shape, config)
+  if (!before?.size || !wanted) return config
+  return mergedKeys([...before.keys()], wanted).map((key) => {
+    const [old, item] = [before.get(key), wanted.get(key)]
+    if (item === undefined) return old!
+    return shape.as === 'list' ? merge(shape.item, old, item) : item
+  })
+}
+
+/** The keys of both lists: those that only the live one has stay behind the one they followed. */
+function mergedKeys(live: readonly string[], wanted: ReadonlyMap<string, unknown>): string[] {
+  const keys: string[] = []
+  let at = 0
+  for (const key of wanted.keys()) {
+    while (at < live.length && !wanted.has(live[at]!)) keys.push(live[at++]!)
+    keys.push(key)
+    if (live[at] === key) at++
+    else if (at < live.length && keys.includes(live[at]!)) at++
+  }
+  return [...keys, ...live.slice(at).filter((key) => !wanted.has(key))]
+}
+
+/** `value` without the members of `dropped` that are not in `kept`. What nobody owns goes only along with what it is in. */
+export function prune(shape: Shape, value: Json, dropped: Fields, kept: Fields | undefined): Json {
+  if (shape.as === 'map' && isObject(value)) {
+    const entries = Object.entries(value).flatMap(([name, item]): [string, Json][] => {
+      if (item === undefined) return []
+      const inside = fieldShape(shape, name)
+      const left = inside ? pruned(inside, item, below(dropped, `f:${name}`), below(kept, `f:${name}`)) : item
+      return left === undefined ? [] : [[name, left]]
+    })
+    return Object.fromEntries(entries)
+  }
+  if (shape.as !== 'list' && shape.as !== 'set') return value
+  const items = itemsByKey(shape, value)
+  if (!items) return value
+  const inside: Shape = shape.as === 'list' ? shape.item : { as: 'atom' }
+  return [...items].flatMap(([key, item]) => {
+    const left = pruned(inside, item, below(dropped, key), below(kept, key))
+    return left === undefined ? [] : [left]
+  })
+}
+
+/** What is left of a value; undefined when it goes. */
+function pruned(shape: Shape, value: Json, dropped: Fields | undefined, kept: Fields | undefined): Json | undefined {
+  if (!dropped) return value
+  if (!kept && isMember(dropped)) return undefined
+  const left = prune(shape, value, dropped, kept)
+  return !kept && isVoid(left) && !isVoid(value) ? undefined : left
+}
+
+function isVoid(value: Json): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+}
+
+/**
+ * A configuration as it can be merged: without nulls, which say nothing.
+ * @throws Fault BadRequest for items of a keyed list that cannot be told apart.
+ */
+export function requireMergeable(shape: Shape, config: JsonObject, what: string): JsonObject {
+  return checked(shape, config, '') as JsonObject
+
+  function checked(at: Shape, value: Json, path: string): Json {
+    if (at.as === 'list' && Array.isArray(value)) {
+      requireKeys(at.keys, value as readonly Json[], path)
+      return value.map((item: Json) => checked(at.item, item, `${path}[${itemName(at.keys, item)}]`))
+    }
+    if (at.as === 'set' && Array.isArray(value) && new Set(value).size < value.length)
+      throw refused(`${path}: duplicate entries; name every item once`)
+    if (at.as !== 'map' || !isObject(value)) return value
+    const entries = Object.entries(value).filter(([, item]) => item !== null && item !== undefined)
+    return Object.fromEntries(
+      entries.map(([name, item]) => {
+        const inside = fieldShape(at, name)
+        return [name, inside ? checked(inside, item!, `${path}.${name}`) : item]
+      }),
+    )
+  }
+
+  function requireKeys(keys: readonly string[], list: readonly Json[], path: string): void {
+    const seen = new Set<string>()
+    for (const [i, item] of list.entries()) {
+      const key = itemKey(keys, item)
+      const names = keys.map((name) => `"${name}"`).join(', ')
+      if (key === undefined)
+        throw refused(
+          `${path}: element ${i}: associative list with keys has an element that omits key field ${names} (and doesn't have default value); add it`,
+        )
+      if (seen.has(key))
+        throw refused(
+          `${path}: duplicate entries for key [${itemName(keys, item)}]; give every item a ${names} of its own`,
+        )
+      seen.add(key)
+    }
+  }
+
+  function refused(why: string): Fault {
+    return new Fault('BadRequest', `failed to create typed patch object (${what}): ${why}`)
+  }
+}
+
+function itemName(keys: readonly string[], item: Json): string {
+  return isObject(item) ? keys.map((name) => `${name}=${JSON.stringify(item[name])}`).join(',') : ''
+}

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { listPage } from './list.ts'
+import { admin, faultIn, makeWidget, openRegistry, widgets } from './rest-kit.ts'
+import { failure } from './status.ts'
+import { planWatch, streamWatch } from './watch.ts'
+
+const names = (page: { items: readonly { metadata: { name: string } }[] }) =>
+  page.items.map(({ metadata }) => metadata.name).join(' ')
+
+test('list: pages are all of the revision of the first, whatever changes in between', async (t) => {
+  const registry = await openRegistry(t)
+  for (const name of ['a', 'b', 'c', 'd', 'e']) await makeWidget(registry, name)
+  const page = (query: Record<string, string>) => listPage(registry, widgets, undefined, query)
+  const first = await page({ limit: '2' })
+  assert.equal(names(first), 'a b')
+  assert.equal(first.metadata.remainingItemCount, 3)
+  await registry.delete(widgets, { namespace: 'default', name: 'd' }, admin)
+  await makeWidget(registry, 'bb')
+  const second = await page({ limit: '2', continue: String(first.metadata.continue) })
+  assert.equal(names(second), 'c d')
+  assert.equal(second.metadata.resourceVersion, first.metadata.resourceVersion)
+  const third = await page({ limit: '2', continue: String(second.metadata.continue) })
+  assert.deepEqual(
+    [names(third), third.metadata.continue, third.metadata.remainingItemCount],
+    ['e', undefined, undefined],
+  )
+  assert.equal(names(await page({})), 'a b bb c e')
+})
+
+test('list: selectors select before the limit counts', async (t) => {
+  const registry = await openRegistry(t)
+  for (const name of ['a', 'b', 'c', 'd'])
+    await makeWidget(registry, name, {}, { labels: { x: name < 'b' ? '1' : '2' } })
+  const query = { limit: '2', labelSelector: 'x=2' }
+  const first = await listPage(registry, widgets, 'default', query)
+  assert.deepEqual([names(first), first.metadata.remainingItemCount], ['b c', undefined])
+  assert.equal(
+    names(await listPage(registry, widgets, 'default', { ...query, continue: String(first.metadata.continue) })),
+    'd',
+  )
+})
+
+test('list: a token too old is told 410 with one that goes on inconsistently', async (t) => {
+  const registry = await openRegistry(t)
+  for (const name of ['a', 'b', 'c']) await makeWidget(registry, name)
+  const first = await listPage(registry, widgets, undefined, { limit: '1' })
+  await makeWidget(registry, 'bb')
+  await registry.store.compact(registry.store.revision)
+  const fault = await faultIn(() =>
+    listPage(registry, widgets, undefined, { continue: String(first.metadata.continue) }),
+  )
+  const status = failure(fault)
+  assert.deepEqual([status.code, status.reason], [410, 'Expired'])
+  assert.match(
+    status.message ?? '',
+    /^The provided continue parameter is too old to display a consistent list result\./,
+  )
+  const rest = await listPage(registry, widgets, undefined, { continue: status.metadata.continue })
+  assert.equal(names(rest), 'b bb c')
+})
+
+for (const [query, kind, message] of [
+  [{ continue: 'x' }, 'BadRequest', /^continue key is not valid/],
+  [
+    { continue: 'x', resourceVersion: '5' },
+    'BadRequest',
+    /^specifying resource version is not allowed when using continue/,
+  ],
+  [
+    { resourceVersionMatch: 'Exact' },
+    'Invalid',
+    /resourceVersionMatch is forbidden unless resourceVersion is provided$/,
+  ],
+  [{ resourceVersionMatch: 'Exact', resourceVersion: '0' }, 'Invalid', /"Exact" is forbidden for resourceVersion "0"$/],
+  [{ resourceVersionMatch: 'x', resourceVersion: '1' }, 'Invalid', /supported values: "Exact", "NotOlderThan"/],
+  [
+    { resourceVersionMatch: 'Exact', resourceVersion: '1' },
+    'Expired',
+    /^The resourceVersion for the provided list is too old\.$/,
+  ],
+  [{ resourceVersion: '99999' }, 'Timeout', /^Timeout: Too large resource version: 99999, current: \d+$/],
+  [{ sendInitialEvents: 'true' }, 'Invalid', /sendInitialEvents is forbidden for list$/],
+] as const)
+  test(`list: ${JSON.stringify(query)} is refused`, async (t) => {
+    const registry = await openRegistry(t)
+    await makeWidget(registry, 'a')
+    const fault = await faultIn(() => listPage(registry, widgets, undefined, query))
+    assert.equal(fault.kind, kind)
+    assert.match(fault.message, message)
+  })
+
+test('list: an exact revision that is the newest, and any not older, are served', async (t) => {
+  const registry = await openRegistry(t)
+  const { metadata } = await makeWidget(registry, 'a')
+  const resourceVersion = metadata.resourceVersion!
+  assert.equal(
+    names(await listPage(registry, widgets, undefined, { resourceVersion, resourceVersionMatch: 'Exact' })),
+    'a',
+  )
+  assert.equal(
+    names(await listPage(registry, widgets, undefined, { resourceVersion: '1', resourceVersionMatch: 'NotOlderThan' })),
+    'a',
+  )
+})
+
+const request = (query: Record<string, string>) => ({ namespace: undefined, name: undefined, query, accept: undefined })
+
+test('watch: a quiet one is told from time to time how far it has come', async (t) => {
+  const registry = await openRegistry(t)
+  const plan = planWatch(registry, widgets, request({ allowWatchBookmarks: 'true', resourceVersion: '1' }))
+  const stop = new AbortController()
+  const lines: { type: string; object: { metadata: { resourceVersion: string } } }[] = []
+  const sink = async (text: string) => {
+    for (const line of text.trimEnd().split('\n')) lines.push(JSON.parse(line))
+    if (lines.length === 3) stop.abort()
+  }
+  const { metadata } = await makeWidget(registry, 'a')
+  await streamWatch(registry, widgets, plan, sink, stop.signal, 20)
+  assert.deepEqual(
+    lines.map(({ type, object }) => [type, object.metadata.resourceVersion]),
+    ['ADDED', 'BOOKMARK', 'BOOKMARK'].map((type) => [type, metadata.resourceVersion]),
+  )
+})
+
+for (const [query, message] of [
+  [
+    { resourceVersionMatch: 'NotOlderThan' },
+    /resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided$/,
+  ],
+  [{ sendInitialEvents: 'true' }, /sendInitialEvents requires setting resourceVersionMatch to NotOlderThan$/],
+  [{ resourceVersion: '99999' }, /^Timeout: Too large resource version: 99999, current: \d+$/],
+] as const)
+  test(`watch: ${JSON.stringify(query)} is refused before it begins`, async (t) => {
+    const registry = await openRegistry(t)
+    const { message: text } = await faultIn(() => planWatch(registry, widgets, request(query)))
+    assert.match(text, message)
+  })

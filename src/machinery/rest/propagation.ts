@@ -1,0 +1,30 @@
+import type { ObjectMeta } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
+import type { JsonObject } from '#base/json.ts'
+import type { Propagation } from '../client/client.ts'
+
+/** The finalizers by which Kubernetes writes down how a deletion was asked for; the garbage collector acts on them. */
+const finalizerOf = { Foreground: 'foregroundDeletion', Orphan: 'orphan', Background: undefined } as const
+
+/** The finalizers of an object once its deletion was asked for in some way; a later way replaces an earlier one. */
+export function finalizersFor(metadata: ObjectMeta, propagation: Propagation | undefined): readonly string[] {
+  const finalizers = metadata.finalizers ?? []
+  if (!propagation) return finalizers
+  const wanted = finalizerOf[propagation]
+  const others = finalizers.filter((one) => one === wanted || !Object.values<unknown>(finalizerOf).includes(one))
+  return wanted === undefined || others.includes(wanted) ? others : [...others, wanted]
+}
+
+/** How a deletion is asked for, in its body or its query; undefined when it says nothing. @throws Fault BadRequest */
+export function propagationOf(
+  query: Readonly<Record<string, string | undefined>>,
+  body: JsonObject,
+): Propagation | undefined {
+  const value = query.propagationPolicy || body.propagationPolicy || undefined
+  if (value === undefined) return body.orphanDependents === true ? 'Orphan' : undefined
+  if (value === 'Background' || value === 'Foreground' || value === 'Orphan') return value
+  throw new Fault(
+    'BadRequest',
+    `propagationPolicy: Unsupported value: ${JSON.stringify(value)}: supported values: "Background", "Foreground", "Orphan"`,
+  )
+}
