@@ -42,10 +42,10 @@ async function play(record: (step: Step) => void): Promise<void> {
   {
     await using _ = stage
     await story(stage, record)
-    left = await leftovers(stage, 'before down')
+    left = await leftovers(stage)
   }
   // Disposing the stage has run `patchbay down`.
-  const after = await leftovers(stage, 'after down')
+  const after = await leftovers(stage)
   say('patchbay down', `before: ${left || 'nothing'}\n  after:  ${after || 'nothing'}`)
   if (after) throw new Error(`patchbay down left something behind: ${after}`)
 }
@@ -121,7 +121,7 @@ async function story(stage: Stage, record: (step: Step) => void): Promise<void> 
 }
 
 /** What of a stage is on the host, in words; empty when there is nothing. */
-async function leftovers(stage: Stage, _when: string): Promise<string> {
+async function leftovers(stage: Stage): Promise<string> {
   const links = JSON.parse(await must('ip', ['-j', 'link'])) as { ifname: string }[]
   const namespaces = (await must('ip', ['netns', 'list'])).split('\n').filter((line) => /^pb-[0-9a-f]{8}-/.test(line))
   const mounts = (await must('cat', ['/proc/mounts'])).split('\n').filter((line) => line.includes(stage.dir))

@@ -58,6 +58,7 @@ export const Pod: Kind<Pod> = {
   columns: [
     { name: 'Ready', type: 'string', path: 'status', cell: (pod) => `${isReady(pod) ? 1 : 0}/1` },
     { name: 'Status', type: 'string', path: 'status.phase', cell: podStatus },
+    // A sandbox is never restarted: its instance ends, and another gets a pod of its own.
     { name: 'Restarts', type: 'integer', path: 'status', cell: () => '0' },
     { name: 'Age', type: 'date', path: 'metadata.creationTimestamp' },
     { name: 'IP', type: 'string', path: 'status.podIP', wide: true },
