@@ -5,6 +5,7 @@ import { apiVersionOf } from '#apis/meta/object.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import type { Log } from '#base/log.ts'
 import { timestamp } from '#base/time.ts'
+import { nodeNameLabel } from '#core/access/node.ts'
 import type { Images, Sandboxes } from '#core/ports.ts'
 import { withCondition } from '#core/vm/conditions.ts'
 import type { Client } from '#machinery/client/client.ts'
@@ -47,7 +48,12 @@ export async function startAgent(options: AgentOptions): Promise<{ stop(): Promi
     { fieldSelector: `spec.nodeName=${node.name}` },
     { log, signal, indexes: { byUid: (pod) => [pod.metadata.uid ?? ''], byVmi: vmiKeys } },
   )
-  const vmis = makeInformer(client, VirtualMachineInstance, {}, { log, signal })
+  const vmis = makeInformer(
+    client,
+    VirtualMachineInstance,
+    { labelSelector: `${nodeNameLabel}=${node.name}` },
+    { log, signal },
+  )
   const nads = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
   const guests = new Guests(enqueueUid, signal)
   const tools: InstanceTools = {

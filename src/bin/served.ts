@@ -13,6 +13,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { namespaceFinalizer } from '#controllers/namespace.ts'
 import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefaults } from '#core/access/config.ts'
+import { instanceWrite, nodeWrite, podWrite } from '#core/access/node.ts'
 import { instanceErrors, migrationErrors } from '#core/admission/instance.ts'
 import { specWithDefaults, vmErrors, withDefaults } from '#core/admission/vm.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
@@ -34,8 +35,8 @@ export function servedKinds(macs: MacPool, access: Authorizer): readonly Served[
               status: { phase: 'Active' },
             },
     }),
-    serve(Node),
-    serve(Pod),
+    serve(Node, { restrict: (node, _old, user) => nodeWrite(user, node) }),
+    serve(Pod, { restrict: (pod, old, user) => podWrite(user, pod, old) }),
     serve(Event),
     serve(VirtualMachine, {
       prepare: (vm, old) => withDefaults(vm, old, () => macs.take()),
@@ -48,6 +49,7 @@ export function servedKinds(macs: MacPool, access: Authorizer): readonly Served[
         return { ...vmi, spec, metadata: old ? vmi.metadata : { ...vmi.metadata, finalizers: [vmiFinalizer] } }
       },
       validate: instanceErrors,
+      restrict: (vmi, old, user) => instanceWrite(user, old ?? vmi),
       webhook: 'virtualmachineinstances-create-validator.kubevirt.io',
     }),
     serve(VirtualMachineInstanceMigration, {

@@ -97,6 +97,7 @@ export class Registry {
       trackCreate(kind, object as unknown as JsonObject, writerOf(options)),
     )
     this.#check(kind, prepared, undefined, options)
+    this.#restrict(kind, prepared, undefined, options.user)
     const key = storeKey(kind, prepared.metadata)
     if (options.dryRun) {
       if (await this.store.get(key)) throw alreadyExists(kind, prepared.metadata.name)
@@ -147,7 +148,9 @@ export class Registry {
     let gone = false
     const decide = (row: Row | undefined): Decision | undefined => {
       if (!row) throw notFound(kind, key.name)
-      const { metadata } = docOf(row)
+      const doc = docOf(row)
+      const { metadata } = doc
+      this.#restrict(kind, doc, doc, options.user)
       if (isNamespace(kind) && immortal.has(key.name))
         throw forbidden(kind, key.name, 'this namespace may not be deleted')
       if (options.uid !== undefined && options.uid !== metadata.uid)
@@ -222,6 +225,7 @@ export class Registry {
 
   /** The object as it will be stored, or undefined when the write would change nothing. */
   #next(kind: Kind, current: Doc, input: JsonObject, options: WriteOptions): Doc | undefined {
+    this.#restrict(kind, current, current, options.user)
     const meta = requireHeader(kind, input)
     const name = current.metadata.name
     if (!meta.name) throw new Fault('BadRequest', 'name must be provided')
@@ -254,6 +258,7 @@ export class Registry {
     const next = withManagers(sameSpec(current, prepared) ? prepared : bumped(prepared), managed)
     if (sameJson({ ...current, metadata: withoutRevision(current.metadata) }, next)) return undefined
     this.#check(kind, next, current, options)
+    this.#restrict(kind, next, current, options.user)
     if (options.operation === 'Apply') return next
     const objects = { before: current, sent: merged, after: next } as unknown as Parameters<typeof trackUpdate>[2]
     return withManagers(next, trackUpdate(kind, managed, objects, writerOf(options)))
@@ -289,6 +294,12 @@ export class Registry {
       input,
       options,
     )
+  }
+
+  /** @throws Fault Forbidden for those who may write such objects, yet not this one */
+  #restrict(kind: Kind, next: Doc, current: Doc | undefined, user: User): void {
+    const why = this.#strategyOf(kind).strategy.restrict?.(next, current, user)
+    if (why !== undefined) throw forbidden(kind, next.metadata.name, why)
   }
 
   #check(kind: Kind, next: ApiObject, current: Doc | undefined, options: WriteOptions): void {
