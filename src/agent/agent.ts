@@ -14,6 +14,7 @@ import { makeRecorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
 import { Guests } from './guests.ts'
 import { type InstanceTools, instancePass } from './instance.ts'
+import { LinkMemory } from './links.ts'
 
 /** What a node says about itself. */
 export type NodeFacts = Readonly<{
@@ -61,6 +62,7 @@ export async function startAgent(options: AgentOptions): Promise<{ stop(): Promi
     sandboxes,
     images,
     guests,
+    links: new LinkMemory(),
     recorder: makeRecorder(client, 'patchbay-agent', log),
     log,
     nodeName: node.name,

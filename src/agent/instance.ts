@@ -5,8 +5,9 @@ import { explain, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { timestamp } from '#base/time.ts'
 import { desiredNics, unsupportedInterface } from '#core/nic/desired.ts'
+import { type Drift, driftText, linkChangedByAnnotation, linkDriftAnnotation } from '#core/nic/drift.ts'
 import { execute } from '#core/nic/execute.ts'
-import { planNics } from '#core/nic/plan.ts'
+import { planNics, type Step } from '#core/nic/plan.ts'
 import type { Hypervisor, Images, ObservedDomain, Sandboxes, SandboxState } from '#core/ports.ts'
 import { attachmentsOf, networkStatuses } from '#core/sandbox/plan.ts'
 import { findCondition, withCondition } from '#core/vm/conditions.ts'
@@ -19,6 +20,7 @@ import type { Client } from '#machinery/client/client.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
 import type { Guests } from './guests.ts'
+import type { Judgement, LinkMemory } from './links.ts'
 
 /** Default time a guest is given to shut down, seconds (Kubernetes' default). */
 const defaultGraceSeconds = 30
@@ -30,6 +32,7 @@ export type InstanceTools = Readonly<{
   sandboxes: Sandboxes
   images: Images
   guests: Guests
+  links: LinkMemory
   recorder: Recorder
   log: Log
   nodeName: string
@@ -87,8 +90,11 @@ async function guestPass(
   const { hypervisor } = sandbox
   let domain = await hypervisor.observe(signal)
   if (vmi.metadata.deletionTimestamp) return stop(tools, pod, vmi, hypervisor, domain, signal)
+  const uid = pod.metadata.uid ?? ''
+  const seen = { end: undefined, podIps: sandbox.ips }
   let trouble: Trouble | undefined
   let failure: unknown
+  let drift: readonly Drift[] = []
   if (!domain) {
     const ended = await hypervisor.lastEnd(nameOf(vmi))
     if (ended) return finish(tools, pod, vmi, ended)
@@ -96,12 +102,18 @@ async function guestPass(
     ;({ trouble, failure } = await start(tools, vmi, hypervisor, signal))
     domain = trouble ? undefined : await hypervisor.observe(signal)
   } else {
-    ;({ trouble, failure, domain } = await follow(tools, vmi, hypervisor, domain, pod.metadata.uid ?? '', signal))
+    const links = tools.links.judge(uid, vmi, desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default'), domain.nics)
+    drift = links.kept
+    // The truth first, then the remedy: whoever watches the status sees that the link was cut.
+    if (links.fresh.length) {
+      tellDrift(tools, vmi, links)
+      await report(tools, pod, vmi, undefined, { ...seen, domain, drift })
+    }
+    ;({ trouble, failure, domain } = await follow(tools, vmi, hypervisor, domain, uid, links, signal))
   }
-  if (domain?.agentConnected && !tools.guests.isAsked(pod.metadata.uid ?? ''))
-    tools.guests.ask(pod.metadata.uid ?? '', hypervisor)
-  if (domain && !domain.agentConnected) tools.guests.forget(pod.metadata.uid ?? '')
-  await report(tools, pod, vmi, trouble, { domain, end: undefined, podIps: sandbox.ips })
+  if (domain?.agentConnected && !tools.guests.isAsked(uid)) tools.guests.ask(uid, hypervisor)
+  if (domain && !domain.agentConnected) tools.guests.forget(uid)
+  await report(tools, pod, vmi, trouble, { ...seen, domain, drift })
   if (failure) throw failure
   return undefined
 }
@@ -142,9 +154,12 @@ async function follow(
   hypervisor: Hypervisor,
   domain: ObservedDomain,
   uid: string,
+  links: Judgement,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const plan = planNics(desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default'), domain.nics)
+  const kept = new Set(links.kept.map(({ nic }) => nic))
+  const whole = planNics(desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default'), domain.nics)
+  const plan = { ...whole, steps: whole.steps.filter(({ nic }) => !kept.has(nic.name)) }
   if (!plan.steps.length) return { trouble: undefined, domain }
   tools.log.info(
     {
@@ -153,15 +168,47 @@ async function follow(
     },
     'Changing guest',
   )
-  const { failed } = await execute(plan, hypervisor, signal)
+  const { done, failed } = await execute(plan, hypervisor, signal)
   if (faultKind(failed?.cause) === 'Aborted') throw failed?.cause
   const after = await hypervisor.observe(signal)
+  if (after) tools.links.saw(uid, after.nics)
+  tellChanges(tools, vmi, done, links)
   tools.guests.ask(uid, hypervisor)
   if (!failed) return { trouble: undefined, domain: after }
   return {
     trouble: { reason: 'Synchronizing with the Domain failed.', message: explain(failed.cause) },
     failure: failed.cause,
     domain: after,
+  }
+}
+
+function tellDrift(tools: InstanceTools, vmi: VirtualMachineInstance, { fresh, kept }: Judgement): void {
+  for (const one of fresh) {
+    const isKept = kept.some(({ nic }) => nic === one.nic)
+    const what = isKept ? `left so because of the annotation ${linkDriftAnnotation}` : 'putting it back'
+    tools.log.info({ domain: nameOf(vmi), ...one, isKept }, 'Link was changed behind our back')
+    tools.recorder(vmi, 'Warning', 'LinkDrift', `The ${driftText([one])}; somebody else changed it; ${what}`)
+  }
+}
+
+/** Tells the owner of each link that was changed: what it was, what it is, and who wanted that. */
+function tellChanges(
+  tools: InstanceTools,
+  vmi: VirtualMachineInstance,
+  done: readonly Step[],
+  { fresh }: Judgement,
+): void {
+  const who = vmi.metadata.annotations?.[linkChangedByAnnotation]
+  for (const { nic, changed } of done) {
+    if (!changed.includes('link')) continue
+    const [from, to] = nic.link === 'up' ? ['down', 'up'] : ['up', 'down']
+    const why = fresh.some((one) => one.nic === nic.name) ? 'as declared' : `asked for by ${who ?? 'its owner'}`
+    tools.recorder(
+      vmi,
+      'Normal',
+      'LinkChanged',
+      `Link of interface "${nic.name}" changed from ${from} to ${to}, ${why}`,
+    )
   }
 }
 
@@ -218,6 +265,7 @@ async function end(
     } else await finish(tools, pod, vmi, 'destroyed')
   }
   tools.guests.forget(uid)
+  tools.links.forget(uid)
   await tools.sandboxes.remove(uid, signal)
   await dropFinalizer(tools.client, Pod, pod, sandboxFinalizer)
   if (!pod.metadata.deletionTimestamp) await tools.client.delete(Pod, pod.metadata, { uid })
@@ -232,10 +280,10 @@ async function finish(
 ): Promise<undefined> {
   tools.guests.forget(pod.metadata.uid ?? '')
   tools.log.info({ domain: nameOf(vmi), ended }, 'Guest ended')
-  await report(tools, pod, vmi, undefined, { domain: undefined, end: ended, podIps: new Map() })
+  await report(tools, pod, vmi, undefined, { domain: undefined, end: ended, podIps: new Map(), drift: [] })
 }
 
-type Seen = Pick<Pass, 'domain' | 'end' | 'podIps'>
+type Seen = Pick<Pass, 'domain' | 'end' | 'podIps' | 'drift'>
 
 /** Writes the agent's part of the instance's status; trouble that is new becomes an Event too. */
 async function report(
@@ -251,7 +299,8 @@ async function report(
     tools.recorder(vmi, 'Warning', 'SyncFailed', trouble.message)
   }
   const guest = tools.guests.known(pod.metadata.uid ?? '')
-  const pass: Pass = { domain: undefined, end: undefined, podIps: new Map(), ...seen, guest, trouble, now: timestamp() }
+  const nothing = { domain: undefined, end: undefined, podIps: new Map(), drift: [] }
+  const pass: Pass = { ...nothing, ...seen, guest, trouble, now: timestamp() }
   await tools.client.modify(
     VirtualMachineInstance,
     vmi.metadata,

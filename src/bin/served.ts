@@ -15,7 +15,7 @@ import { namespaceFinalizer } from '#controllers/namespace.ts'
 import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefaults } from '#core/access/config.ts'
 import { instanceWrite, nodeWrite, podWrite } from '#core/access/node.ts'
 import { instanceErrors, migrationErrors } from '#core/admission/instance.ts'
-import { specWithDefaults, vmErrors, withDefaults } from '#core/admission/vm.ts'
+import { specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
 import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import { type Served, serve } from '#machinery/rest/strategy.ts'
@@ -39,7 +39,12 @@ export function servedKinds(macs: MacPool, access: Authorizer): readonly Served[
     serve(Pod, { restrict: (pod, old, user) => podWrite(user, pod, old) }),
     serve(Event),
     serve(VirtualMachine, {
-      prepare: (vm, old) => withDefaults(vm, old, () => macs.take()),
+      prepare: (vm, old, user) =>
+        withLinkChanger(
+          withDefaults(vm, old, () => macs.take()),
+          old,
+          user.name,
+        ),
       validate: vmErrors,
       webhook: 'virtualmachine-validator.kubevirt.io',
     }),

@@ -1,5 +1,6 @@
 import type { VirtualMachineInstance, VmiPhase, VmiStatus } from '#apis/kubevirt/vmi.ts'
 import { desiredNics } from '../nic/desired.ts'
+import { type Drift, driftText } from '../nic/drift.ts'
 import { type GuestInterface, interfaceStatuses } from '../nic/status.ts'
 import type { DomainEnd, ObservedDomain } from '../ports.ts'
 import { withCondition, withoutCondition } from './conditions.ts'
@@ -16,6 +17,8 @@ export type Pass = Readonly<{
   guest: readonly GuestInterface[] | undefined
   podIps: ReadonlyMap<string, readonly string[]>
   trouble: Trouble | undefined
+  /** Links that somebody else changed and that are left as they were found. */
+  drift: readonly Drift[]
   now: string
 }>
 
@@ -48,7 +51,7 @@ function withDomain(
   vmi: VirtualMachineInstance,
   status: VmiStatus,
   domain: ObservedDomain,
-  { guest, podIps, now }: Pass,
+  { guest, podIps, drift, now }: Pass,
 ): VmiStatus {
   const paused = domain.state === 'paused'
   const ready = paused
@@ -65,6 +68,13 @@ function withDomain(
   conditions = domain.agentConnected
     ? withCondition(conditions, { type: 'AgentConnected', status: 'True' }, now)
     : withoutCondition(conditions, 'AgentConnected')
+  conditions = drift.length
+    ? withCondition(
+        conditions,
+        { type: 'LinkDrift', status: 'True', reason: 'ReportOnly', message: driftText(drift) },
+        now,
+      )
+    : withoutCondition(conditions, 'LinkDrift')
   const desired = desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default')
   const known = domain.agentConnected ? guest : undefined
   return {

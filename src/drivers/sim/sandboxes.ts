@@ -76,6 +76,13 @@ export class SimSandboxes implements Sandboxes {
     this.#tell(uid)
   }
 
+  /** Changes a link behind everybody's back. */
+  setLink(uid: string, nic: string, link: 'up' | 'down'): void {
+    const { nics } = this.#get(uid)
+    nics.set(nic, { ...nics.get(nic)!, link })
+    this.#tell(uid)
+  }
+
   /** How often a guest was started in a sandbox. */
   starts(uid: string): number {
     return this.#get(uid).starts

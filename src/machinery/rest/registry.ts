@@ -93,7 +93,7 @@ export class Registry {
     const { strategy } = this.#strategyOf(kind)
     const object = withoutUnknown(kind, draft, input, options)
     const prepared = withManagers(
-      (strategy.prepare?.(object, undefined) ?? object) as Doc,
+      (strategy.prepare?.(object, undefined, options.user) ?? object) as Doc,
       trackCreate(kind, object as unknown as JsonObject, writerOf(options)),
     )
     this.#check(kind, prepared, undefined, options)
@@ -253,7 +253,9 @@ export class Registry {
       )
     const merged = this.#merge(kind, current, input, options)
     const { strategy } = this.#strategyOf(kind)
-    const prepared = options.subresource ? merged : ((strategy.prepare?.(merged, current) ?? merged) as Doc)
+    const prepared = options.subresource
+      ? merged
+      : ((strategy.prepare?.(merged, current, options.user) ?? merged) as Doc)
     const managed = sentEntries(meta.managedFields, current.metadata.managedFields)
     const next = withManagers(sameSpec(current, prepared) ? prepared : bumped(prepared), managed)
     if (sameJson({ ...current, metadata: withoutRevision(current.metadata) }, next)) return undefined

@@ -12,7 +12,7 @@ export type User = Readonly<{
 /** What a kind may add to the generic create and update. All functions are pure over values; none may wait. */
 export type Strategy<T extends ApiObject = ApiObject> = Readonly<{
   /** Fills defaults; sees the object before validation. `old` is absent on create. */
-  prepare?: (object: T, old: T | undefined) => T
+  prepare?: (object: T, old: T | undefined, user: User) => T
   /** Everything wrong with a write, all at once. Sees only objects that fit the schema. */
   validate?: (object: T, old: T | undefined, user: User) => readonly FieldError[]
   /**
