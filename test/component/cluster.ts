@@ -5,7 +5,7 @@ import { startAgent } from '#agent/agent.ts'
 import type { Log, LogFields } from '#base/log.ts'
 import { createDataDir, type DataDir, dataDirAt } from '#bin/data-dir.ts'
 import { serve } from '#bin/serve.ts'
-import { SimSandboxes } from '#drivers/sim/sandboxes.ts'
+import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
 import { issue, type KeyPair } from '#machinery/rest/certificates.ts'
 import { defaultLimits, type Limits } from '#machinery/rest/limits.ts'
 import type { Store } from '#machinery/store/store.ts'
@@ -72,7 +72,16 @@ export async function startOn(
     const stop = new AbortController()
     const { signal } = stop
     stack.defer(() => stop.abort())
-    const agent = await startAgent({ client, node, sandboxes, images, onImage: () => undefined, log, signal })
+    const agent = await startAgent({
+      client,
+      node,
+      sandboxes,
+      images,
+      prober: simProber,
+      onImage: () => undefined,
+      log,
+      signal,
+    })
     stack.defer(() => agent.stop())
     stack.defer(() => stop.abort())
   }

@@ -4,6 +4,7 @@ import type { FieldError } from '#apis/meta/object.ts'
 import { sameJson } from '#base/json.ts'
 import { nodeNameLabel } from '../access/node.ts'
 import { interfaceErrors } from './interfaces.ts'
+import { probeErrors } from './probes.ts'
 
 /** The group our own controllers and agents belong to. */
 export const systemGroup = 'patchbay:system'
@@ -24,7 +25,7 @@ export function instanceErrors(
   old: VirtualMachineInstance | undefined,
   user: Writer,
 ): FieldError[] {
-  const errors: FieldError[] = old ? [] : interfaceErrors(vmi.spec, 'spec')
+  const errors: FieldError[] = old ? [] : [...interfaceErrors(vmi.spec, 'spec'), ...probeErrors(vmi.spec, 'spec')]
   if (user.groups.includes(systemGroup)) return errors
   if (old && !sameJson(old.spec, vmi.spec))
     errors.push({ field: 'spec', message: 'update of VMI object is restricted', reason: 'FieldValueForbidden' })

@@ -5,6 +5,7 @@ import { isObject } from '#base/json.ts'
 import { normalMac } from '../nic/desired.ts'
 import { linkChangedByAnnotation } from '../nic/drift.ts'
 import { interfaceErrors } from './interfaces.ts'
+import { probeErrors } from './probes.ts'
 
 /** Longest name of a VM: it becomes a label value, and with its namespace the name of a domain and of its files. */
 const maxNameLength = 63
@@ -24,7 +25,8 @@ export function vmErrors(vm: VirtualMachine): FieldError[] {
       message: 'running and runstrategy are mutually exclusive',
       reason: 'FieldValueInvalid',
     })
-  return [...errors, ...interfaceErrors(vm.spec.template.spec, 'spec.template.spec')]
+  const { spec } = vm.spec.template
+  return [...errors, ...interfaceErrors(spec, 'spec.template.spec'), ...probeErrors(spec, 'spec.template.spec')]
 }
 
 /** The VM with every default that is written down at admission; see specWithDefaults. */
