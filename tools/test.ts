@@ -37,14 +37,15 @@ const layers: readonly Layer[] = [
 const testTimeoutMs = 300_000
 
 async function main(): Promise<number> {
-  const only = process.argv[2]
+  const [only, part = ''] = process.argv.slice(2)
   const folder = await mkdtemp('/tmp/pb-rows-')
   const rows: Row[] = []
   try {
     if (only === undefined && (await run([...node, 'tools/check.ts', '--without-tests'])) !== 0)
       rows.push({ name: 'npm run check', file: '', result: 'failed', ms: 0 })
     await buildDemoGuest()
-    for (const layer of layers.filter(({ name }) => only === undefined || name.includes(only))) {
+    for (const whole of layers.filter(({ name }) => only === undefined || name.includes(only))) {
+      const layer = { ...whole, files: whole.files.filter((file) => file.includes(part)) }
       const file = `${folder}/${layer.name.replaceAll(' ', '-')}`
       console.log(`\n=== ${layer.name}: ${layer.files.length} files`)
       const start = performance.now()

@@ -158,7 +158,12 @@ export class Stage implements AsyncDisposable {
 
   /** virsh on a VM's own libvirt. */
   async virsh(vm: string, ...args: readonly string[]): Promise<string> {
-    const socket = `${await this.sandbox(vm)}/run/libvirt/libvirt-sock`
+    return this.virshAt((await this.pod(vm))?.metadata.uid, ...args)
+  }
+
+  /** virsh on the libvirt of a sandbox, also while the API server is down. */
+  async virshAt(podUid: string, ...args: readonly string[]): Promise<string> {
+    const socket = `${this.dir}/pods/${podUid}/run/libvirt/libvirt-sock`
     return (await must('virsh', ['-q', '-c', `qemu+unix:///system?socket=${socket}`, ...args])).trim()
   }
 
