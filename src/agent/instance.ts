@@ -5,6 +5,7 @@ import { desiredNics, unsupportedInterface } from '#core/nic/desired.ts'
 import { execute } from '#core/nic/execute.ts'
 import { planNics } from '#core/nic/plan.ts'
 import type { Hypervisor, ObservedDomain, SandboxState } from '#core/ports.ts'
+import { pausedAnnotation } from '#core/vm/actions.ts'
 import { domainSpec } from '#core/vm/domain.ts'
 import { isScheduled } from '#core/vm/launcher.ts'
 import { isFinal } from '#core/vm/power.ts'
@@ -74,6 +75,7 @@ async function guestPass(
       await report(tools, pod, vmi, undefined, { podIps, domain, drift })
     }
     ;({ trouble, failure, domain } = await follow(tools, vmi, hypervisor, domain, uid, links, signal))
+    domain &&= await followPause(vmi, hypervisor, domain, signal)
   }
   if (domain?.agentConnected && !tools.guests.isAsked(uid)) tools.guests.ask(uid, hypervisor)
   if (domain && !domain.agentConnected) tools.guests.forget(uid)
@@ -82,6 +84,20 @@ async function guestPass(
   await report(tools, pod, vmi, trouble, { podIps, domain, drift, readiness })
   if (failure) throw failure
   return undefined
+}
+
+/** Stops or resumes the guest's CPUs when somebody asked for that. One paused by other means is left alone. */
+async function followPause(
+  vmi: VirtualMachineInstance,
+  hypervisor: Hypervisor,
+  domain: ObservedDomain,
+  signal: AbortSignal,
+): Promise<ObservedDomain | undefined> {
+  const wish = vmi.metadata.annotations?.[pausedAnnotation]
+  if (wish === 'true' && domain.state === 'running') await hypervisor.pause(signal)
+  else if (wish === 'false' && domain.state === 'paused') await hypervisor.unpause(signal)
+  else return domain
+  return hypervisor.observe(signal)
 }
 
 /** Whom probes try: the guest, at the address CNI gave its primary interface. */

@@ -56,7 +56,7 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
   )
   const registry = new Registry(store, servedKinds(macs, access))
   const own = new LocalClient(registry, {
-    user: { name: 'system:apiserver', groups: [mastersGroup] },
+    user: { name: 'system:apiserver', groups: [mastersGroup, systemGroup] },
     manager: 'patchbay',
   })
   const clientOf = ({ name }: Component) =>

@@ -12,6 +12,7 @@ import type { Kind } from '#apis/meta/object.ts'
 import { explain, Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { RotatingFile } from '#base/rotating-file.ts'
+import { vmActions } from '#controllers/vm-actions.ts'
 import type { TokenReader } from '#machinery/rest/access/authenticate.ts'
 import type { Guard } from '#machinery/rest/access/guard.ts'
 import { reviews } from '#machinery/rest/access/reviews.ts'
@@ -56,6 +57,7 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
     access: plane.access,
     tokens: [tokens, ...(await fixedTokens(options.tokenAuthFile))],
     questions: [...reviews(plane.access, reviewKinds), tokenRequests({ accounts, kind: TokenRequest, tokens, uidOf })],
+    actions: vmActions(plane.own),
     audit: (line: string) => file.write(line),
   }
   return { guard, close: () => file.close() }

@@ -56,6 +56,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     tls,
     clientAuthority: authority.cert,
     version: versionInfo(),
+    documents: { '/apis/subresources.kubevirt.io/v1/version': versionInfo() },
     limits,
     log,
   })

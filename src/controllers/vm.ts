@@ -60,7 +60,8 @@ function isOwned(vmi: VirtualMachineInstance, vm: VirtualMachine): boolean {
 
 async function start(world: World, vm: VirtualMachine): Promise<void> {
   try {
-    const vmi = await world.client.create(VirtualMachineInstance, instanceOf(vm))
+    const isPaused = vm.status?.stateChangeRequests?.[0]?.data?.paused === 'true'
+    const vmi = await world.client.create(VirtualMachineInstance, instanceOf(vm, { isPaused }))
     world.recorder(
       vm,
       'Normal',

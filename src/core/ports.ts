@@ -28,6 +28,9 @@ export interface Hypervisor extends NicDriver {
   lastEnd(domain: string): Promise<DomainEnd | undefined>
   /** Asks the guest to shut down and does not wait. */
   shutdown(signal: AbortSignal): Promise<void>
+  /** Stops the guest's CPUs, and lets them go on. */
+  pause(signal: AbortSignal): Promise<void>
+  unpause(signal: AbortSignal): Promise<void>
   /** Ends the guest at once. */
   destroy(signal: AbortSignal): Promise<void>
   /** Network devices by the guest's own agent; undefined when it does not answer. */

@@ -104,7 +104,14 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
     [rule('subresources.kubevirt.io', ['virtualmachines/migrate'], ['update']), rule('kubevirt.io', migrations, full)],
     kubevirtLabel,
   ),
-  clusterRole('kubevirt.io:default', [rule('kubevirt.io', ['kubevirts'], ['get', 'list'])], kubevirtLabel),
+  clusterRole(
+    'kubevirt.io:default',
+    [
+      rule('kubevirt.io', ['kubevirts'], ['get', 'list']),
+      rule('subresources.kubevirt.io', ['version'], ['get', 'list']),
+    ],
+    kubevirtLabel,
+  ),
   clusterRole('system:basic-user', [
     rule('authorization.k8s.io', ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'], ['create']),
     rule('authentication.k8s.io', ['selfsubjectreviews'], ['create']),

@@ -1,10 +1,13 @@
 import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { type DesiredNic, desiredNics } from '../nic/desired.ts'
+import { pausedAnnotation } from './actions.ts'
 
 /** Everything a hypervisor must know to start a guest. */
 export type DomainSpec = Readonly<{
   name: string
   uuid: string
+  /** Start it with its CPUs stopped. */
+  isPaused: boolean
   memoryKiB: number
   sockets: number
   cores: number
@@ -79,6 +82,7 @@ export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem:
   return {
     name: domainName(namespace, metadata.name),
     uuid: firmware?.uuid ?? metadata.uid ?? '',
+    isPaused: spec.startStrategy === 'Paused' || metadata.annotations?.[pausedAnnotation] === 'true',
     memoryKiB: Math.ceil(bytes / 1024),
     sockets: cpu?.sockets ?? 1,
     cores: cpu?.cores ?? 1,

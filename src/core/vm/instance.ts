@@ -5,15 +5,16 @@ import { apiVersionOf, type ObjectMeta } from '#apis/meta/object.ts'
 import { isObject, type JsonObject, sameJson } from '#base/json.ts'
 import { desiredNics } from '../nic/desired.ts'
 import { planNics } from '../nic/plan.ts'
+import { pausedAnnotation } from './actions.ts'
 
 /** Keeps an instance until its guest has been stopped and its sandbox removed. */
 export const vmiFinalizer = 'foregroundDeleteVirtualMachine'
 
 /** The instance a VM's template describes. The caller creates it; the API server fills in identity. */
-export function instanceOf(vm: VirtualMachine): VirtualMachineInstance {
+export function instanceOf(vm: VirtualMachine, { isPaused = false } = {}): VirtualMachineInstance {
   const template = isObject(vm.spec.template.metadata) ? vm.spec.template.metadata : {}
   const { labels, annotations: own } = template as Pick<ObjectMeta, 'labels' | 'annotations'>
-  const annotations = { ...own, ...ownAnnotations(vm.metadata) }
+  const annotations = { ...own, ...ownAnnotations(vm.metadata), ...(isPaused && { [pausedAnnotation]: 'true' }) }
   const { name, namespace, uid } = vm.metadata
   return {
     apiVersion: apiVersionOf(VirtualMachineInstance),

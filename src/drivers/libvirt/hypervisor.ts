@@ -10,7 +10,7 @@ import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
 import type { Accelerator } from '../host/kvm.ts'
 import { domainXml, linkUpdateXml, readDomain } from './domain-xml.ts'
-import { powerFlags } from './rpc/flags.ts'
+import { createFlags, powerFlags } from './rpc/flags.ts'
 import type { Libvirt } from './rpc/libvirt.ts'
 import type { Domain } from './rpc/procedures.ts'
 
@@ -59,7 +59,8 @@ export class LibvirtHypervisor implements Hypervisor {
     const { libvirt, accelerator, provideImage, onCreated } = this.#options
     if (await this.#domain(signal)) return
     await provideImage(spec.kernel.image)
-    await libvirt.create(domainXml(spec, accelerator), 0, { signal })
+    const flags = spec.isPaused ? createFlags.paused : createFlags.none
+    await libvirt.create(domainXml(spec, accelerator), flags, { signal })
     await onCreated()
   }
 
@@ -82,6 +83,16 @@ export class LibvirtHypervisor implements Hypervisor {
   async shutdown(signal: AbortSignal): Promise<void> {
     const domain = await this.#domain(signal)
     if (domain) await this.#options.libvirt.shutdown(domain, powerFlags.acpi | powerFlags.agent, { signal })
+  }
+
+  async pause(signal: AbortSignal): Promise<void> {
+    const domain = await this.#domain(signal)
+    if (domain) await this.#options.libvirt.suspend(domain, { signal })
+  }
+
+  async unpause(signal: AbortSignal): Promise<void> {
+    const domain = await this.#domain(signal)
+    if (domain) await this.#options.libvirt.resume(domain, { signal })
   }
 
   async destroy(signal: AbortSignal): Promise<void> {

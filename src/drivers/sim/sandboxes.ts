@@ -19,6 +19,7 @@ type Sandbox = {
   ips: Map<string, readonly string[]>
   nics: Map<string, ObservedNic>
   domain: DomainSpec | undefined
+  isPaused: boolean
   end: DomainEnd | undefined
   starts: number
 }
@@ -53,6 +54,7 @@ export class SimSandboxes implements Sandboxes {
       ips: new Map(),
       nics: new Map(),
       domain: undefined,
+      isPaused: false,
       end: undefined,
       starts: 0,
     }
@@ -117,17 +119,31 @@ export class SimSandboxes implements Sandboxes {
     return {
       async observe(): Promise<ObservedDomain | undefined> {
         if (!sandbox.domain) return undefined
-        return { state: 'running', uuid: sandbox.domain.uuid, nics: [...sandbox.nics.values()], agentConnected: true }
+        return {
+          state: sandbox.isPaused ? 'paused' : 'running',
+          uuid: sandbox.domain.uuid,
+          nics: [...sandbox.nics.values()],
+          agentConnected: true,
+        }
       },
       async create(domain) {
         if (sandbox.domain) return
         sandbox.domain = domain
+        sandbox.isPaused = domain.isPaused
         sandbox.starts++
         sandbox.nics = new Map(domain.nics.map((nic) => [nic.name, observed(nic, nic.queues)]))
         tell()
       },
       async lastEnd() {
         return sandbox.end
+      },
+      async pause() {
+        sandbox.isPaused = true
+        tell()
+      },
+      async unpause() {
+        sandbox.isPaused = false
+        tell()
       },
       async shutdown() {
         sandbox.domain = undefined

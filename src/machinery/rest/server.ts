@@ -5,6 +5,7 @@ import type { Trail } from './access/audit.ts'
 import { admit, audited, type Guard } from './access/guard.ts'
 import { ask, findQuestion } from './access/question.ts'
 import type { Attributes } from './access/rules.ts'
+import { actionInput, actionKinds, findAction, isTrial } from './actions.ts'
 import { aggregatedAt, discoveryType } from './aggregated.ts'
 import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
 import { inTime, Turnstile } from './limits.ts'
@@ -12,7 +13,7 @@ import { type ListenerOptions, notServed, openListener, type Reply, type Request
 import { openapiIndex, openapiOf } from './openapi.ts'
 import { parseResourcePath, type ResourcePath } from './path.ts'
 import type { Registry } from './registry.ts'
-import { flag, objectBody, queryOf } from './request.ts'
+import { dryRunOf, flag, objectBody, queryOf } from './request.ts'
 import { answer, notAllowed } from './resources.ts'
 import { warningHeaders } from './warning.ts'
 import { planWatch, streamWatch, type WatchPlan } from './watch.ts'
@@ -22,6 +23,8 @@ export type ServerOptions = ListenerOptions &
     registry: Registry
     guard: Guard
     version: JsonObject
+    /** Further documents by path; whoever may list `version` there may read them. */
+    documents: Readonly<Record<string, JsonObject>>
   }>
 
 /** A running API server. `port` is the one it really listens on. */
@@ -71,9 +74,12 @@ async function handle(
   const query = queryOf(request.url.slice(path.length + 1))
   const user = await admit(options.guard, { raw: request.raw, path, resource, query }, trail)
   if (path === '/openapi/v2') return sendOpenapiV2(request, reply)
-  const aggregated = aggregatedAt(kindsOf(options), path, request.headers.accept)
+  const discovered = [...kindsOf(options), ...actionKinds(options.guard.actions)]
+  const aggregated = aggregatedAt(discovered, path, request.headers.accept)
   if (aggregated) return send(reply, 200, aggregated, discoveryType)
-  const document = documentAt(kindsOf(options), path)
+  const document = path.startsWith('/openapi')
+    ? openapiAt(kindsOf(options), path)
+    : (discoveryAt(discovered, path) ?? options.documents[path])
   if (document) return send(reply, 200, document)
   const contentType = (request.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
   const body = request.body as Buffer | undefined
@@ -82,6 +88,15 @@ async function handle(
     if (request.method !== 'POST') throw notAllowed(request.method)
     trail.isQuestion = !question.isWrite
     return send(reply, 201, await ask(question, objectBody(contentType, body), { user, path: resource }))
+  }
+  const action = resource && findAction(options.guard.actions, resource)
+  if (action) {
+    if (request.method !== action.method) throw notAllowed(request.method)
+    const { namespace = '', name = '' } = resource
+    const input = actionInput(contentType, body)
+    const call = { namespace, name, input, user, dryRun: isTrial(input, dryRunOf(query)) }
+    const { code, body: out } = await action.run(call)
+    return out ? send(reply, code, out) : sendNothing(reply, code)
   }
   const served = resource && options.registry.find(resource.group, resource.version, resource.plural)
   if (!resource || !served) throw notServed()
@@ -152,6 +167,10 @@ async function watch(
   if (!closed.signal.aborted) raw.end()
 }
 
+async function sendNothing(reply: Reply, code: number): Promise<undefined> {
+  if (!reply.sent) await reply.code(code).send('')
+}
+
 /** What somebody wants who wants to create what a path names. */
 function createOf({ group, plural, namespace }: ResourcePath): Attributes {
   return { verb: 'create', group, resource: plural, ...(namespace !== undefined && { namespace }) }
@@ -163,13 +182,17 @@ function kindsOf({ registry, guard }: ServerOptions): Kind[] {
   return [...registry.served, ...asked].map(({ kind }) => kind)
 }
 
-/** Documents that describe the API itself. */
-function documentAt(kinds: readonly Kind[], path: string): JsonObject | undefined {
+/** Documents that describe what objects look like. */
+function openapiAt(kinds: readonly Kind[], path: string): JsonObject | undefined {
   const parts = path.split('/').filter(Boolean)
-  if (parts[0] === 'openapi' && parts[1] === 'v3') {
-    if (parts.length === 2) return openapiIndex(kinds)
-    return parts[2] === 'api' ? openapiOf(kinds, '', parts[3] ?? '') : openapiOf(kinds, parts[3] ?? '', parts[4] ?? '')
-  }
+  if (parts[1] !== 'v3') return undefined
+  if (parts.length === 2) return openapiIndex(kinds)
+  return parts[2] === 'api' ? openapiOf(kinds, '', parts[3] ?? '') : openapiOf(kinds, parts[3] ?? '', parts[4] ?? '')
+}
+
+/** Documents that tell what there is. */
+function discoveryAt(kinds: readonly Kind[], path: string): JsonObject | undefined {
+  const parts = path.split('/').filter(Boolean)
   if (parts[0] === 'api')
     return parts.length === 1 ? coreVersions() : parts.length === 2 ? resourceList(kinds, '', parts[1]!) : undefined
   if (parts[0] !== 'apis') return undefined

@@ -1,5 +1,6 @@
 import type { Http2ServerRequest } from 'node:http2'
 import { Fault } from '#base/fault.ts'
+import type { Action } from '../actions.ts'
 import type { ResourcePath } from '../path.ts'
 import { dryRunOf, type Query } from '../request.ts'
 import { failure } from '../status.ts'
@@ -15,6 +16,7 @@ export type Guard = Readonly<{
   access: Authorizer
   tokens: readonly TokenReader[]
   questions: readonly Question[]
+  actions: readonly Action[]
   /** Keeps the line about a write; must not wait. */
   audit: (line: string) => void
 }>

@@ -1,0 +1,73 @@
+import type { Kind } from '#apis/meta/object.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
+import type { ResourcePath } from './path.ts'
+import { objectBody } from './request.ts'
+import type { User } from './strategy.ts'
+
+/** A call of a verb that is no change of an object as such. */
+export type ActionCall = Readonly<{
+  namespace: string
+  name: string
+  input: JsonObject
+  user: User
+  /** Only say whether it would work. */
+  dryRun: boolean
+}>
+
+/** A verb of a resource, such as `start`: a subresource in an API group of its own that is written to or read. */
+export type Action = Readonly<{
+  at: Pick<Kind, 'group' | 'version' | 'plural'>
+  subresource: string
+  method: 'PUT' | 'GET'
+  /** The kind of the object it is about, for discovery. */
+  kind: string
+  /** Resolves to what is answered; no body is an empty one. @throws Fault */
+  run(call: ActionCall): Promise<Readonly<{ code: number; body?: JsonObject }>>
+}>
+
+/** The action behind a path. */
+export function findAction(actions: readonly Action[], path: ResourcePath): Action | undefined {
+  return actions.find(
+    ({ at, subresource }) =>
+      at.group === path.group &&
+      at.version === path.version &&
+      at.plural === path.plural &&
+      subresource === path.subresource &&
+      path.namespace !== undefined,
+  )
+}
+
+/** What was sent along with an action: nothing at all, or an object in JSON or YAML. @throws Fault BadRequest */
+export function actionInput(contentType: string, body: Buffer | undefined): JsonObject {
+  if (!body?.toString().trim()) return {}
+  // JSON is YAML too, and virtctl says nothing about what it sends.
+  return objectBody(contentType === 'application/json' ? contentType : 'application/yaml', body)
+}
+
+/** Whether an action is only to be tried, by its body or its query. */
+export function isTrial(input: JsonObject, isDryRunQuery: boolean): boolean {
+  return isDryRunQuery || (Array.isArray(input.dryRun) && input.dryRun.includes('All'))
+}
+
+/** Actions as discovery shows them: subresources that have no resource in their own group. */
+export function actionKinds(actions: readonly Action[]): Kind[] {
+  return actions.map(({ at, subresource, method, kind }) => ({
+    ...at,
+    kind,
+    plural: `${at.plural}/${subresource}`,
+    singular: '',
+    shortNames: [],
+    categories: [],
+    namespaced: true,
+    status: false,
+    verbs: [method === 'PUT' ? 'update' : 'get'],
+    columns: [],
+    schema: {},
+  }))
+}
+
+/** A whole number in what was sent; undefined when there is none. */
+export function numberIn(input: JsonObject, field: string): number | undefined {
+  const value = isObject(input) ? input[field] : undefined
+  return value === undefined || value === null ? undefined : Number(value)
+}
