@@ -16,7 +16,7 @@ import { Guests } from './guests.ts'
 import { instancePass } from './instance.ts'
 import { LinkMemory } from './links.ts'
 import { Probes } from './probes.ts'
-import type { InstanceTools } from './tools.ts'
+import type { InstanceTools, RunningGuest } from './tools.ts'
 
 /** What a node says about itself. */
 export type NodeFacts = Readonly<{
@@ -34,15 +34,20 @@ export type AgentOptions = Readonly<{
   prober: Prober
   /** Calls back when an image may have come. */
   onImage: (listener: () => void) => void
+  /** Told how long a hypervisor took to change links, seconds. */
+  onApplied?: (seconds: number) => void
   log: Log
   signal: AbortSignal
 }>
+
+/** A running agent. */
+export type Agent = Readonly<{ running(): readonly RunningGuest[]; stop(): Promise<void> }>
 
 /** How often every sandbox is looked at though nothing was heard of it, milliseconds. */
 const resyncMs = 30_000
 
 /** Runs the node agent: registers the node, then keeps every sandbox of this host as the API says. Resolves when it serves. */
-export async function startAgent(options: AgentOptions): Promise<{ stop(): Promise<void> }> {
+export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, node, sandboxes, images, signal } = options
   const log = options.log.child({ component: 'agent', node: node.name })
   await registerNode(client, node)
@@ -61,6 +66,7 @@ export async function startAgent(options: AgentOptions): Promise<{ stop(): Promi
   const nads = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
   const guests = new Guests(enqueueUid, signal)
   const recorder = makeRecorder(client, 'patchbay-agent', log)
+  const running = new Map<string, RunningGuest>()
   const probes = new Probes(options.prober, onHealth, signal)
   const tools: InstanceTools = {
     client,
@@ -69,6 +75,8 @@ export async function startAgent(options: AgentOptions): Promise<{ stop(): Promi
     guests,
     links: new LinkMemory(),
     probes,
+    onApplied: options.onApplied ?? (() => undefined),
+    running,
     recorder,
     log,
     nodeName: node.name,
@@ -121,7 +129,7 @@ export async function startAgent(options: AgentOptions): Promise<{ stop(): Promi
   const timer = setInterval(waiting, resyncMs)
   timer.unref()
   signal.addEventListener('abort', () => clearInterval(timer))
-  return { stop: () => controller.stop() }
+  return { running: () => [...running.values()], stop: () => controller.stop() }
 }
 
 function vmiKeys(pod: Pod): string[] {

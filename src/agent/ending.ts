@@ -75,6 +75,7 @@ export async function end(
   tools.guests.forget(uid)
   tools.links.forget(uid)
   tools.probes.forget(uid)
+  tools.running.delete(uid)
   await tools.sandboxes.remove(uid, signal)
   await dropFinalizer(tools.client, Pod, pod, sandboxFinalizer)
   if (!pod.metadata.deletionTimestamp) await tools.client.delete(Pod, pod.metadata, { uid })
@@ -89,6 +90,7 @@ export async function finish(
 ): Promise<undefined> {
   tools.guests.forget(pod.metadata.uid ?? '')
   tools.probes.forget(pod.metadata.uid ?? '')
+  tools.running.delete(pod.metadata.uid ?? '')
   tools.log.info({ domain: nameOf(vmi), ended }, 'Guest ended')
   await report(tools, pod, vmi, undefined, { end: ended })
 }

@@ -79,7 +79,11 @@ async function guestPass(
   }
   if (domain?.agentConnected && !tools.guests.isAsked(uid)) tools.guests.ask(uid, hypervisor)
   if (domain && !domain.agentConnected) tools.guests.forget(uid)
-  if (domain) tools.probes.watch(uid, vmi.spec, targetOf(vmi, sandbox))
+  if (domain) {
+    tools.probes.watch(uid, vmi.spec, targetOf(vmi, sandbox))
+    const { namespace = 'default', name } = vmi.metadata
+    tools.running.set(uid, { namespace, name, hypervisor })
+  }
   const { readiness } = tools.probes.health(uid)
   await report(tools, pod, vmi, trouble, { podIps, domain, drift, readiness })
   if (failure) throw failure
@@ -156,10 +160,12 @@ async function follow(
     },
     'Changing guest',
   )
+  const start = performance.now()
   const { done, failed } = await execute(plan, hypervisor, signal)
   if (faultKind(failed?.cause) === 'Aborted') throw failed?.cause
   const after = await hypervisor.observe(signal)
   if (after) tools.links.saw(uid, after.nics)
+  if (done.length) tools.onApplied((performance.now() - start) / 1000)
   tellChanges(tools, vmi, done, links)
   tools.guests.ask(uid, hypervisor)
   if (!failed) return { trouble: undefined, domain: after }

@@ -2,7 +2,7 @@ import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Log } from '#base/log.ts'
 import { desiredNics } from '#core/nic/desired.ts'
-import type { Images, Sandboxes, SandboxState } from '#core/ports.ts'
+import type { Hypervisor, Images, Sandboxes, SandboxState } from '#core/ports.ts'
 import { attachmentsOf } from '#core/sandbox/plan.ts'
 import { domainName, queuesOf } from '#core/vm/domain.ts'
 import type { Client } from '#machinery/client/client.ts'
@@ -10,6 +10,9 @@ import type { Recorder } from '#machinery/client/recorder.ts'
 import type { Guests } from './guests.ts'
 import type { LinkMemory } from './links.ts'
 import type { Probes } from './probes.ts'
+
+/** A guest that runs on this host. */
+export type RunningGuest = Readonly<{ namespace: string; name: string; hypervisor: Hypervisor }>
 
 /** What a pass over a sandbox works with. */
 export type InstanceTools = Readonly<{
@@ -22,6 +25,10 @@ export type InstanceTools = Readonly<{
   recorder: Recorder
   log: Log
   nodeName: string
+  /** Told how long a hypervisor took to change links, seconds. */
+  onApplied: (seconds: number) => void
+  /** Guests that run, by sandbox. */
+  running: Map<string, RunningGuest>
   configOf: (network: string) => string | undefined
 }>
 

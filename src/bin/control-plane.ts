@@ -40,6 +40,8 @@ export type ControlPlane = Readonly<{
   own: Client
   /** A client for the agent of a node in this process: it may do no more than an agent elsewhere. */
   agentClient(node: string): Client
+  vms(): readonly VirtualMachine[]
+  vmis(): readonly VirtualMachineInstance[]
   settled(): Promise<void>
 }>
 
@@ -111,6 +113,8 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
         manager: 'patchbay-agent',
         access,
       }),
+    vms: () => vms.list(),
+    vmis: () => vmis.list(),
     settled: async () => {
       await Promise.all(running.map((controller) => controller.stop()))
     },

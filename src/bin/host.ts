@@ -1,6 +1,7 @@
 import { cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
-import { type NodeFacts, startAgent } from '#agent/agent.ts'
+import { type Agent, type NodeFacts, startAgent } from '#agent/agent.ts'
+import type { RunningGuest } from '#agent/tools.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
@@ -21,6 +22,10 @@ import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import type { DataDir } from './data-dir.ts'
 import { ImageFolder } from './images.ts'
+import type { GuestTraffic, Metrics } from './metrics.ts'
+
+/** Time a guest's hypervisor may take to tell its counters, milliseconds. */
+const scrapeMs = 2000
 
 /** Where CNI plugins are, and how long each may take, milliseconds. */
 export type CniLimits = Readonly<{ pluginDirs: readonly string[]; timeoutMs: number }>
@@ -31,6 +36,7 @@ type HostOptions = Readonly<{
   nodeName: string
   cni: CniLimits
   simulate: boolean
+  metrics: Metrics
   log: Log
   signal: AbortSignal
 }>
@@ -39,13 +45,34 @@ type HostOptions = Readonly<{
 export async function startHost(options: HostOptions): Promise<{ stop(): Promise<void> }> {
   const { client, nodeName, log, signal } = options
   const drivers = options.simulate ? simulated() : await realHost(options)
-  const agent = await startAgent({ client, node: nodeFacts(nodeName), ...drivers, log, signal })
+  const agent = await startAgent({
+    client,
+    node: nodeFacts(nodeName),
+    ...drivers,
+    onApplied: (seconds) => options.metrics.applied(seconds),
+    log,
+    signal,
+  })
+  options.metrics.followTraffic(() => trafficOf(agent, nodeName, log))
   return {
     stop: async () => {
       await agent.stop()
       drivers.close()
     },
   }
+}
+
+/** The traffic of all guests; one that does not answer is left out of the page. */
+async function trafficOf(agent: Agent, node: string, log: Log): Promise<GuestTraffic[]> {
+  const one = async ({ namespace, name, hypervisor }: RunningGuest) => {
+    try {
+      return [{ node, namespace, name, nics: await hypervisor.traffic(AbortSignal.timeout(scrapeMs)) }]
+    } catch (error) {
+      log.warn({ guest: `${namespace}/${name}`, cause: explain(error) }, 'Cannot read the counters of a guest')
+      return []
+    }
+  }
+  return (await Promise.all(agent.running().map(one))).flat()
 }
 
 type Drivers = Readonly<{

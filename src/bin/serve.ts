@@ -11,6 +11,7 @@ import type { Store } from '#machinery/store/store.ts'
 import { type ControlPlane, startControlPlane } from './control-plane.ts'
 import { type DataDir, keysOf, writeKubeconfig } from './data-dir.ts'
 import { type AuditLimits, makeGuard } from './guard.ts'
+import { Metrics } from './metrics.ts'
 
 export type ServeOptions = Readonly<{
   dir: DataDir
@@ -27,7 +28,15 @@ export type ServeOptions = Readonly<{
 
 /** The API server of a data directory, its store and its controllers; disposing it closes them in order. */
 export type Serving = AsyncDisposable &
-  Readonly<{ store: Store; plane: ControlPlane; port: number; url: string; authority: KeyPair; admin: KeyPair }>
+  Readonly<{
+    store: Store
+    plane: ControlPlane
+    metrics: Metrics
+    port: number
+    url: string
+    authority: KeyPair
+    admin: KeyPair
+  }>
 
 /** Serves the API of a data directory and leaves the administrator's kubeconfig there. @throws Fault Invalid, Unavailable */
 export async function serve(options: ServeOptions): Promise<Serving> {
@@ -44,6 +53,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const stop = new AbortController()
   stack.defer(() => stop.abort())
   const plane = await startControlPlane(store, log, stop.signal)
+  const metrics = new Metrics()
+  metrics.followObjects(plane)
   stack.defer(() => plane.settled())
   stack.defer(() => stop.abort())
   const { authority, server: tls, admin } = await keysOf(dir, [listen.host, ...ownAddresses()])
@@ -56,6 +67,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     tls,
     clientAuthority: authority.cert,
     version: versionInfo(),
+    metrics: () => metrics.page(),
     documents: { '/apis/subresources.kubevirt.io/v1/version': versionInfo() },
     limits,
     log,
@@ -67,6 +79,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   return {
     store,
     plane,
+    metrics,
     port: server.port,
     url,
     authority,

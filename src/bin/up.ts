@@ -32,6 +32,7 @@ export async function up(options: UpOptions, ready: (line: string) => void): Pro
     nodeName: options.node,
     cni: options.cni,
     simulate: options.simulate,
+    metrics: serving.metrics,
     log,
     signal: stop.signal,
   })

@@ -19,6 +19,14 @@ export type ObservedDomain = Readonly<{
   pid?: number
 }>
 
+/** Traffic of one interface as its guest sees it; -1 for what is not known. */
+export type NicTraffic = Readonly<
+  { name: string } & Record<
+    'rxBytes' | 'rxPackets' | 'rxErrors' | 'rxDropped' | 'txBytes' | 'txPackets' | 'txErrors' | 'txDropped',
+    number
+  >
+>
+
 /** The hypervisor of one sandbox. Every method is idempotent. Faults: Unavailable when it does not answer. */
 export interface Hypervisor extends NicDriver {
   /** The guest, or undefined when there is none. */
@@ -33,6 +41,8 @@ export interface Hypervisor extends NicDriver {
   unpause(signal: AbortSignal): Promise<void>
   /** Ends the guest at once. */
   destroy(signal: AbortSignal): Promise<void>
+  /** Traffic of every interface since its tap was made. */
+  traffic(signal: AbortSignal): Promise<readonly NicTraffic[]>
   /** Network devices by the guest's own agent; undefined when it does not answer. */
   guestInterfaces(signal: AbortSignal): Promise<readonly GuestInterface[] | undefined>
   /** Resolves when the guest's agent answers. Faults: Unavailable when there is none, Timeout. */

@@ -131,6 +131,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
       '/version/',
     ),
   ]),
+  clusterRole('system:monitoring', [onUrls('/healthz', '/livez', '/metrics', '/readyz')]),
   clusterRole('system:public-info-viewer', [onUrls('/healthz', '/livez', '/readyz', '/version', '/version/')]),
   ...[...Object.values(controllers), nodeComponent].map(({ name, rules }) => clusterRole(name, rules)),
 ]
@@ -141,6 +142,7 @@ const groups: readonly (readonly [role: string, ...groups: string[]])[] = [
   ['system:basic-user', 'system:authenticated'],
   ['kubevirt.io:default', 'system:authenticated'],
   ['system:public-info-viewer', 'system:authenticated', 'system:unauthenticated'],
+  ['system:monitoring', 'system:monitoring'],
   [nodeComponent.name, nodeComponent.group],
 ]
 

@@ -5,7 +5,7 @@ import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { eventually } from '#base/wait.ts'
 import type { Field, Nic } from '#core/nic/nic.ts'
 import type { GuestInterface } from '#core/nic/status.ts'
-import type { DomainEnd, Hypervisor, ObservedDomain } from '#core/ports.ts'
+import type { DomainEnd, Hypervisor, NicTraffic, ObservedDomain } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
 import type { Accelerator } from '../host/kvm.ts'
@@ -103,6 +103,16 @@ export class LibvirtHypervisor implements Hypervisor {
       // It ended by itself in the same moment.
       if (faultKind(error) !== 'NotFound') throw error
     }
+  }
+
+  async traffic(signal: AbortSignal): Promise<readonly NicTraffic[]> {
+    const domain = await this.#domain(signal)
+    if (!domain) return []
+    const one = async ({ name, links }: Attachment) => ({
+      name,
+      ...(await this.#options.libvirt.interfaceStats(domain, links.tap, { signal })),
+    })
+    return Promise.all([...this.#options.attachments.values()].map(one))
   }
 
   async guestInterfaces(signal: AbortSignal): Promise<readonly GuestInterface[] | undefined> {

@@ -158,6 +158,11 @@ export class SimSandboxes implements Sandboxes {
       async guestInterfaces(): Promise<readonly GuestInterface[]> {
         return [...sandbox.nics.values()].map((nic, i) => ({ name: `eth${i}`, mac: nic.mac, ips: [] }))
       },
+      async traffic() {
+        const none = { rxErrors: 0, rxDropped: 0, txErrors: 0, txDropped: 0 }
+        const some = { rxBytes: 100, rxPackets: 1, txBytes: 200, txPackets: 2 }
+        return [...sandbox.nics.keys()].map((name) => ({ name, ...none, ...some }))
+      },
       async pingAgent() {
         if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
       },

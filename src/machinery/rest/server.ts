@@ -23,6 +23,8 @@ export type ServerOptions = ListenerOptions &
     registry: Registry
     guard: Guard
     version: JsonObject
+    /** What is told to Prometheus. */
+    metrics: () => Promise<Readonly<{ type: string; text: string }>>
     /** Further documents by path; whoever may list `version` there may read them. */
     documents: Readonly<Record<string, JsonObject>>
   }>
@@ -74,6 +76,11 @@ async function handle(
   const query = queryOf(request.url.slice(path.length + 1))
   const user = await admit(options.guard, { raw: request.raw, path, resource, query }, trail)
   if (path === '/openapi/v2') return sendOpenapiV2(request, reply)
+  if (path === '/metrics') {
+    if (request.method !== 'GET') throw notAllowed(request.method)
+    const { type, text } = await options.metrics()
+    return sendText(reply, type, text)
+  }
   const discovered = [...kindsOf(options), ...actionKinds(options.guard.actions)]
   const aggregated = aggregatedAt(discovered, path, request.headers.accept)
   if (aggregated) return send(reply, 200, aggregated, discoveryType)
@@ -165,6 +172,10 @@ async function watch(
   }
   await streamWatch(options.registry, kind, plan, sink, signal)
   if (!closed.signal.aborted) raw.end()
+}
+
+async function sendText(reply: Reply, type: string, text: string): Promise<undefined> {
+  if (!reply.sent) await reply.type(type).send(text)
 }
 
 async function sendNothing(reply: Reply, code: number): Promise<undefined> {
