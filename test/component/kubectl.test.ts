@@ -205,11 +205,16 @@ describe('stock kubectl', { skip: noKubectl }, () => {
     assert.equal(await k.ok('get net-attach-def red -o jsonpath={.metadata.labels}'), '{"a":"b"}')
   })
 
-  it('tells how to patch when a patch is not possible', async () => {
+  it('patches one interface of many by its name, and tells why a patch is not possible', async () => {
     const { k } = await withVm()
+    const interfaces = [{ name: 'red', state: 'down' }]
+    const one = { spec: { template: { spec: { domain: { devices: { interfaces } } } } } }
+    assert.equal(await k.ok('patch vm a', { more: json(one) }), 'virtualmachine.kubevirt.io/a patched\n')
+    await k.ok('wait vmi a --timeout=30s --for=jsonpath={.status.interfaces[1].linkState}=down')
+    assert.equal(await k.ok('get vmi a -o jsonpath={.status.interfaces[0].linkState}'), 'up')
     assert.match(
-      await k.fails('patch vm a', { more: json({ spec: {} }) }),
-      /^error: application\/strategic-merge-patch\+json is not supported by kubevirt.io\/v1, Kind=VirtualMachine: .*add --type=merge or --type=json$/m,
+      await k.fails('patch vm a', { more: json({ spec: { template: { spec: { networks: [{ pod: {} }] } } } }) }),
+      /^Error from server \(BadRequest\): map: {"pod":{}} does not contain declared merge key: name \(spec.template.spec.networks\)$/m,
     )
     assert.match(
       await k.fails('patch vm a --type=json', { more: json([{ op: 'replace', path: '/spec/nope/x', value: 1 }]) }),

@@ -87,12 +87,12 @@ class Call {
       }
       case 'PATCH': {
         if (contentType === applyType) return this.#apply(key)
-        const type = patchType(this.#kind, contentType)
+        const type = patchType(contentType)
         const patch = parseBody('application/json', body)
         // Half of an object can be managedFields; only patches that mean them have to carry them along.
         const meant = body?.includes('managedFields') ?? false
         const change = (current: Doc) =>
-          applyPatch(type, (meant ? current : withoutManagers(current)) as unknown as JsonObject, patch)
+          applyPatch(this.#kind, type, (meant ? current : withoutManagers(current)) as unknown as JsonObject, patch)
         return [200, this.#render(await this.#registry.update(this.#kind, key, change, this.#write()))]
       }
       case 'DELETE':
@@ -202,20 +202,13 @@ function keyOf(doc: Doc) {
   return { name, ...(namespace !== undefined && { namespace }) }
 }
 
-function patchType(kind: Kind, contentType: string): PatchType {
-  // Strategic patches need to know lists by their fields, which only the kinds of Kubernetes itself have told.
-  const types = patchTypes.filter((type) => isBuiltIn(kind) || !type.includes('strategic'))
-  const type = types.find((known) => known === contentType)
+function patchType(contentType: string): PatchType {
+  const type = patchTypes.find((known) => known === contentType)
   if (type) return type
   throw new Fault(
     'Unsupported',
-    `the body of the request was in an unknown format - accepted media types include: ${[...types, applyType].join(', ')}; with kubectl patch, add --type=merge or --type=json`,
+    `the body of the request was in an unknown format - accepted media types include: ${[...patchTypes, applyType].join(', ')}`,
   )
-}
-
-/** Whether a kind is one of Kubernetes' own. */
-function isBuiltIn({ group }: Kind): boolean {
-  return group === '' || /^[^.]+(\.authorization)?\.k8s\.io$/.test(group)
 }
 
 /** A method that means nothing where it was sent. */
