@@ -274,6 +274,7 @@ describe('the API over HTTPS', () => {
         'authentication.k8s.io/v1',
         'authorization.k8s.io/v1',
         'coordination.k8s.io/v1',
+        'events.k8s.io/v1',
         'k8s.cni.cncf.io/v1',
         'kubevirt.io/v1',
         'rbac.authorization.k8s.io/v1',

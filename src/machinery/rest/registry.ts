@@ -347,7 +347,8 @@ function pathOf(kind: Pick<Kind, 'group' | 'version' | 'plural'>): string {
   return `${kind.group}/${kind.version}/${kind.plural}`
 }
 
-function requireHeader(kind: Kind, input: JsonObject): ObjectMeta {
+/** The metadata of an object that says it is of a kind, or says nothing. @throws Fault BadRequest */
+export function requireHeader(kind: Kind, input: JsonObject): ObjectMeta {
   const { apiVersion, kind: sentKind, metadata } = input
   const want = apiVersionOf(kind)
   if ((apiVersion !== undefined && apiVersion !== want) || (sentKind !== undefined && sentKind !== kind.kind))

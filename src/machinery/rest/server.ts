@@ -19,6 +19,7 @@ import type { Registry } from './registry.ts'
 import { flag, objectBody, queryOf } from './request.ts'
 import { answer, notAllowed } from './resources.ts'
 import { failure } from './status.ts'
+import { registryFor } from './view.ts'
 import { warningHeaders } from './warning.ts'
 import { planWatch, streamWatch, type WatchPlan } from './watch.ts'
 
@@ -132,18 +133,19 @@ async function handle(
   if (!resource || !served) throw notServed()
   const accept = request.headers.accept
   const { kind } = served
+  const registry = registryFor(options.registry, served)
   const { namespace, name } = resource
   // Objects of namespaced kinds have no address without their namespace, and others none with one.
   if (kind.namespaced ? name !== undefined && namespace === undefined : namespace !== undefined) throw notServed()
   if (request.method === 'GET' && flag(query.watch)) {
-    const plan = planWatch(options.registry, kind, { namespace, name, query, accept })
-    return watch(options, request, reply, stopping, kind, plan)
+    const plan = planWatch(registry, kind, { namespace, name, query, accept })
+    return watch(registry, request, reply, stopping, kind, plan)
   }
   const {
     code,
     body: out,
     warnings,
-  } = await answer(options.registry, kind, {
+  } = await answer(registry, kind, {
     method: request.method,
     path: resource,
     query,
@@ -160,7 +162,7 @@ async function handle(
 }
 
 async function watch(
-  options: ServerOptions,
+  registry: Registry,
   request: Request,
   reply: Reply,
   stopping: AbortSignal,
@@ -190,7 +192,7 @@ async function watch(
       signal.addEventListener('abort', done, { once: true })
     })
   }
-  await streamWatch(options.registry, kind, plan, sink, signal)
+  await streamWatch(registry, kind, plan, sink, signal)
   if (!closed.signal.aborted) raw.end()
 }
 
