@@ -260,7 +260,14 @@ describe('stock kubectl', { skip: noKubectl }, () => {
     const { k } = await inNamespace()
     const input = vm('a', [], { runStrategy: 'Halted', one: 1, two: 2 })
     const { code, err } = await k.run(['create', '--validate=warn', '-f', '-'], { input })
-    assert.deepEqual([code, err], [0, 'Warning: unknown field "spec.one"\nWarning: unknown field "spec.two"\n'])
+    const warnings = 'Warning: unknown field "spec.one"\nWarning: unknown field "spec.two"\n'
+    assert.deepEqual([code, err], [0, warnings])
+    const refused = { ...input, metadata: { name: 'b' }, spec: { ...input.spec, runStrategy: 'Sometimes' } }
+    const told = await k.fails('create --validate=warn -f -', { input: refused })
+    assert.ok(
+      told.startsWith(`${warnings}The VirtualMachine "b" is invalid: spec.runStrategy: Unsupported value`),
+      told,
+    )
   })
 
   it('edits a VM in an editor, and a namespace too', async () => {

@@ -24,32 +24,31 @@ export type ResourceRequest = Readonly<{
   contentType: string
   body: Buffer | undefined
   user: User
+  /** Receives warnings for the client, whether or not the request is refused in the end. */
+  warn: (text: string) => void
   /** Refuses who may not create such an object: an apply, authorized as a patch, may come to that. @throws Fault Forbidden */
   requireCreate: () => void
 }>
 
-export type ResourceAnswer = Readonly<{ code: number; body: JsonObject; warnings: readonly string[] }>
+export type ResourceAnswer = Readonly<{ code: number; body: JsonObject }>
 
 /** Answers everything about resources but watches. @throws Fault, to become a Status */
 export async function answer(registry: Registry, kind: Kind, request: ResourceRequest): Promise<ResourceAnswer> {
   const { path, method } = request
-  const warnings: string[] = []
-  const call = new Call(registry, kind, request, (text) => warnings.push(text))
+  const call = new Call(registry, kind, request)
   const [code, body] = path.name === undefined ? await call.collection(method) : await call.object(method, path.name)
-  return { code, body, warnings }
+  return { code, body }
 }
 
 class Call {
   readonly #registry: Registry
   readonly #kind: Kind
   readonly #request: ResourceRequest
-  readonly #warn: (text: string) => void
 
-  constructor(registry: Registry, kind: Kind, request: ResourceRequest, warn: (text: string) => void) {
+  constructor(registry: Registry, kind: Kind, request: ResourceRequest) {
     this.#registry = registry
     this.#kind = kind
     this.#request = request
-    this.#warn = warn
   }
 
   async collection(method: string): Promise<[number, JsonObject]> {
@@ -180,13 +179,13 @@ class Call {
   }
 
   #write(): WriteOptions {
-    const { path, query, user } = this.#request
+    const { path, query, user, warn } = this.#request
     return {
       user,
       manager: managerOf(this.#request),
       dryRun: dryRunOf(query),
       unknownFields: fieldValidationOf(query),
-      warn: this.#warn,
+      warn,
       ...(path.subresource === 'status' && { subresource: 'status' as const }),
     }
   }

@@ -141,11 +141,8 @@ async function handle(
     const plan = planWatch(registry, kind, { namespace, name, query, accept })
     return watch(registry, request, reply, stopping, kind, plan)
   }
-  const {
-    code,
-    body: out,
-    warnings,
-  } = await answer(registry, kind, {
+  const warnings = new Set<string>()
+  const asked = answer(registry, kind, {
     method: request.method,
     path: resource,
     query,
@@ -154,10 +151,15 @@ async function handle(
     contentType,
     body,
     user,
+    warn: (text) => warnings.add(text),
     requireCreate: () => options.guard.access.require(user, createOf(resource)),
   })
+  const tell = () => {
+    if (warnings.size) reply.header('warning', warningHeaders([...warnings]))
+  }
+  // A refusal tells them too.
+  const { code, body: out } = await asked.finally(tell)
   trail.name = nameOf(out)
-  if (warnings.length) reply.header('warning', warningHeaders(warnings))
   return send(reply, code, out)
 }
 
