@@ -15,14 +15,22 @@ const templateMetadata = Type.Unsafe<Record<string, unknown>>({
   properties: { labels: stringMap, annotations: stringMap },
 })
 
-const templateSchema = Type.Object({
-  metadata: Type.Optional(templateMetadata),
-  spec: vmiSpecSchema,
-})
+const templateSchema = Type.Object(
+  {
+    metadata: Type.Optional(templateMetadata),
+    spec: vmiSpecSchema,
+  },
+  { description: 'What its instances are made from.' },
+)
 
 const vmSpecSchema = Type.Object({
   running: Type.Optional(Type.Boolean({ description: 'Deprecated: true is runStrategy Always, false is Halted.' })),
-  runStrategy: Type.Optional(oneOf(runStrategies)),
+  runStrategy: Type.Optional(
+    oneOf(
+      runStrategies,
+      'When the VM runs. Always restarts it whenever it ends, Manual only starts and stops on request.',
+    ),
+  ),
   template: templateSchema,
   instancetype: Type.Optional(loose()),
   preference: Type.Optional(loose()),
