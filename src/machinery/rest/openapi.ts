@@ -36,6 +36,12 @@ export function openapiOf(kinds: readonly Kind[], group: string, version: string
   }
 }
 
+/** The documents of all groups and versions. */
+export function openapiDocuments(kinds: readonly Kind[]): JsonObject[] {
+  const documents = groupVersions(kinds).map(({ group, version }) => openapiOf(kinds, group, version))
+  return documents.filter((document) => document !== undefined)
+}
+
 const metaName = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
 const string = { type: 'string' }

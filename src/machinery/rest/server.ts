@@ -14,6 +14,7 @@ import { aggregatedAt, discoveryType } from './aggregated.ts'
 import type { KeyPair } from './certificates.ts'
 import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
 import { openapiIndex, openapiOf } from './openapi.ts'
+import { encodeOpenapiV2, openapiV2, openapiV2Protobuf } from './openapi-v2.ts'
 import { parseResourcePath, type ResourcePath } from './path.ts'
 import type { Registry } from './registry.ts'
 import { flag, objectBody, queryOf } from './request.ts'
@@ -116,7 +117,7 @@ async function handle(
   const resource = parseResourcePath(path)
   const query = queryOf(request.url.slice(path.length + 1))
   const user = await admit(options.guard, { raw: request.raw, path, resource, query }, trail)
-  if (path === '/openapi/v2') return sendOpenapiV2(request, reply)
+  if (path === '/openapi/v2') return sendOpenapiV2(kindsOf(options), request, reply)
   const aggregated = aggregatedAt(kindsOf(options), path, request.headers.accept)
   if (aggregated) return send(reply, 200, aggregated, discoveryType)
   const document = documentAt(kindsOf(options), path)
@@ -224,14 +225,11 @@ function documentAt(kinds: readonly Kind[], path: string): JsonObject | undefine
   return parts.length === 3 ? resourceList(kinds, parts[1]!, parts[2]!) : undefined
 }
 
-/**
- * The old description of the API has nothing to say here. Yet kubectl asks for it, as protobuf, about kinds that the new one
- * does not know, and without an answer (an empty message is one) tells of a failed download instead of an unknown kind.
- */
-async function sendOpenapiV2(request: Request, reply: Reply): Promise<void> {
-  const protobuf = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
-  if (request.headers.accept?.includes(protobuf)) await reply.type(protobuf).send(Buffer.alloc(0))
-  else await send(reply, 200, { swagger: '2.0', info: { title: 'Patchbay', version: '1' }, paths: {}, definitions: {} })
+/** The older description of the API, for older kubectls. */
+async function sendOpenapiV2(kinds: readonly Kind[], request: Request, reply: Reply): Promise<void> {
+  const described = openapiV2(kinds)
+  if (!request.headers.accept?.includes(openapiV2Protobuf)) await send(reply, 200, described)
+  else await reply.type(openapiV2Protobuf).send(encodeOpenapiV2(described))
 }
 
 /** The name in an answer: of a write under a generated name there is no other. */
