@@ -5,14 +5,18 @@ import { apiVersionOf } from '#apis/meta/object.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import type { Log } from '#base/log.ts'
 import { timestamp } from '#base/time.ts'
-import type { Images, Sandboxes } from '#core/ports.ts'
+import { nodeNameLabel } from '#core/access/node.ts'
+import type { Images, Prober, Sandboxes } from '#core/ports.ts'
 import { withCondition } from '#core/vm/conditions.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import { makeRecorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
 import { Guests } from './guests.ts'
-import { type InstanceTools, instancePass } from './instance.ts'
+import { instancePass } from './instance.ts'
+import { LinkMemory } from './links.ts'
+import { Probes } from './probes.ts'
+import type { InstanceTools } from './tools.ts'
 
 /** What a node says about itself. */
 export type NodeFacts = Readonly<{
@@ -27,6 +31,7 @@ export type AgentOptions = Readonly<{
   node: NodeFacts
   sandboxes: Sandboxes
   images: Images
+  prober: Prober
   /** Calls back when an image may have come. */
   onImage: (listener: () => void) => void
   log: Log
@@ -47,15 +52,24 @@ export async function startAgent(options: AgentOptions): Promise<{ stop(): Promi
     { fieldSelector: `spec.nodeName=${node.name}` },
     { log, signal, indexes: { byUid: (pod) => [pod.metadata.uid ?? ''], byVmi: vmiKeys } },
   )
-  const vmis = makeInformer(client, VirtualMachineInstance, {}, { log, signal })
+  const vmis = makeInformer(
+    client,
+    VirtualMachineInstance,
+    { labelSelector: `${nodeNameLabel}=${node.name}` },
+    { log, signal },
+  )
   const nads = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
   const guests = new Guests(enqueueUid, signal)
+  const recorder = makeRecorder(client, 'patchbay-agent', log)
+  const probes = new Probes(options.prober, onHealth, signal)
   const tools: InstanceTools = {
     client,
     sandboxes,
     images,
     guests,
-    recorder: makeRecorder(client, 'patchbay-agent', log),
+    links: new LinkMemory(),
+    probes,
+    recorder,
     log,
     nodeName: node.name,
     configOf: (network) => {
@@ -72,17 +86,22 @@ export async function startAgent(options: AgentOptions): Promise<{ stop(): Promi
       const [namespace = '', name = ''] = key.split('/')
       const pod = pods.get({ namespace, name })
       if (!pod) return undefined
-      return instancePass(
-        tools,
-        pod,
-        vmis.get({ namespace, name: pod.metadata.labels?.['vm.kubevirt.io/name'] ?? '' }),
-        passSignal,
-      )
+      return instancePass(tools, pod, vmis.get({ namespace, name: instanceNameOf(pod) }), passSignal)
     },
   })
   const enqueue = (pod: Pod) => controller.enqueue(`${pod.metadata.namespace}/${pod.metadata.name}`)
   function enqueueUid(uid: string): void {
     for (const pod of pods.indexed('byUid', uid)) enqueue(pod)
+  }
+  function onHealth(uid: string, probe: 'readiness' | 'liveness'): void {
+    const { readiness, failed } = probes.health(uid)
+    const [pod] = pods.indexed('byUid', uid)
+    const vmi = pod && vmis.get({ namespace: pod.metadata.namespace ?? '', name: instanceNameOf(pod) })
+    if (vmi && probe === 'readiness' && readiness && !readiness.isWell)
+      recorder(vmi, 'Warning', 'Unhealthy', `Readiness probe failed: ${readiness.message}`)
+    if (vmi && probe === 'liveness' && failed)
+      recorder(vmi, 'Warning', 'Unhealthy', `Liveness probe failed: ${failed.message}; the guest is ended`)
+    enqueueUid(uid)
   }
   await Promise.all([pods.synced, vmis.synced, nads.synced])
   await removeStrays(tools, new Set(pods.list().map((pod) => pod.metadata.uid ?? '')), signal)
@@ -106,7 +125,12 @@ export async function startAgent(options: AgentOptions): Promise<{ stop(): Promi
 }
 
 function vmiKeys(pod: Pod): string[] {
-  return [`${pod.metadata.namespace}/${pod.metadata.labels?.['vm.kubevirt.io/name'] ?? ''}`]
+  return [`${pod.metadata.namespace}/${instanceNameOf(pod)}`]
+}
+
+/** The name of the instance a pod was made for. */
+function instanceNameOf(pod: Pod): string {
+  return pod.metadata.labels?.['vm.kubevirt.io/name'] ?? ''
 }
 
 /** Sandboxes whose pods are gone: their owners were deleted while no agent ran. */

@@ -14,6 +14,8 @@ export type FaultKind =
   | 'Unsupported'
   | 'NotAllowed'
   | 'TooLarge'
+  | 'HeaderTooLarge'
+  | 'TooMany'
   | 'Unavailable'
   | 'Timeout'
   | 'Aborted'

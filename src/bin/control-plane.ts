@@ -15,11 +15,13 @@ import { startNamespaceController } from '#controllers/namespace.ts'
 import { startServiceAccountController } from '#controllers/service-account.ts'
 import { startVmController } from '#controllers/vm.ts'
 import { startVmiController } from '#controllers/vmi.ts'
+import { nodeNameLabel, nodeReadVeto, nodesGroup, type Placement } from '#core/access/node.ts'
+import { type Component, controllers } from '#core/access/system-roles.ts'
 import { systemGroup } from '#core/admission/instance.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import { makeRecorder, sweepEvents } from '#machinery/client/recorder.ts'
-import { Authorizer } from '#machinery/rest/access/authorizer.ts'
+import { Authorizer, mastersGroup } from '#machinery/rest/access/authorizer.ts'
 import { LocalClient } from '#machinery/rest/local-client.ts'
 import { Registry } from '#machinery/rest/registry.ts'
 import type { Store } from '#machinery/store/store.ts'
@@ -34,29 +36,43 @@ const sweepMs = 300_000
 export type ControlPlane = Readonly<{
   registry: Registry
   access: Authorizer
-  client: Client
-  /** A client for another component of this process, under its own name. */
-  clientOf(component: string): Client
+  /** The server's own client, which may do everything. */
+  own: Client
+  /** A client for the agent of a node in this process: it may do no more than an agent elsewhere. */
+  agentClient(node: string): Client
   settled(): Promise<void>
 }>
 
 /** Starts everything that runs beside the store and needs no host. Resolves when the caches are filled. */
 export async function startControlPlane(store: Store, log: Log, signal: AbortSignal): Promise<ControlPlane> {
   const macs = new MacPool(() => vms.list())
-  const access = new Authorizer(accessSource(() => caches))
+  const placement: Placement = {
+    nodeOfPod: (namespace, name) => pods.get({ namespace, name })?.spec.nodeName,
+    nodeOfInstance: (namespace, name) => vmis.get({ namespace, name })?.metadata.labels?.[nodeNameLabel],
+  }
+  const access = new Authorizer(
+    accessSource(() => caches),
+    (user, wanted) => nodeReadVeto(user, wanted, placement),
+  )
   const registry = new Registry(store, servedKinds(macs, access))
-  const clientOf = (name: string) => new LocalClient(registry, { name, groups: [systemGroup], isInternal: true })
-  const client = clientOf('system:patchbay:controllers')
-  await bootstrap(client)
-  await repairDefaultRoles(client)
+  const own = new LocalClient(registry, {
+    user: { name: 'system:apiserver', groups: [mastersGroup] },
+    manager: 'patchbay',
+  })
+  const clientOf = ({ name }: Component) =>
+    new LocalClient(registry, { user: { name, groups: [systemGroup] }, manager: name.split(':').at(-1)!, access })
+  await bootstrap(own)
+  await repairDefaultRoles(own)
   const options = { log, signal }
-  const caches: AccessCaches = followAccess(client, options)
+  const caches: AccessCaches = followAccess(own, options)
+  await Promise.all(Object.values(caches).map((one) => one.synced))
+  const client = clientOf(controllers.virtualMachine)
   const vms = makeInformer(client, VirtualMachine, {}, options)
   const vmis = makeInformer(client, VirtualMachineInstance, {}, options)
   const pods = makeInformer(client, Pod, {}, options)
   const nodes = makeInformer(client, Node, {}, options)
-  const namespaces = makeInformer(client, Namespace, {}, options)
-  await Promise.all([vms, vmis, pods, nodes, namespaces, ...Object.values(caches)].map((one) => one.synced))
+  const namespaces = makeInformer(own, Namespace, {}, options)
+  await Promise.all([vms, vmis, pods, nodes, namespaces].map((one) => one.synced))
   const world = {
     client,
     vms,
@@ -67,31 +83,36 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
     log,
     signal,
   }
-  const controllers = [
+  const as = (component: Component) => ({ client: clientOf(component), log, signal })
+  const collected = kinds.filter((kind) => kind.kind !== Event.kind)
+  const running = [
     startVmController(world),
     startVmiController(world),
-    startNamespaceController({ client, namespaces, log, signal }),
-    startClusterRoleController({ client, roles: caches.clusterRoles, log, signal }),
-    startServiceAccountController({ client, namespaces, accounts: caches.accounts, log, signal }),
-    startGarbageController({ client, kinds: kinds.filter((kind) => kind.kind !== Event.kind), log, signal }),
+    startNamespaceController({ ...as(controllers.namespace), namespaces }),
+    startClusterRoleController({ ...as(controllers.clusterRole), roles: caches.clusterRoles }),
+    startServiceAccountController({ ...as(controllers.serviceAccount), namespaces, accounts: caches.accounts }),
+    startGarbageController({ ...as(controllers.garbage), kinds: collected }),
   ]
-  for (const vm of vms.list()) controllers[0]!.enqueue(`${vm.metadata.namespace}/${vm.metadata.name}`)
-  for (const vmi of vmis.list()) controllers[1]!.enqueue(`${vmi.metadata.namespace}/${vmi.metadata.name}`)
-  for (const namespace of namespaces.list()) controllers[2]!.enqueue(namespace.metadata.name)
+  for (const vm of vms.list()) running[0]!.enqueue(`${vm.metadata.namespace}/${vm.metadata.name}`)
+  for (const vmi of vmis.list()) running[1]!.enqueue(`${vmi.metadata.namespace}/${vmi.metadata.name}`)
+  for (const namespace of namespaces.list()) running[2]!.enqueue(namespace.metadata.name)
   const timer = setInterval(() => {
-    sweepEvents(client, Date.now()).catch((error: unknown) =>
-      log.warn({ cause: explain(error) }, 'Cannot sweep events'),
-    )
+    sweepEvents(own, Date.now()).catch((error: unknown) => log.warn({ cause: explain(error) }, 'Cannot sweep events'))
   }, sweepMs)
   timer.unref()
   signal.addEventListener('abort', () => clearInterval(timer))
   return {
     registry,
     access,
-    client,
-    clientOf,
+    own,
+    agentClient: (node) =>
+      new LocalClient(registry, {
+        user: { name: `system:node:${node}`, groups: [nodesGroup] },
+        manager: 'patchbay-agent',
+        access,
+      }),
     settled: async () => {
-      await Promise.all(controllers.map((controller) => controller.stop()))
+      await Promise.all(running.map((controller) => controller.stop()))
     },
   }
 }

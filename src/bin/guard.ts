@@ -44,7 +44,7 @@ const reviewKinds = {
 export async function makeGuard(options: Options): Promise<{ guard: Guard; close(): Promise<void> }> {
   const { plane, dir, log } = options
   const uidOf = async (namespace: string, name: string) =>
-    (await plane.client.get(ServiceAccount, { namespace, name }))?.metadata.uid
+    (await plane.own.get(ServiceAccount, { namespace, name }))?.metadata.uid
   const tokens = new ServiceAccountTokens({ key: await tokenKeyOf(dir), uidOf })
   const accounts = ServiceAccount as unknown as Kind
   const file = new RotatingFile({

@@ -5,17 +5,18 @@ import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
-import type { Images, Sandboxes } from '#core/ports.ts'
+import type { Images, Prober, Sandboxes } from '#core/ports.ts'
 import { Cni } from '#drivers/cni/cni.ts'
 import { HostBridges } from '#drivers/host/bridges.ts'
 import { CapabilityCache } from '#drivers/host/capabilities.ts'
 import { type Accelerator, probeAccelerator } from '#drivers/host/kvm.ts'
 import { defaultPodNetwork } from '#drivers/host/pod-network.ts'
+import { hostProber } from '#drivers/host/prober.ts'
 import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
 import { HostSandboxes } from '#drivers/host/sandboxes.ts'
 import { qemuUid } from '#drivers/libvirt/daemon/config.ts'
 import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
-import { SimSandboxes } from '#drivers/sim/sandboxes.ts'
+import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import type { DataDir } from './data-dir.ts'
@@ -50,6 +51,7 @@ export async function startHost(options: HostOptions): Promise<{ stop(): Promise
 type Drivers = Readonly<{
   sandboxes: Sandboxes
   images: Images
+  prober: Prober
   onImage: (listener: () => void) => void
   close(): void
 }>
@@ -58,6 +60,7 @@ function simulated(): Drivers {
   return {
     sandboxes: new SimSandboxes(),
     images: { has: async () => true },
+    prober: simProber,
     onImage: () => undefined,
     close: () => undefined,
   }
@@ -81,6 +84,7 @@ async function realHost({ client, dir, cni, log, signal }: HostOptions): Promise
   return {
     sandboxes,
     images,
+    prober: hostProber,
     onImage: (listener) => {
       images
         .onChange(listener, signal)

@@ -1,11 +1,12 @@
 import { hostname } from 'node:os'
 import { Command } from 'commander'
-import { explain, Fault, faultKind } from '#base/fault.ts'
+import { explain, faultKind } from '#base/fault.ts'
 import { makeLog } from '#base/log.ts'
 import { version } from '#base/version.ts'
 import { createDataDir, dataDirAt } from './data-dir.ts'
 import { down } from './down.ts'
 import { buildDemoImage, ImageFolder } from './images.ts'
+import { addLimitOptions, countOf, limitsOf, secondsOf } from './options.ts'
 import { up } from './up.ts'
 import { createUser } from './user.ts'
 
@@ -21,8 +22,7 @@ const program = new Command('patchbay')
   )
   .version(version)
 
-program
-  .command('up')
+addLimitOptions(program.command('up'))
   .description('run API server, controllers and node agent in this process')
   .option(...dataDirOption)
   .option('--listen <host:port>', 'address of the API server', '127.0.0.1:6443')
@@ -32,19 +32,24 @@ program
   .option('--token-auth-file <file>', 'tokens that sign users in, as lines of token,user,uid[,"group1,group2"]')
   .option('--audit-log-maxsize <MiB>', 'size at which the audit log begins a new file', '10')
   .option('--audit-log-maxbackup <count>', 'how many old files of the audit log are kept', '4')
+  .option('--compaction-interval <seconds>', 'how long changes are kept for watches that come back', '300')
   .option('--simulate', 'run guests in memory only, for trying the API without root', false)
   .action(
-    async (options: {
-      dataDir: string
-      listen: string
-      node: string
-      cniBinDir: string
-      cniTimeout: string
-      simulate: boolean
-      tokenAuthFile?: string
-      auditLogMaxsize: string
-      auditLogMaxbackup: string
-    }) => {
+    async (
+      options: {
+        dataDir: string
+        listen: string
+        node: string
+        cniBinDir: string
+        cniTimeout: string
+        simulate: boolean
+        tokenAuthFile?: string
+        auditLogMaxsize: string
+        auditLogMaxbackup: string
+        compactionInterval: string
+      },
+      command: Command,
+    ) => {
       const stop = new AbortController()
       for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
       const cni = {
@@ -55,7 +60,23 @@ program
         maxBytes: countOf('--audit-log-maxsize', options.auditLogMaxsize) * 1024 * 1024,
         files: countOf('--audit-log-maxbackup', options.auditLogMaxbackup) + 1,
       }
-      await up({ ...options, cni, audit, log: makeLog(), signal: stop.signal }, (line) => console.log(line))
+      const { dataDir, listen, node, simulate, tokenAuthFile } = options
+      await up(
+        {
+          dataDir,
+          listen,
+          node,
+          simulate,
+          ...(tokenAuthFile !== undefined && { tokenAuthFile }),
+          cni,
+          audit,
+          limits: limitsOf(command),
+          historyMs: secondsOf('--compaction-interval', options.compactionInterval),
+          log: makeLog(),
+          signal: stop.signal,
+        },
+        (line) => console.log(line),
+      )
       // Everything is closed and on disk; no handle a library may still hold is to keep us from ending when told to.
       process.exit()
     },
@@ -110,19 +131,6 @@ program
 
 function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value]
-}
-
-/** An option that is a number of seconds, in milliseconds. @throws Fault Invalid */
-function secondsOf(option: string, text: string): number {
-  const seconds = Number(text)
-  if (text.trim() === '' || !(seconds >= 0)) throw new Fault('Invalid', `${option} ${text} is no number of seconds`)
-  return seconds * 1000
-}
-
-/** An option that is a whole number above 0. @throws Fault Invalid */
-function countOf(option: string, text: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(text)) throw new Fault('Invalid', `${option} ${text} is no whole number above 0`)
-  return Number(text)
 }
 
 /** What each kind of fault means to a shell; everything else is 1. */

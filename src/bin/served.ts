@@ -13,8 +13,9 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { namespaceFinalizer } from '#controllers/namespace.ts'
 import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefaults } from '#core/access/config.ts'
+import { instanceWrite, nodeWrite, podWrite } from '#core/access/node.ts'
 import { instanceErrors, migrationErrors } from '#core/admission/instance.ts'
-import { specWithDefaults, vmErrors, withDefaults } from '#core/admission/vm.ts'
+import { specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
 import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import { type Served, serve, serveView } from '#machinery/rest/strategy.ts'
@@ -34,12 +35,17 @@ export function servedKinds(macs: MacPool, access: Authorizer): readonly Served[
               status: { phase: 'Active' },
             },
     }),
-    serve(Node),
-    serve(Pod),
+    serve(Node, { restrict: (node, _old, user) => nodeWrite(user, node) }),
+    serve(Pod, { restrict: (pod, old, user) => podWrite(user, pod, old) }),
     serve(Event),
     serveView(EventOfEvents, Event, eventNames),
     serve(VirtualMachine, {
-      prepare: (vm, old) => withDefaults(vm, old, () => macs.take()),
+      prepare: (vm, old, user) =>
+        withLinkChanger(
+          withDefaults(vm, old, () => macs.take()),
+          old,
+          user.name,
+        ),
       validate: vmErrors,
       webhook: 'virtualmachine-validator.kubevirt.io',
     }),
@@ -49,6 +55,7 @@ export function servedKinds(macs: MacPool, access: Authorizer): readonly Served[
         return { ...vmi, spec, metadata: old ? vmi.metadata : { ...vmi.metadata, finalizers: [vmiFinalizer] } }
       },
       validate: instanceErrors,
+      restrict: (vmi, old, user) => instanceWrite(user, old ?? vmi),
       webhook: 'virtualmachineinstances-create-validator.kubevirt.io',
     }),
     serve(VirtualMachineInstanceMigration, {

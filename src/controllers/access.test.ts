@@ -18,7 +18,7 @@ import { startServiceAccountController } from './service-account.ts'
 function open(t: TestContext) {
   const store = openMemoryStore()
   const served = kinds.map((kind) => serve(kind))
-  const client = new LocalClient(new Registry(store, served), { name: 'test', groups: [] })
+  const client = new LocalClient(new Registry(store, served), { user: { name: 'test', groups: [] }, manager: 'test' })
   const stop = new AbortController()
   t.after(() => store.close())
   t.after(() => stop.abort())

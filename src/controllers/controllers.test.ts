@@ -30,7 +30,7 @@ async function open(t: TestContext) {
       store,
       kinds.map((kind) => serve(kind)),
     ),
-    { name: 'test', groups: [] },
+    { user: { name: 'test', groups: [] }, manager: 'test' },
   )
   const stop = new AbortController()
   const { signal } = stop

@@ -2,7 +2,7 @@ import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
-import { instanceOf, liveUpdate } from '#core/vm/instance.ts'
+import { instanceOf, liveUpdate, withAnnotationsOf } from '#core/vm/instance.ts'
 import { isFinal, planPower } from '#core/vm/power.ts'
 import { vmStatus } from '#core/vm/status.ts'
 import { addFinalizer, dropFinalizer } from '#machinery/client/finalizers.ts'
@@ -90,10 +90,11 @@ async function followLive(world: World, vm: VirtualMachine, vmi: VirtualMachineI
   const namespace = vm.metadata.namespace ?? 'default'
   const wanted = vm.spec.template.spec
   const update = liveUpdate(wanted, vmi.spec, namespace)
-  if (update.spec)
+  if (update.spec || withAnnotationsOf(vm, vmi) !== vmi)
     await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) => {
+      if (current.metadata.uid !== vmi.metadata.uid) return undefined
       const { spec } = liveUpdate(wanted, current.spec, namespace)
-      return spec && current.metadata.uid === vmi.metadata.uid ? { ...current, spec } : undefined
+      return { ...withAnnotationsOf(vm, current), ...(spec && { spec }) }
     })
   return update.restartRequired
 }

@@ -2,6 +2,7 @@ import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
+import { nodeNameLabel } from '#core/access/node.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
 import {
   chooseNode,
@@ -57,6 +58,17 @@ async function reconcile(world: World, key: string): Promise<undefined> {
   }
   const pod = found ?? (await createPod(world, vmi))
   const now = timestamp()
+  const { nodeName } = pod?.spec ?? {}
+  // The label comes first: by it the node's agent finds what it is to run.
+  if (nodeName && vmi.metadata.labels?.[nodeNameLabel] !== nodeName)
+    await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) =>
+      current.metadata.uid === vmi.metadata.uid
+        ? {
+            ...current,
+            metadata: { ...current.metadata, labels: { ...current.metadata.labels, [nodeNameLabel]: nodeName } },
+          }
+        : undefined,
+    )
   await world.client.modify(
     VirtualMachineInstance,
     vmi.metadata,

@@ -2,6 +2,7 @@ import type { NicDriver } from './nic/execute.ts'
 import type { GuestInterface, ObservedNic } from './nic/status.ts'
 import type { Attachment } from './sandbox/plan.ts'
 import type { DomainSpec } from './vm/domain.ts'
+import type { Check } from './vm/probe.ts'
 
 /** What a guest is doing, as its hypervisor sees it. */
 type DomainState = 'running' | 'paused' | 'shutting-down'
@@ -31,6 +32,19 @@ export interface Hypervisor extends NicDriver {
   destroy(signal: AbortSignal): Promise<void>
   /** Network devices by the guest's own agent; undefined when it does not answer. */
   guestInterfaces(signal: AbortSignal): Promise<readonly GuestInterface[] | undefined>
+  /** Resolves when the guest's agent answers. Faults: Unavailable when there is none, Timeout. */
+  pingAgent(signal: AbortSignal): Promise<void>
+  /** Runs a command in the guest by its agent and resolves to its exit code. Faults: Unavailable, Timeout. */
+  execute(command: readonly string[], timeoutMs: number, signal: AbortSignal): Promise<number>
+}
+
+/** Whom a probe tries. `ip` is the guest's address on the pod network. */
+export type ProbeTarget = Readonly<{ ip: string | undefined; hypervisor: Hypervisor }>
+
+/** Finds out whether a guest is well. */
+export interface Prober {
+  /** Why a check failed, for humans; undefined when it succeeded. */
+  check(check: Check, target: ProbeTarget, timeoutMs: number, signal: AbortSignal): Promise<string | undefined>
 }
 
 /** What identifies a sandbox: the UID of its pod; names are for humans. */

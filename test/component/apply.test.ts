@@ -35,8 +35,8 @@ describe('kubectl apply --server-side', { skip: noKubectl }, () => {
     assert.deepEqual(metadata.managedFields, first.metadata.managedFields)
     assert.deepEqual(entries(first), [
       'kubectl Apply',
-      'patchbay:controllers Update',
-      'patchbay:controllers Update/status',
+      'virtual-machine-controller Update',
+      'virtual-machine-controller Update/status',
     ])
     assert.equal(await k.ok('diff --server-side -f -', { input }), '')
     assert.equal(await k.ok('diff -f -', { input }), '')

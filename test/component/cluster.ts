@@ -3,13 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startAgent } from '#agent/agent.ts'
 import type { Log, LogFields } from '#base/log.ts'
-import { startControlPlane } from '#bin/control-plane.ts'
-import { createDataDir, type DataDir, dataDirAt, keysOf, writeKubeconfig } from '#bin/data-dir.ts'
-import { makeGuard } from '#bin/guard.ts'
-import { SimSandboxes } from '#drivers/sim/sandboxes.ts'
+import { createDataDir, type DataDir, dataDirAt } from '#bin/data-dir.ts'
+import { serve } from '#bin/serve.ts'
+import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
 import { issue, type KeyPair } from '#machinery/rest/certificates.ts'
-import { startServer } from '#machinery/rest/server.ts'
-import { openSqliteStore } from '#machinery/store/sqlite.ts'
+import { defaultLimits, type Limits } from '#machinery/rest/limits.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { Api } from './api.ts'
 
@@ -19,8 +17,6 @@ const node = {
   info: { kubeletVersion: 'test' },
   capacity: { cpu: '2' },
 }
-
-const version = { major: '1', minor: '32', gitVersion: 'v1.32.0+test' }
 
 /** A data directory and a host in memory, which outlive the processes that use them. */
 export type Ground = Readonly<{ dir: DataDir; sandboxes: SimSandboxes; remove(): Promise<void> }>
@@ -35,6 +31,8 @@ export type Cluster = Readonly<{
   api: Api
   /** A client with another certificate of the same authority. */
   as(name: string, groups: readonly string[]): Promise<Api>
+  /** What a client of one's own making needs to be the administrator. */
+  keys: Readonly<{ ca: string; cert: string; key: string }>
   /** A client without a certificate. */
   anonymous: Api
   /** What was logged as an error: bugs of ours. */
@@ -51,41 +49,41 @@ export async function makeGround(): Promise<Ground> {
 /** Starts API server and controllers over a ground, and an agent over its host unless there is to be none. */
 export async function startOn(
   { dir, sandboxes }: Ground,
-  options: { agent?: boolean; tokenAuthFile?: string } = {},
+  options: { agent?: boolean; tokenAuthFile?: string; limits?: Partial<Limits>; historyMs?: number } = {},
 ): Promise<Cluster> {
   await using stack = new AsyncDisposableStack()
-  const store = await openSqliteStore({ path: dir.store })
-  stack.defer(() => store.close())
   const errors: string[] = []
   const log = errorsTo(errors)
-  const stop = new AbortController()
-  const { signal } = stop
-  stack.defer(() => stop.abort())
-  const plane = await startControlPlane(store, log, signal)
-  stack.defer(() => plane.settled())
-  stack.defer(() => stop.abort())
-  const { authority, server: tls, admin } = await keysOf(dir, ['127.0.0.1'])
-  const listen = { host: '127.0.0.1', port: 0 }
-  const audit = { maxBytes: 10 * 1024 * 1024, files: 5 }
-  const { guard, close } = await makeGuard({ plane, dir, audit, log, ...options })
-  stack.defer(close)
-  const server = await startServer({
-    registry: plane.registry,
-    guard,
-    listen,
-    tls,
-    clientAuthority: authority.cert,
-    version,
-    log,
-  })
-  stack.defer(() => server.close())
-  const { port } = server
-  await writeKubeconfig(dir, `https://127.0.0.1:${port}`, authority, admin)
+  const serving = stack.use(
+    await serve({
+      dir,
+      listen: '127.0.0.1:0',
+      limits: { ...defaultLimits, ...options.limits },
+      historyMs: options.historyMs ?? 300_000,
+      audit: { maxBytes: 10 * 1024 * 1024, files: 5 },
+      ...(options.tokenAuthFile !== undefined && { tokenAuthFile: options.tokenAuthFile }),
+      log,
+    }),
+  )
+  const { store, port, authority, plane } = serving
   if (options.agent !== false) {
     const images = { has: async (name: string) => name !== 'missing' }
-    const client = plane.clientOf('system:node:node1')
-    const agent = await startAgent({ client, node, sandboxes, images, onImage: () => undefined, log, signal })
+    const client = plane.agentClient('node1')
+    const stop = new AbortController()
+    const { signal } = stop
+    stack.defer(() => stop.abort())
+    const agent = await startAgent({
+      client,
+      node,
+      sandboxes,
+      images,
+      prober: simProber,
+      onImage: () => undefined,
+      log,
+      signal,
+    })
     stack.defer(() => agent.stop())
+    stack.defer(() => stop.abort())
   }
   const clients: Api[] = []
   const apiWith = (pair: KeyPair | undefined) => {
@@ -103,8 +101,9 @@ export async function startOn(
     dir,
     port,
     authority,
-    api: apiWith(admin),
+    api: apiWith(serving.admin),
     as: async (name, groups) => apiWith(await issue(authority, { use: 'client', name, groups })),
+    keys: { ca: authority.cert, ...serving.admin },
     anonymous: apiWith(undefined),
     errors,
     stop: () => running.disposeAsync(),

@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, listMap, loose, mapOf, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
 import { interfaceSchema, interfaceStatusSchema, networkSchema } from './interface.ts'
+import { probeSchema } from './probe.ts'
 
 /** Most interfaces and networks one VM may have (KubeVirt's limit). */
 const maxInterfaces = 256
@@ -94,8 +95,8 @@ export const vmiSpecSchema = Type.Object({
   subdomain: Type.Optional(Type.String()),
   dnsPolicy: Type.Optional(Type.String()),
   dnsConfig: Type.Optional(loose()),
-  livenessProbe: Type.Optional(loose()),
-  readinessProbe: Type.Optional(loose()),
+  livenessProbe: Type.Optional(probeSchema),
+  readinessProbe: Type.Optional(probeSchema),
   accessCredentials: Type.Optional(Type.Array(loose())),
   resourceClaims: Type.Optional(Type.Array(loose())),
 })

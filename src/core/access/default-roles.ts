@@ -1,19 +1,12 @@
 import { apiVersionOf } from '#apis/meta/object.ts'
-import { ClusterRoleBinding } from '#apis/rbac/binding.ts'
+import { ClusterRoleBinding, type Subject } from '#apis/rbac/binding.ts'
 import { ClusterRole, type Rule, rbacGroup } from '#apis/rbac/role.ts'
+import { change, full, read, rule } from './rule.ts'
+import { controllers, nodeComponent } from './system-roles.ts'
 
 /** Roles and bindings with this annotation, unless it says "false", are repaired at each start. */
 export const autoupdateAnnotation = 'rbac.authorization.kubernetes.io/autoupdate'
 
-const read = ['get', 'list', 'watch'] as const
-const change = ['create', 'delete', 'deletecollection', 'patch', 'update'] as const
-const full = [...read, ...change]
-
-const rule = (apiGroup: string, resources: readonly string[], verbs: readonly string[]): Rule => ({
-  apiGroups: [apiGroup],
-  resources: [...resources],
-  verbs: [...verbs],
-})
 const onUrls = (...nonResourceURLs: string[]): Rule => ({ nonResourceURLs, verbs: ['get'] })
 
 function clusterRole(name: string, rules: readonly Rule[], labels: Readonly<Record<string, string>> = {}): ClusterRole {
@@ -134,6 +127,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
     ),
   ]),
   clusterRole('system:public-info-viewer', [onUrls('/healthz', '/livez', '/readyz', '/version', '/version/')]),
+  ...[...Object.values(controllers), nodeComponent].map(({ name, rules }) => clusterRole(name, rules)),
 ]
 
 const groups: readonly (readonly [role: string, ...groups: string[]])[] = [
@@ -142,17 +136,30 @@ const groups: readonly (readonly [role: string, ...groups: string[]])[] = [
   ['system:basic-user', 'system:authenticated'],
   ['kubevirt.io:default', 'system:authenticated'],
   ['system:public-info-viewer', 'system:authenticated', 'system:unauthenticated'],
+  [nodeComponent.name, nodeComponent.group],
 ]
 
 /** Who has which of them everywhere, from the start. */
-export const defaultClusterRoleBindings: readonly ClusterRoleBinding[] = groups.map(([role, ...names]) => ({
-  apiVersion: apiVersionOf(ClusterRoleBinding),
-  kind: ClusterRoleBinding.kind,
-  metadata: {
-    name: role,
-    labels: { 'kubernetes.io/bootstrapping': 'rbac-defaults' },
-    annotations: { [autoupdateAnnotation]: 'true' },
-  },
-  roleRef: { apiGroup: rbacGroup, kind: 'ClusterRole', name: role },
-  subjects: names.map((name) => ({ kind: 'Group', apiGroup: rbacGroup, name })),
-}))
+export const defaultClusterRoleBindings: readonly ClusterRoleBinding[] = [
+  ...groups.map(([role, ...names]) =>
+    binding(
+      role,
+      names.map((name) => ({ kind: 'Group', apiGroup: rbacGroup, name })),
+    ),
+  ),
+  ...Object.values(controllers).map(({ name }) => binding(name, [{ kind: 'User', apiGroup: rbacGroup, name }])),
+]
+
+function binding(role: string, subjects: readonly Subject[]): ClusterRoleBinding {
+  return {
+    apiVersion: apiVersionOf(ClusterRoleBinding),
+    kind: ClusterRoleBinding.kind,
+    metadata: {
+      name: role,
+      labels: { 'kubernetes.io/bootstrapping': 'rbac-defaults' },
+      annotations: { [autoupdateAnnotation]: 'true' },
+    },
+    roleRef: { apiGroup: rbacGroup, kind: 'ClusterRole', name: role },
+    subjects,
+  }
+}

@@ -2,10 +2,20 @@ import type { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.t
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { sameJson } from '#base/json.ts'
+import { nodeNameLabel } from '../access/node.ts'
 import { interfaceErrors } from './interfaces.ts'
+import { probeErrors } from './probes.ts'
 
 /** The group our own controllers and agents belong to. */
 export const systemGroup = 'patchbay:system'
+
+/** Labels of an instance that the controllers write and others rely on (KubeVirt). */
+const reservedLabels = [
+  'kubevirt.io/created-by',
+  'kubevirt.io/migrationJobUID',
+  'kubevirt.io/migrationTargetNodeName',
+  nodeNameLabel,
+]
 
 type Writer = Readonly<{ groups: readonly string[] }>
 
@@ -15,11 +25,17 @@ export function instanceErrors(
   old: VirtualMachineInstance | undefined,
   user: Writer,
 ): FieldError[] {
-  if (old && !user.groups.includes(systemGroup))
-    return sameJson(old.spec, vmi.spec)
-      ? []
-      : [{ field: 'spec', message: 'update of VMI object is restricted', reason: 'FieldValueForbidden' }]
-  return old ? [] : interfaceErrors(vmi.spec, 'spec')
+  const errors: FieldError[] = old ? [] : [...interfaceErrors(vmi.spec, 'spec'), ...probeErrors(vmi.spec, 'spec')]
+  if (user.groups.includes(systemGroup)) return errors
+  if (old && !sameJson(old.spec, vmi.spec))
+    errors.push({ field: 'spec', message: 'update of VMI object is restricted', reason: 'FieldValueForbidden' })
+  if (reservedLabels.some((label) => vmi.metadata.labels?.[label] !== old?.metadata.labels?.[label]))
+    errors.push({
+      field: 'metadata.labels',
+      message: `${old ? 'modification' : 'creation'} of the following reserved kubevirt.io/ labels on a VMI object is prohibited: ${reservedLabels.join(', ')}`,
+      reason: 'FieldValueNotSupported',
+    })
+  return errors
 }
 
 /** Migration is refused until it works. */

@@ -3,7 +3,9 @@ import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { isObject } from '#base/json.ts'
 import { normalMac } from '../nic/desired.ts'
+import { linkChangedByAnnotation } from '../nic/drift.ts'
 import { interfaceErrors } from './interfaces.ts'
+import { probeErrors } from './probes.ts'
 
 /** Longest name of a VM: it becomes a label value, and with its namespace the name of a domain and of its files. */
 const maxNameLength = 63
@@ -23,7 +25,8 @@ export function vmErrors(vm: VirtualMachine): FieldError[] {
       message: 'running and runstrategy are mutually exclusive',
       reason: 'FieldValueInvalid',
     })
-  return [...errors, ...interfaceErrors(vm.spec.template.spec, 'spec.template.spec')]
+  const { spec } = vm.spec.template
+  return [...errors, ...interfaceErrors(spec, 'spec.template.spec'), ...probeErrors(spec, 'spec.template.spec')]
 }
 
 /** The VM with every default that is written down at admission; see specWithDefaults. */
@@ -35,6 +38,23 @@ export function withDefaults(
   if (!vm.spec?.template?.spec) return vm
   const spec = specWithDefaults(vm.spec.template.spec, old?.spec.template.spec, newMac)
   return { ...vm, spec: { ...vm.spec, template: { ...vm.spec.template, spec } } }
+}
+
+/**
+ * Writes down who changed the state of an interface: the Event about the change names them. Nobody is noted when nothing of
+ * the kind changed, so that applying a manifest again changes nothing.
+ */
+export function withLinkChanger(vm: VirtualMachine, old: VirtualMachine | undefined, user: string): VirtualMachine {
+  if (!old || !vm.spec?.template?.spec) return vm
+  const statesOf = ({ spec }: VirtualMachine) => {
+    const { interfaces } = spec.template.spec?.domain?.devices ?? {}
+    return new Map(Array.isArray(interfaces) ? interfaces.map((one) => [one?.name, one?.state ?? '']) : [])
+  }
+  const before = statesOf(old)
+  const isChanged = [...statesOf(vm)].some(([name, state]) => before.has(name) && before.get(name) !== state)
+  if (!isChanged) return vm
+  const annotations = { ...vm.metadata.annotations, [linkChangedByAnnotation]: user }
+  return { ...vm, metadata: { ...vm.metadata, annotations } }
 }
 
 /**

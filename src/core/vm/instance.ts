@@ -12,7 +12,8 @@ export const vmiFinalizer = 'foregroundDeleteVirtualMachine'
 /** The instance a VM's template describes. The caller creates it; the API server fills in identity. */
 export function instanceOf(vm: VirtualMachine): VirtualMachineInstance {
   const template = isObject(vm.spec.template.metadata) ? vm.spec.template.metadata : {}
-  const { labels, annotations } = template as Pick<ObjectMeta, 'labels' | 'annotations'>
+  const { labels, annotations: own } = template as Pick<ObjectMeta, 'labels' | 'annotations'>
+  const annotations = { ...own, ...ownAnnotations(vm.metadata) }
   const { name, namespace, uid } = vm.metadata
   return {
     apiVersion: apiVersionOf(VirtualMachineInstance),
@@ -21,7 +22,7 @@ export function instanceOf(vm: VirtualMachine): VirtualMachineInstance {
       name,
       ...(namespace !== undefined && { namespace }),
       labels: { ...labels, 'kubevirt.io/vm': name },
-      ...(annotations && { annotations }),
+      ...(Object.keys(annotations).length && { annotations }),
       finalizers: [vmiFinalizer],
       ownerReferences: [
         {
@@ -36,6 +37,22 @@ export function instanceOf(vm: VirtualMachine): VirtualMachineInstance {
     },
     spec: vm.spec.template.spec,
   }
+}
+
+/** The annotations of a VM that are about running it here; its instance always has the same. */
+function ownAnnotations({ annotations }: ObjectMeta): Record<string, string> {
+  return Object.fromEntries(Object.entries(annotations ?? {}).filter(([key]) => key.startsWith('patchbay.dev/')))
+}
+
+/** The instance with the annotations its VM has now; the same object when it has them already. */
+export function withAnnotationsOf(vm: VirtualMachine, vmi: VirtualMachineInstance): VirtualMachineInstance {
+  const { metadata: template } = instanceOf(vm)
+  const kept = Object.entries(vmi.metadata.annotations ?? {}).filter(
+    ([key]) => !key.startsWith('patchbay.dev/') || template.annotations?.[key] !== undefined,
+  )
+  const annotations = { ...Object.fromEntries(kept), ...ownAnnotations({ ...template }) }
+  if (sameJson(annotations, vmi.metadata.annotations ?? {})) return vmi
+  return { ...vmi, metadata: { ...vmi.metadata, annotations } }
 }
 
 /** What the owner's edit means for the running instance. */

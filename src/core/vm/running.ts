@@ -1,9 +1,12 @@
 import type { VirtualMachineInstance, VmiPhase, VmiStatus } from '#apis/kubevirt/vmi.ts'
+import type { Condition } from '#apis/meta/object.ts'
 import { desiredNics } from '../nic/desired.ts'
+import { type Drift, driftText } from '../nic/drift.ts'
 import { type GuestInterface, interfaceStatuses } from '../nic/status.ts'
 import type { DomainEnd, ObservedDomain } from '../ports.ts'
 import { withCondition, withoutCondition } from './conditions.ts'
 import { withPhase } from './phase.ts'
+import type { ProbeState } from './probe.ts'
 
 /** Something that keeps an instance from being what its spec says. */
 export type Trouble = Readonly<{ reason: string; message: string }>
@@ -16,6 +19,10 @@ export type Pass = Readonly<{
   guest: readonly GuestInterface[] | undefined
   podIps: ReadonlyMap<string, readonly string[]>
   trouble: Trouble | undefined
+  /** Links that somebody else changed and that are left as they were found. */
+  drift: readonly Drift[]
+  /** What the readiness probe says; undefined without one. */
+  readiness: ProbeState | undefined
   now: string
 }>
 
@@ -48,13 +55,10 @@ function withDomain(
   vmi: VirtualMachineInstance,
   status: VmiStatus,
   domain: ObservedDomain,
-  { guest, podIps, now }: Pass,
+  { guest, podIps, drift, readiness, now }: Pass,
 ): VmiStatus {
   const paused = domain.state === 'paused'
-  const ready = paused
-    ? ({ type: 'Ready', status: 'False', reason: 'GuestPaused', message: 'The guest is paused' } as const)
-    : ({ type: 'Ready', status: 'True' } as const)
-  let conditions = withCondition(status.conditions, ready, now)
+  let conditions = withCondition(status.conditions, readyCondition(paused, readiness), now)
   conditions = paused
     ? withCondition(
         conditions,
@@ -65,6 +69,13 @@ function withDomain(
   conditions = domain.agentConnected
     ? withCondition(conditions, { type: 'AgentConnected', status: 'True' }, now)
     : withoutCondition(conditions, 'AgentConnected')
+  conditions = drift.length
+    ? withCondition(
+        conditions,
+        { type: 'LinkDrift', status: 'True', reason: 'ReportOnly', message: driftText(drift) },
+        now,
+      )
+    : withoutCondition(conditions, 'LinkDrift')
   const desired = desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default')
   const known = domain.agentConnected ? guest : undefined
   return {
@@ -72,6 +83,14 @@ function withDomain(
     conditions,
     interfaces: interfaceStatuses(desired, domain.nics, known, podIps),
   }
+}
+
+function readyCondition(paused: boolean, readiness: ProbeState | undefined): Omit<Condition, 'lastTransitionTime'> {
+  if (paused) return { type: 'Ready', status: 'False', reason: 'GuestPaused', message: 'The guest is paused' }
+  if (!readiness || readiness.isWell) return { type: 'Ready', status: 'True' }
+  // The reason a launcher pod would give, which KubeVirt takes over.
+  const message = `readiness probe failed: ${readiness.message}`
+  return { type: 'Ready', status: 'False', reason: 'ContainersNotReady', message }
 }
 
 /** The Synchronized condition exists only while something is wrong (facts/kubevirt.md §2.3). */

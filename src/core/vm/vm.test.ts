@@ -249,7 +249,15 @@ test('a guest that was told to go succeeded, one that crashed failed', () => {
 })
 
 test('trouble is a condition while it lasts, and no longer', () => {
-  const pass = { domain: undefined, end: undefined, guest: undefined, podIps: new Map(), now }
+  const pass = {
+    domain: undefined,
+    end: undefined,
+    guest: undefined,
+    podIps: new Map(),
+    drift: [],
+    readiness: undefined,
+    now,
+  }
   const bad = runningStatus(vmi('Scheduled'), { ...pass, trouble: { reason: 'R', message: 'M' } })
   assert.deepEqual(findCondition(bad.conditions, 'Synchronized'), {
     type: 'Synchronized',

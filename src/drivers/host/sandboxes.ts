@@ -13,6 +13,7 @@ import { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
 import { powerFlags } from '../libvirt/rpc/flags.ts'
 import { type Libvirt, openLibvirt } from '../libvirt/rpc/libvirt.ts'
 import type { CapabilityCache } from './capabilities.ts'
+import { watchDomainFiles } from './domain-files.ts'
 import type { Accelerator } from './kvm.ts'
 import { ensureNetns, netnsName, netnsPath, processesIn, removeNetns } from './netns.ts'
 import type { SandboxNetwork } from './sandbox-network.ts'
@@ -167,7 +168,9 @@ export class HostSandboxes implements Sandboxes {
     libvirt.onEvent((event) => {
       if (event.type !== 'metadataChange' && event.type !== 'migrationIteration') tell()
     })
+    const unwatch = watchDomainFiles(dir, tell, this.#options.log)
     void libvirt.closed.then((why) => {
+      unwatch()
       if (this.#live.get(uid)?.libvirt !== libvirt) return
       this.#live.delete(uid)
       this.#options.log.warn({ uid, why: why.message }, 'Lost libvirtd')

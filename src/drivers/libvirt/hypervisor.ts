@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Fault, faultKind } from '#base/fault.ts'
+import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { eventually } from '#base/wait.ts'
 import type { Field, Nic } from '#core/nic/nic.ts'
 import type { GuestInterface } from '#core/nic/status.ts'
 import type { DomainEnd, Hypervisor, ObservedDomain } from '#core/ports.ts'
@@ -100,6 +102,33 @@ export class LibvirtHypervisor implements Hypervisor {
       timeoutMs: agentTimeoutMs,
     })
     return list.map(({ name, mac, addresses }) => ({ name, mac: mac ?? '', ips: addresses.map((one) => one.address) }))
+  }
+
+  async pingAgent(signal: AbortSignal): Promise<void> {
+    await this.#agent({ execute: 'guest-ping' }, signal)
+  }
+
+  async execute(command: readonly string[], timeoutMs: number, signal: AbortSignal): Promise<number> {
+    const [path = '', ...arg] = command
+    const started = await this.#agent({ execute: 'guest-exec', arguments: { path, arg } }, signal)
+    const pid = isObject(started) ? started.pid : undefined
+    if (pid === undefined) throw new Fault('Unavailable', `The guest agent did not start ${path}`)
+    return eventually(
+      `${path} ends in the guest`,
+      async () => {
+        const status = await this.#agent({ execute: 'guest-exec-status', arguments: { pid } }, signal)
+        if (!isObject(status) || !status.exited) return undefined
+        // A command ended by a signal has no exit code.
+        return typeof status.exitcode === 'number' ? status.exitcode : 128 + Number(status.signal ?? 0)
+      },
+      { deadlineMs: timeoutMs, everyMs: 20, signal },
+    )
+  }
+
+  async #agent(command: JsonObject, signal: AbortSignal): Promise<Json> {
+    const domain = await this.#domain(signal)
+    if (!domain) throw new Fault('Unavailable', 'The guest is gone')
+    return this.#options.libvirt.agentCommand(domain, command, { signal, timeoutS: agentTimeoutMs / 1000 })
   }
 
   /** There is at most one, whatever it is called. */

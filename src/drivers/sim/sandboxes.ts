@@ -1,4 +1,4 @@
-import { Fault } from '#base/fault.ts'
+import { explain, Fault } from '#base/fault.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import { type Field, type Nic, podNetwork } from '#core/nic/nic.ts'
 import type { GuestInterface, ObservedNic } from '#core/nic/status.ts'
@@ -6,6 +6,7 @@ import type {
   DomainEnd,
   Hypervisor,
   ObservedDomain,
+  Prober,
   Sandboxes,
   SandboxId,
   SandboxSpec,
@@ -20,6 +21,19 @@ type Sandbox = {
   domain: DomainSpec | undefined
   end: DomainEnd | undefined
   starts: number
+}
+
+/** Reaches a guest over the network if its first link is up, and by its agent always. */
+export const simProber: Prober = {
+  async check(check, { hypervisor }, timeoutMs, signal) {
+    if (check.type === 'agent') return hypervisor.pingAgent(signal).then(() => undefined, explain)
+    if (check.type === 'exec') {
+      const code = await hypervisor.execute(check.command, timeoutMs, signal)
+      return code ? `command ${check.command[0]} exited with ${code}` : undefined
+    }
+    const domain = await hypervisor.observe(signal)
+    return domain?.nics[0]?.link === 'up' ? undefined : `no answer within ${timeoutMs / 1000} s`
+  },
 }
 
 /**
@@ -76,6 +90,13 @@ export class SimSandboxes implements Sandboxes {
     this.#tell(uid)
   }
 
+  /** Changes a link behind everybody's back. */
+  setLink(uid: string, nic: string, link: 'up' | 'down'): void {
+    const { nics } = this.#get(uid)
+    nics.set(nic, { ...nics.get(nic)!, link })
+    this.#tell(uid)
+  }
+
   /** How often a guest was started in a sandbox. */
   starts(uid: string): number {
     return this.#get(uid).starts
@@ -120,6 +141,12 @@ export class SimSandboxes implements Sandboxes {
       },
       async guestInterfaces(): Promise<readonly GuestInterface[]> {
         return [...sandbox.nics.values()].map((nic, i) => ({ name: `eth${i}`, mac: nic.mac, ips: [] }))
+      },
+      async pingAgent() {
+        if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
+      },
+      async execute(command: readonly string[]) {
+        return command[0] === 'false' ? 1 : 0
       },
       async update(nic: Nic, changed: readonly Field[]) {
         if (nic.name.startsWith('stuck'))

@@ -42,6 +42,8 @@ const later: Retry = { capMs: 30_000, level: 'warn' }
 const retries: Readonly<Record<FaultKind, Retry>> = {
   Conflict: soon,
   Aborted: soon,
+  HeaderTooLarge: later,
+  TooMany: later,
   Unavailable: later,
   Timeout: later,
   Expired: later,

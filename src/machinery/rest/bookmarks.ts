@@ -1,7 +1,7 @@
 import { delay } from '#base/wait.ts'
 
 /** How often a watch is told how far it has come (Kubernetes: about once a minute), milliseconds. */
-export const bookmarkMs = 60_000
+const bookmarkMs = 60_000
 /** How long before its end a watch is told once more, milliseconds (Kubernetes). */
 const lastBookmarkMs = 2000
 /** Time in which a committed change reaches every watch, milliseconds: reading it takes some few. */

@@ -12,7 +12,11 @@ async function open(t: TestContext) {
   const registry = await openRegistry(t)
   const stop = new AbortController()
   t.after(() => stop.abort())
-  return { registry, client: new LocalClient(registry, { name: 'test', groups: [] }), signal: stop.signal }
+  return {
+    registry,
+    client: new LocalClient(registry, { user: { name: 'test', groups: [] }, manager: 'test' }),
+    signal: stop.signal,
+  }
 }
 
 test('a watch with a selector sees an object enter as ADDED, change as MODIFIED and leave as DELETED', async (t) => {

@@ -2,29 +2,40 @@ import type { ApiObject, Kind } from '#apis/meta/object.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Client, DeleteOptions, Key, Scope, WatchEvent } from '../client/client.ts'
+import type { Authorizer } from './access/authorizer.ts'
 import { eventOf } from './events.ts'
 import type { Registry } from './registry.ts'
 import { parseFieldSelector, parseLabelSelector, type Selector } from './selector.ts'
 import type { User } from './strategy.ts'
 
+/** Who a local client is. */
+type Self = Readonly<{
+  user: User
+  /** The name under which it owns the fields it writes. */
+  manager: string
+  /** What decides what it may do; without it, it may do everything. */
+  access?: Authorizer
+}>
+
 /** A client in the server's own process: the same contract and the same rules, without HTTP in between. */
 export class LocalClient implements Client {
   readonly #registry: Registry
-  readonly #user: User
-  /** A component owns fields under its own name, without `system:`. */
+  readonly #self: Self
   readonly #as: Readonly<{ user: User; manager: string }>
 
-  constructor(registry: Registry, user: User) {
+  constructor(registry: Registry, self: Self) {
     this.#registry = registry
-    this.#user = user
-    this.#as = { user, manager: user.name.replace(/^system:/, '') }
+    this.#self = self
+    this.#as = { user: self.user, manager: self.manager }
   }
 
   async get<T extends ApiObject>(kind: Kind<T>, key: Key): Promise<T | undefined> {
+    this.#require('get', kind, key)
     return orUndefined(this.#registry.get(plain(kind), key)) as Promise<T | undefined>
   }
 
   async list<T extends ApiObject>(kind: Kind<T>, scope: Scope = {}) {
+    this.#require('list', kind, scope)
     const { items, revision } = await this.#registry.list(plain(kind), scope.namespace)
     const selected = selectorOf(plain(kind), scope)
     return {
@@ -39,6 +50,7 @@ export class LocalClient implements Client {
     scope: Scope,
     signal: AbortSignal,
   ): AsyncIterable<readonly WatchEvent<T>[]> {
+    this.#require('watch', kind, scope)
     const selected = selectorOf(plain(kind), scope)
     for await (const changes of this.#registry.watch(plain(kind), scope.namespace, Number(resourceVersion), signal)) {
       const events = changes.map((change) => eventOf(change, selected)).filter((event) => event !== undefined)
@@ -47,6 +59,7 @@ export class LocalClient implements Client {
   }
 
   async create<T extends ApiObject>(kind: Kind<T>, object: T): Promise<T> {
+    this.#require('create', kind, { ...object.metadata })
     const doc = await this.#registry.create(plain(kind), object.metadata.namespace, object as unknown as JsonObject, {
       ...this.#as,
     })
@@ -59,6 +72,7 @@ export class LocalClient implements Client {
     change: (current: T) => T | undefined,
     options: { subresource?: 'status' } = {},
   ): Promise<T | undefined> {
+    this.#require('update', kind, key, options.subresource)
     const write = this.#registry.update(
       plain(kind),
       key,
@@ -69,9 +83,32 @@ export class LocalClient implements Client {
   }
 
   async delete<T extends ApiObject>(kind: Kind<T>, key: Key, options: DeleteOptions = {}): Promise<void> {
-    await orUndefined(this.#registry.delete(plain(kind), key, { user: this.#user, ...options }))
+    this.#require('delete', kind, key)
+    await orUndefined(this.#registry.delete(plain(kind), key, { user: this.#self.user, ...options }))
+  }
+
+  /** @throws Fault Forbidden */
+  #require(
+    verb: string,
+    { group, plural, namespaced }: WhatKind,
+    where: Scope & Partial<Key>,
+    subresource?: string,
+  ): void {
+    const { name, namespace, fieldSelector, labelSelector } = where
+    this.#self.access?.require(this.#self.user, {
+      verb,
+      group,
+      resource: plural,
+      ...(subresource && { subresource }),
+      ...(namespaced && namespace && { namespace }),
+      ...(name && { name }),
+      ...(fieldSelector && { fieldSelector }),
+      ...(labelSelector && { labelSelector }),
+    })
   }
 }
+
+type WhatKind = Pick<Kind, 'group' | 'plural' | 'namespaced'>
 
 const plain = <T extends ApiObject>(kind: Kind<T>) => kind as unknown as Kind
 

@@ -6,7 +6,7 @@ import { timestamp } from '#base/time.ts'
 import type { Key, Propagation } from '../client/client.ts'
 import type { Change, Decision, Row, Store } from '../store/store.ts'
 import { sentEntries, trackCreate, trackUpdate, type Writer } from './apply/managed.ts'
-import { clientMetadata, generatedName, metadataErrors } from './metadata.ts'
+import { clientMetadata, generatedName, metadataErrors, requireHeader } from './metadata.ts'
 import { finalizersFor } from './propagation.ts'
 import { alreadyExists, conflict, forbidden, invalid, notFound } from './status.ts'
 import type { Served, User } from './strategy.ts'
@@ -93,10 +93,11 @@ export class Registry {
     const { strategy } = this.#strategyOf(kind)
     const object = withoutUnknown(kind, draft, input, options)
     const prepared = withManagers(
-      (strategy.prepare?.(object, undefined) ?? object) as Doc,
+      (strategy.prepare?.(object, undefined, options.user) ?? object) as Doc,
       trackCreate(kind, object as unknown as JsonObject, writerOf(options)),
     )
     this.#check(kind, prepared, undefined, options)
+    this.#restrict(kind, prepared, undefined, options.user)
     const key = storeKey(kind, prepared.metadata)
     if (options.dryRun) {
       if (await this.store.get(key)) throw alreadyExists(kind, prepared.metadata.name)
@@ -147,7 +148,9 @@ export class Registry {
     let gone = false
     const decide = (row: Row | undefined): Decision | undefined => {
       if (!row) throw notFound(kind, key.name)
-      const { metadata } = docOf(row)
+      const doc = docOf(row)
+      const { metadata } = doc
+      this.#restrict(kind, doc, doc, options.user)
       if (isNamespace(kind) && immortal.has(key.name))
         throw forbidden(kind, key.name, 'this namespace may not be deleted')
       if (options.uid !== undefined && options.uid !== metadata.uid)
@@ -222,6 +225,7 @@ export class Registry {
 
   /** The object as it will be stored, or undefined when the write would change nothing. */
   #next(kind: Kind, current: Doc, input: JsonObject, options: WriteOptions): Doc | undefined {
+    this.#restrict(kind, current, current, options.user)
     const meta = requireHeader(kind, input)
     const name = current.metadata.name
     if (!meta.name) throw new Fault('BadRequest', 'name must be provided')
@@ -249,11 +253,14 @@ export class Registry {
       )
     const merged = this.#merge(kind, current, input, options)
     const { strategy } = this.#strategyOf(kind)
-    const prepared = options.subresource ? merged : ((strategy.prepare?.(merged, current) ?? merged) as Doc)
+    const prepared = options.subresource
+      ? merged
+      : ((strategy.prepare?.(merged, current, options.user) ?? merged) as Doc)
     const managed = sentEntries(meta.managedFields, current.metadata.managedFields)
     const next = withManagers(sameSpec(current, prepared) ? prepared : bumped(prepared), managed)
     if (sameJson({ ...current, metadata: withoutRevision(current.metadata) }, next)) return undefined
     this.#check(kind, next, current, options)
+    this.#restrict(kind, next, current, options.user)
     if (options.operation === 'Apply') return next
     const objects = { before: current, sent: merged, after: next } as unknown as Parameters<typeof trackUpdate>[2]
     return withManagers(next, trackUpdate(kind, managed, objects, writerOf(options)))
@@ -289,6 +296,12 @@ export class Registry {
       input,
       options,
     )
+  }
+
+  /** @throws Fault Forbidden for those who may write such objects, yet not this one */
+  #restrict(kind: Kind, next: Doc, current: Doc | undefined, user: User): void {
+    const why = this.#strategyOf(kind).strategy.restrict?.(next, current, user)
+    if (why !== undefined) throw forbidden(kind, next.metadata.name, why)
   }
 
   #check(kind: Kind, next: ApiObject, current: Doc | undefined, options: WriteOptions): void {
@@ -345,20 +358,6 @@ function prefix(kind: Kind, namespace: string | undefined): string {
 
 function pathOf(kind: Pick<Kind, 'group' | 'version' | 'plural'>): string {
   return `${kind.group}/${kind.version}/${kind.plural}`
-}
-
-/** The metadata of an object that says it is of a kind, or says nothing. @throws Fault BadRequest */
-export function requireHeader(kind: Kind, input: JsonObject): ObjectMeta {
-  const { apiVersion, kind: sentKind, metadata } = input
-  const want = apiVersionOf(kind)
-  if ((apiVersion !== undefined && apiVersion !== want) || (sentKind !== undefined && sentKind !== kind.kind))
-    throw new Fault(
-      'BadRequest',
-      `the API version and kind in the data (${apiVersion}, ${sentKind}) do not match the expected ones (${want}, ${kind.kind})`,
-    )
-  if (metadata !== undefined && (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)))
-    throw new Fault('BadRequest', 'metadata must be an object')
-  return (metadata ?? {}) as unknown as ObjectMeta
 }
 
 function withoutRevision(meta: ObjectMeta): JsonObject {

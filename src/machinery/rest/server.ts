@@ -1,117 +1,72 @@
 import type { ServerResponse } from 'node:http'
-import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from 'node:http2'
-import type { AddressInfo, Socket } from 'node:net'
-import Fastify, { type FastifyReply, type FastifyRequest, type RouteGenericInterface } from 'fastify'
 import type { Kind } from '#apis/meta/object.ts'
-import { explain, Fault, faultKind } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
-import type { Log } from '#base/log.ts'
 import type { Trail } from './access/audit.ts'
 import { admit, audited, type Guard } from './access/guard.ts'
 import { ask, findQuestion } from './access/question.ts'
 import type { Attributes } from './access/rules.ts'
 import { aggregatedAt, discoveryType } from './aggregated.ts'
-import type { KeyPair } from './certificates.ts'
 import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
+import { inTime, Turnstile } from './limits.ts'
+import { type ListenerOptions, notServed, openListener, type Reply, type Request, send } from './listener.ts'
 import { openapiIndex, openapiOf } from './openapi.ts'
 import { encodeOpenapiV2, openapiV2, openapiV2Protobuf } from './openapi-v2.ts'
 import { parseResourcePath, type ResourcePath } from './path.ts'
 import type { Registry } from './registry.ts'
 import { flag, objectBody, queryOf } from './request.ts'
 import { answer, notAllowed } from './resources.ts'
-import { failure } from './status.ts'
 import { registryFor } from './view.ts'
 import { warningHeaders } from './warning.ts'
 import { planWatch, streamWatch, type WatchPlan } from './watch.ts'
 
-type Request = FastifyRequest<RouteGenericInterface, Http2SecureServer, Http2ServerRequest>
-type Reply = FastifyReply<RouteGenericInterface, Http2SecureServer, Http2ServerRequest, Http2ServerResponse>
-
-/** Largest request body, bytes (Kubernetes' own limit). */
-const maxBodyBytes = 3 * 1024 * 1024
-
-export type ServerOptions = Readonly<{
-  registry: Registry
-  listen: Readonly<{ host: string; port: number }>
-  tls: KeyPair
-  /** Certificate of the authority that client certificates must come from. */
-  clientAuthority: string
-  guard: Guard
-  version: JsonObject
-  log: Log
-}>
+export type ServerOptions = ListenerOptions &
+  Readonly<{
+    registry: Registry
+    guard: Guard
+    version: JsonObject
+  }>
 
 /** A running API server. `port` is the one it really listens on. */
 export type Server = Readonly<{ port: number; close(): Promise<void> }>
 
 /** Serves a registry as a Kubernetes API over TLS, HTTP/1.1 and HTTP/2. @throws Fault Unavailable when it cannot listen */
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const { listen, log, tls, clientAuthority } = options
+  const { limits } = options
   const stopping = new AbortController()
-  const app = Fastify({
-    http2: true,
-    https: {
-      allowHTTP1: true,
-      cert: tls.cert,
-      key: tls.key,
-      ca: clientAuthority,
-      requestCert: true,
-      rejectUnauthorized: false,
-      minVersion: 'TLSv1.2',
-    },
-    bodyLimit: maxBodyBytes,
-    exposeHeadRoutes: false,
-    frameworkErrors: (error, request, reply) => sendError(log, request as Request, reply as Reply, fromFastify(error)),
-  })
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-  app.all('/*', async (request, reply) => {
+  const requests = new Turnstile(limits.maxRequestsInflight, 'too many requests, please try again later')
+  const watches = new Turnstile(limits.watches, 'too many watches are open, please try again later')
+  const listener = await openListener(options, async (request, reply) => {
     const trail: Trail = {}
     const query = queryOf(request.url.split('?').slice(1).join('?'))
+    let watching: Watching | undefined
     await audited(options.guard, { raw: request.raw, query }, trail, async () => {
-      await handle(options, request, reply, stopping.signal, trail)
+      watching = await requests.pass(() => inTime(limits.requestTimeoutMs, handle(options, request, reply, trail)))
       return reply.statusCode
     })
-    return reply
+    if (watching) await watches.pass(() => watching!(stopping.signal))
   })
-  app.setNotFoundHandler((request, reply) => sendError(log, request, reply, notServed()))
-  app.setErrorHandler((error, request, reply) => sendError(log, request, reply, fromFastify(error)))
-  const sockets = new Set<Socket>()
-  app.server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-  })
-  try {
-    await app.listen(listen)
-  } catch (cause) {
-    throw new Fault(
-      'Unavailable',
-      `Cannot listen on ${listen.host}:${listen.port}; choose another address with --listen HOST:PORT`,
-      { cause },
-    )
-  }
-  const { port } = app.server.address() as AddressInfo
   return {
-    port,
-    close: async () => {
+    port: listener.port,
+    close: () => {
       stopping.abort()
-      for (const socket of sockets) socket.destroy()
-      await app.close()
+      return listener.close()
     },
   }
 }
+
+/** What is left of a request that has been understood as a watch: telling changes until the signal aborts. */
+type Watching = (stopping: AbortSignal) => Promise<void>
 
 async function handle(
   options: ServerOptions,
   request: Request,
   reply: Reply,
-  stopping: AbortSignal,
   trail: Trail,
-): Promise<void> {
+): Promise<Watching | undefined> {
   const path = request.url.split('?', 1)[0]!
   if (path === '/healthz' || path === '/livez' || path === '/readyz') {
     await reply.type('text/plain').send('ok')
-    return
+    return undefined
   }
   if (path === '/version' || path === '/version/') return send(reply, 200, options.version)
   const resource = parseResourcePath(path)
@@ -140,7 +95,7 @@ async function handle(
   if (kind.namespaced ? name !== undefined && namespace === undefined : namespace !== undefined) throw notServed()
   if (request.method === 'GET' && flag(query.watch)) {
     const plan = planWatch(registry, kind, { namespace, name, query, accept })
-    return watch(registry, request, reply, stopping, kind, plan)
+    return (stopping) => watch({ ...options, registry }, request, reply, stopping, kind, plan)
   }
   const warnings = new Set<string>()
   const asked = answer(registry, kind, {
@@ -165,7 +120,7 @@ async function handle(
 }
 
 async function watch(
-  registry: Registry,
+  options: ServerOptions,
   request: Request,
   reply: Reply,
   stopping: AbortSignal,
@@ -186,7 +141,10 @@ async function watch(
   const sink = (text: string) => {
     if (closed.signal.aborted || raw.write(text)) return Promise.resolve()
     return new Promise<void>((resolve) => {
+      // Who reads nothing for that long is gone, or holds memory on purpose.
+      const timer = setTimeout(() => raw.destroy(), options.limits.requestTimeoutMs)
       const done = () => {
+        clearTimeout(timer)
         raw.off('drain', done)
         signal.removeEventListener('abort', done)
         resolve()
@@ -195,7 +153,7 @@ async function watch(
       signal.addEventListener('abort', done, { once: true })
     })
   }
-  await streamWatch(registry, kind, plan, sink, signal)
+  await streamWatch(options.registry, kind, plan, sink, signal)
   if (!closed.signal.aborted) raw.end()
 }
 
@@ -226,39 +184,13 @@ function documentAt(kinds: readonly Kind[], path: string): JsonObject | undefine
 }
 
 /** The older description of the API, for older kubectls. */
-async function sendOpenapiV2(kinds: readonly Kind[], request: Request, reply: Reply): Promise<void> {
+async function sendOpenapiV2(kinds: readonly Kind[], request: Request, reply: Reply): Promise<undefined> {
   const described = openapiV2(kinds)
-  if (!request.headers.accept?.includes(openapiV2Protobuf)) await send(reply, 200, described)
-  else await reply.type(openapiV2Protobuf).send(encodeOpenapiV2(described))
+  if (!request.headers.accept?.includes(openapiV2Protobuf)) return send(reply, 200, described)
+  await reply.type(openapiV2Protobuf).send(encodeOpenapiV2(described))
 }
 
 /** The name in an answer: of a write under a generated name there is no other. */
 function nameOf({ metadata }: JsonObject): string {
   return isObject(metadata) && typeof metadata.name === 'string' ? metadata.name : ''
-}
-
-function notServed(): Fault {
-  return new Fault('NotFound', 'the server could not find the requested resource')
-}
-
-async function send(reply: Reply, code: number, body: JsonObject, type = 'application/json'): Promise<void> {
-  await reply.code(code).type(type).send(JSON.stringify(body))
-}
-
-function fromFastify(error: unknown): unknown {
-  const { statusCode, code } = error as { statusCode?: number; code?: string }
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
-    return new Fault('TooLarge', `the body of the request is larger than ${maxBodyBytes} bytes`)
-  if (error instanceof Fault || !statusCode || statusCode >= 500) return error
-  return new Fault('BadRequest', 'the request is malformed', { cause: error })
-}
-
-function sendError(log: Log, request: Request, reply: Reply, error: unknown): void {
-  const status = failure(error)
-  if (faultKind(error) === 'Bug')
-    log.error(
-      { path: request.url, cause: explain(error), stack: error instanceof Error ? error.stack : undefined },
-      'Request failed by a bug',
-    )
-  void reply.code(status.code).type('application/json').send(JSON.stringify(status))
 }

@@ -14,6 +14,8 @@ const http: Record<FaultKind, readonly [code: number, reason: string]> = {
   Unsupported: [415, 'UnsupportedMediaType'],
   NotAllowed: [405, 'MethodNotAllowed'],
   TooLarge: [413, 'RequestEntityTooLarge'],
+  HeaderTooLarge: [431, 'RequestHeaderFieldsTooLarge'],
+  TooMany: [429, 'TooManyRequests'],
   Unavailable: [503, 'ServiceUnavailable'],
   Timeout: [504, 'Timeout'],
   Aborted: [503, 'ServiceUnavailable'],
@@ -36,7 +38,9 @@ export type Status = Readonly<{
 export function failure(error: unknown): Status {
   const kind = faultKind(error)
   const [code, reason] = http[kind]
-  const details = error instanceof Fault ? (error.data.details as Record<string, unknown> | undefined) : undefined
+  const given = error instanceof Fault ? (error.data.details as Record<string, unknown> | undefined) : undefined
+  const seconds = error instanceof Fault ? error.data.retryAfterSeconds : undefined
+  const details = seconds === undefined ? given : { ...given, retryAfterSeconds: seconds }
   const rest = error instanceof Fault ? (error.data.continue as string | undefined) : undefined
   const message = kind === 'Bug' ? `Internal error occurred: ${explain(error)}` : explain(error)
   return {

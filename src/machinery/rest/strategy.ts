@@ -7,16 +7,19 @@ export type User = Readonly<{
   uid?: string
   /** What else a token tells. */
   extra?: Readonly<Record<string, readonly string[]>>
-  /** A component in the server's own process, which no request from outside can be. */
-  isInternal?: boolean
 }>
 
 /** What a kind may add to the generic create and update. All functions are pure over values; none may wait. */
 export type Strategy<T extends ApiObject = ApiObject> = Readonly<{
   /** Fills defaults; sees the object before validation. `old` is absent on create. */
-  prepare?: (object: T, old: T | undefined) => T
+  prepare?: (object: T, old: T | undefined, user: User) => T
   /** Everything wrong with a write, all at once. Sees only objects that fit the schema. */
   validate?: (object: T, old: T | undefined, user: User) => readonly FieldError[]
+  /**
+   * Why somebody who may write objects of this kind may not write this one. Asked about every write, of subresources and
+   * deletions too; `old` is absent on create.
+   */
+  restrict?: (object: T, old: T | undefined, user: User) => string | undefined
   /** Name of the admission webhook that real KubeVirt would deny with; it opens the message of a refusal. */
   webhook?: string
 }>

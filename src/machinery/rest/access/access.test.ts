@@ -126,7 +126,12 @@ test('a request is told in the words of rules', () => {
   const at = '/api/v1/namespaces/a/pods'
   assert.deepEqual(of('GET', at), { ...pods, verb: 'list' })
   assert.deepEqual(of('GET', `${at}?watch=true`), { ...pods, verb: 'watch' })
-  assert.deepEqual(of('GET', `${at}?watch=1&fieldSelector=metadata.name=x`), { ...pods, verb: 'watch', name: 'x' })
+  assert.deepEqual(of('GET', `${at}?watch=1&fieldSelector=metadata.name=x`), {
+    ...pods,
+    verb: 'watch',
+    name: 'x',
+    fieldSelector: 'metadata.name=x',
+  })
   assert.deepEqual(of('POST', at), { ...pods, verb: 'create' })
   assert.deepEqual(of('DELETE', at), { ...pods, verb: 'deletecollection' })
   assert.deepEqual(of('DELETE', `${at}/x`), { ...pods, verb: 'delete', name: 'x' })

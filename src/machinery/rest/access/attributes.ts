@@ -22,6 +22,8 @@ export function attributesOf(
     ...(subresource && { subresource }),
     ...(namespace && { namespace }),
     ...(name && { name }),
+    ...(query.fieldSelector && { fieldSelector: query.fieldSelector }),
+    ...(query.labelSelector && { labelSelector: query.labelSelector }),
   }
 }
 

@@ -20,16 +20,23 @@ export interface AccessSource {
 
 export type Decision = Readonly<{ allowed: boolean; reason: string }>
 
+/** Why somebody may not do what their roles allow; undefined for everybody that has no limits beside roles. */
+export type Veto = (user: User, wanted: Attributes) => string | undefined
+
 /** Decides by roles and bindings, as Kubernetes' RBAC does: what no role allows is refused. */
 export class Authorizer {
   readonly #source: AccessSource
+  readonly #veto: Veto
 
-  constructor(source: AccessSource) {
+  constructor(source: AccessSource, veto: Veto = () => undefined) {
     this.#source = source
+    this.#veto = veto
   }
 
   decide(user: User, wanted: Attributes): Decision {
     if (user.groups.includes(mastersGroup)) return { allowed: true, reason: '' }
+    const veto = this.#veto(user, wanted)
+    if (veto !== undefined) return { allowed: false, reason: veto }
     const broken: string[] = []
     for (const { rules, via } of this.#grants(user, namespaceOf(wanted), broken))
       if (rules.some((rule) => isAllowedBy(rule, wanted))) return { allowed: true, reason: `RBAC: allowed by ${via}` }

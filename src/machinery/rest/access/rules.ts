@@ -16,6 +16,9 @@ export type Attributes =
       subresource?: string
       namespace?: string
       name?: string
+      /** What a list or watch is narrowed down to, as it was asked for. */
+      fieldSelector?: string
+      labelSelector?: string
     }>
   | Readonly<{ verb: string; path: string }>
 

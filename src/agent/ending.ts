@@ -1,0 +1,94 @@
+import { Pod } from '#apis/core/pod.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { explain } from '#base/fault.ts'
+import type { DomainEnd, Hypervisor, ObservedDomain } from '#core/ports.ts'
+import { isScheduled, sandboxFinalizer } from '#core/vm/launcher.ts'
+import { isFinal } from '#core/vm/power.ts'
+import type { Pass } from '#core/vm/running.ts'
+import { dropFinalizer } from '#machinery/client/finalizers.ts'
+import { report } from './report.ts'
+import { type Again, ensure, type InstanceTools, nameOf } from './tools.ts'
+
+/** Default time a guest is given to shut down, seconds (Kubernetes' default). */
+const defaultGraceSeconds = 30
+/** How often a guest that does not shut down is asked again, milliseconds. */
+const askAgainMs = 5000
+
+/** When each sandbox's guest was last asked to shut down; a restart of the agent merely asks again. */
+const asked = new Map<string, number>()
+
+/** A guest that is to go. */
+type Leaving = Readonly<{
+  pod: Pod
+  vmi: VirtualMachineInstance
+  hypervisor: Hypervisor
+  domain: ObservedDomain | undefined
+  /** Since when; its grace period counts from then. Milliseconds. */
+  sinceMs: number
+  /** How its end is judged; by how it ended unless given. */
+  end?: DomainEnd
+}>
+
+/** Asks the guest to go, ends it when its time is up, and tells when it has gone. */
+export async function stop(tools: InstanceTools, leaving: Leaving, signal: AbortSignal): Promise<Again> {
+  const { pod, vmi, hypervisor, domain } = leaving
+  const uid = pod.metadata.uid ?? ''
+  if (!domain) {
+    asked.delete(uid)
+    return finish(tools, pod, vmi, leaving.end ?? (await hypervisor.lastEnd(nameOf(vmi))) ?? 'destroyed')
+  }
+  const graceMs = (vmi.spec.terminationGracePeriodSeconds ?? defaultGraceSeconds) * 1000
+  const leftMs = leaving.sinceMs + graceMs - Date.now()
+  if (leftMs <= 0) {
+    tools.log.info({ domain: nameOf(vmi), graceMs }, 'Ending guest that did not shut down in time')
+    await hypervisor.destroy(signal)
+    return { againAfterMs: 0 }
+  }
+  if (Date.now() - (asked.get(uid) ?? 0) >= askAgainMs) {
+    asked.set(uid, Date.now())
+    await hypervisor
+      .shutdown(signal)
+      .catch((error: unknown) =>
+        tools.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Guest cannot be asked to shut down'),
+      )
+  }
+  return { againAfterMs: Math.min(leftMs, askAgainMs) }
+}
+
+/** Takes a sandbox whose pod is deleted (or whose instance is not there any more) off the host. */
+export async function end(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance | undefined,
+  signal: AbortSignal,
+): Promise<Again> {
+  const { uid = '' } = pod.metadata
+  if (vmi && isScheduled(vmi) && !isFinal(vmi)) {
+    const sandbox = await ensure(tools, pod, vmi, signal).catch(() => undefined)
+    const domain = await sandbox?.hypervisor.observe(signal)
+    if (sandbox) {
+      const sinceMs = Date.parse(vmi.metadata.deletionTimestamp ?? pod.metadata.deletionTimestamp ?? '')
+      const again = await stop(tools, { pod, vmi, hypervisor: sandbox.hypervisor, domain, sinceMs }, signal)
+      if (domain) return again
+    } else await finish(tools, pod, vmi, 'destroyed')
+  }
+  tools.guests.forget(uid)
+  tools.links.forget(uid)
+  tools.probes.forget(uid)
+  await tools.sandboxes.remove(uid, signal)
+  await dropFinalizer(tools.client, Pod, pod, sandboxFinalizer)
+  if (!pod.metadata.deletionTimestamp) await tools.client.delete(Pod, pod.metadata, { uid })
+  return undefined
+}
+
+export async function finish(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  ended: Pass['end'],
+): Promise<undefined> {
+  tools.guests.forget(pod.metadata.uid ?? '')
+  tools.probes.forget(pod.metadata.uid ?? '')
+  tools.log.info({ domain: nameOf(vmi), ended }, 'Guest ended')
+  await report(tools, pod, vmi, undefined, { end: ended })
+}

@@ -1,0 +1,56 @@
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { type Drift, type Links, linkDrift, linkDriftAnnotation, linksOf } from '#core/nic/drift.ts'
+import type { Nic } from '#core/nic/nic.ts'
+import { isTrue } from '#core/vm/conditions.ts'
+
+/** What a look at a guest's links showed. */
+export type Judgement = Readonly<{
+  /** Changes behind our back that were not seen before. */
+  fresh: readonly Drift[]
+  /** Changes that are to stay as they were found. */
+  kept: readonly Drift[]
+}>
+
+type Memory = { known: Links; kept: ReadonlySet<string> }
+
+/**
+ * Tells links that somebody else changed from links whose owner has declared something new. It remembers what each guest's
+ * links were when last seen or made; a new process begins with what the status says.
+ */
+export class LinkMemory {
+  readonly #memory = new Map<string, Memory>()
+
+  judge(uid: string, vmi: VirtualMachineInstance, desired: readonly Nic[], observed: readonly Nic[]): Judgement {
+    const { known, kept: before } = this.#memory.get(uid) ?? fromStatus(vmi)
+    const fresh = linkDrift(desired, observed, known)
+    const isReportOnly = vmi.metadata.annotations?.[linkDriftAnnotation] === 'report'
+    const declared = linksOf(desired)
+    const kept = isReportOnly
+      ? observed.flatMap(({ name, link }): Drift[] => {
+          const wanted = declared.get(name)
+          const isKept = before.has(name) || fresh.some(({ nic }) => nic === name)
+          return isKept && wanted !== undefined && wanted !== link ? [{ nic: name, declared: wanted, found: link }] : []
+        })
+      : []
+    this.#memory.set(uid, { known: linksOf(observed), kept: new Set(kept.map(({ nic }) => nic)) })
+    return { fresh, kept }
+  }
+
+  /** Notes what a guest's links are after we changed them. */
+  saw(uid: string, nics: readonly Nic[]): void {
+    const kept = this.#memory.get(uid)?.kept ?? new Set()
+    this.#memory.set(uid, { known: linksOf(nics), kept })
+  }
+
+  forget(uid: string): void {
+    this.#memory.delete(uid)
+  }
+}
+
+function fromStatus({ status }: VirtualMachineInstance): Memory {
+  const known: [string, 'up' | 'down'][] = (status?.interfaces ?? []).flatMap(({ name, linkState }) =>
+    name && linkState ? [[name, linkState] as [string, 'up' | 'down']] : [],
+  )
+  const links = new Map(known)
+  return { known: links, kept: new Set(isTrue(status?.conditions, 'LinkDrift') ? links.keys() : []) }
+}

@@ -1,0 +1,109 @@
+import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
+import { sameJson } from '#base/json.ts'
+import type { Prober, ProbeTarget } from '#core/ports.ts'
+import { firstState, nextState, type Probe, type ProbeState, probeOf } from '#core/vm/probe.ts'
+
+/** What the probes of a guest say. */
+export type Health = Readonly<{
+  /** Undefined without a readiness probe. */
+  readiness: ProbeState | undefined
+  /** Why the guest must go and since when (milliseconds), once its liveness probe has said so. */
+  failed: Readonly<{ message: string; sinceMs: number }> | undefined
+}>
+
+type Running = { probe: Probe; state: ProbeState; timer: NodeJS.Timeout | undefined; changedMs: number }
+type Watched = {
+  target: ProbeTarget
+  readiness: Running | undefined
+  liveness: Running | undefined
+  stop: AbortController
+}
+
+/** Told of a guest that counts as well or ill anew, and by which of its probes. */
+type News = (uid: string, probe: 'readiness' | 'liveness') => void
+
+/** Tries guests that have probes, each in its own rhythm, and calls back when a guest counts as well or ill anew. */
+export class Probes {
+  readonly #watched = new Map<string, Watched>()
+  readonly #prober: Prober
+  readonly #onNews: News
+  readonly #signal: AbortSignal
+
+  constructor(prober: Prober, onNews: News, signal: AbortSignal) {
+    this.#prober = prober
+    this.#onNews = onNews
+    this.#signal = signal
+    signal.addEventListener('abort', () => {
+      for (const uid of [...this.#watched.keys()]) this.forget(uid)
+    })
+  }
+
+  /** Tries a guest from now on; one that is tried already goes on as it is. */
+  watch(uid: string, spec: VmiSpec, target: ProbeTarget): void {
+    if (this.#signal.aborted) return
+    const readiness = probeOf(spec.readinessProbe, spec)
+    const liveness = probeOf(spec.livenessProbe, spec)
+    const old = this.#watched.get(uid)
+    if (old) {
+      old.target = target
+      if (sameJson([old.readiness?.probe, old.liveness?.probe], [readiness, liveness])) return
+      this.forget(uid)
+    }
+    if (!readiness && !liveness) return
+    const running = (probe: Probe | undefined, isWell: boolean) =>
+      probe && { probe, state: firstState(isWell), timer: undefined, changedMs: 0 }
+    const one: Watched = {
+      target,
+      readiness: running(readiness, false),
+      liveness: running(liveness, true),
+      stop: new AbortController(),
+    }
+    this.#watched.set(uid, one)
+    for (const probe of [one.readiness, one.liveness])
+      if (probe) this.#schedule(uid, one, probe, probe.probe.initialDelayMs)
+  }
+
+  health(uid: string): Health {
+    const one = this.#watched.get(uid)
+    const liveness = one?.liveness
+    const hasFailed = liveness && !liveness.state.isWell
+    return {
+      readiness: one?.readiness?.state,
+      failed: hasFailed ? { message: liveness.state.message, sinceMs: liveness.changedMs } : undefined,
+    }
+  }
+
+  forget(uid: string): void {
+    const one = this.#watched.get(uid)
+    clearTimeout(one?.readiness?.timer)
+    clearTimeout(one?.liveness?.timer)
+    one?.stop.abort()
+    this.#watched.delete(uid)
+  }
+
+  #schedule(uid: string, one: Watched, running: Running, ms: number): void {
+    running.timer = setTimeout(() => void this.#try(uid, one, running), ms)
+    running.timer.unref()
+  }
+
+  async #try(uid: string, one: Watched, running: Running): Promise<void> {
+    const { check, timeoutMs, periodMs } = running.probe
+    let failure: string | undefined
+    try {
+      failure = await this.#prober.check(check, one.target, timeoutMs, one.stop.signal)
+    } catch {
+      // Forgotten while it was tried: nobody wants to know any more.
+      return
+    }
+    if (this.#watched.get(uid) !== one) return
+    const before = running.state
+    running.state = nextState(before, failure, running.probe)
+    if (running.state.isWell !== before.isWell) {
+      running.changedMs = Date.now()
+      this.#onNews(uid, running === one.liveness ? 'liveness' : 'readiness')
+    }
+    // A guest that must go is not tried again.
+    if (running === one.liveness && !running.state.isWell) return
+    this.#schedule(uid, one, running, periodMs)
+  }
+}

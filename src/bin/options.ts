@@ -1,0 +1,80 @@
+import type { Command } from 'commander'
+import { Fault } from '#base/fault.ts'
+import { defaultLimits, type Limits } from '#machinery/rest/limits.ts'
+
+/** An option that is a number of seconds, in milliseconds. @throws Fault Invalid */
+export function secondsOf(option: string, text: string): number {
+  const seconds = Number(text)
+  // Timers end at 2^31 ms.
+  if (text.trim() === '' || !(seconds >= 0 && seconds <= 2_000_000))
+    throw new Fault('Invalid', `${option} ${text} is no number of seconds between 0 and 2000000`)
+  return seconds * 1000
+}
+
+/** An option that is a whole number above 0. @throws Fault Invalid */
+export function countOf(option: string, text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new Fault('Invalid', `${option} ${text} is no whole number above 0`)
+  return Number(text)
+}
+
+type LimitOption = Readonly<{ limit: keyof Limits; flag: string; unit: 'count' | 'bytes' | 'seconds'; words: string }>
+
+/** The options of `patchbay up` that limit what clients may take; docs/limits.md lists them for readers. */
+export const limitOptions: readonly LimitOption[] = [
+  { limit: 'connections', flag: '--max-connections', unit: 'count', words: 'open connections' },
+  {
+    limit: 'maxRequestsInflight',
+    flag: '--max-requests-inflight',
+    unit: 'count',
+    words: 'requests under way at once, watches apart',
+  },
+  { limit: 'watches', flag: '--max-watches', unit: 'count', words: 'watches open at once' },
+  {
+    limit: 'http2MaxStreamsPerConnection',
+    flag: '--http2-max-streams-per-connection',
+    unit: 'count',
+    words: 'streams open at once on one HTTP/2 connection',
+  },
+  { limit: 'requestBytes', flag: '--max-request-bytes', unit: 'bytes', words: 'size of a request body' },
+  { limit: 'headerBytes', flag: '--max-header-bytes', unit: 'bytes', words: 'size of the header of a request' },
+  {
+    limit: 'requestTimeoutMs',
+    flag: '--request-timeout',
+    unit: 'seconds',
+    words: 'time for a request to arrive, for its answer to be made, and for a reader to take what is sent',
+  },
+  {
+    limit: 'headerTimeoutMs',
+    flag: '--header-timeout',
+    unit: 'seconds',
+    words: 'time for the TLS handshake, and for the header of a request to arrive',
+  },
+  {
+    limit: 'idleTimeoutMs',
+    flag: '--idle-timeout',
+    unit: 'seconds',
+    words: 'time an HTTP/2 connection may be open with nothing asked of it',
+  },
+]
+
+/** A limit's default as its option takes it. */
+export function limitText({ limit, unit }: LimitOption): string {
+  return String(unit === 'seconds' ? defaultLimits[limit] / 1000 : defaultLimits[limit])
+}
+
+/** Adds the options of all limits to a command. */
+export function addLimitOptions(command: Command): Command {
+  for (const option of limitOptions)
+    command.option(`${option.flag} <${option.unit}>`, `most ${option.words}`, limitText(option))
+  return command
+}
+
+/** The limits that a command's options say. @throws Fault Invalid */
+export function limitsOf(command: Command): Limits {
+  const limits: Record<string, number> = {}
+  for (const { limit, flag, unit } of limitOptions) {
+    const text = String(command.getOptionValue(flag.slice(2).replace(/-(\w)/g, (_, letter) => letter.toUpperCase())))
+    limits[limit] = unit === 'seconds' ? secondsOf(flag, text) : countOf(flag, text)
+  }
+  return limits as Limits
+}

@@ -1,0 +1,63 @@
+import type { Rule } from '#apis/rbac/role.ts'
+import { nodesGroup } from './node.ts'
+import { change, full, read, rule } from './rule.ts'
+
+/** A component of this system: what it is called, and the least it needs. */
+export type Component = Readonly<{ name: string; rules: readonly Rule[] }>
+
+const events = rule('', ['events'], ['create', 'update', 'patch'])
+
+/**
+ * The controllers, each a user of its own with a role of the same name, so that none can do what only another needs
+ * (Kubernetes does the same with ServiceAccounts in kube-system).
+ */
+export const controllers = {
+  virtualMachine: {
+    name: 'system:controller:virtual-machine-controller',
+    rules: [
+      rule('kubevirt.io', ['virtualmachines', 'virtualmachines/status'], [...read, 'update', 'patch']),
+      rule('kubevirt.io', ['virtualmachineinstances', 'virtualmachineinstances/status'], full),
+      rule('kubevirt.io', ['kubevirts'], read),
+      rule('', ['pods'], full),
+      rule('', ['nodes'], read),
+      events,
+    ],
+  },
+  namespace: {
+    name: 'system:controller:namespace-controller',
+    rules: [
+      rule('', ['namespaces', 'namespaces/status'], [...read, 'update', 'delete']),
+      // It empties namespaces of every kind there is.
+      rule('*', ['*'], ['get', 'list', 'delete', 'deletecollection']),
+    ],
+  },
+  clusterRole: {
+    name: 'system:controller:clusterrole-aggregation-controller',
+    rules: [rule('rbac.authorization.k8s.io', ['clusterroles'], [...read, 'update', 'patch', 'escalate'])],
+  },
+  serviceAccount: {
+    name: 'system:controller:service-account-controller',
+    rules: [rule('', ['namespaces'], read), rule('', ['serviceaccounts'], [...read, 'create'])],
+  },
+  garbage: {
+    name: 'system:controller:generic-garbage-collector',
+    rules: [rule('*', ['*'], [...read, 'delete', 'patch', 'update'])],
+  },
+} as const satisfies Record<string, Component>
+
+/** What the agent of a node needs. Which pods and instances it may touch, core/access/node.ts says. */
+export const nodeComponent: Component & Readonly<{ group: string }> = {
+  name: 'system:node',
+  group: nodesGroup,
+  rules: [
+    rule('', ['nodes', 'nodes/status'], ['get', 'create', 'update', 'patch']),
+    rule('', ['pods'], [...read, 'update', 'patch', 'delete']),
+    rule('', ['pods/status'], ['update', 'patch']),
+    rule('kubevirt.io', ['virtualmachineinstances'], read),
+    rule('kubevirt.io', ['virtualmachineinstances/status'], ['update', 'patch']),
+    rule('kubevirt.io', ['kubevirts'], read),
+    rule('k8s.cni.cncf.io', ['network-attachment-definitions'], read),
+    rule('coordination.k8s.io', ['leases'], ['get', ...change]),
+    events,
+  ],
+}
