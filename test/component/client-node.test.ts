@@ -51,7 +51,7 @@ describe('@kubernetes/client-node', () => {
   const halted = { runStrategy: 'Halted' }
 
   it('reads the kubeconfig and finds the server', async () => {
-    assert.equal((await config.makeApiClient(VersionApi).getCode()).gitVersion, 'v1.32.0+test')
+    assert.match((await config.makeApiClient(VersionApi).getCode()).gitVersion, /^v1\.\d+\.\d+\+/)
     const { items } = await core.listNode()
     assert.deepEqual(
       items.map((node) => node.metadata?.name),

@@ -168,6 +168,15 @@ function kindsOf({ registry, guard }: ServerOptions): Kind[] {
   return [...registry.served, ...asked].map(({ kind }) => kind)
 }
 
+/** kubectl asks here about kinds that OpenAPI does not know; without an answer it tells of that instead of the kind. */
+const noDefinitionsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
+const noDefinitions: JsonObject = {
+  kind: 'CustomResourceDefinitionList',
+  apiVersion: 'apiextensions.k8s.io/v1',
+  metadata: { resourceVersion: '0' },
+  items: [],
+}
+
 /** Documents that describe the API itself. */
 function documentAt(kinds: readonly Kind[], path: string): JsonObject | undefined {
   const parts = path.split('/').filter(Boolean)
@@ -178,6 +187,7 @@ function documentAt(kinds: readonly Kind[], path: string): JsonObject | undefine
   if (parts[0] === 'api')
     return parts.length === 1 ? coreVersions() : parts.length === 2 ? resourceList(kinds, '', parts[1]!) : undefined
   if (parts[0] !== 'apis') return undefined
+  if (path === noDefinitionsPath) return noDefinitions
   if (parts.length === 1) return groupList(kinds)
   if (parts.length === 2) return groupOf(kinds, parts[1]!)
   return parts.length === 3 ? resourceList(kinds, parts[1]!, parts[2]!) : undefined
