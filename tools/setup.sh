@@ -1,15 +1,18 @@
 #!/bin/sh
 # Installs what Patchbay needs on a Debian machine: Debian packages, npm packages (Node 24 among them).
-# Safe to run again; does nothing when everything is there. With --with-kubectl also a kubectl, which the demo and the tests use and the product does not need.
+# Safe to run again; does nothing when everything is there. With --with-kubectl also a kubectl, which the demo and the tests use
+# and the product does not need, and Debian's old one in a folder of its own, for the tests with the oldest.
 set -eu
 cd "$(dirname "$0")/.."
 
 say() { echo "setup: $*" >&2; }
 
+old_kubectl=""
 packages="iproute2 util-linux nftables iptables dnsmasq-base containernetworking-plugins libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86"
 for argument in "$@"; do
   case "$argument" in
     --with-kubectl)
+      old_kubectl="${XDG_CACHE_HOME:-$HOME/.cache}/patchbay/kubectl"
       # Any kubectl will do; Debian's is an old one.
       command -v kubectl >/dev/null 2>&1 || packages="$packages kubernetes-client"
       ;;
@@ -43,6 +46,19 @@ elif command -v dpkg-query >/dev/null 2>&1; then
 else
   say "this is no Debian system; install these yourself: $packages"
 fi
+
+# Not installed, so that it takes the place of no newer one. The tests with it are skipped when it cannot be had.
+fetch_old_kubectl() {
+  folder=$(mktemp -d)
+  if ! command -v apt-get >/dev/null 2>&1; then say "no old kubectl to test with: this is no Debian system"
+  elif ! (cd "$folder" && apt-get download -q kubernetes-client && dpkg-deb -x kubernetes-client_*.deb .) >"$folder/log" 2>&1; then
+    say "no old kubectl to test with: $(tail -n 1 "$folder/log")"
+  else
+    mkdir -p "$(dirname "$old_kubectl")" && mv "$folder/usr/bin/kubectl" "$old_kubectl"
+  fi
+  rm -rf "$folder"
+}
+if [ -n "$old_kubectl" ] && [ ! -x "$old_kubectl" ]; then fetch_old_kubectl; fi
 
 # npm writes this file at the end of a complete installation; it is older than the lock when the lock has moved on.
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then

@@ -1,6 +1,6 @@
 import { Lease } from '#apis/coordination/lease.ts'
 import { ConfigMap } from '#apis/core/configmap.ts'
-import { Event } from '#apis/core/event.ts'
+import { Event, EventOfEvents, eventNames } from '#apis/core/event.ts'
 import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
@@ -18,7 +18,7 @@ import { instanceErrors, migrationErrors } from '#core/admission/instance.ts'
 import { specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
 import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
-import { type Served, serve } from '#machinery/rest/strategy.ts'
+import { type Served, serve, serveView } from '#machinery/rest/strategy.ts'
 import { accessKinds } from './access.ts'
 import type { MacPool } from './mac-pool.ts'
 
@@ -38,6 +38,7 @@ export function servedKinds(macs: MacPool, access: Authorizer): readonly Served[
     serve(Node, { restrict: (node, _old, user) => nodeWrite(user, node) }),
     serve(Pod, { restrict: (pod, old, user) => podWrite(user, pod, old) }),
     serve(Event),
+    serveView(EventOfEvents, Event, eventNames),
     serve(VirtualMachine, {
       prepare: (vm, old, user) =>
         withLinkChanger(

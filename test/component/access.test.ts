@@ -167,6 +167,41 @@ describe('kubectl of somebody who is no administrator', { skip: noKubectl }, () 
     assert.match(await (await bearing(`${token.slice(0, -4)}AAAA`, ns)).fails('get vm'), refused)
   })
 
+  it('goes by the credentials that kubectl config was told', async () => {
+    const ns = await makeNamespace(cluster.api)
+    await cluster.api.create(vmsPath(ns), vm('a', [], { runStrategy: 'Halted' }))
+    const jill = join(cluster.dir.root, 'jill')
+    const made = await createUser({ dataDir: cluster.dir.root, name: 'jill', groups: [] })
+    const raw = await new Kubectl({ ...cluster.dir, kubeconfig: made }, ns).ok('config view --raw -o json')
+    const { user } = JSON.parse(raw).users[0]
+    for (const part of ['certificate', 'key'])
+      await writeFile(`${jill}.${part}`, Buffer.from(user[`client-${part}-data`], 'base64'), { mode: 0o600 })
+    const kubeconfig = join(cluster.dir.root, 'config.kubeconfig')
+    await writeFile(kubeconfig, await readFile(cluster.dir.kubeconfig), { mode: 0o600 })
+    const k = new Kubectl({ ...cluster.dir, kubeconfig }, ns)
+    const context = async (name: string, ...how: string[]) => {
+      assert.equal(await k.ok(`config set-credentials ${name}`, { more: how }), `User "${name}" set.\n`)
+      const args = `config set-context ${name} --cluster=patchbay --user=${name} --namespace=${ns}`
+      assert.equal(await k.ok(args), `Context "${name}" created.\n`)
+      assert.equal(await k.ok(`config use-context ${name}`), `Switched to context "${name}".\n`)
+    }
+    await context('jill', `--client-certificate=${jill}.certificate`, `--client-key=${jill}.key`, '--embed-certs')
+    assert.match(await k.fails('get vm'), /User "jill" cannot list resource "virtualmachines"/)
+    const { code, out } = await k.run(['auth', 'can-i', 'list', 'vm'])
+    assert.deepEqual([code, out], [1, 'no\n'])
+    await bind(k, ns, 'view', 'user=jill')
+    assert.equal(await k.ok('get vm -o name'), 'virtualmachine.kubevirt.io/a\n')
+    assert.match(await k.fails('delete vm a'), /User "jill" cannot delete resource "virtualmachines"/)
+    assert.match(await k.fails('apply -f -', { input: vm('b') }), /User "jill" cannot create resource/)
+    assert.match(await k.fails('edit vm a', { env: { EDITOR: 'sed -i s/Halted/Always/' } }), /User "jill" cannot patch/)
+    await context('ali', '--token=sesame')
+    assert.match(await k.fails('get vm'), /User "ali" cannot list resource "virtualmachines"/)
+    assert.equal(await k.ok('config current-context'), 'ali\n')
+    assert.match(await k.ok('--context jill get vm -o name'), /\/a$/m)
+    await context('nobody', '--token=wrong')
+    assert.match(await k.fails('get vm'), /You must be logged in to the server|Unauthorized/)
+  })
+
   it('gives tokens by kubectl create token', { skip: kubectlLacks('create token') }, async () => {
     const token = (await root.ok('create token default --duration=15m')).trim()
     const bot = await bearing(token, 'default')

@@ -205,11 +205,16 @@ describe('stock kubectl', { skip: noKubectl }, () => {
     assert.equal(await k.ok('get net-attach-def red -o jsonpath={.metadata.labels}'), '{"a":"b"}')
   })
 
-  it('tells how to patch when a patch is not possible', async () => {
+  it('patches one interface of many by its name, and tells why a patch is not possible', async () => {
     const { k } = await withVm()
+    const interfaces = [{ name: 'red', state: 'down' }]
+    const one = { spec: { template: { spec: { domain: { devices: { interfaces } } } } } }
+    assert.equal(await k.ok('patch vm a', { more: json(one) }), 'virtualmachine.kubevirt.io/a patched\n')
+    await k.ok('wait vmi a --timeout=30s --for=jsonpath={.status.interfaces[1].linkState}=down')
+    assert.equal(await k.ok('get vmi a -o jsonpath={.status.interfaces[0].linkState}'), 'up')
     assert.match(
-      await k.fails('patch vm a', { more: json({ spec: {} }) }),
-      /^error: application\/strategic-merge-patch\+json is not supported by kubevirt.io\/v1, Kind=VirtualMachine: .*add --type=merge or --type=json$/m,
+      await k.fails('patch vm a', { more: json({ spec: { template: { spec: { networks: [{ pod: {} }] } } } }) }),
+      /^Error from server \(BadRequest\): map: {"pod":{}} does not contain declared merge key: name \(spec.template.spec.networks\)$/m,
     )
     assert.match(
       await k.fails('patch vm a --type=json', { more: json([{ op: 'replace', path: '/spec/nope/x', value: 1 }]) }),
@@ -255,7 +260,14 @@ describe('stock kubectl', { skip: noKubectl }, () => {
     const { k } = await inNamespace()
     const input = vm('a', [], { runStrategy: 'Halted', one: 1, two: 2 })
     const { code, err } = await k.run(['create', '--validate=warn', '-f', '-'], { input })
-    assert.deepEqual([code, err], [0, 'Warning: unknown field "spec.one"\nWarning: unknown field "spec.two"\n'])
+    const warnings = 'Warning: unknown field "spec.one"\nWarning: unknown field "spec.two"\n'
+    assert.deepEqual([code, err], [0, warnings])
+    const refused = { ...input, metadata: { name: 'b' }, spec: { ...input.spec, runStrategy: 'Sometimes' } }
+    const told = await k.fails('create --validate=warn -f -', { input: refused })
+    assert.ok(
+      told.startsWith(`${warnings}The VirtualMachine "b" is invalid: spec.runStrategy: Unsupported value`),
+      told,
+    )
   })
 
   it('edits a VM in an editor, and a namespace too', async () => {
@@ -308,9 +320,9 @@ describe('stock kubectl', { skip: noKubectl }, () => {
       await k.ok('wait vm a --for=condition=Ready --timeout=30s'),
       'virtualmachine.kubevirt.io/a condition met\n',
     )
-    assert.equal(
+    assert.match(
       await k.fails('wait vm a --for=condition=Nope --timeout=1s'),
-      'error: timed out waiting for the condition on virtualmachines/a\n',
+      /^error: timed out waiting for the condition on virtualmachines\/a\n$/m,
     )
     await k.ok('delete vm a --wait=false')
     await k.ok('wait vm a --for=delete --timeout=30s')

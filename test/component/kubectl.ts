@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { chmod, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { DataDir } from '#bin/data-dir.ts'
 
@@ -10,9 +11,8 @@ const oldest = 28
 export const noKubectl: string | false = whyNot()
 
 function whyNot(): string | false {
-  const { error, stdout } = spawnSync('kubectl', ['version', '--client', '-o', 'json'], { encoding: 'utf8' })
-  if (error) return 'kubectl is not installed'
-  const minor = Number(/"minor":\s*"(\d+)/.exec(stdout)?.[1])
+  const minor = minorOf('kubectl')
+  if (minor === undefined) return 'kubectl is not installed'
   return minor >= oldest ? false : `kubectl is 1.${minor}, and these tests are for 1.${oldest} and later`
 }
 
@@ -20,6 +20,21 @@ function whyNot(): string | false {
 export function kubectlLacks(command: string): string | false {
   const { status, stdout } = spawnSync('kubectl', [...command.split(' '), '--help'], { encoding: 'utf8' })
   return status === 0 && stdout.includes(`kubectl ${command}`) ? false : `this kubectl has no ${command}`
+}
+
+/** Where `tools/setup.sh --with-kubectl` puts Debian's kubectl, which is the oldest there is to be had. */
+const debians = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'patchbay/kubectl')
+
+/** An old kubectl, or why there is none. */
+export const oldKubectl: Readonly<{ program: string; lacks: string | false }> = {
+  program: debians,
+  lacks: minorOf(debians) === undefined && 'tools/setup.sh --with-kubectl has not fetched Debian’s',
+}
+
+/** The minor version of a kubectl; undefined when it does not run. */
+function minorOf(program: string): number | undefined {
+  const { error, stdout } = spawnSync(program, ['version', '--client', '-o', 'json'], { encoding: 'utf8' })
+  return error ? undefined : Number(/"minor":\s*"(\d+)/.exec(stdout)?.[1])
 }
 
 export type Outcome = Readonly<{ code: number | null; out: string; err: string }>
@@ -33,10 +48,12 @@ const maxMs = 60_000
 export class Kubectl {
   readonly #dir: DataDir
   readonly #namespace: string
+  readonly #program: string
 
-  constructor(dir: DataDir, namespace: string) {
+  constructor(dir: DataDir, namespace: string, program = 'kubectl') {
     this.#dir = dir
     this.#namespace = namespace
+    this.#program = program
   }
 
   /** Runs kubectl to its end. */
@@ -95,7 +112,7 @@ export class Kubectl {
   }
 
   #spawn(args: readonly string[], env: Record<string, string>) {
-    return spawn('kubectl', ['--namespace', this.#namespace, ...args], {
+    return spawn(this.#program, ['--namespace', this.#namespace, ...args], {
       env: { PATH: process.env.PATH, HOME: this.#dir.root, KUBECONFIG: this.#dir.kubeconfig, ...env },
       timeout: maxMs,
       killSignal: 'SIGKILL',

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import type { Kind, ObjectMeta } from '../meta/object.ts'
+import type { Column, Kind, ObjectMeta } from '../meta/object.ts'
 import { type Of, objectSchema, oneOf } from '../meta/schema.ts'
 
 const reference = Type.Object({
@@ -12,24 +12,44 @@ const reference = Type.Object({
   fieldPath: Type.Optional(Type.String()),
 })
 
-const eventFields = {
-  involvedObject: reference,
-  reason: Type.Optional(Type.String()),
-  message: Type.Optional(Type.String()),
-  type: Type.Optional(oneOf(['Normal', 'Warning'])),
-  count: Type.Optional(Type.Integer()),
-  firstTimestamp: Type.Optional(Type.Unsafe<string | null>({ type: 'string', nullable: true })),
-  lastTimestamp: Type.Optional(Type.Unsafe<string | null>({ type: 'string', nullable: true })),
-  eventTime: Type.Optional(Type.Unsafe<string | null>({ type: 'string', nullable: true })),
-  source: Type.Optional(Type.Object({ component: Type.Optional(Type.String()), host: Type.Optional(Type.String()) })),
+const time = Type.Unsafe<string | null>({ type: 'string', nullable: true })
+const source = Type.Object({ component: Type.Optional(Type.String()), host: Type.Optional(Type.String()) })
+
+/** What both API groups that events are served in call the same. */
+const commonFields = {
   action: Type.Optional(Type.String()),
-  reportingComponent: Type.Optional(Type.String()),
+  eventTime: Type.Optional(time),
+  reason: Type.Optional(Type.String()),
+  related: Type.Optional(reference),
   reportingInstance: Type.Optional(Type.String()),
+  series: Type.Optional(Type.Object({ count: Type.Optional(Type.Integer()), lastObservedTime: Type.Optional(time) })),
+  type: Type.Optional(oneOf(['Normal', 'Warning'])),
+}
+
+const eventFields = {
+  ...commonFields,
+  involvedObject: reference,
+  message: Type.Optional(Type.String()),
+  count: Type.Optional(Type.Integer()),
+  firstTimestamp: Type.Optional(time),
+  lastTimestamp: Type.Optional(time),
+  source: Type.Optional(source),
+  reportingComponent: Type.Optional(Type.String()),
 }
 const eventSchema = Type.Object(eventFields)
 
 /** Something that happened to an object, told to its owner. */
 export type Event = Readonly<{ apiVersion: string; kind: string; metadata: ObjectMeta }> & Of<typeof eventSchema>
+
+const objectOf = (name: string): Column => ({
+  name: 'Object',
+  type: 'string',
+  path: name,
+  cell: (event) => {
+    const { kind, name: of } = (event[name] ?? {}) as { kind?: string; name?: string }
+    return `${(kind ?? '').toLowerCase()}/${of ?? ''}`
+  },
+})
 
 export const Event: Kind<Event> = {
   group: '',
@@ -42,20 +62,57 @@ export const Event: Kind<Event> = {
   namespaced: true,
   status: false,
   columns: [
-    { name: 'Last Seen', type: 'date', path: 'lastTimestamp' },
+    { name: 'Last Seen', type: 'date', path: 'lastTimestamp', or: 'eventTime' },
     { name: 'Type', type: 'string', path: 'type' },
     { name: 'Reason', type: 'string', path: 'reason' },
-    {
-      name: 'Object',
-      type: 'string',
-      path: 'involvedObject',
-      cell: (event) => {
-        const { kind, name } = event.involvedObject as { kind?: string; name?: string }
-        return `${(kind ?? '').toLowerCase()}/${name ?? ''}`
-      },
-    },
+    objectOf('involvedObject'),
     { name: 'Message', type: 'string', path: 'message' },
     { name: 'Name', type: 'string', path: 'metadata.name', wide: true },
   ],
   schema: objectSchema(eventFields, 'Something that happened to an object.'),
+}
+
+/** What `events.k8s.io` calls fields of the same events. */
+export const eventNames = {
+  note: 'message',
+  regarding: 'involvedObject',
+  reportingController: 'reportingComponent',
+  deprecatedCount: 'count',
+  deprecatedFirstTimestamp: 'firstTimestamp',
+  deprecatedLastTimestamp: 'lastTimestamp',
+  deprecatedSource: 'source',
+} as const
+
+/** Events as the newer API group shows them. What is required of them is so only here, and of new ones. */
+export const EventOfEvents: Kind = {
+  ...(Event as unknown as Kind),
+  group: 'events.k8s.io',
+  // kubectl warns of a short name that could mean either.
+  shortNames: [],
+  columns: [
+    { name: 'Last Seen', type: 'date', path: 'deprecatedLastTimestamp', or: 'eventTime' },
+    { name: 'Type', type: 'string', path: 'type' },
+    { name: 'Reason', type: 'string', path: 'reason' },
+    objectOf('regarding'),
+    { name: 'Message', type: 'string', path: 'note' },
+    { name: 'Name', type: 'string', path: 'metadata.name', wide: true },
+  ],
+  schema: objectSchema(
+    {
+      ...commonFields,
+      action: Type.String(),
+      eventTime: Type.String(),
+      reason: Type.String(),
+      reportingController: Type.String(),
+      reportingInstance: Type.String(),
+      type: oneOf(['Normal', 'Warning']),
+      note: Type.Optional(Type.String()),
+      regarding: reference,
+      deprecatedCount: Type.Optional(Type.Integer()),
+      deprecatedFirstTimestamp: Type.Optional(time),
+      deprecatedLastTimestamp: Type.Optional(time),
+      deprecatedSource: Type.Optional(source),
+    },
+    'Something that happened to an object.',
+  ),
 }

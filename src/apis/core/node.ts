@@ -1,11 +1,11 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { conditions, loose, type Of, objectSchema } from '../meta/schema.ts'
+import { conditions, listMap, loose, type Of, objectSchema } from '../meta/schema.ts'
 
 const nodeStatusSchema = Type.Object({
   conditions: Type.Optional(conditions),
-  addresses: Type.Optional(Type.Array(Type.Object({ type: Type.String(), address: Type.String() }))),
+  addresses: Type.Optional(listMap(Type.Object({ type: Type.String(), address: Type.String() }), 'type')),
   capacity: Type.Optional(loose()),
   allocatable: Type.Optional(loose()),
   nodeInfo: Type.Optional(loose()),

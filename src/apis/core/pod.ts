@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { conditions, loose, type Of, objectSchema, oneOf, stringMap } from '../meta/schema.ts'
+import { conditions, listMap, loose, type Of, objectSchema, oneOf, stringMap } from '../meta/schema.ts'
 
 const podSpecSchema = Type.Object({
   nodeName: Type.Optional(Type.String()),
@@ -9,8 +9,8 @@ const podSpecSchema = Type.Object({
   hostname: Type.Optional(Type.String()),
   restartPolicy: Type.Optional(Type.String()),
   terminationGracePeriodSeconds: Type.Optional(Type.Integer()),
-  containers: Type.Array(loose()),
-  volumes: Type.Optional(Type.Array(loose())),
+  containers: listMap(loose(), 'name'),
+  volumes: Type.Optional(listMap(loose(), 'name')),
 })
 
 const podStatusSchema = Type.Object({
@@ -18,7 +18,7 @@ const podStatusSchema = Type.Object({
   reason: Type.Optional(Type.String()),
   message: Type.Optional(Type.String()),
   podIP: Type.Optional(Type.String()),
-  podIPs: Type.Optional(Type.Array(Type.Object({ ip: Type.String() }))),
+  podIPs: Type.Optional(listMap(Type.Object({ ip: Type.String() }), 'ip')),
   hostIP: Type.Optional(Type.String()),
   startTime: Type.Optional(Type.String()),
   conditions: Type.Optional(conditions),

@@ -1,9 +1,9 @@
 import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { loose, type Of, objectSchema } from '../meta/schema.ts'
+import { listMap, loose, type Of, objectSchema } from '../meta/schema.ts'
 
 const serviceAccountFields = {
-  secrets: Type.Optional(Type.Array(loose())),
+  secrets: Type.Optional(listMap(loose(), 'name')),
   imagePullSecrets: Type.Optional(Type.Array(Type.Object({ name: Type.Optional(Type.String()) }))),
   automountServiceAccountToken: Type.Optional(Type.Boolean()),
 }

@@ -1,20 +1,36 @@
 import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { conditions, loose, type Of, objectSchema, oneOf } from '../meta/schema.ts'
+import { conditions, loose, type Of, objectSchema, oneOf, stringMap } from '../meta/schema.ts'
 import { vmiSpecSchema } from './vmi.ts'
 
 /** When a VM should run. `Always` restarts it whenever it ends, `Manual` only starts and stops on request. */
 const runStrategies = ['Always', 'Halted', 'Manual', 'RerunOnFailure', 'Once'] as const
 export type RunStrategy = (typeof runStrategies)[number]
 
-const templateSchema = Type.Object({
-  metadata: Type.Optional(loose('Labels and annotations of the instance.')),
-  spec: vmiSpecSchema,
+/** Everything of it is kept; what it says of labels tells kubectl how to compare them. */
+const templateMetadata = Type.Unsafe<Record<string, unknown>>({
+  type: 'object',
+  'x-kubernetes-preserve-unknown-fields': true,
+  description: 'Labels and annotations of the instance.',
+  properties: { labels: stringMap, annotations: stringMap },
 })
+
+const templateSchema = Type.Object(
+  {
+    metadata: Type.Optional(templateMetadata),
+    spec: vmiSpecSchema,
+  },
+  { description: 'What its instances are made from.' },
+)
 
 const vmSpecSchema = Type.Object({
   running: Type.Optional(Type.Boolean({ description: 'Deprecated: true is runStrategy Always, false is Halted.' })),
-  runStrategy: Type.Optional(oneOf(runStrategies)),
+  runStrategy: Type.Optional(
+    oneOf(
+      runStrategies,
+      'When the VM runs. Always restarts it whenever it ends, Manual only starts and stops on request.',
+    ),
+  ),
   template: templateSchema,
   instancetype: Type.Optional(loose()),
   preference: Type.Optional(loose()),

@@ -52,11 +52,13 @@ export type Condition = Readonly<{
 }>
 
 /** A column of `kubectl get`. `path` is a dot path into the object; `wide` columns show only with `-o wide`. Of a list of
- * conditions at `path`, `condition` shows the status of one; `cell` computes what no path leads to. */
+ * conditions at `path`, `condition` shows the status of one; `cell` computes what no path leads to; `or` is the path taken
+ * when nothing is at the first. */
 export type Column = Readonly<{
   name: string
   type: 'string' | 'integer' | 'date' | 'boolean'
   path: string
+  or?: string
   condition?: string
   cell?: (object: JsonObject) => string
   wide?: boolean

@@ -59,7 +59,11 @@ const condition = Type.Object({
 /** `apiVersion` and `kind` plus the kind's own fields; metadata has one schema for all kinds, added by the API machinery. */
 export function objectSchema(fields: Record<string, TSchema>, description: string): Schema {
   return Type.Object(
-    { apiVersion: Type.Optional(Type.String()), kind: Type.Optional(Type.String()), ...fields },
+    {
+      apiVersion: Type.Optional(Type.String({ description: 'Group and version that the object is written in.' })),
+      kind: Type.Optional(Type.String({ description: 'What the object is.' })),
+      ...fields,
+    },
     { description },
   ) as unknown as Schema
 }

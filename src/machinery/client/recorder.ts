@@ -63,7 +63,7 @@ const eventLifeMs = 3600 * 1000
 export async function sweepEvents(client: Client, nowMs: number): Promise<void> {
   const { items } = await client.list(Event)
   for (const event of items) {
-    const last = Date.parse(event.lastTimestamp ?? event.metadata.creationTimestamp ?? '')
+    const last = Date.parse(event.lastTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp ?? '')
     if (nowMs - last > eventLifeMs) await client.delete(Event, event.metadata)
   }
 }

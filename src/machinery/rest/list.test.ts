@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { listPage } from './list.ts'
 import { admin, faultIn, makeWidget, openRegistry, widgets } from './rest-kit.ts'
 import { failure } from './status.ts'
-import { planWatch, streamWatch } from './watch.ts'
+import { planWatch } from './watch.ts'
 
 const names = (page: { items: readonly { metadata: { name: string } }[] }) =>
   page.items.map(({ metadata }) => metadata.name).join(' ')
@@ -105,23 +105,6 @@ test('list: an exact revision that is the newest, and any not older, are served'
 })
 
 const request = (query: Record<string, string>) => ({ namespace: undefined, name: undefined, query, accept: undefined })
-
-test('watch: a quiet one is told from time to time how far it has come', async (t) => {
-  const registry = await openRegistry(t)
-  const plan = planWatch(registry, widgets, request({ allowWatchBookmarks: 'true', resourceVersion: '1' }))
-  const stop = new AbortController()
-  const lines: { type: string; object: { metadata: { resourceVersion: string } } }[] = []
-  const sink = async (text: string) => {
-    for (const line of text.trimEnd().split('\n')) lines.push(JSON.parse(line))
-    if (lines.length === 3) stop.abort()
-  }
-  const { metadata } = await makeWidget(registry, 'a')
-  await streamWatch(registry, widgets, plan, sink, stop.signal, 20)
-  assert.deepEqual(
-    lines.map(({ type, object }) => [type, object.metadata.resourceVersion]),
-    ['ADDED', 'BOOKMARK', 'BOOKMARK'].map((type) => [type, metadata.resourceVersion]),
-  )
-})
 
 for (const [query, message] of [
   [

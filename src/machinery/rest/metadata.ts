@@ -1,4 +1,5 @@
-import type { FieldError, ObjectMeta } from '#apis/meta/object.ts'
+import { apiVersionOf, type FieldError, type Kind, type ObjectMeta } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
@@ -95,6 +96,20 @@ function ownerErrors(owners: unknown): FieldError[] {
       return [{ field, message: 'Invalid value: must be a string that is not empty', reason: 'FieldValueInvalid' }]
     }),
   )
+}
+
+/** The metadata of an object that says it is of a kind, or says nothing. @throws Fault BadRequest */
+export function requireHeader(kind: Kind, input: JsonObject): ObjectMeta {
+  const { apiVersion, kind: sentKind, metadata } = input
+  const want = apiVersionOf(kind)
+  if ((apiVersion !== undefined && apiVersion !== want) || (sentKind !== undefined && sentKind !== kind.kind))
+    throw new Fault(
+      'BadRequest',
+      `the API version and kind in the data (${apiVersion}, ${sentKind}) do not match the expected ones (${want}, ${kind.kind})`,
+    )
+  if (metadata !== undefined && (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)))
+    throw new Fault('BadRequest', 'metadata must be an object')
+  return (metadata ?? {}) as unknown as ObjectMeta
 }
 
 /** Every field of metadata there is, also those that only the server sets. */

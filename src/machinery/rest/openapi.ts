@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
-import type { JsonObject } from '#base/json.ts'
+import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { applyType } from './apply/request.ts'
+import { patchTypes } from './patch.ts'
 
 type GroupVersion = Readonly<{ group: string; version: string }>
 
@@ -27,11 +29,17 @@ export function openapiOf(kinds: readonly Kind[], group: string, version: string
     paths: Object.fromEntries(here.flatMap(paths)),
     components: {
       schemas: {
-        [metaName]: objectMeta,
+        [metaName]: withMergeKeys(objectMeta) as JsonObject,
         ...Object.fromEntries(here.map((kind) => [schemaName(kind), schemaOf(kind)])),
       },
     },
   }
+}
+
+/** The documents of all groups and versions. */
+export function openapiDocuments(kinds: readonly Kind[]): JsonObject[] {
+  const documents = groupVersions(kinds).map(({ group, version }) => openapiOf(kinds, group, version))
+  return documents.filter((document) => document !== undefined)
 }
 
 const metaName = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'
@@ -81,11 +89,33 @@ function schemaName(kind: Kind): string {
 }
 
 function schemaOf(kind: Kind): JsonObject {
-  const { properties, ...rest } = kind.schema as JsonObject
+  const { properties, ...rest } = withMergeKeys(kind.schema as JsonObject) as JsonObject
   return {
     ...rest,
     properties: { ...(properties as JsonObject), metadata: ref(metaName) },
     'x-kubernetes-group-version-kind': [gvk(kind)],
+  }
+}
+
+/**
+ * A schema whose keyed lists and sets also say so in the words of strategic merge patches. By them kubectl applies only what
+ * differs inside of a list, not the list as a whole without what the server has filled in.
+ */
+function withMergeKeys(schema: Json): Json {
+  if (Array.isArray(schema)) return schema.map(withMergeKeys)
+  if (!isObject(schema)) return schema
+  const entries = Object.entries(schema).map(([key, below]) => [
+    key,
+    below === undefined ? below : withMergeKeys(below),
+  ])
+  const inner = Object.fromEntries(entries) as JsonObject
+  const type = schema['x-kubernetes-list-type']
+  const keys = schema['x-kubernetes-list-map-keys']
+  if (type !== 'set' && type !== 'map') return inner
+  return {
+    ...inner,
+    'x-kubernetes-patch-strategy': 'merge',
+    ...(Array.isArray(keys) && { 'x-kubernetes-patch-merge-key': keys[0] ?? '' }),
   }
 }
 
@@ -95,11 +125,12 @@ function paths(kind: Kind): [string, JsonObject][] {
   const root = kind.group ? `/apis/${kind.group}/${kind.version}` : `/api/${kind.version}`
   const collection = `${root}/${kind.namespaced ? 'namespaces/{namespace}/' : ''}${kind.plural}`
   const content = { 'application/json': { schema: ref(schemaName(kind)) } }
-  const operation = (action: string, query: string[], body: boolean): JsonObject => ({
+  const patches = Object.fromEntries([...patchTypes, applyType].map((type) => [type, { schema: { type: 'object' } }]))
+  const operation = (action: string, query: string[], body?: JsonObject): JsonObject => ({
     'x-kubernetes-action': action,
     'x-kubernetes-group-version-kind': gvk(kind),
     parameters: query.map((name) => ({ name, in: 'query', schema: string })),
-    ...(body && { requestBody: { content } }),
+    ...(body && { requestBody: { content: body } }),
     responses: { '200': { description: 'OK', content } },
   })
   const selectors = ['labelSelector', 'fieldSelector']
@@ -108,21 +139,17 @@ function paths(kind: Kind): [string, JsonObject][] {
     [
       collection,
       {
-        get: operation(
-          'list',
-          [...selectors, 'watch', 'limit', 'continue', 'resourceVersion', 'resourceVersionMatch'],
-          false,
-        ),
-        post: operation('post', write, true),
+        get: operation('list', [...selectors, 'watch', 'limit', 'continue', 'resourceVersion', 'resourceVersionMatch']),
+        post: operation('post', write, content),
       },
     ],
     [
       `${collection}/{name}`,
       {
-        get: operation('get', [], false),
-        put: operation('put', write, true),
-        patch: operation('patch', [...write, 'force'], true),
-        delete: operation('delete', ['dryRun', 'propagationPolicy'], false),
+        get: operation('get', []),
+        put: operation('put', write, content),
+        patch: operation('patch', [...write, 'force'], patches),
+        delete: operation('delete', ['dryRun', 'propagationPolicy']),
       },
     ],
   ]

@@ -1,10 +1,11 @@
 import fastJsonPatch from 'fast-json-patch'
+import type { Kind } from '#apis/meta/object.ts'
 import { explain, Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { requireModest } from './request.ts'
 import { strategicPatch } from './strategic.ts'
 
-/** The media types of patches; strategic ones only for kinds that Kubernetes itself has. */
+/** The media types of patches, but for those of apply. */
 export const patchTypes = [
   'application/json-patch+json',
   'application/merge-patch+json',
@@ -18,20 +19,20 @@ const maxOperations = 10_000
 const maxCopiedBytes = 3 * 1024 * 1024
 
 /**
- * Applies a patch to an object and returns the new one; the old one is untouched.
+ * Applies a patch to an object of a kind and returns the new one; the old one is untouched.
  * @throws Fault BadRequest for a malformed patch, Invalid when a `test` fails or a path does not exist.
  */
-export function applyPatch(type: PatchType, object: JsonObject, patch: Json): JsonObject {
-  const result = patched(type, object, patch)
+export function applyPatch(kind: Kind, type: PatchType, object: JsonObject, patch: Json): JsonObject {
+  const result = patched(kind, type, object, patch)
   if (!isObject(result)) throw new Fault('BadRequest', 'The patch does not leave an object')
   requireModest(result)
   return result
 }
 
-function patched(type: PatchType, object: JsonObject, patch: Json): Json {
+function patched(kind: Kind, type: PatchType, object: JsonObject, patch: Json): Json {
   if (type === 'application/json-patch+json') return jsonPatch(object, patch)
   if (!isObject(patch)) throw new Fault('BadRequest', 'A merge patch must be an object')
-  return type === 'application/merge-patch+json' ? mergePatch(object, patch) : strategicPatch(object, patch)
+  return type === 'application/merge-patch+json' ? mergePatch(object, patch) : strategicPatch(kind, object, patch)
 }
 
 function jsonPatch(object: JsonObject, patch: Json): Json {

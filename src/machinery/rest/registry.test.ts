@@ -344,7 +344,7 @@ test('64 patches of one object at a time are all applied, each in a revision of 
   const { metadata } = await makeWidget(registry, 'a', { named: {} })
   const patches = Array.from({ length: 64 }, (_, n) => [{ op: 'add', path: `/spec/named/n${n}`, value: { n } }])
   const docs = await Promise.all(
-    patches.map((patch) => change(registry, (doc) => applyPatch('application/json-patch+json', doc, patch))),
+    patches.map((patch) => change(registry, (doc) => applyPatch(widgets, 'application/json-patch+json', doc, patch))),
   )
   const after = await registry.get(widgets, key)
   assert.equal(Object.keys(after.spec?.named as object).length, 64)

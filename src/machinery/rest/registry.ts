@@ -6,7 +6,7 @@ import { timestamp } from '#base/time.ts'
 import type { Key, Propagation } from '../client/client.ts'
 import type { Change, Decision, Row, Store } from '../store/store.ts'
 import { sentEntries, trackCreate, trackUpdate, type Writer } from './apply/managed.ts'
-import { clientMetadata, generatedName, metadataErrors } from './metadata.ts'
+import { clientMetadata, generatedName, metadataErrors, requireHeader } from './metadata.ts'
 import { finalizersFor } from './propagation.ts'
 import { alreadyExists, conflict, forbidden, invalid, notFound } from './status.ts'
 import type { Served, User } from './strategy.ts'
@@ -358,19 +358,6 @@ function prefix(kind: Kind, namespace: string | undefined): string {
 
 function pathOf(kind: Pick<Kind, 'group' | 'version' | 'plural'>): string {
   return `${kind.group}/${kind.version}/${kind.plural}`
-}
-
-function requireHeader(kind: Kind, input: JsonObject): ObjectMeta {
-  const { apiVersion, kind: sentKind, metadata } = input
-  const want = apiVersionOf(kind)
-  if ((apiVersion !== undefined && apiVersion !== want) || (sentKind !== undefined && sentKind !== kind.kind))
-    throw new Fault(
-      'BadRequest',
-      `the API version and kind in the data (${apiVersion}, ${sentKind}) do not match the expected ones (${want}, ${kind.kind})`,
-    )
-  if (metadata !== undefined && (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)))
-    throw new Fault('BadRequest', 'metadata must be an object')
-  return (metadata ?? {}) as unknown as ObjectMeta
 }
 
 function withoutRevision(meta: ObjectMeta): JsonObject {

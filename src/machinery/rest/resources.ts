@@ -24,32 +24,31 @@ export type ResourceRequest = Readonly<{
   contentType: string
   body: Buffer | undefined
   user: User
+  /** Receives warnings for the client, whether or not the request is refused in the end. */
+  warn: (text: string) => void
   /** Refuses who may not create such an object: an apply, authorized as a patch, may come to that. @throws Fault Forbidden */
   requireCreate: () => void
 }>
 
-export type ResourceAnswer = Readonly<{ code: number; body: JsonObject; warnings: readonly string[] }>
+export type ResourceAnswer = Readonly<{ code: number; body: JsonObject }>
 
 /** Answers everything about resources but watches. @throws Fault, to become a Status */
 export async function answer(registry: Registry, kind: Kind, request: ResourceRequest): Promise<ResourceAnswer> {
   const { path, method } = request
-  const warnings: string[] = []
-  const call = new Call(registry, kind, request, (text) => warnings.push(text))
+  const call = new Call(registry, kind, request)
   const [code, body] = path.name === undefined ? await call.collection(method) : await call.object(method, path.name)
-  return { code, body, warnings }
+  return { code, body }
 }
 
 class Call {
   readonly #registry: Registry
   readonly #kind: Kind
   readonly #request: ResourceRequest
-  readonly #warn: (text: string) => void
 
-  constructor(registry: Registry, kind: Kind, request: ResourceRequest, warn: (text: string) => void) {
+  constructor(registry: Registry, kind: Kind, request: ResourceRequest) {
     this.#registry = registry
     this.#kind = kind
     this.#request = request
-    this.#warn = warn
   }
 
   async collection(method: string): Promise<[number, JsonObject]> {
@@ -87,12 +86,12 @@ class Call {
       }
       case 'PATCH': {
         if (contentType === applyType) return this.#apply(key)
-        const type = patchType(this.#kind, contentType)
+        const type = patchType(contentType)
         const patch = parseBody('application/json', body)
         // Half of an object can be managedFields; only patches that mean them have to carry them along.
         const meant = body?.includes('managedFields') ?? false
         const change = (current: Doc) =>
-          applyPatch(type, (meant ? current : withoutManagers(current)) as unknown as JsonObject, patch)
+          applyPatch(this.#kind, type, (meant ? current : withoutManagers(current)) as unknown as JsonObject, patch)
         return [200, this.#render(await this.#registry.update(this.#kind, key, change, this.#write()))]
       }
       case 'DELETE':
@@ -180,13 +179,13 @@ class Call {
   }
 
   #write(): WriteOptions {
-    const { path, query, user } = this.#request
+    const { path, query, user, warn } = this.#request
     return {
       user,
       manager: managerOf(this.#request),
       dryRun: dryRunOf(query),
       unknownFields: fieldValidationOf(query),
-      warn: this.#warn,
+      warn,
       ...(path.subresource === 'status' && { subresource: 'status' as const }),
     }
   }
@@ -202,20 +201,13 @@ function keyOf(doc: Doc) {
   return { name, ...(namespace !== undefined && { namespace }) }
 }
 
-function patchType(kind: Kind, contentType: string): PatchType {
-  // Strategic patches need to know lists by their fields, which only the kinds of Kubernetes itself have told.
-  const types = patchTypes.filter((type) => isBuiltIn(kind) || !type.includes('strategic'))
-  const type = types.find((known) => known === contentType)
+function patchType(contentType: string): PatchType {
+  const type = patchTypes.find((known) => known === contentType)
   if (type) return type
   throw new Fault(
     'Unsupported',
-    `the body of the request was in an unknown format - accepted media types include: ${[...types, applyType].join(', ')}; with kubectl patch, add --type=merge or --type=json`,
+    `the body of the request was in an unknown format - accepted media types include: ${[...patchTypes, applyType].join(', ')}`,
   )
-}
-
-/** Whether a kind is one of Kubernetes' own. */
-function isBuiltIn({ group }: Kind): boolean {
-  return group === '' || /^[^.]+(\.authorization)?\.k8s\.io$/.test(group)
 }
 
 /** A method that means nothing where it was sent. */

@@ -7,14 +7,15 @@ import { ask, findQuestion } from './access/question.ts'
 import type { Attributes } from './access/rules.ts'
 import { actionInput, actionKinds, findAction, isTrial } from './actions.ts'
 import { aggregatedAt, discoveryType } from './aggregated.ts'
-import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
+import { discoveryAt, openapiAt } from './documents.ts'
 import { inTime, Turnstile } from './limits.ts'
 import { type ListenerOptions, notServed, openListener, type Reply, type Request, send } from './listener.ts'
-import { openapiIndex, openapiOf } from './openapi.ts'
+import { encodeOpenapiV2, openapiV2, openapiV2Protobuf } from './openapi-v2.ts'
 import { parseResourcePath, type ResourcePath } from './path.ts'
 import type { Registry } from './registry.ts'
 import { dryRunOf, flag, objectBody, queryOf } from './request.ts'
 import { answer, notAllowed } from './resources.ts'
+import { registryFor } from './view.ts'
 import { warningHeaders } from './warning.ts'
 import { planWatch, streamWatch, type WatchPlan } from './watch.ts'
 
@@ -75,7 +76,7 @@ async function handle(
   const resource = parseResourcePath(path)
   const query = queryOf(request.url.slice(path.length + 1))
   const user = await admit(options.guard, { raw: request.raw, path, resource, query }, trail)
-  if (path === '/openapi/v2') return sendOpenapiV2(request, reply)
+  if (path === '/openapi/v2') return sendOpenapiV2(kindsOf(options), request, reply)
   if (path === '/metrics') {
     if (request.method !== 'GET') throw notAllowed(request.method)
     const { type, text } = await options.metrics()
@@ -84,9 +85,7 @@ async function handle(
   const discovered = [...kindsOf(options), ...actionKinds(options.guard.actions)]
   const aggregated = aggregatedAt(discovered, path, request.headers.accept)
   if (aggregated) return send(reply, 200, aggregated, discoveryType)
-  const document = path.startsWith('/openapi')
-    ? openapiAt(kindsOf(options), path)
-    : (discoveryAt(discovered, path) ?? options.documents[path])
+  const document = openapiAt(kindsOf(options), path) ?? discoveryAt(discovered, path) ?? options.documents[path]
   if (document) return send(reply, 200, document)
   const contentType = (request.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
   const body = request.body as Buffer | undefined
@@ -109,18 +108,16 @@ async function handle(
   if (!resource || !served) throw notServed()
   const accept = request.headers.accept
   const { kind } = served
+  const registry = registryFor(options.registry, served)
   const { namespace, name } = resource
   // Objects of namespaced kinds have no address without their namespace, and others none with one.
   if (kind.namespaced ? name !== undefined && namespace === undefined : namespace !== undefined) throw notServed()
   if (request.method === 'GET' && flag(query.watch)) {
-    const plan = planWatch(options.registry, kind, { namespace, name, query, accept })
-    return (stopping) => watch(options, request, reply, stopping, kind, plan)
+    const plan = planWatch(registry, kind, { namespace, name, query, accept })
+    return (stopping) => watch({ ...options, registry }, request, reply, stopping, kind, plan)
   }
-  const {
-    code,
-    body: out,
-    warnings,
-  } = await answer(options.registry, kind, {
+  const warnings = new Set<string>()
+  const asked = answer(registry, kind, {
     method: request.method,
     path: resource,
     query,
@@ -129,10 +126,15 @@ async function handle(
     contentType,
     body,
     user,
+    warn: (text) => warnings.add(text),
     requireCreate: () => options.guard.access.require(user, createOf(resource)),
   })
+  const tell = () => {
+    if (warnings.size) reply.header('warning', warningHeaders([...warnings]))
+  }
+  // A refusal tells them too.
+  const { code, body: out } = await asked.finally(tell)
   trail.name = nameOf(out)
-  if (warnings.length) reply.header('warning', warningHeaders(warnings))
   return send(reply, code, out)
 }
 
@@ -193,33 +195,11 @@ function kindsOf({ registry, guard }: ServerOptions): Kind[] {
   return [...registry.served, ...asked].map(({ kind }) => kind)
 }
 
-/** Documents that describe what objects look like. */
-function openapiAt(kinds: readonly Kind[], path: string): JsonObject | undefined {
-  const parts = path.split('/').filter(Boolean)
-  if (parts[1] !== 'v3') return undefined
-  if (parts.length === 2) return openapiIndex(kinds)
-  return parts[2] === 'api' ? openapiOf(kinds, '', parts[3] ?? '') : openapiOf(kinds, parts[3] ?? '', parts[4] ?? '')
-}
-
-/** Documents that tell what there is. */
-function discoveryAt(kinds: readonly Kind[], path: string): JsonObject | undefined {
-  const parts = path.split('/').filter(Boolean)
-  if (parts[0] === 'api')
-    return parts.length === 1 ? coreVersions() : parts.length === 2 ? resourceList(kinds, '', parts[1]!) : undefined
-  if (parts[0] !== 'apis') return undefined
-  if (parts.length === 1) return groupList(kinds)
-  if (parts.length === 2) return groupOf(kinds, parts[1]!)
-  return parts.length === 3 ? resourceList(kinds, parts[1]!, parts[2]!) : undefined
-}
-
-/**
- * The old description of the API has nothing to say here. Yet kubectl asks for it, as protobuf, about kinds that the new one
- * does not know, and without an answer (an empty message is one) tells of a failed download instead of an unknown kind.
- */
-async function sendOpenapiV2(request: Request, reply: Reply): Promise<undefined> {
-  const protobuf = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
-  if (request.headers.accept?.includes(protobuf)) return void (await reply.type(protobuf).send(Buffer.alloc(0)))
-  return send(reply, 200, { swagger: '2.0', info: { title: 'Patchbay', version: '1' }, paths: {}, definitions: {} })
+/** The older description of the API, for older kubectls. */
+async function sendOpenapiV2(kinds: readonly Kind[], request: Request, reply: Reply): Promise<undefined> {
+  const described = openapiV2(kinds)
+  if (!request.headers.accept?.includes(openapiV2Protobuf)) return send(reply, 200, described)
+  await reply.type(openapiV2Protobuf).send(encodeOpenapiV2(described))
 }
 
 /** The name in an answer: of a write under a generated name there is no other. */

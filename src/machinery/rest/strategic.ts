@@ -1,59 +1,64 @@
+import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
-
-/**
- * Lists of Kubernetes' own kinds that a strategic patch merges, by their path, with the field that tells items apart (none:
- * the items are plain values). Every other list is replaced as a whole, as in a merge patch.
- */
-const mergedLists: Readonly<Record<string, string | undefined>> = {
-  'metadata.finalizers': undefined,
-  'metadata.ownerReferences': 'uid',
-  imagePullSecrets: 'name',
-  secrets: 'name',
-  'spec.containers': 'name',
-  'spec.volumes': 'name',
-  'status.addresses': 'type',
-  'status.conditions': 'type',
-  'status.podIPs': 'ip',
-}
+import { atom, fieldShape, type Shape, shapeOf } from './apply/schema.ts'
 
 /** A word of the patch language (`$patch`, `$setElementOrder/…`) instead of a field. */
 const isDirective = (key: string) => key.startsWith('$')
+const removeFrom = '$deleteFromPrimitiveList/'
+const orderOf = '$setElementOrder/'
 
 /**
- * Applies a strategic merge patch, which kubectl sends for the kinds it was compiled with.
- * @throws Fault BadRequest for an item of a merged list that does not say which one it is.
+ * Applies a strategic merge patch: lists that the kind's schema has keys for are merged item by item, every other list is
+ * replaced as a whole. kubectl sends it for kinds it was compiled with and for those whose OpenAPI says that it may.
+ * @throws Fault BadRequest for an item of a keyed list that does not say which one it is.
  */
-export function strategicPatch(object: JsonObject, patch: JsonObject): JsonObject {
-  return mergeObjects(object, patch, '')
+export function strategicPatch(kind: Kind, object: JsonObject, patch: JsonObject): JsonObject {
+  return mergeObjects(object, patch, shapeOf(kind), '')
 }
 
-function mergeObjects(target: JsonObject, patch: JsonObject, path: string): JsonObject {
+function mergeObjects(target: JsonObject, patch: JsonObject, shape: Shape, path: string): JsonObject {
   if (patch.$patch === 'replace') return withoutDirectives(patch)
   const result = new Map<string, Json | undefined>(Object.entries(target))
   for (const [key, value] of Object.entries(patch)) {
-    const removed = key.startsWith('$deleteFromPrimitiveList/') ? key.slice(key.indexOf('/') + 1) : undefined
+    const removed = key.startsWith(removeFrom) ? key.slice(removeFrom.length) : undefined
     if (removed !== undefined && Array.isArray(value)) result.set(removed, without(result.get(removed), value))
     if (isDirective(key) || value === undefined) continue
     if (value === null) result.delete(key)
-    else result.set(key, mergeValues(result.get(key), value, path ? `${path}.${key}` : key))
+    else result.set(key, mergeValues(result.get(key), value, below(shape, key), path ? `${path}.${key}` : key))
+  }
+  // Last, because an order also names what the patch adds.
+  for (const [key, order] of Object.entries(patch)) {
+    const name = key.startsWith(orderOf) ? key.slice(orderOf.length) : ''
+    const list = result.get(name)
+    if (Array.isArray(list) && Array.isArray(order)) {
+      const before = target[name]
+      result.set(name, ordered(list, order, Array.isArray(before) ? before : [], below(shape, name)))
+    }
   }
   return Object.fromEntries(result)
 }
 
-function mergeValues(target: Json | undefined, value: Json, path: string): Json {
-  if (isObject(value)) {
-    if (value.$patch === 'delete') return {}
-    return mergeObjects(isObject(target) ? target : {}, value, path)
-  }
-  if (!Array.isArray(value) || !Object.hasOwn(mergedLists, path)) return value
-  const before: readonly Json[] = Array.isArray(target) ? target : []
-  const key = mergedLists[path]
-  return key === undefined ? [...new Set([...before, ...value])] : mergeItems(before, value, key, path)
+function below(shape: Shape, key: string): Shape {
+  return (shape.as === 'map' ? fieldShape(shape, key) : undefined) ?? atom
 }
 
-function mergeItems(before: readonly Json[], patch: readonly Json[], key: string, path: string): Json {
+function mergeValues(target: Json | undefined, value: Json, shape: Shape, path: string): Json {
+  if (isObject(value)) {
+    if (value.$patch === 'delete') return {}
+    return mergeObjects(isObject(target) ? target : {}, value, shape, path)
+  }
+  if (!Array.isArray(value)) return value
+  const before: readonly Json[] = Array.isArray(target) ? target : []
+  if (shape.as === 'set') return [...new Set([...before, ...value])]
+  return shape.as === 'list' ? mergeItems(before, value, shape, path) : value
+}
+
+type ListShape = Extract<Shape, { as: 'list' }>
+
+function mergeItems(before: readonly Json[], patch: readonly Json[], { keys, item: shape }: ListShape, path: string) {
   const items = patch.some((item) => isObject(item) && item.$patch === 'replace') ? [] : [...before]
+  const key = keys[0]!
   for (const item of patch) {
     if (isObject(item) && item.$patch === 'replace') continue
     if (!isObject(item) || item[key] === undefined)
@@ -65,10 +70,36 @@ function mergeItems(before: readonly Json[], patch: readonly Json[], key: string
     const found = items[at]
     if (item.$patch === 'delete') {
       if (at >= 0) items.splice(at, 1)
-    } else if (isObject(found)) items[at] = mergeObjects(found, item, `${path}[]`)
-    else items.push(withoutDirectives(item))
+    } else if (isObject(found)) items[at] = mergeObjects(found, item, shape, `${path}[]`)
+    else items.push(mergeObjects({}, item, shape, `${path}[]`))
   }
   return items
+}
+
+/**
+ * A list in the order a patch asks for. What the order does not name keeps its place before those it stood before, and goes
+ * behind all others (Kubernetes' rule).
+ */
+function ordered(
+  list: readonly Json[],
+  order: readonly Json[],
+  before: readonly Json[],
+  shape: Shape,
+): readonly Json[] {
+  const key = shape.as === 'list' ? shape.keys[0] : undefined
+  const id = (item: Json) => (key !== undefined && isObject(item) ? item[key] : item)
+  const places = (items: readonly Json[]) => new Map(items.map((item, i) => [id(item), i]))
+  const [wanted, was] = [places(order), places(before)]
+  const place = (item: Json) => wanted.get(id(item))
+  const named = list.filter((item) => place(item) !== undefined).sort((a, b) => place(a)! - place(b)!)
+  const others = list.filter((item) => place(item) === undefined)
+  const result: Json[] = []
+  for (const item of named) {
+    const at = was.get(id(item)) ?? -1
+    while (others.length && (was.get(id(others[0]!)) ?? Number.POSITIVE_INFINITY) < at) result.push(others.shift()!)
+    result.push(item)
+  }
+  return [...result, ...others]
 }
 
 function without(list: Json | undefined, removed: readonly Json[]): readonly Json[] {

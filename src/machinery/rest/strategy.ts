@@ -24,10 +24,22 @@ export type Strategy<T extends ApiObject = ApiObject> = Readonly<{
   webhook?: string
 }>
 
+/** What a kind is another form of: its objects are those of `of`, with the top-level `fields` under other names (mine: theirs). */
+export type View = Readonly<{ of: Kind; fields: Readonly<Record<string, string>> }>
+
 /** A kind with its strategy, as the server serves it. */
-export type Served<T extends ApiObject = ApiObject> = Readonly<{ kind: Kind<T>; strategy: Strategy<T> }>
+export type Served<T extends ApiObject = ApiObject> = Readonly<{ kind: Kind<T>; strategy: Strategy<T>; view?: View }>
 
 /** Pairs a kind with its strategy. The list of served kinds is over all kinds, so the object type ends here. */
 export function serve<T extends ApiObject>(kind: Kind<T>, strategy: Strategy<T> = {}): Served {
   return { kind, strategy } as unknown as Served
+}
+
+/** A kind whose objects are stored as those of another. */
+export function serveView<T extends ApiObject, Of extends ApiObject>(
+  kind: Kind<T>,
+  of: Kind<Of>,
+  fields: Readonly<Record<string, string>>,
+): Served {
+  return { kind, strategy: {}, view: { of, fields } } as unknown as Served
 }

@@ -49,7 +49,7 @@ function carried(doc: Doc, include: IncludeObject): JsonObject {
 
 function cell(column: Column, doc: JsonObject, nowMs: number): string | number | boolean | null {
   if (column.cell) return column.cell(doc)
-  const value = at(doc, column.path)
+  const value = at(doc, column.path) ?? (column.or === undefined ? undefined : at(doc, column.or))
   if (column.condition) {
     const conditions = Array.isArray(value) ? (value as Condition[]) : []
     return conditions.find((condition) => condition.type === column.condition)?.status ?? ''

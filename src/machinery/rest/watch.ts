@@ -1,6 +1,7 @@
 import type { Kind } from '#apis/meta/object.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
+import { tellProgress } from './bookmarks.ts'
 import { eventOf } from './events.ts'
 import { requireReached } from './list.ts'
 import type { Doc, Registry } from './registry.ts'
@@ -28,9 +29,6 @@ export type WatchPlan = Readonly<{
   /** When the client wants it to end. */
   timeoutMs: number | undefined
 }>
-
-/** How often a quiet watch is told how far it has come (Kubernetes: about once a minute), milliseconds. */
-const bookmarkMs = 60_000
 
 /** Longest time of a timer, milliseconds. */
 const maxTimerMs = 2 ** 31 - 1
@@ -72,11 +70,12 @@ export async function streamWatch(
   plan: WatchPlan,
   sink: Sink,
   signal: AbortSignal,
-  everyMs = bookmarkMs,
+  everyMs?: number,
 ): Promise<void> {
-  const { request, selected } = plan
+  const { request, selected, timeoutMs } = plan
   const { query, namespace } = request
   const line = lineWriter(kind, request)
+  const ended = new AbortController()
   try {
     let { after } = plan
     if (after === undefined) {
@@ -86,44 +85,34 @@ export async function streamWatch(
       if (flag(query.sendInitialEvents)) await sink(bookmark(kind, revision, { 'k8s.io/initial-events-end': 'true' }))
       after = revision
     }
-    const wantsBookmarks = flag(query.allowWatchBookmarks)
-    const batches = registry.watch(kind, namespace, after, signal)
-    for await (const changes of wantsBookmarks ? withPauses(batches, everyMs) : batches) {
-      // A whole interval without a change: all there was up to now has been told.
-      if (!changes) await sink(bookmark(kind, registry.store.revision))
-      const text = (changes ?? [])
+    let told = after
+    if (flag(query.allowWatchBookmarks)) {
+      const tell = (revision: number) => sink(bookmark(kind, revision))
+      const progress = { told: () => told, newest: () => registry.store.revision, tell }
+      const timing = {
+        endsInMs: timeoutMs,
+        signal: AbortSignal.any([signal, ended.signal]),
+        ...(everyMs && { everyMs }),
+      }
+      // It ends by its signal, and a sink that fails has ended the watch as well.
+      tellProgress(progress, timing).catch(() => undefined)
+    }
+    for await (const changes of registry.watch(kind, namespace, after, signal)) {
+      const text = changes
         .map((change) => eventOf(change, selected))
         .filter((event) => event !== undefined)
         .map((event) => line(event.type, event.object))
         .join('')
-      if (text) await sink(text)
+      const written = text ? sink(text) : undefined
+      // Before there is room again: what is told meanwhile comes after these.
+      told = changes.at(-1)?.row.revision ?? told
+      await written
     }
   } catch (error) {
     if (signal.aborted) return
     await sink(`${JSON.stringify({ type: 'ERROR', object: failure(error) })}\n`)
-  }
-}
-
-/**
- * Batches as they come, and undefined after every `everyMs` without one. What was committed before the pause began has long
- * been told by then: reading it takes milliseconds. What comes while the timer fires wins over it.
- */
-async function* withPauses<T>(batches: AsyncIterable<T>, everyMs: number): AsyncGenerator<T | undefined, void> {
-  const iterator = batches[Symbol.asyncIterator]()
-  try {
-    let next = iterator.next()
-    for (;;) {
-      const timer = Promise.withResolvers<undefined>()
-      // Once more through the event loop, so that a change committed before the timer fired is seen first.
-      const timeout = setTimeout(() => setImmediate(() => timer.resolve(undefined)), everyMs)
-      const result = await Promise.race([next, timer.promise])
-      clearTimeout(timeout)
-      if (result?.done) return
-      yield result?.value
-      if (result) next = iterator.next()
-    }
   } finally {
-    await iterator.return?.()
+    ended.abort()
   }
 }
 

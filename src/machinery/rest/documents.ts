@@ -1,0 +1,33 @@
+import type { Kind } from '#apis/meta/object.ts'
+import type { JsonObject } from '#base/json.ts'
+import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
+import { openapiIndex, openapiOf } from './openapi.ts'
+
+/** kubectl asks here about kinds that OpenAPI does not know; without an answer it tells of that instead of the kind. */
+const noDefinitionsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
+const noDefinitions: JsonObject = {
+  kind: 'CustomResourceDefinitionList',
+  apiVersion: 'apiextensions.k8s.io/v1',
+  metadata: { resourceVersion: '0' },
+  items: [],
+}
+
+/** Documents of OpenAPI v3, which describe what objects look like. */
+export function openapiAt(kinds: readonly Kind[], path: string): JsonObject | undefined {
+  const parts = path.split('/').filter(Boolean)
+  if (parts[0] !== 'openapi' || parts[1] !== 'v3') return undefined
+  if (parts.length === 2) return openapiIndex(kinds)
+  return parts[2] === 'api' ? openapiOf(kinds, '', parts[3] ?? '') : openapiOf(kinds, parts[3] ?? '', parts[4] ?? '')
+}
+
+/** Documents of discovery, which tell what there is. */
+export function discoveryAt(kinds: readonly Kind[], path: string): JsonObject | undefined {
+  const parts = path.split('/').filter(Boolean)
+  if (parts[0] === 'api')
+    return parts.length === 1 ? coreVersions() : parts.length === 2 ? resourceList(kinds, '', parts[1]!) : undefined
+  if (parts[0] !== 'apis') return undefined
+  if (path === noDefinitionsPath) return noDefinitions
+  if (parts.length === 1) return groupList(kinds)
+  if (parts.length === 2) return groupOf(kinds, parts[1]!)
+  return parts.length === 3 ? resourceList(kinds, parts[1]!, parts[2]!) : undefined
+}

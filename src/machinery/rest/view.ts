@@ -1,0 +1,102 @@
+import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
+import type { JsonObject } from '#base/json.ts'
+import type { Key } from '../client/client.ts'
+import type { Change } from '../store/store.ts'
+import { requireHeader } from './metadata.ts'
+import { type DeleteOptions, type Doc, Registry, type WriteOptions } from './registry.ts'
+import { invalid } from './status.ts'
+import type { Served, View } from './strategy.ts'
+import { withoutUnknown } from './unknown.ts'
+import { schemaErrors } from './validate.ts'
+
+const viewsOf = new WeakMap<Registry, Map<Kind, Registry>>()
+
+/** The registry that a kind's requests go to: of a view one that translates, else the given one. */
+export function registryFor(registry: Registry, served: Served): Registry {
+  if (!served.view) return registry
+  const views = viewsOf.get(registry) ?? new Map<Kind, Registry>()
+  viewsOf.set(registry, views)
+  const view = views.get(served.kind) ?? new ViewRegistry(registry, served.kind, served.view)
+  views.set(served.kind, view)
+  return view
+}
+
+/** Objects of one kind as those of another, which is the one that is stored and has the rules. */
+class ViewRegistry extends Registry {
+  readonly #kind: Kind
+  readonly #of: Kind
+  readonly #outward: ReadonlyMap<string, string>
+  readonly #inward: ReadonlyMap<string, string>
+
+  constructor({ store, served }: Registry, kind: Kind, { of, fields }: View) {
+    super(store, served)
+    this.#kind = kind
+    this.#of = of
+    this.#inward = new Map(Object.entries(fields))
+    this.#outward = new Map(Object.entries(fields).map(([mine, stored]) => [stored, mine]))
+  }
+
+  override async get(_kind: Kind, key: Key): Promise<Doc> {
+    return this.#shown(await super.get(this.#of, key))
+  }
+
+  override async list(_kind: Kind, namespace?: string) {
+    const { items, revision } = await super.list(this.#of, namespace)
+    return { items: items.map((doc) => this.#shown(doc)), revision }
+  }
+
+  override async *watch(_kind: Kind, namespace: string | undefined, after: number, signal: AbortSignal) {
+    const show = (value: JsonObject) => this.#shown(value as unknown as Doc) as unknown as JsonObject
+    for await (const changes of super.watch(this.#of, namespace, after, signal))
+      yield changes.map(
+        ({ type, row, previous }): Change => ({
+          type,
+          row: { ...row, value: show(row.value) },
+          ...(previous && { previous: { ...previous, value: show(previous.value) } }),
+        }),
+      )
+  }
+
+  override async create(_kind: Kind, namespace: string | undefined, input: JsonObject, options: WriteOptions) {
+    const { name = '' } = requireHeader(this.#kind, input)
+    const own = withoutUnknown(this.#kind, input, input, options)
+    // Of what is stored in the other kind's form no more is asked than that kind does; what is new is of this one.
+    const errors = schemaErrors(this.#kind, own)
+    if (errors.length) throw invalid(this.#kind, name, errors)
+    const doc = await super.create(this.#of, namespace, this.#stored(own), { ...options, unknownFields: 'Ignore' })
+    return this.#shown(doc)
+  }
+
+  override async update(
+    _kind: Kind,
+    key: Key,
+    change: (current: Doc) => JsonObject | undefined,
+    options: WriteOptions,
+  ): Promise<Doc> {
+    const changed = (current: Doc) => {
+      const wanted = change(this.#shown(current))
+      if (wanted === undefined) return undefined
+      requireHeader(this.#kind, wanted)
+      return this.#stored(withoutUnknown(this.#kind, wanted, wanted, options))
+    }
+    return this.#shown(await super.update(this.#of, key, changed, { ...options, unknownFields: 'Ignore' }))
+  }
+
+  override async delete(_kind: Kind, key: Key, options: DeleteOptions) {
+    const { doc, gone } = await super.delete(this.#of, key, options)
+    return { doc: this.#shown(doc), gone }
+  }
+
+  #shown(doc: Doc): Doc {
+    const object = renamed(doc as unknown as JsonObject, this.#outward)
+    return { ...object, apiVersion: apiVersionOf(this.#kind), kind: this.#kind.kind } as unknown as Doc
+  }
+
+  #stored(object: JsonObject): JsonObject {
+    return { ...renamed(object, this.#inward), apiVersion: apiVersionOf(this.#of), kind: this.#of.kind }
+  }
+}
+
+function renamed(object: JsonObject, names: ReadonlyMap<string, string>): JsonObject {
+  return Object.fromEntries(Object.entries(object).map(([name, value]) => [names.get(name) ?? name, value]))
+}
