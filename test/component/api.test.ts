@@ -278,6 +278,7 @@ describe('the API over HTTPS', () => {
         'k8s.cni.cncf.io/v1',
         'kubevirt.io/v1',
         'rbac.authorization.k8s.io/v1',
+        'subresources.kubevirt.io/v1',
       ],
     )
     const { resources } = await cluster.api.get('/apis/kubevirt.io/v1')
