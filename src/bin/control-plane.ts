@@ -17,9 +17,10 @@ import { startVmController } from '#controllers/vm.ts'
 import { startVmiController } from '#controllers/vmi.ts'
 import { nodeNameLabel, nodeReadVeto, nodesGroup, type Placement } from '#core/access/node.ts'
 import { type Component, controllers } from '#core/access/system-roles.ts'
+import { clusterConfig } from '#core/admission/config.ts'
 import { systemGroup } from '#core/admission/instance.ts'
 import type { Client } from '#machinery/client/client.ts'
-import { makeInformer } from '#machinery/client/informer.ts'
+import { type Informer, makeInformer } from '#machinery/client/informer.ts'
 import { makeRecorder, sweepEvents } from '#machinery/client/recorder.ts'
 import { Authorizer, mastersGroup } from '#machinery/rest/access/authorizer.ts'
 import { LocalClient } from '#machinery/rest/local-client.ts'
@@ -47,7 +48,9 @@ export type ControlPlane = Readonly<{
 
 /** Starts everything that runs beside the store and needs no host. Resolves when the caches are filled. */
 export async function startControlPlane(store: Store, log: Log, signal: AbortSignal): Promise<ControlPlane> {
-  const macs = new MacPool(() => vms.list())
+  let kubevirts: Informer<KubeVirt> | undefined
+  const config = () => clusterConfig(kubevirts?.list()[0])
+  const macs = new MacPool(() => config().macRange)
   const placement: Placement = {
     nodeOfPod: (namespace, name) => pods.get({ namespace, name })?.spec.nodeName,
     nodeOfInstance: (namespace, name) => vmis.get({ namespace, name })?.metadata.labels?.[nodeNameLabel],
@@ -56,7 +59,7 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
     accessSource(() => caches),
     (user, wanted) => nodeReadVeto(user, wanted, placement),
   )
-  const registry = new Registry(store, servedKinds(macs, access))
+  const registry = new Registry(store, servedKinds(macs, access, config))
   const own = new LocalClient(registry, {
     user: { name: 'system:apiserver', groups: [mastersGroup, systemGroup] },
     manager: 'patchbay',
@@ -74,7 +77,9 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
   const pods = makeInformer(client, Pod, {}, options)
   const nodes = makeInformer(client, Node, {}, options)
   const namespaces = makeInformer(own, Namespace, {}, options)
-  await Promise.all([vms, vmis, pods, nodes, namespaces].map((one) => one.synced))
+  kubevirts = makeInformer(own, KubeVirt, {}, options)
+  await Promise.all([vms, vmis, pods, nodes, namespaces, kubevirts].map((one) => one.synced))
+  macs.follow(vms)
   const world = {
     client,
     vms,

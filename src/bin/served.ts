@@ -14,6 +14,7 @@ import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { namespaceFinalizer } from '#controllers/namespace.ts'
 import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefaults } from '#core/access/config.ts'
 import { instanceWrite, nodeWrite, podWrite } from '#core/access/node.ts'
+import { type ClusterConfig, kubeVirtErrors } from '#core/admission/config.ts'
 import { instanceErrors, migrationErrors } from '#core/admission/instance.ts'
 import { specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
@@ -23,7 +24,8 @@ import { accessKinds } from './access.ts'
 import type { MacPool } from './mac-pool.ts'
 
 /** Every kind the server serves, with the rules that are its own. */
-export function servedKinds(macs: MacPool, access: Authorizer): readonly Served[] {
+export function servedKinds(macs: MacPool, access: Authorizer, config: () => ClusterConfig): readonly Served[] {
+  const newMac = () => macs.take()
   return [
     serve(Namespace, {
       prepare: (namespace, old) =>
@@ -40,21 +42,20 @@ export function servedKinds(macs: MacPool, access: Authorizer): readonly Served[
     serve(Event),
     serveView(EventOfEvents, Event, eventNames),
     serve(VirtualMachine, {
-      prepare: (vm, old, user) =>
-        withLinkChanger(
-          withDefaults(vm, old, () => macs.take()),
-          old,
-          user.name,
-        ),
-      validate: vmErrors,
+      prepare: (vm, old, user) => withLinkChanger(withDefaults(vm, old, newMac, config()), old, user.name),
+      validate: (vm, old) =>
+        vmErrors(vm, old, {
+          config: config(),
+          holderOf: (mac) => macs.holderOf(mac, `${vm.metadata.namespace ?? ''}/${vm.metadata.name}`),
+        }),
       webhook: 'virtualmachine-validator.kubevirt.io',
     }),
     serve(VirtualMachineInstance, {
       prepare: (vmi, old) => {
-        const spec = specWithDefaults(vmi.spec, old?.spec, () => macs.take())
+        const spec = specWithDefaults(vmi.spec, old?.spec, newMac, config())
         return { ...vmi, spec, metadata: old ? vmi.metadata : { ...vmi.metadata, finalizers: [vmiFinalizer] } }
       },
-      validate: instanceErrors,
+      validate: (vmi, old, user) => instanceErrors(vmi, old, user, config()),
       restrict: (vmi, old, user) => instanceWrite(user, old ?? vmi),
       webhook: 'virtualmachineinstances-create-validator.kubevirt.io',
     }),
@@ -62,7 +63,7 @@ export function servedKinds(macs: MacPool, access: Authorizer): readonly Served[
       validate: migrationErrors,
       webhook: 'migration-create-validator.kubevirt.io',
     }),
-    serve(KubeVirt),
+    serve(KubeVirt, { validate: kubeVirtErrors, webhook: 'kubevirt-validator.kubevirt.io' }),
     serve(NetworkAttachmentDefinition),
     serve(ConfigMap, { prepare: configMapWithDefaults, validate: configMapErrors }),
     serve(Secret, { prepare: secretWithDefaults, validate: secretErrors }),

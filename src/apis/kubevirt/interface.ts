@@ -26,6 +26,19 @@ const port = Type.Object({
   port: Type.Optional(Type.Integer()),
 })
 
+const portRange = Type.Object({
+  protocol: Type.Optional(Type.String({ description: 'TCP (default) or UDP.' })),
+  start: Type.Integer(),
+  end: Type.Integer(),
+})
+
+const dhcpOptions = Type.Object({
+  bootFileName: Type.Optional(Type.String()),
+  tftpServerName: Type.Optional(Type.String()),
+  ntpServers: Type.Optional(Type.Array(Type.String())),
+  privateOptions: Type.Optional(Type.Array(Type.Object({ option: Type.Integer(), value: Type.String() }))),
+})
+
 /** One virtual network card of a VM (facts/kubevirt.md §1.1). */
 export const interfaceSchema = Type.Object(
   {
@@ -44,14 +57,15 @@ export const interfaceSchema = Type.Object(
     ports: Type.Optional(
       Type.Array(port, { description: 'Ports of the pod address forwarded to the guest; all when empty.' }),
     ),
+    portRanges: Type.Optional(Type.Array(portRange)),
     macAddress: Type.Optional(
       Type.String({ description: 'MAC address; taken from the pool and kept for life when absent.' }),
     ),
-    bootOrder: Type.Optional(Type.Integer({ minimum: 1 })),
+    bootOrder: Type.Optional(Type.Integer()),
     pciAddress: Type.Optional(Type.String()),
     acpiIndex: Type.Optional(Type.Integer()),
     tag: Type.Optional(Type.String()),
-    dhcpOptions: Type.Optional(loose()),
+    dhcpOptions: Type.Optional(dhcpOptions),
     state: Type.Optional(
       Type.String({ description: 'State of the link: up (default), down (cable pulled) or absent (hot unplugged).' }),
     ),
@@ -74,7 +88,9 @@ export const networkSchema = Type.Object({
       default: Type.Optional(Type.Boolean()),
     }),
   ),
-  resourceClaim: Type.Optional(loose()),
+  resourceClaim: Type.Optional(
+    Type.Object({ claimName: Type.Optional(Type.String()), requestName: Type.Optional(Type.String()) }),
+  ),
 })
 export type Network = Of<typeof networkSchema>
 

@@ -98,7 +98,15 @@ export const vmiSpecSchema = Type.Object({
   livenessProbe: Type.Optional(probeSchema),
   readinessProbe: Type.Optional(probeSchema),
   accessCredentials: Type.Optional(Type.Array(loose())),
-  resourceClaims: Type.Optional(Type.Array(loose())),
+  resourceClaims: Type.Optional(
+    Type.Array(
+      Type.Object({
+        name: Type.String(),
+        resourceClaimName: Type.Optional(Type.String()),
+        resourceClaimTemplateName: Type.Optional(Type.String()),
+      }),
+    ),
+  ),
 })
 export type VmiSpec = Of<typeof vmiSpecSchema>
 

@@ -25,6 +25,11 @@ export function loose(description?: string) {
   })
 }
 
+/** An object with some fields we know, whose other fields we keep as they are. */
+export function looseObject<T extends Record<string, TSchema>>(fields: T) {
+  return Type.Object(fields, { 'x-kubernetes-preserve-unknown-fields': true })
+}
+
 /** A Kubernetes quantity such as `128Mi`, or a plain number. */
 export function quantity(description: string) {
   return Type.Unsafe<string | number>({ 'x-kubernetes-int-or-string': true, description })

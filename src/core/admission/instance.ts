@@ -3,6 +3,7 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { sameJson } from '#base/json.ts'
 import { nodeNameLabel } from '../access/node.ts'
+import { type ClusterConfig, clusterConfig } from './config.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { probeErrors } from './probes.ts'
 
@@ -24,8 +25,11 @@ export function instanceErrors(
   vmi: VirtualMachineInstance,
   old: VirtualMachineInstance | undefined,
   user: Writer,
+  config: ClusterConfig = clusterConfig(),
 ): FieldError[] {
-  const errors: FieldError[] = old ? [] : [...interfaceErrors(vmi.spec, 'spec'), ...probeErrors(vmi.spec, 'spec')]
+  const errors: FieldError[] = old
+    ? []
+    : [...interfaceErrors(vmi.spec, 'spec', { config }), ...probeErrors(vmi.spec, 'spec')]
   if (user.groups.includes(systemGroup)) return errors
   if (old && !sameJson(old.spec, vmi.spec))
     errors.push({ field: 'spec', message: 'update of VMI object is restricted', reason: 'FieldValueForbidden' })

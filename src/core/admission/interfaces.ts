@@ -1,12 +1,13 @@
-import { bindings, type Interface, interfaceModels, interfaceStates, type Network } from '#apis/kubevirt/interface.ts'
+import { bindings, type Interface, interfaceStates, type Network } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { isDefaultNetwork } from '../nic/desired.ts'
+import { addressErrors, bootOrderErrors } from './addresses.ts'
+import { type ClusterConfig, clusterConfig } from './config.ts'
+import { networkErrors } from './networks.ts'
+import { portErrors } from './ports.ts'
 
 const namePattern = /^[A-Za-z0-9-_]+$/
-const macPattern = /^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$/
-/** The MAC of the gateway a masqueraded guest sees. */
-const reservedMac = '02:00:00:00:00:00'
 
 const discontinued = {
   slirp: 'Slirp interface support has been discontinued since v1.3',
@@ -18,14 +19,17 @@ const discontinued = {
  * Everything wrong with the interfaces and networks of a spec, in KubeVirt's words (facts/kubevirt.md §2.1, §8.8). `path` is
  * where the spec stands in the object.
  */
-export function interfaceErrors(spec: VmiSpec, path: string): FieldError[] {
+export function interfaceErrors(
+  spec: VmiSpec,
+  path: string,
+  { config = clusterConfig(), isNew = true }: Readonly<{ config?: ClusterConfig; isNew?: boolean }> = {},
+): FieldError[] {
   const interfaces = spec.domain.devices.interfaces ?? []
   const networks = spec.networks ?? []
   const byName = new Map(networks.map((network) => [network.name, network]))
   const at = (index: number) => `${path}.domain.devices.interfaces[${index}]`
   return [
-    ...networks.flatMap((network, i) => networkErrors(network, i, networks, `${path}.networks[${i}]`)),
-    ...clusterOfDefaults(networks, path),
+    ...networkErrors(spec, path, config),
     ...networks.flatMap((network, i): FieldError[] =>
       interfaces.some((one) => one.name === network.name)
         ? []
@@ -39,52 +43,13 @@ export function interfaceErrors(spec: VmiSpec, path: string): FieldError[] {
     ),
     ...interfaces.flatMap((one, i) => [
       ...pairing(one, i, interfaces, byName, at(i)),
-      ...bindingErrors(one, byName.get(one.name), at(i)),
+      ...bindingErrors(one, byName.get(one.name), at(i), { config, isNew }),
       ...stateErrors(one, byName.get(one.name), at(i)),
       ...addressErrors(one, at(i)),
+      ...portErrors(one, at(i), config),
     ]),
+    ...bootOrderErrors(spec, path),
   ]
-}
-
-function networkErrors(network: Network, index: number, all: readonly Network[], field: string): FieldError[] {
-  const errors: FieldError[] = []
-  if (all.findIndex((other) => other.name === network.name) < index)
-    errors.push({
-      field: `${field}.name`,
-      message: `Network with name "${network.name}" already exists, every network must have a unique name`,
-      reason: 'FieldValueDuplicate',
-    })
-  const types = [network.pod, network.multus, network.resourceClaim].filter((type) => type !== undefined).length
-  if (types === 0) errors.push({ field, message: 'should have a network type', reason: 'FieldValueRequired' })
-  if (types > 1) errors.push({ field, message: 'should have only one network type', reason: 'FieldValueRequired' })
-  if (network.multus && !network.multus.networkName)
-    errors.push({ field, message: 'CNI delegating plugin must have a networkName', reason: 'FieldValueRequired' })
-  return errors
-}
-
-function clusterOfDefaults(networks: readonly Network[], path: string): FieldError[] {
-  const pods = networks.filter((network) => network.pod !== undefined).length
-  const multus = networks.filter((network) => network.multus?.default === true).length
-  const errors: FieldError[] = []
-  if (pods > 1)
-    errors.push({
-      field: `${path}.interfaces`,
-      message: `more than one interface is connected to a pod network in ${path}.interfaces`,
-      reason: 'FieldValueDuplicate',
-    })
-  if (multus > 1)
-    errors.push({
-      field: `${path}.networks`,
-      message: 'Multus CNI should only have one default network',
-      reason: 'FieldValueInvalid',
-    })
-  if (pods && multus)
-    errors.push({
-      field: `${path}.networks`,
-      message: 'Pod network cannot be defined when Multus default network is defined',
-      reason: 'FieldValueInvalid',
-    })
-  return errors
 }
 
 function pairing(
@@ -117,11 +82,17 @@ function pairing(
   return errors
 }
 
-function bindingErrors(one: Interface, network: Network | undefined, field: string): FieldError[] {
+function bindingErrors(
+  one: Interface,
+  network: Network | undefined,
+  field: string,
+  { config, isNew }: Readonly<{ config: ClusterConfig; isNew: boolean }>,
+): FieldError[] {
   const errors: FieldError[] = []
   const chosen = bindings.filter((binding) => one[binding] !== undefined)
   const live = chosen.filter((binding) => !(binding in discontinued))
-  for (const binding of chosen)
+  // What exists already may have one from before: it is told when it is started.
+  for (const binding of isNew ? chosen : [])
     if (binding in discontinued)
       errors.push({
         field: `${field}.${binding}`,
@@ -138,6 +109,18 @@ function bindingErrors(one: Interface, network: Network | undefined, field: stri
     errors.push({
       field: `${field}.name`,
       message: 'Masquerade interface only implemented with pod network',
+      reason: 'FieldValueInvalid',
+    })
+  if (one.bridge && network?.pod && !config.permitBridgeOnPodNetwork)
+    errors.push({
+      field: `${field}.name`,
+      message: 'Bridge on pod network configuration is not enabled under kubevirt-config',
+      reason: 'FieldValueInvalid',
+    })
+  if (one.passtBinding && !config.hasGate('PasstBinding'))
+    errors.push({
+      field: `${field}.name`,
+      message: 'PasstBinding feature gate is not enabled',
       reason: 'FieldValueInvalid',
     })
   if (one.passtBinding && network && network.pod === undefined)
@@ -163,36 +146,5 @@ function stateErrors(one: Interface, network: Network | undefined, field: string
     errors.push(bad(`"${name}" interface's state "${state}" is supported only for bridge binding`))
   if (state === 'absent' && network && isDefaultNetwork(network))
     errors.push(bad(`"${name}" interface's state "${state}" is not supported on default networks`))
-  return errors
-}
-
-function addressErrors(one: Interface, field: string): FieldError[] {
-  const errors: FieldError[] = []
-  if (one.model !== undefined && !(interfaceModels as readonly string[]).includes(one.model))
-    errors.push({
-      field: `${field}.model`,
-      message: `interface ${field}.name uses model ${one.model} that is not supported.`,
-      reason: 'FieldValueNotSupported',
-    })
-  const mac = one.macAddress
-  if (mac === undefined || mac === '') return errors
-  if (mac.replace(/[:-]/g, '').length > 12 && /^[0-9A-Fa-f:-]+$/.test(mac))
-    errors.push({
-      field: `${field}.macAddress`,
-      message: `interface ${field}.name has too long MAC address (${mac}).`,
-      reason: 'FieldValueInvalid',
-    })
-  else if (!macPattern.test(mac))
-    errors.push({
-      field: `${field}.macAddress`,
-      message: `interface ${field}.name has malformed MAC address (${mac}).`,
-      reason: 'FieldValueInvalid',
-    })
-  if (one.masquerade && mac.toLowerCase().replaceAll('-', ':') === reservedMac)
-    errors.push({
-      field: `${field}.macAddress`,
-      message: 'The requested MAC address is reserved for the in-pod bridge. Please choose another one.',
-      reason: 'FieldValueInvalid',
-    })
   return errors
 }

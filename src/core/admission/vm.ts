@@ -2,16 +2,28 @@ import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { isObject } from '#base/json.ts'
-import { normalMac } from '../nic/desired.ts'
 import { linkChangedByAnnotation } from '../nic/drift.ts'
+import { type ClusterConfig, clusterConfig } from './config.ts'
 import { interfaceErrors } from './interfaces.ts'
+import { macErrors } from './macs.ts'
 import { probeErrors } from './probes.ts'
 
 /** Longest name of a VM: it becomes a label value, and with its namespace the name of a domain and of its files. */
 const maxNameLength = 63
 
+/** What admission asks the cluster. */
+export type AdmissionWorld = Readonly<{
+  config: ClusterConfig
+  /** Names another VM that has a MAC. */
+  holderOf: (mac: string) => string | undefined
+}>
+
 /** Everything that forbids a VM, all at once. */
-export function vmErrors(vm: VirtualMachine): FieldError[] {
+export function vmErrors(
+  vm: VirtualMachine,
+  old?: VirtualMachine,
+  { config, holderOf }: AdmissionWorld = { config: clusterConfig(), holderOf: () => undefined },
+): FieldError[] {
   const errors: FieldError[] = []
   if (vm.metadata.name.length > maxNameLength)
     errors.push({
@@ -26,7 +38,12 @@ export function vmErrors(vm: VirtualMachine): FieldError[] {
       reason: 'FieldValueInvalid',
     })
   const { spec } = vm.spec.template
-  return [...errors, ...interfaceErrors(spec, 'spec.template.spec'), ...probeErrors(spec, 'spec.template.spec')]
+  return [
+    ...errors,
+    ...interfaceErrors(spec, 'spec.template.spec', { config, isNew: !old }),
+    ...macErrors(vm, old, holderOf),
+    ...probeErrors(spec, 'spec.template.spec'),
+  ]
 }
 
 /** The VM with every default that is written down at admission; see specWithDefaults. */
@@ -34,9 +51,10 @@ export function withDefaults(
   vm: VirtualMachine,
   old: VirtualMachine | undefined,
   newMac: () => string,
+  config: ClusterConfig = clusterConfig(),
 ): VirtualMachine {
   if (!vm.spec?.template?.spec) return vm
-  const spec = specWithDefaults(vm.spec.template.spec, old?.spec.template.spec, newMac)
+  const spec = specWithDefaults(vm.spec.template.spec, old?.spec.template.spec, newMac, config)
   return { ...vm, spec: { ...vm.spec, template: { ...vm.spec.template, spec } } }
 }
 
@@ -61,10 +79,15 @@ export function withLinkChanger(vm: VirtualMachine, old: VirtualMachine | undefi
  * The default interface when there are neither interfaces nor networks, and a MAC for every interface, which it keeps for
  * life: an update that leaves it out keeps the one the interface of that name had. `newMac` must give a MAC nobody has.
  */
-export function specWithDefaults(given: VmiSpec, old: VmiSpec | undefined, newMac: () => string): VmiSpec {
+export function specWithDefaults(
+  given: VmiSpec,
+  old: VmiSpec | undefined,
+  newMac: () => string,
+  config: ClusterConfig = clusterConfig(),
+): VmiSpec {
   // Runs before the schema is checked: what has no such shape is left for the schema to refuse.
   if (!Array.isArray(given?.domain?.devices?.interfaces ?? []) || !given?.domain?.devices) return given
-  const spec = withDefaultInterface(given)
+  const spec = withDefaultInterface(given, config)
   const before = new Map((old?.domain.devices.interfaces ?? []).map((one) => [one.name, one.macAddress]))
   const interfaces = spec.domain.devices.interfaces?.map((one) =>
     !isObject(one) || one.macAddress ? one : { ...one, macAddress: before.get(one.name) || newMac() },
@@ -73,20 +96,13 @@ export function specWithDefaults(given: VmiSpec, old: VmiSpec | undefined, newMa
   return { ...spec, domain: { ...spec.domain, devices } }
 }
 
-/** All MACs a VM holds, in one spelling. */
-export function macsOf(vm: VirtualMachine): string[] {
-  return (vm.spec.template.spec.domain.devices.interfaces ?? []).flatMap((one) =>
-    one.macAddress ? [normalMac(one.macAddress)] : [],
-  )
-}
-
-/** KubeVirt's default: one interface, bridged to the pod network (facts/kubevirt.md §1.1). */
-function withDefaultInterface(spec: VmiSpec): VmiSpec {
+/** KubeVirt's default: one interface on the pod network, with the binding the cluster says (facts/kubevirt.md §1.1). */
+function withDefaultInterface(spec: VmiSpec, { defaultBinding }: ClusterConfig): VmiSpec {
   const { devices } = spec.domain
   if (devices.autoattachPodInterface === false || devices.interfaces?.length || spec.networks?.length) return spec
   return {
     ...spec,
-    domain: { ...spec.domain, devices: { ...devices, interfaces: [{ name: 'default', bridge: {} }] } },
+    domain: { ...spec.domain, devices: { ...devices, interfaces: [{ name: 'default', [defaultBinding]: {} }] } },
     networks: [{ name: 'default', pod: {} }],
   }
 }

@@ -1,0 +1,81 @@
+import { type Interface, interfaceModels } from '#apis/kubevirt/interface.ts'
+import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
+import type { FieldError } from '#apis/meta/object.ts'
+import { isObject } from '#base/json.ts'
+
+const macPattern = /^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$/
+const pciPattern = /^([\da-fA-F]{4}):([\da-fA-F]{2}):([\da-fA-F]{2})\.([0-7]{1})$/
+/** The MAC of the gateway a masqueraded guest sees. */
+const reservedMac = '02:00:00:00:00:00'
+/** Highest ACPI index (KubeVirt's documentation). */
+const maxAcpiIndex = 16 * 1024 - 1
+
+/** Everything wrong with model, addresses and DHCP options of an interface, in KubeVirt's words. */
+export function addressErrors(one: Interface, field: string): FieldError[] {
+  const errors: FieldError[] = []
+  if (one.model !== undefined && !(interfaceModels as readonly string[]).includes(one.model))
+    errors.push({
+      field: `${field}.model`,
+      message: `interface ${field}.name uses model ${one.model} that is not supported.`,
+      reason: 'FieldValueNotSupported',
+    })
+  if (one.pciAddress && !pciPattern.test(one.pciAddress))
+    errors.push(bad(`${field}.pciAddress`, `interface ${field}.name has malformed PCI address (${one.pciAddress}).`))
+  const index = one.acpiIndex
+  if (index !== undefined && (index < 1 || index > maxAcpiIndex))
+    errors.push(bad(`${field}.acpiIndex`, `acpiIndex must be in range 1 to ${maxAcpiIndex}`))
+  return [...errors, ...macErrors(one, field), ...dhcpErrors(one, `${field}.dhcpOptions`)]
+}
+
+function macErrors({ macAddress: mac, masquerade }: Interface, field: string): FieldError[] {
+  if (mac === undefined || mac === '') return []
+  const errors: FieldError[] = []
+  const at = `${field}.macAddress`
+  if (mac.replace(/[:-]/g, '').length > 12 && /^[0-9A-Fa-f:-]+$/.test(mac))
+    errors.push(bad(at, `interface ${field}.name has too long MAC address (${mac}).`))
+  else if (!macPattern.test(mac)) errors.push(bad(at, `interface ${field}.name has malformed MAC address (${mac}).`))
+  if (masquerade && mac.toLowerCase().replaceAll('-', ':') === reservedMac)
+    errors.push(bad(at, 'The requested MAC address is reserved for the in-pod bridge. Please choose another one.'))
+  return errors
+}
+
+function dhcpErrors({ dhcpOptions }: Interface, field: string): FieldError[] {
+  const errors: FieldError[] = []
+  const seen = new Set<number>()
+  for (const [i, { option }] of (dhcpOptions?.privateOptions ?? []).entries()) {
+    const at = `${field}.privateOptions[${i}]`
+    if (option < 224 || option > 254)
+      errors.push(bad(at, 'provided DHCPPrivateOptions are out of range, must be in range 224 to 254'))
+    if (seen.has(option)) errors.push(bad(at, 'Found Duplicates: you have provided duplicate DHCPPrivateOptions'))
+    seen.add(option)
+  }
+  const isIpv4 = (text: string) => /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/.test(text)
+  for (const [i, server] of (dhcpOptions?.ntpServers ?? []).entries())
+    if (!isIpv4(server))
+      errors.push(bad(`${field}.ntpServers[${i}]`, 'NTP servers must be a list of valid IPv4 addresses.'))
+  return errors
+}
+
+/** Boot orders that are none, or that two devices have. */
+export function bootOrderErrors(spec: VmiSpec, path: string): FieldError[] {
+  const { disks = [], interfaces = [] } = spec.domain.devices
+  const all = [
+    ...disks.map((disk, i) => ({
+      order: isObject(disk) ? disk.bootOrder : undefined,
+      at: `${path}.domain.devices.disks[${i}].bootOrder`,
+    })),
+    ...interfaces.map((one, i) => ({ order: one.bootOrder, at: `${path}.domain.devices.interfaces[${i}].bootOrder` })),
+  ]
+  const taken = new Set<unknown>()
+  return all.flatMap(({ order, at }): FieldError[] => {
+    if (order === undefined || order === null) return []
+    if (Number(order) < 1) return [bad(at, `${at} must have a boot order > 0, if supplied`)]
+    if (taken.has(order)) return [bad(at, `Boot order for ${at} already set for a different device.`)]
+    taken.add(order)
+    return []
+  })
+}
+
+function bad(field: string, message: string): FieldError {
+  return { field, message, reason: 'FieldValueInvalid' }
+}

@@ -1,0 +1,99 @@
+import type { Interface, Network } from '#apis/kubevirt/interface.ts'
+import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
+import type { FieldError } from '#apis/meta/object.ts'
+import type { ClusterConfig } from './config.ts'
+
+/** Everything wrong with the networks of a spec, in KubeVirt's words (facts/kubevirt.md §8.8). */
+export function networkErrors(spec: VmiSpec, path: string, { hasGate }: ClusterConfig): FieldError[] {
+  const networks = spec.networks ?? []
+  return [
+    ...networks.flatMap((network, i) => oneErrors(network, i, networks, `${path}.networks[${i}]`)),
+    ...defaultErrors(networks, path),
+    ...claimErrors(spec, networks, path, hasGate('NetworkDevicesWithDRA')),
+  ]
+}
+
+function oneErrors(network: Network, index: number, all: readonly Network[], field: string): FieldError[] {
+  const errors: FieldError[] = []
+  if (all.findIndex((other) => other.name === network.name) < index)
+    errors.push({
+      field: `${field}.name`,
+      message: `Network with name "${network.name}" already exists, every network must have a unique name`,
+      reason: 'FieldValueDuplicate',
+    })
+  const types = [network.pod, network.multus, network.resourceClaim].filter((type) => type !== undefined).length
+  if (types === 0) errors.push({ field, message: 'should have a network type', reason: 'FieldValueRequired' })
+  if (types > 1) errors.push({ field, message: 'should have only one network type', reason: 'FieldValueRequired' })
+  if (network.multus && !network.multus.networkName)
+    errors.push({ field, message: 'CNI delegating plugin must have a networkName', reason: 'FieldValueRequired' })
+  return errors
+}
+
+function defaultErrors(networks: readonly Network[], path: string): FieldError[] {
+  const pods = networks.filter((network) => network.pod !== undefined).length
+  const multus = networks.filter((network) => network.multus?.default === true).length
+  const errors: FieldError[] = []
+  if (pods > 1)
+    errors.push({
+      field: `${path}.interfaces`,
+      message: `more than one interface is connected to a pod network in ${path}.interfaces`,
+      reason: 'FieldValueDuplicate',
+    })
+  if (multus > 1) errors.push(bad(`${path}.networks`, 'Multus CNI should only have one default network'))
+  if (pods && multus)
+    errors.push(bad(`${path}.networks`, 'Pod network cannot be defined when Multus default network is defined'))
+  return errors
+}
+
+/** Networks that come from a resource claim (DRA), which nothing here can run, are still judged as KubeVirt judges them. */
+function claimErrors(spec: VmiSpec, networks: readonly Network[], path: string, isOpen: boolean): FieldError[] {
+  const claimed = networks.flatMap((network, i) =>
+    network.resourceClaim ? [{ network, i, claim: network.resourceClaim }] : [],
+  )
+  if (!claimed.length) return []
+  const field = `${path}.networks`
+  if (!isOpen)
+    return [bad(field, 'vmi.spec.networks contains DRA networks but NetworkDevicesWithDRA feature gate is not enabled')]
+  const errors: FieldError[] = []
+  if (networks.some((network) => network.multus))
+    errors.push(bad(field, 'mixing Multus and DRA resourceClaim networks in the same VMI is not supported'))
+  const defined = new Set((spec.resourceClaims ?? []).map((claim) => claim.name))
+  const seen = new Set<string>()
+  for (const { network, i, claim } of claimed) {
+    const at = `${field}[${i}].resourceClaim`
+    const { claimName, requestName } = claim
+    if (!claimName) errors.push(required(`${at}.claimName`, 'claimName is required for DRA network'))
+    if (!requestName) errors.push(required(`${at}.requestName`, 'requestName is required for DRA network'))
+    if (claimName && !defined.has(claimName))
+      errors.push(
+        bad(
+          `${at}.claimName`,
+          `network references resourceClaim "${claimName}" which is not defined in spec.resourceClaims`,
+        ),
+      )
+    const pair = `${claimName}/${requestName}`
+    if (claimName && requestName && seen.has(pair))
+      errors.push({
+        field: at,
+        message: `duplicate claimName/requestName combination "${pair}"`,
+        reason: 'FieldValueDuplicate',
+      })
+    seen.add(pair)
+    const one = spec.domain.devices.interfaces?.find(({ name }) => name === network.name)
+    if (one && !isForClaims(one))
+      errors.push(bad(at, `DRA network "${network.name}" requires an SR-IOV or binding plugin interface`))
+  }
+  return errors
+}
+
+function isForClaims(one: Interface): boolean {
+  return one.sriov !== undefined || one.binding !== undefined
+}
+
+function required(field: string, message: string): FieldError {
+  return { field, message, reason: 'FieldValueRequired' }
+}
+
+function bad(field: string, message: string): FieldError {
+  return { field, message, reason: 'FieldValueInvalid' }
+}
