@@ -124,7 +124,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
   nads.onChange(waiting)
   options.onImage(waiting)
-  sandboxes.onChange(enqueueUid)
+  sandboxes.onChange((uid, isNetwork) => {
+    if (isNetwork) guests.askAgain(uid)
+    else enqueueUid(uid)
+  })
   waiting()
   const timer = setInterval(waiting, resyncMs)
   timer.unref()

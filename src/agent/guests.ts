@@ -46,6 +46,12 @@ export class Guests {
     this.#schedule(uid, one)
   }
 
+  /** Asks a guest soon again that is asked already. */
+  askAgain(uid: string): void {
+    const one = this.#watched.get(uid)
+    if (one) this.ask(uid, one.hypervisor)
+  }
+
   isAsked(uid: string): boolean {
     return this.#watched.has(uid)
   }

@@ -77,8 +77,11 @@ export interface Sandboxes {
   remove(uid: string, signal: AbortSignal): Promise<void>
   /** All sandboxes there are traces of. */
   list(): Promise<readonly SandboxId[]>
-  /** Called with a sandbox's UID whenever something in it may have changed. */
-  onChange(listener: (uid: string) => void): void
+  /**
+   * Called with a sandbox's UID whenever something in it may have changed; `isNetwork` when its guest has taken an address,
+   * so that it has news about its network.
+   */
+  onChange(listener: (uid: string, isNetwork?: boolean) => void): void
 }
 
 /** Images guests boot from, on this host. */

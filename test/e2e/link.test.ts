@@ -44,7 +44,8 @@ describe('link state of a real guest', () => {
       async () => {
         const { body } = await stage.api.call('GET', path.vmi('x'))
         const list = body.status.interfaces as Record<string, unknown>[]
-        return list.every((one) => one.interfaceName !== undefined) && list
+        // The guest's word about addresses counts: until it has taken one, there is none.
+        return list.every((one) => one.interfaceName !== undefined) && list[0]?.ipAddress !== undefined && list
       },
       { deadlineMs: patienceMs },
     )

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { eventually } from '../../src/base/wait.ts'
 import { Api, path } from './api.ts'
 import { must, type Outcome, program } from './program.ts'
+import { TruthChecker } from './truth.ts'
 
 /** The checkout. */
 export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
@@ -24,10 +25,13 @@ export class Stage implements AsyncDisposable {
   readonly #simulate: boolean
   #server: ChildProcess | undefined
   #api: Api | undefined
+  /** Looks on all the time; on real hosts only, for a simulated one has no libvirt to compare with. */
+  readonly truth: TruthChecker
 
   private constructor(dir: string, { simulate = false }: StageOptions) {
     this.dir = dir
     this.#simulate = simulate
+    this.truth = new TruthChecker({ dir, api: () => (this.#server ? this.#api : undefined) })
   }
 
   static async open(options: StageOptions = {}): Promise<Stage> {
@@ -87,6 +91,7 @@ export class Stage implements AsyncDisposable {
     )
     this.#api?.close()
     this.#api = await Api.from(this.kubeconfig)
+    if (!this.#simulate) this.truth.start()
     return line
   }
 
@@ -211,6 +216,8 @@ export class Stage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // Whatever it has to say, the host is cleaned first.
+    const lies = await this.truth.end().catch((error: unknown) => error)
     this.#api?.close()
     await this.#end('SIGTERM')
     // A simulated host has nothing to clean up.
@@ -218,6 +225,7 @@ export class Stage implements AsyncDisposable {
     if (code !== 0) throw new Error(`patchbay down failed: ${stderr}`)
     await rm(this.dir, { recursive: true, force: true })
     if (this.#mark) await rm(this.#mark, { force: true })
+    if (lies) throw lies
   }
 
   async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {

@@ -146,3 +146,26 @@ test('at most ten guest-only interfaces are told, without link state', () => {
     list.every((one) => one.linkState === undefined && one.name === undefined && one.infoSource === 'guest-agent'),
   )
 })
+
+// facts/kubevirt.md §2.4 and §8.6: how what CNI gave and what the agent says come together.
+for (const [what, given, told, expected] of [
+  ['CNI wins', ['10.244.0.5'], ['10.0.2.2'], ['10.244.0.5']],
+  ['the agent, where CNI gave none', [], ['192.168.1.5'], ['192.168.1.5']],
+  ['nothing, once the guest has none', ['10.244.0.5'], [], []],
+  ['each family by itself', ['10.244.0.5', 'fd00::5'], ['10.0.2.2'], ['10.244.0.5']],
+  ['a family that only the guest has', ['10.244.0.5'], ['10.0.2.2', 'fd00::7'], ['10.244.0.5', 'fd00::7']],
+  ['what CNI gave, while no agent speaks', ['10.244.0.5'], undefined, ['10.244.0.5']],
+] as const)
+  test(`addresses of an interface: ${what}`, () => {
+    const [wanted] = desiredNics(
+      {
+        domain: { devices: { interfaces: [{ name: 'default', masquerade: {}, macAddress: '02:00:00:00:00:01' }] } },
+        networks: [{ name: 'default', pod: {} }],
+      },
+      'ns',
+    )
+    const guest = told && [{ name: 'eth0', mac: '02:00:00:00:00:01', ips: [...told, 'fe80::1'] }]
+    const [status] = interfaceStatuses([wanted!], [{ ...wanted!, queues: 1 }], guest, new Map([['default', given]]))
+    assert.deepEqual(status?.ipAddresses ?? [], expected)
+    assert.equal(status?.ipAddress, expected[0])
+  })

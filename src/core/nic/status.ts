@@ -14,7 +14,7 @@ const maxGuestOnly = 10
 /**
  * `status.interfaces`: what the hypervisor has, in the order of the spec with the primary first, joined by MAC with what the
  * guest agent tells (undefined while there is no agent). Link state is always the hypervisor's word, never the spec's.
- * `podIps` are the addresses CNI gave, by network; they win over the agent's list.
+ * `podIps` are the addresses CNI gave, by network.
  */
 export function interfaceStatuses(
   desired: readonly DesiredNic[],
@@ -41,8 +41,8 @@ function statusOf(
   podIps: readonly string[],
 ): InterfaceStatus {
   // A masqueraded guest's link-local addresses mean nothing outside the guest.
-  const agentIps = (guest?.ips ?? []).filter((ip) => nic.binding !== 'masquerade' || !isLinkLocal(ip))
-  const ips = podIps.length ? podIps : agentIps
+  const agentIps = guest?.ips.filter((ip) => nic.binding !== 'masquerade' || !isLinkLocal(ip))
+  const ips = agentIps ? mergedIps(podIps, agentIps) : podIps
   const sources = ['domain', ...(guest ? ['guest-agent'] : []), ...(nic.primary ? [] : ['multus-status'])]
   return {
     name: nic.name,
@@ -54,6 +54,21 @@ function statusOf(
     ...(guest && { interfaceName: guest.name }),
     ...addresses(ips),
   }
+}
+
+/**
+ * The addresses of an interface that both CNI and the guest's agent know: of each family those of CNI, unless it gave none
+ * or the guest has none, in which case the guest's word counts (facts/kubevirt.md §2.4).
+ */
+function mergedIps(podIps: readonly string[], agentIps: readonly string[]): string[] {
+  return [isIpv4, (ip: string) => !isIpv4(ip)].flatMap((isOfFamily) => {
+    const [given, told] = [podIps.filter(isOfFamily), agentIps.filter(isOfFamily)]
+    return given.length && told.length ? given : told
+  })
+}
+
+function isIpv4(ip: string): boolean {
+  return !ip.includes(':')
 }
 
 function guestOnly(one: GuestInterface): InterfaceStatus {

@@ -20,7 +20,7 @@ export type DhcpLease = Readonly<{
 }>
 
 /** The configuration of a dnsmasq that serves one lease and nothing else. */
-export function dnsmasqConfig(lease: DhcpLease, pidFile: string): string {
+export function dnsmasqConfig(lease: DhcpLease, { pidFile, leaseFile }: DnsmasqPaths): string {
   return [
     'port=0',
     `interface=${lease.bridge}`,
@@ -29,7 +29,7 @@ export function dnsmasqConfig(lease: DhcpLease, pidFile: string): string {
     'no-resolv',
     'no-hosts',
     'no-ping',
-    'leasefile-ro',
+    `dhcp-leasefile=${leaseFile}`,
     'user=root',
     `pid-file=${pidFile}`,
     ...(lease.foreignSubnet ? [`shared-network=${lease.bridge},${lease.address}`] : ['dhcp-authoritative']),
@@ -50,8 +50,9 @@ export async function ensureDnsmasq(
   lease: DhcpLease,
   signal: AbortSignal,
 ): Promise<void> {
-  const { pidFile, configFile } = dnsmasqPaths(folder, lease.bridge)
-  const config = dnsmasqConfig(lease, pidFile)
+  const paths = dnsmasqPaths(folder, lease.bridge)
+  const { pidFile, configFile } = paths
+  const config = dnsmasqConfig(lease, paths)
   const pid = await dnsmasqPid(pidFile, configFile)
   const same = (await readFile(configFile, 'utf8').catch(() => '')) === config
   if (pid !== undefined && same) return
@@ -60,9 +61,15 @@ export async function ensureDnsmasq(
   await run('ip', ['netns', 'exec', netns, 'setsid', 'dnsmasq', '-C', configFile], { signal })
 }
 
+type DnsmasqPaths = Readonly<{ pidFile: string; configFile: string; leaseFile: string }>
+
+/** What the file ends in that a dnsmasq writes whenever a guest has taken its address. */
+export const leaseSuffix = '.leases'
+
 /** Where a dnsmasq's files are. */
-export function dnsmasqPaths(folder: string, bridge: string): { pidFile: string; configFile: string } {
-  return { pidFile: join(folder, `dnsmasq-${bridge}.pid`), configFile: join(folder, `dnsmasq-${bridge}.conf`) }
+export function dnsmasqPaths(folder: string, bridge: string): DnsmasqPaths {
+  const at = (suffix: string) => join(folder, `dnsmasq-${bridge}${suffix}`)
+  return { pidFile: at('.pid'), configFile: at('.conf'), leaseFile: at(leaseSuffix) }
 }
 
 /** The process of a pid file, if it is really the dnsmasq of this configuration. */

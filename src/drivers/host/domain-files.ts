@@ -2,22 +2,32 @@ import { watch } from 'node:fs'
 import { join } from 'node:path'
 import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
+import { leaseSuffix } from '../dhcp/dnsmasq.ts'
+
+/** Calls back whenever the guest of a sandbox has taken an address of ours. Returns what ends it. */
+export function watchLeases(sandbox: string, onLease: () => void, log: Log): () => void {
+  return watchFolder(sandbox, leaseSuffix, onLease, log)
+}
 
 /**
  * Calls back whenever libvirt has written down a new state of a sandbox's guest. It is the only sign there is that somebody
  * else changed a link: neither libvirt nor QEMU sends an event then. Returns what ends it.
  */
 export function watchDomainFiles(sandbox: string, onChange: () => void, log: Log): () => void {
-  const folder = join(sandbox, 'run/libvirt/qemu')
+  return watchFolder(join(sandbox, 'run/libvirt/qemu'), '.xml', onChange, log)
+}
+
+function watchFolder(folder: string, suffix: string, onChange: () => void, log: Log): () => void {
+  // Without it, what is missed is seen at the next look at everything.
+  const warn = (error: unknown) => log.warn({ folder, cause: explain(error) }, 'Cannot watch a folder of a sandbox')
   try {
     const watcher = watch(folder, { persistent: false }, (_event, file) => {
-      if (file?.endsWith('.xml')) onChange()
+      if (file?.endsWith(suffix)) onChange()
     })
-    watcher.on('error', (error) => log.warn({ folder, cause: explain(error) }, 'Cannot watch the state of a guest'))
+    watcher.on('error', warn)
     return () => watcher.close()
   } catch (error) {
-    // Changes by others are then seen at the next look at everything.
-    log.warn({ folder, cause: explain(error) }, 'Cannot watch the state of a guest')
+    warn(error)
     return () => undefined
   }
 }

@@ -13,7 +13,7 @@ import { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
 import { powerFlags } from '../libvirt/rpc/flags.ts'
 import { type Libvirt, openLibvirt } from '../libvirt/rpc/libvirt.ts'
 import type { CapabilityCache } from './capabilities.ts'
-import { watchDomainFiles } from './domain-files.ts'
+import { watchDomainFiles, watchLeases } from './domain-files.ts'
 import type { Accelerator } from './kvm.ts'
 import { ensureNetns, netnsName, netnsPath, processesIn, removeNetns } from './netns.ts'
 import type { SandboxNetwork } from './sandbox-network.ts'
@@ -53,7 +53,7 @@ type Live = Readonly<{ attachments: readonly Attachment[]; state: SandboxState; 
 export class HostSandboxes implements Sandboxes {
   readonly #options: HostSandboxesOptions
   readonly #live = new Map<string, Live>()
-  readonly #listeners = new Set<(uid: string) => void>()
+  readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
 
   constructor(options: HostSandboxesOptions) {
     this.#options = options
@@ -112,7 +112,7 @@ export class HostSandboxes implements Sandboxes {
     return Promise.all(uids.map(async (uid) => (await this.#record(uid)) ?? { uid, namespace: '', name: '' }))
   }
 
-  onChange(listener: (uid: string) => void): void {
+  onChange(listener: (uid: string, isNetwork?: boolean) => void): void {
     this.#listeners.add(listener)
   }
 
@@ -162,15 +162,18 @@ export class HostSandboxes implements Sandboxes {
       log: this.#options.log.child({ sandbox: uid }),
       callTimeoutMs,
     })
-    const tell = () => {
-      for (const listener of this.#listeners) listener(uid)
+    const tell = (isNetwork = false) => {
+      for (const listener of this.#listeners) listener(uid, isNetwork)
     }
     libvirt.onEvent((event) => {
       if (event.type !== 'metadataChange' && event.type !== 'migrationIteration') tell()
     })
-    const unwatch = watchDomainFiles(dir, tell, this.#options.log)
+    const unwatch = [
+      watchDomainFiles(dir, () => tell(), this.#options.log),
+      watchLeases(dir, () => tell(true), this.#options.log),
+    ]
     void libvirt.closed.then((why) => {
-      unwatch()
+      for (const end of unwatch) end()
       if (this.#live.get(uid)?.libvirt !== libvirt) return
       this.#live.delete(uid)
       this.#options.log.warn({ uid, why: why.message }, 'Lost libvirtd')

@@ -156,7 +156,11 @@ export class SimSandboxes implements Sandboxes {
         tell()
       },
       async guestInterfaces(): Promise<readonly GuestInterface[]> {
-        return [...sandbox.nics.values()].map((nic, i) => ({ name: `eth${i}`, mac: nic.mac, ips: [] }))
+        return [...sandbox.nics.values()].map((nic, i) => ({
+          name: `eth${i}`,
+          mac: nic.mac,
+          ips: sandbox.ips.get(nic.name) ?? [],
+        }))
       },
       async traffic() {
         const none = { rxErrors: 0, rxDropped: 0, txErrors: 0, txDropped: 0 }
