@@ -38,6 +38,9 @@ export const networksAnnotation = 'k8s.v1.cni.cncf.io/networks'
 /** The answer annotation of Multus: which networks a pod has. */
 export const networkStatusAnnotation = 'k8s.v1.cni.cncf.io/network-status'
 
+/** Multus' annotation for the network a pod has in place of the pod network. */
+export const defaultNetworkAnnotation = 'v1.multus-cni.io/default-network'
+
 /** One element of the request annotation. */
 export type NetworkSelection = Readonly<{ name: string; namespace: string; interface: string; mac?: string }>
 /** One element of the answer annotation. `name` is `namespace/name` of the NAD, or the pod network's own name. */

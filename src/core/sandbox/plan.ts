@@ -1,4 +1,9 @@
-import { type NetworkSelection, type NetworkStatus, networksAnnotation } from '#apis/net/attachment.ts'
+import {
+  defaultNetworkAnnotation,
+  type NetworkSelection,
+  type NetworkStatus,
+  networksAnnotation,
+} from '#apis/net/attachment.ts'
 import type { DesiredNic } from '../nic/desired.ts'
 import type { LinkNames } from '../nic/names.ts'
 import { podNetwork } from '../nic/nic.ts'
@@ -63,7 +68,11 @@ export function networksRequest(nics: readonly DesiredNic[]): Record<string, str
       const [namespace, name] = nic.network.split('/') as [string, string]
       return { name, namespace, interface: nic.links.pod, mac: nic.mac }
     })
-  return wanted.length ? { [networksAnnotation]: JSON.stringify(wanted) } : {}
+  const standard = nics.find((nic) => nic.primary && nic.network !== podNetwork)
+  return {
+    ...(wanted.length && { [networksAnnotation]: JSON.stringify(wanted) }),
+    ...(standard && { [defaultNetworkAnnotation]: standard.network }),
+  }
 }
 
 /** Multus' answer annotation for what a sandbox has. */

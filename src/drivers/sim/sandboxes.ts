@@ -20,6 +20,7 @@ type Sandbox = {
   nics: Map<string, ObservedNic>
   domain: DomainSpec | undefined
   isPaused: boolean
+  guestOnly: number
   end: DomainEnd | undefined
   starts: number
 }
@@ -44,7 +45,7 @@ export const simProber: Prober = {
  */
 export class SimSandboxes implements Sandboxes {
   readonly #sandboxes = new Map<string, Sandbox>()
-  readonly #listeners = new Set<(uid: string) => void>()
+  readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
   #nextIp = 2
 
   async ensure(spec: SandboxSpec): Promise<SandboxState> {
@@ -55,6 +56,7 @@ export class SimSandboxes implements Sandboxes {
       nics: new Map(),
       domain: undefined,
       isPaused: false,
+      guestOnly: 0,
       end: undefined,
       starts: 0,
     }
@@ -80,7 +82,7 @@ export class SimSandboxes implements Sandboxes {
     return [...this.#sandboxes.values()].map(({ id }) => id)
   }
 
-  onChange(listener: (uid: string) => void): void {
+  onChange(listener: (uid: string, isNetwork?: boolean) => void): void {
     this.#listeners.add(listener)
   }
 
@@ -97,6 +99,12 @@ export class SimSandboxes implements Sandboxes {
     const { nics } = this.#get(uid)
     nics.set(nic, { ...nics.get(nic)!, link })
     this.#tell(uid)
+  }
+
+  /** Makes devices in a guest that nobody gave it. */
+  addGuestOnly(uid: string, count: number): void {
+    this.#get(uid).guestOnly = count
+    for (const listener of this.#listeners) listener(uid, true)
   }
 
   /** How often a guest was started in a sandbox. */
@@ -156,11 +164,17 @@ export class SimSandboxes implements Sandboxes {
         tell()
       },
       async guestInterfaces(): Promise<readonly GuestInterface[]> {
-        return [...sandbox.nics.values()].map((nic, i) => ({
-          name: `eth${i}`,
-          mac: nic.mac,
-          ips: sandbox.ips.get(nic.name) ?? [],
+        const others = Array.from({ length: sandbox.guestOnly }, (_, i) => ({
+          name: `veth${i}`,
+          mac: `0a:00:00:00:00:${(16 + i).toString(16)}`,
+          ips: [],
         }))
+        const own = [...sandbox.nics.values()].map(({ name, mac }, i) => ({
+          name: `eth${i}`,
+          mac,
+          ips: sandbox.ips.get(name) ?? [],
+        }))
+        return [...own, ...others]
       },
       async traffic() {
         const none = { rxErrors: 0, rxDropped: 0, txErrors: 0, txDropped: 0 }
