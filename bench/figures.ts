@@ -5,12 +5,29 @@ export function percentile(samples: readonly number[], p: number): number {
 }
 
 /** One line of the report: both sides from the same run, and their ratio. */
-export type Figure = Readonly<{ what: string; ours: number; theirs: number; unit: string; promise: number }>
+export type Figure = Readonly<{
+  what: string
+  ours: number
+  theirs: number
+  unit: string
+  /** What the ratio is promised to be at most, or at least where more is better. */
+  promise?: number
+  isRate?: boolean
+}>
 
 /** Prints a figure; whether the promise holds is said, never enforced: times vary between machines. */
-export function show({ what, ours, theirs, unit, promise }: Figure): void {
+export function show({ what, ours, theirs, unit, promise, isRate = false }: Figure): void {
   const ratio = ours / theirs
-  console.log(
-    `${what.padEnd(58)} ours ${ours.toFixed(1)} ${unit}, by hand ${theirs.toFixed(1)} ${unit}, ratio ${ratio.toFixed(2)} (promised ≤ ${promise}) ${ratio <= promise ? 'holds' : 'DOES NOT HOLD'}`,
+  const holds = promise === undefined || (isRate ? ratio >= promise : ratio <= promise)
+  const promised =
+    promise === undefined ? '' : ` (promised ${isRate ? '≥' : '≤'} ${promise}) ${holds ? 'holds' : 'DOES NOT HOLD'}`
+  line(
+    what,
+    `ours ${ours.toFixed(1)} ${unit}, theirs ${theirs.toFixed(1)} ${unit}, ratio ${ratio.toFixed(2)}${promised}`,
   )
+}
+
+/** Prints a line of the report. */
+export function line(what: string, figures: string): void {
+  console.log(`${what.padEnd(62)} ${figures}`)
 }

@@ -1,19 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import { delay } from '#base/wait.ts'
 import { path } from '../tools/stage/api.ts'
 import type { Stage } from '../tools/stage/stage.ts'
-
-/** Proportional set size of a process, MB. */
-async function pssMb(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')
-  return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1]) / 1024
-}
-
-/** CPU time a process has used, milliseconds (100 ticks a second). */
-async function cpuMs(pid: number): Promise<number> {
-  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /s, '').split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10
-}
+import { cpuMs, pssMb } from './process.ts'
 
 /** Memory idle and a minute after a burst of 10,000 PATCHes, and CPU while nothing happens. */
 export async function benchMemory(stage: Stage): Promise<void> {

@@ -1,4 +1,3 @@
-import { Event } from '#apis/core/event.ts'
 import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
@@ -91,7 +90,7 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
     signal,
   }
   const as = (component: Component) => ({ client: clientOf(component), log, signal })
-  const collected = kinds.filter((kind) => kind.kind !== Event.kind)
+  const collected = kinds.filter((kind) => !kind.isUncollected)
   const running = [
     startVmController(world),
     startVmiController(world),

@@ -101,4 +101,15 @@ describe('what an object owned, when it is deleted', { skip: noKubectl }, () => 
     assert.match(json.message, /^propagationPolicy: Unsupported value: "Sideways": supported values: "Background"/)
     assert.deepEqual(cluster.errors, [])
   })
+
+  it('leaves events alone: one that is deleted goes, whatever is to become of what it owns', async () => {
+    const ns = await makeNamespace(cluster.api)
+    const path = `/api/v1/namespaces/${ns}/events`
+    for (const propagationPolicy of ['Orphan', 'Foreground', 'Background']) {
+      await cluster.api.create(path, { metadata: { name: 'e' }, involvedObject: {}, reason: 'Test' })
+      const { code } = await cluster.api.send('DELETE', `${path}/e?propagationPolicy=${propagationPolicy}`)
+      assert.equal(code, 200)
+      assert.equal(await cluster.api.get(`${path}/e`), undefined, propagationPolicy)
+    }
+  })
 })

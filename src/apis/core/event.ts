@@ -57,6 +57,7 @@ export const Event: Kind<Event> = {
   kind: 'Event',
   plural: 'events',
   singular: 'event',
+  isUncollected: true,
   shortNames: ['ev'],
   categories: [],
   namespaced: true,

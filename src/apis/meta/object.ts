@@ -90,6 +90,8 @@ export type Kind<T extends ApiObject = ApiObject> = Readonly<{
   status: boolean
   /** `segment`: names need only fit into a path, as those of roles do (`kubevirt.io:admin`). Else they are DNS subdomains. */
   names?: 'segment'
+  /** Owned by nobody and owning nothing, so that the garbage collector passes it by. */
+  isUncollected?: boolean
   /** What the resource allows, when that is not everything. */
   verbs?: readonly string[]
   /** Subresources beside `status`, for discovery. */

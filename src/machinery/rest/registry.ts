@@ -165,7 +165,7 @@ export class Registry {
           key.name,
           `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${metadata.resourceVersion}`,
         )
-      const finalizers = finalizersFor(metadata, options.propagation)
+      const finalizers = finalizersFor(metadata, kind.isUncollected ? undefined : options.propagation)
       gone = !finalizers.length
       if (gone) return { type: 'delete', value: row.value }
       if (metadata.deletionTimestamp && sameJson(finalizers, metadata.finalizers)) return undefined

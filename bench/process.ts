@@ -1,0 +1,13 @@
+import { readFile } from 'node:fs/promises'
+
+/** Proportional set size of a process, MB. */
+export async function pssMb(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')
+  return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1]) / 1024
+}
+
+/** CPU time a process has used, milliseconds (100 ticks a second). */
+export async function cpuMs(pid: number): Promise<number> {
+  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /s, '').split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
