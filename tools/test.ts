@@ -99,7 +99,7 @@ function readRows(file: string): Row[] {
 /** Promises of docs/SPECIFICATION.md with the tests behind them: table rows `| id | promise | test: NAME |`. */
 function promises(): { id: string; promise: string; test: string }[] {
   const text = readFileSync(`${root}/docs/SPECIFICATION.md`, 'utf8')
-  return [...text.matchAll(/^\| ([A-Z]\d+) \| (.+?) \| test: (.+?) \|$/gm)].map(([, id, promise, test]) => ({
+  return [...text.matchAll(/^\| ([A-Z]+\d+) \| (.+?) \| test: (.+?) \|$/gm)].map(([, id, promise, test]) => ({
     id: id!,
     promise: promise!,
     test: test!,
