@@ -55,6 +55,7 @@ const faults: readonly [name: string, meta: Record<string, unknown>, error: RegE
     { name: 'a', annotations: { x: 'é'.repeat(131_072) } },
     /^metadata.annotations: Too long: may not be more than 262144 bytes$/,
   ],
+  ['a finalizer of 64 characters', { name: 'a', finalizers: ['x'.repeat(64)] }, /^metadata.finalizers: Invalid value/],
   ['finalizers that are a string', { name: 'a', finalizers: 'x' }, /^metadata.finalizers: Invalid value/],
   [
     'a finalizer that is no name',

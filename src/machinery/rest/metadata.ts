@@ -11,7 +11,8 @@ const labelKey = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?([A-Za-z0-9][-A-Za-z0-9_.]
 
 /** Whether a text can be the key of a label. */
 export function isLabelKey(text: string): boolean {
-  return labelKey.test(text)
+  const [name = '', prefix = ''] = text.split('/').toReversed()
+  return labelKey.test(text) && name.length <= 63 && prefix.length <= 253
 }
 
 /** Most bytes of all annotations together (Kubernetes' limit). */
@@ -60,10 +61,10 @@ export function metadataErrors(
           map,
           `Invalid value: "${value}": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
         )
-      if (!labelKey.test(key) || (key.split('/').at(-1) ?? '').length > 63)
+      if (!isLabelKey(key))
         bad(
           map,
-          `Invalid value: "${key}": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
+          `Invalid value: "${key}": name part must consist of at most 63 alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
         )
     }
     if (map === 'annotations' && Buffer.byteLength(JSON.stringify(entries)) > maxAnnotationBytes)
@@ -75,7 +76,7 @@ export function metadataErrors(
 function finalizerErrors(finalizers: unknown): FieldError[] {
   if (finalizers === undefined) return []
   const message = 'Invalid value: must be a list of qualified names, such as example.com/keep-me'
-  const isNames = Array.isArray(finalizers) && finalizers.every((one) => typeof one === 'string' && labelKey.test(one))
+  const isNames = Array.isArray(finalizers) && finalizers.every((one) => typeof one === 'string' && isLabelKey(one))
   return isNames ? [] : [{ field: 'metadata.finalizers', message, reason: 'FieldValueInvalid' }]
 }
 
