@@ -36,6 +36,7 @@ export type Server = Readonly<{ port: number; close(): Promise<void> }>
 /** Serves a registry as a Kubernetes API over TLS, HTTP/1.1 and HTTP/2. @throws Fault Unavailable when it cannot listen */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { limits } = options
+  const serving = { ...options, catalog: catalogOf(options) }
   const stopping = new AbortController()
   const requests = new Turnstile(limits.maxRequestsInflight, 'too many requests, please try again later')
   const watches = new Turnstile(limits.watches, 'too many watches are open, please try again later')
@@ -44,7 +45,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     const query = queryOf(request.url.split('?').slice(1).join('?'))
     let watching: Watching | undefined
     await audited(options.guard, { raw: request.raw, query }, trail, async () => {
-      watching = await requests.pass(() => inTime(limits.requestTimeoutMs, handle(options, request, reply, trail)))
+      watching = await requests.pass(() => inTime(limits.requestTimeoutMs, handle(serving, request, reply, trail)))
       return reply.statusCode
     })
     if (watching) await watches.pass(() => watching!(stopping.signal))
@@ -58,15 +59,12 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   }
 }
 
+type Serving = ServerOptions & Readonly<{ catalog: Catalog }>
+
 /** What is left of a request that has been understood as a watch: telling changes until the signal aborts. */
 type Watching = (stopping: AbortSignal) => Promise<void>
 
-async function handle(
-  options: ServerOptions,
-  request: Request,
-  reply: Reply,
-  trail: Trail,
-): Promise<Watching | undefined> {
+async function handle(options: Serving, request: Request, reply: Reply, trail: Trail): Promise<Watching | undefined> {
   const path = request.url.split('?', 1)[0]!
   if (path === '/healthz' || path === '/livez' || path === '/readyz') {
     await reply.type('text/plain').send('ok')
@@ -76,17 +74,8 @@ async function handle(
   const resource = parseResourcePath(path)
   const query = queryOf(request.url.slice(path.length + 1))
   const user = await admit(options.guard, { raw: request.raw, path, resource, query }, trail)
-  if (path === '/openapi/v2') return sendOpenapiV2(kindsOf(options), request, reply)
-  if (path === '/metrics') {
-    if (request.method !== 'GET') throw notAllowed(request.method)
-    const { type, text } = await options.metrics()
-    return sendText(reply, type, text)
-  }
-  const discovered = [...kindsOf(options), ...actionKinds(options.guard.actions)]
-  const aggregated = aggregatedAt(discovered, path, request.headers.accept)
-  if (aggregated) return send(reply, 200, aggregated, discoveryType)
-  const document = openapiAt(kindsOf(options), path) ?? discoveryAt(discovered, path) ?? options.documents[path]
-  if (document) return send(reply, 200, document)
+  const served = resource && options.registry.find(resource.group, resource.version, resource.plural)
+  if (!served && (await describe(options, request, reply, path))) return undefined
   const contentType = (request.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
   const body = request.body as Buffer | undefined
   const question = resource && findQuestion(options.guard.questions, resource)
@@ -104,7 +93,6 @@ async function handle(
     const { code, body: out } = await action.run(call)
     return out ? send(reply, code, out) : sendNothing(reply, code)
   }
-  const served = resource && options.registry.find(resource.group, resource.version, resource.plural)
   if (!resource || !served) throw notServed()
   const accept = request.headers.accept
   const { kind } = served
@@ -136,6 +124,26 @@ async function handle(
   const { code, body: out } = await asked.finally(tell)
   trail.name = nameOf(out)
   return send(reply, code, out)
+}
+
+/** Answers with a document that is no object: what there is, what it looks like, how it goes. False when there is none. */
+async function describe(options: Serving, request: Request, reply: Reply, path: string): Promise<boolean> {
+  const { kinds, discovered } = options.catalog
+  if (path === '/openapi/v2') await sendOpenapiV2(kinds, request, reply)
+  else if (path === '/metrics') {
+    if (request.method !== 'GET') throw notAllowed(request.method)
+    const { type, text } = await options.metrics()
+    await sendText(reply, type, text)
+  } else {
+    const aggregated = aggregatedAt(discovered, path, request.headers.accept)
+    if (aggregated) await send(reply, 200, aggregated, discoveryType)
+    else {
+      const document = openapiAt(kinds, path) ?? discoveryAt(discovered, path) ?? options.documents[path]
+      if (!document) return false
+      await send(reply, 200, document)
+    }
+  }
+  return true
 }
 
 async function watch(
@@ -189,10 +197,13 @@ function createOf({ group, plural, namespace }: ResourcePath): Attributes {
   return { verb: 'create', group, resource: plural, ...(namespace !== undefined && { namespace }) }
 }
 
-/** Every kind there is, also those that can only be asked about. */
-function kindsOf({ registry, guard }: ServerOptions): Kind[] {
+/** Every kind there is, also those that can only be asked about; and with the verbs, which only discovery shows. */
+type Catalog = Readonly<{ kinds: readonly Kind[]; discovered: readonly Kind[] }>
+
+function catalogOf({ registry, guard }: ServerOptions): Catalog {
   const asked = guard.questions.filter((question) => question.subresource === undefined)
-  return [...registry.served, ...asked].map(({ kind }) => kind)
+  const kinds = [...registry.served, ...asked].map(({ kind }) => kind)
+  return { kinds, discovered: [...kinds, ...actionKinds(guard.actions)] }
 }
 
 /** The older description of the API, for older kubectls. */

@@ -29,9 +29,20 @@ export async function authenticate(raw: Http2ServerRequest, tokens: readonly Tok
   throw new Fault('Unauthorized', 'Unauthorized')
 }
 
+/** Whom each connection's certificate is of: it stays the same, and taking it apart costs more than all the rest. */
+const known = new WeakMap<TLSSocket, { user: User | undefined }>()
+
 function certificateUser(raw: Http2ServerRequest): User | undefined {
   const own = raw as Http2ServerRequest & { socket: TLSSocket }
   const socket = (own.stream?.session?.socket ?? own.socket) as TLSSocket
+  const before = known.get(socket)
+  if (before) return before.user
+  const user = subjectOf(socket)
+  known.set(socket, { user })
+  return user
+}
+
+function subjectOf(socket: TLSSocket): User | undefined {
   const subject = socket.authorized ? socket.getPeerCertificate()?.subject : undefined
   if (!subject?.CN) return undefined
   const groups = subject.O as string | string[] | undefined
