@@ -2,8 +2,6 @@ import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import { desiredNics, unsupportedInterface } from '#core/nic/desired.ts'
-import { execute } from '#core/nic/execute.ts'
-import { planNics } from '#core/nic/plan.ts'
 import type { Hypervisor, ObservedDomain, SandboxState } from '#core/ports.ts'
 import { pausedAnnotation } from '#core/vm/actions.ts'
 import { domainSpec } from '#core/vm/domain.ts'
@@ -12,9 +10,10 @@ import { isFinal } from '#core/vm/power.ts'
 import type { Trouble } from '#core/vm/running.ts'
 import { imageMissingReason } from '#core/vm/status.ts'
 import { end, finish, stop } from './ending.ts'
+import { follow } from './follow.ts'
 import type { Judgement } from './links.ts'
-import { report, tellChanges, tellDrift, writePod } from './report.ts'
-import { type Again, ensure, type InstanceTools, nameOf } from './tools.ts'
+import { report, tellDrift, writePod } from './report.ts'
+import { type Again, ensureKnown, type InstanceTools, nameOf } from './tools.ts'
 
 /** One pass over one sandbox of this host: brings pod, guest and status closer to what is wanted. */
 export async function instancePass(
@@ -30,7 +29,7 @@ export async function instancePass(
   if (unsupported) return report(tools, pod, own, { reason: 'UnsupportedInterface', message: unsupported }, undefined)
   let sandbox: SandboxState
   try {
-    sandbox = await ensure(tools, pod, own, signal)
+    sandbox = await ensureKnown(tools, pod, own, signal)
   } catch (error) {
     if (faultKind(error) === 'Aborted') throw error
     await report(tools, pod, own, { reason: 'FailedSandbox', message: explain(error) }, undefined)
@@ -45,9 +44,10 @@ async function guestPass(
   tools: InstanceTools,
   pod: Pod,
   vmi: VirtualMachineInstance,
-  sandbox: SandboxState,
+  given: SandboxState,
   signal: AbortSignal,
 ): Promise<Again> {
+  let sandbox = given
   const { hypervisor } = sandbox
   let domain = await hypervisor.observe(signal)
   const { deletionTimestamp } = vmi.metadata
@@ -56,7 +56,6 @@ async function guestPass(
   const uid = pod.metadata.uid ?? ''
   const { failed } = tools.probes.health(uid)
   if (failed) return stop(tools, { pod, vmi, hypervisor, domain, sinceMs: failed.sinceMs, end: 'crashed' }, signal)
-  const podIps = sandbox.ips
   let trouble: Trouble | undefined
   let failure: unknown
   let drift: Judgement['kept'] = []
@@ -70,22 +69,31 @@ async function guestPass(
     const links = tools.links.judge(uid, vmi, desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default'), domain.nics)
     drift = links.kept
     // The truth first, then the remedy: whoever watches the status sees that the link was cut.
+    const soFar = (now: ObservedDomain) =>
+      report(tools, pod, vmi, undefined, { podIps: sandbox.ips, attached: sandbox.attached, domain: now, drift })
     if (links.fresh.length) {
       tellDrift(tools, vmi, links)
-      await report(tools, pod, vmi, undefined, { podIps, domain, drift })
+      await soFar(domain)
     }
-    ;({ trouble, failure, domain } = await follow(tools, vmi, hypervisor, domain, uid, links, signal))
-    domain &&= await followPause(vmi, hypervisor, domain, signal)
+    const running = { pod, vmi, sandbox, domain, links, report: soFar }
+    ;({ trouble, failure, domain, sandbox } = await follow(tools, running, signal))
+    domain &&= await followPause(vmi, sandbox.hypervisor, domain, signal)
   }
-  if (domain?.agentConnected && !tools.guests.isAsked(uid)) tools.guests.ask(uid, hypervisor)
+  if (domain?.agentConnected && !tools.guests.isAsked(uid)) tools.guests.ask(uid, sandbox.hypervisor)
   if (domain && !domain.agentConnected) tools.guests.forget(uid)
   if (domain) {
     tools.probes.watch(uid, vmi.spec, targetOf(vmi, sandbox))
     const { namespace = 'default', name } = vmi.metadata
-    tools.running.set(uid, { namespace, name, hypervisor })
+    tools.running.set(uid, { namespace, name, hypervisor: sandbox.hypervisor })
   }
   const { readiness } = tools.probes.health(uid)
-  await report(tools, pod, vmi, trouble, { podIps, domain, drift, readiness })
+  await report(tools, pod, vmi, trouble, {
+    podIps: sandbox.ips,
+    attached: sandbox.attached,
+    domain,
+    drift,
+    readiness,
+  })
   if (failure) throw failure
   return undefined
 }
@@ -110,7 +118,7 @@ function targetOf(vmi: VirtualMachineInstance, { ips, hypervisor }: SandboxState
   return { ip: primary && ips.get(primary.name)?.[0], hypervisor }
 }
 
-type Outcome = { trouble: Trouble | undefined; failure?: unknown; domain?: ObservedDomain | undefined }
+type Outcome = { trouble: Trouble | undefined; failure?: unknown }
 
 async function start(
   tools: InstanceTools,
@@ -136,42 +144,5 @@ async function start(
   } catch (failure) {
     if (faultKind(failure) === 'Aborted') throw failure
     return { trouble: { reason: 'FailedStart', message: `the guest cannot be started: ${explain(failure)}` }, failure }
-  }
-}
-
-/** Makes a running guest's interfaces what the spec says. */
-async function follow(
-  tools: InstanceTools,
-  vmi: VirtualMachineInstance,
-  hypervisor: Hypervisor,
-  domain: ObservedDomain,
-  uid: string,
-  links: Judgement,
-  signal: AbortSignal,
-): Promise<Outcome> {
-  const kept = new Set(links.kept.map(({ nic }) => nic))
-  const whole = planNics(desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default'), domain.nics)
-  const plan = { ...whole, steps: whole.steps.filter(({ nic }) => !kept.has(nic.name)) }
-  if (!plan.steps.length) return { trouble: undefined, domain }
-  tools.log.info(
-    {
-      domain: nameOf(vmi),
-      steps: plan.steps.map((step) => `${step.do} ${step.nic.name} ${step.changed.join()} ${step.nic.link}`),
-    },
-    'Changing guest',
-  )
-  const start = performance.now()
-  const { done, failed } = await execute(plan, hypervisor, signal)
-  if (faultKind(failed?.cause) === 'Aborted') throw failed?.cause
-  const after = await hypervisor.observe(signal)
-  if (after) tools.links.saw(uid, after.nics)
-  if (done.length) tools.onApplied((performance.now() - start) / 1000)
-  tellChanges(tools, vmi, done, links)
-  tools.guests.ask(uid, hypervisor)
-  if (!failed) return { trouble: undefined, domain: after }
-  return {
-    trouble: { reason: 'Synchronizing with the Domain failed.', message: explain(failed.cause) },
-    failure: failed.cause,
-    domain: after,
   }
 }

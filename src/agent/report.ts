@@ -2,7 +2,7 @@ import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { networkStatusAnnotation } from '#apis/net/attachment.ts'
 import { timestamp } from '#base/time.ts'
-import { desiredNics } from '#core/nic/desired.ts'
+import { wantedNics } from '#core/nic/desired.ts'
 import { driftText, linkChangedByAnnotation, linkDriftAnnotation } from '#core/nic/drift.ts'
 import type { Step } from '#core/nic/plan.ts'
 import type { SandboxState } from '#core/ports.ts'
@@ -15,7 +15,7 @@ import type { Judgement } from './links.ts'
 import { type InstanceTools, nameOf } from './tools.ts'
 
 /** What a pass saw; what it did not look at is absent. */
-type Seen = Partial<Pick<Pass, 'domain' | 'end' | 'podIps' | 'drift' | 'readiness'>>
+type Seen = Partial<Pick<Pass, 'domain' | 'end' | 'podIps' | 'attached' | 'drift' | 'readiness'>>
 
 /** Writes the agent's part of the instance's status; trouble that is new becomes an Event too. */
 export async function report(
@@ -28,10 +28,17 @@ export async function report(
   const old = findCondition(vmi.status?.conditions, 'Synchronized')
   if (trouble && old?.message !== trouble.message) {
     tools.log.warn({ domain: nameOf(vmi), ...trouble }, 'Instance cannot be made as wanted')
-    tools.recorder(vmi, 'Warning', 'SyncFailed', trouble.message)
+    tools.recorder(vmi, 'Warning', trouble.event ?? 'SyncFailed', trouble.message)
   }
   const guest = tools.guests.known(pod.metadata.uid ?? '')
-  const nothing = { domain: undefined, end: undefined, podIps: new Map(), drift: [], readiness: undefined }
+  const nothing = {
+    domain: undefined,
+    end: undefined,
+    podIps: new Map(),
+    attached: new Set<string>(),
+    drift: [],
+    readiness: undefined,
+  }
   const pass: Pass = { ...nothing, ...seen, guest, trouble, now: timestamp() }
   await tools.client.modify(
     VirtualMachineInstance,
@@ -51,7 +58,9 @@ export async function writePod(
   vmi: VirtualMachineInstance,
   sandbox: SandboxState,
 ): Promise<void> {
-  const nics = desiredNics(vmi.spec, pod.metadata.namespace ?? 'default')
+  const nics = wantedNics(vmi.spec, pod.metadata.namespace ?? 'default').filter(({ name }) =>
+    sandbox.attached.has(name),
+  )
   const annotation = JSON.stringify(
     networkStatuses(attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf), sandbox.ips),
   )
@@ -104,6 +113,16 @@ export function tellChanges(
   done: readonly Step[],
   { fresh }: Judgement,
 ): void {
+  for (const { do: what, nic } of done) {
+    if (what === 'plug')
+      tools.recorder(
+        vmi,
+        'Normal',
+        'NicPlugged',
+        `Interface "${nic.name}" was plugged into network ${nic.network}, link ${nic.link}`,
+      )
+    if (what === 'unplug') tools.recorder(vmi, 'Normal', 'NicUnplugged', `Interface "${nic.name}" was unplugged`)
+  }
   const who = vmi.metadata.annotations?.[linkChangedByAnnotation]
   for (const { nic, changed } of done) {
     if (!changed.includes('link')) continue

@@ -1,7 +1,7 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Log } from '#base/log.ts'
-import { desiredNics } from '#core/nic/desired.ts'
+import { type DesiredNic, desiredNics } from '#core/nic/desired.ts'
 import type { Hypervisor, Images, Sandboxes, SandboxState } from '#core/ports.ts'
 import { attachmentsOf } from '#core/sandbox/plan.ts'
 import { domainName, queuesOf } from '#core/vm/domain.ts'
@@ -39,17 +39,34 @@ export function nameOf(vmi: VirtualMachineInstance): string {
   return domainName(vmi.metadata.namespace ?? 'default', vmi.metadata.name)
 }
 
+/**
+ * The sandbox of a pod with what its guest has already: networks that are to come may take their time, and what is there
+ * must not wait for them. Before its guest runs, with all of it.
+ */
+export function ensureKnown(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  signal: AbortSignal,
+): Promise<SandboxState> {
+  if (vmi.status?.phase !== 'Running') return ensure(tools, pod, vmi, signal)
+  const known = new Set((vmi.status.interfaces ?? []).map(({ name }) => name))
+  return ensure(tools, pod, vmi, signal, ({ name, primary }) => primary || known.has(name))
+}
+
 /** The sandbox of a pod as its instance wants it. */
 export async function ensure(
   tools: InstanceTools,
   pod: Pod,
   vmi: VirtualMachineInstance,
   signal: AbortSignal,
+  isMeant: (nic: DesiredNic) => boolean = () => true,
 ): Promise<SandboxState> {
   const { namespace = 'default', name, uid = '' } = pod.metadata
-  const nics = desiredNics(vmi.spec, namespace)
-  return tools.sandboxes.ensure(
-    { uid, namespace, name, attachments: attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf) },
-    signal,
-  )
+  const nics = desiredNics(vmi.spec, namespace).filter(isMeant)
+  const attachments = attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf)
+  // A guest that runs can do without a network that does not come; one that is to start cannot.
+  const isRunning = vmi.status?.phase === 'Running'
+  const optional = new Set(isRunning ? nics.filter((nic) => !nic.primary).map((nic) => nic.name) : [])
+  return tools.sandboxes.ensure({ uid, namespace, name, attachments, optional }, signal)
 }

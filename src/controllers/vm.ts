@@ -2,7 +2,8 @@ import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
-import { instanceOf, liveUpdate, withAnnotationsOf } from '#core/vm/instance.ts'
+import { instanceOf, withAnnotationsOf } from '#core/vm/instance.ts'
+import { liveUpdate, withoutUnplugged } from '#core/vm/live.ts'
 import { isFinal, planPower } from '#core/vm/power.ts'
 import { vmStatus } from '#core/vm/status.ts'
 import { addFinalizer, dropFinalizer } from '#machinery/client/finalizers.ts'
@@ -37,6 +38,7 @@ async function reconcile(world: World, key: string): Promise<{ againAfterMs: num
   await addFinalizer(world.client, VirtualMachine, vm, vmFinalizer)
   // The change a guest is waiting for goes first; bookkeeping comes after.
   const restartRequired = vmi ? await followLive(world, vm, vmi) : false
+  await cleanUp(world, vm, vmi)
   const nowMs = Date.now()
   const action = planPower(vm, vmi, nowMs)
   if (action.do === 'start' && !found) await start(world, vm)
@@ -85,16 +87,25 @@ async function stop(world: World, vm: VirtualMachine, uid: string): Promise<void
   )
 }
 
+/** Takes interfaces out of the template that are absent and nowhere to be seen any more. */
+async function cleanUp(world: World, vm: VirtualMachine, vmi: VirtualMachineInstance | undefined): Promise<void> {
+  if (withoutUnplugged(vm, vmi) === vm) return
+  await world.client.modify(VirtualMachine, vm.metadata, (current) => {
+    const cleaned = withoutUnplugged(current, vmi)
+    return cleaned === current || current.metadata.uid !== vm.metadata.uid ? undefined : cleaned
+  })
+}
+
 /** Carries live changes over; tells whether a restart is needed for the rest. */
 async function followLive(world: World, vm: VirtualMachine, vmi: VirtualMachineInstance): Promise<boolean> {
   if (vmi.metadata.deletionTimestamp || isFinal(vmi)) return false
   const namespace = vm.metadata.namespace ?? 'default'
   const wanted = vm.spec.template.spec
-  const update = liveUpdate(wanted, vmi.spec, namespace)
+  const update = liveUpdate(wanted, vmi, namespace)
   if (update.spec || withAnnotationsOf(vm, vmi) !== vmi)
     await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) => {
       if (current.metadata.uid !== vmi.metadata.uid) return undefined
-      const { spec } = liveUpdate(wanted, current.spec, namespace)
+      const { spec } = liveUpdate(wanted, current, namespace)
       return { ...withAnnotationsOf(vm, current), ...(spec && { spec }) }
     })
   return update.restartRequired

@@ -1,8 +1,11 @@
 import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { networksAnnotation } from '#apis/net/attachment.ts'
 import { faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
+import { desiredNics } from '#core/nic/desired.ts'
+import { networksRequest } from '#core/sandbox/plan.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
 import {
   chooseNode,
@@ -53,7 +56,8 @@ async function reconcile(world: World, key: string): Promise<undefined> {
     return
   }
   if (isScheduled(vmi)) {
-    if (!found) await failWithoutPod(world, vmi, podKey)
+    if (found) await followNetworks(world, vmi, found)
+    else await failWithoutPod(world, vmi, podKey)
     return
   }
   const pod = found ?? (await createPod(world, vmi))
@@ -78,6 +82,19 @@ async function reconcile(world: World, key: string): Promise<undefined> {
         : undefined,
     { subresource: 'status' },
   )
+}
+
+/** Keeps the networks a pod asks for those of its instance: interfaces are plugged and unplugged while it runs. */
+async function followNetworks(world: World, vmi: VirtualMachineInstance, pod: Pod): Promise<void> {
+  const wanted = networksRequest(desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default'))[networksAnnotation]
+  if ((pod.metadata.annotations?.[networksAnnotation] || undefined) === wanted) return
+  await world.client.modify(Pod, pod.metadata, (current) => ({
+    ...current,
+    metadata: {
+      ...current.metadata,
+      annotations: { ...current.metadata.annotations, [networksAnnotation]: wanted ?? '' },
+    },
+  }))
 }
 
 async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod | undefined> {

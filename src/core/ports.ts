@@ -63,16 +63,28 @@ export interface Prober {
 /** What identifies a sandbox: the UID of its pod; names are for humans. */
 export type SandboxId = Readonly<{ uid: string; namespace: string; name: string }>
 
-/** A sandbox as wanted. */
-export type SandboxSpec = SandboxId & Readonly<{ attachments: readonly Attachment[] }>
+/**
+ * A sandbox as wanted. What it has beside these attachments stays until it is released. An attachment that is `optional` and
+ * cannot be made is told in the state; any other fails the whole.
+ */
+export type SandboxSpec = SandboxId & Readonly<{ attachments: readonly Attachment[]; optional?: ReadonlySet<string> }>
 
 /** A sandbox as it is. `ips` are the addresses CNI gave, by attachment. */
-export type SandboxState = Readonly<{ ips: ReadonlyMap<string, readonly string[]>; hypervisor: Hypervisor }>
+export type SandboxState = Readonly<{
+  ips: ReadonlyMap<string, readonly string[]>
+  hypervisor: Hypervisor
+  /** Everything that is attached, by name. */
+  attached: ReadonlySet<string>
+  /** Why optional attachments could not be made. */
+  failed: ReadonlyMap<string, unknown>
+}>
 
 /** All sandboxes of this host. Every method is idempotent and repeatable after a crash at any point. */
 export interface Sandboxes {
   /** Makes the sandbox as wanted, or finds it so. Faults: Invalid for a bad network configuration, Unavailable, Timeout. */
   ensure(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState>
+  /** Gives networks of a sandbox back that its guest does not have any more. */
+  release(uid: string, names: readonly string[], signal: AbortSignal): Promise<void>
   /** Takes everything of a sandbox away: guest, processes, links, leases, namespace, files. */
   remove(uid: string, signal: AbortSignal): Promise<void>
   /** All sandboxes there are traces of. */

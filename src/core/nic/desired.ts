@@ -1,10 +1,11 @@
 import type { Interface, InterfaceState, Network } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { type LinkNames, linkNames, primaryLinkNames } from './names.ts'
-import { type Nic, podNetwork } from './nic.ts'
+import { podNetwork } from './nic.ts'
+import type { WantedNic } from './plan.ts'
 
 /** A wanted interface, and where it goes in the sandbox. */
-export type DesiredNic = Nic &
+export type DesiredNic = WantedNic &
   Readonly<{ links: LinkNames; primary: boolean; ports: NonNullable<Interface['ports']>; guestCidr: string }>
 
 /** The network a masqueraded guest sees unless its owner chose another (facts/kubevirt.md §1.2). */
@@ -33,15 +34,20 @@ function networkKey(network: Network, namespace: string): string {
   return name.includes('/') ? name : `${namespace}/${name}`
 }
 
-/**
- * The interfaces an instance wants, in the order of its spec, without the absent ones. Defaults and synonyms end here: past
- * this point an interface has one spelling. `namespace` is the instance's own.
- */
+/** The interfaces an instance wants to have, in the order of its spec. */
 export function desiredNics(spec: VmiSpec, namespace: string): DesiredNic[] {
+  return wantedNics(spec, namespace).filter((nic) => !nic.absent)
+}
+
+/**
+ * The interfaces a spec speaks of, those to be gone among them. Defaults and synonyms end here: past this point an interface
+ * has one spelling. `namespace` is the instance's own.
+ */
+export function wantedNics(spec: VmiSpec, namespace: string): DesiredNic[] {
   const networks = new Map((spec.networks ?? []).map((network) => [network.name, network]))
   return (spec.domain.devices.interfaces ?? []).flatMap((one): DesiredNic[] => {
     const network = networks.get(one.name)
-    if (!network || one.state === 'absent') return []
+    if (!network) return []
     const primary = isDefaultNetwork(network)
     return [
       {
@@ -55,6 +61,8 @@ export function desiredNics(spec: VmiSpec, namespace: string): DesiredNic[] {
         primary,
         ports: one.ports ?? [],
         guestCidr: network.pod?.vmNetworkCIDR ?? defaultGuestCidr,
+        absent: one.state === 'absent',
+        isPluggable: one.bridge !== undefined && !primary,
       },
     ]
   })

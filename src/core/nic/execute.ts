@@ -4,22 +4,34 @@ import type { Plan, Step } from './plan.ts'
 /** What can be done to the interfaces of a running guest. Every method is idempotent: done twice is done once. */
 export interface NicDriver {
   update(nic: Nic, changed: readonly Field[], signal: AbortSignal): Promise<void>
+  /** Gives the guest a card on a network its sandbox has. */
+  plug(nic: Nic, signal: AbortSignal): Promise<void>
+  /** Has the guest let go of a card. Faults: Timeout when it has not yet; it goes on being asked. */
+  unplug(nic: Nic, signal: AbortSignal): Promise<void>
 }
 
 /** What became of a plan. */
-export type Report = Readonly<{ done: readonly Step[]; failed?: Readonly<{ step: Step; cause: unknown }> }>
+export type Report = Readonly<{
+  done: readonly Step[]
+  failed: readonly Readonly<{ step: Step; cause: unknown }>[]
+}>
 
-/** Runs steps in order and stops at the first failure. It makes no choices; the next pass plans from what it observes. */
+/**
+ * Runs steps in order. It makes no choices; a step that fails keeps no other from being tried, for each is about an interface
+ * of its own, and the next pass plans anew from what it observes.
+ */
 export async function execute(plan: Plan, driver: NicDriver, signal: AbortSignal): Promise<Report> {
   const done: Step[] = []
+  const failed: { step: Step; cause: unknown }[] = []
   for (const step of plan.steps) {
     try {
       signal.throwIfAborted()
-      await driver.update(step.nic, step.changed, signal)
+      if (step.do === 'update') await driver.update(step.nic, step.changed, signal)
+      else await driver[step.do](step.nic, signal)
       done.push(step)
     } catch (cause) {
-      return { done, failed: { step, cause } }
+      failed.push({ step, cause })
     }
   }
-  return { done }
+  return { done, failed }
 }

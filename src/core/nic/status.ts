@@ -14,20 +14,22 @@ const maxGuestOnly = 10
 /**
  * `status.interfaces`: what the hypervisor has, in the order of the spec with the primary first, joined by MAC with what the
  * guest agent tells (undefined while there is no agent). Link state is always the hypervisor's word, never the spec's.
- * `podIps` are the addresses CNI gave, by network.
+ * `podIps` are the addresses CNI gave, by network; `attached` are the networks the sandbox has, whether or not the guest does.
  */
 export function interfaceStatuses(
   desired: readonly DesiredNic[],
   observed: readonly ObservedNic[],
   guest: readonly GuestInterface[] | undefined,
   podIps: ReadonlyMap<string, readonly string[]>,
+  attached: ReadonlySet<string> = new Set(),
 ): InterfaceStatus[] {
   const present = new Map(observed.map((nic) => [nic.name, nic]))
   const byMac = new Map((guest ?? []).map((one) => [one.mac.toLowerCase(), one]))
   const ordered = [...desired.filter((nic) => nic.primary), ...desired.filter((nic) => !nic.primary)]
   const known = ordered.flatMap((nic): InterfaceStatus[] => {
     const now = present.get(nic.name)
-    return now ? [statusOf(nic, now, byMac.get(now.mac), podIps.get(nic.name) ?? [])] : []
+    if (now) return [statusOf(nic, now, byMac.get(now.mac), podIps.get(nic.name) ?? [])]
+    return attached.has(nic.name) && !nic.primary ? [sandboxOnly(nic)] : []
   })
   const macs = new Set(observed.map((nic) => nic.mac))
   const others = (guest ?? []).filter((one) => one.name !== 'lo' && !macs.has(one.mac.toLowerCase()))
@@ -69,6 +71,10 @@ function mergedIps(podIps: readonly string[], agentIps: readonly string[]): stri
 
 function isIpv4(ip: string): boolean {
   return !ip.includes(':')
+}
+
+function sandboxOnly({ name, links }: DesiredNic): InterfaceStatus {
+  return { name, podInterfaceName: links.pod, infoSource: 'multus-status' }
 }
 
 function guestOnly(one: GuestInterface): InterfaceStatus {

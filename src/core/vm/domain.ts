@@ -1,6 +1,7 @@
 import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { type DesiredNic, desiredNics } from '../nic/desired.ts'
 import { pausedAnnotation } from './actions.ts'
+import { extraPorts, interfaceCount, placeholders } from './pci.ts'
 
 /** Everything a hypervisor must know to start a guest. */
 export type DomainSpec = Readonly<{
@@ -9,6 +10,8 @@ export type DomainSpec = Readonly<{
   /** Start it with its CPUs stopped. */
   isPaused: boolean
   memoryKiB: number
+  /** Ports for interfaces, of which the first are taken by `nics`; and ports nothing is on yet. */
+  ports: Readonly<{ nics: number; extra: number }>
   sockets: number
   cores: number
   threads: number
@@ -18,6 +21,9 @@ export type DomainSpec = Readonly<{
 
 /** Least memory a guest is given when its owner names none (KubeVirt's own examples use as much). */
 const defaultMemory = '128Mi'
+
+/** Devices of every guest that need a port of their own: the serial bus of the agent, and the source of randomness. */
+export const otherDevices = 2
 
 /** Most queues a tap can have. */
 const maxQueues = 256
@@ -79,11 +85,16 @@ export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem:
     return { problem: `memory "${wanted}" is no usable quantity; write for example 256Mi` }
   const namespace = metadata.namespace ?? 'default'
   const queues = queuesOf(spec)
+  const held = placeholders(interfaceCount(spec), metadata.annotations)
+  if (typeof held !== 'number') return held
+  const nics = desiredNics(spec, namespace).map((nic) => ({ ...nic, queues: nic.model === 'virtio' ? queues : 1 }))
+  const used = nics.length + otherDevices
   return {
     name: domainName(namespace, metadata.name),
     uuid: firmware?.uuid ?? metadata.uid ?? '',
     isPaused: spec.startStrategy === 'Paused' || metadata.annotations?.[pausedAnnotation] === 'true',
     memoryKiB: Math.ceil(bytes / 1024),
+    ports: { nics: nics.length + held, extra: extraPorts(bytes, used, held, metadata.annotations) },
     sockets: cpu?.sockets ?? 1,
     cores: cpu?.cores ?? 1,
     threads: cpu?.threads ?? 1,
@@ -93,6 +104,6 @@ export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem:
       initrdPath: boot.container?.initrdPath ?? '/initrd.img',
       args: boot.kernelArgs ?? 'console=ttyS0',
     },
-    nics: desiredNics(spec, namespace).map((nic) => ({ ...nic, queues: nic.model === 'virtio' ? queues : 1 })),
+    nics,
   }
 }

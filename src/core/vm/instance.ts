@@ -1,11 +1,9 @@
-import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
-import { VirtualMachineInstance, type VmiSpec } from '#apis/kubevirt/vmi.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf, type ObjectMeta } from '#apis/meta/object.ts'
-import { isObject, type JsonObject, sameJson } from '#base/json.ts'
-import { desiredNics } from '../nic/desired.ts'
-import { planNics } from '../nic/plan.ts'
+import { isObject, sameJson } from '#base/json.ts'
 import { pausedAnnotation } from './actions.ts'
+import { withoutAbsent } from './live.ts'
 
 /** Keeps an instance until its guest has been stopped and its sandbox removed. */
 export const vmiFinalizer = 'foregroundDeleteVirtualMachine'
@@ -36,7 +34,7 @@ export function instanceOf(vm: VirtualMachine, { isPaused = false } = {}): Virtu
         },
       ],
     },
-    spec: vm.spec.template.spec,
+    spec: withoutAbsent(vm.spec.template.spec),
   }
 }
 
@@ -54,59 +52,4 @@ export function withAnnotationsOf(vm: VirtualMachine, vmi: VirtualMachineInstanc
   const annotations = { ...Object.fromEntries(kept), ...ownAnnotations({ ...template }) }
   if (sameJson(annotations, vmi.metadata.annotations ?? {})) return vmi
   return { ...vmi, metadata: { ...vmi.metadata, annotations } }
-}
-
-/** What the owner's edit means for the running instance. */
-export type LiveUpdate = Readonly<{
-  /** The instance's new spec, when something can be changed while it runs. */
-  spec?: VmiSpec
-  /** Something differs that only a restart brings about. */
-  restartRequired: boolean
-}>
-
-/**
- * Compares a VM's template with its instance by the planner that also runs on the node: what is live goes into the
- * instance's spec, everything else asks for a restart (facts/kubevirt.md §3.3).
- */
-export function liveUpdate(template: VmiSpec, running: VmiSpec, namespace: string): LiveUpdate {
-  const plan = planNics(desiredNics(template, namespace), desiredNics(running, namespace))
-  const states = new Map((template.domain.devices.interfaces ?? []).map((one) => [one.name, one.state]))
-  const updated = new Set(plan.steps.map((step) => step.nic.name))
-  const interfaces = running.domain.devices.interfaces ?? []
-  const spec = updated.size
-    ? {
-        ...running,
-        domain: {
-          ...running.domain,
-          devices: {
-            ...running.domain.devices,
-            interfaces: interfaces.map((one) => (updated.has(one.name) ? withState(one, states.get(one.name)) : one)),
-          },
-        },
-      }
-    : undefined
-  return {
-    ...(spec && { spec }),
-    restartRequired: plan.needs.length > 0 || !sameJson(withoutLive(template), withoutLive(running)),
-  }
-}
-
-function withState(one: Interface, state: string | undefined): Interface {
-  const { state: _, ...rest } = one
-  return state === undefined ? rest : { ...rest, state }
-}
-
-/** A spec without what the planner has judged already, and without the order of lists whose order means nothing. */
-function withoutLive(spec: VmiSpec): JsonObject {
-  const byName = <T extends { name: string }>(list: readonly T[]) =>
-    list.toSorted((a, b) => a.name.localeCompare(b.name))
-  const { interfaces, ...devices } = spec.domain.devices
-  return {
-    ...spec,
-    domain: {
-      ...spec.domain,
-      devices: { ...devices, interfaces: byName((interfaces ?? []).map((one) => withState(one, undefined))) },
-    },
-    networks: byName<Network>(spec.networks ?? []),
-  } as unknown as JsonObject
 }

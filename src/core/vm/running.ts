@@ -1,6 +1,6 @@
 import type { VirtualMachineInstance, VmiPhase, VmiStatus } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
-import { desiredNics } from '../nic/desired.ts'
+import { wantedNics } from '../nic/desired.ts'
 import { type Drift, driftText } from '../nic/drift.ts'
 import { type GuestInterface, interfaceStatuses } from '../nic/status.ts'
 import type { DomainEnd, ObservedDomain } from '../ports.ts'
@@ -9,7 +9,12 @@ import { withPhase } from './phase.ts'
 import type { ProbeState } from './probe.ts'
 
 /** Something that keeps an instance from being what its spec says. */
-export type Trouble = Readonly<{ reason: string; message: string }>
+export type Trouble = Readonly<{
+  reason: string
+  message: string
+  /** Reason of the Event about it; SyncFailed unless given. */
+  event?: string
+}>
 
 /** What the agent knows after a pass. */
 export type Pass = Readonly<{
@@ -19,6 +24,8 @@ export type Pass = Readonly<{
   guest: readonly GuestInterface[] | undefined
   podIps: ReadonlyMap<string, readonly string[]>
   trouble: Trouble | undefined
+  /** Networks the sandbox has, by interface. */
+  attached: ReadonlySet<string>
   /** Links that somebody else changed and that are left as they were found. */
   drift: readonly Drift[]
   /** What the readiness probe says; undefined without one. */
@@ -55,7 +62,7 @@ function withDomain(
   vmi: VirtualMachineInstance,
   status: VmiStatus,
   domain: ObservedDomain,
-  { guest, podIps, drift, readiness, now }: Pass,
+  { guest, podIps, attached, drift, readiness, now }: Pass,
 ): VmiStatus {
   const paused = domain.state === 'paused'
   let conditions = withCondition(status.conditions, readyCondition(paused, readiness), now)
@@ -76,12 +83,12 @@ function withDomain(
         now,
       )
     : withoutCondition(conditions, 'LinkDrift')
-  const desired = desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default')
+  const wanted = wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default')
   const known = domain.agentConnected ? guest : undefined
   return {
     ...withPhase(status, 'Running', now),
     conditions,
-    interfaces: interfaceStatuses(desired, domain.nics, known, podIps),
+    interfaces: interfaceStatuses(wanted, domain.nics, known, podIps, attached),
   }
 }
 

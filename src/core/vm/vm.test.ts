@@ -5,7 +5,8 @@ import type { RunStrategy, VirtualMachine, VmStatus } from '#apis/kubevirt/vm.ts
 import type { VirtualMachineInstance, VmiPhase, VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { findCondition, withCondition } from './conditions.ts'
 import { bytesOf, domainSpec } from './domain.ts'
-import { instanceOf, liveUpdate } from './instance.ts'
+import { instanceOf } from './instance.ts'
+import { liveUpdate } from './live.ts'
 import { backoffMs, isRequestDone, planPower } from './power.ts'
 import { finalPhase, runningStatus } from './running.ts'
 import { vmStatus } from './status.ts'
@@ -172,7 +173,7 @@ for (const from of ['', 'up', 'down', undefined])
   for (const to of ['', 'up', 'down', undefined]) {
     const state = (value: string | undefined) => (value === undefined ? {} : { state: value })
     test(`state ${from ?? 'unset'} to ${to ?? 'unset'} needs no restart`, () => {
-      const update = liveUpdate(spec(two(state(to))), spec(two(state(from))), 'ns')
+      const update = liveUpdate(spec(two(state(to))), { spec: spec(two(state(from))) }, 'ns')
       assert.equal(update.restartRequired, false)
       const changes = (from === 'down') !== (to === 'down')
       assert.equal(update.spec !== undefined, changes)
@@ -188,7 +189,7 @@ const restarts: readonly [what: string, template: VmiSpec][] = [
 ]
 for (const [what, template] of restarts)
   test(`${what} needs a restart and leaves the instance alone`, () => {
-    const update = liveUpdate(template, spec(two()), 'ns')
+    const update = liveUpdate(template, { spec: spec(two()) }, 'ns')
     assert.deepEqual([update.restartRequired, update.spec], [true, undefined])
   })
 
@@ -199,7 +200,7 @@ test('the order of interfaces and networks means nothing', () => {
     domain: { ...base.domain, devices: { interfaces: two().toReversed() } },
     networks: base.networks?.toReversed() ?? [],
   }
-  assert.deepEqual(liveUpdate(turned, base, 'ns'), { restartRequired: false })
+  assert.deepEqual(liveUpdate(turned, { spec: base }, 'ns'), { restartRequired: false })
 })
 
 test('an instance is owned by its VM and kept until its guest is gone', () => {
@@ -254,6 +255,7 @@ test('trouble is a condition while it lasts, and no longer', () => {
     end: undefined,
     guest: undefined,
     podIps: new Map(),
+    attached: new Set<string>(),
     drift: [],
     readiness: undefined,
     now,

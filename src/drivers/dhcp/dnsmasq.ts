@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomic } from '#base/file.ts'
 import { run } from '../host/run.ts'
@@ -59,6 +59,14 @@ export async function ensureDnsmasq(
   if (pid !== undefined) process.kill(pid, 'SIGKILL')
   await writeFileAtomic(configFile, config)
   await run('ip', ['netns', 'exec', netns, 'setsid', 'dnsmasq', '-C', configFile], { signal })
+}
+
+/** Ends the dnsmasq of a bridge and removes its files; none is no error. */
+export async function stopDnsmasq(folder: string, bridge: string): Promise<void> {
+  const { pidFile, configFile, leaseFile } = dnsmasqPaths(folder, bridge)
+  const pid = await dnsmasqPid(pidFile, configFile)
+  if (pid !== undefined) process.kill(pid, 'SIGKILL')
+  for (const file of [pidFile, configFile, leaseFile]) await rm(file, { force: true })
 }
 
 type DnsmasqPaths = Readonly<{ pidFile: string; configFile: string; leaseFile: string }>

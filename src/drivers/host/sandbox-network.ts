@@ -1,9 +1,9 @@
-import { Fault } from '#base/fault.ts'
+import { Fault, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { podNetwork as podNetworkName } from '#core/nic/nic.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { Cni, CniResult } from '../cni/cni.ts'
-import { type DhcpLease, dnsmasqPaths, dnsmasqPid, ensureDnsmasq } from '../dhcp/dnsmasq.ts'
+import { type DhcpLease, dnsmasqPaths, dnsmasqPid, ensureDnsmasq, stopDnsmasq } from '../dhcp/dnsmasq.ts'
 import type { HostBridges } from './bridges.ts'
 import { ipBatch, type Link, listLinks } from './links.ts'
 import { netnsPath } from './netns.ts'
@@ -32,6 +32,9 @@ export type SandboxNetworkOptions = Readonly<{
 /** What CNI made of an attachment, with what its plugins answered. */
 type Attached = Readonly<{ attachment: Attachment; result: CniResult }>
 
+/** Addresses CNI gave, and why what was optional could not be attached; by attachment. */
+type AttachResult = Readonly<{ ips: Map<string, readonly string[]>; failed: Map<string, unknown> }>
+
 /** Puts networks into sandboxes and joins them to the guest's taps. */
 export class SandboxNetwork {
   readonly #options: SandboxNetworkOptions
@@ -41,22 +44,27 @@ export class SandboxNetwork {
     this.#options = options
   }
 
-  /** Attaches what is not attached yet and mends what is broken. Resolves to the addresses CNI gave, by attachment. */
+  /** Attaches what is not attached yet and mends what is broken. What is optional and fails is told, the rest fails the whole. */
   async attach(
-    dir: string,
-    uid: string,
-    netns: string,
+    { dir, uid, netns }: Readonly<{ dir: string; uid: string; netns: string }>,
     attachments: readonly Attachment[],
+    optional: ReadonlySet<string>,
     signal: AbortSignal,
-  ): Promise<Map<string, readonly string[]>> {
+  ): Promise<AttachResult> {
     let links = await listLinks(netns, signal)
     const attached: Attached[] = []
+    const failed = new Map<string, unknown>()
     for (const attachment of attachments)
-      attached.push({ attachment, result: await this.#plug(uid, netns, attachment, links, signal) })
-    if (attachments.some(({ links: { pod } }) => !links.has(pod))) links = await listLinks(netns, signal)
+      try {
+        attached.push({ attachment, result: await this.#plug(uid, netns, attachment, links, signal) })
+      } catch (error) {
+        if (!optional.has(attachment.name) || faultKind(error) === 'Aborted') throw error
+        failed.set(attachment.name, error)
+      }
+    if (attached.some(({ attachment }) => !links.has(attachment.links.pod))) links = await listLinks(netns, signal)
     await ipBatch(
       netns,
-      attachments.flatMap((one) => wiringCommands(one, links, this.#options.qemuUser)),
+      attached.flatMap(({ attachment }) => wiringCommands(attachment, links, this.#options.qemuUser)),
       signal,
     )
     const dns = await nameServers()
@@ -65,7 +73,26 @@ export class SandboxNetwork {
       const lease = leaseOf(one, links.get(one.attachment.links.pod)?.mtu ?? 1500, dns)
       if (lease) await ensureDnsmasq(netns, dir, lease, signal)
     }
-    return new Map(attached.map(({ attachment, result }) => [attachment.name, addressesOf(result)]))
+    return { ips: new Map(attached.map(({ attachment, result }) => [attachment.name, addressesOf(result)])), failed }
+  }
+
+  /** Takes networks out of a sandbox that goes on: what joins them to the guest, then what CNI made. */
+  async release(
+    { dir, uid, netns }: Readonly<{ dir: string; uid: string; netns: string }>,
+    attachments: readonly Attachment[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (const { links } of attachments) {
+      await stopDnsmasq(dir, links.bridge)
+      const present = await listLinks(netns, signal)
+      const made = [links.tap, links.bridge].filter((name) => present.has(name))
+      await ipBatch(
+        netns,
+        made.map((name) => `link delete ${name}`),
+        signal,
+      )
+    }
+    await this.detach(uid, netns, attachments, signal)
   }
 
   /** Whether links and DHCP servers are still as they were made. */

@@ -61,7 +61,7 @@ export class HostSandboxes implements Sandboxes {
 
   async ensure(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState> {
     const live = this.#live.get(spec.uid)
-    if (live && sameAttachments(live.attachments, spec.attachments)) {
+    if (live && hasAll(live.attachments, spec.attachments)) {
       if (performance.now() - live.inspectedMs < inspectMs) return live.state
       if (await this.#options.network.isWhole(this.#at(spec.uid), netnsName(spec.uid), live.attachments)) {
         live.inspectedMs = performance.now()
@@ -69,6 +69,25 @@ export class HostSandboxes implements Sandboxes {
       }
     }
     return this.#make(spec, signal)
+  }
+
+  async release(uid: string, names: readonly string[], signal: AbortSignal): Promise<void> {
+    const record = await this.#record(uid)
+    const leaving = record?.attachments.filter(({ name }) => names.includes(name)) ?? []
+    if (!record || !leaving.length) return
+    const { log, network } = this.#options
+    const dir = this.#at(uid)
+    log.info(
+      { pod: `${record.namespace}/${record.name}`, networks: leaving.map(({ name }) => name) },
+      'Releasing networks',
+    )
+    await network.release({ dir, uid, netns: netnsName(uid) }, leaving, signal)
+    const attachments = record.attachments.filter(({ name }) => !names.includes(name))
+    await writeFileAtomic(join(dir, 'sandbox.json'), JSON.stringify({ ...record, attachments }))
+    // The next pass makes a picture of what is left.
+    const live = this.#live.get(uid)
+    if (live) this.#live.set(uid, { ...live, attachments: [], inspectedMs: 0 })
+    await network.sweep(signal)
   }
 
   async remove(uid: string, signal: AbortSignal): Promise<void> {
@@ -128,7 +147,11 @@ export class HostSandboxes implements Sandboxes {
     const dir = this.#at(uid)
     await mkdir(join(dir, 'run'), { recursive: true, mode: 0o755 })
     const old = await this.#record(uid)
-    const { attachments } = spec
+    // What it has beside the wanted ones is still the guest's; their configuration counts no more.
+    const wanted = new Set(spec.attachments.map((one) => one.name))
+    const others = old?.attachments.filter((one) => !wanted.has(one.name)) ?? []
+    const attachments = [...spec.attachments, ...others]
+    const optional = new Set([...(spec.optional ?? []), ...others.map((one) => one.name)])
     const record: SandboxRecord = { uid, namespace, name, attachments: withoutConfig(attachments) }
     if (!sameJson(old, record)) await writeFileAtomic(join(dir, 'sandbox.json'), JSON.stringify(record))
     const netns = netnsName(uid)
@@ -138,7 +161,7 @@ export class HostSandboxes implements Sandboxes {
     const accelerator = this.#options.accelerator()
     const [daemon, networked] = await Promise.allSettled([
       accelerator.then((kind) => startDaemon({ dir, netns: netnsPath(netns), kvm: kind === 'kvm', log, signal })),
-      network.attach(dir, uid, netns, attachments, signal),
+      network.attach({ dir, uid, netns }, attachments, optional, signal),
     ])
     if (networked.status === 'rejected') throw networked.reason
     if (daemon.status === 'rejected') throw daemon.reason
@@ -151,8 +174,10 @@ export class HostSandboxes implements Sandboxes {
       provideImage: (image) => this.#options.provideImage(dir, image),
       onCreated: () => capabilities.save(dir),
     })
-    const state: SandboxState = { ips: networked.value, hypervisor }
-    this.#live.set(uid, { attachments, state, libvirt, inspectedMs: performance.now() })
+    const { ips, failed } = networked.value
+    const made = attachments.filter(({ name }) => ips.has(name))
+    const state: SandboxState = { ips, hypervisor, attached: new Set(made.map(({ name }) => name)), failed }
+    this.#live.set(uid, { attachments: made, state, libvirt, inspectedMs: performance.now() })
     return state
   }
 
@@ -193,9 +218,10 @@ export class HostSandboxes implements Sandboxes {
   }
 }
 
-/** Whether two lists ask for the same sandbox. */
-function sameAttachments(a: readonly Attachment[], b: readonly Attachment[]): boolean {
-  return sameJson(withoutConfig(a), withoutConfig(b))
+/** Whether all that is wanted is there as it is wanted. */
+function hasAll(present: readonly Attachment[], wanted: readonly Attachment[]): boolean {
+  const byName = new Map(withoutConfig(present).map((one) => [one.name, one]))
+  return withoutConfig(wanted).every((one) => sameJson(one, byName.get(one.name)))
 }
 
 /** Configuration counts only while a network is being attached; from then on CNI's own record of it does. */

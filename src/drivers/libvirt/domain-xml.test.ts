@@ -23,6 +23,7 @@ const spec = (nics: DomainSpec['nics'] = [nic]): DomainSpec => ({
   name: 'ns_x',
   uuid: '3e2ff6dc-6bbf-4d1a-8c54-2e6c1d0a6a4e',
   isPaused: false,
+  ports: { nics: 4, extra: 2 },
   memoryKiB: 131072,
   sockets: 1,
   cores: 2,

@@ -1,7 +1,9 @@
 import { aliasOf } from '#core/nic/names.ts'
+import type { Nic } from '#core/nic/nic.ts'
 import type { ObservedNic } from '#core/nic/status.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import type { DomainSpec } from '#core/vm/domain.ts'
+import { type DomainSpec, otherDevices } from '#core/vm/domain.ts'
+import { maxBus } from '#core/vm/pci.ts'
 import type { Accelerator } from '../host/kvm.ts'
 import { childElements, element, findElement, parseXml, serializeXml, type XmlElement } from './xml.ts'
 
@@ -50,7 +52,9 @@ export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
       {},
       element('emulator', {}, qemuProgram),
       element('controller', { type: 'usb', model: 'none' }),
-      ...spec.nics.map(nicElement),
+      ...rootPorts(spec),
+      ...spec.nics.map((nic, i) => nicElement(nic, nic.model === 'virtio' ? i + 1 : undefined)),
+      element('controller', { type: 'virtio-serial', index: 0 }, onBus(spec.ports.nics + 1)),
       element(
         'serial',
         { type: 'file' },
@@ -58,14 +62,42 @@ export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
         element('target', { port: 0 }),
       ),
       element('channel', { type: 'unix' }, element('target', { type: 'virtio', name: agentChannel })),
-      element('rng', { model: 'virtio' }, element('backend', { model: 'random' }, '/dev/urandom')),
+      element(
+        'rng',
+        { model: 'virtio' },
+        element('backend', { model: 'random' }, '/dev/urandom'),
+        onBus(spec.ports.nics + 2),
+      ),
       element('memballoon', { model: 'none' }),
     ),
   )
   return serializeXml(root)
 }
 
-function nicElement(nic: DomainSpec['nics'][number]): XmlElement {
+/**
+ * Every port a guest will ever have: libvirt adds none to one that runs. Interfaces come first and have room behind them, so
+ * that a card that is plugged gets the address it will have after the next start.
+ */
+function rootPorts({ ports }: DomainSpec): XmlElement[] {
+  const count = Math.min(ports.nics + otherDevices + ports.extra, maxBus)
+  return Array.from({ length: count }, (_, i) =>
+    element('controller', { type: 'pci', index: i + 1, model: 'pcie-root-port' }),
+  )
+}
+
+function onBus(bus: number): XmlElement {
+  const text = `0x${bus.toString(16).padStart(2, '0')}`
+  return element('address', { type: 'pci', domain: '0x0000', bus: text, slot: '0x00', function: '0x0' })
+}
+
+/** The XML of a card to plug; libvirt takes the first port that is free. */
+export function nicXml(nic: Nic, attachment: Attachment): string {
+  return serializeXml(nicElement({ ...nic, links: attachment.links, queues: attachment.queues }, undefined))
+}
+
+type Card = Nic & Pick<Attachment, 'links' | 'queues'>
+
+function nicElement(nic: Card, bus: number | undefined): XmlElement {
   return element(
     'interface',
     { type: 'ethernet' },
@@ -77,6 +109,7 @@ function nicElement(nic: DomainSpec['nics'][number]): XmlElement {
     element('alias', { name: aliasOf(nic.name) }),
     // A network boot prompt would only delay the guest.
     element('rom', { enabled: 'no' }),
+    bus !== undefined && onBus(bus),
   )
 }
 

@@ -1,18 +1,22 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Fault, faultKind } from '#base/fault.ts'
+import { explain, Fault, faultKind } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { eventually } from '#base/wait.ts'
+import { aliasOf } from '#core/nic/names.ts'
 import type { Field, Nic } from '#core/nic/nic.ts'
 import type { GuestInterface } from '#core/nic/status.ts'
 import type { DomainEnd, Hypervisor, NicTraffic, ObservedDomain } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
 import type { Accelerator } from '../host/kvm.ts'
-import { domainXml, linkUpdateXml, readDomain } from './domain-xml.ts'
+import { domainXml, linkUpdateXml, nicXml, type ReadDomain, readDomain } from './domain-xml.ts'
 import { createFlags, powerFlags } from './rpc/flags.ts'
 import type { Libvirt } from './rpc/libvirt.ts'
 import type { Domain } from './rpc/procedures.ts'
+
+/** How long a guest is waited for to let go of a card, milliseconds; it is asked again after that. */
+const releaseMs = 5000
 
 /** Longest time a guest agent may take to list its interfaces, milliseconds. */
 const agentTimeoutMs = 5000
@@ -78,6 +82,54 @@ export class LibvirtHypervisor implements Hypervisor {
     const xml = linkUpdateXml(await libvirt.getXml(domain, 0, { signal }), nic.name, nic.link)
     if (xml === undefined) throw new Fault('Unavailable', `The guest has no interface ${nic.name}`)
     await libvirt.updateDevice(domain, xml, undefined, { signal })
+  }
+
+  async plug(nic: Nic, signal: AbortSignal): Promise<void> {
+    const { libvirt, attachments } = this.#options
+    const { domain, nics } = await this.#guest(nic.name, signal)
+    if (nics.some(({ name }) => name === nic.name)) return
+    const attachment = attachments.get(nic.name)
+    if (!attachment) throw new Fault('Unavailable', `The sandbox has no network for interface ${nic.name}`)
+    // libvirt takes duplicates, and the guest would have two cards that answer for one address.
+    const twin = nics.find(({ mac }) => mac === nic.mac)
+    if (twin) throw new Fault('Invalid', `Interface ${nic.name} has the MAC address of interface ${twin.name}`)
+    try {
+      await libvirt.attachDevice(domain, nicXml(nic, attachment), undefined, { signal })
+    } catch (cause) {
+      if (!/No more available PCI/i.test(explain(cause))) throw cause
+      throw new Fault(
+        'Unavailable',
+        `No more available PCI slots: the guest has no free port for interface ${nic.name}; unplug another one, or restart the VM, which gives it new ports`,
+        { cause },
+      )
+    }
+  }
+
+  async unplug(nic: Nic, signal: AbortSignal): Promise<void> {
+    const { domain, nics } = await this.#guest(nic.name, signal)
+    if (!nics.some(({ name }) => name === nic.name)) return
+    await this.#options.libvirt.detachAlias(domain, aliasOf(nic.name), undefined, { signal })
+    const isGone = async () => {
+      const { nics: left } = await this.#guest(nic.name, signal)
+      return !left.some(({ name }) => name === nic.name)
+    }
+    try {
+      await eventually(`the guest lets go of ${nic.name}`, isGone, { deadlineMs: releaseMs, everyMs: 20, signal })
+    } catch (cause) {
+      if (faultKind(cause) !== 'Timeout') throw cause
+      throw new Fault(
+        'Timeout',
+        `The guest has not let go of interface ${nic.name} yet; it is asked again and again (is it paused, or was it booted without PCIe hot plug?)`,
+        { cause },
+      )
+    }
+  }
+
+  async #guest(nic: string, signal: AbortSignal): Promise<{ domain: Domain; nics: ReadDomain['nics'] }> {
+    const { libvirt, attachments } = this.#options
+    const domain = await this.#domain(signal)
+    if (!domain) throw new Fault('Unavailable', `The guest of interface ${nic} is gone`)
+    return { domain, nics: readDomain(await libvirt.getXml(domain, 0, { signal }), attachments).nics }
   }
 
   async shutdown(signal: AbortSignal): Promise<void> {

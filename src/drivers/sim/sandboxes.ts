@@ -12,7 +12,11 @@ import type {
   SandboxSpec,
   SandboxState,
 } from '#core/ports.ts'
+import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
+
+/** Cards a simulated guest has room for. */
+const simPorts = 12
 
 type Sandbox = {
   id: SandboxId
@@ -41,7 +45,7 @@ export const simProber: Prober = {
 /**
  * A host in memory: the same contract as the real one, for tests of logic, for scale and for trying the product without
  * root. Faults are provoked by names, so that they can be reproduced by hand: a NAD whose config contains `sim-fail` cannot
- * be attached, an interface whose name starts with `stuck` cannot be changed.
+ * be attached, an interface whose name starts with `stuck` cannot be changed, one with `sticky` cannot be unplugged.
  */
 export class SimSandboxes implements Sandboxes {
   readonly #sandboxes = new Map<string, Sandbox>()
@@ -60,18 +64,20 @@ export class SimSandboxes implements Sandboxes {
       end: undefined,
       starts: 0,
     }
+    const failed = new Map<string, Fault>()
     for (const attachment of spec.attachments) {
       if (sandbox.ips.has(attachment.name)) continue
-      if (attachment.problem) throw new Fault('Invalid', attachment.problem)
-      if (attachment.config?.includes('sim-fail'))
-        throw new Fault(
-          'Unavailable',
-          `CNI plugin of network ${attachment.network} failed; its configuration asks for it`,
-        )
-      sandbox.ips.set(attachment.name, attachment.network === podNetwork ? [`10.244.0.${this.#nextIp++}`] : [])
+      const fault = whyNot(attachment)
+      if (fault && !spec.optional?.has(attachment.name)) throw fault
+      if (fault) failed.set(attachment.name, fault)
+      else sandbox.ips.set(attachment.name, attachment.network === podNetwork ? [`10.244.0.${this.#nextIp++}`] : [])
     }
     this.#sandboxes.set(uid, sandbox)
-    return { ips: sandbox.ips, hypervisor: this.#hypervisor(sandbox) }
+    return { ips: sandbox.ips, hypervisor: this.#hypervisor(sandbox), attached: new Set(sandbox.ips.keys()), failed }
+  }
+
+  async release(uid: string, names: readonly string[]): Promise<void> {
+    for (const name of names) this.#get(uid).ips.delete(name)
   }
 
   async remove(uid: string): Promise<void> {
@@ -187,6 +193,19 @@ export class SimSandboxes implements Sandboxes {
       async execute(command: readonly string[]) {
         return command[0] === 'false' ? 1 : 0
       },
+      async plug(nic: Nic) {
+        if (!sandbox.ips.has(nic.name)) throw new Fault('Unavailable', `The sandbox has no network for ${nic.name}`)
+        if (sandbox.nics.size >= simPorts)
+          throw new Fault('Unavailable', `No more available PCI slots for interface ${nic.name}`)
+        sandbox.nics.set(nic.name, observed(nic, 1))
+        tell()
+      },
+      async unplug({ name }: Nic) {
+        if (name.startsWith('sticky'))
+          throw new Fault('Timeout', `The guest has not let go of interface ${name} yet; it is asked again and again`)
+        sandbox.nics.delete(name)
+        tell()
+      },
       async update(nic: Nic, changed: readonly Field[]) {
         if (nic.name.startsWith('stuck'))
           throw new Fault('Unavailable', `libvirt refused to change ${aliasOf(nic.name)} (${changed.join()})`)
@@ -194,6 +213,12 @@ export class SimSandboxes implements Sandboxes {
       },
     }
   }
+}
+
+function whyNot({ problem, config, network }: Attachment): Fault | undefined {
+  if (problem) return new Fault('Invalid', problem)
+  if (!config?.includes('sim-fail')) return undefined
+  return new Fault('Unavailable', `CNI plugin of network ${network} failed; its configuration asks for it`)
 }
 
 function observed({ name, mac, model, binding, network, link }: Nic, queues: number): ObservedNic {

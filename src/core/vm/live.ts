@@ -1,0 +1,121 @@
+import type { Interface, Network } from '#apis/kubevirt/interface.ts'
+import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
+import { type JsonObject, sameJson } from '#base/json.ts'
+import { desiredNics, wantedNics } from '../nic/desired.ts'
+import { planNics } from '../nic/plan.ts'
+
+/** On a VM: `true` keeps interfaces that are `absent` in its template, so that they can be plugged again as they were. */
+export const parkAnnotation = 'patchbay.dev/park-absent'
+
+/** What the owner's edit means for the running instance. */
+export type LiveUpdate = Readonly<{
+  /** The instance's new spec, when something can be changed while it runs. */
+  spec?: VmiSpec
+  /** Something differs that only a restart brings about. */
+  restartRequired: boolean
+}>
+
+type Running = Pick<VirtualMachineInstance, 'spec' | 'status'>
+
+/**
+ * Compares a VM's template with its instance by the planner that also runs on the node: what can be done while it runs goes
+ * into the instance's spec, everything else asks for a restart (facts/kubevirt.md §3.2, §3.3). An interface that is `absent`
+ * stays in the instance's spec until it is seen nowhere any more; as long as the guest has it, `absent` can be taken back.
+ */
+export function liveUpdate(template: VmiSpec, running: Running, namespace: string): LiveUpdate {
+  const plan = planNics(wantedNics(template, namespace), desiredNics(running.spec, namespace))
+  const wanted = new Map(interfacesOf(template).map((one) => [one.name, one]))
+  const networks = new Map((template.networks ?? []).map((one) => [one.name, one]))
+  const steps = new Map(plan.steps.map((step) => [step.nic.name, step.do]))
+  const known = knownNames(running)
+  const have = new Set(interfacesOf(running.spec).map(({ name }) => name))
+  const kept = interfacesOf(running.spec).flatMap((one): Interface[] => {
+    if (steps.get(one.name) === 'unplug') return [withState(one, 'absent')]
+    if (steps.has(one.name)) return [withState(one, wanted.get(one.name)?.state)]
+    const isGone = one.state === 'absent' && !known.has(one.name)
+    return isGone ? [] : [one]
+  })
+  const plugged = plan.steps.filter((step) => step.do === 'plug' && !have.has(step.nic.name))
+  const interfaces = [...kept, ...plugged.map(({ nic }) => wanted.get(nic.name)!)]
+  const names = new Set(interfaces.map(({ name }) => name))
+  const spec = withInterfaces(running.spec, interfaces, [
+    ...(running.spec.networks ?? []).filter(({ name }) => names.has(name)),
+    ...plugged.flatMap(({ nic }) => networks.get(nic.name) ?? []),
+  ])
+  return {
+    ...(!sameJson(spec, running.spec) && { spec }),
+    restartRequired: plan.needs.length > 0 || !sameJson(judged(template, names), judged(spec, names)),
+  }
+}
+
+/** The VM without the interfaces that are `absent` and nowhere to be seen any more; the same object when there are none. */
+export function withoutUnplugged(vm: VirtualMachine, running: Running | undefined): VirtualMachine {
+  if (vm.metadata.annotations?.[parkAnnotation] === 'true') return vm
+  const { spec } = vm.spec.template
+  const busy = new Set([
+    ...(running ? knownNames(running) : []),
+    ...interfacesOf(running?.spec).map(({ name }) => name),
+  ])
+  const gone = new Set(
+    interfacesOf(spec)
+      .filter(({ name, state }) => state === 'absent' && !busy.has(name))
+      .map(({ name }) => name),
+  )
+  if (!gone.size) return vm
+  const cleaned = withInterfaces(
+    spec,
+    interfacesOf(spec).filter(({ name }) => !gone.has(name)),
+    (spec.networks ?? []).filter(({ name }) => !gone.has(name)),
+  )
+  return { ...vm, spec: { ...vm.spec, template: { ...vm.spec.template, spec: cleaned } } }
+}
+
+/** The spec of an instance that is about to start: what is absent is not started with. */
+export function withoutAbsent(spec: VmiSpec): VmiSpec {
+  const interfaces = interfacesOf(spec).filter(({ state }) => state !== 'absent')
+  if (interfaces.length === interfacesOf(spec).length) return spec
+  const names = new Set(interfaces.map(({ name }) => name))
+  return withInterfaces(
+    spec,
+    interfaces,
+    (spec.networks ?? []).filter(({ name }) => names.has(name)),
+  )
+}
+
+/** Interfaces the node has told of: the guest, or its sandbox, has them. */
+function knownNames({ status }: Pick<VirtualMachineInstance, 'status'>): Set<string> {
+  return new Set((status?.interfaces ?? []).flatMap(({ name }) => (name ? [name] : [])))
+}
+
+function interfacesOf(spec: VmiSpec | undefined): readonly Interface[] {
+  return spec?.domain.devices.interfaces ?? []
+}
+
+function withInterfaces(spec: VmiSpec, interfaces: readonly Interface[], networks: readonly Network[]): VmiSpec {
+  const { networks: _, ...rest } = spec
+  return {
+    ...rest,
+    domain: { ...spec.domain, devices: { ...spec.domain.devices, interfaces } },
+    ...((networks.length || spec.networks) && { networks }),
+  }
+}
+
+function withState(one: Interface, state: string | undefined): Interface {
+  const { state: _, ...rest } = one
+  return state === undefined ? rest : { ...rest, state }
+}
+
+/**
+ * A spec without what the planner has judged already (states, and interfaces that only one side has), and without the order
+ * of lists whose order means nothing.
+ */
+function judged(spec: VmiSpec, names: ReadonlySet<string>): JsonObject {
+  const byName = <T extends { name: string }>(list: readonly T[]) =>
+    list.filter(({ name }) => names.has(name)).toSorted((a, b) => a.name.localeCompare(b.name))
+  return withInterfaces(
+    spec,
+    byName(interfacesOf(spec)).map((one) => withState(one, undefined)),
+    byName(spec.networks ?? []),
+  ) as unknown as JsonObject
+}
