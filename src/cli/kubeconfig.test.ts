@@ -105,7 +105,10 @@ test('certificates, keys and tokens are inline or in files beside the kubeconfig
 test('what is wrong with a kubeconfig is told with its file and what to do', async (t) => {
   const { dir, write } = await home(t)
   const none = join(dir, 'none')
-  assert.equal(await refused(findTarget({ kubeconfig: none })), `Cannot read ${none}, which --kubeconfig names`)
+  assert.equal(
+    await refused(findTarget({ kubeconfig: none })),
+    `Cannot read ${none}, which --kubeconfig names; correct it`,
+  )
   assert.match(
     await refused(findTarget({}, { KUBECONFIG: none })),
     /^No kubeconfig is at .*none, as KUBECONFIG says; set it/,
@@ -128,7 +131,7 @@ test('what is wrong with a kubeconfig is told with its file and what to do', asy
     ],
     [
       config({ cluster: { 'certificate-authority': 'gone' } }),
-      /^Cannot read D\/gone, which certificate-authority in the kubeconfig F names$/,
+      /^Cannot read D\/gone, which certificate-authority in the kubeconfig F names; correct it$/,
     ],
     [
       config({ user: { exec: { command: 'x' } } }),

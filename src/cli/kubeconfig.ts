@@ -78,7 +78,7 @@ async function readNamed(file: string, what: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (cause) {
-    throw new Fault('Invalid', `Cannot read ${file}, which ${what} names`, { cause })
+    throw new Fault('Invalid', `Cannot read ${file}, which ${what} names; correct it`, { cause })
   }
 }
 

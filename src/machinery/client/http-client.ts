@@ -18,6 +18,11 @@ export class HttpClient implements Client {
     this.#signal = signal
   }
 
+  /** The same client for what must end by when the signal aborts. */
+  until(signal: AbortSignal): HttpClient {
+    return new HttpClient(this.#connection, signal)
+  }
+
   async get<T extends ApiObject>(kind: Kind<T>, key: Key): Promise<T | undefined> {
     return orUndefined(kind, () => this.#send<T>('GET', pathOf(kind, key)))
   }
