@@ -159,18 +159,21 @@ class Flapping implements Disposable {
     // A change whose answer never came may still be on its way to the server, and arrive after the first look.
     let isUnsure = this.#pending !== undefined
     const ours = [this.#before, this.#state, ...(this.#pending ? [this.#pending.state] : [])]
-    for (;;) {
+    let trouble: unknown
+    while (!deadline.aborted) {
       try {
         await declareState(client, this.#key, this.#before, { check: (now) => this.#requireOurs(now, ours) })
         if (!isUnsure) return
         isUnsure = false
       } catch (error) {
-        if (this.#isTheirs || !mayPass.has(faultKind(error)) || deadline.aborted) throw error
+        if (this.#isTheirs || !mayPass.has(faultKind(error))) throw error
+        trouble = error
       }
-      await delay(retryMs, deadline)
+      await delay(retryMs)
     }
+    throw trouble
   }
 }
 
 /** What may be otherwise the next time. */
-const mayPass: ReadonlySet<string> = new Set(['Unavailable', 'Timeout', 'TooMany', 'Conflict'])
+const mayPass: ReadonlySet<string> = new Set(['Unavailable', 'Timeout', 'TooMany', 'Conflict', 'Aborted'])
