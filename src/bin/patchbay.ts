@@ -1,14 +1,14 @@
 import { hostname } from 'node:os'
 import { Command } from 'commander'
-import { explain, faultKind } from '#base/fault.ts'
-import { makeLog } from '#base/log.ts'
+import { explain, Fault, faultKind } from '#base/fault.ts'
 import { version } from '#base/version.ts'
-import { createDataDir, dataDirAt } from './data-dir.ts'
-import { down } from './down.ts'
-import { buildDemoImage, ImageFolder } from './images.ts'
+import { Ending } from '#cli/context.ts'
+import { plainArguments } from './arguments.ts'
+import { addClientCommands } from './client-commands.ts'
 import { addLimitOptions, countOf, limitsOf, secondsOf } from './options.ts'
-import { up } from './up.ts'
-import { createUser } from './user.ts'
+
+// What a command needs is imported when it runs: a client command starts without the server's modules.
+const logOf = async () => (await import('#base/log.ts')).makeLog()
 
 const dataDirOption = [
   '--data-dir <dir>',
@@ -61,6 +61,7 @@ addLimitOptions(program.command('up'))
         files: countOf('--audit-log-maxbackup', options.auditLogMaxbackup) + 1,
       }
       const { dataDir, listen, node, simulate, tokenAuthFile } = options
+      const { up } = await import('./up.ts')
       await up(
         {
           dataDir,
@@ -72,7 +73,7 @@ addLimitOptions(program.command('up'))
           audit,
           limits: limitsOf(command),
           historyMs: secondsOf('--compaction-interval', options.compactionInterval),
-          log: makeLog(),
+          log: await logOf(),
           signal: stop.signal,
         },
         (line) => console.log(line),
@@ -90,7 +91,9 @@ program
   .option(...dataDirOption)
   .option('--timeout <seconds>', 'time guests are given to shut down', '30')
   .action(async ({ dataDir, timeout }: { dataDir: string; timeout: string }) => {
-    await down({ dataDir, graceMs: secondsOf('--timeout', timeout), log: makeLog() }, (line) => console.log(line))
+    const { down } = await import('./down.ts')
+    const graceMs = secondsOf('--timeout', timeout)
+    await down({ dataDir, graceMs, log: await logOf() }, (line) => console.log(line))
   })
 
 const image = program.command('image').description('the images guests boot from')
@@ -100,6 +103,10 @@ image
   .description('make the vmlinuz and initrd.img of a folder an image for kernelBoot')
   .option(...dataDirOption)
   .action(async (name: string, from: string, { dataDir }: { dataDir: string }) => {
+    const [{ createDataDir, dataDirAt }, { ImageFolder }] = await Promise.all([
+      import('./data-dir.ts'),
+      import('./images.ts'),
+    ])
     const dir = await createDataDir(dataDirAt(dataDir))
     await new ImageFolder(dir.images).import(name, from)
     console.log(`Image ${name} is ready: use it as spec.domain.firmware.kernelBoot.container.image`)
@@ -110,8 +117,12 @@ image
   .description("make the image demo-guest from Debian's kernel, busybox and qemu-guest-agent")
   .option(...dataDirOption)
   .action(async ({ dataDir }: { dataDir: string }) => {
+    const [{ createDataDir, dataDirAt }, { buildDemoImage }] = await Promise.all([
+      import('./data-dir.ts'),
+      import('./images.ts'),
+    ])
     const dir = await createDataDir(dataDirAt(dataDir))
-    await buildDemoImage(dir, makeLog())
+    await buildDemoImage(dir, await logOf())
     console.log('Image demo-guest is ready: use it as spec.domain.firmware.kernelBoot.container.image')
   })
 
@@ -126,8 +137,11 @@ program
   .option('--group <group>', 'a group the user belongs to; may be repeated', collect, [])
   .option('--out <file>', 'the kubeconfig to write; DIR/users/NAME.kubeconfig unless given')
   .action(async (name: string, options: { dataDir: string; group: string[]; out?: string }) => {
+    const { createUser } = await import('./user.ts')
     console.log(`User ${name} signs in with ${await createUser({ ...options, name, groups: options.group })}`)
   })
+
+addClientCommands(program)
 
 function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value]
@@ -137,10 +151,13 @@ function collect(value: string, before: readonly string[]): readonly string[] {
 const exitCodes: Readonly<Record<string, number>> = { Invalid: 2, BadRequest: 2, Unavailable: 3, Timeout: 4 }
 
 try {
-  await program.parseAsync()
+  await program.parseAsync(plainArguments(process.argv))
 } catch (error) {
   const kind = faultKind(error)
-  console.error(`patchbay: ${explain(error)}`)
-  if (kind === 'Bug' && error instanceof Error) console.error(error.stack)
-  process.exitCode = exitCodes[kind] ?? 1
+  if (error instanceof Ending) console.error(error.message)
+  else console.error(`patchbay: ${explain(error)}`)
+  // A bug of the server has its stack in the server's log.
+  if (kind === 'Bug' && error instanceof Error && !(error instanceof Fault || error instanceof Ending))
+    console.error(error.stack)
+  process.exitCode = error instanceof Ending ? error.code : (exitCodes[kind] ?? 1)
 }

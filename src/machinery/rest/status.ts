@@ -2,7 +2,7 @@ import type { FieldError } from '#apis/meta/object.ts'
 import { explain, Fault, type FaultKind, faultKind } from '#base/fault.ts'
 
 /** The one table from fault to HTTP. */
-const http: Record<FaultKind, readonly [code: number, reason: string]> = {
+export const http: Record<FaultKind, readonly [code: number, reason: string]> = {
   Invalid: [422, 'Invalid'],
   BadRequest: [400, 'BadRequest'],
   NotFound: [404, 'NotFound'],

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+
+const src = new URL('../', import.meta.url)
+
+/** Everything a module imports before it runs, itself included; what is imported by `import()` is not. */
+function loadedWith(file: URL, seen = new Set<string>()): Set<string> {
+  if (seen.has(file.href)) return seen
+  seen.add(file.href)
+  const text = readFileSync(file, 'utf8').replace(/^import type [^;]*?from '[^']+'$/gms, '')
+  for (const [, from] of text.matchAll(/^(?:import|export)\b[^'\n;]*?(?:\{[^}]*\}[^'\n;]*?)?from '([#.][^']+)'/gm))
+    loadedWith(from!.startsWith('#') ? new URL(from!.slice(1), src) : new URL(from!, file), seen)
+  return seen
+}
+
+test('a client command starts without the modules of the server', () => {
+  const cli = ['kubeconfig', 'link', 'flap', 'nics', 'power', 'version'].map((name) => `cli/${name}.ts`)
+  const starts = [
+    'bin/patchbay.ts',
+    'bin/interrupts.ts',
+    'machinery/client/http-client.ts',
+    'machinery/client/connection.ts',
+    ...cli,
+  ]
+  const loaded = new Set(starts.flatMap((file) => [...loadedWith(new URL(file, src))]))
+  const files = [...loaded].map((file) => file.slice(src.href.length))
+  assert.ok(files.includes('machinery/rest/status.ts') && files.includes('core/nic/plan.ts'))
+  const server = /^(drivers|agent|controllers|machinery\/(store|loop))\/|^(machinery\/rest\/server|base\/log)\.ts/
+  assert.deepEqual(
+    files.filter((file) => server.test(file)),
+    [],
+  )
+})

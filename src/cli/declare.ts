@@ -1,0 +1,88 @@
+import type { Interface } from '#apis/kubevirt/interface.ts'
+import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { Fault } from '#base/fault.ts'
+import type { JsonObject } from '#base/json.ts'
+import { delay } from '#base/wait.ts'
+import type { HttpClient } from '#machinery/client/http-client.ts'
+
+/** Which VM. */
+export type VmKey = Readonly<{ namespace: string; name: string }>
+
+/** Which interface of which VM. */
+export type NicKey = VmKey & Readonly<{ nic: string }>
+
+/** A state as an interface of a manifest has it; undefined when it says nothing. */
+export type State = string | undefined
+
+/** @throws Fault NotFound with what to do */
+export async function getVm(client: HttpClient, { namespace, name }: VmKey): Promise<VirtualMachine> {
+  const vm = await client.get(VirtualMachine, { namespace, name })
+  if (vm) return vm
+  throw new Fault(
+    'NotFound',
+    `There is no VM ${name} in namespace ${namespace}; see those there are with \`kubectl get vm -A\`, and choose a namespace with -n`,
+  )
+}
+
+/** The interface of a name, and where it is in the list. @throws Fault NotFound that lists the interfaces there are */
+export function interfaceOf(vm: VirtualMachine, nic: string): Readonly<{ index: number; one: Interface }> {
+  const interfaces = vm.spec.template.spec.domain.devices.interfaces ?? []
+  const index = interfaces.findIndex(({ name }) => name === nic)
+  const one = interfaces[index]
+  if (one) return { index, one }
+  const there = interfaces.map(({ name }) => name).join(', ') || 'none'
+  throw new Fault('NotFound', `VM ${vm.metadata.name} has no interface ${nic}; it has: ${there}`)
+}
+
+/** How often a change is tried while others keep changing the VM. */
+const maxTries = 20
+const maxPauseMs = 20
+
+type DeclareOptions = Readonly<{
+  /** Sees the state just before it is changed; what it throws leaves it. */
+  check?: (state: State) => void
+  dryRun?: boolean
+}>
+
+/**
+ * Declares the state of an interface, by a patch that touches nothing else and fails rather than to hit another interface
+ * or to undo what somebody else has just declared; tried again then. Resolves to the VM afterwards.
+ * @throws Fault NotFound, Invalid and whatever `check` throws
+ */
+export async function declareState(
+  client: HttpClient,
+  { nic, ...key }: NicKey,
+  state: State,
+  { check, dryRun = false }: DeclareOptions = {},
+): Promise<VirtualMachine> {
+  let refusal: unknown
+  let seen: number | undefined
+  for (let tries = 0; tries < maxTries; tries++) {
+    const vm = await getVm(client, key)
+    const { generation } = vm.metadata
+    // Nobody changed it since: what was refused is the change itself.
+    if (refusal !== undefined && generation === seen) throw refusal
+    const { index, one } = interfaceOf(vm, nic)
+    check?.(one.state)
+    if (one.state === state) return vm
+    try {
+      return await client.patch(VirtualMachine, key, operationsFor(index, one, state), { dryRun })
+    } catch (error) {
+      if (!(error instanceof Fault) || error.kind !== 'Invalid') throw error
+      refusal = error
+      seen = generation
+      // By chance, or else we keep meeting somebody who changes it as steadily as we try.
+      await delay(Math.random() * maxPauseMs)
+    }
+  }
+  throw new Fault('Conflict', `VM ${key.name} keeps being changed by others; try again`, { cause: refusal })
+}
+
+/** The whole interface is tested: its name, and its state even when it has none. */
+function operationsFor(index: number, one: Interface, state: State): JsonObject[] {
+  const path = `/spec/template/spec/domain/devices/interfaces/${index}`
+  return [
+    { op: 'test', path, value: one as unknown as JsonObject },
+    state === undefined ? { op: 'remove', path: `${path}/state` } : { op: 'add', path: `${path}/state`, value: state },
+  ]
+}

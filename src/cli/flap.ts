@@ -1,0 +1,179 @@
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { Fault, faultKind } from '#base/fault.ts'
+import { delay } from '#base/wait.ts'
+import { linkOf } from '#core/nic/desired.ts'
+import type { HttpClient } from '#machinery/client/http-client.ts'
+import type { Context, Interrupts } from './context.ts'
+import { declareState, getVm, interfaceOf, type NicKey, type State } from './declare.ts'
+import { durationText } from './duration.ts'
+import { Follower, linkIn } from './follow.ts'
+import { requirePlugged } from './link.ts'
+import { isRunning } from './nic-rows.ts'
+
+export type FlapOptions = Readonly<{ downMs: number; upMs: number; count: number }>
+
+/** Longest time one change may take, milliseconds. It is not ended by the user: what became of it would be unknown. */
+const changeMs = 10_000
+/** How long the state from before is tried to be restored, milliseconds. */
+const restoreMs = 30_000
+const retryMs = 250
+
+/**
+ * Takes a link down and up a number of times, and leaves it as it was declared before: also when interrupted, and when it
+ * fails. What somebody else declares meanwhile is left. @throws Fault, Ending when interrupted
+ */
+export async function flap(
+  context: Context,
+  [name, nic]: readonly [name: string, nic: string],
+  options: FlapOptions,
+  interrupts: Interrupts,
+): Promise<void> {
+  const { client, namespace, print } = context
+  const key = { namespace, name, nic }
+  const before = await stateBefore(client.until(interrupts.signal), key).catch((error: unknown) => {
+    interrupts.signal.throwIfAborted()
+    throw error
+  })
+  const { downMs, upMs, count } = options
+  print.line(
+    `Flapping link of interface ${nic} of VM ${name}: ${count} times down for ${durationText(downMs)} and up for ${durationText(upMs)}`,
+  )
+  using run = new Flapping(context, key, before, interrupts)
+  try {
+    await run.all(options)
+  } catch (error) {
+    await run.restore()
+    throw error
+  }
+  await run.restore()
+}
+
+/** The state that is declared for an interface with a link that can be flapped. @throws Fault NotFound, Conflict */
+async function stateBefore(client: HttpClient, key: NicKey): Promise<State> {
+  const { namespace, name, nic } = key
+  const { state } = interfaceOf(await getVm(client, key), nic).one
+  requirePlugged(key, state)
+  if (isRunning(await client.get(VirtualMachineInstance, key))) return state
+  throw new Fault(
+    'Conflict',
+    `VM ${name} is not running and has no link to flap; start it with \`patchbay start ${name} -n ${namespace}\``,
+  )
+}
+
+class Flapping implements Disposable {
+  readonly #context: Context
+  readonly #key: NicKey
+  readonly #before: State
+  readonly #interrupts: Interrupts
+  readonly #follower: Follower
+  /** What the VM says by our last change. */
+  #state: State
+  /** What a change under way makes of it, or one whose outcome is unknown. */
+  #pending: Readonly<{ state: State }> | undefined
+  #isTheirs = false
+
+  constructor(context: Context, key: NicKey, before: State, interrupts: Interrupts) {
+    this.#context = context
+    this.#key = key
+    this.#before = before
+    this.#state = before
+    this.#interrupts = interrupts
+    this.#follower = new Follower(context.client, key, context.print)
+    const restoring = `Restoring link of interface ${key.nic} of VM ${key.name} to ${linkOf(before)} before ending`
+    interrupts.onRepeat(() =>
+      context.print.note(`${restoring}; this takes ${durationText(changeMs + restoreMs)} at most`),
+    )
+  }
+
+  [Symbol.dispose](): void {
+    this.#follower[Symbol.dispose]()
+  }
+
+  async all({ downMs, upMs, count }: FlapOptions): Promise<void> {
+    for (let i = 1; i <= count; i++) {
+      await this.#flip('down', downMs, `${i}/${count}`)
+      await this.#flip('up', upMs, `${i}/${count}`)
+    }
+  }
+
+  /** Declares a link and stays so for a time. */
+  async #flip(link: 'up' | 'down', ms: number, label: string): Promise<void> {
+    const { signal } = this.#interrupts
+    signal.throwIfAborted()
+    const start = performance.now()
+    const passed = () => performance.now() - start
+    // In the words of the owner, so that in the end the manifest is what it was.
+    await this.#declare(linkOf(this.#before) === link ? this.#before : link)
+    const declared = durationText(passed())
+    const isSeen = await this.#follower.until(
+      (running) => linkIn(running, this.#key.nic) === link,
+      Math.max(0, ms - passed()),
+      signal,
+    )
+    const seen = isSeen ? `in the hypervisor after ${durationText(passed())}` : 'not yet in the hypervisor'
+    this.#context.print.line(`${label} ${link}: declared after ${declared}, ${seen}`)
+    signal.throwIfAborted()
+    await delay(Math.max(0, ms - passed()), signal)
+  }
+
+  async #declare(state: State): Promise<void> {
+    this.#pending = { state }
+    const client = this.#context.client.until(AbortSignal.timeout(changeMs))
+    const check = (now: State) => this.#requireOurs(now, [this.#state])
+    await declareState(client, this.#key, state, { check })
+    this.#state = state
+    this.#pending = undefined
+  }
+
+  #requireOurs(now: State, ours: readonly State[]): void {
+    if (ours.includes(now)) return
+    this.#isTheirs = true
+    const { name, nic } = this.#key
+    throw new Fault(
+      'Conflict',
+      `Somebody else declared interface ${nic} of VM ${name} ${now || 'up'} meanwhile; it is left so, and no longer flapped`,
+    )
+  }
+
+  /** Declares what was declared before, unless somebody else declared something. @throws Fault saying what is left */
+  async restore(): Promise<void> {
+    if (this.#isTheirs) return
+    const { name, nic, namespace } = this.#key
+    const link = linkOf(this.#before)
+    const deadline = AbortSignal.timeout(restoreMs)
+    try {
+      await this.#restoreBy(deadline)
+    } catch (cause) {
+      if (this.#isTheirs || faultKind(cause) === 'NotFound') throw cause
+      throw new Fault(
+        deadline.aborted ? 'Timeout' : faultKind(cause),
+        `Link of interface ${nic} of VM ${name} could not be restored; do so with \`patchbay link ${link} ${name} ${nic} -n ${namespace}\``,
+        { cause },
+      )
+    }
+    this.#context.print.line(`Link of interface ${nic} of VM ${name} is declared ${link} as before`)
+  }
+
+  async #restoreBy(deadline: AbortSignal): Promise<void> {
+    const client = this.#context.client.until(deadline)
+    // A change whose answer never came may still be on its way to the server, and arrive after the first look.
+    let isUnsure = this.#pending !== undefined
+    const ours = [this.#before, this.#state, ...(this.#pending ? [this.#pending.state] : [])]
+    let trouble: unknown
+    while (!deadline.aborted) {
+      try {
+        await declareState(client, this.#key, this.#before, { check: (now) => this.#requireOurs(now, ours) })
+        if (!isUnsure) return
+        isUnsure = false
+      } catch (error) {
+        if (this.#isTheirs || !mayPass.has(faultKind(error))) throw error
+        trouble = error
+      }
+      await delay(retryMs)
+    }
+    throw trouble
+  }
+}
+
+/** What may be otherwise the next time. */
+const mayPass: ReadonlySet<string> = new Set(['Unavailable', 'Timeout', 'TooMany', 'Conflict', 'Aborted'])

@@ -1,0 +1,75 @@
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Log } from '#base/log.ts'
+import type { HttpClient } from '#machinery/client/http-client.ts'
+import { type Informer, makeInformer } from '#machinery/client/informer.ts'
+import type { Print } from './context.ts'
+import type { VmKey } from './declare.ts'
+import { isRunning } from './nic-rows.ts'
+
+/** Follows the instance of a VM by a watch, whatever becomes of connections, until it is disposed of. */
+export class Follower implements Disposable {
+  readonly #informer: Informer<VirtualMachineInstance>
+  readonly #key: VmKey
+  readonly #stop = new AbortController()
+
+  constructor(client: HttpClient, { namespace, name }: VmKey, print: Print) {
+    this.#key = { namespace, name }
+    const scope = { namespace, fieldSelector: `metadata.name=${name}` }
+    this.#informer = makeInformer(client, VirtualMachineInstance, scope, {
+      log: notesOf(print, name),
+      signal: this.#stop.signal,
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop.abort()
+  }
+
+  /** The instance that runs, as it was last seen. */
+  get running(): VirtualMachineInstance | undefined {
+    const vmi = this.#informer.get(this.#key)
+    return isRunning(vmi) ? vmi : undefined
+  }
+
+  /** Waits until the running instance (undefined: there is none) is as it should be; false when `ms` pass or the signal aborts. */
+  async until(
+    isDone: (running: VirtualMachineInstance | undefined) => boolean,
+    ms: number,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    let isSynced = false
+    const look = () => {
+      if (isSynced && isDone(this.running)) resolve(true)
+    }
+    const giveUp = () => resolve(false)
+    const timer = setTimeout(giveUp, ms)
+    signal?.addEventListener('abort', giveUp, { once: true })
+    const end = this.#informer.onChange(look)
+    void this.#informer.synced.then(() => {
+      isSynced = true
+      look()
+    })
+    if (signal?.aborted) giveUp()
+    try {
+      return await promise
+    } finally {
+      end()
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', giveUp)
+    }
+  }
+}
+
+/** What the hypervisor says of a link; undefined when it says nothing. */
+export function linkIn(running: VirtualMachineInstance | undefined, nic: string): 'up' | 'down' | undefined {
+  return running?.status?.interfaces?.find(({ name }) => name === nic)?.linkState
+}
+
+/** Trouble that may pass is worth a note, and nothing else is. */
+function notesOf(print: Print, name: string): Log {
+  const drop = () => undefined
+  const warn = ({ error }: Record<string, unknown>) => print.note(`Cannot follow VM ${name}, trying again: ${error}`)
+  const log: Log = { debug: drop, info: drop, warn, error: warn, child: () => log }
+  return log
+}

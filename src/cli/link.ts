@@ -1,0 +1,86 @@
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { Fault } from '#base/fault.ts'
+import { desiredNics, linkOf } from '#core/nic/desired.ts'
+import { planNics } from '#core/nic/plan.ts'
+import { planLines } from '#core/nic/words.ts'
+import { findCondition } from '#core/vm/conditions.ts'
+import type { Context } from './context.ts'
+import { declareState, getVm, interfaceOf, type NicKey } from './declare.ts'
+import { durationText } from './duration.ts'
+import { Follower, linkIn } from './follow.ts'
+import { isRunning } from './nic-rows.ts'
+
+type Link = 'up' | 'down'
+
+export type LinkOptions = Readonly<{
+  /** How long to wait for the hypervisor; undefined not to wait. */
+  waitMs?: number
+  dryRun?: boolean
+}>
+
+/** Declares the link of an interface up or down. @throws Fault NotFound, Conflict, Invalid, Timeout */
+export async function setLink(
+  context: Context,
+  [name, nic]: readonly [name: string, nic: string],
+  link: Link,
+  { waitMs, dryRun = false }: LinkOptions,
+): Promise<void> {
+  const { client, namespace, print } = context
+  const key = { namespace, name, nic }
+  const { state } = interfaceOf(await getVm(client, key), nic).one
+  requirePlugged(key, state)
+  if (linkOf(state) === link) print.line(`Link of interface ${nic} of VM ${name} is already ${link}`)
+  else if (dryRun) await preview(context, key, link)
+  else {
+    await declareState(client, key, link, { check: (now) => requirePlugged(key, now) })
+    print.line(`Link of interface ${nic} of VM ${name} is set ${link}`)
+  }
+  if (waitMs !== undefined && !dryRun) await waitForLink(context, key, link, waitMs)
+}
+
+/** @throws Fault Conflict for an interface that has no link */
+export function requirePlugged({ name, nic }: NicKey, state: string | undefined): void {
+  if (state === 'absent')
+    throw new Fault(
+      'Conflict',
+      `Interface ${nic} of VM ${name} is declared absent and has no link; plug it first by changing its state in the manifest`,
+    )
+}
+
+/** Tells what a change would come to: admission's word, and the plan for the running guest. */
+async function preview({ client, namespace, print }: Context, key: NicKey, link: Link): Promise<void> {
+  const { name, nic } = key
+  const after = await declareState(client, key, link, { dryRun: true })
+  const vmi = await client.get(VirtualMachineInstance, key)
+  if (isRunning(vmi)) {
+    const desired = desiredNics(after.spec.template.spec, namespace)
+    const observed = desiredNics(vmi.spec, namespace)
+    for (const line of planLines(planNics(desired, observed), desired, observed)) print.line(line)
+  } else print.line(`VM ${name} is not running; its guest would start with the link ${link}`)
+  print.line(`Link of interface ${nic} of VM ${name} would be set ${link} (dry run)`)
+}
+
+/** Waits until the hypervisor has a link as declared. @throws Fault Timeout, Conflict when it cannot come to that */
+async function waitForLink({ client, print }: Context, key: NicKey, link: Link, ms: number): Promise<void> {
+  const { namespace, name, nic } = key
+  const vmi = await client.get(VirtualMachineInstance, key)
+  if (!isRunning(vmi)) return print.line(`VM ${name} is not running; its guest will start with the link ${link}`)
+  if (!vmi.spec.domain.devices.interfaces?.some((one) => one.name === nic))
+    throw new Fault(
+      'Conflict',
+      `Interface ${nic} is not in the running instance of VM ${name}; it comes with \`patchbay restart ${name} -n ${namespace}\``,
+    )
+  const start = performance.now()
+  const word = `Link of interface ${nic} of VM ${name} is ${link} in the hypervisor`
+  if (linkIn(vmi, nic) === link) return print.line(word)
+  print.note(`Waiting up to ${durationText(ms)} for the hypervisor`)
+  using follower = new Follower(client, key, print)
+  const isOver = await follower.until((running) => !running || linkIn(running, nic) === link, ms)
+  if (isOver && follower.running) return print.line(`${word} after ${durationText(performance.now() - start)}`)
+  if (isOver) throw new Fault('Conflict', `VM ${name} stopped; its guest will start with the link ${link}`)
+  const why = findCondition(follower.running?.status?.conditions, 'Synchronized')?.message
+  throw new Fault(
+    'Timeout',
+    `Link of interface ${nic} of VM ${name} is declared ${link}, but not so in the hypervisor after ${durationText(ms)}${why ? `: ${why}` : ''}; see \`kubectl describe vmi ${name} -n ${namespace}\``,
+  )
+}

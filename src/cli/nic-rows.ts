@@ -1,0 +1,157 @@
+import { bindings, type Interface, type InterfaceStatus } from '#apis/kubevirt/interface.ts'
+import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
+import { desiredNics, linkOf, normalMac } from '#core/nic/desired.ts'
+import { linkDriftAnnotation } from '#core/nic/drift.ts'
+import { type Nic, podNetwork } from '#core/nic/nic.ts'
+import { planNics } from '#core/nic/plan.ts'
+import { isTrue } from '#core/vm/conditions.ts'
+import { isFinal } from '#core/vm/power.ts'
+
+type Declared = 'up' | 'down' | 'absent'
+
+/** One interface as its owner, the instance, the hypervisor and the guest have it; what is unknown is left out. */
+export type NicRow = Readonly<{
+  /** Empty for one that only the guest knows. */
+  name: string
+  network?: string
+  mac?: string
+  binding?: string
+  model?: string
+  /** What the VM says. */
+  declared?: Declared
+  /** What the running instance's spec says. */
+  instance?: Declared
+  /** What the hypervisor says. */
+  hypervisor?: 'up' | 'down'
+  /** Name of the device in the guest. */
+  guest?: string
+  addresses?: readonly string[]
+  podInterface?: string
+  queues?: number
+  source?: string
+  /** What does not agree, in sentences. */
+  differences: readonly string[]
+}>
+
+/** What there is about an interface in each place. */
+type Places = Readonly<{
+  own?: Interface | undefined
+  ours?: Interface | undefined
+  status?: InterfaceStatus | undefined
+}>
+
+/** Whether there is an instance whose interfaces can be looked at. */
+export function isRunning(vmi: VirtualMachineInstance | undefined): vmi is VirtualMachineInstance {
+  return vmi !== undefined && !isFinal(vmi)
+}
+
+/** All interfaces of a VM: in its order, then those only its instance has, then those only the guest knows. */
+export function nicRows(vm: VirtualMachine, vmi: VirtualMachineInstance | undefined): NicRow[] {
+  const running = isRunning(vmi) ? vmi : undefined
+  const template = vm.spec.template.spec
+  const own = byName(template.domain.devices.interfaces)
+  const ours = byName(running?.spec.domain.devices.interfaces)
+  const statuses = running?.status?.interfaces ?? []
+  const known = new Map(statuses.flatMap((one) => (one.name ? [[one.name, one] as const] : [])))
+  const needs = restartTexts(vm, running)
+  const networks = new Map([...networksOf(running?.spec, vm), ...networksOf(template, vm)])
+  const rows = [...new Set([...own.keys(), ...ours.keys(), ...known.keys()])].map((name): NicRow => {
+    const places = { own: own.get(name), ours: ours.get(name), status: known.get(name) }
+    const network = networks.get(name)
+    const differences = [...(needs.get(name) ?? []), ...(running ? differencesOf(places, vm, running) : [])]
+    return { name, ...(network && { network }), ...partsOf(places), ...partsOfStatus(places.status), differences }
+  })
+  const guestOnly = statuses.filter((one) => !one.name)
+  return [...rows, ...guestOnly.map((one) => ({ name: '', ...partsOfStatus(one), differences: [] }))]
+}
+
+function byName(interfaces: readonly Interface[] | undefined): Map<string, Interface> {
+  return new Map((interfaces ?? []).map((one) => [one.name, one]))
+}
+
+function declaredOf({ state }: Interface): Declared {
+  return state === 'absent' ? 'absent' : linkOf(state)
+}
+
+function partsOf({ own, ours }: Places): Partial<NicRow> {
+  const shown = own ?? ours
+  if (!shown) return {}
+  const binding = bindings.find((one) => shown[one] !== undefined)
+  const mac = shown.macAddress ?? ours?.macAddress
+  return {
+    ...(mac && { mac: normalMac(mac) }),
+    ...(binding && { binding: shown.binding?.name ?? binding }),
+    ...(binding !== 'sriov' && { model: shown.model ?? 'virtio' }),
+    ...(own && { declared: declaredOf(own) }),
+    ...(ours && { instance: declaredOf(ours) }),
+  }
+}
+
+function partsOfStatus(status: InterfaceStatus | undefined): Partial<NicRow> {
+  if (!status) return {}
+  const { mac, linkState, interfaceName, ipAddresses, podInterfaceName, queueCount, infoSource } = status
+  return {
+    ...(mac && { mac }),
+    ...(linkState && { hypervisor: linkState }),
+    ...(interfaceName && { guest: interfaceName }),
+    ...(ipAddresses?.length && { addresses: ipAddresses }),
+    ...(podInterfaceName && { podInterface: podInterfaceName }),
+    ...(queueCount && { queues: queueCount }),
+    ...(infoSource && { source: infoSource }),
+  }
+}
+
+/** What runs otherwise than declared until a restart, by interface: the planner's word. */
+function restartTexts(vm: VirtualMachine, running: VirtualMachineInstance | undefined): Map<string, string[]> {
+  if (!running) return new Map()
+  const namespace = vm.metadata.namespace ?? 'default'
+  const desired = desiredNics(vm.spec.template.spec, namespace)
+  const observed = desiredNics(running.spec, namespace)
+  const find = (nics: readonly Nic[], name: string) => nics.find((nic) => nic.name === name)
+  const texts = planNics(desired, observed).needs.map(({ nic, changed }): [string, string[]] => [
+    nic,
+    changed.map((what) => {
+      if (what === 'added') return `declared, but not in the running instance; it comes with a restart`
+      if (what === 'removed') return `no longer declared, but in the running instance; it goes with a restart`
+      const [wanted, now] = [find(desired, nic)?.[what], find(observed, nic)?.[what]]
+      return `${what} ${wanted} is declared, ${now} is in the running instance; it changes with a restart`
+    }),
+  ])
+  return new Map(texts)
+}
+
+function differencesOf({ own, ours, status }: Places, vm: VirtualMachine, running: VirtualMachineInstance): string[] {
+  const texts: string[] = []
+  const declared = own && ours && declaredOf(own)
+  const found = status?.linkState
+  if (declared && declared !== 'absent') {
+    const isReported = vm.metadata.annotations?.[linkDriftAnnotation] === 'report'
+    const what = isReported ? `left so because of the annotation ${linkDriftAnnotation}` : 'about to be set'
+    if (found && found !== declared) texts.push(`declared ${declared}, but ${found} in the hypervisor; ${what}`)
+    else if (declaredOf(ours) !== declared)
+      texts.push(`declared ${declared}, but ${declaredOf(ours)} in the running instance; about to be set`)
+  }
+  if (ours?.macAddress && status?.mac && normalMac(ours.macAddress) !== normalMac(status.mac))
+    texts.push(`MAC ${normalMac(ours.macAddress)} is declared, ${normalMac(status.mac)} is in the hypervisor`)
+  if (running.status?.phase !== 'Running' || !ours || declaredOf(ours) === 'absent') return texts
+  if (!status) texts.push('not in the hypervisor yet')
+  else if (!status.interfaceName && isTrue(running.status.conditions, 'AgentConnected'))
+    texts.push('not yet seen by the guest')
+  return texts
+}
+
+/** What each interface is connected to, absent ones included. */
+function networksOf(spec: VmiSpec | undefined, { metadata }: VirtualMachine): [string, string][] {
+  if (!spec) return []
+  const interfaces = (spec.domain.devices.interfaces ?? []).map((one) => ({ ...one, state: '' }))
+  const present = { ...spec, domain: { ...spec.domain, devices: { ...spec.domain.devices, interfaces } } }
+  const { namespace = 'default' } = metadata
+  // A network of the VM's own namespace is named as the VM names it.
+  const short = (network: string) =>
+    network.startsWith(`${namespace}/`) ? network.slice(namespace.length + 1) : network
+  return desiredNics(present, namespace).map(({ name, network }) => [
+    name,
+    network === podNetwork ? network : short(network),
+  ])
+}

@@ -1,0 +1,52 @@
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Context } from './context.ts'
+import { getVm } from './declare.ts'
+import { isRunning, type NicRow, nicRows } from './nic-rows.ts'
+import { table } from './table.ts'
+
+export type NicsFormat = 'table' | 'wide' | 'json'
+
+/** Shows the interfaces of a VM as everybody concerned has them, side by side. @throws Fault NotFound */
+export async function showNics({ client, namespace, print }: Context, name: string, format: NicsFormat): Promise<void> {
+  const vm = await getVm(client, { namespace, name })
+  const vmi = await client.get(VirtualMachineInstance, { namespace, name })
+  const rows = nicRows(vm, vmi)
+  const running = isRunning(vmi)
+  if (format === 'json') return print.line(JSON.stringify({ name, namespace, running, interfaces: rows }, undefined, 2))
+  for (const line of nicLines(rows, { running, wide: format === 'wide' })) print.line(line)
+}
+
+type Heading = readonly [title: string, cell: (row: NicRow) => string | undefined, when?: 'running' | 'wide']
+
+const headings: readonly Heading[] = [
+  ['NAME', ({ name }) => name],
+  ['NETWORK', ({ network }) => network],
+  ['MAC', ({ mac }) => mac],
+  ['BINDING', ({ binding }) => binding],
+  ['MODEL', ({ model }) => model],
+  ['DECLARED', declaredText],
+  ['HYPERVISOR', ({ hypervisor }) => hypervisor, 'running'],
+  ['GUEST', ({ guest, addresses }) => [guest, addresses?.[0]].filter(Boolean).join(' '), 'running'],
+  ['ADDRESSES', ({ addresses }) => addresses?.join(','), 'wide'],
+  ['POD-INTERFACE', ({ podInterface }) => podInterface, 'wide'],
+  ['QUEUES', ({ queues }) => queues?.toString(), 'wide'],
+  ['SOURCE', ({ source }) => source, 'wide'],
+  ['', ({ differences }) => (differences.length ? '!' : ' '), 'running'],
+]
+
+/** Rows as a table; each difference is marked by `!` and told below. Of a stopped VM there is only what is declared. */
+export function nicLines(rows: readonly NicRow[], { running, wide }: { running: boolean; wide: boolean }): string[] {
+  const shown = headings.filter(([, , when]) => when === undefined || (running && (when === 'running' || wide)))
+  const titles = shown.map(([title]) => title)
+  const lines = table(
+    titles,
+    rows.map((row) => shown.map(([, cell]) => cell(row) || '-')),
+  )
+  const told = rows.flatMap(({ name, differences }) => differences.map((text) => `! ${name}: ${text}`))
+  return told.length ? [...lines, '', ...told] : lines
+}
+
+function declaredText({ declared, instance }: NicRow): string | undefined {
+  if (declared === undefined || instance === undefined || instance === declared) return declared
+  return `${declared} (instance ${instance})`
+}

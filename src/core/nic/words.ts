@@ -1,0 +1,18 @@
+import type { Field, Nic } from './nic.ts'
+import type { Plan } from './plan.ts'
+
+/** A plan in words, one line for each thing that changes: `update link of interface "red": up -> down (live)`. */
+export function planLines({ steps, needs }: Plan, desired: readonly Nic[], observed: readonly Nic[]): string[] {
+  const wanted = new Map(desired.map((nic) => [nic.name, nic]))
+  const present = new Map(observed.map((nic) => [nic.name, nic]))
+  const line = (name: string, changed: Field | 'added' | 'removed', how: string) => {
+    if (changed === 'added') return `add interface "${name}" (${how})`
+    if (changed === 'removed') return `remove interface "${name}" (${how})`
+    const [from, to] = [present.get(name)?.[changed], wanted.get(name)?.[changed]]
+    return `update ${changed} of interface "${name}": ${from} -> ${to} (${how})`
+  }
+  return [
+    ...steps.flatMap(({ nic, changed }) => changed.map((field) => line(nic.name, field, 'live'))),
+    ...needs.flatMap(({ nic, why, changed }) => changed.map((field) => line(nic, field, why))),
+  ]
+}
