@@ -12,7 +12,11 @@ export function planLines({ steps, needs }: Plan, desired: readonly Nic[], obser
     return `update ${changed} of interface "${name}": ${from} -> ${to} (${how})`
   }
   return [
-    ...steps.flatMap(({ nic, changed }) => changed.map((field) => line(nic.name, field, 'live'))),
+    ...steps.flatMap(({ do: what, nic, changed }) => {
+      if (what === 'plug') return [`plug interface "${nic.name}" into ${nic.network}, link ${nic.link} (live)`]
+      if (what === 'unplug') return [`unplug interface "${nic.name}" (live)`]
+      return changed.map((field) => line(nic.name, field, 'live'))
+    }),
     ...needs.flatMap(({ nic, why, changed }) => changed.map((field) => line(nic, field, why))),
   ]
 }
