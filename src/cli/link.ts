@@ -1,6 +1,6 @@
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { Fault } from '#base/fault.ts'
-import { desiredNics, linkOf } from '#core/nic/desired.ts'
+import { desiredNics, linkOf, wantedNics } from '#core/nic/desired.ts'
 import { planNics } from '#core/nic/plan.ts'
 import { planLines } from '#core/nic/words.ts'
 import { findCondition } from '#core/vm/conditions.ts'
@@ -53,7 +53,7 @@ async function preview({ client, namespace, print }: Context, key: NicKey, link:
   const after = await declareState(client, key, link, { dryRun: true })
   const vmi = await client.get(VirtualMachineInstance, key)
   if (isRunning(vmi)) {
-    const desired = desiredNics(after.spec.template.spec, namespace)
+    const desired = wantedNics(after.spec.template.spec, namespace)
     const observed = desiredNics(vmi.spec, namespace)
     for (const line of planLines(planNics(desired, observed), desired, observed)) print.line(line)
   } else print.line(`VM ${name} is not running; its guest would start with the link ${link}`)

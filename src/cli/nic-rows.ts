@@ -1,7 +1,7 @@
 import { bindings, type Interface, type InterfaceStatus } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
-import { desiredNics, linkOf, normalMac } from '#core/nic/desired.ts'
+import { desiredNics, linkOf, normalMac, wantedNics } from '#core/nic/desired.ts'
 import { linkDriftAnnotation } from '#core/nic/drift.ts'
 import { type Nic, podNetwork } from '#core/nic/nic.ts'
 import { planNics } from '#core/nic/plan.ts'
@@ -54,12 +54,12 @@ export function nicRows(vm: VirtualMachine, vmi: VirtualMachineInstance | undefi
   const ours = byName(running?.spec.domain.devices.interfaces)
   const statuses = running?.status?.interfaces ?? []
   const known = new Map(statuses.flatMap((one) => (one.name ? [[one.name, one] as const] : [])))
-  const needs = restartTexts(vm, running)
+  const plans = planTexts(vm, running)
   const networks = new Map([...networksOf(running?.spec, vm), ...networksOf(template, vm)])
   const rows = [...new Set([...own.keys(), ...ours.keys(), ...known.keys()])].map((name): NicRow => {
     const places = { own: own.get(name), ours: ours.get(name), status: known.get(name) }
     const network = networks.get(name)
-    const differences = [...(needs.get(name) ?? []), ...(running ? differencesOf(places, vm, running) : [])]
+    const differences = [...(plans.get(name) ?? []), ...(running ? differencesOf(places, vm, running) : [])]
     return { name, ...(network && { network }), ...partsOf(places), ...partsOfStatus(places.status), differences }
   })
   const guestOnly = statuses.filter((one) => !one.name)
@@ -102,14 +102,19 @@ function partsOfStatus(status: InterfaceStatus | undefined): Partial<NicRow> {
   }
 }
 
-/** What runs otherwise than declared until a restart, by interface: the planner's word. */
-function restartTexts(vm: VirtualMachine, running: VirtualMachineInstance | undefined): Map<string, string[]> {
+/** What runs otherwise than declared, by interface: the planner's word. Links have words of their own. */
+function planTexts(vm: VirtualMachine, running: VirtualMachineInstance | undefined): Map<string, string[]> {
   if (!running) return new Map()
   const namespace = vm.metadata.namespace ?? 'default'
-  const desired = desiredNics(vm.spec.template.spec, namespace)
+  const desired = wantedNics(vm.spec.template.spec, namespace)
   const observed = desiredNics(running.spec, namespace)
   const find = (nics: readonly Nic[], name: string) => nics.find((nic) => nic.name === name)
-  const texts = planNics(desired, observed).needs.map(({ nic, changed }): [string, string[]] => [
+  const { steps, needs } = planNics(desired, observed)
+  const plugging = steps.flatMap(({ do: what, nic }): [string, string[]][] => {
+    if (what === 'plug') return [[nic.name, ['declared, but not in the running instance; about to be plugged']]]
+    return what === 'unplug' ? [[nic.name, ['absent, but in the running instance; about to be unplugged']]] : []
+  })
+  const texts = needs.map(({ nic, changed }): [string, string[]] => [
     nic,
     changed.map((what) => {
       if (what === 'added') return `declared, but not in the running instance; it comes with a restart`
@@ -118,7 +123,7 @@ function restartTexts(vm: VirtualMachine, running: VirtualMachineInstance | unde
       return `${what} ${wanted} is declared, ${now} is in the running instance; it changes with a restart`
     }),
   ])
-  return new Map(texts)
+  return new Map([...plugging, ...texts])
 }
 
 function differencesOf({ own, ours, status }: Places, vm: VirtualMachine, running: VirtualMachineInstance): string[] {
@@ -144,13 +149,11 @@ function differencesOf({ own, ours, status }: Places, vm: VirtualMachine, runnin
 /** What each interface is connected to, absent ones included. */
 function networksOf(spec: VmiSpec | undefined, { metadata }: VirtualMachine): [string, string][] {
   if (!spec) return []
-  const interfaces = (spec.domain.devices.interfaces ?? []).map((one) => ({ ...one, state: '' }))
-  const present = { ...spec, domain: { ...spec.domain, devices: { ...spec.domain.devices, interfaces } } }
   const { namespace = 'default' } = metadata
   // A network of the VM's own namespace is named as the VM names it.
   const short = (network: string) =>
     network.startsWith(`${namespace}/`) ? network.slice(namespace.length + 1) : network
-  return desiredNics(present, namespace).map(({ name, network }) => [
+  return wantedNics(spec, namespace).map(({ name, network }) => [
     name,
     network === podNetwork ? network : short(network),
   ])

@@ -95,13 +95,15 @@ test('what only a restart or time brings about is told', () => {
   const other = [nic('default', 0), nic('red', 1, { model: 'e1000' }), nic('blue', 2)]
   assert.deepEqual(differences(vmOf(other), vmiOf(both, statuses)), [
     'red: model e1000 is declared, virtio is in the running instance; it changes with a restart',
-    'blue: declared, but not in the running instance; it comes with a restart',
+    'blue: declared, but not in the running instance; about to be plugged',
   ])
-  const gone = [nic('default', 0), nic('red', 1, { state: 'absent' })]
-  for (const declared of [gone, both.slice(0, 1)])
-    assert.deepEqual(differences(vmOf(declared), vmiOf(both, statuses)), [
-      'red: no longer declared, but in the running instance; it goes with a restart',
-    ])
+  const absent = [nic('default', 0), nic('red', 1, { state: 'absent' })]
+  assert.deepEqual(differences(vmOf(absent), vmiOf(both, statuses)), [
+    'red: absent, but in the running instance; about to be unplugged',
+  ])
+  assert.deepEqual(differences(vmOf(both.slice(0, 1)), vmiOf(both, statuses)), [
+    'red: no longer declared, but in the running instance; it goes with a restart',
+  ])
   const { interfaceName: _, ...unseen } = status('red', 1)
   assert.deepEqual(differences(vmOf(both), vmiOf(both, [status('default', 0), unseen])), [
     'red: not yet seen by the guest',
