@@ -3,6 +3,7 @@ import { nad, vm } from '../tools/stage/manifests.ts'
 import { inOwnNetns } from '../tools/stage/netns.ts'
 import { Stage } from '../tools/stage/stage.ts'
 import { benchApi } from './api.ts'
+import { benchDoors } from './doors.ts'
 import { benchLink } from './link.ts'
 import { benchMemory } from './memory.ts'
 import { benchScale, benchWatchers } from './scale.ts'
@@ -21,6 +22,7 @@ async function withGuest(bench: (stage: Stage) => Promise<void>): Promise<void> 
 /** All benches by name; `npm run bench -- NAME …` runs some. */
 const benches: Readonly<Record<string, () => Promise<void>>> = {
   link: () => withGuest((stage) => benchLink(stage, 'x')),
+  doors: () => withGuest(benchDoors),
   start: () => withGuest(benchStart),
   memory: () => withGuest(benchMemory),
   api: benchApi,

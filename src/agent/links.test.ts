@@ -67,6 +67,18 @@ test('with report only, a drifted link stays until its owner declares what was f
   assert.deepEqual(links.judge('u', vmi('down', { drifted: true }), red('up'), red('down')), { fresh: [], kept: [] })
 })
 
+test('a wish that was taken back before anybody saw it is still a wish: the drifted link is set', () => {
+  const links = new LinkMemory()
+  const declaredIn = (generation: string) => {
+    const one = vmi('down', { report: true })
+    const annotations = { ...one.metadata.annotations, 'patchbay.dev/link-changed-in-generation': generation }
+    return { ...one, metadata: { ...one.metadata, annotations } }
+  }
+  links.judge('u', declaredIn('3'), red('up'), red('up'))
+  assert.equal(links.judge('u', declaredIn('3'), red('up'), red('down')).kept.length, 1)
+  assert.deepEqual(links.judge('u', declaredIn('5'), red('up'), red('down')), { fresh: [], kept: [] })
+})
+
 test('a sandbox that is forgotten is judged anew', () => {
   const links = new LinkMemory()
   links.judge('u', vmi('up'), red('up'), red('up'))

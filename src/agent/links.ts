@@ -1,5 +1,12 @@
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { type Drift, type Links, linkDrift, linkDriftAnnotation, linksOf } from '#core/nic/drift.ts'
+import {
+  type Drift,
+  type Links,
+  linkChangedInAnnotation,
+  linkDrift,
+  linkDriftAnnotation,
+  linksOf,
+} from '#core/nic/drift.ts'
 import type { Nic } from '#core/nic/nic.ts'
 import { isTrue } from '#core/vm/conditions.ts'
 
@@ -11,7 +18,8 @@ export type Judgement = Readonly<{
   kept: readonly Drift[]
 }>
 
-type Memory = { known: Links; kept: ReadonlySet<string> }
+/** `kept` tells of each link that was left as found in which generation of the VM that was. */
+type Memory = { known: Links; kept: ReadonlyMap<string, string> }
 
 /**
  * Tells links that somebody else changed from links whose owner has declared something new. It remembers what each guest's
@@ -23,22 +31,24 @@ export class LinkMemory {
   judge(uid: string, vmi: VirtualMachineInstance, desired: readonly Nic[], observed: readonly Nic[]): Judgement {
     const { known, kept: before } = this.#memory.get(uid) ?? fromStatus(vmi)
     const fresh = linkDrift(desired, observed, known)
+    const generation = generationOf(vmi)
     const isReportOnly = vmi.metadata.annotations?.[linkDriftAnnotation] === 'report'
     const declared = linksOf(desired)
     const kept = isReportOnly
       ? observed.flatMap(({ name, link }): Drift[] => {
           const wanted = declared.get(name)
-          const isKept = before.has(name) || fresh.some(({ nic }) => nic === name)
+          // Whoever has declared links anew since then wants them so, even if they are as they were declared before.
+          const isKept = before.get(name) === generation || fresh.some(({ nic }) => nic === name)
           return isKept && wanted !== undefined && wanted !== link ? [{ nic: name, declared: wanted, found: link }] : []
         })
       : []
-    this.#memory.set(uid, { known: linksOf(observed), kept: new Set(kept.map(({ nic }) => nic)) })
+    this.#memory.set(uid, { known: linksOf(observed), kept: new Map(kept.map(({ nic }) => [nic, generation])) })
     return { fresh, kept }
   }
 
   /** Notes what a guest's links are after we changed them. */
   saw(uid: string, nics: readonly Nic[]): void {
-    const kept = this.#memory.get(uid)?.kept ?? new Set()
+    const kept = this.#memory.get(uid)?.kept ?? new Map()
     this.#memory.set(uid, { known: linksOf(nics), kept })
   }
 
@@ -47,10 +57,19 @@ export class LinkMemory {
   }
 }
 
-function fromStatus({ status }: VirtualMachineInstance): Memory {
+/** In which generation of the VM a link was last declared. */
+function generationOf({ metadata }: VirtualMachineInstance): string {
+  return metadata.annotations?.[linkChangedInAnnotation] ?? ''
+}
+
+function fromStatus(vmi: VirtualMachineInstance): Memory {
+  const { status } = vmi
   const known: [string, 'up' | 'down'][] = (status?.interfaces ?? []).flatMap(({ name, linkState }) =>
     name && linkState ? [[name, linkState] as [string, 'up' | 'down']] : [],
   )
   const links = new Map(known)
-  return { known: links, kept: new Set(isTrue(status?.conditions, 'LinkDrift') ? links.keys() : []) }
+  return {
+    known: links,
+    kept: new Map(isTrue(status?.conditions, 'LinkDrift') ? known.map(([name]) => [name, generationOf(vmi)]) : []),
+  }
 }

@@ -2,7 +2,7 @@ import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { isObject } from '#base/json.ts'
-import { linkChangedByAnnotation } from '../nic/drift.ts'
+import { linkChangedByAnnotation, linkChangedInAnnotation } from '../nic/drift.ts'
 import { type ClusterConfig, clusterConfig } from './config.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { macErrors } from './macs.ts'
@@ -71,7 +71,11 @@ export function withLinkChanger(vm: VirtualMachine, old: VirtualMachine | undefi
   const before = statesOf(old)
   const isChanged = [...statesOf(vm)].some(([name, state]) => before.has(name) && before.get(name) !== state)
   if (!isChanged) return vm
-  const annotations = { ...vm.metadata.annotations, [linkChangedByAnnotation]: user }
+  const annotations = {
+    ...vm.metadata.annotations,
+    [linkChangedByAnnotation]: user,
+    [linkChangedInAnnotation]: String((old.metadata.generation ?? 0) + 1),
+  }
   return { ...vm, metadata: { ...vm.metadata, annotations } }
 }
 

@@ -6,6 +6,9 @@ export const linkDriftAnnotation = 'patchbay.dev/link-drift'
 /** On a VM: who last changed the state of one of its interfaces; written at admission. */
 export const linkChangedByAnnotation = 'patchbay.dev/link-changed-by'
 
+/** On a VM: its generation when that was; so that declaring something and taking it back is still a wish of its own. */
+export const linkChangedInAnnotation = 'patchbay.dev/link-changed-in-generation'
+
 /** Link states by interface. */
 export type Links = ReadonlyMap<string, 'up' | 'down'>
 
