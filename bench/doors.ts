@@ -7,7 +7,7 @@ import { flip, nad, vm } from '../tools/stage/manifests.ts'
 import { must } from '../tools/stage/program.ts'
 import { root, type Stage } from '../tools/stage/stage.ts'
 import { line, percentile } from './figures.ts'
-import { settled } from './link.ts'
+import { rest100, settled } from './link.ts'
 
 const rounds = 20
 /** As many guests as fit beside the rest under emulation, and links of each beside the pod network. */
@@ -42,6 +42,7 @@ export async function benchDoors(stage: Stage): Promise<void> {
         await Promise.all([change(state), until([eye], state)])
         spans.push(performance.now() - start)
         await settled(stage, name, state)
+        await rest100()
       }
       const [p50, p99] = [0.5, 0.99].map((share) => percentile(spans, share).toFixed(1))
       line(`link change through ${door}, p50 (p99)`, `${p50} (${p99}) ms`)

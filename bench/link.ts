@@ -35,11 +35,13 @@ export async function benchLink(stage: Stage, vm: string): Promise<void> {
       // What virsh left is declared first: then nothing is drift any more.
       await declare(stage, vm, other)
       await declare(stage, vm, rest)
+      await rest100()
       let start = performance.now()
       const patch = stage.api.call('PATCH', path.vm(vm), flip({ 1: other }), 'application/json-patch+json')
       ours.push(await until(other === 'down', start))
       await patch
       await settled(stage, vm, other)
+      await rest100()
       start = performance.now()
       const virsh = program('virsh', [
         '-q',
@@ -66,6 +68,11 @@ export async function benchLink(stage: Stage, vm: string): Promise<void> {
   } finally {
     libvirt.close()
   }
+}
+
+/** Lets both sides begin from rest: what a change leaves to be written down is over. */
+export function rest100(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 100))
 }
 
 /** Declares a state and waits until it is so. */

@@ -23,6 +23,9 @@ const killMs = 10_000
 /** A sandbox that is known to be whole is looked at more closely this often, milliseconds. */
 const inspectMs = 20_000
 
+/** How long libvirt's files rest before what they tell is looked at, milliseconds. */
+const restMs = 50
+
 /** How long libvirtd may take to answer what it need not ask QEMU for, milliseconds. */
 const callTimeoutMs = 15_000
 
@@ -53,6 +56,8 @@ type Live = Readonly<{ attachments: readonly Attachment[]; state: SandboxState; 
 export class HostSandboxes implements Sandboxes {
   readonly #options: HostSandboxesOptions
   readonly #live = new Map<string, Live>()
+  /** When the guest of each sandbox was last looked at. */
+  readonly #observedMs = new Map<string, number>()
   readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
 
   constructor(options: HostSandboxesOptions) {
@@ -95,6 +100,7 @@ export class HostSandboxes implements Sandboxes {
     const { log, network } = this.#options
     this.#live.get(uid)?.libvirt.close()
     this.#live.delete(uid)
+    this.#observedMs.delete(uid)
     const netns = netnsName(uid)
     await killAll(dir, netns)
     const record = await this.#record(uid)
@@ -173,6 +179,7 @@ export class HostSandboxes implements Sandboxes {
       attachments: new Map(attachments.map((one) => [one.name, one])),
       provideImage: (image) => this.#options.provideImage(dir, image),
       onCreated: () => capabilities.save(dir),
+      onObserve: () => this.#observedMs.set(uid, performance.now()),
     })
     const { ips, failed } = networked.value
     const made = attachments.filter(({ name }) => ips.has(name))
@@ -194,7 +201,7 @@ export class HostSandboxes implements Sandboxes {
       if (event.type !== 'metadataChange' && event.type !== 'migrationIteration') tell()
     })
     const unwatch = [
-      watchDomainFiles(dir, () => tell(), this.#options.log),
+      watchDomainFiles(dir, this.#unlessSeen(uid, tell), this.#options.log),
       watchLeases(dir, () => tell(true), this.#options.log),
     ]
     void libvirt.closed.then((why) => {
@@ -205,6 +212,22 @@ export class HostSandboxes implements Sandboxes {
       tell()
     })
     return libvirt
+  }
+
+  /**
+   * Passes on that libvirt has written down a new state, unless somebody looks at the guest anyway: most of what it writes
+   * comes of our own changes, and the next change must not wait for a look that shows nothing new.
+   */
+  #unlessSeen(uid: string, tell: () => void): () => void {
+    let timer: NodeJS.Timeout | undefined
+    let lastMs = 0
+    return () => {
+      lastMs = performance.now()
+      timer ??= setTimeout(() => {
+        timer = undefined
+        if ((this.#observedMs.get(uid) ?? 0) < lastMs) tell()
+      }, restMs)
+    }
   }
 
   async #record(uid: string): Promise<SandboxRecord | undefined> {

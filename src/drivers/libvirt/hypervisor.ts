@@ -31,6 +31,8 @@ export type HypervisorOptions = Readonly<{
   provideImage: (name: string) => Promise<void>
   /** Called after a guest was started. */
   onCreated: () => Promise<unknown>
+  /** Called whenever the guest is about to be looked at. */
+  onObserve: () => void
 }>
 
 /** The libvirtd of one sandbox, which runs at most one guest. */
@@ -42,7 +44,8 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   async observe(signal: AbortSignal): Promise<ObservedDomain | undefined> {
-    const { libvirt, attachments } = this.#options
+    const { libvirt, attachments, onObserve } = this.#options
+    onObserve()
     const domain = await this.#domain(signal)
     if (!domain) return undefined
     try {
