@@ -36,7 +36,7 @@ export function servedKinds(macs: MacPool, access: Authorizer): readonly Served[
     }),
     serve(Node),
     serve(Pod),
-    serve(Event),
+    serve(Event, { isUncollected: true }),
     serve(VirtualMachine, {
       prepare: (vm, old) => withDefaults(vm, old, () => macs.take()),
       validate: vmErrors,

@@ -145,6 +145,8 @@ export class Registry {
    */
   async delete(kind: Kind, key: Key, options: DeleteOptions): Promise<{ doc: Doc; gone: boolean }> {
     let gone = false
+    const { isUncollected } = this.#strategyOf(kind).strategy
+    const propagation = isUncollected ? undefined : options.propagation
     const decide = (row: Row | undefined): Decision | undefined => {
       if (!row) throw notFound(kind, key.name)
       const { metadata } = docOf(row)
@@ -162,7 +164,7 @@ export class Registry {
           key.name,
           `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${metadata.resourceVersion}`,
         )
-      const finalizers = finalizersFor(metadata, options.propagation)
+      const finalizers = finalizersFor(metadata, propagation)
       gone = !finalizers.length
       if (gone) return { type: 'delete', value: row.value }
       if (metadata.deletionTimestamp && sameJson(finalizers, metadata.finalizers)) return undefined

@@ -19,6 +19,8 @@ export type Strategy<T extends ApiObject = ApiObject> = Readonly<{
   validate?: (object: T, old: T | undefined, user: User) => readonly FieldError[]
   /** Name of the admission webhook that real KubeVirt would deny with; it opens the message of a refusal. */
   webhook?: string
+  /** Nobody collects what such objects own (Events): how their deletion is asked for makes no difference. */
+  isUncollected?: boolean
 }>
 
 /** A kind with its strategy, as the server serves it. */
