@@ -13,6 +13,12 @@ export function isLabelKey(text: string): boolean {
   return labelKey.test(text)
 }
 
+/** Whether a text is a qualified name, as finalizers are: like the key of a label, with its limits. */
+function isQualifiedName(text: string): boolean {
+  const [name = '', prefix = ''] = text.split('/').reverse()
+  return labelKey.test(text) && name.length <= 63 && prefix.length <= 253
+}
+
 /** Most bytes of all annotations together (Kubernetes' limit). */
 const maxAnnotationBytes = 256 * 1024
 
@@ -74,7 +80,8 @@ export function metadataErrors(
 function finalizerErrors(finalizers: unknown): FieldError[] {
   if (finalizers === undefined) return []
   const message = 'Invalid value: must be a list of qualified names, such as example.com/keep-me'
-  const isNames = Array.isArray(finalizers) && finalizers.every((one) => typeof one === 'string' && labelKey.test(one))
+  const isNames =
+    Array.isArray(finalizers) && finalizers.every((one) => typeof one === 'string' && isQualifiedName(one))
   return isNames ? [] : [{ field: 'metadata.finalizers', message, reason: 'FieldValueInvalid' }]
 }
 
