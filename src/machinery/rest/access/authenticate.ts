@@ -29,9 +29,17 @@ export async function authenticate(raw: Http2ServerRequest, tokens: readonly Tok
   throw new Fault('Unauthorized', 'Unauthorized')
 }
 
+/** Whose certificate a connection was opened with: it stays the same, and decoding it takes longer than a small request. */
+const usersBySocket = new WeakMap<TLSSocket, User | undefined>()
+
 function certificateUser(raw: Http2ServerRequest): User | undefined {
   const own = raw as Http2ServerRequest & { socket: TLSSocket }
   const socket = (own.stream?.session?.socket ?? own.socket) as TLSSocket
+  if (!usersBySocket.has(socket)) usersBySocket.set(socket, subjectOf(socket))
+  return usersBySocket.get(socket)
+}
+
+function subjectOf(socket: TLSSocket): User | undefined {
   const subject = socket.authorized ? socket.getPeerCertificate()?.subject : undefined
   if (!subject?.CN) return undefined
   const groups = subject.O as string | string[] | undefined
