@@ -1,19 +1,6 @@
-import { readFile } from 'node:fs/promises'
-import { delay } from '#base/wait.ts'
 import { path } from '../tools/stage/api.ts'
 import type { Stage } from '../tools/stage/stage.ts'
-
-/** Proportional set size of a process, MB. */
-async function pssMb(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')
-  return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1]) / 1024
-}
-
-/** CPU time a process has used, milliseconds (100 ticks a second). */
-async function cpuMs(pid: number): Promise<number> {
-  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /s, '').split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10
-}
+import { cpuMs, delayRef, pssMb } from './proc.ts'
 
 /** Memory idle and a minute after a burst of 10,000 PATCHes, and CPU while nothing happens. */
 export async function benchMemory(stage: Stage): Promise<void> {
@@ -40,11 +27,4 @@ export async function benchMemory(stage: Stage): Promise<void> {
   console.log(
     `${'server 60 s after the burst'.padEnd(58)} ${(await pssMb(stage.pid)).toFixed(0)} MB PSS (promised ≤ 150)`,
   )
-}
-
-/** A wait that keeps this process alive. */
-async function delayRef(ms: number): Promise<void> {
-  const keep = setInterval(() => undefined, ms)
-  await delay(ms)
-  clearInterval(keep)
 }

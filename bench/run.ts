@@ -2,20 +2,54 @@ import { buildDemoGuest, provideDemoGuest } from '../tools/stage/image.ts'
 import { nad, vm } from '../tools/stage/manifests.ts'
 import { inOwnNetns } from '../tools/stage/netns.ts'
 import { Stage } from '../tools/stage/stage.ts'
+import { benchApi } from './api.ts'
+import { benchFanout } from './fanout.ts'
 import { benchLink } from './link.ts'
 import { benchMemory } from './memory.ts'
+import { benchScale } from './scale.ts'
 import { benchStart } from './start.ts'
 
-if (process.env.PATCHBAY_NETNS === undefined) {
-  await buildDemoGuest()
-  process.exitCode = await inOwnNetns([process.execPath, '--conditions=source', ...process.argv.slice(1)])
-} else {
+type Bench = (stage: Stage) => Promise<void>
+
+/** Those that share a server with a real guest on it. */
+const real: Readonly<Record<string, Bench>> = {
+  link: (stage) => benchLink(stage, 'x'),
+  start: benchStart,
+  memory: benchMemory,
+}
+/** Those that each have a server of their own, with guests in memory only. */
+const simulated: Readonly<Record<string, Bench>> = { api: benchApi, fanout: benchFanout, scale: benchScale }
+
+/** Runs the benches whose names are given, or all. */
+async function main(names: readonly string[]): Promise<void> {
+  const chosen = (benches: Readonly<Record<string, Bench>>) =>
+    Object.entries(benches).flatMap(([name, bench]) => (!names.length || names.includes(name) ? [bench] : []))
+  const unknown = names.filter((name) => !(name in real) && !(name in simulated))
+  if (unknown.length)
+    throw new Error(
+      `There is no bench ${unknown.join(', ')}; there are ${Object.keys({ ...real, ...simulated }).join(', ')}`,
+    )
+  const reals = chosen(real)
+  if (process.env.PATCHBAY_NETNS === undefined) {
+    if (reals.length) await buildDemoGuest()
+    process.exitCode = await inOwnNetns([process.execPath, '--conditions=source', ...process.argv.slice(1)])
+    return
+  }
+  if (reals.length) await withGuest(reals)
+  for (const bench of chosen(simulated)) {
+    await using stage = await Stage.open({ simulate: true })
+    await stage.up()
+    await bench(stage)
+  }
+}
+
+async function withGuest(benches: readonly Bench[]): Promise<void> {
   await using stage = await Stage.open()
   await provideDemoGuest(stage)
   await stage.up()
   await stage.apply(nad('blue'), vm('x', { secondary: { blue: 'up' } }))
   await stage.waitFor('x', 'AgentConnected')
-  await benchLink(stage, 'x')
-  await benchStart(stage)
-  await benchMemory(stage)
+  for (const bench of benches) await bench(stage)
 }
+
+await main(process.argv.slice(2))
