@@ -6,8 +6,8 @@ import { path } from '../tools/stage/api.ts'
 import { flip, nad, vm } from '../tools/stage/manifests.ts'
 import { must } from '../tools/stage/program.ts'
 import { root, type Stage } from '../tools/stage/stage.ts'
-import { line, percentile } from './figures.ts'
-import { rest100, settled } from './link.ts'
+import { note, percentile } from './figures.ts'
+import { atRest, settled } from './link.ts'
 
 const rounds = 20
 /** As many guests as fit beside the rest under emulation, and links of each beside the pod network. */
@@ -42,10 +42,10 @@ export async function benchDoors(stage: Stage): Promise<void> {
         await Promise.all([change(state), until([eye], state)])
         spans.push(performance.now() - start)
         await settled(stage, name, state)
-        await rest100()
+        await atRest()
       }
       const [p50, p99] = [0.5, 0.99].map((share) => percentile(spans, share).toFixed(1))
-      line(`link change through ${door}, p50 (p99)`, `${p50} (${p99}) ms`)
+      note(`link change through ${door}, p50 (p99)`, `${p50} (${p99}) ms`)
     }
   } finally {
     eye.libvirt.close()
@@ -55,7 +55,7 @@ export async function benchDoors(stage: Stage): Promise<void> {
   const told = lasted.length
     ? `p50 ${percentile(lasted, 0.5).toFixed(0)} ms, p99 ${percentile(lasted, 0.99).toFixed(0)} ms, of ${lasted.length}`
     : 'none was seen'
-  line(`disagreements of VM, API, libvirt and guest (${looks} looks)`, told)
+  note(`disagreements of VM, API, libvirt and guest (${looks} looks)`, told)
 }
 
 async function storm(stage: Stage): Promise<void> {
@@ -75,7 +75,7 @@ async function storm(stage: Stage): Promise<void> {
     await Promise.all([...patches, until(eyes, state)])
     spans.push(performance.now() - start)
   }
-  line(
+  note(
     `storm: ${guests * links} links of ${guests} real guests at once, p50`,
     `${percentile(spans, 0.5).toFixed(0)} ms until the last one`,
   )

@@ -35,13 +35,13 @@ export async function benchLink(stage: Stage, vm: string): Promise<void> {
       // What virsh left is declared first: then nothing is drift any more.
       await declare(stage, vm, other)
       await declare(stage, vm, rest)
-      await rest100()
+      await atRest()
       let start = performance.now()
       const patch = stage.api.call('PATCH', path.vm(vm), flip({ 1: other }), 'application/json-patch+json')
       ours.push(await until(other === 'down', start))
       await patch
       await settled(stage, vm, other)
-      await rest100()
+      await atRest()
       start = performance.now()
       const virsh = program('virsh', [
         '-q',
@@ -71,7 +71,7 @@ export async function benchLink(stage: Stage, vm: string): Promise<void> {
 }
 
 /** Lets both sides begin from rest: what a change leaves to be written down is over. */
-export function rest100(): Promise<void> {
+export function atRest(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 100))
 }
 

@@ -1,7 +1,6 @@
-import { delay } from '#base/wait.ts'
 import { path } from '../tools/stage/api.ts'
 import type { Stage } from '../tools/stage/stage.ts'
-import { cpuMs, pssMb } from './process.ts'
+import { cpuMs, delayRef, pssMb } from './proc.ts'
 
 /** Memory idle and a minute after a burst of 10,000 PATCHes, and CPU while nothing happens. */
 export async function benchMemory(stage: Stage): Promise<void> {
@@ -28,11 +27,4 @@ export async function benchMemory(stage: Stage): Promise<void> {
   console.log(
     `${'server 60 s after the burst'.padEnd(58)} ${(await pssMb(stage.pid)).toFixed(0)} MB PSS (promised ≤ 150)`,
   )
-}
-
-/** A wait that keeps this process alive. */
-async function delayRef(ms: number): Promise<void> {
-  const keep = setInterval(() => undefined, ms)
-  await delay(ms)
-  clearInterval(keep)
 }

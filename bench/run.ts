@@ -4,43 +4,54 @@ import { inOwnNetns } from '../tools/stage/netns.ts'
 import { Stage } from '../tools/stage/stage.ts'
 import { benchApi } from './api.ts'
 import { benchDoors } from './doors.ts'
+import { benchFanout } from './fanout.ts'
 import { benchLink } from './link.ts'
 import { benchMemory } from './memory.ts'
-import { benchScale, benchWatchers } from './scale.ts'
+import { benchScale } from './scale.ts'
 import { benchStart } from './start.ts'
 
-/** A stage with one real guest, `x`, that has a link of its own to flip. */
-async function withGuest(bench: (stage: Stage) => Promise<void>): Promise<void> {
+type Bench = (stage: Stage) => Promise<void>
+
+/** Those that share a server with a real guest on it. */
+const real: Readonly<Record<string, Bench>> = {
+  link: (stage) => benchLink(stage, 'x'),
+  doors: benchDoors,
+  start: benchStart,
+  memory: benchMemory,
+}
+/** Those that each have a server of their own, with guests in memory only. */
+const simulated: Readonly<Record<string, Bench>> = { api: benchApi, fanout: benchFanout, scale: benchScale }
+
+/** Runs the benches whose names are given, or all. */
+async function main(names: readonly string[]): Promise<void> {
+  const chosen = (benches: Readonly<Record<string, Bench>>) =>
+    Object.entries(benches).flatMap(([name, bench]) => (!names.length || names.includes(name) ? [bench] : []))
+  const unknown = names.filter((name) => !(name in real) && !(name in simulated))
+  if (unknown.length)
+    throw new Error(
+      `There is no bench ${unknown.join(', ')}; there are ${Object.keys({ ...real, ...simulated }).join(', ')}`,
+    )
+  const reals = chosen(real)
+  if (process.env.PATCHBAY_NETNS === undefined) {
+    if (reals.length) await buildDemoGuest()
+    process.exitCode = await inOwnNetns([process.execPath, '--conditions=source', ...process.argv.slice(1)])
+    return
+  }
+  if (reals.length) await withGuest(reals)
+  for (const bench of chosen(simulated)) {
+    await using stage = await Stage.open({ simulate: true })
+    await stage.up()
+    await bench(stage)
+  }
+}
+
+async function withGuest(benches: readonly Bench[]): Promise<void> {
   await using stage = await Stage.open()
   await provideDemoGuest(stage)
   await stage.up()
   await stage.apply(nad('blue'), vm('x', { secondary: { blue: 'up' } }))
   await stage.waitFor('x', 'AgentConnected')
-  await bench(stage)
+  for (const bench of benches) await bench(stage)
 }
 
-/** All benches by name; `npm run bench -- NAME …` runs some. */
-const benches: Readonly<Record<string, () => Promise<void>>> = {
-  link: () => withGuest((stage) => benchLink(stage, 'x')),
-  doors: () => withGuest(benchDoors),
-  start: () => withGuest(benchStart),
-  memory: () => withGuest(benchMemory),
-  api: benchApi,
-  watchers: benchWatchers,
-  scale: benchScale,
-}
-
-const wanted = process.argv.slice(2)
-const unknown = wanted.filter((name) => !(name in benches))
-if (unknown.length) {
-  console.error(`there is no bench ${unknown.join(', ')}; there are: ${Object.keys(benches).join(', ')}`)
-  process.exitCode = 2
-} else if (process.env.PATCHBAY_NETNS === undefined) {
-  await buildDemoGuest()
-  process.exitCode = await inOwnNetns([process.execPath, '--conditions=source', ...process.argv.slice(1)])
-} else {
-  for (const name of wanted.length ? wanted : Object.keys(benches)) {
-    console.log(`--- ${name}`)
-    await benches[name]!()
-  }
-}
+await main(process.argv.slice(2))

@@ -17,6 +17,22 @@ export function sameJson(a: unknown, b: unknown): boolean {
   return true
 }
 
+/** A copy that shares nothing with the original: several times as fast as structuredClone, which knows more than JSON. */
+export function copyJson<T extends Json>(value: T): T
+export function copyJson(value: Json): Json {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map((item: Json) => copyJson(item))
+  const copy: { [key: string]: Json | undefined } = {}
+  for (const [key, item] of Object.entries(value)) {
+    const inner = item === undefined ? item : copyJson(item)
+    // An assignment would make it the copy's prototype.
+    if (key === '__proto__')
+      Object.defineProperty(copy, key, { value: inner, enumerable: true, configurable: true, writable: true })
+    else copy[key] = inner
+  }
+  return copy
+}
+
 function own(object: JsonObject, key: string): unknown {
   return Object.hasOwn(object, key) ? object[key] : undefined
 }

@@ -219,12 +219,14 @@ export class HostSandboxes implements Sandboxes {
    * comes of our own changes, and the next change must not wait for a look that shows nothing new.
    */
   #unlessSeen(uid: string, tell: () => void): () => void {
-    let timer: NodeJS.Timeout | undefined
+    let isResting = false
     let lastMs = 0
     return () => {
       lastMs = performance.now()
-      timer ??= setTimeout(() => {
-        timer = undefined
+      if (isResting) return
+      isResting = true
+      setTimeout(() => {
+        isResting = false
         if ((this.#observedMs.get(uid) ?? 0) < lastMs) tell()
       }, restMs)
     }

@@ -10,11 +10,15 @@ export type ObjectEvent = Extract<WatchEvent<Doc>, { object: Doc }>
  * What a change means to a watcher who sees only selected objects: one that leaves the selection is deleted for it, one that
  * enters is added. Undefined when the change is none of its business.
  */
-export function eventOf(change: Change, selected: Selector): ObjectEvent | undefined {
+export function eventTypeOf(change: Change, selected: Selector): ObjectEvent['type'] | undefined {
   const before = change.previous !== undefined && selected(change.previous.value)
-  const object = docOf(change.row)
-  if (change.type === 'delete') return before ? { type: 'DELETED', object } : undefined
-  const after = selected(change.row.value)
-  if (after) return { type: before ? 'MODIFIED' : 'ADDED', object }
-  return before ? { type: 'DELETED', object } : undefined
+  const after = change.type === 'put' && selected(change.row.value)
+  if (after) return before ? 'MODIFIED' : 'ADDED'
+  return before ? 'DELETED' : undefined
+}
+
+/** The same with the object. */
+export function eventOf(change: Change, selected: Selector): ObjectEvent | undefined {
+  const type = eventTypeOf(change, selected)
+  return type && { type, object: docOf(change.row) }
 }

@@ -62,6 +62,7 @@ const faults: readonly [name: string, meta: Record<string, unknown>, error: RegE
     { name: 'a', finalizers: ['ok/ok', 'not ok'] },
     /^metadata.finalizers: Invalid value/,
   ],
+  ['a finalizer that is too long', { name: 'a', finalizers: ['x'.repeat(64)] }, /^metadata.finalizers: Invalid value/],
   [
     'owners that are a map',
     { name: 'a', ownerReferences: { a: 1 } },

@@ -173,3 +173,31 @@ test('any patch of any object gives an object, or is refused as the client’s f
     { numRuns: 1500 },
   )
 })
+
+/** A key as a step of a JSON pointer (RFC 6901). */
+const stepOf = (key: string) => `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
+
+test('a JSON pointer reaches just the key it names, whatever is in it', () => {
+  const unit = fc.constantFrom('~', '/', '0', '1', '-', 'a', '.', '%', ' ', '"', 'é', '💥')
+  const key = fc.string({ unit, maxLength: 4 })
+  const keys = fc.uniqueArray(key, { minLength: 2, maxLength: 4 })
+  fc.assert(
+    fc.property(keys, keys, (outer, inner) => {
+      const object = Object.fromEntries(outer.map((one) => [one, Object.fromEntries(inner.map((two) => [two, 'old']))]))
+      const [first, second] = [outer[0]!, inner[0]!]
+      const path = stepOf(first) + stepOf(second)
+      const expected = { ...object, [first]: { ...object[first], [second]: 'new' } }
+      const replaced = applyPatch(widgets, json, object, [
+        { op: 'test', path, value: 'old' },
+        { op: 'replace', path, value: 'new' },
+        { op: 'test', path, value: 'new' },
+      ])
+      assert.deepEqual(replaced, expected)
+      const { [second]: _, ...rest } = object[first]!
+      assert.deepEqual(applyPatch(widgets, json, object, [{ op: 'remove', path }]), { ...object, [first]: rest })
+      const moved = [{ op: 'move', from: stepOf(first), path: '/moved' }]
+      assert.deepEqual(applyPatch(widgets, json, { ...object }, moved).moved, object[first])
+    }),
+    { numRuns: 300 },
+  )
+})

@@ -1,7 +1,7 @@
 import fastJsonPatch from 'fast-json-patch'
 import type { Kind } from '#apis/meta/object.ts'
 import { explain, Fault } from '#base/fault.ts'
-import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { copyJson, isObject, type Json, type JsonObject } from '#base/json.ts'
 import { requireModest } from './request.ts'
 import { strategicPatch } from './strategic.ts'
 
@@ -43,10 +43,10 @@ function jsonPatch(object: JsonObject, patch: Json): Json {
       `The allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`,
     )
   try {
-    let document: unknown = structuredClone(object)
+    let document: unknown = copyJson(object)
     let copied = 0
     // The library puts values of the patch into the document; a patch that is applied again must still be what was sent.
-    for (const [i, operation] of (structuredClone(patch) as Operation[]).entries()) {
+    for (const [i, operation] of (copyJson(patch) as unknown as Operation[]).entries()) {
       // Asked before it is done; the library judges the operation itself.
       if (operation?.op === 'copy') copied += bytesAt(document, operation.from)
       if (copied > maxCopiedBytes)

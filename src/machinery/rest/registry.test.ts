@@ -261,6 +261,16 @@ test('an object with finalizers is marked by a delete and goes with the last fin
   assert.equal((await faultIn(() => registry.get(widgets, key))).kind, 'NotFound')
 })
 
+test('an object of a kind nobody collects goes at once, however its deletion is asked for', async (t) => {
+  const uncollected = { ...widgets, isUncollected: true }
+  const registry = await openRegistry(t, [serve(uncollected)])
+  for (const propagation of ['Orphan', 'Foreground'] as const) {
+    await makeWidget(registry, 'a')
+    const { gone } = await registry.delete(uncollected, { namespace: 'default', name: 'a' }, { ...admin, propagation })
+    assert.ok(gone)
+  }
+})
+
 test('an object without finalizers goes at once, and its name can be given again', async (t) => {
   const registry = await openRegistry(t)
   const { metadata } = await makeWidget(registry, 'a')

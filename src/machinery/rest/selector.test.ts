@@ -53,18 +53,23 @@ type Requirement = {
 }
 
 const letters = (min: number) => fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: min, maxLength: 2 })
+const labelKey = fc.oneof(
+  letters(1),
+  letters(1).map((name) => `x.io/${name}`),
+)
 const requirement: fc.Arbitrary<Requirement> = fc.record({
-  key: letters(1),
+  key: labelKey,
   operator: fc.constantFrom('=', '==', '!=', 'in', 'notin', 'exists', 'missing'),
   values: fc.array(letters(0), { minLength: 1, maxLength: 3 }),
 })
 
-function print({ key, operator, values }: Requirement): string {
+/** A requirement in one of its spellings: `gap` goes wherever white space may be. */
+function print({ key, operator, values }: Requirement, gap: string): string {
   if (operator === 'exists') return key
-  if (operator === 'missing') return `!${key}`
+  if (operator === 'missing') return `!${gap}${key}`
   return operator === 'in' || operator === 'notin'
-    ? `${key} ${operator} (${values.join(',')})`
-    : `${key}${operator}${values[0]}`
+    ? `${key} ${operator}${gap}(${values.join(`${gap},${gap}`)})`
+    : `${key}${gap}${operator}${gap}${values[0]}`
 }
 
 function holds({ key, operator, values }: Requirement, labels: Record<string, string>): boolean {
@@ -76,10 +81,12 @@ function holds({ key, operator, values }: Requirement, labels: Record<string, st
 }
 
 test('labels: whatever is printed is understood as it was meant', () => {
-  const labels = fc.dictionary(letters(1), letters(0))
+  const labels = fc.dictionary(labelKey, letters(0))
+  const gap = fc.constantFrom('', ' ')
   fc.assert(
-    fc.property(fc.array(requirement, { minLength: 1, maxLength: 4 }), labels, (requirements, map) => {
-      const selected = parseLabelSelector(requirements.map(print).join(','))(labelled(map))
+    fc.property(fc.array(requirement, { minLength: 1, maxLength: 4 }), labels, gap, (requirements, map, space) => {
+      const text = requirements.map((one) => print(one, space)).join(`${space},${space}`)
+      const selected = parseLabelSelector(text)(labelled(map))
       assert.equal(
         selected,
         requirements.every((one) => holds(one, map)),
@@ -117,6 +124,31 @@ test('fields: any scalar of the kind can be selected by, in all spellings of equ
   assert.equal(selects('metadata.name!=x'), false)
   assert.equal(selects('spec.runStrategy='), true, 'what is absent equals the empty string')
   assert.equal(selects('metadata.namespace=other'), false)
+})
+
+test('fields: whatever is printed is understood as it was meant', () => {
+  const doc = { metadata: { name: 'x', namespace: 'a' }, spec: { running: true, runStrategy: 'Halted' } }
+  const fields: Record<string, string> = {
+    'metadata.name': 'x',
+    'metadata.namespace': 'a',
+    'spec.running': 'true',
+    'spec.runStrategy': 'Halted',
+    'status.printableStatus': '',
+  }
+  const part = fc.record({
+    path: fc.constantFrom(...Object.keys(fields)),
+    operator: fc.constantFrom('=', '==', '!='),
+    value: fc.constantFrom('', 'x', 'a', 'true', 'Halted'),
+    gap: fc.constantFrom('', ' '),
+  })
+  fc.assert(
+    fc.property(fc.array(part, { minLength: 1, maxLength: 3 }), (parts) => {
+      const text = parts.map(({ path, operator, value, gap }) => `${gap}${path}${gap}${operator}${value}`).join(',')
+      const wanted = parts.every(({ path, operator, value }) => (fields[path] === value) === (operator !== '!='))
+      assert.equal(parseFieldSelector(text, vm)(doc), wanted, text)
+    }),
+    { numRuns: 500 },
+  )
 })
 
 for (const path of [

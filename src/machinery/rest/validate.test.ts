@@ -140,3 +140,15 @@ test('pruning what has been pruned changes nothing, whatever was sent', () => {
     { numRuns: 300 },
   )
 })
+
+test('the path of an error names keys as they are, not as pointers write them', () => {
+  const unit = fc.constantFrom('~', '/', '0', '1', 'a', '.', ' ', 'é')
+  const key = fc.string({ unit, minLength: 1, maxLength: 4 }).filter((text) => !/^\d+$/.test(text))
+  fc.assert(
+    fc.property(key, (name) => {
+      const [error] = schemaErrors(widgets, { spec: { named: { [name]: { n: 'x' } } } })
+      assert.equal(error?.field, `spec.named.${name}.n`)
+    }),
+    { numRuns: 300 },
+  )
+})

@@ -1,10 +1,11 @@
 import type { Kind } from '#apis/meta/object.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
+import type { Change } from '../store/store.ts'
 import { tellProgress } from './bookmarks.ts'
-import { eventOf } from './events.ts'
+import { eventTypeOf, type ObjectEvent } from './events.ts'
 import { requireReached } from './list.ts'
-import type { Doc, Registry } from './registry.ts'
+import { type Doc, docOf, type Registry } from './registry.ts'
 import { countOf, flag, invalidOption, type Query, wantsTable } from './request.ts'
 import { parseFieldSelector, parseLabelSelector, type Selector } from './selector.ts'
 import { failure } from './status.ts'
@@ -29,6 +30,9 @@ export type WatchPlan = Readonly<{
   /** When the client wants it to end. */
   timeoutMs: number | undefined
 }>
+
+type EventType = ObjectEvent['type']
+type LineWriter = (type: EventType, doc: Doc) => string
 
 /** Longest time of a timer, milliseconds. */
 const maxTimerMs = 2 ** 31 - 1
@@ -98,11 +102,7 @@ export async function streamWatch(
       tellProgress(progress, timing).catch(() => undefined)
     }
     for await (const changes of registry.watch(kind, namespace, after, signal)) {
-      const text = changes
-        .map((change) => eventOf(change, selected))
-        .filter((event) => event !== undefined)
-        .map((event) => line(event.type, event.object))
-        .join('')
+      const text = changes.map((change) => lineOf(change, eventTypeOf(change, selected), line)).join('')
       const written = text ? sink(text) : undefined
       // Before there is room again: what is told meanwhile comes after these.
       told = changes.at(-1)?.row.revision ?? told
@@ -116,9 +116,25 @@ export async function streamWatch(
   }
 }
 
-function lineWriter(kind: Kind, request: WatchRequest): (type: string, doc: Doc) => string {
+/** Lines of changes as they have been told, by type: most watchers are told the same. Gone with the change. */
+const toldLines = new WeakMap<Change, Map<EventType, string>>()
+
+/** How a change is told; nothing when it is none of the watcher's business. */
+function lineOf(change: Change, type: EventType | undefined, line: LineWriter): string {
+  if (!type) return ''
+  if (line !== plainLine) return line(type, docOf(change.row))
+  const lines = toldLines.get(change) ?? new Map<EventType, string>()
+  toldLines.set(change, lines)
+  const text = lines.get(type) ?? line(type, docOf(change.row))
+  lines.set(type, text)
+  return text
+}
+
+const plainLine: LineWriter = (type, object) => `${JSON.stringify({ type, object })}\n`
+
+function lineWriter(kind: Kind, request: WatchRequest): LineWriter {
   const include = wantsTable(request.accept, request.query)
-  if (!include) return (type, object) => `${JSON.stringify({ type, object })}\n`
+  if (!include) return plainLine
   return (type, doc) => {
     const object = tableOf(kind, [doc], { resourceVersion: doc.metadata.resourceVersion ?? '' }, include, Date.now())
     return `${JSON.stringify({ type, object })}\n`

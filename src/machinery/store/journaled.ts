@@ -28,7 +28,7 @@ type Pending = Write & Readonly<{ done: PromiseWithResolvers<Row> }>
  *
  * `update` decides at once, over the newest pending row of its key, so that many updates of one key share one commit:
  *
- *     update ─ decide ─▶ queued ─ microtask ─▶ sent ─ append ok ─────▶ committed: rows, watchers, caller
+ *     update ─ decide ─▶ queued ─ flushSoon ─▶ sent ─ append ok ─────▶ committed: rows, watchers, caller
  *                                               └──── append failed ─▶ everything pending is rejected, nothing changed
  */
 export class JournaledStore implements Store {
@@ -174,8 +174,15 @@ export class JournaledStore implements Store {
   #enqueue(pending: Pending): Promise<Row> {
     this.#pending.set(pending.change.row.key, pending)
     this.#queued.push(pending)
-    if (this.#queued.length === 1) queueMicrotask(() => this.#flush())
+    if (this.#queued.length === 1) this.#flushSoon()
     return pending.done.promise
+  }
+
+  /** A lone write goes at once; behind another, whatever the event loop still brings in this turn goes along with it. */
+  #flushSoon(): void {
+    const flush = () => this.#flush()
+    if (this.#sent.length === 0) queueMicrotask(flush)
+    else setImmediate(flush)
   }
 
   #flush(): void {

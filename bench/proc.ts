@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { delay } from '#base/wait.ts'
 
 /** Proportional set size of a process, MB. */
 export async function pssMb(pid: number): Promise<number> {
@@ -10,4 +11,11 @@ export async function pssMb(pid: number): Promise<number> {
 export async function cpuMs(pid: number): Promise<number> {
   const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /s, '').split(' ')
   return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
+/** A wait that keeps this process alive. */
+export async function delayRef(ms: number): Promise<void> {
+  const keep = setInterval(() => undefined, ms)
+  await delay(ms)
+  clearInterval(keep)
 }
