@@ -6,7 +6,7 @@ import { desiredNics, wantedNics } from '../nic/desired.ts'
 import { planNics } from '../nic/plan.ts'
 
 /** On a VM: `true` keeps interfaces that are `absent` in its template, so that they can be plugged again as they were. */
-export const parkAnnotation = 'patchbay.dev/park-absent'
+const parkAnnotation = 'patchbay.dev/park-absent'
 
 /** What the owner's edit means for the running instance. */
 export type LiveUpdate = Readonly<{
