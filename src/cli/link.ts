@@ -1,9 +1,11 @@
+import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { Fault } from '#base/fault.ts'
 import { desiredNics, linkOf, wantedNics } from '#core/nic/desired.ts'
 import { planNics } from '#core/nic/plan.ts'
 import { planLines } from '#core/nic/words.ts'
 import { findCondition } from '#core/vm/conditions.ts'
+import type { Client } from '#machinery/client/client.ts'
 import type { Context } from './context.ts'
 import { declareState, getVm, interfaceOf, type NicKey } from './declare.ts'
 import { durationText } from './duration.ts'
@@ -60,12 +62,19 @@ async function preview({ client, namespace, print }: Context, key: NicKey, link:
   print.line(`Link of interface ${nic} of VM ${name} would be set ${link} (dry run)`)
 }
 
+/** Whether an interface that the running instance does not have yet will be plugged without a restart. */
+async function isPluggable(client: Client, { nic, ...key }: NicKey): Promise<boolean> {
+  const vm = await client.get(VirtualMachine, key)
+  const wanted = vm ? wantedNics(vm.spec.template.spec, key.namespace) : []
+  return wanted.some((one) => one.name === nic && one.isPluggable)
+}
+
 /** Waits until the hypervisor has a link as declared. @throws Fault Timeout, Conflict when it cannot come to that */
 async function waitForLink({ client, print }: Context, key: NicKey, link: Link, ms: number): Promise<void> {
   const { namespace, name, nic } = key
   const vmi = await client.get(VirtualMachineInstance, key)
   if (!isRunning(vmi)) return print.line(`VM ${name} is not running; its guest will start with the link ${link}`)
-  if (!vmi.spec.domain.devices.interfaces?.some((one) => one.name === nic))
+  if (!vmi.spec.domain.devices.interfaces?.some((one) => one.name === nic) && !(await isPluggable(client, key)))
     throw new Fault(
       'Conflict',
       `Interface ${nic} is not in the running instance of VM ${name}; it comes with \`patchbay restart ${name} -n ${namespace}\``,

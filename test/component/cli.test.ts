@@ -24,6 +24,11 @@ describe('commands of patchbay', () => {
   })
 
   const halted = { runStrategy: 'Halted' }
+  /** Keeps its absent interfaces, though nothing has them. */
+  const parked = (manifest: ReturnType<typeof vm>) => ({
+    ...manifest,
+    metadata: { ...manifest.metadata, annotations: { 'patchbay.dev/park-absent': 'true' } },
+  })
 
   async function inNamespace(t: TestContext): Promise<{ ns: string; context: InProcess }> {
     const ns = await makeNamespace(cluster.api, ['red', 'blue'])
@@ -177,7 +182,7 @@ describe('commands of patchbay', () => {
 
   it('nics of a stopped VM shows what is declared, and of any VM gives data', async (t) => {
     const { ns, context } = await inNamespace(t)
-    await cluster.api.create(vmsPath(ns), vm('a', [{ name: 'red', state: 'absent' }], halted))
+    await cluster.api.create(vmsPath(ns), parked(vm('a', [{ name: 'red', state: 'absent' }], halted)))
     await showNics(context, 'a', 'table')
     assert.match(context.lines[0]!, /^NAME +NETWORK +MAC +BINDING +MODEL +DECLARED$/)
     assert.match(context.lines[2]!, /^red +red +\S+ +bridge +virtio +absent$/)
@@ -271,10 +276,21 @@ describe('commands of patchbay', () => {
     )
   })
 
-  it('link of a stopped VM, of an absent interface and of one not yet plugged says how it is', async (t) => {
+  it('link of an interface that is about to be plugged waits for it', async (t) => {
     const { ns, context } = await withVm(t)
     const at = '/spec/template/spec'
-    const added = { name: 'new', bridge: {} }
+    await cluster.api.patch(vmsPath(ns, 'a'), [
+      { op: 'add', path: `${at}/networks/-`, value: { name: 'new', multus: { networkName: 'red' } } },
+      { op: 'add', path: `${at}/domain/devices/interfaces/-`, value: { name: 'new', bridge: {} } },
+    ])
+    await setLink(context, ['a', 'new'], 'down', { waitMs: 30_000 })
+    assert.match(context.lines.at(-1) ?? '', /^Link of interface new of VM a is down in the hypervisor/)
+  })
+
+  it('link of a stopped VM, of an absent interface and of one that needs a restart says how it is', async (t) => {
+    const { ns, context } = await withVm(t)
+    const at = '/spec/template/spec'
+    const added = { name: 'new', binding: { name: 'own' } }
     await cluster.api.patch(vmsPath(ns, 'a'), [
       { op: 'add', path: `${at}/networks/-`, value: { name: 'new', multus: { networkName: 'red' } } },
       { op: 'add', path: `${at}/domain/devices/interfaces/-`, value: added },
@@ -284,7 +300,7 @@ describe('commands of patchbay', () => {
       notPlugged.message,
       /^Interface new is not in the running instance of VM a; it comes with `patchbay restart/,
     )
-    await cluster.api.create(vmsPath(ns), vm('b', [{ name: 'red', state: 'absent' }], halted))
+    await cluster.api.create(vmsPath(ns), parked(vm('b', [{ name: 'red', state: 'absent' }], halted)))
     const absent = await fails(setLink(context, ['b', 'red'], 'up', {}))
     assert.match(absent.message, /^Interface red of VM b is declared absent and has no link; plug it first/)
     context.lines.splice(0)

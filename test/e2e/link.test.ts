@@ -105,7 +105,7 @@ describe('link state of a real guest', () => {
     await eventually('the gateway answers again', async () => (await ping()) === 'reached', { deadlineMs: patienceMs })
   })
 
-  test('guests get the addresses CNI gave, reach each other over a NAD, and not while a link is down', async () => {
+  test('guests get the addresses CNI gave, reach each other over a NAD, not while a link is down, and again after', async () => {
     const ipam = { type: 'host-local', subnet: '192.168.77.0/24' }
     const network = nad('addressed', {
       cniVersion: '0.4.0',
@@ -137,9 +137,15 @@ describe('link state of a real guest', () => {
     assert.match(await stage.guest('y', 'ip route'), /^default via 10\.244\.0\.1 dev eth0[^\n]*$(?![\s\S]*default)/m)
     const ping = () => stage.guest('y', `ping -c 1 -W 1 ${addresses[1]?.[1]} >/dev/null && echo reached || echo lost`)
     await eventually('they reach each other', async () => (await ping()) === 'reached', { deadlineMs: patienceMs })
+    const before = await Promise.all(guests.map((name) => identityOf(stage, name)))
     await stage.k('patch', 'vm', 'z', '--type=json', '-p', JSON.stringify(flip({ 1: 'down' })))
     await agreement(stage, 'z', { addressed: 'down' }, performance.now())
     assert.equal(await ping(), 'lost')
+    await stage.k('patch', 'vm', 'z', '--type=json', '-p', JSON.stringify(flip({ 1: 'up' })))
+    await eventually('they reach each other again', async () => (await ping()) === 'reached', {
+      deadlineMs: patienceMs,
+    })
+    assert.deepEqual(await Promise.all(guests.map((name) => identityOf(stage, name))), before)
     for (const name of guests) await stage.k('delete', 'vm', name, `--timeout=${patienceMs / 1000}s`)
   })
 

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { eventually } from '#base/wait.ts'
+import { path } from '../../tools/stage/api.ts'
+import { provideDemoGuest } from '../../tools/stage/image.ts'
+import { nad, vm } from '../../tools/stage/manifests.ts'
+import { must } from '../../tools/stage/program.ts'
+import { patienceMs, root, Stage } from '../../tools/stage/stage.ts'
+import { agreement, type Identity, identityOf } from '../../tools/stage/views.ts'
+
+describe('the commands on a real guest', () => {
+  let stage: Stage
+  let identity: Identity
+
+  before(async () => {
+    stage = await Stage.open()
+    await provideDemoGuest(stage)
+    await stage.up()
+    const manifest = vm('x', { secondary: { blue: 'up' }, graceSeconds: 0 })
+    const readinessProbe = { exec: { command: ['/bin/cat', '/tmp/well'] }, periodSeconds: 1, failureThreshold: 1 }
+    const livenessProbe = { guestAgentPing: {}, periodSeconds: 2, timeoutSeconds: 10, initialDelaySeconds: 60 }
+    Object.assign(manifest.spec.template.spec, { readinessProbe, livenessProbe })
+    await stage.apply(nad('blue'), manifest)
+    await stage.waitFor('x', 'AgentConnected')
+    identity = await identityOf(stage, 'x')
+  })
+  after(() => stage[Symbol.asyncDispose]())
+
+  const patchbay = (...args: readonly string[]) =>
+    must(`${root}/patchbay`, [...args, '--kubeconfig', stage.kubeconfig], { timeoutMs: patienceMs })
+  const state = () => stage.virsh('x', 'domstate', 'default_x')
+
+  test('a probe by a command in the guest goes by its exit code', async () => {
+    await stage.waitFor('x', 'Ready=False')
+    await stage.guest('x', 'touch /tmp/well')
+    await stage.waitFor('x', 'Ready')
+    await stage.guest('x', 'rm /tmp/well')
+    await stage.waitFor('x', 'Ready=False')
+    await stage.guest('x', 'touch /tmp/well')
+    await stage.waitFor('x', 'Ready')
+  })
+
+  test('pause and unpause stop and resume the CPUs, and return when that is so', async () => {
+    assert.equal(await patchbay('pause', 'vm', 'x'), 'VMI x was scheduled to pause\n')
+    assert.equal(await state(), 'paused')
+    assert.equal(await patchbay('unpause', 'vmi', 'x'), 'VMI x was scheduled to unpause\n')
+    assert.equal(await state(), 'running')
+  })
+
+  test('link pulls a cable and waits for the hypervisor, nics shows it, flap leaves it as it was', async () => {
+    await patchbay('link', 'down', 'x', 'blue', '--wait')
+    assert.match(await stage.virsh('x', 'domif-getlink', 'default_x', 'tap16477688c0e'), /down$/)
+    await agreement(stage, 'x', { default: 'up', blue: 'down' }, performance.now())
+    const lines = (await patchbay('nics', 'x')).trimEnd().split('\n')
+    assert.match(lines[0] ?? '', /^NAME +NETWORK/)
+    assert.match(lines.find((line) => line.startsWith('blue')) ?? '', / down +down +eth1/)
+    await patchbay('flap', 'x', 'blue', '--down', '200ms', '--up', '200ms', '--count', '2')
+    await agreement(stage, 'x', { default: 'up', blue: 'down' }, performance.now())
+    await patchbay('link', 'up', 'x', 'blue', '--wait')
+    await agreement(stage, 'x', { default: 'up', blue: 'up' }, performance.now())
+    assert.deepEqual(await identityOf(stage, 'x'), identity)
+  })
+
+  test('metrics count what goes over the interfaces', async () => {
+    const counted = async (direction: string) => {
+      const { body } = await stage.api.call('GET', '/metrics')
+      const line = new RegExp(
+        `^kubevirt_vmi_network_${direction}_bytes_total\\{[^}]*interface="default"\\} (\\d+)$`,
+        'm',
+      )
+      return Number(line.exec(String(body))?.[1] ?? Number.NaN)
+    }
+    const before = { receive: await counted('receive'), transmit: await counted('transmit') }
+    await stage.guest('x', 'ping -c 5 -i 0.2 -s 1000 10.244.0.1 >/dev/null')
+    // Five requests and answers of over a thousand bytes each, as the guest sees them.
+    assert.ok((await counted('transmit')) - before.transmit >= 5000)
+    assert.ok((await counted('receive')) - before.receive >= 5000)
+  })
+
+  test('restart brings another guest, stop and start end and begin one', async () => {
+    const printable = (wanted: string) =>
+      eventually(
+        `the VM is ${wanted}`,
+        async () => (await stage.api.call('GET', path.vm('x'))).body.status?.printableStatus === wanted,
+        { deadlineMs: patienceMs },
+      )
+    assert.equal(await patchbay('restart', 'x'), 'VM x was scheduled to restart\n')
+    await eventually('another pod', async () => (await stage.pod('x'))?.metadata.uid !== identity.podUid, {
+      deadlineMs: patienceMs,
+    })
+    await printable('Running')
+    assert.equal(await patchbay('stop', 'x'), 'VM x was scheduled to stop\n')
+    await printable('Stopped')
+    assert.equal(await patchbay('start', 'x', '--paused'), 'VM x was scheduled to start\n')
+    await printable('Paused')
+    assert.equal(await state(), 'paused')
+    await patchbay('unpause', 'vm', 'x')
+    await stage.waitFor('x', 'AgentConnected')
+  })
+})
