@@ -14,7 +14,11 @@ const launcher = `${root}/patchbay`
 /** What a guest or a server may take under emulation on a busy machine before we give up, milliseconds. */
 export const patienceMs = 120_000
 
-export type StageOptions = Readonly<{ simulate?: boolean }>
+export type StageOptions = Readonly<{
+  simulate?: boolean
+  /** Whether the truth is watched all the time, which costs the server a little of its own. */
+  watchTruth?: boolean
+}>
 
 /**
  * A Patchbay of its own: a data directory, a server in a process of its own, and the tools a user would use on it. Meant to
@@ -23,14 +27,16 @@ export type StageOptions = Readonly<{ simulate?: boolean }>
 export class Stage implements AsyncDisposable {
   readonly dir: string
   readonly #simulate: boolean
+  readonly #watchTruth: boolean
   #server: ChildProcess | undefined
   #api: Api | undefined
   /** Looks on all the time; on real hosts only, for a simulated one has no libvirt to compare with. */
   readonly truth: TruthChecker
 
-  private constructor(dir: string, { simulate = false }: StageOptions) {
+  private constructor(dir: string, { simulate = false, watchTruth = !simulate }: StageOptions) {
     this.dir = dir
     this.#simulate = simulate
+    this.#watchTruth = watchTruth
     this.truth = new TruthChecker({ dir, api: () => (this.#server ? this.#api : undefined) })
   }
 
@@ -91,7 +97,7 @@ export class Stage implements AsyncDisposable {
     )
     this.#api?.close()
     this.#api = await Api.from(this.kubeconfig)
-    if (!this.#simulate) this.truth.start()
+    if (this.#watchTruth) this.truth.start()
     return line
   }
 
