@@ -2,6 +2,7 @@ import { ServiceAccount } from '#apis/core/serviceaccount.ts'
 import type { ApiObject, FieldError } from '#apis/meta/object.ts'
 import { ClusterRoleBinding, RoleBinding } from '#apis/rbac/binding.ts'
 import { ClusterRole, Role } from '#apis/rbac/role.ts'
+import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import { bindingErrors, bindingWithDefaults, roleErrors } from '#core/access/rbac.ts'
 import type { Client } from '#machinery/client/client.ts'
@@ -46,7 +47,9 @@ export function accessKinds(access: Authorizer): readonly Served[] {
     (kind: typeof Role | typeof ClusterRole) =>
     (one: ClusterRole, old: ClusterRole | undefined, user: Parameters<typeof requireRoleNotAbove>[2]): FieldError[] => {
       const errors = roleErrors(one)
-      if (!errors.length) requireRoleNotAbove(access, plain(kind), user, one, old)
+      // Whoever changes no rule grants nothing: the garbage collector drops finalizers of roles it does not hold.
+      const isGrant = !old || !sameJson([one.rules, one.aggregationRule], [old.rules, old.aggregationRule])
+      if (!errors.length && isGrant) requireRoleNotAbove(access, plain(kind), user, one, old)
       return errors
     }
   const binding =
@@ -57,7 +60,8 @@ export function accessKinds(access: Authorizer): readonly Served[] {
       user: Parameters<typeof requireBindingNotAbove>[2],
     ): FieldError[] => {
       const errors = bindingErrors(one, old)
-      if (!errors.length) requireBindingNotAbove(access, plain(kind), user, one)
+      const isGrant = !old || !sameJson([one.roleRef, one.subjects], [old.roleRef, old.subjects])
+      if (!errors.length && isGrant) requireBindingNotAbove(access, plain(kind), user, one)
       return errors
     }
   return [

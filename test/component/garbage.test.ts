@@ -112,4 +112,17 @@ describe('what an object owned, when it is deleted', { skip: noKubectl }, () => 
       assert.equal(await cluster.api.get(`${path}/e`), undefined, propagationPolicy)
     }
   })
+
+  it('finishes the deletion of roles and bindings, though it holds none of their rules', async () => {
+    const ns = await makeNamespace(cluster.api)
+    const root = `/apis/rbac.authorization.k8s.io/v1/namespaces/${ns}`
+    const rules = [{ apiGroups: ['example.com'], resources: ['things'], verbs: ['get'] }]
+    await cluster.api.create(`${root}/roles`, { metadata: { name: 'r' }, rules })
+    const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'r' }
+    await cluster.api.create(`${root}/rolebindings`, { metadata: { name: 'b' }, roleRef, subjects: [] })
+    for (const path of [`${root}/rolebindings/b`, `${root}/roles/r`]) {
+      await cluster.api.delete(`${path}?propagationPolicy=Foreground`)
+      await cluster.api.until('gone', path, (one) => one === undefined)
+    }
+  })
 })
