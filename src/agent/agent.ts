@@ -15,6 +15,7 @@ import { runController } from '#machinery/loop/reconcile.ts'
 import { Guests } from './guests.ts'
 import { instancePass } from './instance.ts'
 import { LinkMemory } from './links.ts'
+import { Moves } from './moves.ts'
 import { Probes } from './probes.ts'
 import type { InstanceTools, RunningGuest } from './tools.ts'
 
@@ -74,6 +75,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     images,
     guests,
     links: new LinkMemory(),
+    moves: new Moves(),
     probes,
     onApplied: options.onApplied ?? (() => undefined),
     running,
@@ -84,6 +86,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       const [namespace = '', name = ''] = network.split('/')
       return nads.get({ namespace, name })?.spec?.config
     },
+    podOf: (namespace, name) => pods.get({ namespace, name }),
+    again: (pod) => enqueue(pod),
   }
   const controller = runController({
     name: 'agent',
@@ -98,8 +102,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     },
   })
   const enqueue = (pod: Pod) => controller.enqueue(`${pod.metadata.namespace}/${pod.metadata.name}`)
+  /** With all pods of the same instance: a guest that has arrived in one is waited for by another. */
   function enqueueUid(uid: string): void {
-    for (const pod of pods.indexed('byUid', uid)) enqueue(pod)
+    for (const pod of pods.indexed('byUid', uid))
+      for (const one of pods.indexed('byVmi', vmiKeys(pod)[0]!)) enqueue(one)
   }
   function onHealth(uid: string, probe: 'readiness' | 'liveness'): void {
     const { readiness, failed } = probes.health(uid)

@@ -1,6 +1,7 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, faultKind } from '#base/fault.ts'
+import { homePodName, isMigrating, podRole } from '#core/migration/place.ts'
 import { desiredNics, unsupportedInterface } from '#core/nic/desired.ts'
 import type { Hypervisor, ObservedDomain, SandboxState } from '#core/ports.ts'
 import { pausedAnnotation } from '#core/vm/actions.ts'
@@ -9,9 +10,11 @@ import { isScheduled } from '#core/vm/launcher.ts'
 import { isFinal } from '#core/vm/power.ts'
 import type { Trouble } from '#core/vm/running.ts'
 import { imageMissingReason } from '#core/vm/status.ts'
+import { arrivalPass } from './arrival.ts'
 import { end, finish, stop } from './ending.ts'
 import { follow } from './follow.ts'
 import type { Judgement } from './links.ts'
+import { isReadyToMove, movingPass } from './moving.ts'
 import { report, tellDrift, writePod } from './report.ts'
 import { type Again, ensureKnown, type InstanceTools, nameOf } from './tools.ts'
 
@@ -23,8 +26,17 @@ export async function instancePass(
   signal: AbortSignal,
 ): Promise<Again> {
   const own = vmi && pod.metadata.ownerReferences?.some((owner) => owner.uid === vmi.metadata.uid) ? vmi : undefined
-  if (pod.metadata.deletionTimestamp || !own) return end(tools, pod, own, signal)
-  if (isFinal(own)) return undefined
+  const role = own && podRole(pod, own)
+  const isGoing = pod.metadata.deletionTimestamp !== undefined
+  // Wherever its guest is, it must be in one place before it can be ended.
+  if (own && role === 'home' && isMigrating(own) && (isGoing || own.metadata.deletionTimestamp) && isReadyToMove(own))
+    return movingPass(tools, pod, own, true, signal)
+  if (isGoing || !own) return end(tools, pod, role === 'home' ? own : undefined, signal)
+  if (isFinal(own) || role === 'left') return undefined
+  if (role === 'target') {
+    const home = tools.podOf(own.metadata.namespace ?? '', homePodName(own))
+    return home && arrivalPass(tools, pod, own, home.metadata.uid ?? '', signal)
+  }
   const unsupported = unsupportedInterface(own.spec)
   if (unsupported) return report(tools, pod, own, { reason: 'UnsupportedInterface', message: unsupported }, undefined)
   let sandbox: SandboxState
@@ -35,6 +47,7 @@ export async function instancePass(
     await report(tools, pod, own, { reason: 'FailedSandbox', message: explain(error) }, undefined)
     throw error
   }
+  if (isMigrating(own) && isReadyToMove(own)) return movingPass(tools, pod, own, false, signal)
   await writePod(tools, pod, own, sandbox)
   if (!isScheduled(own)) return undefined
   return guestPass(tools, pod, own, sandbox, signal)

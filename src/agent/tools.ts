@@ -2,13 +2,14 @@ import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Log } from '#base/log.ts'
 import { type DesiredNic, desiredNics } from '#core/nic/desired.ts'
-import type { Hypervisor, Images, Sandboxes, SandboxState } from '#core/ports.ts'
+import type { Hypervisor, Images, Incoming, Sandboxes, SandboxState } from '#core/ports.ts'
 import { attachmentsOf } from '#core/sandbox/plan.ts'
 import { domainName, queuesOf } from '#core/vm/domain.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
 import type { Guests } from './guests.ts'
 import type { LinkMemory } from './links.ts'
+import type { Moves } from './moves.ts'
 import type { Probes } from './probes.ts'
 
 /** A guest that runs on this host. */
@@ -22,6 +23,7 @@ export type InstanceTools = Readonly<{
   guests: Guests
   links: LinkMemory
   probes: Probes
+  moves: Moves
   recorder: Recorder
   log: Log
   nodeName: string
@@ -30,6 +32,10 @@ export type InstanceTools = Readonly<{
   /** Guests that run, by sandbox. */
   running: Map<string, RunningGuest>
   configOf: (network: string) => string | undefined
+  /** The pod an instance's guest is in, as far as it is on this node. */
+  podOf: (namespace: string, name: string) => Pod | undefined
+  /** Has a pod looked at soon. */
+  again: (pod: Pod) => void
 }>
 
 /** When to look at a sandbox again although nothing changed. */
@@ -62,11 +68,29 @@ export async function ensure(
   signal: AbortSignal,
   isMeant: (nic: DesiredNic) => boolean = () => true,
 ): Promise<SandboxState> {
-  const { namespace = 'default', name, uid = '' } = pod.metadata
-  const nics = desiredNics(vmi.spec, namespace).filter(isMeant)
-  const attachments = attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf)
+  const nics = desiredNics(vmi.spec, pod.metadata.namespace ?? 'default').filter(isMeant)
   // A guest that runs can do without a network that does not come; one that is to start cannot.
   const isRunning = vmi.status?.phase === 'Running'
-  const optional = new Set(isRunning ? nics.filter((nic) => !nic.primary).map((nic) => nic.name) : [])
-  return tools.sandboxes.ensure({ uid, namespace, name, attachments, optional }, signal)
+  return ensureWith(tools, pod, vmi, { nics, isOptional: (nic) => isRunning && !nic.primary }, signal)
+}
+
+/** What a sandbox is to have. */
+export type Wanted = Readonly<{
+  nics: readonly DesiredNic[]
+  isOptional: (nic: DesiredNic) => boolean
+  incoming?: Incoming
+}>
+
+/** The sandbox of a pod with networks for interfaces. */
+export async function ensureWith(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  { nics, isOptional, incoming }: Wanted,
+  signal: AbortSignal,
+): Promise<SandboxState> {
+  const { namespace = 'default', name, uid = '' } = pod.metadata
+  const attachments = attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf)
+  const optional = new Set(nics.filter(isOptional).map((nic) => nic.name))
+  return tools.sandboxes.ensure({ uid, namespace, name, attachments, optional, ...(incoming && { incoming }) }, signal)
 }

@@ -3,6 +3,7 @@ import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
 import { kinds } from '#apis/kinds.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
+import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { type ApiObject, apiVersionOf, type Kind } from '#apis/meta/object.ts'
@@ -10,10 +11,12 @@ import { explain, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { repairDefaultRoles, startClusterRoleController } from '#controllers/cluster-roles.ts'
 import { startGarbageController } from '#controllers/garbage.ts'
+import { movedKeyOf, startMigrationController } from '#controllers/migration.ts'
 import { startNamespaceController } from '#controllers/namespace.ts'
 import { startServiceAccountController } from '#controllers/service-account.ts'
 import { startVmController } from '#controllers/vm.ts'
 import { startVmiController } from '#controllers/vmi.ts'
+import { instanceKeyOf } from '#controllers/world.ts'
 import { nodeNameLabel, nodeReadVeto, nodesGroup, type Placement } from '#core/access/node.ts'
 import { type Component, controllers } from '#core/access/system-roles.ts'
 import { clusterConfig } from '#core/admission/config.ts'
@@ -48,6 +51,7 @@ export type ControlPlane = Readonly<{
 /** Starts everything that runs beside the store and needs no host. Resolves when the caches are filled. */
 export async function startControlPlane(store: Store, log: Log, signal: AbortSignal): Promise<ControlPlane> {
   let kubevirts: Informer<KubeVirt> | undefined
+  let migrations: Informer<VirtualMachineInstanceMigration, 'byVmi'> | undefined
   const config = () => clusterConfig(kubevirts?.list()[0])
   const macs = new MacPool(() => config().macRange)
   const placement: Placement = {
@@ -58,7 +62,16 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
     accessSource(() => caches),
     (user, wanted) => nodeReadVeto(user, wanted, placement),
   )
-  const registry = new Registry(store, servedKinds(macs, access, config))
+  const registry = new Registry(
+    store,
+    servedKinds({
+      macs,
+      access,
+      config,
+      instance: (namespace, name) => vmis.get({ namespace, name }),
+      migrations: (namespace, name) => migrations?.indexed('byVmi', `${namespace}/${name}`) ?? [],
+    }),
+  )
   const own = new LocalClient(registry, {
     user: { name: 'system:apiserver', groups: [mastersGroup, systemGroup] },
     manager: 'patchbay',
@@ -73,11 +86,21 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
   const client = clientOf(controllers.virtualMachine)
   const vms = makeInformer(client, VirtualMachine, {}, options)
   const vmis = makeInformer(client, VirtualMachineInstance, {}, options)
-  const pods = makeInformer(client, Pod, {}, options)
+  const pods = makeInformer(client, Pod, {}, { ...options, indexes: { byVmi: (pod) => [instanceKeyOf(pod)] } })
   const nodes = makeInformer(client, Node, {}, options)
   const namespaces = makeInformer(own, Namespace, {}, options)
   kubevirts = makeInformer(own, KubeVirt, {}, options)
-  await Promise.all([vms, vmis, pods, nodes, namespaces, kubevirts].map((one) => one.synced))
+  const migrator = clientOf(controllers.migration)
+  migrations = makeInformer(
+    migrator,
+    VirtualMachineInstanceMigration,
+    {},
+    {
+      ...options,
+      indexes: { byVmi: (one) => [movedKeyOf(one)] },
+    },
+  )
+  await Promise.all([vms, vmis, pods, nodes, namespaces, kubevirts, migrations].map((one) => one.synced))
   macs.follow(vms)
   const world = {
     client,
@@ -94,6 +117,13 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
   const running = [
     startVmController(world),
     startVmiController(world),
+    startMigrationController({
+      ...world,
+      client: migrator,
+      recorder: makeRecorder(migrator, 'patchbay-controller', log),
+      migrations,
+      kubevirt: () => kubevirts?.list()[0],
+    }),
     startNamespaceController({ ...as(controllers.namespace), namespaces }),
     startClusterRoleController({ ...as(controllers.clusterRole), roles: caches.clusterRoles }),
     startServiceAccountController({ ...as(controllers.serviceAccount), namespaces, accounts: caches.accounts }),
@@ -101,7 +131,7 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
   ]
   for (const vm of vms.list()) running[0]!.enqueue(`${vm.metadata.namespace}/${vm.metadata.name}`)
   for (const vmi of vmis.list()) running[1]!.enqueue(`${vmi.metadata.namespace}/${vmi.metadata.name}`)
-  for (const namespace of namespaces.list()) running[2]!.enqueue(namespace.metadata.name)
+  for (const namespace of namespaces.list()) running[3]!.enqueue(namespace.metadata.name)
   const timer = setInterval(() => {
     sweepEvents(own, Date.now()).catch((error: unknown) => log.warn({ cause: explain(error) }, 'Cannot sweep events'))
   }, sweepMs)

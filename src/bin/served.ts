@@ -15,16 +15,26 @@ import { namespaceFinalizer } from '#controllers/namespace.ts'
 import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefaults } from '#core/access/config.ts'
 import { instanceWrite, nodeWrite, podWrite } from '#core/access/node.ts'
 import { type ClusterConfig, kubeVirtErrors } from '#core/admission/config.ts'
-import { instanceErrors, migrationErrors } from '#core/admission/instance.ts'
+import { instanceErrors, systemGroup } from '#core/admission/instance.ts'
 import { specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
+import { migrationErrors, migrationWithDefaults } from '#core/migration/admission.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
 import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import { type Served, serve, serveView } from '#machinery/rest/strategy.ts'
 import { accessKinds } from './access.ts'
 import type { MacPool } from './mac-pool.ts'
 
+/** What the rules of kinds ask the rest of the server. */
+export type ServedWorld = Readonly<{
+  macs: MacPool
+  access: Authorizer
+  config: () => ClusterConfig
+  instance: (namespace: string, name: string) => VirtualMachineInstance | undefined
+  migrations: (namespace: string, name: string) => readonly VirtualMachineInstanceMigration[]
+}>
+
 /** Every kind the server serves, with the rules that are its own. */
-export function servedKinds(macs: MacPool, access: Authorizer, config: () => ClusterConfig): readonly Served[] {
+export function servedKinds({ macs, access, config, instance, migrations }: ServedWorld): readonly Served[] {
   const newMac = () => macs.take()
   return [
     serve(Namespace, {
@@ -60,7 +70,9 @@ export function servedKinds(macs: MacPool, access: Authorizer, config: () => Clu
       webhook: 'virtualmachineinstances-create-validator.kubevirt.io',
     }),
     serve(VirtualMachineInstanceMigration, {
-      validate: migrationErrors,
+      prepare: migrationWithDefaults,
+      validate: (migration, old, user) =>
+        migrationErrors(migration, old, { instance, migrations, isSystem: user.groups.includes(systemGroup) }),
       webhook: 'migration-create-validator.kubevirt.io',
     }),
     serve(KubeVirt, { validate: kubeVirtErrors, webhook: 'kubevirt-validator.kubevirt.io' }),

@@ -4,22 +4,16 @@ import { networksAnnotation } from '#apis/net/attachment.ts'
 import { faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
+import { homePodName, podRole } from '#core/migration/place.ts'
 import { desiredNics } from '#core/nic/desired.ts'
 import { networksRequest } from '#core/sandbox/plan.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
-import {
-  chooseNode,
-  isPodObsolete,
-  isScheduled,
-  launcherName,
-  launcherPod,
-  scheduledStatus,
-} from '#core/vm/launcher.ts'
+import { chooseNode, isPodObsolete, isScheduled, launcherPod, scheduledStatus } from '#core/vm/launcher.ts'
 import { withPhase } from '#core/vm/phase.ts'
 import { isFinal } from '#core/vm/power.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
-import { fromQueueKey, queueKey, type World } from './world.ts'
+import { fromQueueKey, instanceKeyOf, queueKey, type World } from './world.ts'
 
 /** Gives instances a pod on a node, hands them over to the node's agent, and clears up after them. */
 export function startVmiController(world: World): Controller {
@@ -32,9 +26,8 @@ export function startVmiController(world: World): Controller {
   })
   world.vmis.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
   world.pods.onChange((now, before) => {
-    const pod = (now ?? before)!
-    const name = pod.metadata.labels?.['vm.kubevirt.io/name']
-    if (name) controller.enqueue(`${pod.metadata.namespace ?? ''}/${name}`)
+    const key = instanceKeyOf((now ?? before)!)
+    if (!key.endsWith('/')) controller.enqueue(key)
   })
   world.nodes.onChange(() => {
     for (const vmi of world.vmis.list()) if (!isScheduled(vmi)) controller.enqueue(queueKey(vmi))
@@ -46,16 +39,19 @@ async function reconcile(world: World, key: string): Promise<undefined> {
   const vmi = world.vmis.get(fromQueueKey(key))
   if (!vmi) return
   const { namespace = 'default' } = vmi.metadata
-  const podKey = { namespace, name: launcherName(vmi) }
+  const podKey = { namespace, name: homePodName(vmi) }
   const found = world.pods.get(podKey)
+  const pods = world.pods.indexed('byVmi', key).filter((pod) => isOf(pod, vmi))
   if (isPodObsolete(vmi)) {
-    if (found) await world.client.delete(Pod, podKey)
+    for (const pod of pods) await world.client.delete(Pod, pod.metadata)
     // The cache may lag behind; only the server's word lets the last trace go.
-    else if (vmi.metadata.deletionTimestamp && !(await world.client.get(Pod, podKey)))
+    if (!pods.length && vmi.metadata.deletionTimestamp && !(await world.client.get(Pod, podKey)))
       await dropFinalizer(world.client, VirtualMachineInstance, vmi, vmiFinalizer)
     return
   }
   if (isScheduled(vmi)) {
+    for (const pod of pods)
+      if (podRole(pod, vmi) === 'left' && !pod.metadata.deletionTimestamp) await world.client.delete(Pod, pod.metadata)
     if (found) await followNetworks(world, vmi, found)
     else await failWithoutPod(world, vmi, podKey)
     return
@@ -84,6 +80,11 @@ async function reconcile(world: World, key: string): Promise<undefined> {
   )
 }
 
+/** A pod of another instance of the same name is none of this one's. */
+function isOf(pod: Pod, { metadata }: VirtualMachineInstance): boolean {
+  return pod.metadata.ownerReferences?.some((owner) => owner.uid === metadata.uid) ?? false
+}
+
 /** Keeps the networks a pod asks for those of its instance: interfaces are plugged and unplugged while it runs. */
 async function followNetworks(world: World, vmi: VirtualMachineInstance, pod: Pod): Promise<void> {
   const wanted = networksRequest(desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default'))[networksAnnotation]
@@ -106,7 +107,7 @@ async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod
     return pod
   } catch (error) {
     if (faultKind(error) !== 'AlreadyExists') throw error
-    return world.client.get(Pod, { namespace: vmi.metadata.namespace ?? 'default', name: launcherName(vmi) })
+    return world.client.get(Pod, { namespace: vmi.metadata.namespace ?? 'default', name: homePodName(vmi) })
   }
 }
 

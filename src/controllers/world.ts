@@ -12,7 +12,8 @@ export type World = Readonly<{
   client: Client
   vms: Informer<VirtualMachine>
   vmis: Informer<VirtualMachineInstance>
-  pods: Informer<Pod>
+  /** Indexed `byVmi`, by the queue key of the instance a pod is for. */
+  pods: Informer<Pod, 'byVmi'>
   nodes: Informer<Node>
   recorder: Recorder
   log: Log
@@ -28,4 +29,9 @@ export function queueKey(object: Readonly<{ metadata: Readonly<{ namespace?: str
 export function fromQueueKey(key: string): { namespace: string; name: string } {
   const [namespace = '', name = ''] = key.split('/')
   return { namespace, name }
+}
+
+/** The queue key of the instance a pod was made for. */
+export function instanceKeyOf({ metadata }: Pod): string {
+  return `${metadata.namespace ?? ''}/${metadata.labels?.['vm.kubevirt.io/name'] ?? ''}`
 }

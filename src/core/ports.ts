@@ -4,8 +4,8 @@ import type { Attachment } from './sandbox/plan.ts'
 import type { DomainSpec } from './vm/domain.ts'
 import type { Check } from './vm/probe.ts'
 
-/** What a guest is doing, as its hypervisor sees it. */
-type DomainState = 'running' | 'paused' | 'shutting-down'
+/** What a guest is doing, as its hypervisor sees it; `moving` is one that is stopped because it comes or goes. */
+type DomainState = 'running' | 'paused' | 'shutting-down' | 'moving'
 
 /** Why a guest is not there any more. */
 export type DomainEnd = 'shutdown' | 'destroyed' | 'crashed'
@@ -27,6 +27,12 @@ export type NicTraffic = Readonly<
   >
 >
 
+/** How a guest is moved. Nothing means: without that limit. */
+export type MoveOptions = Readonly<{ bandwidthMiBs?: number; maxDowntimeMs: number; isAutoConverging: boolean }>
+
+/** A move that is underway, in the bytes that are still to go. */
+export type MoveProgress = Readonly<{ remainingBytes: number }>
+
 /** The hypervisor of one sandbox. Every method is idempotent. Faults: Unavailable when it does not answer. */
 export interface Hypervisor extends NicDriver {
   /** The guest, or undefined when there is none. */
@@ -41,6 +47,10 @@ export interface Hypervisor extends NicDriver {
   unpause(signal: AbortSignal): Promise<void>
   /** Ends the guest at once. */
   destroy(signal: AbortSignal): Promise<void>
+  /** What the hypervisor has of a move away from here, or undefined when it is not at one. */
+  moveProgress(signal: AbortSignal): Promise<MoveProgress | undefined>
+  /** Calls a move away from here off; none is no error. */
+  abortMove(signal: AbortSignal): Promise<void>
   /** Traffic of every interface since its tap was made. */
   traffic(signal: AbortSignal): Promise<readonly NicTraffic[]>
   /** Network devices by the guest's own agent; undefined when it does not answer. */
@@ -67,7 +77,16 @@ export type SandboxId = Readonly<{ uid: string; namespace: string; name: string 
  * A sandbox as wanted. What it has beside these attachments stays until it is released. An attachment that is `optional` and
  * cannot be made is told in the state; any other fails the whole.
  */
-export type SandboxSpec = SandboxId & Readonly<{ attachments: readonly Attachment[]; optional?: ReadonlySet<string> }>
+export type SandboxSpec = SandboxId &
+  Readonly<{
+    attachments: readonly Attachment[]
+    optional?: ReadonlySet<string>
+    /** The sandbox its guest is to come from; counts only while its hypervisor is started. */
+    incoming?: Incoming
+  }>
+
+/** From which sandbox a guest comes, by which migration. */
+export type Incoming = Readonly<{ from: string; migration: string }>
 
 /** A sandbox as it is. `ips` are the addresses CNI gave, by attachment. */
 export type SandboxState = Readonly<{
@@ -85,6 +104,17 @@ export interface Sandboxes {
   ensure(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState>
   /** Gives networks of a sandbox back that its guest does not have any more. */
   release(uid: string, names: readonly string[], signal: AbortSignal): Promise<void>
+  /** The hypervisor of a sandbox, as far as it answers; it is `ensure` that starts one. */
+  hypervisorOf(uid: string): Hypervisor | undefined
+  /**
+   * Moves the guest of the sandbox it comes from to another one, where it arrives with its CPUs stopped. Resolves when the
+   * hypervisors are done with it; where the guest is then, only a look tells, whether this resolves or rejects.
+   */
+  move(incoming: Incoming, to: string, options: MoveOptions): Promise<void>
+  /** Whether there is a guest's process in a sandbox, whatever its hypervisor knows. */
+  hasGuest(uid: string): Promise<boolean>
+  /** Ends the guest of a sandbox by its process, without its hypervisor. Resolves when it is proven gone. */
+  killGuest(uid: string): Promise<void>
   /** Takes everything of a sandbox away: guest, processes, links, leases, namespace, files. */
   remove(uid: string, signal: AbortSignal): Promise<void>
   /** All sandboxes there are traces of. */

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, looseObject, type Of, objectSchema, oneOf } from '../meta/schema.ts'
+import { migrationConfigurationSchema } from './migration.ts'
 
 const macPool = Type.Object(
   { rangeStart: Type.Optional(Type.String()), rangeEnd: Type.Optional(Type.String()) },
@@ -10,9 +11,28 @@ const macPool = Type.Object(
   },
 )
 
+const autoMigration = Type.Object(
+  {
+    gracePeriodSeconds: Type.Optional(Type.Number({ minimum: 0 })),
+    recheckSeconds: Type.Optional(Type.Number({ minimum: 0 })),
+    updateDelaySeconds: Type.Optional(Type.Number({ minimum: 0 })),
+  },
+  {
+    description:
+      'How long a change that may yet be made in place is waited for before the instance is migrated (15), how often that is looked at (10), and how long an instance rests after a change before it is migrated by itself (5).',
+  },
+)
+
+const workloadUpdateStrategy = looseObject({
+  workloadUpdateMethods: Type.Optional(Type.Array(oneOf(['LiveMigrate', 'Evict']))),
+})
+
 const configuration = looseObject({
+  migrations: Type.Optional(migrationConfigurationSchema),
   network: Type.Optional(
     looseObject({
+      attachment: Type.Optional(oneOf(['InPlace', 'Migration'])),
+      autoMigration: Type.Optional(autoMigration),
       defaultNetworkInterface: Type.Optional(oneOf(['bridge', 'masquerade'])),
       permitBridgeInterfaceOnPodNetwork: Type.Optional(Type.Boolean()),
       macPool: Type.Optional(macPool),
@@ -26,7 +46,10 @@ const configuration = looseObject({
   ),
 })
 
-const kubeVirtSpec = looseObject({ configuration: Type.Optional(configuration) })
+const kubeVirtSpec = looseObject({
+  configuration: Type.Optional(configuration),
+  workloadUpdateStrategy: Type.Optional(workloadUpdateStrategy),
+})
 const kubeVirtStatus = looseObject({
   phase: Type.Optional(Type.String()),
   conditions: Type.Optional(conditions),

@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, listMap, loose, mapOf, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
 import { interfaceSchema, interfaceStatusSchema, networkSchema } from './interface.ts'
+import { migrationStateSchema } from './migration.ts'
 import { probeSchema } from './probe.ts'
 
 /** Most interfaces and networks one VM may have (KubeVirt's limit). */
@@ -127,8 +128,9 @@ const vmiStatusSchema = Type.Object({
   guestOSInfo: Type.Optional(loose()),
   qosClass: Type.Optional(Type.String()),
   machine: Type.Optional(loose()),
-  migrationState: Type.Optional(loose()),
+  migrationState: Type.Optional(migrationStateSchema),
   migrationMethod: Type.Optional(Type.String()),
+  migrationTransport: Type.Optional(Type.String()),
   runtimeUser: Type.Optional(Type.Integer()),
   virtualMachineRevisionName: Type.Optional(Type.String()),
 })

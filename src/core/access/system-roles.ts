@@ -23,6 +23,17 @@ export const controllers = {
       events,
     ],
   },
+  migration: {
+    name: 'system:controller:virtual-machine-instance-migration-controller',
+    rules: [
+      rule('kubevirt.io', ['virtualmachineinstancemigrations', 'virtualmachineinstancemigrations/status'], full),
+      rule('kubevirt.io', ['virtualmachineinstances', 'virtualmachineinstances/status'], [...read, 'update', 'patch']),
+      rule('kubevirt.io', ['kubevirts'], read),
+      rule('', ['pods'], [...read, 'create', 'delete']),
+      rule('', ['nodes'], read),
+      events,
+    ],
+  },
   namespace: {
     name: 'system:controller:namespace-controller',
     rules: [

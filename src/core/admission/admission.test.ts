@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
-import { instanceErrors, migrationErrors, systemGroup } from './instance.ts'
+import { instanceErrors, systemGroup } from './instance.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { vmErrors, withDefaults } from './vm.ts'
 
@@ -268,14 +268,4 @@ test('only the system may change the spec of an instance', () => {
   )
   assert.deepEqual(instanceErrors(old, old, { groups: ['system:masters'] }), [])
   assert.deepEqual(instanceErrors(changed, old, { groups: [systemGroup] }), [])
-})
-
-test('a migration is refused with a sentence', () => {
-  const migration = {
-    apiVersion: 'v1',
-    kind: 'VirtualMachineInstanceMigration',
-    metadata: { name: 'm' },
-    spec: { vmiName: 'x' },
-  }
-  assert.match(migrationErrors(migration, undefined)[0]?.message ?? '', /Cannot migrate VMI x: .* does not migrate yet/)
 })

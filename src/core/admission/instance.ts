@@ -1,8 +1,8 @@
-import type { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { sameJson } from '#base/json.ts'
 import { nodeNameLabel } from '../access/node.ts'
+import { migrationJobLabel, targetNodeLabel } from '../migration/labels.ts'
 import { type ClusterConfig, clusterConfig } from './config.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { probeErrors } from './probes.ts'
@@ -11,12 +11,7 @@ import { probeErrors } from './probes.ts'
 export const systemGroup = 'patchbay:system'
 
 /** Labels of an instance that the controllers write and others rely on (KubeVirt). */
-const reservedLabels = [
-  'kubevirt.io/created-by',
-  'kubevirt.io/migrationJobUID',
-  'kubevirt.io/migrationTargetNodeName',
-  nodeNameLabel,
-]
+const reservedLabels = ['kubevirt.io/created-by', migrationJobLabel, targetNodeLabel, nodeNameLabel]
 
 type Writer = Readonly<{ groups: readonly string[] }>
 
@@ -40,16 +35,4 @@ export function instanceErrors(
       reason: 'FieldValueNotSupported',
     })
   return errors
-}
-
-/** Migration is refused until it works. */
-export function migrationErrors(
-  migration: VirtualMachineInstanceMigration,
-  old: VirtualMachineInstanceMigration | undefined,
-): FieldError[] {
-  if (old) return []
-  if (!migration.spec.vmiName)
-    return [{ field: 'spec.vmiName', message: 'vmiName is missing', reason: 'FieldValueRequired' }]
-  const message = `Cannot migrate VMI ${migration.spec.vmiName}: this version of Patchbay does not migrate yet; link state changes need no migration`
-  return [{ field: 'spec.vmiName', message, reason: 'FieldValueForbidden' }]
 }

@@ -66,6 +66,13 @@ export function queuesOf(spec: VmiSpec): number {
   return spec.domain.devices.networkInterfaceMultiqueue ? Math.min(vcpusOf(spec), maxQueues) : 1
 }
 
+/** The memory a guest is to see, as its owner wrote it and in bytes; undefined when that is no quantity. */
+export function memoryOf(spec: VmiSpec): Readonly<{ wanted: string | number; bytes: number | undefined }> {
+  const { memory, resources } = spec.domain
+  const wanted = memory?.guest ?? resources?.requests?.memory ?? resources?.limits?.memory ?? defaultMemory
+  return { wanted, bytes: bytesOf(wanted) }
+}
+
 /**
  * What to start for an instance, or why it cannot be started: one sentence for its owner.
  */
@@ -78,9 +85,8 @@ export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem:
       problem:
         'there is nothing to boot: set spec.domain.firmware.kernelBoot.container.image to an image made by "patchbay image import" (disks arrive in a later version)',
     }
-  const { memory, resources, cpu, firmware } = spec.domain
-  const wanted = memory?.guest ?? resources?.requests?.memory ?? resources?.limits?.memory ?? defaultMemory
-  const bytes = bytesOf(wanted)
+  const { cpu, firmware } = spec.domain
+  const { wanted, bytes } = memoryOf(spec)
   if (bytes === undefined || bytes < 2 ** 20)
     return { problem: `memory "${wanted}" is no usable quantity; write for example 256Mi` }
   const namespace = metadata.namespace ?? 'default'

@@ -3,6 +3,7 @@ import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance, type VmiStatus } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { sha256Hex } from '#base/sha256.ts'
+import { migrationJobAnnotation, migrationJobLabel } from '../migration/labels.ts'
 import { desiredNics } from '../nic/desired.ts'
 import { networksRequest } from '../sandbox/plan.ts'
 import { isTrue, withCondition, withoutCondition } from './conditions.ts'
@@ -12,26 +13,41 @@ import { isFinal } from './power.ts'
 /** Keeps a pod until the agent of its node has taken the sandbox away. */
 export const sandboxFinalizer = 'patchbay.dev/sandbox'
 
-/** Name of an instance's launcher pod: the same each time it is asked for, so that it is never made twice. */
-export function launcherName(vmi: VirtualMachineInstance): string {
-  return `virt-launcher-${vmi.metadata.name}-${sha256Hex(vmi.metadata.uid ?? '').slice(0, 5)}`
+type Identified = Pick<VirtualMachineInstance, 'metadata'>
+
+/** Name of the pod an instance starts in: the same each time it is asked for, so that it is never made twice. */
+export function firstLauncherName(vmi: Identified): string {
+  return launcherName(vmi, vmi.metadata.uid ?? '')
 }
 
-/** The pod an instance runs in, on a node. */
-export function launcherPod(vmi: VirtualMachineInstance, nodeName: string): Pod {
+/** Name of a launcher pod, by what it is made for: the instance itself, or one of its migrations. */
+export function launcherName(vmi: Identified, uid: string): string {
+  return `virt-launcher-${vmi.metadata.name}-${sha256Hex(uid).slice(0, 5)}`
+}
+
+/** A migration's part of a pod. */
+type Job = Readonly<{ uid: string; name: string }>
+
+/** The pod an instance starts in, or goes to by a migration, on a node. */
+export function launcherPod(vmi: VirtualMachineInstance, nodeName: string, job?: Job): Pod {
   const { name, namespace = 'default', uid = '' } = vmi.metadata
-  const annotations = { 'kubevirt.io/domain': name, ...networksRequest(desiredNics(vmi.spec, namespace)) }
+  const annotations = {
+    'kubevirt.io/domain': name,
+    ...networksRequest(desiredNics(vmi.spec, namespace)),
+    ...(job && { [migrationJobAnnotation]: job.name }),
+  }
   return {
     apiVersion: apiVersionOf(Pod),
     kind: Pod.kind,
     metadata: {
-      name: launcherName(vmi),
+      name: launcherName(vmi, job?.uid ?? uid),
       namespace,
       labels: {
         ...vmi.metadata.labels,
         'kubevirt.io': 'virt-launcher',
         'kubevirt.io/created-by': uid,
         'vm.kubevirt.io/name': name,
+        ...(job && { [migrationJobLabel]: job.uid }),
       },
       annotations,
       finalizers: [sandboxFinalizer],
@@ -50,16 +66,24 @@ export function launcherPod(vmi: VirtualMachineInstance, nodeName: string): Pod 
   }
 }
 
-/** The node an instance goes to: the first by name that is ready, not cordoned, and fits its nodeSelector. */
-export function chooseNode(vmi: VirtualMachineInstance, nodes: readonly Node[]): Node | undefined {
-  const wanted = Object.entries(vmi.spec.nodeSelector ?? {})
+/**
+ * The node an instance goes to: the first by name that is ready, not cordoned, and fits its nodeSelector (and that of its
+ * migration). One it is `leaving` comes last: it is as good as any other where there is only one.
+ */
+export function chooseNode(
+  vmi: VirtualMachineInstance,
+  nodes: readonly Node[],
+  { selector = {}, leaving }: Readonly<{ selector?: Readonly<Record<string, string>>; leaving?: string }> = {},
+): Node | undefined {
+  const wanted = Object.entries({ ...vmi.spec.nodeSelector, ...selector })
+  const rank = ({ metadata: { name } }: Node) => `${name === leaving ? 1 : 0} ${name}`
   return nodes
     .filter(
       (node) =>
         isTrue(node.status?.conditions, 'Ready') && !node.spec?.unschedulable && !node.metadata.deletionTimestamp,
     )
     .filter((node) => wanted.every(([key, value]) => node.metadata.labels?.[key] === value))
-    .toSorted((a, b) => a.metadata.name.localeCompare(b.metadata.name))[0]
+    .toSorted((a, b) => rank(a).localeCompare(rank(b)))[0]
 }
 
 /** An instance has been handed over to its node's agent, which writes its phase from then on. */

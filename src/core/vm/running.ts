@@ -1,5 +1,6 @@
 import type { VirtualMachineInstance, VmiPhase, VmiStatus } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
+import { liveMigratable } from '../migration/migratable.ts'
 import { wantedNics } from '../nic/desired.ts'
 import { type Drift, driftText } from '../nic/drift.ts'
 import { type GuestInterface, interfaceStatuses } from '../nic/status.ts'
@@ -83,11 +84,14 @@ function withDomain(
         now,
       )
     : withoutCondition(conditions, 'LinkDrift')
+  conditions = withCondition(conditions, liveMigratable(vmi), now)
   const wanted = wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default')
   const known = domain.agentConnected ? guest : undefined
   return {
     ...withPhase(status, 'Running', now),
     conditions,
+    migrationMethod: 'LiveMigration',
+    migrationTransport: 'Unix',
     interfaces: interfaceStatuses(wanted, domain.nics, known, podIps, attached),
   }
 }

@@ -1,6 +1,7 @@
 import type { PrintableStatus, VirtualMachine, VmStatus } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
+import { isMigrating } from '../migration/place.ts'
 import { findCondition, isTrue, withCondition, withoutCondition } from './conditions.ts'
 import { backoffMs, isFinal, isRequestDone, runStrategyOf } from './power.ts'
 
@@ -75,6 +76,7 @@ function printableStatus(
   if (vm.metadata.deletionTimestamp) return 'Terminating'
   if (vmi?.metadata.deletionTimestamp) return 'Stopping'
   const phase = vmi?.status?.phase
+  if (vmi && isMigrating(vmi)) return 'Migrating'
   if (vmi && isTrue(vmi.status?.conditions, 'Paused')) return 'Paused'
   if (phase === 'Running') return 'Running'
   if (vmi && !isFinal(vmi)) {

@@ -5,7 +5,7 @@ import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
-import type { Sandboxes, SandboxId, SandboxSpec, SandboxState } from '#core/ports.ts'
+import type { Hypervisor, Incoming, MoveOptions, Sandboxes, SandboxId, SandboxSpec, SandboxState } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { findDaemon, socketPath, startDaemon } from '../libvirt/daemon/daemon.ts'
 import { findProcess, listSandboxProcesses, signalProcess } from '../libvirt/daemon/process.ts'
@@ -15,6 +15,7 @@ import { type Libvirt, openLibvirt } from '../libvirt/rpc/libvirt.ts'
 import type { CapabilityCache } from './capabilities.ts'
 import { watchDomainFiles, watchLeases } from './domain-files.ts'
 import type { Accelerator } from './kvm.ts'
+import { guestProcesses, killGuestProcesses, moveGuest, shareImages } from './moving.ts'
 import { ensureNetns, netnsName, netnsPath, processesIn, removeNetns } from './netns.ts'
 import type { SandboxNetwork } from './sandbox-network.ts'
 
@@ -95,6 +96,25 @@ export class HostSandboxes implements Sandboxes {
     await network.sweep(signal)
   }
 
+  hypervisorOf(uid: string): Hypervisor | undefined {
+    return this.#live.get(uid)?.state.hypervisor
+  }
+
+  async move({ from, migration }: Incoming, to: string, options: MoveOptions): Promise<void> {
+    const source = this.#live.get(from)
+    if (!source) throw new Fault('Unavailable', 'The hypervisor the guest is to leave does not answer')
+    const exchange = { dir: this.#at(from), name: migration }
+    await moveGuest({ libvirt: source.libvirt, exchange }, this.#at(to), options)
+  }
+
+  async hasGuest(uid: string): Promise<boolean> {
+    return (await guestProcesses(this.#at(uid))).length > 0
+  }
+
+  killGuest(uid: string): Promise<void> {
+    return killGuestProcesses(this.#at(uid))
+  }
+
   async remove(uid: string, signal: AbortSignal): Promise<void> {
     const dir = this.#at(uid)
     const { log, network } = this.#options
@@ -165,8 +185,12 @@ export class HostSandboxes implements Sandboxes {
     await capabilities.seed(dir)
     // Both take their time and neither needs the other.
     const accelerator = this.#options.accelerator()
+    const incoming = spec.incoming && { dir: this.#at(spec.incoming.from), name: spec.incoming.migration }
+    if (incoming) await shareImages(incoming.dir, dir)
     const [daemon, networked] = await Promise.allSettled([
-      accelerator.then((kind) => startDaemon({ dir, netns: netnsPath(netns), kvm: kind === 'kvm', log, signal })),
+      accelerator.then((kind) =>
+        startDaemon({ dir, netns: netnsPath(netns), kvm: kind === 'kvm', log, signal, ...(incoming && { incoming }) }),
+      ),
       network.attach({ dir, uid, netns }, attachments, optional, signal),
     ])
     if (networked.status === 'rejected') throw networked.reason

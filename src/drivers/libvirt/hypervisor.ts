@@ -6,7 +6,7 @@ import { eventually } from '#base/wait.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import type { Field, Nic } from '#core/nic/nic.ts'
 import type { GuestInterface } from '#core/nic/status.ts'
-import type { DomainEnd, Hypervisor, NicTraffic, ObservedDomain } from '#core/ports.ts'
+import type { DomainEnd, Hypervisor, MoveProgress, NicTraffic, ObservedDomain } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
 import type { Accelerator } from '../host/kvm.ts'
@@ -14,6 +14,7 @@ import { domainXml, linkUpdateXml, nicXml, type ReadDomain, readDomain } from '.
 import { createFlags, powerFlags } from './rpc/flags.ts'
 import type { Libvirt } from './rpc/libvirt.ts'
 import type { Domain } from './rpc/procedures.ts'
+import type { StateAndReason } from './rpc/states.ts'
 
 /** How long a guest is waited for to let go of a card, milliseconds; it is asked again after that. */
 const releaseMs = 5000
@@ -49,17 +50,29 @@ export class LibvirtHypervisor implements Hypervisor {
     const domain = await this.#domain(signal)
     if (!domain) return undefined
     try {
-      const [xml, { state }] = await Promise.all([
+      const [xml, state] = await Promise.all([
         libvirt.getXml(domain, 0, { signal }),
         libvirt.getState(domain, { signal }),
       ])
-      const read = readDomain(xml, attachments)
-      return { ...read, state: state === 'paused' ? 'paused' : state === 'shutdown' ? 'shutting-down' : 'running' }
+      return { ...readDomain(xml, attachments), state: await this.#stateOf(domain.name, state) }
     } catch (error) {
       // It ended between the two questions.
       if (faultKind(error) === 'NotFound') return undefined
       throw error
     }
+  }
+
+  /**
+   * A stopped guest is one its owner paused, unless it comes or goes. That one has arrived counts only when libvirt has
+   * written it down: a libvirtd that dies before would end the guest when it is started again.
+   */
+  async #stateOf(name: string, { state, reason }: StateAndReason): Promise<ObservedDomain['state']> {
+    if (state === 'shutdown') return 'shutting-down'
+    if (state !== 'paused') return 'running'
+    if (reason === 'migration' || reason === 'startingUp') return 'moving'
+    const file = join(this.#options.dir, 'run/libvirt/qemu', `${name}.xml`)
+    const status = await readFile(file, 'utf8').catch(() => '')
+    return /<job [^>]*async='migration /.test(status) ? 'moving' : 'paused'
   }
 
   async create(spec: DomainSpec, signal: AbortSignal): Promise<void> {
@@ -158,6 +171,20 @@ export class LibvirtHypervisor implements Hypervisor {
       // It ended by itself in the same moment.
       if (faultKind(error) !== 'NotFound') throw error
     }
+  }
+
+  async moveProgress(signal: AbortSignal): Promise<MoveProgress | undefined> {
+    const domain = await this.#domain(signal)
+    if (!domain) return undefined
+    const { type, memoryRemaining } = await this.#options.libvirt.jobInfo(domain, { signal })
+    if (type !== 'bounded' && type !== 'unbounded') return undefined
+    return { remainingBytes: Number(memoryRemaining) }
+  }
+
+  async abortMove(signal: AbortSignal): Promise<void> {
+    const domain = await this.#domain(signal)
+    if (!domain || !(await this.moveProgress(signal))) return
+    await this.#options.libvirt.abortJob(domain, { signal })
   }
 
   async traffic(signal: AbortSignal): Promise<readonly NicTraffic[]> {

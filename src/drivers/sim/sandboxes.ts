@@ -1,10 +1,12 @@
 import { explain, Fault } from '#base/fault.ts'
+import { delay, eventually } from '#base/wait.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import { type Field, type Nic, podNetwork } from '#core/nic/nic.ts'
 import type { GuestInterface, ObservedNic } from '#core/nic/status.ts'
 import type {
   DomainEnd,
   Hypervisor,
+  Incoming,
   ObservedDomain,
   Prober,
   Sandboxes,
@@ -15,6 +17,9 @@ import type {
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
 
+/** How long a simulated guest takes to another sandbox, milliseconds. */
+const simMoveMs = 50
+
 /** Cards a simulated guest has room for. */
 const simPorts = 12
 
@@ -24,6 +29,9 @@ type Sandbox = {
   nics: Map<string, ObservedNic>
   domain: DomainSpec | undefined
   isPaused: boolean
+  /** Its guest has gone to another sandbox and only waits to be ended. */
+  isMoved?: boolean
+  job?: { isAborted: boolean } | undefined
   guestOnly: number
   end: DomainEnd | undefined
   starts: number
@@ -45,7 +53,8 @@ export const simProber: Prober = {
 /**
  * A host in memory: the same contract as the real one, for tests of logic, for scale and for trying the product without
  * root. Faults are provoked by names, so that they can be reproduced by hand: a NAD whose config contains `sim-fail` cannot
- * be attached, an interface whose name starts with `stuck` cannot be changed, one with `sticky` cannot be unplugged.
+ * be attached, an interface whose name starts with `stuck` cannot be changed, one with `sticky` cannot be unplugged; a VM whose
+ * name contains `stall` never comes to the end of a move, one with `drop` loses the connection.
  */
 export class SimSandboxes implements Sandboxes {
   readonly #sandboxes = new Map<string, Sandbox>()
@@ -78,6 +87,43 @@ export class SimSandboxes implements Sandboxes {
 
   async release(uid: string, names: readonly string[]): Promise<void> {
     for (const name of names) this.#get(uid).ips.delete(name)
+  }
+
+  hypervisorOf(uid: string): Hypervisor | undefined {
+    const sandbox = this.#sandboxes.get(uid)
+    return sandbox && this.#hypervisor(sandbox)
+  }
+
+  /** Takes a moment, unless the VM's name says otherwise: see above. */
+  async move({ from, migration }: Incoming, to: string): Promise<void> {
+    const [source, target] = [this.#get(from), this.#get(to)]
+    const { domain } = source
+    if (!domain) throw new Fault('NotFound', 'There is no guest to move')
+    if (domain.name.includes('drop')) throw new Fault('Unavailable', 'The connection was lost; the name asks for it')
+    const job = { migration, isAborted: false }
+    source.job = job
+    try {
+      const isDone = () => job.isAborted || !domain.name.includes('stall')
+      await eventually('a simulated move ends', isDone, { deadlineMs: 600_000, everyMs: 10 })
+      await delay(simMoveMs)
+      if (job.isAborted) throw new Fault('Aborted', 'The move was called off')
+      // It arrives stopped, and the source has only what libvirt keeps until it is told that all is well.
+      Object.assign(target, { domain, nics: source.nics, isPaused: true })
+      source.isMoved = true
+    } finally {
+      source.job = undefined
+      this.#tell(from)
+      this.#tell(to)
+    }
+  }
+
+  async hasGuest(uid: string): Promise<boolean> {
+    return this.#sandboxes.get(uid)?.domain !== undefined
+  }
+
+  async killGuest(uid: string): Promise<void> {
+    const sandbox = this.#sandboxes.get(uid)
+    if (sandbox) sandbox.domain = undefined
   }
 
   async remove(uid: string): Promise<void> {
@@ -134,7 +180,7 @@ export class SimSandboxes implements Sandboxes {
       async observe(): Promise<ObservedDomain | undefined> {
         if (!sandbox.domain) return undefined
         return {
-          state: sandbox.isPaused ? 'paused' : 'running',
+          state: sandbox.isMoved ? 'moving' : sandbox.isPaused ? 'paused' : 'running',
           uuid: sandbox.domain.uuid,
           nics: [...sandbox.nics.values()],
           agentConnected: true,
@@ -168,6 +214,12 @@ export class SimSandboxes implements Sandboxes {
         sandbox.domain = undefined
         sandbox.end = 'destroyed'
         tell()
+      },
+      async moveProgress() {
+        return sandbox.job && { remainingBytes: 1 }
+      },
+      async abortMove() {
+        if (sandbox.job) sandbox.job.isAborted = true
       },
       async guestInterfaces(): Promise<readonly GuestInterface[]> {
         const others = Array.from({ length: sandbox.guestOnly }, (_, i) => ({

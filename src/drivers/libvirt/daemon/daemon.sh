@@ -1,11 +1,13 @@
 # Turns this process into the libvirtd of one sandbox. Runs in the sandbox's network namespace and a mount namespace of
-# its own:  daemon.sh DIR LIBVIRTD KVM-SOURCE
+# its own:  daemon.sh DIR LIBVIRTD KVM-SOURCE [EXCHANGE PLACE]
 # Every mount is seen by this libvirtd and its QEMU only and goes away with them.
 set -eu
 umask 022
 dir=$1
 libvirtd=$2
 kvm=$3
+exchange=${4-}
+place=${5-}
 
 # QEMU's user need not exist on the host.
 mount --bind "$dir/etc/passwd" /etc/passwd
@@ -27,7 +29,11 @@ fi
 
 mount --bind "$dir/etc" /etc/libvirt
 mount --bind "$dir/var" /var
-# With what the caller mounted below run (images, sockets of other sandboxes).
+# A guest that is to come here from another sandbox comes through a folder of that one, where both meet.
+if [ -n "$exchange" ]; then
+  mount --bind "$exchange" "$place"
+fi
+# With what was mounted below run.
 mount --rbind "$dir/run" /run
 # The interfaces of this network namespace instead of the host's.
 mount -t sysfs sysfs /sys

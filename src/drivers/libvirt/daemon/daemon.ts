@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { access, chmod, mkdir, open, readFile, rm, symlink } from 'node:fs/promises'
+import { access, chmod, chown, mkdir, open, readFile, rm, symlink } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Fault } from '#base/fault.ts'
 import { writeFileAtomic } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
-import { driverDir, groupFile, libvirtdConf, passwdFile, qemuConf } from './config.ts'
+import { driverDir, groupFile, libvirtdConf, passwdFile, qemuConf, qemuUid } from './config.ts'
 import { findProcess, isInSandbox, type ProcessIdentity, signalProcess } from './process.ts'
 
 /**
@@ -25,6 +25,8 @@ export type DaemonOptions = Readonly<{
   log: Log
   /** Whether QEMU may use /dev/kvm. */
   kvm?: boolean
+  /** Where a guest is to come from: that sandbox's `dir`, and the name of the folder where both meet. */
+  incoming?: Exchange
   signal?: AbortSignal
 }>
 
@@ -51,6 +53,26 @@ const folders: readonly (readonly [string, number])[] = [
 const startTimeoutMs = 30_000
 const stopTimeoutMs = 10_000
 const pollMs = 10
+
+/** A folder of one sandbox (`dir`) that another one sees under the same name while a guest moves from one to the other. */
+export type Exchange = Readonly<{ dir: string; name: string }>
+
+/** Where exchanges are, in every sandbox. */
+export const exchangesInSandbox = '/run/migration'
+
+/** Where an exchange is on the host. */
+export function exchangePath({ dir, name }: Exchange): string {
+  return join(dir, exchangesInSandbox, name)
+}
+
+/** Makes an exchange; only QEMU, which makes a socket there, and we get in. */
+export async function makeExchange(exchange: Exchange): Promise<void> {
+  const path = exchangePath(exchange)
+  await mkdir(path, { recursive: true })
+  await chmod(dirname(path), 0o755)
+  await chown(path, qemuUid, qemuUid)
+  await chmod(path, 0o700)
+}
 
 /** Where the libvirtd of a sandbox listens. */
 export function socketPath(dir: string): string {
@@ -134,23 +156,17 @@ async function hostUuid(dir: string): Promise<string> {
 }
 
 async function firstOf(paths: readonly string[], debianPackage: string): Promise<string> {
-  for (const path of paths)
-    if (
-      await access(path).then(
-        () => true,
-        () => false,
-      )
-    )
-      return path
+  for (const path of paths) if (await exists(path)) return path
   throw new Fault('Unavailable', `None of ${paths.join(', ')} exists; install ${debianPackage}`)
 }
 
-async function launch({ dir, netns, kvm }: DaemonOptions): Promise<ChildProcess> {
+async function launch({ dir, netns, kvm, incoming }: DaemonOptions): Promise<ChildProcess> {
   const libvirtd = await firstOf(daemonPaths, 'libvirt-daemon')
   const output = await open(outputPath(dir), 'w', 0o600)
   try {
     const inNetns = [`--net=${netns}`, 'unshare', '--mount', '--propagation', 'private']
-    const child = spawn('nsenter', [...inNetns, 'sh', script, dir, libvirtd, kvm ? 'yes' : 'no'], {
+    const exchange = await exchangeArguments(dir, incoming)
+    const child = spawn('nsenter', [...inNetns, 'sh', script, dir, libvirtd, kvm ? 'yes' : 'no', ...exchange], {
       cwd: '/',
       // The daemon's environment reaches QEMU's log and has no business with ours.
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/', LIBVIRT_DRIVER_DIR: driverDir },
@@ -165,6 +181,22 @@ async function launch({ dir, netns, kvm }: DaemonOptions): Promise<ChildProcess>
   } finally {
     await output.close()
   }
+}
+
+/** The folder to be seen and where; nothing when the other sandbox is gone, for then nobody comes from there any more. */
+async function exchangeArguments(dir: string, incoming: Exchange | undefined): Promise<string[]> {
+  if (!incoming || !(await exists(join(incoming.dir, 'run')))) return []
+  await makeExchange(incoming)
+  const here = { dir, name: incoming.name }
+  await makeExchange(here)
+  return [exchangePath(incoming), exchangePath(here)]
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 function outputPath(dir: string): string {

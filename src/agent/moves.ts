@@ -1,0 +1,61 @@
+import { explain } from '#base/fault.ts'
+import type { MoveProgress } from '#core/ports.ts'
+
+/** A move this process has started or watches. */
+type Move = {
+  isPending: boolean
+  /** Why the hypervisor gave it up. */
+  failure?: string
+  /** Fewest bytes that were left to send, and when that was. */
+  leastBytes: number
+  leastMs: number
+}
+
+/** What this process knows of migrations, by their UID. It knows nothing of those that an earlier one started. */
+export class Moves {
+  readonly #moves = new Map<string, Move>()
+
+  /** Runs a move and tells when it is over, whichever way. */
+  start(migration: string, nowMs: number, work: () => Promise<void>, onEnd: () => void): void {
+    const move = this.#of(migration, nowMs)
+    move.isPending = true
+    work()
+      .catch((error: unknown) => {
+        move.failure = explain(error)
+      })
+      .finally(() => {
+        move.isPending = false
+        onEnd()
+      })
+  }
+
+  isPending(migration: string): boolean {
+    return this.#moves.get(migration)?.isPending ?? false
+  }
+
+  failure(migration: string): string | undefined {
+    return this.#moves.get(migration)?.failure
+  }
+
+  /** Notes how far a move is; resolves to the milliseconds since it last came further. */
+  stalledMs(migration: string, { remainingBytes }: MoveProgress, nowMs: number): number {
+    const move = this.#of(migration, nowMs)
+    if (remainingBytes < move.leastBytes) {
+      move.leastBytes = remainingBytes
+      move.leastMs = nowMs
+    }
+    return nowMs - move.leastMs
+  }
+
+  forget(migration: string): void {
+    if (!this.isPending(migration)) this.#moves.delete(migration)
+  }
+
+  #of(migration: string, nowMs: number): Move {
+    const known = this.#moves.get(migration)
+    if (known) return known
+    const move: Move = { isPending: false, leastBytes: Number.POSITIVE_INFINITY, leastMs: nowMs }
+    this.#moves.set(migration, move)
+    return move
+  }
+}

@@ -1,0 +1,208 @@
+import type { Pod } from '#apis/core/pod.ts'
+import type { MigrationState } from '#apis/kubevirt/migration.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { explain, Fault } from '#base/fault.ts'
+import { timestamp } from '#base/time.ts'
+import { nextMove, type SourceCopy, type TargetCopy } from '#core/migration/outcome.ts'
+import { completedState, failedState, moveLimits, withMigrationState } from '#core/migration/state.ts'
+import type { ObservedDomain } from '#core/ports.ts'
+import { finish } from './ending.ts'
+import { type Again, type InstanceTools, nameOf } from './tools.ts'
+
+/** How soon a move is looked at again while the guest stands still, and while it does not, milliseconds. */
+const standingMs = 10
+const underwayMs = 500
+
+/** A move as its agent sees it. */
+type Going = Readonly<{
+  tools: InstanceTools
+  /** Where the guest comes from. */
+  pod: Pod
+  vmi: VirtualMachineInstance
+  state: MigrationState
+  /** The sandbox it goes to. */
+  to: string
+  /** It is to be called off, because its owner says so or because the instance is to end. */
+  isUnwanted: boolean
+  signal: AbortSignal
+}>
+
+/** Whether the agents have begun, or may begin, to move an instance's guest: the sandbox it goes to is ready. */
+export function isReadyToMove({ status }: VirtualMachineInstance): boolean {
+  return status?.migrationState?.targetNodeAddress !== undefined
+}
+
+/**
+ * One look at a guest that is being moved, and the one thing to do about it; nothing else is changed about it meanwhile. All
+ * decisions are nextMove's. Whoever dies, the next look finds where both copies are.
+ */
+export async function movingPass(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  isUnwanted: boolean,
+  signal: AbortSignal,
+): Promise<Again> {
+  const state = vmi.status?.migrationState
+  if (!state) return undefined
+  const to = state.targetAttachmentPodUID ?? ''
+  return new Mover({
+    tools,
+    pod,
+    vmi,
+    state,
+    to,
+    isUnwanted: isUnwanted || state.abortRequested === true,
+    signal,
+  }).pass()
+}
+
+class Mover {
+  readonly #going: Going
+
+  constructor(going: Going) {
+    this.#going = going
+  }
+
+  async pass(): Promise<Again> {
+    const { tools, state, pod, to, isUnwanted, signal } = this.#going
+    const uid = state.migrationUid ?? ''
+    // The order matters: see nextMove.
+    const target = await this.#targetCopy()
+    const [source, domain] = await this.#sourceCopy()
+    const job = await tools.sandboxes.hypervisorOf(pod.metadata.uid ?? '')?.moveProgress(signal)
+    const isUnderway = job !== undefined || tools.moves.isPending(uid)
+    const isStarted = state.startTimestamp !== undefined
+    const move = isUnwanted && !isStarted ? 'giveUp' : nextMove({ source, target, isUnderway, isStarted })
+    tools.log.debug({ domain: nameOf(this.#going.vmi), source, target, isUnderway, isStarted, move }, 'Moving guest')
+    switch (move) {
+      case 'start':
+        return this.#start(domain)
+      case 'wait': {
+        if (isUnwanted || (job && this.#isTooLong(tools.moves.stalledMs(uid, job, Date.now())))) await this.#abort()
+        return { againAfterMs: source === 'stopped' && state.mode !== 'Paused' ? standingMs : underwayMs }
+      }
+      case 'handOver':
+        return this.#handOver()
+      case 'takeBack':
+        await tools.sandboxes.killGuest(to)
+        if (state.mode !== 'Paused') await tools.sandboxes.hypervisorOf(pod.metadata.uid ?? '')?.unpause(signal)
+        return this.#fail()
+      case 'giveUp':
+        await tools.sandboxes.killGuest(to)
+        return this.#fail()
+      case 'lost':
+        await tools.sandboxes.killGuest(to)
+        await this.#fail('the guest ended before it was moved')
+        return finish(tools, pod, this.#going.vmi, 'crashed')
+    }
+  }
+
+  async #targetCopy(): Promise<TargetCopy> {
+    const { tools, to, signal } = this.#going
+    // One that does not answer has not told that the guest arrived.
+    const domain = await tools.sandboxes
+      .hypervisorOf(to)
+      ?.observe(signal)
+      .catch(() => undefined)
+    if (domain?.state === 'moving') return 'incoming'
+    if (domain) return domain.state === 'paused' ? 'arrived' : 'running'
+    return (await tools.sandboxes.hasGuest(to)) ? 'silent' : 'none'
+  }
+
+  async #sourceCopy(): Promise<[SourceCopy, ObservedDomain | undefined]> {
+    const { tools, pod, signal } = this.#going
+    const uid = pod.metadata.uid ?? ''
+    const domain = await tools.sandboxes.hypervisorOf(uid)?.observe(signal)
+    if (domain) return [domain.state === 'running' || domain.state === 'shutting-down' ? 'running' : 'stopped', domain]
+    // Its process counts, not what its hypervisor knows of it.
+    if (!(await tools.sandboxes.hasGuest(uid))) return ['gone', undefined]
+    throw new Fault('Unavailable', `The hypervisor of ${nameOf(this.#going.vmi)} does not tell what its guest does`)
+  }
+
+  async #start(domain: ObservedDomain | undefined): Promise<Again> {
+    const { tools, pod, vmi, state, to } = this.#going
+    const uid = state.migrationUid ?? ''
+    const mode = domain?.state === 'paused' ? 'Paused' : 'PreCopy'
+    // Written first: whoever finds it later does not start it a second time.
+    const written = await this.#write({ startTimestamp: timestamp(), mode, targetNodeDomainDetected: false })
+    if (!written) return undefined
+    tools.log.info({ domain: nameOf(vmi), to: state.targetPod }, 'Moving guest')
+    tools.recorder(vmi, 'Normal', 'Migrating', 'VirtualMachineInstance is migrating.')
+    const incoming = { from: pod.metadata.uid ?? '', migration: uid }
+    const { again } = tools
+    tools.moves.start(
+      uid,
+      Date.now(),
+      () => tools.sandboxes.move(incoming, to, moveLimits(vmi)),
+      () => again(pod),
+    )
+    return { againAfterMs: underwayMs }
+  }
+
+  /** Ends the source for good, then lets the target run: at no time do both. */
+  async #handOver(): Promise<Again> {
+    const { tools, pod, vmi, state, to, signal } = this.#going
+    const uid = pod.metadata.uid ?? ''
+    await tools.sandboxes.killGuest(uid)
+    if (state.mode !== 'Paused') await tools.sandboxes.hypervisorOf(to)?.unpause(signal)
+    tools.log.info({ domain: nameOf(vmi), to: state.targetPod }, 'Guest has moved')
+    tools.guests.forget(uid)
+    tools.probes.forget(uid)
+    tools.links.forget(uid)
+    tools.running.delete(uid)
+    await this.#write(completedState(state, timestamp()))
+    tools.moves.forget(state.migrationUid ?? '')
+    const node = state.targetNode ?? ''
+    tools.recorder(vmi, 'Normal', 'Migrated', `The VirtualMachineInstance migrated to node ${node}.`)
+    return undefined
+  }
+
+  async #abort(): Promise<void> {
+    const { tools, pod, vmi, state, signal } = this.#going
+    const hypervisor = tools.sandboxes.hypervisorOf(pod.metadata.uid ?? '')
+    if (state.abortStatus !== 'Aborting') await this.#write({ abortStatus: 'Aborting' })
+    await hypervisor
+      ?.abortMove(signal)
+      .catch((error: unknown) =>
+        tools.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Cannot call a move off yet'),
+      )
+  }
+
+  #isTooLong(stalledMs: number): boolean {
+    const { vmi, state } = this.#going
+    const limits = moveLimits(vmi)
+    const elapsedMs = Date.now() - Date.parse(state.startTimestamp ?? '')
+    return elapsedMs > limits.completionMs || stalledMs > limits.progressMs
+  }
+
+  async #fail(why?: string): Promise<undefined> {
+    const { tools, vmi, state } = this.#going
+    const uid = state.migrationUid ?? ''
+    const reason = why ?? tools.moves.failure(uid) ?? 'the hypervisor gave the migration up while nobody watched'
+    const timedOut = state.abortStatus === 'Aborting' && !state.abortRequested
+    const said = timedOut ? 'it did not come to its end in time (completionTimeoutPerGiB, progressTimeout)' : reason
+    tools.log.warn({ domain: nameOf(vmi), reason: said }, 'Guest was not moved')
+    await this.#write(failedState(state, said, timestamp()))
+    tools.moves.forget(uid)
+    tools.recorder(vmi, 'Warning', 'MigrationFailed', `The VirtualMachineInstance was not migrated: ${said}`)
+    return undefined
+  }
+
+  /** True when it was this migration's to write. */
+  async #write(change: Partial<MigrationState>): Promise<boolean> {
+    const { tools, vmi, state } = this.#going
+    let isWritten = false
+    await tools.client.modify(
+      VirtualMachineInstance,
+      vmi.metadata,
+      (current) => {
+        const status = withMigrationState(current.status, state.migrationUid, change)
+        isWritten = status !== undefined && current.metadata.uid === vmi.metadata.uid
+        return isWritten && status ? { ...current, status } : undefined
+      },
+      { subresource: 'status' },
+    )
+    return isWritten
+  }
+}

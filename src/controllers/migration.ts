@@ -1,0 +1,249 @@
+import { Pod } from '#apis/core/pod.ts'
+import type { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
+import { VirtualMachineInstanceMigration as Migration, type MigrationState } from '#apis/kubevirt/migration.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { faultKind } from '#base/fault.ts'
+import { timestamp } from '#base/time.ts'
+import { nodeNameLabel } from '#core/access/node.ts'
+import { migrationFinalizer } from '#core/migration/admission.ts'
+import { migrationConfig } from '#core/migration/config.ts'
+import { migrationJobAnnotation, migrationJobLabel, targetNodeLabel } from '#core/migration/labels.ts'
+import { isOver, type MigrationStep, nextStep, withAbortRequested, withMigrationPhase } from '#core/migration/phases.ts'
+import { podRole } from '#core/migration/place.ts'
+import { chooseNode, launcherName, launcherPod } from '#core/vm/launcher.ts'
+import { dropFinalizer } from '#machinery/client/finalizers.ts'
+import type { Informer } from '#machinery/client/informer.ts'
+import { type Controller, runController } from '#machinery/loop/reconcile.ts'
+import { fromQueueKey, queueKey, type World } from './world.ts'
+
+/** What the migration controller is given beside what all controllers are. */
+export type MigrationWorld = World &
+  Readonly<{
+    /** Indexed `byVmi`, by the queue key of the instance. */
+    migrations: Informer<Migration, 'byVmi'>
+    kubevirt: () => KubeVirt | undefined
+  }>
+
+/** Most migrations of one instance that are kept after they are over (KubeVirt). */
+const keptMigrations = 5
+
+/** The queue key of the instance a migration moves. */
+export function movedKeyOf({ metadata, spec }: Migration): string {
+  return `${metadata.namespace ?? ''}/${spec?.vmiName ?? ''}`
+}
+
+/** Takes migrations through their phases: gives them a pod, hands them to the agents, and settles where the instance is. */
+export function startMigrationController(world: MigrationWorld): Controller {
+  const controller = runController({
+    name: 'migration',
+    workers: 4,
+    log: world.log,
+    signal: world.signal,
+    reconcile: (key) => reconcile(world, key),
+  })
+  const enqueueOf = (instance: string) => {
+    for (const one of world.migrations.indexed('byVmi', instance)) controller.enqueue(queueKey(one))
+  }
+  world.migrations.onChange((now, before) => {
+    controller.enqueue(queueKey((now ?? before)!))
+    // The end of one makes room for those that wait.
+    if (!now || isOver(now))
+      for (const one of world.migrations.list()) if (!isOver(one)) controller.enqueue(queueKey(one))
+  })
+  world.vmis.onChange((now, before) => enqueueOf(queueKey((now ?? before)!)))
+  world.pods.onChange((now, before) => {
+    const { metadata } = (now ?? before)!
+    const job = metadata.annotations?.[migrationJobAnnotation]
+    if (job !== undefined) controller.enqueue(`${metadata.namespace ?? ''}/${job}`)
+  })
+  world.nodes.onChange(() => {
+    for (const one of world.migrations.list()) if (!isOver(one)) controller.enqueue(queueKey(one))
+  })
+  return controller
+}
+
+async function reconcile(world: MigrationWorld, key: string): Promise<{ againAfterMs: number } | undefined> {
+  const at = fromQueueKey(key)
+  const migration = world.migrations.get(at)
+  if (!migration) return forget(world, at)
+  const vmi = world.vmis.get(fromQueueKey(movedKeyOf(migration)))
+  const pod = vmi && world.pods.get({ namespace: at.namespace, name: podNameOf(vmi, migration) })
+  if (isOver(migration)) {
+    // A pod nobody bound to the instance is nobody's but ours.
+    if (pod && vmi && podRole(pod, vmi) === 'target') await world.client.delete(Pod, pod.metadata)
+    await dropFinalizer(world.client, Migration, migration, migrationFinalizer)
+    await prune(world, migration)
+    return undefined
+  }
+  const leaving = vmi?.status?.nodeName
+  const node =
+    vmi &&
+    chooseNode(vmi, world.nodes.list(), {
+      ...(migration.spec.addedNodeSelector && { selector: migration.spec.addedNodeSelector }),
+      ...(leaving !== undefined && { leaving }),
+    })
+  const step = nextStep({
+    migration,
+    vmi,
+    pod,
+    node,
+    all: world.migrations.list(),
+    config: migrationConfig(world.kubevirt()),
+    nowMs: Date.now(),
+  })
+  if (migration.metadata.deletionTimestamp) await noteAbort(world, migration)
+  return carryOut(world, step, migration, vmi)
+}
+
+async function carryOut(
+  world: MigrationWorld,
+  step: MigrationStep,
+  migration: Migration,
+  vmi: VirtualMachineInstance | undefined,
+): Promise<{ againAfterMs: number } | undefined> {
+  const { client, recorder, log } = world
+  if (step.do === 'nothing') return step.againAfterMs === undefined ? undefined : { againAfterMs: step.againAfterMs }
+  log.debug({ migration: queueKey(migration), step }, 'Taking a migration further')
+  if (step.do === 'createPod' && vmi) {
+    const { uid = '', name } = migration.metadata
+    try {
+      const pod = await client.create(Pod, launcherPod(vmi, step.node, { uid, name }))
+      recorder(migration, 'Normal', 'SuccessfulCreate', `Created migration target pod ${pod.metadata.name}`)
+    } catch (error) {
+      if (faultKind(error) !== 'AlreadyExists') throw error
+    }
+  } else if (step.do === 'bind' && vmi) {
+    await bind(world, vmi, step.state)
+    recorder(
+      migration,
+      'Normal',
+      'SuccessfulHandOver',
+      'Migration target pod is ready for preparation by virt-handler.',
+    )
+  } else if (step.do === 'abort' && vmi) await requestAbort(world, migration, vmi)
+  else if (step.do === 'phase') {
+    if (step.phase === 'Succeeded' && vmi) await settle(world, vmi)
+    await client.modify(
+      Migration,
+      migration.metadata,
+      (current) =>
+        current.metadata.uid === migration.metadata.uid
+          ? withMigrationPhase(current, step.phase, {
+              vmi,
+              now: timestamp(),
+              ...(step.reason !== undefined && { reason: step.reason }),
+            })
+          : undefined,
+      { subresource: 'status' },
+    )
+    if (step.phase === 'Succeeded')
+      recorder(migration, 'Normal', 'SuccessfulMigration', 'Source node reported migration succeeded')
+    if (step.phase === 'Failed') recorder(migration, 'Warning', 'FailedMigration', `Migration failed: ${step.reason}`)
+  }
+  return undefined
+}
+
+function podNameOf(vmi: VirtualMachineInstance, { metadata }: Migration): string {
+  return launcherName(vmi, metadata.uid ?? '')
+}
+
+/** Hands a migration to the agents: from now on the instance says where it goes. */
+async function bind(world: MigrationWorld, vmi: VirtualMachineInstance, state: MigrationState): Promise<void> {
+  const isSame = (current: VirtualMachineInstance) => current.metadata.uid === vmi.metadata.uid
+  // The label comes first: by it the other node's agent finds what it is to run.
+  await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) =>
+    isSame(current) ? withLabel(current, targetNodeLabel, state.targetNode) : undefined,
+  )
+  await world.client.modify(
+    VirtualMachineInstance,
+    vmi.metadata,
+    (current) => {
+      if (!isSame(current) || current.status?.migrationState?.migrationUid === state.migrationUid) return undefined
+      const activePods = {
+        ...current.status?.activePods,
+        [state.targetAttachmentPodUID ?? '']: state.targetNode ?? '',
+      }
+      return { ...current, status: { ...current.status, activePods, migrationState: state } }
+    },
+    { subresource: 'status' },
+  )
+}
+
+/** The instance is where it has gone to. */
+async function settle(world: MigrationWorld, vmi: VirtualMachineInstance): Promise<void> {
+  const { targetNode = '', targetAttachmentPodUID = '', migrationUid } = vmi.status?.migrationState ?? {}
+  const isSame = (current: VirtualMachineInstance) =>
+    current.metadata.uid === vmi.metadata.uid && current.status?.migrationState?.migrationUid === migrationUid
+  await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) =>
+    isSame(current) ? withLabel(withLabel(current, nodeNameLabel, targetNode), targetNodeLabel, undefined) : undefined,
+  )
+  await world.client.modify(
+    VirtualMachineInstance,
+    vmi.metadata,
+    (current) =>
+      isSame(current)
+        ? {
+            ...current,
+            status: { ...current.status, nodeName: targetNode, activePods: { [targetAttachmentPodUID]: targetNode } },
+          }
+        : undefined,
+    { subresource: 'status' },
+  )
+}
+
+async function requestAbort(world: MigrationWorld, migration: Migration, vmi: VirtualMachineInstance): Promise<void> {
+  await world.client.modify(
+    VirtualMachineInstance,
+    vmi.metadata,
+    (current) => {
+      const state = current.status?.migrationState
+      if (state?.migrationUid !== migration.metadata.uid || state?.abortRequested) return undefined
+      return { ...current, status: { ...current.status, migrationState: { ...state, abortRequested: true } } }
+    },
+    { subresource: 'status' },
+  )
+  world.recorder(migration, 'Normal', 'SuccessfulAbortMigration', 'Migration was asked to be aborted')
+}
+
+async function noteAbort(world: MigrationWorld, migration: Migration): Promise<void> {
+  if (migration.status?.conditions?.some(({ type }) => type === 'migrationAbortRequested')) return
+  await world.client.modify(Migration, migration.metadata, (current) => withAbortRequested(current, timestamp()), {
+    subresource: 'status',
+  })
+}
+
+/** A migration is gone for good; a pod that was made for it and does not run the guest goes too. */
+async function forget(world: MigrationWorld, at: { namespace: string; name: string }): Promise<undefined> {
+  for (const pod of world.pods.list()) {
+    if (pod.metadata.namespace !== at.namespace || pod.metadata.annotations?.[migrationJobAnnotation] !== at.name)
+      continue
+    const vmi = world.vmis
+      .list()
+      .find(({ metadata }) => pod.metadata.ownerReferences?.some((owner) => owner.uid === metadata.uid))
+    const found = await world.client.get(Migration, at)
+    const isOrphan = found?.metadata.uid !== pod.metadata.labels?.[migrationJobLabel]
+    if (isOrphan && vmi && podRole(pod, vmi) === 'target' && !isBoundTo(vmi, pod))
+      await world.client.delete(Pod, pod.metadata)
+  }
+}
+
+function isBoundTo({ status }: VirtualMachineInstance, { metadata }: Pod): boolean {
+  return status?.migrationState?.migrationUid === metadata.labels?.[migrationJobLabel]
+}
+
+/** Deletes the oldest migrations of an instance that are over. */
+async function prune(world: MigrationWorld, migration: Migration): Promise<void> {
+  const over = world.migrations
+    .indexed('byVmi', movedKeyOf(migration))
+    .filter((one) => isOver(one) && !one.metadata.deletionTimestamp)
+    .toSorted((a, b) => (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''))
+  for (const { metadata } of over.slice(0, Math.max(over.length - keptMigrations, 0)))
+    await world.client.delete(Migration, metadata, metadata.uid === undefined ? {} : { uid: metadata.uid })
+}
+
+function withLabel(vmi: VirtualMachineInstance, name: string, value: string | undefined): VirtualMachineInstance {
+  const { [name]: old, ...others } = vmi.metadata.labels ?? {}
+  if (old === value) return vmi
+  const labels = value === undefined ? others : { ...others, [name]: value }
+  return { ...vmi, metadata: { ...vmi.metadata, labels } }
+}

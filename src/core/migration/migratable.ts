@@ -1,0 +1,23 @@
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Condition } from '#apis/meta/object.ts'
+
+/** On an instance: its bridge on the pod network does not keep it from being moved, though its address changes (KubeVirt). */
+const allowPodBridgeAnnotation = 'kubevirt.io/allow-pod-bridge-network-live-migration'
+
+/** Whether an instance can be moved to another host, as its condition says it (facts/kubevirt.md §1.7). Secondary networks never hinder. */
+export function liveMigratable({
+  spec,
+  metadata,
+}: Pick<VirtualMachineInstance, 'spec' | 'metadata'>): Omit<Condition, 'lastTransitionTime'> {
+  const pod = spec.networks?.find((network) => network.pod)
+  const primary = spec.domain.devices.interfaces?.find(({ name }) => name === pod?.name)
+  const isAllowed = metadata.annotations?.[allowPodBridgeAnnotation] !== undefined
+  if (!primary || primary.masquerade || primary.passtBinding || (primary.bridge && isAllowed))
+    return { type: 'LiveMigratable', status: 'True' }
+  return {
+    type: 'LiveMigratable',
+    status: 'False',
+    reason: 'InterfaceNotLiveMigratable',
+    message: 'cannot migrate VMI which does not use masquerade or a migratable plugin to connect to the pod network',
+  }
+}

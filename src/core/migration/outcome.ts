@@ -1,0 +1,47 @@
+/** The guest where it comes from: gone for good, running, or not running (paused by its owner, or for the switch-over). */
+export type SourceCopy = 'gone' | 'running' | 'stopped'
+
+/**
+ * The guest where it goes to: not there, on its way, all there but not running, running, or there while its hypervisor does
+ * not answer, so that nobody knows.
+ */
+export type TargetCopy = 'none' | 'incoming' | 'arrived' | 'running' | 'silent'
+
+/** What is seen of a guest that moves. */
+export type Sight = Readonly<{
+  source: SourceCopy
+  target: TargetCopy
+  /** The source's hypervisor is working on the migration. */
+  isUnderway: boolean
+  /** The migration has been started once; it is not started again. */
+  isStarted: boolean
+}>
+
+/**
+ * The one thing to do next:
+ * - `start`: have the source's hypervisor move the guest; it arrives stopped.
+ * - `wait`: somebody else is at it.
+ * - `handOver`: end the source for good, then let the target run, then call the migration completed.
+ * - `takeBack`: end the target for good, then let the source run, then call the migration failed.
+ * - `giveUp`: end the target; the source runs. The migration failed.
+ * - `lost`: neither can go on. The guest ended; what becomes of its VM is for its run strategy to say.
+ */
+export type Move = 'start' | 'wait' | 'handOver' | 'takeBack' | 'giveUp' | 'lost'
+
+/**
+ * Decides about a guest of which there may be two copies. Two running ones must never be, whoever dies in whatever moment:
+ * the hypervisors are told to leave the guest stopped when it arrives, so that only a hand-over starts it there, and a
+ * hand-over first sees the source's process gone. Where libvirt may give the guest back to the source by itself (it does
+ * when it does not hear that the guest arrived), the source runs and the target is ended.
+ *
+ * The target must have been looked at before the source: a source seen stopped while the target had already arrived is not
+ * going to run again unless somebody resumes it, and libvirt resumes it before anybody can see it running.
+ */
+export function nextMove({ source, target, isUnderway, isStarted }: Sight): Move {
+  if (target === 'running') return 'handOver'
+  if (target === 'arrived') return source === 'running' ? 'giveUp' : 'handOver'
+  if (source === 'gone') return target === 'silent' ? 'wait' : 'lost'
+  if (isUnderway) return 'wait'
+  if (!isStarted && target === 'none') return 'start'
+  return source === 'running' ? 'giveUp' : 'takeBack'
+}

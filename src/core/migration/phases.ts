@@ -1,0 +1,216 @@
+import type { Node } from '#apis/core/node.ts'
+import type { Pod } from '#apis/core/pod.ts'
+import type { MigrationPhase, MigrationState, VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { isTrue, withCondition } from '../vm/conditions.ts'
+import { isScheduled } from '../vm/launcher.ts'
+import { isFinal } from '../vm/power.ts'
+import type { MigrationConfig } from './config.ts'
+import { homePodName, isMigrating } from './place.ts'
+
+type Migration = VirtualMachineInstanceMigration
+
+/** On a migration: seconds its pod may wait for a node (KubeVirt). */
+export const unschedulableAnnotation = 'kubevirt.io/migrationUnschedulablePodTimeoutSeconds'
+/** On a migration: seconds its pod may take to become ready, whatever keeps it (KubeVirt). */
+export const pendingAnnotation = 'kubevirt.io/migrationPendingPodTimeoutSeconds'
+
+const defaultUnschedulableSeconds = 300
+const defaultPendingSeconds = 900
+
+/** Reason of a target pod's Ready condition while its sandbox cannot be made. */
+export const sandboxFailedReason = 'FailedSandbox'
+
+/** Everything that decides about a migration. */
+export type MigrationSight = Readonly<{
+  migration: Migration
+  vmi: VirtualMachineInstance | undefined
+  /** The pod made for it. */
+  pod: Pod | undefined
+  /** Where its pod would go; undefined when no node fits. */
+  node: Node | undefined
+  /** Every migration there is. */
+  all: readonly Migration[]
+  config: MigrationConfig
+  nowMs: number
+}>
+
+/** What is to be done next about a migration; one thing at a time, so that whoever watches sees every phase. */
+export type MigrationStep =
+  | Readonly<{ do: 'nothing'; againAfterMs?: number }>
+  | Readonly<{ do: 'phase'; phase: MigrationPhase; reason?: string }>
+  /** Make the pod the guest goes to. */
+  | Readonly<{ do: 'createPod'; node: string }>
+  /** Write the migration into the instance, so that the agents see it. */
+  | Readonly<{ do: 'bind'; state: MigrationState }>
+  /** Tell the agents to call it off. */
+  | Readonly<{ do: 'abort' }>
+
+/** Whether a migration has come to its end. */
+export function isOver({ status }: Pick<Migration, 'status'>): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed'
+}
+
+/** Whether a migration uses up one of those that may be carried out at a time. */
+function isBusy(migration: Migration): boolean {
+  const phase = migration.status?.phase
+  return !isOver(migration) && phase !== undefined && phase !== 'Pending'
+}
+
+/** Decides by phase what a migration needs next (facts/kubevirt.md §1.6). */
+export function nextStep(sight: MigrationSight): MigrationStep {
+  const { migration, vmi } = sight
+  const { phase } = migration.status ?? {}
+  if (isOver(migration)) return { do: 'nothing' }
+  const state = ownState(sight)
+  if (state?.failed) return failed(state.failureReason ?? 'the node reported that the migration failed')
+  if (state?.completed) return { do: 'phase', phase: 'Succeeded' }
+  if (!vmi || isFinal(vmi)) return failed(vmi ? 'the VMI has ended' : 'the VMI does not exist any more')
+  if (migration.metadata.deletionTimestamp) {
+    if (!state) return failed('the migration was canceled before it began')
+    if (!state.abortRequested) return { do: 'abort' }
+  }
+  switch (phase) {
+    case undefined:
+      return isFirst(sight) ? { do: 'phase', phase: 'Pending' } : { do: 'nothing' }
+    case 'Pending':
+      return schedule(sight)
+    case 'Scheduling':
+      return awaitPod(sight)
+    case 'Scheduled':
+      return state ? { do: 'phase', phase: 'PreparingTarget' } : bind(sight)
+    case 'PreparingTarget':
+      if (!state) return failed('another migration has taken its place')
+      return state.targetNodeAddress ? { do: 'phase', phase: 'TargetReady' } : { do: 'nothing' }
+    case 'TargetReady':
+      if (!state) return failed('another migration has taken its place')
+      return state.startTimestamp ? { do: 'phase', phase: 'Running' } : { do: 'nothing' }
+    default:
+      return state ? { do: 'nothing' } : failed('another migration has taken its place')
+  }
+}
+
+/** The instance's migration state, if it is about this migration. */
+function ownState({ migration, vmi }: MigrationSight): MigrationState | undefined {
+  const state = vmi?.status?.migrationState
+  return state?.migrationUid === migration.metadata.uid ? state : undefined
+}
+
+function failed(reason: string): MigrationStep {
+  return { do: 'phase', phase: 'Failed', reason }
+}
+
+/** Of several migrations of one instance the oldest is carried out; the others wait. */
+function isFirst({ migration, all }: MigrationSight): boolean {
+  const rank = ({ metadata }: Migration) => `${metadata.creationTimestamp} ${metadata.uid}`
+  return !all.some(
+    (other) =>
+      other.metadata.namespace === migration.metadata.namespace &&
+      other.spec.vmiName === migration.spec.vmiName &&
+      other.metadata.uid !== migration.metadata.uid &&
+      !isOver(other) &&
+      (other.status?.phase !== undefined || rank(other) < rank(migration)),
+  )
+}
+
+function schedule({ migration, vmi, pod, node, all, config, nowMs }: MigrationSight): MigrationStep {
+  if (pod) return { do: 'phase', phase: 'Scheduling' }
+  const waited = sinceMs(migration, 'Pending', nowMs)
+  const limitMs = seconds(migration, unschedulableAnnotation, defaultUnschedulableSeconds) * 1000
+  const mayWait: MigrationStep = { do: 'nothing', againAfterMs: Math.max(limitMs - waited, 1000) }
+  // The instance itself is not there yet, or the last move is just being tidied up.
+  if (!vmi || !isScheduled(vmi) || isMigrating(vmi)) return mayWait
+  const busy = all.filter(isBusy)
+  const outbound = busy.filter((one) => sourceNodeOf(one) === vmi.status?.nodeName)
+  const isFull =
+    busy.length >= config.parallelMigrationsPerCluster || outbound.length >= config.parallelOutboundMigrationsPerNode
+  // Waiting for others is no fault: it has no limit. Their end comes with a change of theirs.
+  if (isFull) return { do: 'nothing' }
+  if (node) return { do: 'createPod', node: node.metadata.name }
+  if (waited < limitMs) return mayWait
+  return failed(
+    `no node is ready that fits the nodeSelector of the instance and addedNodeSelector; waited ${limitMs / 1000} s (kubectl get nodes)`,
+  )
+}
+
+/** The node a migration leaves; it is noted when its pod is made, for the instance will move. */
+function sourceNodeOf({ status }: Migration): string | undefined {
+  return status?.migrationState?.sourceNode
+}
+
+function awaitPod({ migration, pod, nowMs }: MigrationSight): MigrationStep {
+  if (!pod || pod.metadata.deletionTimestamp) return failed('the target pod is gone')
+  if (isTrue(pod.status?.conditions, 'Ready')) return { do: 'phase', phase: 'Scheduled' }
+  const limitMs = seconds(migration, pendingAnnotation, defaultPendingSeconds) * 1000
+  const leftMs = limitMs - sinceMs(migration, 'Scheduling', nowMs)
+  if (leftMs > 0) return { do: 'nothing', againAfterMs: leftMs }
+  const why = pod.status?.conditions?.find(({ reason }) => reason === sandboxFailedReason)?.message
+  return failed(`the target pod was not ready within ${limitMs / 1000} s${why ? `: ${why}` : ''}`)
+}
+
+function bind({ migration, vmi, pod, config }: MigrationSight): MigrationStep {
+  if (!vmi || !pod) return failed('the target pod is gone')
+  if (isMigrating(vmi)) return { do: 'nothing' }
+  return {
+    do: 'bind',
+    state: {
+      migrationUid: migration.metadata.uid ?? '',
+      sourceNode: vmi.status?.nodeName ?? '',
+      sourcePod: homePodName(vmi),
+      targetNode: pod.spec.nodeName ?? '',
+      targetPod: pod.metadata.name,
+      targetAttachmentPodUID: pod.metadata.uid ?? '',
+      migrationConfiguration: config,
+      migrationNetworkType: 'Pod',
+    },
+  }
+}
+
+/** A migration moved to a phase, with why when it failed. */
+export function withMigrationPhase(
+  migration: Migration,
+  phase: MigrationPhase,
+  { vmi, reason, now }: Readonly<{ vmi: VirtualMachineInstance | undefined; reason?: string; now: string }>,
+): Migration {
+  const { status } = migration
+  if (status?.phase === phase || isOver(migration)) return migration
+  const times = status?.phaseTransitionTimestamps ?? []
+  const { uid } = migration.metadata
+  const own = vmi?.status?.migrationState?.migrationUid === uid ? vmi?.status?.migrationState : undefined
+  const early = phase === 'Scheduling' && vmi ? { migrationUid: uid ?? '', sourceNode: vmi.status?.nodeName ?? '' } : {}
+  const state: MigrationState = {
+    ...status?.migrationState,
+    ...early,
+    ...own,
+    ...(reason !== undefined && { failed: true, failureReason: reason }),
+  }
+  return {
+    ...migration,
+    status: {
+      ...status,
+      phase,
+      phaseTransitionTimestamps: [...times, { phase, phaseTransitionTimestamp: now }],
+      ...(Object.keys(state).length && { migrationState: state }),
+    },
+  }
+}
+
+/** A migration somebody wants to be called off, as its condition says it. */
+export function withAbortRequested(migration: Migration, now: string): Migration {
+  const conditions = withCondition(
+    migration.status?.conditions,
+    { type: 'migrationAbortRequested', status: 'True' },
+    now,
+  )
+  return { ...migration, status: { ...migration.status, conditions } }
+}
+
+function sinceMs({ status }: Migration, phase: MigrationPhase, nowMs: number): number {
+  const at = status?.phaseTransitionTimestamps?.find((one) => one.phase === phase)?.phaseTransitionTimestamp
+  return at === undefined ? 0 : nowMs - Date.parse(at)
+}
+
+function seconds({ metadata }: Migration, annotation: string, standard: number): number {
+  const value = Number(metadata.annotations?.[annotation] ?? standard)
+  return Number.isFinite(value) && value >= 0 ? value : standard
+}

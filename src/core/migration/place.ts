@@ -1,0 +1,31 @@
+import type { Pod } from '#apis/core/pod.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { firstLauncherName } from '../vm/launcher.ts'
+import { migrationJobLabel } from './labels.ts'
+
+/** What a pod is to its instance: where its guest is, where it is to go, or one it has no use for any more. */
+export type PodRole = 'home' | 'target' | 'left'
+
+type Placed = Pick<VirtualMachineInstance, 'metadata' | 'status'>
+
+/** The pod a guest is in, or is to be started in. It changes in the moment a migration is written down as completed. */
+export function homePodName(vmi: Placed): string {
+  const state = vmi.status?.migrationState
+  const pod = state?.completed && !state.failed ? state.targetPod : state?.sourcePod
+  return pod ?? firstLauncherName(vmi)
+}
+
+/** Whether a migration has been bound to the instance and not ended yet. */
+export function isMigrating({ status }: Placed): boolean {
+  const state = status?.migrationState
+  return state !== undefined && !state.completed && !state.failed
+}
+
+/** What a pod is to its instance. */
+export function podRole(pod: Pick<Pod, 'metadata'>, vmi: Placed): PodRole {
+  if (pod.metadata.name === homePodName(vmi)) return 'home'
+  const job = pod.metadata.labels?.[migrationJobLabel]
+  const state = vmi.status?.migrationState
+  const isOver = job === undefined || (state?.migrationUid === job && !isMigrating(vmi))
+  return isOver ? 'left' : 'target'
+}

@@ -1,0 +1,67 @@
+import type { MigrationState } from '#apis/kubevirt/migration.ts'
+import type { VirtualMachineInstance, VmiStatus } from '#apis/kubevirt/vmi.ts'
+import { bytesOf, memoryOf } from '../vm/domain.ts'
+import { withDefaults } from './config.ts'
+
+const mib = 2 ** 20
+const gib = 2 ** 30
+
+/** What bounds one migration, from the configuration it was begun with. */
+export type MoveLimits = Readonly<{
+  /** Undefined is without limit. */
+  bandwidthMiBs?: number
+  maxDowntimeMs: number
+  isAutoConverging: boolean
+  /** All of it may take so long, milliseconds from its start. */
+  completionMs: number
+  /** So long may it go without fewer bytes left to send, milliseconds. */
+  progressMs: number
+}>
+
+/** The limits of an instance's migration (facts/kubevirt.md §1.6). Less than a GiB of memory counts as one. */
+export function moveLimits(vmi: Pick<VirtualMachineInstance, 'spec' | 'status'>): MoveLimits {
+  const config = withDefaults(vmi.status?.migrationState?.migrationConfiguration)
+  const bandwidth = bytesOf(config.bandwidthPerMigration) ?? 0
+  const size = Math.max((memoryOf(vmi.spec).bytes ?? 0) / gib, 1)
+  return {
+    ...(bandwidth > 0 && { bandwidthMiBs: Math.max(Math.round(bandwidth / mib), 1) }),
+    maxDowntimeMs: config.maxDowntimeMs,
+    isAutoConverging: config.allowAutoConverge,
+    completionMs: config.completionTimeoutPerGiB * size * 1000,
+    progressMs: config.progressTimeout * 1000,
+  }
+}
+
+/** A status whose migration, if it is still the one of `uid` and not over, has been taken further. */
+export function withMigrationState(
+  status: VmiStatus | undefined,
+  uid: string | undefined,
+  change: Partial<MigrationState>,
+): VmiStatus | undefined {
+  const state = status?.migrationState
+  if (!state || state.migrationUid !== uid || state.completed) return undefined
+  return { ...status, migrationState: { ...state, ...change } }
+}
+
+/** How a migration that came to nothing is written down. */
+export function failedState(state: MigrationState, reason: string, now: string): Partial<MigrationState> {
+  return {
+    completed: true,
+    failed: true,
+    failureReason: state.abortRequested ? 'Live migration aborted' : reason,
+    endTimestamp: now,
+    ...(state.abortRequested && { abortStatus: 'Succeeded' as const }),
+  }
+}
+
+/** How a migration that brought the guest to where it should go is written down. */
+export function completedState(state: MigrationState, now: string): Partial<MigrationState> {
+  return {
+    completed: true,
+    endTimestamp: now,
+    targetNodeDomainDetected: true,
+    targetNodeDomainReadyTimestamp: now,
+    // Whoever called it off was too late.
+    ...(state.abortRequested && { abortStatus: 'Failed' as const }),
+  }
+}

@@ -1,0 +1,82 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { link, mkdir, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Fault } from '#base/fault.ts'
+import { eventually } from '#base/wait.ts'
+import type { MoveOptions } from '#core/ports.ts'
+import { type Exchange, exchangePath, exchangesInSandbox, makeExchange, socketPath } from '../libvirt/daemon/daemon.ts'
+import { findProcess, isInSandbox, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
+import { migrateFlags } from '../libvirt/rpc/flags.ts'
+import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
+
+/** How long a killed guest may take to be gone, milliseconds. */
+const killMs = 10_000
+
+/** Shows a sandbox the images that another one's guest was booted from: the same files, whatever became of the images since. */
+export async function shareImages(from: string, to: string): Promise<void> {
+  const images = await readdir(join(from, 'run/images')).catch(() => [])
+  for (const image of images) {
+    const [source, target] = [join(from, 'run/images', image), join(to, 'run/images', image)]
+    await rm(target, { recursive: true, force: true })
+    await mkdir(target, { recursive: true, mode: 0o755 })
+    for (const file of await readdir(source)) await link(join(source, file), join(target, file))
+  }
+}
+
+/**
+ * Has a libvirtd move its guest to the one of the sandbox `to`. They meet in an exchange of the source's: there the source
+ * finds a second name of the target's socket, and the target's QEMU takes the guest in. The guest arrives stopped.
+ * @throws Fault NotFound when there is no guest, and whatever libvirt says
+ */
+export async function moveGuest(
+  source: Readonly<{ libvirt: Libvirt; exchange: Exchange }>,
+  to: string,
+  { bandwidthMiBs, maxDowntimeMs, isAutoConverging }: MoveOptions,
+): Promise<void> {
+  const { libvirt, exchange } = source
+  const [domain] = await libvirt.listDomains(0)
+  if (!domain) throw new Fault('NotFound', 'There is no guest to move')
+  await makeExchange(exchange)
+  const socket = join(exchangePath(exchange), 'libvirt-sock')
+  await rm(socket, { force: true })
+  await link(socketPath(to), socket)
+  await libvirt.setMaxDowntime(domain, maxDowntimeMs)
+  const place = join(exchangesInSandbox, exchange.name)
+  await libvirt.migrate(domain, {
+    destination: `qemu+unix:///system?socket=${place}/libvirt-sock`,
+    migrateUri: `unix://${place}/qemu.sock`,
+    flags: migrateFlags.paused | migrateFlags.abortOnError | (isAutoConverging ? migrateFlags.autoConverge : 0),
+    ...(bandwidthMiBs !== undefined && { bandwidthMiBs }),
+  })
+}
+
+/** The QEMUs of a sandbox. Read without waiting: a guest stands still while its old process is being looked for. */
+export async function guestProcesses(dir: string): Promise<readonly ProcessIdentity[]> {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && programOf(name).startsWith('qemu-system'))
+  const found: ProcessIdentity[] = []
+  for (const pid of pids.map(Number)) {
+    if (!(await isInSandbox(pid, dir))) continue
+    const identity = await findProcess(pid)
+    if (identity) found.push(identity)
+  }
+  return found
+}
+
+/** Ends the guest of a sandbox at once and resolves when none of its processes is left. */
+export async function killGuestProcesses(dir: string): Promise<void> {
+  const isGone = async () => {
+    const left = await guestProcesses(dir)
+    for (const one of left) await signalProcess(one, 'SIGKILL')
+    return left.length === 0
+  }
+  await eventually('the processes of a guest end', isGone, { deadlineMs: killMs, everyMs: 1 })
+}
+
+function programOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8')
+  } catch {
+    // It ended in this moment.
+    return ''
+  }
+}
