@@ -5,7 +5,7 @@ import { explain, Fault } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
 import { nextMove, type SourceCopy, type TargetCopy } from '#core/migration/outcome.ts'
 import { completedState, failedState, moveLimits, withMigrationState } from '#core/migration/state.ts'
-import type { ObservedDomain } from '#core/ports.ts'
+import type { Hypervisor, ObservedDomain } from '#core/ports.ts'
 import { finish } from './ending.ts'
 import { type Again, type InstanceTools, nameOf } from './tools.ts'
 
@@ -68,8 +68,9 @@ class Mover {
     const { tools, state, pod, to, isUnwanted, signal } = this.#going
     const uid = state.migrationUid ?? ''
     // The order matters: see nextMove.
-    const target = await this.#targetCopy()
+    const seen = await this.#targetCopy()
     const [source, domain] = await this.#sourceCopy()
+    const target = source === 'gone' ? await this.#targetCopy() : seen
     const job = await tools.sandboxes.hypervisorOf(pod.metadata.uid ?? '')?.moveProgress(signal)
     const isUnderway = job !== undefined || tools.moves.isPending(uid)
     const isStarted = state.startTimestamp !== undefined
@@ -86,7 +87,7 @@ class Mover {
         return this.#handOver()
       case 'takeBack':
         await tools.sandboxes.killGuest(to)
-        if (state.mode !== 'Paused') await tools.sandboxes.hypervisorOf(pod.metadata.uid ?? '')?.unpause(signal)
+        if (state.mode !== 'Paused') await this.#hypervisorOf(pod.metadata.uid ?? '').unpause(signal)
         return this.#fail()
       case 'giveUp':
         await tools.sandboxes.killGuest(to)
@@ -120,6 +121,13 @@ class Mover {
     throw new Fault('Unavailable', `The hypervisor of ${nameOf(this.#going.vmi)} does not tell what its guest does`)
   }
 
+  /** The next pass tries again when it does not answer. */
+  #hypervisorOf(uid: string): Hypervisor {
+    const hypervisor = this.#going.tools.sandboxes.hypervisorOf(uid)
+    if (!hypervisor) throw new Fault('Unavailable', `The hypervisor of sandbox ${uid} does not answer`)
+    return hypervisor
+  }
+
   async #start(domain: ObservedDomain | undefined): Promise<Again> {
     const { tools, pod, vmi, state, to } = this.#going
     const uid = state.migrationUid ?? ''
@@ -145,7 +153,7 @@ class Mover {
     const { tools, pod, vmi, state, to, signal } = this.#going
     const uid = pod.metadata.uid ?? ''
     await tools.sandboxes.killGuest(uid)
-    if (state.mode !== 'Paused') await tools.sandboxes.hypervisorOf(to)?.unpause(signal)
+    if (state.mode !== 'Paused') await this.#hypervisorOf(to).unpause(signal)
     tools.log.info({ domain: nameOf(vmi), to: state.targetPod }, 'Guest has moved')
     tools.guests.forget(uid)
     tools.probes.forget(uid)

@@ -11,6 +11,9 @@ export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/
 
 const launcher = `${root}/patchbay`
 
+/** On pods that were made for a migration. */
+const job = 'kubevirt.io/migrationJobUID'
+
 /** What a guest or a server may take under emulation on a busy machine before we give up, milliseconds. */
 export const patienceMs = 120_000
 
@@ -153,11 +156,23 @@ export class Stage implements AsyncDisposable {
       await must('kubectl', ['--kubeconfig', this.kubeconfig, 'apply', '-f', '-'], { input: JSON.stringify(manifest) })
   }
 
-  /** The pod of a VM. */
+  /** The pod a VM's guest is in; while it moves, the one it comes from. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into it and fail when it is not as expected
   async pod(vm: string): Promise<any> {
+    const pods = await this.pods(vm)
+    if (pods.length < 2) return pods[0]
+    const { migrationState: state } = (await this.api.call('GET', path.vmi(vm))).body.status
+    const name = state?.completed && !state.failed ? state.targetPod : state?.sourcePod
+    return pods.find(({ metadata }) => metadata.name === name) ?? pods[0]
+  }
+
+  /** All pods of a VM, the oldest first. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into them and fail when they are not as expected
+  async pods(vm: string): Promise<any[]> {
     const { body } = await this.api.call('GET', `${path.pods}?labelSelector=vm.kubevirt.io/name%3D${vm}`)
-    return body.items[0]
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    const born = (pod: any) => `${pod.metadata.creationTimestamp} ${job in pod.metadata.labels}`
+    return body.items.toSorted((a: any, b: any) => born(a).localeCompare(born(b)))
   }
 
   /** Folder of a VM's sandbox. */

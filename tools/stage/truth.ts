@@ -168,12 +168,18 @@ export class TruthChecker {
   }
 }
 
-/** A guest that runs, is not on its way out, and whose links nobody is allowed to change behind our back. */
+/** A guest that runs, is not on its way out or to another sandbox, and whose links nobody is allowed to change behind our back. */
 function isSteady(vm: Any, vmi: Any): boolean {
   const isPaused = vmi.status?.conditions?.some((one: Any) => one.type === 'Paused')
   const isLeaving = vm.metadata.deletionTimestamp || vmi.metadata.deletionTimestamp
+  const { migrationState: move } = vmi.status ?? {}
+  const isMoving = move && !move.completed
   return (
-    vmi.status?.phase === 'Running' && !isPaused && !isLeaving && !vm.metadata.annotations?.['patchbay.dev/link-drift']
+    vmi.status?.phase === 'Running' &&
+    !isPaused &&
+    !isLeaving &&
+    !isMoving &&
+    !vm.metadata.annotations?.['patchbay.dev/link-drift']
   )
 }
 

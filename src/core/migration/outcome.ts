@@ -34,8 +34,8 @@ export type Move = 'start' | 'wait' | 'handOver' | 'takeBack' | 'giveUp' | 'lost
  * hand-over first sees the source's process gone. Where libvirt may give the guest back to the source by itself (it does
  * when it does not hear that the guest arrived), the source runs and the target is ended.
  *
- * The target must have been looked at before the source: a source seen stopped while the target had already arrived is not
- * going to run again unless somebody resumes it, and libvirt resumes it before anybody can see it running.
+ * The target must have been looked at before the source (a source that runs although the target had arrived was given its
+ * guest back), and once more when the source is gone (the guest may have arrived and the source been let go in between).
  */
 export function nextMove({ source, target, isUnderway, isStarted }: Sight): Move {
   if (target === 'running') return 'handOver'
