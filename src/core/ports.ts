@@ -4,7 +4,7 @@ import type { Attachment } from './sandbox/plan.ts'
 import type { DomainSpec } from './vm/domain.ts'
 import type { Check } from './vm/probe.ts'
 
-/** What a guest is doing, as its hypervisor sees it; `moving` is one that is stopped because it comes or goes. */
+/** What a guest is doing, as its hypervisor sees it; `moving` is one that neither runs nor rests: it comes or goes. */
 type DomainState = 'running' | 'paused' | 'shutting-down' | 'moving'
 
 /** Why a guest is not there any more. */

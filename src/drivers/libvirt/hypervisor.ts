@@ -68,11 +68,12 @@ export class LibvirtHypervisor implements Hypervisor {
    */
   async #stateOf(name: string, { state, reason }: StateAndReason): Promise<ObservedDomain['state']> {
     if (state === 'shutdown') return 'shutting-down'
+    if (state === 'none' || state === 'shutoff' || state === 'crashed') return 'moving'
     if (state !== 'paused') return 'running'
     if (reason === 'migration' || reason === 'startingUp') return 'moving'
     const file = join(this.#options.dir, 'run/libvirt/qemu', `${name}.xml`)
     const status = await readFile(file, 'utf8').catch(() => '')
-    return /<job [^>]*async='migration /.test(status) ? 'moving' : 'paused'
+    return !status || /<job [^>]*async='migration /.test(status) ? 'moving' : 'paused'
   }
 
   async create(spec: DomainSpec, signal: AbortSignal): Promise<void> {

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Move, nextMove, type Sight, type SourceCopy, type TargetCopy } from './outcome.ts'
+
+const cases: readonly [name: string, sight: Sight, move: Move][] = [
+  ['nothing has happened yet', at('running', 'none'), 'start'],
+  ['a paused guest is moved too', at('stopped', 'none'), 'start'],
+  ['the hypervisors are at it', at('running', 'incoming', 'underway'), 'wait'],
+  ['they have stopped the guest to send the rest', at('stopped', 'incoming', 'underway'), 'wait'],
+  ['all is there', at('stopped', 'arrived', 'underway'), 'handOver'],
+  ['all is there, and the source was ended', at('gone', 'arrived', 'started'), 'handOver'],
+  ['all is done but the writing', at('gone', 'running', 'started'), 'handOver'],
+  ['the source went on: nobody heard of the arrival', at('running', 'arrived', 'started'), 'giveUp'],
+  ['it did not work out', at('running', 'none', 'started'), 'giveUp'],
+  ['it did not work out, half of it is left', at('running', 'incoming', 'started'), 'giveUp'],
+  ['it did not work out, and the source was left standing', at('stopped', 'none', 'started'), 'takeBack'],
+  ['the same with half of it left', at('stopped', 'incoming', 'started'), 'takeBack'],
+  ['the source died first', at('gone', 'incoming', 'started'), 'lost'],
+  ['both died', at('gone', 'none', 'started'), 'lost'],
+  ['the target is there, and its hypervisor does not say how', at('gone', 'silent', 'started'), 'wait'],
+  ['the target does not answer, the source stands', at('stopped', 'silent', 'started'), 'takeBack'],
+]
+for (const [name, sight, move] of cases) test(`outcome: ${name}`, () => assert.equal(nextMove(sight), move))
+
+function at(source: SourceCopy, target: TargetCopy, how: 'new' | 'started' | 'underway' = 'new'): Sight {
+  return { source, target, isStarted: how !== 'new', isUnderway: how === 'underway' }
+}
+
+/**
+ * A guest that moves, its two hypervisors, and the agent between any two of its steps. `job` is how far libvirt's protocol
+ * is: sending while the guest runs, sending the rest, all there and not yet heard of at the source.
+ */
+type World = Readonly<{
+  source: SourceCopy
+  target: TargetCopy
+  job: 'none' | 'sending' | 'switching' | 'arriving'
+  isStarted: boolean
+  /** What is written down in the end. */
+  written: 'nothing' | 'completed' | 'failed' | 'lost'
+  /** What the agent has seen so far in this pass, and what it is about to do. */
+  sawTarget?: TargetCopy
+  todo?: readonly ('killSource' | 'killTarget' | 'runSource' | 'runTarget' | World['written'])[]
+}>
+
+/** Everything that may happen next, in any order, without the agent. */
+function accidents(world: World): World[] {
+  const { source, target, job } = world
+  const next: World[] = []
+  const be = (change: Partial<World>) => next.push({ ...world, ...change })
+  if (job === 'sending' && target === 'none') be({ target: 'incoming' })
+  if (job === 'sending' && target === 'incoming') be({ job: 'switching', source: 'stopped' })
+  if (job === 'switching' && target === 'incoming') be({ job: 'arriving', target: 'arrived' })
+  // The source has heard of the arrival and lets go.
+  if (job === 'arriving') be({ job: 'none', source: 'gone' })
+  // The migration fails, or a connection breaks: the source runs again. Before the arrival the target is ended.
+  if (job !== 'none' && source !== 'gone')
+    be({ job: 'none', source: 'running', ...(target === 'incoming' && { target: 'none' }) })
+  // The source's libvirtd is killed: afterwards it lets the guest run, or leaves it standing when all was sent.
+  if (job === 'switching' || job === 'arriving') be({ job: 'none' })
+  // The target's is killed: what had not arrived is ended when it is started again, by then the source knows.
+  if (target === 'incoming' || target === 'arrived') be({ target: 'silent' })
+  if (target === 'silent') {
+    be({ target: 'none', job: 'none' })
+    be({ target: 'arrived' })
+  }
+  // A QEMU crashes.
+  if (source !== 'gone') be({ source: 'gone', job: 'none' })
+  if (target !== 'none') be({ target: 'none', job: 'none' })
+  return next
+}
+
+/** What the agent does next; it may also die and forget what it saw. */
+function agent(world: World): World[] {
+  const { sawTarget, todo, ...rest } = world
+  const forgotten: World[] = sawTarget !== undefined || todo ? [rest] : []
+  if (world.written !== 'nothing') return forgotten
+  if (todo) {
+    const [step, ...later] = todo
+    // A hypervisor that does not answer lets nobody run: the pass ends with a fault.
+    if (step === 'runTarget' && !['arrived', 'running'].includes(rest.target)) return [rest]
+    return [...forgotten, { ...rest, ...done(rest, step!), ...(later.length && { todo: later }) }]
+  }
+  if (sawTarget === undefined) return [{ ...rest, sawTarget: rest.target }]
+  const { source, job, isStarted } = rest
+  // Where the source is gone, the target is looked at once more: it may have arrived in between.
+  const target = source === 'gone' ? rest.target : sawTarget
+  const move = nextMove({ source, target, isUnderway: job !== 'none', isStarted })
+  const steps: Record<Move, World['todo']> = {
+    start: undefined,
+    wait: undefined,
+    handOver: ['killSource', 'runTarget', 'completed'],
+    takeBack: ['killTarget', 'runSource', 'failed'],
+    giveUp: ['killTarget', 'failed'],
+    lost: ['killTarget', 'lost'],
+  }
+  if (move === 'start')
+    return [...forgotten, { ...rest, isStarted: true, job: 'sending' }, { ...rest, isStarted: true }]
+  if (move === 'lost')
+    assert.ok(!['arrived', 'running'].includes(rest.target), `a guest that arrived is lost: ${JSON.stringify(world)}`)
+  const planned = steps[move]
+  return [...forgotten, planned ? { ...rest, todo: planned } : rest]
+}
+
+function done(world: World, step: NonNullable<World['todo']>[number]): Partial<World> {
+  switch (step) {
+    case 'killSource':
+      return { source: 'gone', job: 'none' }
+    case 'killTarget':
+      return {
+        target: 'none',
+        ...(world.job !== 'none' && { job: 'none', source: world.source === 'gone' ? 'gone' : 'running' }),
+      }
+    case 'runSource':
+      return { source: world.source === 'stopped' ? 'running' : world.source }
+    case 'runTarget':
+      return { target: 'running' }
+    default:
+      return { written: step }
+  }
+}
+
+test('never do two copies run, whatever dies between any two steps; every world can come to its end', () => {
+  const first: World = { source: 'running', target: 'none', job: 'none', isStarted: false, written: 'nothing' }
+  const seen = new Map<string, World[]>()
+  const queue = [first]
+  for (let world = queue.pop(); world; world = queue.pop()) {
+    const key = JSON.stringify(world)
+    if (seen.has(key)) continue
+    assert.ok(!(world.source === 'running' && world.target === 'running'), `two copies run: ${key}`)
+    if (world.written === 'completed') assert.equal(world.source, 'gone', key)
+    if (world.written === 'failed') assert.notEqual(world.target, 'running', key)
+    const next = [...agent(world), ...accidents(world)]
+    seen.set(key, next)
+    queue.push(...next)
+  }
+  assert.ok(seen.size > 100, `only ${seen.size} worlds`)
+  // From everywhere there is a way to an end: backwards from the ends, everything is reached.
+  const ended = new Set(
+    [...seen].filter(([, next]) => next.some(({ written }) => written !== 'nothing')).map(([key]) => key),
+  )
+  for (let size = -1; size !== ended.size; ) {
+    size = ended.size
+    for (const [key, next] of seen) if (next.some((one) => ended.has(JSON.stringify(one)))) ended.add(key)
+  }
+  const stuck = [...seen.keys()].filter((key) => !ended.has(key) && JSON.parse(key).written === 'nothing')
+  assert.deepEqual(stuck, [])
+})
