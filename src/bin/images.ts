@@ -53,12 +53,17 @@ export class ImageFolder implements Images {
     }
   }
 
-  /** Shows an image to a sandbox by hard links: no copy, and a replaced image changes nothing under a running guest. */
+  /** Shows an image to a sandbox by hard links: no copy where that can be, and a replaced image changes nothing under a running guest. */
   async provide(sandbox: string, name: string): Promise<void> {
     const to = join(sandbox, 'run/images', name)
     await rm(to, { recursive: true, force: true })
     await mkdir(to, { recursive: true, mode: 0o755 })
-    for (const file of await readdir(join(this.#root, name))) await link(join(this.#root, name, file), join(to, file))
+    for (const file of await readdir(join(this.#root, name)))
+      await link(join(this.#root, name, file), join(to, file)).catch((error: NodeJS.ErrnoException) => {
+        // Sandboxes may have a file system of their own.
+        if (error.code !== 'EXDEV') throw error
+        return copyFile(join(this.#root, name, file), join(to, file))
+      })
   }
 
   /** Calls back whenever an image comes or goes, until the signal aborts. */

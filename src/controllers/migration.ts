@@ -122,7 +122,8 @@ async function carryOut(
     )
   } else if (step.do === 'abort' && vmi) await requestAbort(world, migration, vmi)
   else if (step.do === 'phase') {
-    if (step.phase === 'Succeeded' && vmi) await settle(world, vmi)
+    const isEnd = step.phase === 'Succeeded' || step.phase === 'Failed'
+    if (isEnd && vmi) await settle(world, migration, vmi)
     await client.modify(
       Migration,
       migration.metadata,
@@ -169,24 +170,28 @@ async function bind(world: MigrationWorld, vmi: VirtualMachineInstance, state: M
   )
 }
 
-/** The instance is where it has gone to. */
-async function settle(world: MigrationWorld, vmi: VirtualMachineInstance): Promise<void> {
-  const { targetNode = '', targetAttachmentPodUID = '', migrationUid } = vmi.status?.migrationState ?? {}
+/** The instance is where it has gone to, or where it was. */
+async function settle(world: MigrationWorld, migration: Migration, vmi: VirtualMachineInstance): Promise<void> {
+  const { migrationUid, targetNode = '', targetAttachmentPodUID = '', failed } = vmi.status?.migrationState ?? {}
+  if (migrationUid !== migration.metadata.uid) return
   const isSame = (current: VirtualMachineInstance) =>
     current.metadata.uid === vmi.metadata.uid && current.status?.migrationState?.migrationUid === migrationUid
-  await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) =>
-    isSame(current) ? withLabel(withLabel(current, nodeNameLabel, targetNode), targetNodeLabel, undefined) : undefined,
-  )
+  await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) => {
+    if (!isSame(current)) return undefined
+    const unlabelled = withLabel(current, targetNodeLabel, undefined)
+    return failed ? unlabelled : withLabel(unlabelled, nodeNameLabel, targetNode)
+  })
   await world.client.modify(
     VirtualMachineInstance,
     vmi.metadata,
-    (current) =>
-      isSame(current)
-        ? {
-            ...current,
-            status: { ...current.status, nodeName: targetNode, activePods: { [targetAttachmentPodUID]: targetNode } },
-          }
-        : undefined,
+    (current) => {
+      if (!isSame(current)) return undefined
+      const { [targetAttachmentPodUID]: _, ...others } = current.status?.activePods ?? {}
+      const place = failed
+        ? { activePods: others }
+        : { activePods: { [targetAttachmentPodUID]: targetNode }, nodeName: targetNode }
+      return { ...current, status: { ...current.status, ...place } }
+    },
     { subresource: 'status' },
   )
 }

@@ -170,9 +170,9 @@ export class Stage implements AsyncDisposable {
   // biome-ignore lint/suspicious/noExplicitAny: tests look into them and fail when they are not as expected
   async pods(vm: string): Promise<any[]> {
     const { body } = await this.api.call('GET', `${path.pods}?labelSelector=vm.kubevirt.io/name%3D${vm}`)
-    // biome-ignore lint/suspicious/noExplicitAny: as above
-    const born = (pod: any) => `${pod.metadata.creationTimestamp} ${job in pod.metadata.labels}`
-    return body.items.toSorted((a: any, b: any) => born(a).localeCompare(born(b)))
+    type Born = { metadata: { creationTimestamp: string; labels: object } }
+    const born = ({ metadata }: Born) => `${metadata.creationTimestamp} ${job in metadata.labels}`
+    return body.items.toSorted((a: Born, b: Born) => born(a).localeCompare(born(b)))
   }
 
   /** Folder of a VM's sandbox. */
