@@ -62,18 +62,10 @@ export class LibvirtHypervisor implements Hypervisor {
     }
   }
 
-  /**
-   * A stopped guest is one its owner paused, unless it comes or goes. That one has arrived counts only when libvirt has
-   * written it down: a libvirtd that dies before would end the guest when it is started again.
-   */
-  async #stateOf(name: string, { state, reason }: StateAndReason): Promise<ObservedDomain['state']> {
-    if (state === 'shutdown') return 'shutting-down'
-    if (state === 'none' || state === 'shutoff' || state === 'crashed') return 'moving'
-    if (state !== 'paused') return 'running'
-    if (reason === 'migration' || reason === 'startingUp') return 'moving'
+  async #stateOf(name: string, state: StateAndReason): Promise<ObservedDomain['state']> {
+    if (state.state !== 'paused') return domainState(state, '')
     const file = join(this.#options.dir, 'run/libvirt/qemu', `${name}.xml`)
-    const status = await readFile(file, 'utf8').catch(() => '')
-    return !status || /<job [^>]*async='migration /.test(status) ? 'moving' : 'paused'
+    return domainState(state, await readFile(file, 'utf8').catch(() => ''))
   }
 
   async create(spec: DomainSpec, signal: AbortSignal): Promise<void> {
@@ -177,7 +169,12 @@ export class LibvirtHypervisor implements Hypervisor {
   async moveProgress(signal: AbortSignal): Promise<MoveProgress | undefined> {
     const domain = await this.#domain(signal)
     if (!domain) return undefined
-    const { type, memoryRemaining } = await this.#options.libvirt.jobInfo(domain, { signal })
+    const job = await this.#options.libvirt.jobInfo(domain, { signal }).catch((error: unknown) => {
+      // The guest has left in this moment.
+      if (faultKind(error) !== 'NotFound') throw error
+      return { type: 'none', memoryRemaining: 0 } as const
+    })
+    const { type, memoryRemaining } = job
     if (type !== 'bounded' && type !== 'unbounded') return undefined
     return { remainingBytes: Number(memoryRemaining) }
   }
@@ -240,6 +237,19 @@ export class LibvirtHypervisor implements Hypervisor {
     const [domain] = await this.#options.libvirt.listDomains(0, { signal })
     return domain
   }
+}
+
+/**
+ * What a guest does, by libvirt's words and by the file libvirt keeps about it. A guest that stands still is one its owner
+ * paused, unless it comes or goes. That one has arrived counts only when libvirt has written it down: a libvirtd that dies
+ * before would end the guest when it is started again.
+ */
+export function domainState({ state, reason }: StateAndReason, file: string): ObservedDomain['state'] {
+  if (state === 'shutdown') return 'shutting-down'
+  if (state === 'none' || state === 'shutoff' || state === 'crashed') return 'moving'
+  if (state !== 'paused') return 'running'
+  if (reason === 'migration' || reason === 'startingUp') return 'moving'
+  return !file || /<job [^>]*async='migration /.test(file) ? 'moving' : 'paused'
 }
 
 /**
