@@ -9,6 +9,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { type ApiObject, apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
+import { startAutoMigrationController } from '#controllers/auto-migration.ts'
 import { repairDefaultRoles, startClusterRoleController } from '#controllers/cluster-roles.ts'
 import { startGarbageController } from '#controllers/garbage.ts'
 import { movedKeyOf, startMigrationController } from '#controllers/migration.ts'
@@ -112,18 +113,20 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
     log,
     signal,
   }
+  const moving = {
+    ...world,
+    client: migrator,
+    recorder: makeRecorder(migrator, 'patchbay-controller', log),
+    migrations,
+    kubevirt: () => kubevirts?.list()[0],
+  }
   const as = (component: Component) => ({ client: clientOf(component), log, signal })
   const collected = kinds.filter((kind) => !kind.isUncollected)
   const running = [
     startVmController(world),
     startVmiController(world),
-    startMigrationController({
-      ...world,
-      client: migrator,
-      recorder: makeRecorder(migrator, 'patchbay-controller', log),
-      migrations,
-      kubevirt: () => kubevirts?.list()[0],
-    }),
+    startMigrationController(moving),
+    startAutoMigrationController({ ...moving, kubevirts }),
     startNamespaceController({ ...as(controllers.namespace), namespaces }),
     startClusterRoleController({ ...as(controllers.clusterRole), roles: caches.clusterRoles }),
     startServiceAccountController({ ...as(controllers.serviceAccount), namespaces, accounts: caches.accounts }),
@@ -131,7 +134,7 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
   ]
   for (const vm of vms.list()) running[0]!.enqueue(`${vm.metadata.namespace}/${vm.metadata.name}`)
   for (const vmi of vmis.list()) running[1]!.enqueue(`${vmi.metadata.namespace}/${vmi.metadata.name}`)
-  for (const namespace of namespaces.list()) running[3]!.enqueue(namespace.metadata.name)
+  for (const namespace of namespaces.list()) running[4]!.enqueue(namespace.metadata.name)
   const timer = setInterval(() => {
     sweepEvents(own, Date.now()).catch((error: unknown) => log.warn({ cause: explain(error) }, 'Cannot sweep events'))
   }, sweepMs)

@@ -102,8 +102,9 @@ describe('migrations of real guests that go wrong', () => {
     await eventually(
       'one sandbox is left',
       async () => {
-        const uids = (await stage.pods('x')).map(({ metadata }) => metadata.uid)
-        assert.equal(uids.length, 1)
+        const all = await stage.pods('x')
+        const uids = all.map(({ metadata }) => metadata.uid)
+        assert.equal(uids.length, 1, JSON.stringify(all.map(({ metadata }) => metadata)))
         assert.deepEqual((await readdir(pods)).sort(), uids)
         const { status } = await vmi()
         assert.deepEqual(Object.keys(status.activePods), uids)

@@ -1,0 +1,122 @@
+import type { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
+import { VirtualMachineInstanceMigration as Migration } from '#apis/kubevirt/migration.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { apiVersionOf } from '#apis/meta/object.ts'
+import { type NetworkStatus, networkStatusAnnotation } from '#apis/net/attachment.ts'
+import { timestamp } from '#base/time.ts'
+import { homePodName, isMigrating } from '#core/migration/place.ts'
+import {
+  attachmentMode,
+  autoMigrationConfig,
+  migrationRequired,
+  migrationRequirement,
+  workloadUpdate,
+  workloadUpdateAnnotation,
+} from '#core/migration/required.ts'
+import { findCondition, withCondition, withoutCondition } from '#core/vm/conditions.ts'
+import type { Informer } from '#machinery/client/informer.ts'
+import { type Controller, runController } from '#machinery/loop/reconcile.ts'
+import { type MigrationWorld, movedKeyOf } from './migration.ts'
+import { fromQueueKey, instanceKeyOf, queueKey } from './world.ts'
+
+export type AutoMigrationWorld = MigrationWorld & Readonly<{ kubevirts: Informer<KubeVirt> }>
+
+/**
+ * Tells which instances wait for a migration to have their interfaces as declared, and migrates them if the cluster wants
+ * that done by itself (facts/kubevirt.md §3.6).
+ */
+export function startAutoMigrationController(world: AutoMigrationWorld): Controller {
+  const controller = runController({
+    name: 'auto-migration',
+    workers: 2,
+    log: world.log,
+    signal: world.signal,
+    reconcile: (key) => reconcile(world, key),
+  })
+  world.vmis.onChange((now) => now && controller.enqueue(queueKey(now)))
+  world.pods.onChange((now) => now && controller.enqueue(instanceKeyOf(now)))
+  world.migrations.onChange((now, before) => controller.enqueue(movedKeyOf((now ?? before)!)))
+  world.kubevirts.onChange(() => {
+    for (const vmi of world.vmis.list()) controller.enqueue(queueKey(vmi))
+  })
+  return controller
+}
+
+async function reconcile(world: AutoMigrationWorld, key: string): Promise<{ againAfterMs: number } | undefined> {
+  const vmi = world.vmis.get(fromQueueKey(key))
+  if (vmi?.status?.phase !== 'Running' || isMigrating(vmi)) return undefined
+  const kubevirt = world.kubevirt()
+  const config = autoMigrationConfig(kubevirt)
+  const nowMs = Date.now()
+  const pod = world.pods.get({ namespace: vmi.metadata.namespace ?? '', name: homePodName(vmi) })
+  const requirement =
+    attachmentMode(kubevirt) === 'Migration' ? migrationRequirement(vmi, networksOf(pod?.metadata.annotations)) : 'none'
+  const old = findCondition(vmi.status.conditions, 'MigrationRequired')
+  const wanted = migrationRequired(old, requirement, { ...config, nowMs })
+  if (old?.status !== wanted?.status) {
+    await write(world, vmi, wanted)
+    // The change comes back as an event.
+    return undefined
+  }
+  const own = world.migrations.indexed('byVmi', key)
+  const methods = kubevirt?.spec?.workloadUpdateStrategy?.workloadUpdateMethods ?? []
+  const step = workloadUpdate(vmi, own, methods, { ...config, nowMs })
+  if (step.do === 'migrate') await migrate(world, vmi)
+  if (step.do === 'evict') await world.client.delete(VirtualMachineInstance, vmi.metadata)
+  if (step.do === 'withdraw') {
+    await world.client.delete(Migration, step.migration.metadata)
+    world.recorder(
+      vmi,
+      'Normal',
+      'SuccessfulChangeAbortion',
+      `Withdrew Migration ${step.migration.metadata.name}, which is not needed any more`,
+    )
+  }
+  if (wanted?.status === 'False') return { againAfterMs: config.recheckMs }
+  return step.do === 'nothing' && step.againAfterMs !== undefined ? { againAfterMs: step.againAfterMs } : undefined
+}
+
+async function migrate(world: AutoMigrationWorld, vmi: VirtualMachineInstance): Promise<void> {
+  const { name, namespace = 'default' } = vmi.metadata
+  const made = await world.client.create(Migration, {
+    apiVersion: apiVersionOf(Migration),
+    kind: Migration.kind,
+    metadata: {
+      name: '',
+      generateName: 'kubevirt-workload-update-',
+      namespace,
+      annotations: { [workloadUpdateAnnotation]: '' },
+    },
+    spec: { vmiName: name, priority: 'user-triggered' },
+  })
+  world.recorder(
+    vmi,
+    'Normal',
+    'SuccessfulCreate',
+    `Created Migration ${made.metadata.name} for automated workload update`,
+  )
+}
+
+async function write(
+  world: AutoMigrationWorld,
+  vmi: VirtualMachineInstance,
+  wanted: ReturnType<typeof migrationRequired>,
+): Promise<void> {
+  await world.client.modify(
+    VirtualMachineInstance,
+    vmi.metadata,
+    (current) => {
+      if (current.metadata.uid !== vmi.metadata.uid) return undefined
+      const conditions = wanted
+        ? withCondition(current.status?.conditions, wanted, timestamp())
+        : withoutCondition(current.status?.conditions, 'MigrationRequired')
+      return { ...current, status: { ...current.status, conditions } }
+    },
+    { subresource: 'status' },
+  )
+}
+
+function networksOf(annotations: Readonly<Record<string, string>> | undefined): readonly NetworkStatus[] {
+  const text = annotations?.[networkStatusAnnotation]
+  return text ? (JSON.parse(text) as NetworkStatus[]) : []
+}

@@ -1,0 +1,133 @@
+import type { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
+import type { VirtualMachineInstanceMigration as Migration } from '#apis/kubevirt/migration.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Condition } from '#apis/meta/object.ts'
+import type { NetworkStatus } from '#apis/net/attachment.ts'
+import { isDefaultNetwork, wantedNics } from '../nic/desired.ts'
+import { findCondition, isTrue } from '../vm/conditions.ts'
+import { isOver } from './phases.ts'
+import { isMigrating } from './place.ts'
+
+/** How networks come to a guest that runs: into its sandbox at once, or with the sandbox it is migrated to. */
+export type AttachmentMode = 'InPlace' | 'Migration'
+
+/** How long things are waited for before an instance is migrated for a change of its interfaces, milliseconds. */
+export type AutoMigrationConfig = Readonly<{ graceMs: number; recheckMs: number; updateDelayMs: number }>
+
+/** KubeVirt's own delays, seconds (facts/kubevirt.md §3.6). */
+const defaultGrace = 15
+const defaultRecheck = 10
+const defaultUpdateDelay = 5
+
+/** How the cluster brings networks to guests that run. */
+export function attachmentMode(kubevirt: KubeVirt | undefined): AttachmentMode {
+  return kubevirt?.spec?.configuration?.network?.attachment ?? 'InPlace'
+}
+
+/** The cluster's delays. */
+export function autoMigrationConfig(kubevirt: KubeVirt | undefined): AutoMigrationConfig {
+  const { gracePeriodSeconds, recheckSeconds, updateDelaySeconds } =
+    kubevirt?.spec?.configuration?.network?.autoMigration ?? {}
+  return {
+    graceMs: (gracePeriodSeconds ?? defaultGrace) * 1000,
+    recheckMs: (recheckSeconds ?? defaultRecheck) * 1000,
+    updateDelayMs: (updateDelaySeconds ?? defaultUpdateDelay) * 1000,
+  }
+}
+
+/** Whether a migration is what an instance's interfaces wait for: at once, unless it is made in place soon, or not at all. */
+export type Requirement = 'immediate' | 'pending' | 'none'
+
+/**
+ * Judges an instance's secondary interfaces, the first that says something decides (facts/kubevirt.md §3.6). `statuses` are
+ * the networks its pod has.
+ */
+export function migrationRequirement(
+  { spec, status, metadata }: VirtualMachineInstance,
+  statuses: readonly NetworkStatus[],
+): Requirement {
+  const networks = new Map((spec.networks ?? []).map((network) => [network.name, network]))
+  const keys = new Map(wantedNics(spec, metadata.namespace ?? 'default').map((nic) => [nic.name, nic.network]))
+  const known = new Map((status?.interfaces ?? []).map((one) => [one.name, one]))
+  for (const { name, state, sriov } of spec.domain.devices.interfaces ?? []) {
+    const network = networks.get(name)
+    if (!network?.multus || isDefaultNetwork(network)) continue
+    const now = known.get(name)
+    if (!now && state !== 'absent') return sriov ? 'immediate' : 'pending'
+    const sources = now?.infoSource?.split(', ') ?? []
+    if (state === 'absent' && sources.includes('multus-status') && !sources.includes('domain')) return 'pending'
+    const attached = statuses.find((one) => one.interface === now?.podInterfaceName)
+    if (now?.podInterfaceName && attached && attached.name !== keys.get(name)) return 'immediate'
+  }
+  return 'none'
+}
+
+/** What becomes of the condition MigrationRequired; undefined removes it. One that is True stays so until nothing is required. */
+export function migrationRequired(
+  old: Condition | undefined,
+  requirement: Requirement,
+  { graceMs, nowMs }: Readonly<{ graceMs: number; nowMs: number }>,
+): Omit<Condition, 'lastTransitionTime'> | undefined {
+  if (requirement === 'none') return undefined
+  const sinceMs = Date.parse(old?.lastTransitionTime ?? '')
+  const isOverdue = old?.status === 'False' && nowMs - sinceMs > graceMs
+  const isDue = requirement === 'immediate' || old?.status === 'True' || isOverdue
+  return isDue
+    ? { type: 'MigrationRequired', status: 'True', reason: 'AutoMigrationDueToLiveUpdate' }
+    : { type: 'MigrationRequired', status: 'False', reason: 'AutoMigrationPending' }
+}
+
+/** On a migration that was created because a change of its instance needs one (KubeVirt). */
+export const workloadUpdateAnnotation = 'kubevirt.io/workloadUpdateMigration'
+
+/** Seconds until another one after one that failed; doubled for each further failure, up to the second (KubeVirt). */
+const firstBackoffSeconds = 20
+const lastBackoffSeconds = 300
+
+/** What is to be done about an instance that needs to be migrated, or does not any more. */
+export type UpdateStep =
+  | Readonly<{ do: 'nothing'; againAfterMs?: number }>
+  | Readonly<{ do: 'migrate' }>
+  | Readonly<{ do: 'evict' }>
+  | Readonly<{ do: 'withdraw'; migration: Migration }>
+
+/**
+ * Decides whether an instance is migrated by itself (facts/kubevirt.md §3.6). `methods` is what the cluster allows: without
+ * any it is for the owner to migrate.
+ */
+export function workloadUpdate(
+  vmi: VirtualMachineInstance,
+  own: readonly Migration[],
+  methods: readonly string[],
+  { updateDelayMs, nowMs }: Readonly<{ updateDelayMs: number; nowMs: number }>,
+): UpdateStep {
+  const active = own.find((one) => !isOver(one))
+  const required = findCondition(vmi.status?.conditions, 'MigrationRequired')
+  if (required?.status !== 'True') {
+    const isOurs = active?.metadata.annotations?.[workloadUpdateAnnotation] !== undefined
+    const isWithdrawable = isOurs && !active.metadata.deletionTimestamp && !isMigrating(vmi)
+    return isWithdrawable ? { do: 'withdraw', migration: active } : { do: 'nothing' }
+  }
+  if (active || vmi.metadata.deletionTimestamp) return { do: 'nothing' }
+  const canMove = isTrue(vmi.status?.conditions, 'LiveMigratable') && methods.includes('LiveMigrate')
+  if (!canMove && !methods.includes('Evict')) return { do: 'nothing' }
+  const restMs = Date.parse(required.lastTransitionTime ?? '') + updateDelayMs - nowMs
+  const waitMs = Math.max(restMs, backoffEndMs(own) - nowMs)
+  if (waitMs > 0) return { do: 'nothing', againAfterMs: waitMs }
+  return canMove ? { do: 'migrate' } : { do: 'evict' }
+}
+
+/** Until when automatic migrations that failed in a row keep the next one waiting. */
+function backoffEndMs(own: readonly Migration[]): number {
+  const tried = own
+    .filter(({ metadata }) => metadata.annotations?.[workloadUpdateAnnotation] !== undefined)
+    .toSorted((a, b) => endMs(b) - endMs(a))
+  const succeeded = tried.findIndex(({ status }) => status?.phase === 'Succeeded')
+  const failures = succeeded < 0 ? tried.length : succeeded
+  if (!failures) return 0
+  return endMs(tried[0]!) + Math.min(firstBackoffSeconds * 2 ** (failures - 1), lastBackoffSeconds) * 1000
+}
+
+function endMs({ status }: Migration): number {
+  return Date.parse(status?.phaseTransitionTimestamps?.at(-1)?.phaseTransitionTimestamp ?? '') || 0
+}
