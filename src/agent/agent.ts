@@ -15,6 +15,7 @@ import { runController } from '#machinery/loop/reconcile.ts'
 import { Guests } from './guests.ts'
 import { instancePass } from './instance.ts'
 import { LinkMemory } from './links.ts'
+import { Patience } from './patience.ts'
 import { Probes } from './probes.ts'
 import type { InstanceTools, RunningGuest } from './tools.ts'
 
@@ -64,6 +65,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     { log, signal },
   )
   const nads = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
+  const nadOf = (network: string) => {
+    const [namespace = '', name = ''] = network.split('/')
+    return nads.get({ namespace, name })
+  }
   const guests = new Guests(enqueueUid, signal)
   const recorder = makeRecorder(client, 'patchbay-agent', log)
   const running = new Map<string, RunningGuest>()
@@ -74,16 +79,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     images,
     guests,
     links: new LinkMemory(),
+    patience: new Patience(),
     probes,
     onApplied: options.onApplied ?? (() => undefined),
     running,
     recorder,
     log,
     nodeName: node.name,
-    configOf: (network) => {
-      const [namespace = '', name = ''] = network.split('/')
-      return nads.get({ namespace, name })?.spec?.config
-    },
+    configOf: (network) => nadOf(network)?.spec?.config,
+    annotationsOf: (network) => nadOf(network)?.metadata.annotations,
   }
   const controller = runController({
     name: 'agent',

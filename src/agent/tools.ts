@@ -9,6 +9,7 @@ import type { Client } from '#machinery/client/client.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
 import type { Guests } from './guests.ts'
 import type { LinkMemory } from './links.ts'
+import type { Patience } from './patience.ts'
 import type { Probes } from './probes.ts'
 
 /** A guest that runs on this host. */
@@ -21,6 +22,7 @@ export type InstanceTools = Readonly<{
   images: Images
   guests: Guests
   links: LinkMemory
+  patience: Patience
   probes: Probes
   recorder: Recorder
   log: Log
@@ -30,6 +32,8 @@ export type InstanceTools = Readonly<{
   /** Guests that run, by sandbox. */
   running: Map<string, RunningGuest>
   configOf: (network: string) => string | undefined
+  /** Annotations of the NAD of a network. */
+  annotationsOf: (network: string) => Readonly<Record<string, string>> | undefined
 }>
 
 /** When to look at a sandbox again although nothing changed. */
