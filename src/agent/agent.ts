@@ -16,6 +16,7 @@ import { Guests } from './guests.ts'
 import { instancePass } from './instance.ts'
 import { LinkMemory } from './links.ts'
 import { Moves } from './moves.ts'
+import { Patience } from './patience.ts'
 import { Probes } from './probes.ts'
 import type { InstanceTools, RunningGuest } from './tools.ts'
 
@@ -65,6 +66,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     { log, signal },
   )
   const nads = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
+  const nadOf = (network: string) => {
+    const [namespace = '', name = ''] = network.split('/')
+    return nads.get({ namespace, name })
+  }
   const guests = new Guests(enqueueUid, signal)
   const recorder = makeRecorder(client, 'patchbay-agent', log)
   const running = new Map<string, RunningGuest>()
@@ -76,16 +81,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     guests,
     links: new LinkMemory(),
     moves: new Moves(),
+    patience: new Patience(),
     probes,
     onApplied: options.onApplied ?? (() => undefined),
     running,
     recorder,
     log,
     nodeName: node.name,
-    configOf: (network) => {
-      const [namespace = '', name = ''] = network.split('/')
-      return nads.get({ namespace, name })?.spec?.config
-    },
+    configOf: (network) => nadOf(network)?.spec?.config,
+    annotationsOf: (network) => nadOf(network)?.metadata.annotations,
     podOf: (namespace, name) => pods.get({ namespace, name }),
     again: (pod) => enqueue(pod),
   }

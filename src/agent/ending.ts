@@ -74,6 +74,7 @@ export async function end(
   }
   tools.guests.forget(uid)
   tools.links.forget(uid)
+  tools.patience.forget(uid)
   tools.probes.forget(uid)
   tools.running.delete(uid)
   await tools.sandboxes.remove(uid, signal)

@@ -1,13 +1,14 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, faultKind } from '#base/fault.ts'
-import { desiredNics, wantedNics } from '#core/nic/desired.ts'
+import { type DesiredNic, desiredNics, wantedNics } from '#core/nic/desired.ts'
 import { execute, type Report } from '#core/nic/execute.ts'
 import { planNics, type Step } from '#core/nic/plan.ts'
 import type { ObservedDomain, SandboxState } from '#core/ports.ts'
 import type { Trouble } from '#core/vm/running.ts'
 import type { Judgement } from './links.ts'
 import { tellChanges, writePod } from './report.ts'
+import { nicDriver, withFreshNetworks } from './rewire.ts'
 import { ensure, type InstanceTools, nameOf } from './tools.ts'
 
 /** A running guest and what surrounds it. */
@@ -30,33 +31,32 @@ export type Followed = Readonly<{
 }>
 
 /**
- * Makes a running guest's interfaces what the spec says: links first, then what leaves, then what comes, for which the
- * sandbox must get the network before the guest gets the card. What fails concerns its own interface alone. Networks that
- * neither the spec nor the guest has any more are given back.
+ * Makes a running guest's interfaces what the spec says: links first, then what leaves, then what moves and what comes, for
+ * which the sandbox must get the network before the guest gets the card. What fails concerns its own interface alone. Networks
+ * that neither the spec nor the guest has any more are given back.
  */
 export async function follow(tools: InstanceTools, running: Running, signal: AbortSignal): Promise<Followed> {
   const { pod, vmi, domain, links } = running
-  const namespace = vmi.metadata.namespace ?? 'default'
-  const kept = new Set(links.kept.map(({ nic }) => nic))
-  const plan = planNics(wantedNics(vmi.spec, namespace), domain.nics)
-  const steps = plan.steps.filter(({ nic }) => !kept.has(nic.name))
-  const plugs = steps.filter((step) => step.do === 'plug')
-  const others = steps.filter((step) => step.do !== 'plug')
+  const plan = planNics(withKept(wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default'), links), domain.nics)
+  const { steps, resting } = due(tools, running, plan.steps)
+  const networked = steps.filter((step) => step.do === 'plug' || step.do === 'rewire')
+  const others = steps.filter((step) => !networked.includes(step))
   let { sandbox } = running
   if (steps.length) tools.log.info({ domain: nameOf(vmi), steps: steps.map(textOf) }, 'Changing guest')
   const start = performance.now()
-  const first = await execute({ ...plan, steps: others }, sandbox.hypervisor, signal)
+  const first = await execute({ steps: others, needs: [] }, nicDriver(tools, running), signal)
   if (first.done.some(({ changed }) => changed.includes('link'))) tools.onApplied((performance.now() - start) / 1000)
   let second: Report = { done: [], failed: [] }
-  if (plugs.length) {
+  if (networked.length) {
     const now = others.length ? await sandbox.hypervisor.observe(signal) : undefined
     if (now) await running.report(now)
-    ;({ sandbox, report: second } = await plug(tools, running, plugs, signal))
+    ;({ sandbox, report: second } = await moveAndPlug(tools, running, networked, resting, signal))
   }
   const done = [...first.done, ...second.done]
-  const failed = [...first.failed, ...second.failed]
+  const failed = [...first.failed, ...second.failed, ...resting]
   const aborted = failed.find(({ cause }) => faultKind(cause) === 'Aborted')
   if (aborted) throw aborted.cause
+  learn(tools, running, done, [...first.failed, ...second.failed])
   const after = steps.length ? await sandbox.hypervisor.observe(signal) : domain
   if (after && steps.length) {
     tools.links.saw(pod.metadata.uid ?? '', after.nics)
@@ -64,24 +64,70 @@ export async function follow(tools: InstanceTools, running: Running, signal: Abo
   }
   tellChanges(tools, vmi, done, links)
   if (after) sandbox = await giveBack(tools, { ...running, sandbox, domain: after }, signal)
-  if (plugs.length || sandbox !== running.sandbox) await writePod(tools, pod, vmi, sandbox)
-  return { sandbox, domain: after, trouble: troubleOf(failed), failure: failed[0]?.cause }
+  if (networked.length || sandbox !== running.sandbox) await writePod(tools, pod, vmi, sandbox)
+  const { leftovers } = sandbox
+  return { sandbox, domain: after, trouble: troubleOf(failed, leftovers), failure: failed[0]?.cause ?? leftovers[0] }
 }
 
-/** Attaches networks to the sandbox and plugs the cards whose networks came. */
-async function plug(
+/** A link that is to stay as it was found is as good as wanted so. */
+function withKept(wanted: readonly DesiredNic[], { kept }: Judgement): DesiredNic[] {
+  const found = new Map(kept.map((one) => [one.nic, one.found]))
+  return wanted.map((nic) => ({ ...nic, link: found.get(nic.name) ?? nic.link }))
+}
+
+/** All that a step that fails depends on: whatever changes of it is a reason to try again at once. */
+function wishOf(tools: InstanceTools, { domain }: Running, { do: what, nic }: Step): string {
+  return JSON.stringify([what, nic.network, tools.configOf(nic.network), domain.state])
+}
+
+/** Splits steps into those to be tried now, and those that failed lately and rest, with what made them fail. */
+function due(tools: InstanceTools, running: Running, all: readonly Step[]) {
+  const uid = running.pod.metadata.uid ?? ''
+  const resting = all.flatMap((step): Report['failed'] => {
+    const failure = step.do !== 'update' && tools.patience.resting(uid, step, wishOf(tools, running, step))
+    return failure ? [{ step, cause: failure.cause }] : []
+  })
+  return { steps: all.filter((step) => !resting.some((one) => one.step === step)), resting }
+}
+
+function learn(tools: InstanceTools, running: Running, done: readonly Step[], failed: Report['failed']): void {
+  const uid = running.pod.metadata.uid ?? ''
+  for (const step of done) if (step.do !== 'update') tools.patience.succeeded(uid, step)
+  for (const { step, cause } of failed)
+    if (step.do !== 'update') tools.patience.failed(uid, step, wishOf(tools, running, step), cause)
+}
+
+/** Moves cards to other networks, then attaches networks to the sandbox and plugs the cards whose networks came. */
+async function moveAndPlug(
   tools: InstanceTools,
-  { pod, vmi }: Running,
-  plugs: readonly Step[],
+  running: Running,
+  steps: readonly Step[],
+  resting: Report['failed'],
   signal: AbortSignal,
 ): Promise<{ sandbox: SandboxState; report: Report }> {
-  const sandbox = await ensure(tools, pod, vmi, signal)
+  const { pod, vmi } = running
+  const moves = steps.filter((step) => step.do === 'rewire')
+  const plugs = steps.filter((step) => step.do === 'plug')
+  const moved = await execute({ steps: moves, needs: [] }, nicDriver(tools, running), signal)
+  // Also looks after what a move has left behind.
+  const names = new Set(plugs.map(({ nic }) => nic.name))
+  const later = new Set(resting.filter(({ step }) => step.do === 'plug').map(({ step }) => step.nic.name))
+  const isMeant = ({ name }: DesiredNic) => !later.has(name) || running.sandbox.attached.has(name)
+  const ensured = await ensure(tools, pod, vmi, signal, isMeant)
+  const sandbox = await withFreshNetworks(tools, running, names, ensured, signal)
   const isReady = ({ nic }: Step) => !sandbox.failed.has(nic.name)
-  const report = await execute({ steps: plugs.filter(isReady), needs: [] }, sandbox.hypervisor, signal)
+  const plugged = await execute(
+    { steps: plugs.filter(isReady), needs: [] },
+    nicDriver(tools, { ...running, sandbox }),
+    signal,
+  )
   const unready = plugs
     .filter((step) => !isReady(step))
     .map((step) => ({ step, cause: sandbox.failed.get(step.nic.name) }))
-  return { sandbox, report: { done: report.done, failed: [...report.failed, ...unready] } }
+  return {
+    sandbox,
+    report: { done: [...moved.done, ...plugged.done], failed: [...moved.failed, ...plugged.failed, ...unready] },
+  }
 }
 
 /** Releases networks that nobody has any use for: the guest let go of them, or never got them. */
@@ -96,15 +142,24 @@ async function giveBack(
   ])
   const left = [...sandbox.attached].filter((name) => !inUse.has(name))
   if (!left.length) return sandbox
-  await tools.sandboxes.release(pod.metadata.uid ?? '', left, signal)
+  try {
+    await tools.sandboxes.release(pod.metadata.uid ?? '', left, signal)
+  } catch (fault) {
+    if (faultKind(fault) === 'Aborted') throw fault
+    // It stays in the status, and so in the specs, until it can be given back.
+    return { ...sandbox, leftovers: [...sandbox.leftovers, fault] }
+  }
   return { ...sandbox, attached: new Set([...sandbox.attached].filter((name) => inUse.has(name))) }
 }
 
 /** What went wrong, in one condition; plugging has an Event reason of its own (facts/kubevirt.md §3.7). */
-function troubleOf(failed: Report['failed']): Trouble | undefined {
-  if (!failed.length) return undefined
-  const message = failed.map(({ step, cause }) => sentenceOf(step, cause)).join('; ')
-  const isPlugging = failed.some(({ step }) => step.do !== 'update')
+function troubleOf(failed: Report['failed'], leftovers: SandboxState['leftovers']): Trouble | undefined {
+  if (!failed.length && !leftovers.length) return undefined
+  const message = [
+    ...failed.map(({ step, cause }) => sentenceOf(step, cause)),
+    ...leftovers.map((cause) => `a network that was left cannot be given back: ${explain(cause)}`),
+  ].join('; ')
+  const isPlugging = leftovers.length > 0 || failed.some(({ step }) => step.do !== 'update')
   return {
     reason: 'Synchronizing with the Domain failed.',
     message,
@@ -112,10 +167,14 @@ function troubleOf(failed: Report['failed']): Trouble | undefined {
   }
 }
 
-function sentenceOf({ do: what, nic }: Step, cause: unknown): string {
-  return what === 'update' ? explain(cause) : `interface "${nic.name}" cannot be ${what}ged: ${explain(cause)}`
+function sentenceOf({ do: what, nic, from }: Step, cause: unknown): string {
+  if (what === 'update') return explain(cause)
+  if (what !== 'rewire') return `interface "${nic.name}" cannot be ${what}ged: ${explain(cause)}`
+  const remedy = `it is tried again and again; mend that network, or set networkName back to ${from}`
+  return `interface "${nic.name}" cannot be moved to network ${nic.network} and stays on ${from}: ${explain(cause)} (${remedy})`
 }
 
-function textOf({ do: what, nic, changed }: Step): string {
-  return [what, nic.name, changed.join(), nic.link].filter(Boolean).join(' ')
+function textOf({ do: what, nic, changed, from }: Step): string {
+  const way = from === undefined ? '' : `${from} -> ${nic.network}`
+  return [what, nic.name, changed.join(), nic.link, way].filter(Boolean).join(' ')
 }

@@ -16,6 +16,7 @@ import { follow } from './follow.ts'
 import type { Judgement } from './links.ts'
 import { isReadyToMove, movingPass } from './moving.ts'
 import { report, tellDrift, writePod } from './report.ts'
+import { withFreshNetworks } from './rewire.ts'
 import { type Again, ensureKnown, type InstanceTools, nameOf } from './tools.ts'
 
 /** One pass over one sandbox of this host: brings pod, guest and status closer to what is wanted. */
@@ -76,8 +77,9 @@ async function guestPass(
     const ended = await hypervisor.lastEnd(nameOf(vmi))
     if (ended) return finish(tools, pod, vmi, ended)
     if (vmi.status?.phase === 'Running') return finish(tools, pod, vmi, 'crashed')
-    ;({ trouble, failure } = await start(tools, vmi, hypervisor, signal))
-    domain = trouble ? undefined : await hypervisor.observe(signal)
+    sandbox = await withFreshNetworks(tools, { pod, vmi }, sandbox.attached, sandbox, signal)
+    ;({ trouble, failure } = await start(tools, vmi, sandbox.hypervisor, signal))
+    domain = trouble ? undefined : await sandbox.hypervisor.observe(signal)
   } else {
     const links = tools.links.judge(uid, vmi, desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default'), domain.nics)
     drift = links.kept

@@ -3,7 +3,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { networkStatusAnnotation } from '#apis/net/attachment.ts'
 import { timestamp } from '#base/time.ts'
 import { wantedNics } from '#core/nic/desired.ts'
-import { driftText, linkChangedByAnnotation, linkDriftAnnotation } from '#core/nic/drift.ts'
+import { driftText, linkChangedByAnnotation, linkDriftAnnotation, networkChangedByAnnotation } from '#core/nic/drift.ts'
 import type { Step } from '#core/nic/plan.ts'
 import type { SandboxState } from '#core/ports.ts'
 import { attachmentsOf, networkStatuses } from '#core/sandbox/plan.ts'
@@ -61,9 +61,12 @@ export async function writePod(
   const nics = wantedNics(vmi.spec, pod.metadata.namespace ?? 'default').filter(({ name }) =>
     sandbox.attached.has(name),
   )
-  const annotation = JSON.stringify(
-    networkStatuses(attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf), sandbox.ips),
-  )
+  // What it has, not what is wanted: a network that does not come is not there.
+  const attachments = attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf).map((one) => ({
+    ...one,
+    network: sandbox.networks.get(one.name) ?? one.network,
+  }))
+  const annotation = JSON.stringify(networkStatuses(attachments, sandbox.ips))
   if (pod.metadata.annotations?.[networkStatusAnnotation] !== annotation)
     await tools.client.modify(Pod, pod.metadata, (current) => ({
       ...current,
@@ -113,7 +116,15 @@ export function tellChanges(
   done: readonly Step[],
   { fresh }: Judgement,
 ): void {
-  for (const { do: what, nic } of done) {
+  const mover = vmi.metadata.annotations?.[networkChangedByAnnotation]
+  for (const { do: what, nic, from } of done) {
+    if (what === 'rewire')
+      tools.recorder(
+        vmi,
+        'Normal',
+        'NicRewired',
+        `Interface "${nic.name}" was moved from network ${from} to ${nic.network}, asked for by ${mover ?? 'its owner'}`,
+      )
     if (what === 'plug')
       tools.recorder(
         vmi,

@@ -10,6 +10,7 @@ import type { Recorder } from '#machinery/client/recorder.ts'
 import type { Guests } from './guests.ts'
 import type { LinkMemory } from './links.ts'
 import type { Moves } from './moves.ts'
+import type { Patience } from './patience.ts'
 import type { Probes } from './probes.ts'
 
 /** A guest that runs on this host. */
@@ -22,6 +23,7 @@ export type InstanceTools = Readonly<{
   images: Images
   guests: Guests
   links: LinkMemory
+  patience: Patience
   probes: Probes
   moves: Moves
   recorder: Recorder
@@ -36,6 +38,8 @@ export type InstanceTools = Readonly<{
   podOf: (namespace: string, name: string) => Pod | undefined
   /** Has a pod looked at soon. */
   again: (pod: Pod) => void
+  /** Annotations of the NAD of a network. */
+  annotationsOf: (network: string) => Readonly<Record<string, string>> | undefined
 }>
 
 /** When to look at a sandbox again although nothing changed. */

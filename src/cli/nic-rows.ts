@@ -110,8 +110,9 @@ function planTexts(vm: VirtualMachine, running: VirtualMachineInstance | undefin
   const observed = desiredNics(running.spec, namespace)
   const find = (nics: readonly Nic[], name: string) => nics.find((nic) => nic.name === name)
   const { steps, needs } = planNics(desired, observed)
-  const plugging = steps.flatMap(({ do: what, nic }): [string, string[]][] => {
+  const plugging = steps.flatMap(({ do: what, nic, from }): [string, string[]][] => {
     if (what === 'plug') return [[nic.name, ['declared, but not in the running instance; about to be plugged']]]
+    if (what === 'rewire') return [[nic.name, [`declared on ${nic.network}, but on ${from}; about to be rewired`]]]
     return what === 'unplug' ? [[nic.name, ['absent, but in the running instance; about to be unplugged']]] : []
   })
   const texts = needs.map(({ nic, changed }): [string, string[]] => [

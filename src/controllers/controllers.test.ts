@@ -18,6 +18,7 @@ import { openMemoryStore } from '#machinery/store/memory.ts'
 import { namespaceFinalizer, startNamespaceController } from './namespace.ts'
 import { startVmController, vmFinalizer } from './vm.ts'
 import { startVmiController } from './vmi.ts'
+import { instanceKeyOf } from './world.ts'
 
 const ready = [{ type: 'Ready', status: 'True' }] as const
 const key = { namespace: 'default', name: 'a' }
@@ -40,7 +41,7 @@ async function open(t: TestContext) {
     client,
     vms: makeInformer(client, VirtualMachine, {}, options),
     vmis: makeInformer(client, VirtualMachineInstance, {}, options),
-    pods: makeInformer(client, Pod, {}, options),
+    pods: makeInformer(client, Pod, {}, { ...options, indexes: { byVmi: (pod) => [instanceKeyOf(pod)] } }),
     nodes: makeInformer(client, Node, {}, options),
     recorder: (_about: unknown, type: string, reason: string) => void told.push(`${type} ${reason}`),
     log: silent,

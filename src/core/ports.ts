@@ -1,4 +1,4 @@
-import type { NicDriver } from './nic/execute.ts'
+import type { CardDriver } from './nic/execute.ts'
 import type { GuestInterface, ObservedNic } from './nic/status.ts'
 import type { Attachment } from './sandbox/plan.ts'
 import type { DomainSpec } from './vm/domain.ts'
@@ -34,7 +34,7 @@ export type MoveOptions = Readonly<{ bandwidthMiBs?: number; maxDowntimeMs: numb
 export type MoveProgress = Readonly<{ remainingBytes: number }>
 
 /** The hypervisor of one sandbox. Every method is idempotent. Faults: Unavailable when it does not answer. */
-export interface Hypervisor extends NicDriver {
+export interface Hypervisor extends CardDriver {
   /** The guest, or undefined when there is none. */
   observe(signal: AbortSignal): Promise<ObservedDomain | undefined>
   create(domain: DomainSpec, signal: AbortSignal): Promise<void>
@@ -74,8 +74,9 @@ export interface Prober {
 export type SandboxId = Readonly<{ uid: string; namespace: string; name: string }>
 
 /**
- * A sandbox as wanted. What it has beside these attachments stays until it is released. An attachment that is `optional` and
- * cannot be made is told in the state; any other fails the whole.
+ * A sandbox as wanted. What it has beside these attachments stays until it is released, and one that is on another network
+ * stays there until it is rewired. An attachment that is `optional` and cannot be made is told in the state; any other fails
+ * the whole.
  */
 export type SandboxSpec = SandboxId &
   Readonly<{
@@ -96,12 +97,27 @@ export type SandboxState = Readonly<{
   attached: ReadonlySet<string>
   /** Why optional attachments could not be made. */
   failed: ReadonlyMap<string, unknown>
+  /** The network each attachment is on, which is not the wanted one before it is rewired. */
+  networks: ReadonlyMap<string, string>
+  /** Why something that a move left to be done could not be: a network to give back, a link to raise. `ensure` tries again. */
+  leftovers: readonly unknown[]
 }>
 
 /** All sandboxes of this host. Every method is idempotent and repeatable after a crash at any point. */
 export interface Sandboxes {
   /** Makes the sandbox as wanted, or finds it so. Faults: Invalid for a bad network configuration, Unavailable, Timeout. */
   ensure(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState>
+  /**
+   * Moves an attachment that a guest has a card on to another network. The card, its tap and its address stay; its link is
+   * `link` in the end, and goes down and up meanwhile if `bounce`. When it fails, the card is on the network it was on. The
+   * network that is left is given back by the next `ensure`.
+   */
+  rewire(
+    uid: string,
+    attachment: Attachment,
+    how: Readonly<{ bounce: boolean; link: 'up' | 'down' }>,
+    signal: AbortSignal,
+  ): Promise<void>
   /** Gives networks of a sandbox back that its guest does not have any more. */
   release(uid: string, names: readonly string[], signal: AbortSignal): Promise<void>
   /** The hypervisor of a sandbox, as far as it answers; it is `ensure` that starts one. */

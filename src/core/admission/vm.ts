@@ -2,7 +2,7 @@ import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { isObject } from '#base/json.ts'
-import { linkChangedByAnnotation, linkChangedInAnnotation } from '../nic/drift.ts'
+import { linkChangedByAnnotation, linkChangedInAnnotation, networkChangedByAnnotation } from '../nic/drift.ts'
 import { type ClusterConfig, clusterConfig } from './config.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { macErrors } from './macs.ts'
@@ -59,24 +59,36 @@ export function withDefaults(
 }
 
 /**
- * Writes down who changed the state of an interface: the Event about the change names them. Nobody is noted when nothing of
- * the kind changed, so that applying a manifest again changes nothing.
+ * Writes down who changed the state of an interface, and who its network: the Event about the change names them. Nobody is
+ * noted when nothing of the kind changed, so that applying a manifest again changes nothing.
  */
 export function withLinkChanger(vm: VirtualMachine, old: VirtualMachine | undefined, user: string): VirtualMachine {
   if (!old || !vm.spec?.template?.spec) return vm
-  const statesOf = ({ spec }: VirtualMachine) => {
-    const { interfaces } = spec.template.spec?.domain?.devices ?? {}
-    return new Map(Array.isArray(interfaces) ? interfaces.map((one) => [one?.name, one?.state ?? '']) : [])
+  const isChanged = (valuesOf: typeof statesOf) => {
+    const before = valuesOf(old)
+    return [...valuesOf(vm)].some(([name, value]) => before.has(name) && before.get(name) !== value)
   }
-  const before = statesOf(old)
-  const isChanged = [...statesOf(vm)].some(([name, state]) => before.has(name) && before.get(name) !== state)
-  if (!isChanged) return vm
-  const annotations = {
-    ...vm.metadata.annotations,
-    [linkChangedByAnnotation]: user,
-    [linkChangedInAnnotation]: String((old.metadata.generation ?? 0) + 1),
+  const notes = {
+    ...(isChanged(statesOf) && {
+      [linkChangedByAnnotation]: user,
+      [linkChangedInAnnotation]: String((old.metadata.generation ?? 0) + 1),
+    }),
+    ...(isChanged(networksOf) && { [networkChangedByAnnotation]: user }),
   }
-  return { ...vm, metadata: { ...vm.metadata, annotations } }
+  if (!Object.keys(notes).length) return vm
+  return { ...vm, metadata: { ...vm.metadata, annotations: { ...vm.metadata.annotations, ...notes } } }
+}
+
+/** States of interfaces by name, of a VM whose schema is not checked yet. */
+function statesOf({ spec }: VirtualMachine): Map<string, string> {
+  const { interfaces } = spec.template.spec?.domain?.devices ?? {}
+  return new Map(Array.isArray(interfaces) ? interfaces.map((one) => [one?.name, one?.state ?? '']) : [])
+}
+
+/** NADs of networks by name, of a VM whose schema is not checked yet. */
+function networksOf({ spec }: VirtualMachine): Map<string, string> {
+  const { networks } = spec.template.spec ?? {}
+  return new Map(Array.isArray(networks) ? networks.map((one) => [one?.name, one?.multus?.networkName ?? '']) : [])
 }
 
 /**

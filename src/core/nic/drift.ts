@@ -9,6 +9,9 @@ export const linkChangedByAnnotation = 'patchbay.dev/link-changed-by'
 /** On a VM: its generation when that was; so that declaring something and taking it back is still a wish of its own. */
 export const linkChangedInAnnotation = 'patchbay.dev/link-changed-in-generation'
 
+/** On a VM: who last moved one of its interfaces to another network; written at admission. */
+export const networkChangedByAnnotation = 'patchbay.dev/network-changed-by'
+
 /** Link states by interface. */
 export type Links = ReadonlyMap<string, 'up' | 'down'>
 

@@ -1,13 +1,19 @@
 import type { Field, Nic } from './nic.ts'
 import type { Plan, Step } from './plan.ts'
 
-/** What can be done to the interfaces of a running guest. Every method is idempotent: done twice is done once. */
-export interface NicDriver {
+/** What can be done to the cards of a running guest. Every method is idempotent: done twice is done once. */
+export interface CardDriver {
   update(nic: Nic, changed: readonly Field[], signal: AbortSignal): Promise<void>
   /** Gives the guest a card on a network its sandbox has. */
   plug(nic: Nic, signal: AbortSignal): Promise<void>
   /** Has the guest let go of a card. Faults: Timeout when it has not yet; it goes on being asked. */
   unplug(nic: Nic, signal: AbortSignal): Promise<void>
+}
+
+/** What can be done to the interfaces of a running guest: to their cards, and to the networks these are on. */
+export interface NicDriver extends CardDriver {
+  /** Moves a card to another network; the guest keeps it. When that fails it is on the network it was on. */
+  rewire(nic: Nic, signal: AbortSignal): Promise<void>
 }
 
 /** What became of a plan. */

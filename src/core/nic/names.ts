@@ -19,6 +19,15 @@ export function linkNames(network: string): LinkNames {
   return { pod: `pod${hash}`, bridge: `k6t-${hash}`, tap: `tap${hash}` }
 }
 
+/**
+ * What CNI calls the link of an interface that was moved to `network`. Until a move is over both networks are in the sandbox,
+ * and CNI knows each by the name it was added under, so the canonical name cannot serve for the second. It cannot clash with
+ * that of another interface: no interface's name has a slash.
+ */
+export function movedLinkName(name: string, network: string): string {
+  return linkNames(`${name}/${network}`).pod
+}
+
 /** Names of the primary interface's links. */
 export const primaryLinkNames: LinkNames = { pod: 'eth0', bridge: 'k6t-eth0', tap: 'tap0' }
 

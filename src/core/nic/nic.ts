@@ -14,14 +14,14 @@ export type Nic = Readonly<{
 export type Field = Exclude<keyof Nic, 'name'>
 
 /** The cheapest way to make a running guest agree with a changed field, cheapest first. */
-export type Cost = 'live' | 'restart'
+export type Cost = 'live' | 'rewire' | 'restart'
 
 /** Every field declares its own cost. A new property on Nic does not compile until it has a line here. */
 export const fields = {
   mac: 'restart',
   model: 'restart',
   binding: 'restart',
-  network: 'restart',
+  network: 'rewire',
   link: 'live',
 } as const satisfies Record<Field, Cost>
 

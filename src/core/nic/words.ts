@@ -15,7 +15,7 @@ export function planLines({ steps, needs }: Plan, desired: readonly Nic[], obser
     ...steps.flatMap(({ do: what, nic, changed }) => {
       if (what === 'plug') return [`plug interface "${nic.name}" into ${nic.network}, link ${nic.link} (live)`]
       if (what === 'unplug') return [`unplug interface "${nic.name}" (live)`]
-      return changed.map((field) => line(nic.name, field, 'live'))
+      return changed.map((field) => line(nic.name, field, what === 'rewire' && field === 'network' ? 'rewire' : 'live'))
     }),
     ...needs.flatMap(({ nic, why, changed }) => changed.map((field) => line(nic, field, why))),
   ]

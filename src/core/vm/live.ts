@@ -28,6 +28,10 @@ export function liveUpdate(template: VmiSpec, running: Running, namespace: strin
   const wanted = new Map(interfacesOf(template).map((one) => [one.name, one]))
   const networks = new Map((template.networks ?? []).map((one) => [one.name, one]))
   const steps = new Map(plan.steps.map((step) => [step.nic.name, step.do]))
+  // One that is taken back from being absent comes back on the network it is declared on by now.
+  const moved = new Set(
+    plan.steps.filter(({ do: what }) => what === 'rewire' || what === 'plug').map(({ nic }) => nic.name),
+  )
   const known = knownNames(running)
   const have = new Set(interfacesOf(running.spec).map(({ name }) => name))
   const kept = interfacesOf(running.spec).flatMap((one): Interface[] => {
@@ -40,7 +44,9 @@ export function liveUpdate(template: VmiSpec, running: Running, namespace: strin
   const interfaces = [...kept, ...plugged.map(({ nic }) => wanted.get(nic.name)!)]
   const names = new Set(interfaces.map(({ name }) => name))
   const spec = withInterfaces(running.spec, interfaces, [
-    ...(running.spec.networks ?? []).filter(({ name }) => names.has(name)),
+    ...(running.spec.networks ?? [])
+      .filter(({ name }) => names.has(name))
+      .map((one) => (moved.has(one.name) ? withNetworkOf(one, networks.get(one.name)) : one)),
     ...plugged.flatMap(({ nic }) => networks.get(nic.name) ?? []),
   ])
   return {
@@ -99,6 +105,12 @@ function withInterfaces(spec: VmiSpec, interfaces: readonly Interface[], network
     domain: { ...spec.domain, devices: { ...spec.domain.devices, interfaces } },
     ...((networks.length || spec.networks) && { networks }),
   }
+}
+
+/** A network with the NAD of another and nothing else of it. */
+function withNetworkOf(one: Network, other: Network | undefined): Network {
+  const networkName = other?.multus?.networkName
+  return one.multus && networkName !== undefined ? { ...one, multus: { ...one.multus, networkName } } : one
 }
 
 function withState(one: Interface, state: string | undefined): Interface {

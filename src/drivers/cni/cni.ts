@@ -59,6 +59,28 @@ export class Cni {
     return cached?.result && resultOf(cached.result)
   }
 
+  /** The configuration an interface was added by, if it was and is not undone. */
+  async addedBy(where: CniWhere): Promise<Conflist | undefined> {
+    const cached = await this.#read(where)
+    return cached?.result && cached.conflist
+  }
+
+  /** Names of a container's interfaces that there are traces of: added, half added, or not yet deleted. */
+  async interfacesOf(containerId: string): Promise<string[]> {
+    const [prefix, suffix] = [`${containerId}-`, '.json']
+    const files = await readdir(this.#options.cacheDir).catch(() => [])
+    return files
+      .filter((file) => file.startsWith(prefix) && file.endsWith(suffix))
+      .map((file) => file.slice(prefix.length, -suffix.length))
+  }
+
+  /** Removes what is left of a container whose interfaces are all deleted: files that a crash kept from being finished. */
+  async forget(containerId: string): Promise<void> {
+    const files = await readdir(this.#options.cacheDir).catch(() => [])
+    for (const file of files)
+      if (file.startsWith(`${containerId}-`)) await rm(join(this.#options.cacheDir, file), { force: true })
+  }
+
   /** Adds an interface. When a plugin of the chain fails, the whole chain is undone before the fault is thrown. */
   async add(request: CniWhere & Readonly<{ conflist: Conflist }>, signal: AbortSignal): Promise<CniResult> {
     const conflist = withIpamDir(request.conflist, this.#options.ipamDir)

@@ -6,6 +6,7 @@ export type Link = Readonly<{
   mtu: number
   operstate: string
   master?: string
+  altnames?: readonly string[]
   address?: string
   linkinfo?: Readonly<{ info_kind?: string }>
 }>

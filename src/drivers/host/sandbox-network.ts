@@ -14,8 +14,10 @@ import {
   guestAddresses,
   isWired,
   masqueradeRules,
+  namingCommands,
   netmask,
   type QemuUser,
+  unwiringCommands,
   wiringCommands,
 } from './wiring.ts'
 
@@ -32,8 +34,15 @@ export type SandboxNetworkOptions = Readonly<{
 /** What CNI made of an attachment, with what its plugins answered. */
 type Attached = Readonly<{ attachment: Attachment; result: CniResult }>
 
-/** Addresses CNI gave, and why what was optional could not be attached; by attachment. */
-type AttachResult = Readonly<{ ips: Map<string, readonly string[]>; failed: Map<string, unknown> }>
+/** Addresses CNI gave, why what was optional could not be attached, and what could not be given back; by attachment. */
+type AttachResult = Readonly<{
+  ips: Map<string, readonly string[]>
+  failed: Map<string, unknown>
+  leftovers: unknown[]
+}>
+
+/** A sandbox's folder, UID and network namespace. */
+export type Place = Readonly<{ dir: string; uid: string; netns: string }>
 
 /** Puts networks into sandboxes and joins them to the guest's taps. */
 export class SandboxNetwork {
@@ -46,11 +55,13 @@ export class SandboxNetwork {
 
   /** Attaches what is not attached yet and mends what is broken. What is optional and fails is told, the rest fails the whole. */
   async attach(
-    { dir, uid, netns }: Readonly<{ dir: string; uid: string; netns: string }>,
+    place: Place,
     attachments: readonly Attachment[],
     optional: ReadonlySet<string>,
     signal: AbortSignal,
   ): Promise<AttachResult> {
+    const { uid, netns } = place
+    const leftovers = await this.#giveBackStrays(place, attachments, signal)
     let links = await listLinks(netns, signal)
     const attached: Attached[] = []
     const failed = new Map<string, unknown>()
@@ -64,24 +75,58 @@ export class SandboxNetwork {
     if (attached.some(({ attachment }) => !links.has(attachment.links.pod))) links = await listLinks(netns, signal)
     await ipBatch(
       netns,
-      attached.flatMap(({ attachment }) => wiringCommands(attachment, links, this.#options.qemuUser)),
+      attached.flatMap(({ attachment }) => [
+        ...wiringCommands(attachment, links, this.#options.qemuUser),
+        ...namingCommands(attachment, links),
+      ]),
       signal,
     )
-    const dns = await nameServers()
     for (const one of attached) {
       await this.#masquerade(netns, one, signal)
-      const lease = leaseOf(one, links.get(one.attachment.links.pod)?.mtu ?? 1500, dns)
-      if (lease) await ensureDnsmasq(netns, dir, lease, signal)
+      await this.#serve(place, one, links, signal)
     }
-    return { ips: new Map(attached.map(({ attachment, result }) => [attachment.name, addressesOf(result)])), failed }
+    const ips = new Map(attached.map(({ attachment, result }) => [attachment.name, addressesOf(result)]))
+    return { ips, failed, leftovers }
+  }
+
+  /** Has CNI put one more network into a sandbox, beside those its guest is on. Undoes itself when it fails. */
+  async attachBeside({ uid, netns }: Place, attachment: Attachment, signal: AbortSignal): Promise<void> {
+    await this.#plug(uid, netns, attachment, await listLinks(netns, signal), signal)
+  }
+
+  /** Takes the guest's tap from one attachment to another that CNI has made; it is never on both. */
+  async join(place: Place, from: Attachment, to: Attachment, signal: AbortSignal): Promise<void> {
+    const { dir, uid, netns } = place
+    const links = await listLinks(netns, signal)
+    const result = await this.#options.cni.cached({ containerId: uid, netns: netnsPath(netns), ifName: to.links.pod })
+    if (!result || !links.has(to.links.pod))
+      throw new Fault('Unavailable', `network ${to.network} is not in the sandbox any more`)
+    // Not a moment with two of them: what is a loop in one network, or a leak between two, is worse than a gap.
+    await ipBatch(
+      netns,
+      [...unwiringCommands(from, links), ...wiringCommands(to, links, this.#options.qemuUser)],
+      signal,
+    )
+    // The guest's lease was the other network's.
+    await stopDnsmasq(dir, to.links.bridge)
+    await this.#serve(place, { attachment: to, result }, links, signal)
+  }
+
+  /** Serves the guest the address CNI gave, if it gave any. */
+  async #serve(
+    { dir, netns }: Place,
+    one: Attached,
+    links: ReadonlyMap<string, Link>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { pod, bridge } = one.attachment.links
+    const lease = leaseOf(one, links.get(pod)?.mtu ?? 1500, await nameServers())
+    if (lease) await ensureDnsmasq(netns, dir, lease, signal)
+    else await stopDnsmasq(dir, bridge)
   }
 
   /** Takes networks out of a sandbox that goes on: what joins them to the guest, then what CNI made. */
-  async release(
-    { dir, uid, netns }: Readonly<{ dir: string; uid: string; netns: string }>,
-    attachments: readonly Attachment[],
-    signal: AbortSignal,
-  ): Promise<void> {
+  async release({ dir, uid, netns }: Place, attachments: readonly Attachment[], signal: AbortSignal): Promise<void> {
     for (const { links } of attachments) {
       await stopDnsmasq(dir, links.bridge)
       const present = await listLinks(netns, signal)
@@ -106,10 +151,52 @@ export class SandboxNetwork {
     return true
   }
 
-  /** Gives every network of a sandbox back, the last one first. A network that was never attached is no error. */
+  /** Gives networks of a sandbox back, the last one first. A network that was never attached is no error. */
   async detach(uid: string, netns: string, attachments: readonly Attachment[], signal: AbortSignal): Promise<void> {
-    for (const attachment of attachments.toReversed())
-      await this.#options.cni.del({ containerId: uid, netns: netnsPath(netns), ifName: attachment.links.pod }, signal)
+    const names = attachments.map((attachment) => attachment.links.pod)
+    for (const fault of await this.#delete(uid, netns, names.toReversed(), signal)) throw fault
+  }
+
+  /** Gives everything back that CNI ever put into a sandbox. */
+  async detachAll(uid: string, netns: string, signal: AbortSignal): Promise<void> {
+    for (const fault of await this.#delete(uid, netns, await this.#options.cni.interfacesOf(uid), signal)) throw fault
+    await this.#options.cni.forget(uid)
+  }
+
+  /** Deletes what CNI added. One that fails keeps no other from being deleted. Resolves to what failed. */
+  async #delete(uid: string, netns: string, names: readonly string[], signal: AbortSignal): Promise<unknown[]> {
+    const faults: unknown[] = []
+    for (const ifName of names)
+      try {
+        await this.#options.cni.del({ containerId: uid, netns: netnsPath(netns), ifName }, signal)
+      } catch (fault) {
+        faults.push(fault)
+        if (faultKind(fault) === 'Aborted') break
+      }
+    return faults
+  }
+
+  /**
+   * Gives back what CNI put into a sandbox for none of its attachments: a network that was left, or that a move which came to
+   * nothing had brought. It leaves the guest's bridge before anything is joined to that.
+   */
+  async #giveBackStrays(
+    { uid, netns }: Place,
+    attachments: readonly Attachment[],
+    signal: AbortSignal,
+  ): Promise<unknown[]> {
+    const known = new Set(attachments.map(({ links }) => links.pod))
+    const strays = (await this.#options.cni.interfacesOf(uid)).filter((name) => !known.has(name))
+    if (!strays.length) return []
+    this.#options.log.info({ uid, interfaces: strays }, 'Giving back networks that nobody is on')
+    const links = await listLinks(netns, signal)
+    const joined = strays.filter((name) => links.get(name)?.master !== undefined)
+    await ipBatch(
+      netns,
+      joined.map((name) => `link set ${name} nomaster`),
+      signal,
+    )
+    return this.#delete(uid, netns, strays, signal)
   }
 
   /** Removes bridges of ours that nobody needs any more. */
@@ -133,10 +220,14 @@ export class SandboxNetwork {
     if (cached && links.has(attachment.links.pod)) return cached
     const isPod = attachment.network === podNetworkName
     const config = isPod ? podNetworkConfig(podNetwork) : attachment.config
-    if (config === undefined)
-      throw new Fault('Invalid', attachment.problem ?? `network ${attachment.network} has no configuration`)
     if (isPod) await this.#outbound(signal)
-    const conflist = await cni.parse(config, `NetworkAttachmentDefinition ${attachment.network}`)
+    // A guest may be on a network whose definition is gone; if its link is lost, it is made as it was made before.
+    const conflist =
+      config === undefined
+        ? await cni.addedBy(where)
+        : await cni.parse(config, `NetworkAttachmentDefinition ${attachment.network}`)
+    if (!conflist)
+      throw new Fault('Invalid', attachment.problem ?? `network ${attachment.network} has no configuration`)
     await bridges.claim(conflist, attachment.network, signal)
     // What an earlier attempt left half done is taken back first.
     await cni.del(where, signal)

@@ -5,6 +5,7 @@ import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
+import { cableOf, move, noCable } from '#core/nic/rewire.ts'
 import type { Hypervisor, Incoming, MoveOptions, Sandboxes, SandboxId, SandboxSpec, SandboxState } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { findDaemon, socketPath, startDaemon } from '../libvirt/daemon/daemon.ts'
@@ -17,6 +18,7 @@ import { watchDomainFiles, watchLeases } from './domain-files.ts'
 import type { Accelerator } from './kvm.ts'
 import { guestProcesses, killGuestProcesses, moveGuest, shareImages } from './moving.ts'
 import { ensureNetns, netnsName, netnsPath, processesIn, removeNetns } from './netns.ts'
+import { asAttached, hostMover, movedAttachment, raiseLowered, type Wiring } from './rewire.ts'
 import type { SandboxNetwork } from './sandbox-network.ts'
 
 /** How long killed processes may take to be gone, milliseconds. */
@@ -42,12 +44,15 @@ export type HostSandboxesOptions = Readonly<{
 }>
 
 /** What is written down about a sandbox before anything of it is made. */
-type SandboxRecord = SandboxId & Readonly<{ attachments: readonly Attachment[] }>
+type SandboxRecord = SandboxId & Wiring
 
 /** A sandbox this process has a connection to. */
-type Live = Readonly<{ attachments: readonly Attachment[]; state: SandboxState; libvirt: Libvirt }> & {
-  inspectedMs: number
-}
+type Live = Readonly<{
+  attachments: readonly Attachment[]
+  state: SandboxState
+  hypervisor: LibvirtHypervisor
+  libvirt: Libvirt
+}> & { inspectedMs: number }
 
 /**
  * The sandboxes of this host. A sandbox is a folder, a network namespace, and a libvirtd with its QEMU; all of it is found
@@ -67,7 +72,7 @@ export class HostSandboxes implements Sandboxes {
 
   async ensure(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState> {
     const live = this.#live.get(spec.uid)
-    if (live && hasAll(live.attachments, spec.attachments)) {
+    if (live && hasAll(live.attachments, asAttached(spec.attachments, live.attachments))) {
       if (performance.now() - live.inspectedMs < inspectMs) return live.state
       if (await this.#options.network.isWhole(this.#at(spec.uid), netnsName(spec.uid), live.attachments)) {
         live.inspectedMs = performance.now()
@@ -89,10 +94,36 @@ export class HostSandboxes implements Sandboxes {
     )
     await network.release({ dir, uid, netns: netnsName(uid) }, leaving, signal)
     const attachments = record.attachments.filter(({ name }) => !names.includes(name))
-    await writeFileAtomic(join(dir, 'sandbox.json'), JSON.stringify({ ...record, attachments }))
-    // The next pass makes a picture of what is left.
+    await this.#write({ ...record, attachments })
+    this.#lookAgain(uid)
+    await network.sweep(signal)
+  }
+
+  async rewire(
+    uid: string,
+    wanted: Attachment,
+    { bounce, link }: Parameters<Sandboxes['rewire']>[2],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { log, network } = this.#options
     const live = this.#live.get(uid)
-    if (live) this.#live.set(uid, { ...live, attachments: [], inspectedMs: 0 })
+    const from = (await this.#record(uid))?.attachments.find(({ name }) => name === wanted.name)
+    if (!live || !from) throw new Fault('Unavailable', `The sandbox has no network for interface ${wanted.name}`)
+    if (from.network === wanted.network) return
+    const { hypervisor } = live
+    const card = (await hypervisor.observe(signal))?.nics.find(({ name }) => name === wanted.name)
+    const place = { dir: this.#at(uid), uid, netns: netnsName(uid) }
+    const to = movedAttachment(wanted)
+    const write = async (change: (wiring: Wiring) => Wiring) => {
+      const record = (await this.#record(uid))!
+      await this.#write({ uid, namespace: record.namespace, name: record.name, ...change(record) })
+    }
+    try {
+      const mover = hostMover({ place, network, hypervisor, from, to, write, log, signal })
+      await move(mover, card ? cableOf(card.link, link, bounce) : noCable)
+    } finally {
+      this.#lookAgain(uid)
+    }
     await network.sweep(signal)
   }
 
@@ -125,7 +156,7 @@ export class HostSandboxes implements Sandboxes {
     await killAll(dir, netns)
     const record = await this.#record(uid)
     if (record) log.info({ pod: `${record.namespace}/${record.name}`, uid }, 'Removing sandbox')
-    await network.detach(uid, netns, record?.attachments ?? [], signal)
+    await network.detachAll(uid, netns, signal)
     await removeNetns(netns, signal)
     await rm(dir, { recursive: true, force: true })
     await network.sweep(signal)
@@ -176,10 +207,11 @@ export class HostSandboxes implements Sandboxes {
     // What it has beside the wanted ones is still the guest's; their configuration counts no more.
     const wanted = new Set(spec.attachments.map((one) => one.name))
     const others = old?.attachments.filter((one) => !wanted.has(one.name)) ?? []
-    const attachments = [...spec.attachments, ...others]
+    const attachments = [...asAttached(spec.attachments, old?.attachments ?? []), ...others]
     const optional = new Set([...(spec.optional ?? []), ...others.map((one) => one.name)])
-    const record: SandboxRecord = { uid, namespace, name, attachments: withoutConfig(attachments) }
-    if (!sameJson(old, record)) await writeFileAtomic(join(dir, 'sandbox.json'), JSON.stringify(record))
+    const lowered = old?.lowered
+    const record = { uid, namespace, name, attachments: withoutConfig(attachments), ...(lowered && { lowered }) }
+    if (!sameJson(old, record)) await this.#write(record)
     const netns = netnsName(uid)
     await ensureNetns(netns, signal)
     await capabilities.seed(dir)
@@ -205,11 +237,31 @@ export class HostSandboxes implements Sandboxes {
       onCreated: () => capabilities.save(dir),
       onObserve: () => this.#observedMs.set(uid, performance.now()),
     })
-    const { ips, failed } = networked.value
+    const { ips, failed, leftovers } = networked.value
+    if (lowered) {
+      const { lowered: _, ...raised } = record
+      await raiseLowered(hypervisor, lowered, log, signal).then(
+        () => this.#write(raised),
+        (fault: unknown) => leftovers.push(fault),
+      )
+    }
     const made = attachments.filter(({ name }) => ips.has(name))
-    const state: SandboxState = { ips, hypervisor, attached: new Set(made.map(({ name }) => name)), failed }
-    this.#live.set(uid, { attachments: made, state, libvirt, inspectedMs: performance.now() })
+    const networks = new Map(made.map((one) => [one.name, one.network]))
+    const state: SandboxState = { ips, hypervisor, attached: new Set(networks.keys()), failed, networks, leftovers }
+    this.#live.set(uid, { attachments: made, state, hypervisor, libvirt, inspectedMs: performance.now() })
+    if (leftovers.length) this.#lookAgain(uid)
     return state
+  }
+
+  /** Has the next pass make a picture of what is there. */
+  #lookAgain(uid: string): void {
+    const live = this.#live.get(uid)
+    if (live) this.#live.set(uid, { ...live, attachments: [], inspectedMs: 0 })
+  }
+
+  #write(record: SandboxRecord): Promise<void> {
+    const attachments = withoutConfig(record.attachments)
+    return writeFileAtomic(join(this.#at(record.uid), 'sandbox.json'), JSON.stringify({ ...record, attachments }))
   }
 
   async #connect(uid: string, dir: string): Promise<Libvirt> {

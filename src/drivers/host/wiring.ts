@@ -1,3 +1,4 @@
+import { linkNames, movedLinkName } from '#core/nic/names.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { Link } from './links.ts'
 
@@ -28,7 +29,7 @@ export function wiringCommands(attachment: Attachment, present: ReadonlyMap<stri
   const { gateway, prefix } = guestAddresses(attachment.guestCidr)
   return [
     ...(bridge ? [] : [`link add ${links.bridge} mtu ${mtu} type bridge forward_delay 0 stp_state 0 mcast_snooping 0`]),
-    `link set ${links.bridge} addrgenmode none`,
+    `link set ${links.bridge} mtu ${mtu} addrgenmode none`,
     // The guest is to have the address that CNI gave: it must not answer for it here.
     ...(binding === 'bridge'
       ? [
@@ -45,8 +46,26 @@ export function wiringCommands(attachment: Attachment, present: ReadonlyMap<stri
   ]
 }
 
+/** The commands that take an attachment's pod interface off the bridge that joins it to the guest. */
+export function unwiringCommands({ links }: Attachment, present: ReadonlyMap<string, Link>): string[] {
+  return present.has(links.pod) ? [`link set ${links.pod} nomaster`] : []
+}
+
 /** Address of our DHCP server on bridges whose subnet is the guest's own business. */
 export const dhcpAddress = '169.254.75.10'
+
+/**
+ * The commands that give the link of an interface that was moved its canonical name too, once nothing else has that: whoever
+ * looks for it by the name in the status finds it, and CNI goes on calling it as it was added.
+ */
+export function namingCommands({ name, network, links }: Attachment, present: ReadonlyMap<string, Link>): string[] {
+  const canonical = linkNames(name).pod
+  const isMoved = links.pod === movedLinkName(name, network)
+  const isNamed = present.has(canonical) || present.get(links.pod)?.altnames?.includes(canonical)
+  return isMoved && present.has(links.pod) && !isNamed
+    ? [`link property add dev ${links.pod} altname ${canonical}`]
+    : []
+}
 
 /** Whether everything of an attachment is there and joined. */
 export function isWired(attachment: Attachment, present: ReadonlyMap<string, Link>): boolean {

@@ -85,12 +85,26 @@ export class LibvirtHypervisor implements Hypervisor {
   async update(nic: Nic, changed: readonly Field[], signal: AbortSignal): Promise<void> {
     if (changed.some((field) => field !== 'link'))
       throw new Fault('Bug', `Cannot change ${changed.join()} of a running interface`)
+    await this.setLink(nic.name, nic.link, signal)
+  }
+
+  /** Plugs or pulls the cable of a card. */
+  async setLink(nic: string, link: Nic['link'], signal: AbortSignal): Promise<void> {
     const { libvirt } = this.#options
     const domain = await this.#domain(signal)
-    if (!domain) throw new Fault('Unavailable', `The guest of interface ${nic.name} is gone`)
-    const xml = linkUpdateXml(await libvirt.getXml(domain, 0, { signal }), nic.name, nic.link)
-    if (xml === undefined) throw new Fault('Unavailable', `The guest has no interface ${nic.name}`)
+    if (!domain) throw new Fault('Unavailable', `The guest of interface ${nic} is gone`)
+    const xml = linkUpdateXml(await libvirt.getXml(domain, 0, { signal }), nic, link)
+    if (xml === undefined) throw new Fault('Unavailable', `The guest has no interface ${nic}`)
     await libvirt.updateDevice(domain, xml, undefined, { signal })
+  }
+
+  /** Has QEMU tell the network, a few times within a second, whose a card's address is, and the guest do so too. */
+  async announce(nic: string, signal: AbortSignal): Promise<void> {
+    const domain = await this.#domain(signal)
+    if (!domain) return
+    const times = { initial: 50, max: 550, rounds: 5, step: 100 }
+    const command = { execute: 'announce-self', arguments: { ...times, interfaces: [aliasOf(nic)] } }
+    await this.#options.libvirt.monitorCommand(domain, command, { signal })
   }
 
   async plug(nic: Nic, signal: AbortSignal): Promise<void> {

@@ -2,6 +2,7 @@ import { explain, Fault } from '#base/fault.ts'
 import { delay, eventually } from '#base/wait.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import { type Field, type Nic, podNetwork } from '#core/nic/nic.ts'
+import { cableOf, type Mover, move, noCable } from '#core/nic/rewire.ts'
 import type { GuestInterface, ObservedNic } from '#core/nic/status.ts'
 import type {
   DomainEnd,
@@ -26,6 +27,7 @@ const simPorts = 12
 type Sandbox = {
   id: SandboxId
   ips: Map<string, readonly string[]>
+  networks: Map<string, string>
   nics: Map<string, ObservedNic>
   domain: DomainSpec | undefined
   isPaused: boolean
@@ -53,8 +55,8 @@ export const simProber: Prober = {
 /**
  * A host in memory: the same contract as the real one, for tests of logic, for scale and for trying the product without
  * root. Faults are provoked by names, so that they can be reproduced by hand: a NAD whose config contains `sim-fail` cannot
- * be attached, an interface whose name starts with `stuck` cannot be changed, one with `sticky` cannot be unplugged; a VM whose
- * name contains `stall` never comes to the end of a move, one with `drop` loses the connection.
+ * be attached, an interface whose name starts with `stuck` cannot be changed or moved, one with `sticky` cannot be unplugged;
+ * a VM whose name contains `stall` never comes to the end of a move, one with `drop` loses the connection.
  */
 export class SimSandboxes implements Sandboxes {
   readonly #sandboxes = new Map<string, Sandbox>()
@@ -66,6 +68,7 @@ export class SimSandboxes implements Sandboxes {
     const sandbox = this.#sandboxes.get(uid) ?? {
       id: { uid, namespace, name },
       ips: new Map(),
+      networks: new Map(),
       nics: new Map(),
       domain: undefined,
       isPaused: false,
@@ -79,14 +82,48 @@ export class SimSandboxes implements Sandboxes {
       const fault = whyNot(attachment)
       if (fault && !spec.optional?.has(attachment.name)) throw fault
       if (fault) failed.set(attachment.name, fault)
-      else sandbox.ips.set(attachment.name, attachment.network === podNetwork ? [`10.244.0.${this.#nextIp++}`] : [])
+      else this.#attach(sandbox, attachment)
     }
     this.#sandboxes.set(uid, sandbox)
-    return { ips: sandbox.ips, hypervisor: this.#hypervisor(sandbox), attached: new Set(sandbox.ips.keys()), failed }
+    const { ips, networks } = sandbox
+    const attached = new Set(ips.keys())
+    return { ips, hypervisor: this.#hypervisor(sandbox), attached, failed, networks, leftovers: [] }
+  }
+
+  /** A network whose config has `ipam` gives an address, which the guest takes at once. */
+  #attach({ ips, networks }: Sandbox, { name, network, config }: Attachment): void {
+    networks.set(name, network)
+    const last = this.#nextIp++
+    const address = network === podNetwork ? `10.244.0.${last}` : `192.168.0.${last}`
+    ips.set(name, network === podNetwork || config?.includes('"ipam"') ? [address] : [])
+  }
+
+  async rewire(uid: string, to: Attachment, how: Parameters<Sandboxes['rewire']>[2]): Promise<void> {
+    const sandbox = this.#get(uid)
+    const now = sandbox.nics.get(to.name)
+    const from = sandbox.networks.get(to.name)
+    if (from === to.network) return
+    const mover: Mover = {
+      attach: async () => {
+        const fault = whyNot(to)
+        if (fault) throw fault
+      },
+      lower: async () => this.setLink(uid, to.name, 'down'),
+      join: async () => {
+        if (to.name.startsWith('stuck')) throw new Fault('Unavailable', `The tap of ${to.name} cannot be moved`)
+        this.#attach(sandbox, to)
+        if (now) sandbox.nics.set(to.name, { ...sandbox.nics.get(to.name)!, network: to.network })
+      },
+      commit: async () => undefined,
+      raise: async () => this.setLink(uid, to.name, 'up'),
+      announce: async () => undefined,
+    }
+    await move(mover, now ? cableOf(now.link, how.link, how.bounce) : noCable)
   }
 
   async release(uid: string, names: readonly string[]): Promise<void> {
-    for (const name of names) this.#get(uid).ips.delete(name)
+    const { ips, networks } = this.#get(uid)
+    for (const name of names) for (const one of [ips, networks]) one.delete(name)
   }
 
   hypervisorOf(uid: string): Hypervisor | undefined {
