@@ -1,11 +1,13 @@
 import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
+import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import type { Log } from '#base/log.ts'
 import { timestamp } from '#base/time.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
+import { attachmentMode } from '#core/migration/required.ts'
 import type { Images, Prober, Sandboxes } from '#core/ports.ts'
 import { withCondition } from '#core/vm/conditions.ts'
 import type { Client } from '#machinery/client/client.ts'
@@ -66,6 +68,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     { log, signal },
   )
   const nads = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
+  const kubevirts = makeInformer(client, KubeVirt, {}, { log, signal })
   const nadOf = (network: string) => {
     const [namespace = '', name = ''] = network.split('/')
     return nads.get({ namespace, name })
@@ -92,6 +95,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     annotationsOf: (network) => nadOf(network)?.metadata.annotations,
     podOf: (namespace, name) => pods.get({ namespace, name }),
     again: (pod) => enqueue(pod),
+    attachmentMode: () => attachmentMode(kubevirts.list()[0]),
   }
   const controller = runController({
     name: 'agent',
@@ -121,7 +125,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       recorder(vmi, 'Warning', 'Unhealthy', `Liveness probe failed: ${failed.message}; the guest is ended`)
     enqueueUid(uid)
   }
-  await Promise.all([pods.synced, vmis.synced, nads.synced])
+  await Promise.all([pods, vmis, nads, kubevirts].map((one) => one.synced))
   await removeStrays(tools, new Set(pods.list().map((pod) => pod.metadata.uid ?? '')), signal)
   pods.onChange((now) => now && enqueue(now))
   vmis.onChange((now, before) => {
@@ -133,6 +137,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     for (const pod of pods.list()) enqueue(pod)
   }
   nads.onChange(waiting)
+  kubevirts.onChange(waiting)
   options.onImage(waiting)
   sandboxes.onChange((uid, isNetwork) => {
     if (isNetwork) guests.askAgain(uid)

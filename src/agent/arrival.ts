@@ -25,7 +25,7 @@ export async function arrivalPass(
   const migration = pod.metadata.labels?.[migrationJobLabel] ?? ''
   let sandbox: SandboxState
   try {
-    sandbox = await ensureWith(tools, pod, vmi, wantedOf(vmi, { from: home, migration }), signal)
+    sandbox = await ensureWith(tools, pod, vmi, wantedOf(tools, vmi, { from: home, migration }), signal)
   } catch (error) {
     if (faultKind(error) !== 'Aborted') await tellFailure(tools, pod, vmi, explain(error))
     throw error
@@ -47,9 +47,9 @@ export async function arrivalPass(
 
 /**
  * What the guest will look for: a network for every card it has, also for one it has yet to let go of. Cards it does not
- * have yet may come later.
+ * have yet may come later, unless it is for them that it is moved.
  */
-function wantedOf(vmi: VirtualMachineInstance, incoming: { from: string; migration: string }) {
+function wantedOf(tools: InstanceTools, vmi: VirtualMachineInstance, incoming: { from: string; migration: string }) {
   const inGuest = new Set(
     (vmi.status?.interfaces ?? []).flatMap(({ name, infoSource }) =>
       name && infoSource?.includes('domain') ? [name] : [],
@@ -58,7 +58,7 @@ function wantedOf(vmi: VirtualMachineInstance, incoming: { from: string; migrati
   const nics = wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default')
   return {
     nics: nics.filter(({ name, absent }) => !absent || inGuest.has(name)),
-    isOptional: ({ name }: { name: string }) => !inGuest.has(name),
+    isOptional: ({ name }: { name: string }) => tools.attachmentMode() === 'InPlace' && !inGuest.has(name),
     incoming,
   }
 }

@@ -38,7 +38,11 @@ export type Followed = Readonly<{
 export async function follow(tools: InstanceTools, running: Running, signal: AbortSignal): Promise<Followed> {
   const { pod, vmi, domain, links } = running
   const plan = planNics(withKept(wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default'), links), domain.nics)
-  const { steps, resting } = due(tools, running, plan.steps)
+  const { steps, resting } = due(
+    tools,
+    running,
+    plan.steps.filter((step) => isForHere(tools, running, step)),
+  )
   const networked = steps.filter((step) => step.do === 'plug' || step.do === 'rewire')
   const others = steps.filter((step) => !networked.includes(step))
   let { sandbox } = running
@@ -67,6 +71,15 @@ export async function follow(tools: InstanceTools, running: Running, signal: Abo
   if (networked.length || sandbox !== running.sandbox) await writePod(tools, pod, vmi, sandbox)
   const { leftovers } = sandbox
   return { sandbox, domain: after, trouble: troubleOf(failed, leftovers), failure: failed[0]?.cause ?? leftovers[0] }
+}
+
+/**
+ * Where networks come by migration, a running sandbox keeps those it has: cards on them may be plugged, and that is all. The
+ * rest is what the condition MigrationRequired tells of.
+ */
+function isForHere(tools: InstanceTools, { sandbox }: Running, { do: what, nic }: Step): boolean {
+  if (tools.attachmentMode() === 'InPlace') return true
+  return what === 'plug' ? sandbox.networks.get(nic.name) === nic.network : what !== 'rewire'
 }
 
 /** A link that is to stay as it was found is as good as wanted so. */
@@ -112,7 +125,8 @@ async function moveAndPlug(
   // Also looks after what a move has left behind.
   const names = new Set(plugs.map(({ nic }) => nic.name))
   const later = new Set(resting.filter(({ step }) => step.do === 'plug').map(({ step }) => step.nic.name))
-  const isMeant = ({ name }: DesiredNic) => !later.has(name) || running.sandbox.attached.has(name)
+  const isInPlace = tools.attachmentMode() === 'InPlace'
+  const isMeant = ({ name }: DesiredNic) => (isInPlace && !later.has(name)) || running.sandbox.attached.has(name)
   const ensured = await ensure(tools, pod, vmi, signal, isMeant)
   const sandbox = await withFreshNetworks(tools, running, names, ensured, signal)
   const isReady = ({ nic }: Step) => !sandbox.failed.has(nic.name)
@@ -136,6 +150,7 @@ async function giveBack(
   { pod, vmi, sandbox, domain }: Running,
   signal: AbortSignal,
 ): Promise<SandboxState> {
+  if (tools.attachmentMode() === 'Migration') return sandbox
   const inUse = new Set([
     ...desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default').map(({ name }) => name),
     ...domain.nics.map(({ name }) => name),

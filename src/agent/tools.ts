@@ -1,6 +1,7 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Log } from '#base/log.ts'
+import type { AttachmentMode } from '#core/migration/required.ts'
 import { type DesiredNic, desiredNics } from '#core/nic/desired.ts'
 import type { Hypervisor, Images, Incoming, Sandboxes, SandboxState } from '#core/ports.ts'
 import { attachmentsOf } from '#core/sandbox/plan.ts'
@@ -38,6 +39,8 @@ export type InstanceTools = Readonly<{
   podOf: (namespace: string, name: string) => Pod | undefined
   /** Has a pod looked at soon. */
   again: (pod: Pod) => void
+  /** How networks come to guests that run. */
+  attachmentMode: () => AttachmentMode
   /** Annotations of the NAD of a network. */
   annotationsOf: (network: string) => Readonly<Record<string, string>> | undefined
 }>

@@ -109,6 +109,7 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
     vmis,
     pods,
     nodes,
+    kubevirt: () => kubevirts?.list()[0],
     recorder: makeRecorder(client, 'patchbay-controller', log),
     log,
     signal,
@@ -118,7 +119,6 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
     client: migrator,
     recorder: makeRecorder(migrator, 'patchbay-controller', log),
     migrations,
-    kubevirt: () => kubevirts?.list()[0],
   }
   const as = (component: Component) => ({ client: clientOf(component), log, signal })
   const collected = kinds.filter((kind) => !kind.isUncollected)

@@ -43,6 +43,7 @@ async function open(t: TestContext) {
     vmis: makeInformer(client, VirtualMachineInstance, {}, options),
     pods: makeInformer(client, Pod, {}, { ...options, indexes: { byVmi: (pod) => [instanceKeyOf(pod)] } }),
     nodes: makeInformer(client, Node, {}, options),
+    kubevirt: () => undefined,
     recorder: (_about: unknown, type: string, reason: string) => void told.push(`${type} ${reason}`),
     log: silent,
     signal,

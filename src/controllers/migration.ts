@@ -1,5 +1,4 @@
 import { Pod } from '#apis/core/pod.ts'
-import type { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachineInstanceMigration as Migration, type MigrationState } from '#apis/kubevirt/migration.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { faultKind } from '#base/fault.ts'
@@ -21,7 +20,6 @@ export type MigrationWorld = World &
   Readonly<{
     /** Indexed `byVmi`, by the queue key of the instance. */
     migrations: Informer<Migration, 'byVmi'>
-    kubevirt: () => KubeVirt | undefined
   }>
 
 /** Most migrations of one instance that are kept after they are over (KubeVirt). */

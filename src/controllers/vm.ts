@@ -2,6 +2,7 @@ import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
+import { attachmentMode } from '#core/migration/required.ts'
 import { instanceOf, withAnnotationsOf } from '#core/vm/instance.ts'
 import { liveUpdate, withoutUnplugged } from '#core/vm/live.ts'
 import { isFinal, planPower } from '#core/vm/power.ts'
@@ -101,11 +102,12 @@ async function followLive(world: World, vm: VirtualMachine, vmi: VirtualMachineI
   if (vmi.metadata.deletionTimestamp || isFinal(vmi)) return false
   const namespace = vm.metadata.namespace ?? 'default'
   const wanted = vm.spec.template.spec
-  const update = liveUpdate(wanted, vmi, namespace)
+  const mode = attachmentMode(world.kubevirt())
+  const update = liveUpdate(wanted, vmi, namespace, mode)
   if (update.spec || withAnnotationsOf(vm, vmi) !== vmi)
     await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) => {
       if (current.metadata.uid !== vmi.metadata.uid) return undefined
-      const { spec } = liveUpdate(wanted, current, namespace)
+      const { spec } = liveUpdate(wanted, current, namespace, mode)
       return { ...withAnnotationsOf(vm, current), ...(spec && { spec }) }
     })
   return update.restartRequired

@@ -1,5 +1,6 @@
 import type { Node } from '#apis/core/node.ts'
 import type { Pod } from '#apis/core/pod.ts'
+import type { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Log } from '#base/log.ts'
@@ -15,6 +16,8 @@ export type World = Readonly<{
   /** Indexed `byVmi`, by the queue key of the instance a pod is for. */
   pods: Informer<Pod, 'byVmi'>
   nodes: Informer<Node>
+  /** The cluster's configuration. */
+  kubevirt: () => KubeVirt | undefined
   recorder: Recorder
   log: Log
   signal: AbortSignal

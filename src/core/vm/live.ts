@@ -2,8 +2,10 @@ import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { type JsonObject, sameJson } from '#base/json.ts'
+import type { AttachmentMode } from '../migration/required.ts'
 import { desiredNics, wantedNics } from '../nic/desired.ts'
-import { planNics } from '../nic/plan.ts'
+import { type Plan, planNics, type Step } from '../nic/plan.ts'
+import { isTrue } from './conditions.ts'
 
 /** On a VM: `true` keeps interfaces that are `absent` in its template, so that they can be plugged again as they were. */
 const parkAnnotation = 'patchbay.dev/park-absent'
@@ -22,9 +24,16 @@ type Running = Pick<VirtualMachineInstance, 'spec' | 'status'>
  * Compares a VM's template with its instance by the planner that also runs on the node: what can be done while it runs goes
  * into the instance's spec, everything else asks for a restart (facts/kubevirt.md §3.2, §3.3). An interface that is `absent`
  * stays in the instance's spec until it is seen nowhere any more; as long as the guest has it, `absent` can be taken back.
+ *
+ * Where networks come by migration (`mode`), `absent` is final, and a network is changed only if the instance can be moved.
  */
-export function liveUpdate(template: VmiSpec, running: Running, namespace: string): LiveUpdate {
-  const plan = planNics(wantedNics(template, namespace), desiredNics(running.spec, namespace))
+export function liveUpdate(
+  template: VmiSpec,
+  running: Running,
+  namespace: string,
+  mode: AttachmentMode = 'InPlace',
+): LiveUpdate {
+  const plan = possible(planNics(wantedNics(template, namespace), desiredNics(running.spec, namespace)), running, mode)
   const wanted = new Map(interfacesOf(template).map((one) => [one.name, one]))
   const networks = new Map((template.networks ?? []).map((one) => [one.name, one]))
   const steps = new Map(plan.steps.map((step) => [step.nic.name, step.do]))
@@ -52,6 +61,27 @@ export function liveUpdate(template: VmiSpec, running: Running, namespace: strin
   return {
     ...(!sameJson(spec, running.spec) && { spec }),
     restartRequired: plan.needs.length > 0 || !sameJson(judged(template, names), judged(spec, names)),
+  }
+}
+
+/** Names that pods of old gave their secondary interfaces; nobody knows which is which (facts/kubevirt.md §3.5). */
+const ordinalName = /^net\d+$/
+
+/** A plan without the steps that cannot be taken here; what a restart brings about is needed instead. */
+function possible({ steps, needs }: Plan, { spec, status }: Running, mode: AttachmentMode): Plan {
+  const isOrdinal =
+    status?.interfaces?.some(({ podInterfaceName }) => ordinalName.test(podInterfaceName ?? '')) ?? false
+  const absent = new Set(interfacesOf(spec).flatMap(({ name, state }) => (state === 'absent' ? [name] : [])))
+  const isMigrating = mode === 'Migration'
+  const canMove = isTrue(status?.conditions, 'LiveMigratable')
+  const isPossible = ({ do: what, nic }: Step) =>
+    !(what === 'unplug' && isOrdinal) &&
+    !(isMigrating && what === 'plug' && absent.has(nic.name)) &&
+    !(isMigrating && what === 'rewire' && !canMove)
+  const immovable = steps.filter((step) => step.do === 'rewire' && !isPossible(step))
+  return {
+    steps: steps.filter(isPossible),
+    needs: [...needs, ...immovable.map(({ nic, changed }) => ({ nic: nic.name, why: 'restart' as const, changed }))],
   }
 }
 
