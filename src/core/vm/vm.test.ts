@@ -254,6 +254,7 @@ test('trouble is a condition while it lasts, and no longer', () => {
     domain: undefined,
     end: undefined,
     guest: undefined,
+    info: undefined,
     podIps: new Map(),
     attached: new Set<string>(),
     drift: [],

@@ -27,6 +27,7 @@ type Sandbox = {
   guestOnly: number
   end: DomainEnd | undefined
   starts: number
+  reboots: ('reset' | 'softReboot')[]
 }
 
 /** Reaches a guest over the network if its first link is up, and by its agent always. */
@@ -45,7 +46,7 @@ export const simProber: Prober = {
 /**
  * A host in memory: the same contract as the real one, for tests of logic, for scale and for trying the product without
  * root. Faults are provoked by names, so that they can be reproduced by hand: a NAD whose config contains `sim-fail` cannot
- * be attached, an interface whose name starts with `stuck` cannot be changed, one with `sticky` cannot be unplugged.
+ * be attached, a guest of a VM with `stuck` in its name cannot be reset, an interface whose name starts with `stuck` cannot be changed, one with `sticky` cannot be unplugged.
  */
 export class SimSandboxes implements Sandboxes {
   readonly #sandboxes = new Map<string, Sandbox>()
@@ -63,6 +64,7 @@ export class SimSandboxes implements Sandboxes {
       guestOnly: 0,
       end: undefined,
       starts: 0,
+      reboots: [],
     }
     const failed = new Map<string, Fault>()
     for (const attachment of spec.attachments) {
@@ -118,6 +120,11 @@ export class SimSandboxes implements Sandboxes {
     return this.#get(uid).starts
   }
 
+  /** How a guest was told to begin anew, in order. */
+  reboots(uid: string): readonly string[] {
+    return this.#get(uid).reboots
+  }
+
   #get(uid: string): Sandbox {
     const sandbox = this.#sandboxes.get(uid)
     if (!sandbox) throw new Fault('NotFound', `No sandbox ${uid}`)
@@ -138,6 +145,7 @@ export class SimSandboxes implements Sandboxes {
           uuid: sandbox.domain.uuid,
           nics: [...sandbox.nics.values()],
           agentConnected: true,
+          ports: { total: simPorts, free: Math.max(0, simPorts - sandbox.nics.size) },
         }
       },
       async create(domain) {
@@ -158,6 +166,15 @@ export class SimSandboxes implements Sandboxes {
       async unpause() {
         sandbox.isPaused = false
         tell()
+      },
+      async reset() {
+        if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
+        if (sandbox.id.name.includes('stuck')) throw new Fault('Unavailable', 'libvirt refused to reset the guest')
+        sandbox.reboots.push('reset')
+      },
+      async softReboot() {
+        if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
+        sandbox.reboots.push('softReboot')
       },
       async shutdown() {
         sandbox.domain = undefined
@@ -186,6 +203,10 @@ export class SimSandboxes implements Sandboxes {
         const none = { rxErrors: 0, rxDropped: 0, txErrors: 0, txDropped: 0 }
         const some = { rxBytes: 100, rxPackets: 1, txBytes: 200, txPackets: 2 }
         return [...sandbox.nics.keys()].map((name) => ({ name, ...none, ...some }))
+      },
+      async guestInfo() {
+        const os = { name: 'Simulated', id: 'sim', kernelRelease: '0', machine: 'x86_64' }
+        return { os, agent: { version: '0', hostname: sandbox.domain?.name ?? '', timezone: 'UTC, 0' } }
       },
       async pingAgent() {
         if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
