@@ -2,7 +2,7 @@ import type { PowerRequestRecord } from '#apis/kubevirt/guest.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import type { Hypervisor } from '#core/ports.ts'
-import { nextRecord } from '#core/vm/power-request.ts'
+import { nextRecord, recordOf, withRecord } from '#core/vm/power-request.ts'
 import { type InstanceTools, nameOf } from './tools.ts'
 
 const words = { Reset: 'The guest was reset', SoftReboot: 'The guest was told to reboot' } as const
@@ -29,7 +29,7 @@ export async function followPowerRequest(
     // What comes too late may have been done all the same.
     end = { id, action, state: faultKind(error) === 'Timeout' ? 'Unknown' : 'Failed', message: explain(error) }
   }
-  await writeRecord(tools, vmi, ({ status }) => (status?.powerRequest?.id === id ? end : undefined))
+  await writeRecord(tools, vmi, (current) => (recordOf(current, id) ? end : undefined))
 }
 
 /** Writes what `decide` makes of the newest instance; resolves to it, or undefined when there was nothing to write. */
@@ -44,7 +44,7 @@ async function writeRecord(
     vmi.metadata,
     (current) => {
       record = current.metadata.uid === vmi.metadata.uid ? decide(current) : undefined
-      return record && { ...current, status: { ...current.status, powerRequest: record } }
+      return record && withRecord(current, record)
     },
     { subresource: 'status' },
   )

@@ -4,7 +4,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { Fault } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
 import { guestInfoBody } from '#core/vm/guest-info.ts'
-import { powerVerdict, withPowerRequest } from '#core/vm/power-request.ts'
+import { powerVerdict, recordOf, withPowerRequest } from '#core/vm/power-request.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Action, ActionCall } from '#machinery/rest/actions.ts'
 import { agentMs, getAction, keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
@@ -43,8 +43,8 @@ async function askGuest(client: Client, call: ActionCall, action: GuestAction): 
     (vmi) => {
       if (!vmi || vmi.metadata.uid !== metadata.uid)
         throw refusal(VirtualMachineInstance, call.name, { refuse: 'Conflict', text: 'VM is not running' })
-      const record = vmi.status?.powerRequest
-      if (record?.id !== id || record.state === 'Begun') return false
+      const record = recordOf(vmi, id)
+      if (!record || record.state === 'Begun') return false
       if (record.state === 'Done') return true
       if (record.state === 'Failed') throw new Fault('Unavailable', `Cannot ${verb} the guest: ${record.message ?? ''}`)
       if (record.state === 'Expired') throw new Fault('Timeout', `The guest has not ${done}: ${tooLate}`)

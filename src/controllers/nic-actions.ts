@@ -5,7 +5,7 @@ import { type NicEdit, withNic, withoutNic } from '#core/vm/edit-nics.ts'
 import { isFinal } from '#core/vm/power.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Action, ActionCall } from '#machinery/rest/actions.ts'
-import { keyOf, mustGet, putAction, refusal } from './action-kit.ts'
+import { keyOf, mustGet, putAction, type Refusal, refusal } from './action-kit.ts'
 
 /**
  * `addinterface` and `removeinterface` of KubeVirt 1.0. They edit the VM's template, as its owner would; its instance follows
@@ -41,12 +41,15 @@ async function editVm(
   await mustGet(client, VirtualMachine, key)
   const vmi = await client.get(VirtualMachineInstance, key)
   const isRunning = vmi !== undefined && !isFinal(vmi)
+  let refused: Refusal | undefined
   const decide = (current: VirtualMachine) => {
     const edit = change(current, isRunning)
-    if ('refuse' in edit) throw refusal(VirtualMachine, call.name, edit)
-    return edit.vm === current ? undefined : edit.vm
+    refused = 'refuse' in edit ? edit : undefined
+    return 'refuse' in edit || edit.vm === current ? undefined : edit.vm
   }
   await client.modify(VirtualMachine, key, decide, { dryRun: call.dryRun })
+  // Thrown in there, an interface that is not found would be taken for a VM that is gone.
+  if (refused) throw refusal(VirtualMachine, call.name, refused)
 }
 
 /** @throws Fault BadRequest in KubeVirt's words */

@@ -33,7 +33,7 @@ export type PciPorts = Of<typeof pciPortsSchema>
 export const guestActions = ['Reset', 'SoftReboot'] as const
 export type GuestAction = (typeof guestActions)[number]
 
-/** What became of the last request of that sort; `Begun` until the node knows. */
+/** What became of a request of that sort; `Begun` until the node knows. */
 export const powerRequestSchema = Type.Object({
   id: Type.String(),
   action: oneOf(guestActions),

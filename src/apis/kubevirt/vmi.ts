@@ -128,7 +128,7 @@ const vmiStatusSchema = Type.Object({
   guestOSInfo: Type.Optional(guestOsInfoSchema),
   guestAgent: Type.Optional(guestAgentSchema),
   pciPorts: Type.Optional(pciPortsSchema),
-  powerRequest: Type.Optional(powerRequestSchema),
+  powerRequests: Type.Optional(Type.Array(powerRequestSchema)),
   qosClass: Type.Optional(Type.String()),
   machine: Type.Optional(loose()),
   migrationState: Type.Optional(loose()),

@@ -101,12 +101,14 @@ export function withNetwork(vm: VirtualMachine, name: string, network: string): 
   )
 }
 
+/** Tells that a VM has no such interface, and which it has. */
+export function unknownNicText(vm: VirtualMachine, name: string): string {
+  const names = interfaces(vm).map((one) => one.name)
+  return `VM ${vm.metadata.name} has no interface ${name}; it has: ${names.join(', ') || 'none'}`
+}
+
 function unknown(vm: VirtualMachine, name: string): NicEdit {
-  const there =
-    interfaces(vm)
-      .map((one) => one.name)
-      .join(', ') || 'none'
-  return { refuse: 'NotFound', text: `VM ${vm.metadata.name} has no interface ${name}; it has: ${there}` }
+  return { refuse: 'NotFound', text: unknownNicText(vm, name) }
 }
 
 function find(vm: VirtualMachine, name: string) {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { PowerRequestRecord } from '#apis/kubevirt/guest.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { guestInfoBody } from './guest-info.ts'
-import { nextRecord, powerVerdict, withPowerRequest } from './power-request.ts'
+import { nextRecord, powerVerdict, recordOf, withPowerRequest, withRecord } from './power-request.ts'
 
 const now = Date.parse('2026-01-01T00:00:00Z')
 const later = '2026-01-01T00:00:10Z'
@@ -24,7 +24,7 @@ function vmi({
 }
 const asked = (record?: PowerRequestRecord, expires = later) => {
   const one = withPowerRequest(vmi(), { id: '1', action: 'Reset', expires })
-  return record ? { ...one, status: { ...one.status, powerRequest: record } } : one
+  return record ? { ...one, status: { ...one.status, powerRequests: [record] } } : one
 }
 const record = (state: PowerRequestRecord['state'], id = '1') => ({ id, action: 'Reset', state }) as const
 const refused = (text: string) => ({ refuse: 'Conflict', text })
@@ -90,4 +90,15 @@ test('what a guest tells of itself has KubeVirt’s shape, and needs its agent',
   })
   assert.deepEqual(guestInfoBody(vmi({ conditions: [] })), { refuse: 'VMI does not have guest agent connected' })
   assert.deepEqual(guestInfoBody(vmi({ phase: 'Scheduled' })), { refuse: 'VMI is not running' })
+})
+
+test('a record takes the place of the one before, and the oldest is forgotten', () => {
+  let one = vmi()
+  for (let id = 0; id < 9; id++)
+    for (const state of ['Begun', 'Done'] as const) one = withRecord(one, record(state, String(id)))
+  assert.deepEqual(
+    one.status?.powerRequests?.map(({ id, state }) => `${id} ${state}`),
+    ['1 Done', '2 Done', '3 Done', '4 Done', '5 Done', '6 Done', '7 Done', '8 Done'],
+  )
+  assert.deepEqual([recordOf(one, '8'), recordOf(one, '0')], [record('Done', '8'), undefined])
 })

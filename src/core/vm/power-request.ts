@@ -6,7 +6,7 @@ import type { Verdict } from './actions.ts'
 import { findCondition, isTrue } from './conditions.ts'
 
 /**
- * On an instance: what its guest is to do once, as JSON. The node's agent carries it out and tells in `status.powerRequest`.
+ * On an instance: what its guest is to do once, as JSON. The node's agent carries it out and tells in `status.powerRequests`.
  *
  * At most once, whatever dies when: the agent writes `Begun` with the request's id before it acts, and does nothing about an
  * id it finds recorded. Found at `Begun` by an agent that did not begin it, nobody knows whether it was done; it is recorded
@@ -17,6 +17,9 @@ const powerRequestAnnotation = 'vmi.patchbay.dev/power-request'
 
 /** `expires` is RFC 3339, by the clock of whoever asked. */
 export type PowerRequest = Readonly<{ id: string; action: GuestAction; expires: string }>
+
+/** How many are remembered, so that whoever asked learns what became of it though others ask soon after. */
+const maxRecords = 8
 
 const underway = {
   refuse: 'Conflict',
@@ -34,7 +37,8 @@ export function powerVerdict(vmi: VirtualMachineInstance, action: GuestAction, n
       return no('VMI neither have the agent connected nor the ACPI feature enabled')
   }
   const pending = powerRequestOf(vmi)
-  const isOpen = pending && (status.powerRequest?.id !== pending.id || status.powerRequest.state === 'Begun')
+  const state = pending && recordOf(vmi, pending.id)?.state
+  const isOpen = pending && (state === undefined || state === 'Begun')
   return isOpen && Date.parse(pending.expires) > nowMs ? underway : {}
 }
 
@@ -62,12 +66,23 @@ function powerRequestOf({ metadata }: VirtualMachineInstance): PowerRequest | un
   }
 }
 
+/** What became of a request, if anything. */
+export function recordOf({ status }: VirtualMachineInstance, id: string): PowerRequestRecord | undefined {
+  return status?.powerRequests?.find((one) => one.id === id)
+}
+
+/** The instance with a record, in place of what was recorded of the same request. */
+export function withRecord(vmi: VirtualMachineInstance, record: PowerRequestRecord): VirtualMachineInstance {
+  const others = (vmi.status?.powerRequests ?? []).filter(({ id }) => id !== record.id)
+  return { ...vmi, status: { ...vmi.status, powerRequests: [...others, record].slice(-maxRecords) } }
+}
+
 /** What there is to do about an instance's request: write a record, and then carry it out when that says `Begun`. */
 export function nextRecord(vmi: VirtualMachineInstance, nowMs: number): PowerRequestRecord | undefined {
   const request = powerRequestOf(vmi)
   if (!request) return undefined
   const { id, action, expires } = request
-  const last = vmi.status?.powerRequest
-  if (last?.id !== id) return { id, action, state: Date.parse(expires) > nowMs ? 'Begun' : 'Expired' }
+  const last = recordOf(vmi, id)
+  if (!last) return { id, action, state: Date.parse(expires) > nowMs ? 'Begun' : 'Expired' }
   return last.state === 'Begun' ? { id, action, state: 'Unknown' } : undefined
 }
