@@ -171,6 +171,31 @@ describe('commands that plug and unplug', () => {
     )
   })
 
+  it('rewire waits until the sandbox has the card on its network', async (t) => {
+    const { ns, context } = await withVm(t, [{ name: 'red' }])
+    await rewire(context, ['a', 'red'], 'blue', {})
+    assert.equal(context.lines.shift(), 'Interface red of VM a is declared to be on network blue')
+    // However the change comes about: after another start it is there in any case.
+    const { uid } = (await cluster.api.get(vmisPath(ns, 'a'))).metadata
+    await cli(cluster, `restart a -n ${ns}`)
+    await cluster.api.until('another instance', vmisPath(ns, 'a'), (one) => one && one.metadata.uid !== uid)
+    await until(ns, 'Running')
+    await rewire(context, ['a', 'red'], 'blue', { waitMs: 30_000 })
+    assert.equal(context.lines.shift(), 'Interface red of VM a is declared to be on network blue already')
+    assert.match(context.lines.shift()!, new RegExp(`^Interface red of VM a is on network ${ns}/blue, after `))
+  })
+
+  it('what only a restart brings about is told, and not waited for', async (t) => {
+    const { ns, context } = await withVm(t, [{ name: 'red' }])
+    const at = '/spec/template/spec/domain/devices/interfaces'
+    await cluster.api.patch(vmsPath(ns, 'a'), [{ op: 'add', path: `${at}/1/model`, value: 'e1000' }])
+    const restart = `Interface red of VM a changes with a restart; do so with \`patchbay restart a -n ${ns}\``
+    const failed = await fails(rewire(context, ['a', 'red'], 'red', { waitMs: 30_000 }))
+    assert.deepEqual([failed instanceof Fault && failed.kind, failed.message], ['Conflict', restart])
+    await rewire(context, ['a', 'red'], 'red', {})
+    assert.deepEqual(context.notes, [restart])
+  })
+
   it('plugging at the same time as others loses nobody’s card', async (t) => {
     const { ns, context } = await withVm(t)
     const cards = ['n1', 'n2', 'n3', 'n4', 'n5']

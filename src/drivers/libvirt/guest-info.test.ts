@@ -38,6 +38,11 @@ test('a guest agent’s answers get KubeVirt’s names', async () => {
   })
 })
 
+test('a guest cannot fill the store with what it tells', async () => {
+  const { agent } = await readGuestInfo(agentOf({ 'guest-get-host-name': { 'host-name': 'x'.repeat(1e6) } }))
+  assert.equal(agent.hostname?.length, 256)
+})
+
 test('what an agent has no command for is left out; one that is gone is no answer', async () => {
   assert.deepEqual(await readGuestInfo(agentOf({ 'guest-info': { version: '2.0' } })), {
     os: {},

@@ -47,6 +47,9 @@ export async function readGuestInfo(agent: (command: JsonObject) => Promise<Json
   }
 }
 
+/** Longest text taken from a guest, which may say anything; a host name has at most 253 characters. */
+const maxLength = 256
+
 function textOf(value: Json | undefined): string | undefined {
-  return typeof value === 'string' && value ? value : undefined
+  return typeof value === 'string' && value ? value.slice(0, maxLength) : undefined
 }
