@@ -30,7 +30,10 @@ export type NicTraffic = Readonly<
   >
 >
 
-/** The hypervisor of one sandbox. Every method but `reset` and `softReboot` is idempotent. Faults: Unavailable when it does not answer. */
+/**
+ * The hypervisor of one sandbox. Every method but `reset` and `softReboot` is idempotent. Faults: Unavailable when it does not
+ * answer.
+ */
 export interface Hypervisor extends NicDriver {
   /** The guest, or undefined when there is none. */
   observe(signal: AbortSignal): Promise<ObservedDomain | undefined>

@@ -46,7 +46,8 @@ export const simProber: Prober = {
 /**
  * A host in memory: the same contract as the real one, for tests of logic, for scale and for trying the product without
  * root. Faults are provoked by names, so that they can be reproduced by hand: a NAD whose config contains `sim-fail` cannot
- * be attached, a guest of a VM with `stuck` in its name cannot be reset, an interface whose name starts with `stuck` cannot be changed, one with `sticky` cannot be unplugged.
+ * be attached, an interface whose name starts with `stuck` cannot be changed, one with `sticky` cannot be unplugged, a guest
+ * of a VM with `stuck` in its name cannot be reset.
  */
 export class SimSandboxes implements Sandboxes {
   readonly #sandboxes = new Map<string, Sandbox>()
