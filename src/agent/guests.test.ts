@@ -15,7 +15,7 @@ function open(t: TestContext) {
   const guest = {
     answer: undefined as readonly GuestInterface[] | Error | undefined,
     asked: 0,
-    info: { os: {}, agent: {} } as GuestInfo | Error,
+    info: undefined as GuestInfo | Error | undefined,
     askedInfo: 0,
   }
   const guestInterfaces = async () => {

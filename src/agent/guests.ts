@@ -6,7 +6,7 @@ import type { GuestInfo } from '#core/vm/guest-info.ts'
 /** When to ask a guest agent after something happened, milliseconds each after the one before; then every `steadyMs`. */
 const afterCauseMs = [200, 300, 500, 1000, 2000, 4000, 8000]
 const steadyMs = 30_000
-/** A guest seldom gets another name or system while its agent is connected: asked again with each tenth steady question. */
+/** A guest seldom gets another name or system while its agent is connected: after this many answers it is asked again. */
 const infoEvery = 10
 
 type Watched = {
@@ -79,29 +79,30 @@ export class Guests {
     one.timer.unref()
   }
 
-  async #infoOf(one: Watched): Promise<GuestInfo | undefined> {
-    one.infoIn = infoEvery
-    try {
-      return await one.hypervisor.guestInfo(this.#signal)
-    } catch {
-      one.infoIn = 0
-      return one.info
-    }
-  }
-
   async #poll(uid: string, one: Watched): Promise<void> {
     if (one.asking) return
     one.asking = true
     one.step++
     // An agent that does not answer is no fault: the guest may be booting, hung, or without one.
     const answer = await one.hypervisor.guestInterfaces(this.#signal).catch(() => undefined)
-    const info = answer && one.infoIn-- <= 0 ? await this.#infoOf(one) : one.info
+    if (answer && this.#watched.get(uid) === one) {
+      if (!sameJson(answer, one.known)) {
+        one.known = answer
+        this.#onNews(uid)
+      }
+      await this.#askInfo(uid, one)
+    }
     one.asking = false
-    if (this.#watched.get(uid) !== one) return
-    const isNews = (answer && !sameJson(answer, one.known)) || !sameJson(info, one.info)
-    one.known = answer ?? one.known
+    if (this.#watched.get(uid) === one) this.#schedule(uid, one)
+  }
+
+  /** Asks a guest that answers about itself, when it is time to. */
+  async #askInfo(uid: string, one: Watched): Promise<void> {
+    if (one.infoIn-- > 0) return
+    const info = await one.hypervisor.guestInfo(this.#signal).catch(() => undefined)
+    one.infoIn = info ? infoEvery : 0
+    if (!info || this.#watched.get(uid) !== one || sameJson(info, one.info)) return
     one.info = info
-    if (isNews) this.#onNews(uid)
-    this.#schedule(uid, one)
+    this.#onNews(uid)
   }
 }
