@@ -14,6 +14,7 @@ import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import { makeRecorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
+import { keepRounds } from '#machinery/loop/rounds.ts'
 import { Guests } from './guests.ts'
 import { instancePass } from './instance.ts'
 import { LinkMemory } from './links.ts'
@@ -144,9 +145,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     else enqueueUid(uid)
   })
   waiting()
-  const timer = setInterval(waiting, resyncMs)
-  timer.unref()
-  signal.addEventListener('abort', () => clearInterval(timer))
+  keepRounds({ list: () => pods.list(), look: enqueue, everyMs: resyncMs, signal })
   return { running: () => [...running.values()], stop: () => controller.stop() }
 }
 

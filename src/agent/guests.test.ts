@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { GuestInterface } from '#core/nic/status.ts'
 import type { Hypervisor } from '#core/ports.ts'
+import type { GuestInfo } from '#core/vm/guest-info.ts'
 import { Guests } from './guests.ts'
 
 const eth0: readonly GuestInterface[] = [{ name: 'eth0', mac: '02:00:00:00:00:01', ips: ['10.0.0.1'] }]
@@ -11,13 +12,23 @@ function open(t: TestContext) {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const stop = new AbortController()
   const news: string[] = []
-  const guest = { answer: undefined as readonly GuestInterface[] | Error | undefined, asked: 0 }
+  const guest = {
+    answer: undefined as readonly GuestInterface[] | Error | undefined,
+    asked: 0,
+    info: undefined as GuestInfo | Error | undefined,
+    askedInfo: 0,
+  }
   const guestInterfaces = async () => {
     guest.asked++
     if (guest.answer instanceof Error) throw guest.answer
     return guest.answer
   }
-  const hypervisor = { guestInterfaces } as unknown as Hypervisor
+  const guestInfo = async () => {
+    guest.askedInfo++
+    if (guest.info instanceof Error) throw guest.info
+    return guest.info
+  }
+  const hypervisor = { guestInterfaces, guestInfo } as unknown as Hypervisor
   const guests = new Guests((uid) => news.push(uid), stop.signal)
   const pass = async (ms: number) => {
     t.mock.timers.tick(ms)
@@ -96,4 +107,23 @@ test('after the end nobody is asked any more, not even for a new cause', async (
   guests.ask('b', hypervisor)
   await pass(60_000)
   assert.deepEqual([guest.asked, guests.isAsked('a'), guests.isAsked('b')], [0, false, false])
+})
+
+test('a guest is asked about itself when its agent has answered, and again now and then', async (t) => {
+  const { guests, guest, hypervisor, news, pass } = open(t)
+  guests.ask('a', hypervisor)
+  await pass(200)
+  assert.equal(guest.askedInfo, 0)
+  guest.answer = eth0
+  guest.info = new Error('not yet')
+  await pass(300)
+  assert.deepEqual([guest.askedInfo, guests.info('a'), news.length], [1, undefined, 1])
+  guest.info = { os: { id: 'debian' }, agent: { hostname: 'h' } }
+  await pass(500)
+  assert.deepEqual([guest.askedInfo, guests.info('a'), news.length], [2, guest.info, 2])
+  for (const ms of [1000, 2000, 4000, 8000, ...Array(6).fill(30_000)]) await pass(ms)
+  assert.deepEqual([guest.askedInfo, news.length], [2, 2])
+  guest.info = { os: { id: 'debian' }, agent: { hostname: 'renamed' } }
+  await pass(30_000)
+  assert.deepEqual([guest.askedInfo, guests.info('a')?.agent.hostname, news.length], [3, 'renamed', 3])
 })

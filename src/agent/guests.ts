@@ -1,14 +1,20 @@
 import { sameJson } from '#base/json.ts'
 import type { GuestInterface } from '#core/nic/status.ts'
 import type { Hypervisor } from '#core/ports.ts'
+import type { GuestInfo } from '#core/vm/guest-info.ts'
 
 /** When to ask a guest agent after something happened, milliseconds each after the one before; then every `steadyMs`. */
 const afterCauseMs = [200, 300, 500, 1000, 2000, 4000, 8000]
 const steadyMs = 30_000
+/** A guest seldom gets another name or system while its agent is connected: after this many answers it is asked again. */
+const infoEvery = 10
 
 type Watched = {
   hypervisor: Hypervisor
   known: readonly GuestInterface[] | undefined
+  info: GuestInfo | undefined
+  /** Answers until the guest is asked about itself again. */
+  infoIn: number
   step: number
   timer: NodeJS.Timeout | undefined
   asking: boolean
@@ -36,10 +42,16 @@ export class Guests {
     return this.#watched.get(uid)?.known
   }
 
+  /** What the guest's agent last told of itself. */
+  info(uid: string): GuestInfo | undefined {
+    return this.#watched.get(uid)?.info
+  }
+
   /** Starts asking a guest, or asks soon again because of a new cause. */
   ask(uid: string, hypervisor: Hypervisor): void {
     if (this.#signal.aborted) return
-    const one = this.#watched.get(uid) ?? { hypervisor, known: undefined, step: 0, timer: undefined, asking: false }
+    const fresh = { known: undefined, info: undefined, infoIn: 0, step: 0, timer: undefined, asking: false }
+    const one = this.#watched.get(uid) ?? { hypervisor, ...fresh }
     one.hypervisor = hypervisor
     one.step = 0
     this.#watched.set(uid, one)
@@ -73,12 +85,24 @@ export class Guests {
     one.step++
     // An agent that does not answer is no fault: the guest may be booting, hung, or without one.
     const answer = await one.hypervisor.guestInterfaces(this.#signal).catch(() => undefined)
-    one.asking = false
-    if (this.#watched.get(uid) !== one) return
-    if (answer && !sameJson(answer, one.known)) {
-      one.known = answer
-      this.#onNews(uid)
+    if (answer && this.#watched.get(uid) === one) {
+      if (!sameJson(answer, one.known)) {
+        one.known = answer
+        this.#onNews(uid)
+      }
+      await this.#askInfo(uid, one)
     }
-    this.#schedule(uid, one)
+    one.asking = false
+    if (this.#watched.get(uid) === one) this.#schedule(uid, one)
+  }
+
+  /** Asks a guest that answers about itself, when it is time to. */
+  async #askInfo(uid: string, one: Watched): Promise<void> {
+    if (one.infoIn-- > 0) return
+    const info = await one.hypervisor.guestInfo(this.#signal).catch(() => undefined)
+    one.infoIn = info ? infoEvery : 0
+    if (!info || this.#watched.get(uid) !== one || sameJson(info, one.info)) return
+    one.info = info
+    this.#onNews(uid)
   }
 }

@@ -15,6 +15,7 @@ import { end, finish, stop } from './ending.ts'
 import { follow } from './follow.ts'
 import type { Judgement } from './links.ts'
 import { isReadyToMove, movingPass } from './moving.ts'
+import { followPowerRequest } from './power-request.ts'
 import { report, tellDrift, writePod } from './report.ts'
 import { withFreshNetworks } from './rewire.ts'
 import { type Again, ensureKnown, type InstanceTools, nameOf } from './tools.ts'
@@ -93,6 +94,7 @@ async function guestPass(
     const running = { pod, vmi, sandbox, domain, links, report: soFar }
     ;({ trouble, failure, domain, sandbox } = await follow(tools, running, signal))
     domain &&= await followPause(vmi, sandbox.hypervisor, domain, signal)
+    if (domain) await followPowerRequest(tools, vmi, sandbox.hypervisor, signal)
   }
   if (domain?.agentConnected && !tools.guests.isAsked(uid)) tools.guests.ask(uid, sandbox.hypervisor)
   if (domain && !domain.agentConnected) tools.guests.forget(uid)

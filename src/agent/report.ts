@@ -30,7 +30,8 @@ export async function report(
     tools.log.warn({ domain: nameOf(vmi), ...trouble }, 'Instance cannot be made as wanted')
     tools.recorder(vmi, 'Warning', trouble.event ?? 'SyncFailed', trouble.message)
   }
-  const guest = tools.guests.known(pod.metadata.uid ?? '')
+  const uid = pod.metadata.uid ?? ''
+  const [guest, info] = [tools.guests.known(uid), tools.guests.info(uid)]
   const nothing = {
     domain: undefined,
     end: undefined,
@@ -39,7 +40,7 @@ export async function report(
     drift: [],
     readiness: undefined,
   }
-  const pass: Pass = { ...nothing, ...seen, guest, trouble, now: timestamp() }
+  const pass: Pass = { ...nothing, ...seen, guest, info, trouble, now: timestamp() }
   await tools.client.modify(
     VirtualMachineInstance,
     vmi.metadata,

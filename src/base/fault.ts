@@ -1,6 +1,7 @@
 /**
  * What went wrong, in the few classes that anything above a driver has to tell apart. Three tables give each kind its
- * meaning: HTTP status (machinery/rest), retry (machinery/loop), exit code (cli).
+ * meaning: HTTP status (machinery/rest), retry (machinery/loop), exit code (cli). `Internal` is no bug of ours: KubeVirt
+ * answers some refusals with 500, and so do we.
  */
 export type FaultKind =
   | 'Invalid'
@@ -20,6 +21,7 @@ export type FaultKind =
   | 'Timeout'
   | 'Aborted'
   | 'Bug'
+  | 'Internal'
 
 /** An error whose kind decides what happens next. The message names the operation and its object, never the cause's text. */
 export class Fault extends Error {

@@ -3,6 +3,7 @@ import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
 import { delay } from '#base/wait.ts'
+import { unknownNicText } from '#core/vm/edit-nics.ts'
 import type { HttpClient } from '#machinery/client/http-client.ts'
 
 /** Which VM. */
@@ -30,8 +31,7 @@ export function interfaceOf(vm: VirtualMachine, nic: string): Readonly<{ index: 
   const index = interfaces.findIndex(({ name }) => name === nic)
   const one = interfaces[index]
   if (one) return { index, one }
-  const there = interfaces.map(({ name }) => name).join(', ') || 'none'
-  throw new Fault('NotFound', `VM ${vm.metadata.name} has no interface ${nic}; it has: ${there}`)
+  throw new Fault('NotFound', unknownNicText(vm, nic))
 }
 
 /** How often a change is tried while others keep changing the VM. */
@@ -49,11 +49,30 @@ type DeclareOptions = Readonly<{
  * or to undo what somebody else has just declared; tried again then. Resolves to the VM afterwards.
  * @throws Fault NotFound, Invalid and whatever `check` throws
  */
-export async function declareState(
+export function declareState(
   client: HttpClient,
   { nic, ...key }: NicKey,
   state: State,
-  { check, dryRun = false }: DeclareOptions = {},
+  { check, ...options }: DeclareOptions = {},
+): Promise<VirtualMachine> {
+  const decide = (vm: VirtualMachine) => {
+    const { index, one } = interfaceOf(vm, nic)
+    check?.(one.state)
+    return one.state === state ? undefined : operationsFor(index, one, state)
+  }
+  return patchVm(client, key, decide, options)
+}
+
+/**
+ * Patches a VM by what `decide` makes of it (undefined: leave it), whose operations test what it went by; again when
+ * somebody else has changed that meanwhile. Resolves to the VM afterwards.
+ * @throws Fault NotFound, Invalid, Conflict and whatever `decide` throws
+ */
+export async function patchVm(
+  client: HttpClient,
+  key: VmKey,
+  decide: (vm: VirtualMachine) => readonly JsonObject[] | undefined,
+  { dryRun = false }: Readonly<{ dryRun?: boolean }> = {},
 ): Promise<VirtualMachine> {
   let refusal: unknown
   let seen: number | undefined
@@ -62,11 +81,10 @@ export async function declareState(
     const { generation } = vm.metadata
     // Nobody changed it since: what was refused is the change itself.
     if (refusal !== undefined && generation === seen) throw refusal
-    const { index, one } = interfaceOf(vm, nic)
-    check?.(one.state)
-    if (one.state === state) return vm
+    const operations = decide(vm)
+    if (!operations) return vm
     try {
-      return await client.patch(VirtualMachine, key, operationsFor(index, one, state), { dryRun })
+      return await client.patch(VirtualMachine, key, operations, { dryRun })
     } catch (error) {
       if (!(error instanceof Fault) || error.kind !== 'Invalid') throw error
       refusal = error

@@ -1,9 +1,7 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { Fault } from '#base/fault.ts'
-import { desiredNics, linkOf, wantedNics } from '#core/nic/desired.ts'
-import { planNics } from '#core/nic/plan.ts'
-import { planLines } from '#core/nic/words.ts'
+import { linkOf, wantedNics } from '#core/nic/desired.ts'
 import { findCondition } from '#core/vm/conditions.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Context } from './context.ts'
@@ -11,6 +9,7 @@ import { declareState, getVm, interfaceOf, type NicKey } from './declare.ts'
 import { durationText } from './duration.ts'
 import { Follower, linkIn } from './follow.ts'
 import { isRunning } from './nic-rows.ts'
+import { outlookOf } from './preview.ts'
 
 type Link = 'up' | 'down'
 
@@ -50,15 +49,12 @@ export function requirePlugged({ name, nic }: NicKey, state: string | undefined)
 }
 
 /** Tells what a change would come to: admission's word, and the plan for the running guest. */
-async function preview({ client, namespace, print }: Context, key: NicKey, link: Link): Promise<void> {
+async function preview({ client, print }: Context, key: NicKey, link: Link): Promise<void> {
   const { name, nic } = key
   const after = await declareState(client, key, link, { dryRun: true })
-  const vmi = await client.get(VirtualMachineInstance, key)
-  if (isRunning(vmi)) {
-    const desired = wantedNics(after.spec.template.spec, namespace)
-    const observed = desiredNics(vmi.spec, namespace)
-    for (const line of planLines(planNics(desired, observed), desired, observed)) print.line(line)
-  } else print.line(`VM ${name} is not running; its guest would start with the link ${link}`)
+  const outlook = await outlookOf(client, key, after)
+  if (outlook) for (const line of outlook.lines) print.line(line)
+  else print.line(`VM ${name} is not running; its guest would start with the link ${link}`)
   print.line(`Link of interface ${nic} of VM ${name} would be set ${link} (dry run)`)
 }
 

@@ -12,8 +12,11 @@ export async function showNics({ client, namespace, print }: Context, name: stri
   const vmi = await client.get(VirtualMachineInstance, { namespace, name })
   const rows = nicRows(vm, vmi)
   const running = isRunning(vmi)
-  if (format === 'json') return print.line(JSON.stringify({ name, namespace, running, interfaces: rows }, undefined, 2))
+  const ports = running ? vmi.status?.pciPorts : undefined
+  const data = { name, namespace, running, ...(ports && { ports }), interfaces: rows }
+  if (format === 'json') return print.line(JSON.stringify(data, undefined, 2))
   for (const line of nicLines(rows, { running, wide: format === 'wide' })) print.line(line)
+  if (ports) print.line(`Ports: ${ports.free} free of ${ports.total}`)
 }
 
 type Heading = readonly [title: string, cell: (row: NicRow) => string | undefined, when?: 'running' | 'wide']

@@ -1,8 +1,8 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { explain, faultKind } from '#base/fault.ts'
-import type { JsonObject } from '#base/json.ts'
 import { runStrategyOf } from '#core/vm/power.ts'
-import { type Context, Ending, type Print } from './context.ts'
+import { type Context, Ending } from './context.ts'
+import { bodyOf, orEnd, pathOf } from './virtctl.ts'
 
 /** The verbs of virtctl: its calls, words and exit code (facts/kubevirt.md §5.1). */
 type Verb = 'start' | 'stop' | 'restart'
@@ -71,23 +71,4 @@ async function vmToPause({ client, namespace }: Context, name: string): Promise<
   const vm = await orEnd(prefix, () => client.get(VirtualMachine, { namespace, name }))
   if (vm) return vm
   throw new Ending(1, `${prefix}virtualmachine.kubevirt.io "${name}" not found`)
-}
-
-function bodyOf(print: Print, dryRun: boolean): JsonObject {
-  if (!dryRun) return {}
-  print.line('Dry Run execution')
-  return { dryRun: ['All'] }
-}
-
-async function orEnd<T>(prefix: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    throw new Ending(1, `${prefix}${explain(error)}`)
-  }
-}
-
-function pathOf(namespace: string, plural: string, name: string, verb: string): string {
-  const [where, which] = [namespace, name].map(encodeURIComponent)
-  return `/apis/subresources.kubevirt.io/v1/namespaces/${where}/${plural}/${which}/${verb}`
 }

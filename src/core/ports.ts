@@ -1,7 +1,9 @@
+import type { PciPorts } from '#apis/kubevirt/guest.ts'
 import type { CardDriver } from './nic/execute.ts'
 import type { GuestInterface, ObservedNic } from './nic/status.ts'
 import type { Attachment } from './sandbox/plan.ts'
 import type { DomainSpec } from './vm/domain.ts'
+import type { GuestInfo } from './vm/guest-info.ts'
 import type { Check } from './vm/probe.ts'
 
 /** What a guest is doing, as its hypervisor sees it; `moving` is one that neither runs nor rests: it comes or goes. */
@@ -16,6 +18,7 @@ export type ObservedDomain = Readonly<{
   uuid: string
   nics: readonly ObservedNic[]
   agentConnected: boolean
+  ports: PciPorts
   pid?: number
 }>
 
@@ -33,7 +36,10 @@ export type MoveOptions = Readonly<{ bandwidthMiBs?: number; maxDowntimeMs: numb
 /** A move that is underway, in the bytes that are still to go. */
 export type MoveProgress = Readonly<{ remainingBytes: number }>
 
-/** The hypervisor of one sandbox. Every method is idempotent. Faults: Unavailable when it does not answer. */
+/**
+ * The hypervisor of one sandbox. Every method but `reset` and `softReboot` is idempotent. Faults: Unavailable when it does not
+ * answer.
+ */
 export interface Hypervisor extends CardDriver {
   /** The guest, or undefined when there is none. */
   observe(signal: AbortSignal): Promise<ObservedDomain | undefined>
@@ -45,6 +51,10 @@ export interface Hypervisor extends CardDriver {
   /** Stops the guest's CPUs, and lets them go on. */
   pause(signal: AbortSignal): Promise<void>
   unpause(signal: AbortSignal): Promise<void>
+  /** Starts the guest anew as its reset button would; it is not asked. */
+  reset(signal: AbortSignal): Promise<void>
+  /** Tells the guest to reboot: by its agent, else by its power button. */
+  softReboot(signal: AbortSignal): Promise<void>
   /** Ends the guest at once. */
   destroy(signal: AbortSignal): Promise<void>
   /** What the hypervisor has of a move away from here, or undefined when it is not at one. */
@@ -55,6 +65,8 @@ export interface Hypervisor extends CardDriver {
   traffic(signal: AbortSignal): Promise<readonly NicTraffic[]>
   /** Network devices by the guest's own agent; undefined when it does not answer. */
   guestInterfaces(signal: AbortSignal): Promise<readonly GuestInterface[] | undefined>
+  /** What the guest's agent tells of guest and itself. Faults: Unavailable when there is none, Timeout. */
+  guestInfo(signal: AbortSignal): Promise<GuestInfo>
   /** Resolves when the guest's agent answers. Faults: Unavailable when there is none, Timeout. */
   pingAgent(signal: AbortSignal): Promise<void>
   /** Runs a command in the guest by its agent and resolves to its exit code. Faults: Unavailable, Timeout. */

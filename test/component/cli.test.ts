@@ -155,6 +155,7 @@ describe('commands of patchbay', () => {
         ['default', 'pod', macs[0], 'masquerade', 'virtio', 'up', 'up', `eth0 ${ipAddress}`],
         ['red', 'red', macs[1], 'bridge', 'virtio', 'down', 'down', 'eth1'],
         ['blue', 'blue', macs[2], 'bridge', 'virtio', 'up', 'up', 'eth2'],
+        ['Ports: 9 free of 12'],
         [''],
       ],
     )
@@ -177,6 +178,7 @@ describe('commands of patchbay', () => {
     assert.deepEqual(legend, [
       '! red: declared up, but down in the hypervisor; left so because of the annotation patchbay.dev/link-drift',
       '! blue: model e1000 is declared, virtio is in the running instance; it changes with a restart',
+      'Ports: 9 free of 12',
     ])
   })
 

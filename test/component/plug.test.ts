@@ -18,9 +18,14 @@ describe('interfaces of a running VM', () => {
     return ns
   }
   const edit = async (ns: string, change: (spec: Any) => void) => {
-    const object = await cluster.api.get(vmsPath(ns, 'a'))
-    change(object.spec.template.spec)
-    const { code, json } = await cluster.api.send('PUT', vmsPath(ns, 'a'), { body: object })
+    // A controller may write the status between the two: its owner edits again then.
+    const write = async () => {
+      const object = await cluster.api.get(vmsPath(ns, 'a'))
+      change(object.spec.template.spec)
+      const answer = await cluster.api.send('PUT', vmsPath(ns, 'a'), { body: object })
+      return answer.code !== 409 && answer
+    }
+    const { code, json } = await eventually('an edit', write)
     assert.equal(code, 200, JSON.stringify(json))
   }
   const add =

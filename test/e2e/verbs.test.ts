@@ -20,8 +20,8 @@ describe('the commands on a real guest', () => {
     const readinessProbe = { exec: { command: ['/bin/cat', '/tmp/well'] }, periodSeconds: 1, failureThreshold: 1 }
     const livenessProbe = { guestAgentPing: {}, periodSeconds: 2, timeoutSeconds: 10, initialDelaySeconds: 60 }
     Object.assign(manifest.spec.template.spec, { readinessProbe, livenessProbe })
-    await stage.apply(nad('blue'), manifest)
-    await stage.waitFor('x', 'AgentConnected')
+    await stage.apply(nad('blue'), nad('red'), manifest, vm('y', { graceSeconds: 0 }))
+    for (const name of ['x', 'y']) await stage.waitFor(name, 'AgentConnected')
     identity = await identityOf(stage, 'x')
   })
   after(() => stage[Symbol.asyncDispose]())
@@ -61,11 +61,75 @@ describe('the commands on a real guest', () => {
     assert.deepEqual(await identityOf(stage, 'x'), identity)
   })
 
+  test('plug gives a guest a card and unplug takes it away, and both wait for the guest', async () => {
+    const before = await identityOf(stage, 'y')
+    assert.match(await patchbay('nics', 'y'), /\nPorts: 5 free of 8\n$/)
+    const plan = await patchbay('plug', 'y', 'nic1', '--network', 'blue', '--dry-run')
+    assert.match(plan, /^plug interface "nic1" into default\/blue, link up \(live\)\n/)
+    const said = await patchbay('plug', 'y', 'nic1', '--network', 'blue', '--mac', '02:00:00:00:88:01', '--wait')
+    assert.match(said, /is in the hypervisor, link up, MAC 02:00:00:00:88:01; the guest calls it eth1, after /)
+    assert.match(await stage.guest('y', 'cat /sys/class/net/eth1/address'), /^02:00:00:00:88:01$/)
+    assert.match(await patchbay('nics', 'y'), /\nPorts: 4 free of 8\n$/)
+    const moved = await patchbay('rewire', 'y', 'nic1', '--network', 'red', '--dry-run')
+    assert.match(moved, /^update network of interface "nic1": default\/blue -> default\/red \(\w+\)\n/)
+    await patchbay('unplug', 'y', 'nic1', '--wait')
+    assert.equal(await stage.guest('y', 'ls /sys/class/net | grep -c eth'), '1')
+    assert.match(await patchbay('nics', 'y'), /\nPorts: 5 free of 8\n$/)
+    assert.deepEqual(await identityOf(stage, 'y'), before)
+  })
+
+  test("addinterface and removeinterface do as KubeVirt 1.0's did, without a migration", async () => {
+    const eths = () => stage.guest('y', 'ls /sys/class/net | grep -c eth')
+    const until = (count: string) =>
+      eventually(`the guest has ${count}`, async () => (await eths()) === count, { deadlineMs: patienceMs })
+    await patchbay('addinterface', 'y', '--network-attachment-definition-name', 'default/red', '--name', 'nic2')
+    await until('2')
+    await patchbay('removeinterface', 'y', '--name', 'nic2')
+    await until('1')
+    await eventually(
+      'the VM forgets it',
+      async () => {
+        const { body } = await stage.api.call('GET', path.vm('y'))
+        return body.spec.template.spec.domain.devices.interfaces.length === 1
+      },
+      { deadlineMs: patienceMs },
+    )
+  })
+
+  test('guestosinfo tells what the guest tells of itself', async () => {
+    const info = JSON.parse(await patchbay('guestosinfo', 'y'))
+    assert.equal(info.os.kernelRelease, await stage.guest('y', 'uname -r'))
+    assert.deepEqual([info.os.machine, info.hostname], ['x86_64', await stage.guest('y', 'hostname')])
+    assert.match(info.guestAgentVersion, /^\d+\./)
+    const { body } = await stage.api.call('GET', path.vmi('y'))
+    assert.deepEqual(body.status.guestOSInfo, info.os)
+  })
+
+  test('soft-reboot and reset begin the guest anew in the same QEMU', async () => {
+    const qemu = await stage.qemuPid('y')
+    const bootId = () => stage.guest('y', 'cat /proc/sys/kernel/random/boot_id')
+    const before = await bootId()
+    // The console is asked, not the agent: a command to one that is about to go would be waited for in vain.
+    const count = async (text: string) => (await stage.readSandbox('y', 'run/console.log')).split(text).length - 1
+    const more = async (text: string, than: number) =>
+      eventually(`the console says "${text}" again`, async () => (await count(text)) > than, { deadlineMs: patienceMs })
+    const ups = await count('demo-guest is up')
+    for (const verb of ['soft-reboot', 'reset']) {
+      const kernels = await count('Linux version')
+      assert.equal(await patchbay(verb, 'y'), `VMI y was scheduled to ${verb}\n`)
+      await more('Linux version', kernels)
+    }
+    await more('demo-guest is up', ups)
+    await stage.waitFor('y', 'AgentConnected')
+    assert.notEqual(await bootId(), before)
+    assert.equal(await stage.qemuPid('y'), qemu)
+  })
+
   test('metrics count what goes over the interfaces', async () => {
     const counted = async (direction: string) => {
       const { body } = await stage.api.call('GET', '/metrics')
       const line = new RegExp(
-        `^kubevirt_vmi_network_${direction}_bytes_total\\{[^}]*interface="default"\\} (\\d+)$`,
+        `^kubevirt_vmi_network_${direction}_bytes_total\\{[^}]*\\bname="x"[^}]*interface="default"\\} (\\d+)$`,
         'm',
       )
       return Number(line.exec(String(body))?.[1] ?? Number.NaN)

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, listMap, loose, mapOf, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
+import { guestAgentSchema, guestOsInfoSchema, pciPortsSchema, powerRequestSchema } from './guest.ts'
 import { interfaceSchema, interfaceStatusSchema, networkSchema } from './interface.ts'
 import { migrationStateSchema } from './migration.ts'
 import { probeSchema } from './probe.ts'
@@ -125,7 +126,10 @@ const vmiStatusSchema = Type.Object({
   activePods: Type.Optional(stringMap),
   conditions: Type.Optional(conditions),
   interfaces: Type.Optional(listMap(interfaceStatusSchema, 'name')),
-  guestOSInfo: Type.Optional(loose()),
+  guestOSInfo: Type.Optional(guestOsInfoSchema),
+  guestAgent: Type.Optional(guestAgentSchema),
+  pciPorts: Type.Optional(pciPortsSchema),
+  powerRequests: Type.Optional(Type.Array(powerRequestSchema)),
   qosClass: Type.Optional(Type.String()),
   machine: Type.Optional(loose()),
   migrationState: Type.Optional(migrationStateSchema),

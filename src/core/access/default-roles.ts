@@ -35,9 +35,12 @@ const vmKinds = ['virtualmachines', 'virtualmachineinstances']
 const consoles = ['console', 'vnc', 'guestosinfo', 'filesystemlist', 'userlist', 'usbredir'].map(
   (name) => `virtualmachineinstances/${name}`,
 )
+const nicActions = ['addinterface', 'removeinterface']
 const actions = [
-  ...['pause', 'unpause', 'freeze', 'unfreeze', 'softreboot', 'reset'].map((name) => `virtualmachineinstances/${name}`),
-  ...['start', 'stop', 'restart', 'addvolume', 'removevolume'].map((name) => `virtualmachines/${name}`),
+  ...['pause', 'unpause', 'freeze', 'unfreeze', 'softreboot', 'reset', ...nicActions].map(
+    (name) => `virtualmachineinstances/${name}`,
+  ),
+  ...['start', 'stop', 'restart', 'addvolume', 'removevolume', ...nicActions].map((name) => `virtualmachines/${name}`),
 ]
 const migrations = ['virtualmachineinstancemigrations']
 const useVms: readonly Rule[] = [

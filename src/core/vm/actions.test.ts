@@ -2,7 +2,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { pauseVerdict, restartVerdict, startVerdict, stopVerdict, unpauseVerdict, withRuns } from './actions.ts'
+import {
+  migrateVerdict,
+  pauseVerdict,
+  restartVerdict,
+  startVerdict,
+  stopVerdict,
+  unpauseVerdict,
+  withRuns,
+} from './actions.ts'
 
 const vm = (spec: object, status: object = {}) =>
   ({ metadata: { name: 'a' }, spec: { template: {}, ...spec }, status }) as unknown as VirtualMachine
@@ -123,6 +131,8 @@ for (const [what, verdict, expected] of [
   ],
   ['unpause', unpauseVerdict(vmi('Running', { conditions: [{ type: 'Paused', status: 'True' }] })), {}],
   ['unpause what is not paused', unpauseVerdict(running), refused('VMI is not paused')],
+  ['migrate', migrateVerdict(running), {}],
+  ['migrate what does not run', migrateVerdict(vmi('Scheduling')), refused('VM is not running')],
   ['unpause what does not run', unpauseVerdict(vmi('Scheduling')), refused('VMI is not running')],
 ] as const)
   test(`verb: ${what}`, () => assert.deepEqual(verdict, expected))

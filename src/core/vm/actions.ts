@@ -94,6 +94,11 @@ export function unpauseVerdict(vmi: VirtualMachineInstance): Verdict {
   return findCondition(vmi.status.conditions, 'Paused')?.status === 'True' ? {} : conflict('VMI is not paused')
 }
 
+/** `migrate` */
+export function migrateVerdict(vmi: VirtualMachineInstance): Verdict {
+  return vmi.status?.phase === 'Running' ? {} : conflict('VM is not running')
+}
+
 function isPending({ status }: VirtualMachine, action: Request['action']): boolean {
   return status?.stateChangeRequests?.some((request) => request.action === action) ?? false
 }

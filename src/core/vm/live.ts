@@ -85,9 +85,14 @@ function possible({ steps, needs }: Plan, { spec, status }: Running, mode: Attac
   }
 }
 
+/** Whether a VM keeps interfaces that are `absent`, to plug them again as they were. */
+export function isParking({ metadata }: VirtualMachine): boolean {
+  return metadata.annotations?.[parkAnnotation] === 'true'
+}
+
 /** The VM without the interfaces that are `absent` and nowhere to be seen any more; the same object when there are none. */
 export function withoutUnplugged(vm: VirtualMachine, running: Running | undefined): VirtualMachine {
-  if (vm.metadata.annotations?.[parkAnnotation] === 'true') return vm
+  if (isParking(vm)) return vm
   const { spec } = vm.spec.template
   const busy = new Set([
     ...(running ? knownNames(running) : []),
@@ -124,11 +129,13 @@ function knownNames({ status }: Pick<VirtualMachineInstance, 'status'>): Set<str
   return new Set((status?.interfaces ?? []).flatMap(({ name }) => (name ? [name] : [])))
 }
 
-function interfacesOf(spec: VmiSpec | undefined): readonly Interface[] {
+/** The interfaces of a spec, if any. */
+export function interfacesOf(spec: VmiSpec | undefined): readonly Interface[] {
   return spec?.domain.devices.interfaces ?? []
 }
 
-function withInterfaces(spec: VmiSpec, interfaces: readonly Interface[], networks: readonly Network[]): VmiSpec {
+/** The spec with these interfaces and networks instead of its own. */
+export function withInterfaces(spec: VmiSpec, interfaces: readonly Interface[], networks: readonly Network[]): VmiSpec {
   const { networks: _, ...rest } = spec
   return {
     ...rest,

@@ -6,6 +6,7 @@ import { type Drift, driftText } from '../nic/drift.ts'
 import { type GuestInterface, interfaceStatuses } from '../nic/status.ts'
 import type { DomainEnd, ObservedDomain } from '../ports.ts'
 import { withCondition, withoutCondition } from './conditions.ts'
+import type { GuestInfo } from './guest-info.ts'
 import { withPhase } from './phase.ts'
 import type { ProbeState } from './probe.ts'
 
@@ -23,6 +24,8 @@ export type Pass = Readonly<{
   /** How the guest ended; set only when there is no domain and there has been one. */
   end: DomainEnd | undefined
   guest: readonly GuestInterface[] | undefined
+  /** What the guest's agent told of itself; undefined until it was asked. */
+  info: GuestInfo | undefined
   podIps: ReadonlyMap<string, readonly string[]>
   trouble: Trouble | undefined
   /** Networks the sandbox has, by interface. */
@@ -56,14 +59,15 @@ export function runningStatus(vmi: VirtualMachineInstance, pass: Pass): VmiStatu
     withoutCondition(withCondition(status.conditions, ended, now), 'AgentConnected'),
     'Paused',
   )
-  return { ...withPhase(status, phase, now), conditions, interfaces: [] }
+  const { pciPorts: _, ...rest } = withInfo(withPhase(status, phase, now), undefined, false)
+  return { ...rest, conditions, interfaces: [] }
 }
 
 function withDomain(
   vmi: VirtualMachineInstance,
   status: VmiStatus,
   domain: ObservedDomain,
-  { guest, podIps, attached, drift, readiness, now }: Pass,
+  { guest, info, podIps, attached, drift, readiness, now }: Pass,
 ): VmiStatus {
   const paused = domain.state === 'paused'
   let conditions = withCondition(status.conditions, readyCondition(paused, readiness), now)
@@ -88,12 +92,20 @@ function withDomain(
   const wanted = wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default')
   const known = domain.agentConnected ? guest : undefined
   return {
-    ...withPhase(status, 'Running', now),
+    ...withInfo(withPhase(status, 'Running', now), info, domain.agentConnected),
     conditions,
     migrationMethod: 'LiveMigration',
     migrationTransport: 'Unix',
+    pciPorts: domain.ports,
     interfaces: interfaceStatuses(wanted, domain.nics, known, podIps, attached),
   }
+}
+
+/** What the guest's agent told, as long as there is one; until it is asked anew, what it told before. */
+function withInfo(status: VmiStatus, info: GuestInfo | undefined, isConnected: boolean): VmiStatus {
+  if (isConnected) return info ? { ...status, guestOSInfo: info.os, guestAgent: info.agent } : status
+  const { guestOSInfo: _, guestAgent: _agent, ...rest } = status
+  return rest
 }
 
 function readyCondition(paused: boolean, readiness: ProbeState | undefined): Omit<Condition, 'lastTransitionTime'> {

@@ -249,18 +249,20 @@ test('a guest that was told to go succeeded, one that crashed failed', () => {
   assert.equal(finalPhase('crashed', true), 'Failed')
 })
 
+const noPass = {
+  domain: undefined,
+  end: undefined,
+  guest: undefined,
+  info: undefined,
+  podIps: new Map(),
+  attached: new Set<string>(),
+  drift: [],
+  readiness: undefined,
+  now,
+}
+
 test('trouble is a condition while it lasts, and no longer', () => {
-  const pass = {
-    domain: undefined,
-    end: undefined,
-    guest: undefined,
-    podIps: new Map(),
-    attached: new Set<string>(),
-    drift: [],
-    readiness: undefined,
-    now,
-  }
-  const bad = runningStatus(vmi('Scheduled'), { ...pass, trouble: { reason: 'R', message: 'M' } })
+  const bad = runningStatus(vmi('Scheduled'), { ...noPass, trouble: { reason: 'R', message: 'M' } })
   assert.deepEqual(findCondition(bad.conditions, 'Synchronized'), {
     type: 'Synchronized',
     status: 'False',
@@ -268,6 +270,29 @@ test('trouble is a condition while it lasts, and no longer', () => {
     message: 'M',
     lastTransitionTime: now,
   })
-  const good = runningStatus({ ...vmi('Scheduled'), status: bad }, { ...pass, trouble: undefined })
+  const good = runningStatus({ ...vmi('Scheduled'), status: bad }, { ...noPass, trouble: undefined })
   assert.equal(findCondition(good.conditions, 'Synchronized'), undefined)
+})
+
+test('what a guest tells of itself stays while its agent is there, and its ports while it runs', () => {
+  const info = { os: { id: 'debian' }, agent: { hostname: 'h' } }
+  const domain = { state: 'running', uuid: '', nics: [], agentConnected: true, ports: { total: 8, free: 5 } } as const
+  const after = (status: object, pass: object) =>
+    runningStatus(
+      { ...vmi('Running'), status: { ...vmi('Running').status, ...status } },
+      {
+        ...noPass,
+        trouble: undefined,
+        ...pass,
+      },
+    )
+  const told = ({ guestOSInfo, guestAgent, pciPorts }: ReturnType<typeof after>) => [guestOSInfo, guestAgent, pciPorts]
+  const first = after({}, { domain, info })
+  assert.deepEqual(told(first), [info.os, info.agent, domain.ports])
+  assert.deepEqual(after(first, { domain, info }), first)
+  // An agent of the node that has just started has not asked yet.
+  assert.deepEqual(told(after(first, { domain })), [info.os, info.agent, domain.ports])
+  const silent = after(first, { domain: { ...domain, agentConnected: false }, info })
+  assert.deepEqual(told(silent), [undefined, undefined, domain.ports])
+  assert.deepEqual(told(after(first, { end: 'shutdown', info })), [undefined, undefined, undefined])
 })

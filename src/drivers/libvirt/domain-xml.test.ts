@@ -49,6 +49,13 @@ for (const one of variants)
     ])
   })
 
+test('ports nothing is on are free: what is on one has its bus for an address', () => {
+  const ports = (nics: DomainSpec['nics']) => readDomain(domainXml(spec(nics), 'tcg'), attachments).ports
+  // Four for interfaces, two for other devices that are on them, and two more.
+  assert.deepEqual(ports([nic]), { total: 8, free: 5 })
+  assert.deepEqual(ports([]), { total: 8, free: 6 })
+})
+
 test('text of a manifest cannot break out of the XML', () => {
   const root = parseXml(domainXml(spec(), 'tcg'))
   assert.equal(textOf(findElement(root, 'os', 'cmdline')), 'console=ttyS0 a<b & "c"')

@@ -1,3 +1,4 @@
+import type { PciPorts } from '#apis/kubevirt/guest.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import type { Nic } from '#core/nic/nic.ts'
 import type { ObservedNic } from '#core/nic/status.ts'
@@ -114,7 +115,12 @@ function nicElement(nic: Card, bus: number | undefined): XmlElement {
 }
 
 /** What a live domain has. */
-export type ReadDomain = Readonly<{ uuid: string; nics: readonly ObservedNic[]; agentConnected: boolean }>
+export type ReadDomain = Readonly<{
+  uuid: string
+  nics: readonly ObservedNic[]
+  agentConnected: boolean
+  ports: PciPorts
+}>
 
 /**
  * Reads a live domain. Which network an interface is on, libvirt does not know: that is the sandbox's knowledge
@@ -130,7 +136,18 @@ export function readDomain(xml: string, attachments: ReadonlyMap<string, Attachm
     uuid: findElement(root, 'uuid')?.children.join('') ?? '',
     nics: interfacesOf(root).map(([name, one]) => readNic(name, one, attachments.get(name))),
     agentConnected: findElement(channel, 'target')?.attributes.state === 'connected',
+    ports: portsOf(devices),
   }
+}
+
+/** Root ports, and those of them no device is on: the bus behind a port has its controller's index for number. */
+function portsOf(devices: XmlElement | undefined): PciPorts {
+  const all = (devices?.children ?? []).filter((child) => typeof child !== 'string')
+  const ports = all.filter((one) => one.name === 'controller' && one.attributes.model === 'pcie-root-port')
+  const addresses = all.map((one) => findElement(one, 'address')?.attributes)
+  const taken = new Set(addresses.filter((one) => one?.type === 'pci').map((one) => Number(one?.bus)))
+  const free = ports.filter((one) => !taken.has(Number(one.attributes.index)))
+  return { total: ports.length, free: free.length }
 }
 
 function readNic(name: string, one: XmlElement, attachment: Attachment | undefined): ObservedNic {

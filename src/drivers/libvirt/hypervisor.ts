@@ -9,8 +9,10 @@ import type { GuestInterface } from '#core/nic/status.ts'
 import type { DomainEnd, Hypervisor, MoveProgress, NicTraffic, ObservedDomain } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
+import type { GuestInfo } from '#core/vm/guest-info.ts'
 import type { Accelerator } from '../host/kvm.ts'
 import { domainXml, linkUpdateXml, nicXml, type ReadDomain, readDomain } from './domain-xml.ts'
+import { readGuestInfo } from './guest-info.ts'
 import { createFlags, powerFlags } from './rpc/flags.ts'
 import type { Libvirt } from './rpc/libvirt.ts'
 import type { Domain } from './rpc/procedures.ts'
@@ -21,6 +23,9 @@ const releaseMs = 5000
 
 /** Longest time a guest agent may take to list its interfaces, milliseconds. */
 const agentTimeoutMs = 5000
+
+/** Longest time libvirt may wait for a guest to begin its reboot, milliseconds: other changes of the guest wait as long. */
+const rebootMs = 10_000
 
 export type HypervisorOptions = Readonly<{
   libvirt: Libvirt
@@ -170,6 +175,17 @@ export class LibvirtHypervisor implements Hypervisor {
     if (domain) await this.#options.libvirt.resume(domain, { signal })
   }
 
+  async reset(signal: AbortSignal): Promise<void> {
+    await this.#options.libvirt.reset(await this.#there(signal), { signal })
+  }
+
+  async softReboot(signal: AbortSignal): Promise<void> {
+    await this.#options.libvirt.reboot(await this.#there(signal), powerFlags.acpi | powerFlags.agent, {
+      signal,
+      timeoutMs: rebootMs,
+    })
+  }
+
   async destroy(signal: AbortSignal): Promise<void> {
     const domain = await this.#domain(signal)
     try {
@@ -219,6 +235,10 @@ export class LibvirtHypervisor implements Hypervisor {
     return list.map(({ name, mac, addresses }) => ({ name, mac: mac ?? '', ips: addresses.map((one) => one.address) }))
   }
 
+  guestInfo(signal: AbortSignal): Promise<GuestInfo> {
+    return readGuestInfo((command) => this.#agent(command, signal))
+  }
+
   async pingAgent(signal: AbortSignal): Promise<void> {
     await this.#agent({ execute: 'guest-ping' }, signal)
   }
@@ -241,9 +261,15 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   async #agent(command: JsonObject, signal: AbortSignal): Promise<Json> {
+    const domain = await this.#there(signal)
+    return this.#options.libvirt.agentCommand(domain, command, { signal, timeoutS: agentTimeoutMs / 1000 })
+  }
+
+  /** @throws Fault Unavailable when there is none */
+  async #there(signal: AbortSignal): Promise<Domain> {
     const domain = await this.#domain(signal)
     if (!domain) throw new Fault('Unavailable', 'The guest is gone')
-    return this.#options.libvirt.agentCommand(domain, command, { signal, timeoutS: agentTimeoutMs / 1000 })
+    return domain
   }
 
   /** There is at most one, whatever it is called. */

@@ -37,6 +37,7 @@ type Sandbox = {
   guestOnly: number
   end: DomainEnd | undefined
   starts: number
+  reboots: ('reset' | 'softReboot')[]
 }
 
 /** Reaches a guest over the network if its first link is up, and by its agent always. */
@@ -56,7 +57,8 @@ export const simProber: Prober = {
  * A host in memory: the same contract as the real one, for tests of logic, for scale and for trying the product without
  * root. Faults are provoked by names, so that they can be reproduced by hand: a NAD whose config contains `sim-fail` cannot
  * be attached, an interface whose name starts with `stuck` cannot be changed or moved, one with `sticky` cannot be unplugged;
- * a VM whose name contains `stall` never comes to the end of a move, one with `drop` loses the connection.
+ * a VM whose name contains `stall` never comes to the end of a move, one with `drop` loses the connection, and one with
+ * `stuck` in its name cannot be reset.
  */
 export class SimSandboxes implements Sandboxes {
   readonly #sandboxes = new Map<string, Sandbox>()
@@ -75,6 +77,7 @@ export class SimSandboxes implements Sandboxes {
       guestOnly: 0,
       end: undefined,
       starts: 0,
+      reboots: [],
     }
     const failed = new Map<string, Fault>()
     for (const attachment of spec.attachments) {
@@ -201,6 +204,11 @@ export class SimSandboxes implements Sandboxes {
     return this.#get(uid).starts
   }
 
+  /** How a guest was told to begin anew, in order. */
+  reboots(uid: string): readonly string[] {
+    return this.#get(uid).reboots
+  }
+
   #get(uid: string): Sandbox {
     const sandbox = this.#sandboxes.get(uid)
     if (!sandbox) throw new Fault('NotFound', `No sandbox ${uid}`)
@@ -221,6 +229,7 @@ export class SimSandboxes implements Sandboxes {
           uuid: sandbox.domain.uuid,
           nics: [...sandbox.nics.values()],
           agentConnected: true,
+          ports: { total: simPorts, free: Math.max(0, simPorts - sandbox.nics.size) },
         }
       },
       async create(domain) {
@@ -241,6 +250,15 @@ export class SimSandboxes implements Sandboxes {
       async unpause() {
         sandbox.isPaused = false
         tell()
+      },
+      async reset() {
+        if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
+        if (sandbox.id.name.includes('stuck')) throw new Fault('Unavailable', 'libvirt refused to reset the guest')
+        sandbox.reboots.push('reset')
+      },
+      async softReboot() {
+        if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
+        sandbox.reboots.push('softReboot')
       },
       async shutdown() {
         sandbox.domain = undefined
@@ -275,6 +293,10 @@ export class SimSandboxes implements Sandboxes {
         const none = { rxErrors: 0, rxDropped: 0, txErrors: 0, txDropped: 0 }
         const some = { rxBytes: 100, rxPackets: 1, txBytes: 200, txPackets: 2 }
         return [...sandbox.nics.keys()].map((name) => ({ name, ...none, ...some }))
+      },
+      async guestInfo() {
+        const os = { name: 'Simulated', id: 'sim', kernelRelease: '0', machine: 'x86_64' }
+        return { os, agent: { version: '0', hostname: sandbox.domain?.name ?? '', timezone: 'UTC, 0' } }
       },
       async pingAgent() {
         if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')

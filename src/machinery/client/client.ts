@@ -15,7 +15,11 @@ export type Scope = Readonly<{ namespace?: string; labelSelector?: string; field
 export type Propagation = 'Background' | 'Foreground' | 'Orphan'
 
 /** What must be true of an object for it to be deleted, and what becomes of the things it owns. */
-export type DeleteOptions = Readonly<{ uid?: string; resourceVersion?: string; propagation?: Propagation }>
+export type DeleteOptions = WriteOptions &
+  Readonly<{ uid?: string; resourceVersion?: string; propagation?: Propagation }>
+
+/** `dryRun`: everything but the writing, so that the word of admission is known. */
+export type WriteOptions = Readonly<{ dryRun?: boolean }>
 
 /**
  * A client of the API server. The process that holds the server talks to it directly, an agent elsewhere over HTTPS: same
@@ -39,7 +43,7 @@ export interface Client {
     scope: Scope,
     signal: AbortSignal,
   ): AsyncIterable<readonly WatchEvent<T>[]>
-  create<T extends ApiObject>(kind: Kind<T>, object: T): Promise<T>
+  create<T extends ApiObject>(kind: Kind<T>, object: T, options?: WriteOptions): Promise<T>
   /**
    * Read, change, write, again when somebody else was faster. `change` returns the new object, or undefined to leave it.
    * With `subresource: 'status'` only the status is written. Resolves to the object afterwards; undefined when it is gone.
@@ -48,7 +52,7 @@ export interface Client {
     kind: Kind<T>,
     key: Key,
     change: (current: T) => T | undefined,
-    options?: { subresource?: 'status' },
+    options?: WriteOptions & { subresource?: 'status' },
   ): Promise<T | undefined>
   /** Asks for deletion (finalizers may delay it). Deleting what is not there is fine. */
   delete<T extends ApiObject>(kind: Kind<T>, key: Key, options?: DeleteOptions): Promise<void>

@@ -1,7 +1,7 @@
 import type { ApiObject, Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
-import type { Client, DeleteOptions, Key, Scope, WatchEvent } from './client.ts'
+import type { Client, DeleteOptions, Key, Scope, WatchEvent, WriteOptions } from './client.ts'
 import type { Connection } from './connection.ts'
 import { faultOfStatus } from './faults.ts'
 
@@ -61,17 +61,18 @@ export class HttpClient implements Client {
     }
   }
 
-  async create<T extends ApiObject>(kind: Kind<T>, object: T): Promise<T> {
+  async create<T extends ApiObject>(kind: Kind<T>, object: T, options: WriteOptions = {}): Promise<T> {
     const { namespace = 'default' } = object.metadata
-    return this.#send<T>('POST', pathOf(kind, { namespace }), object)
+    return this.#send<T>('POST', `${pathOf(kind, { namespace })}${trialOf(options)}`, object)
   }
 
   async modify<T extends ApiObject>(
     kind: Kind<T>,
     key: Key,
     change: (current: T) => T | undefined,
-    { subresource }: { subresource?: 'status' } = {},
+    { subresource, ...options }: WriteOptions & { subresource?: 'status' } = {},
   ): Promise<T | undefined> {
+    const path = `${pathOf(kind, key)}${subresource ? `/${subresource}` : ''}${trialOf(options)}`
     let current = await this.get(kind, key)
     while (current) {
       const { resourceVersion } = current.metadata
@@ -82,7 +83,7 @@ export class HttpClient implements Client {
         metadata: { ...wanted.metadata, resourceVersion: wanted.metadata.resourceVersion ?? resourceVersion },
       }
       try {
-        return await this.#send<T>('PUT', `${pathOf(kind, key)}${subresource ? `/${subresource}` : ''}`, body)
+        return await this.#send<T>('PUT', path, body)
       } catch (error) {
         if (!(error instanceof Fault) || (error.kind !== 'Conflict' && error.kind !== 'NotFound')) throw error
         current = await this.get(kind, key)
@@ -94,9 +95,9 @@ export class HttpClient implements Client {
   }
 
   async delete<T extends ApiObject>(kind: Kind<T>, key: Key, options: DeleteOptions = {}): Promise<void> {
-    const { propagation, ...preconditions } = options
+    const { propagation, dryRun, ...preconditions } = options
     const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions, propagationPolicy: propagation }
-    await orUndefined(kind, () => this.#send('DELETE', pathOf(kind, key), body))
+    await orUndefined(kind, () => this.#send('DELETE', `${pathOf(kind, key)}${trialOf({ dryRun })}`, body))
   }
 
   /** Applies a JSON patch. @throws Fault Invalid when one of its tests fails, NotFound */
@@ -104,10 +105,9 @@ export class HttpClient implements Client {
     kind: Kind<T>,
     key: Key,
     operations: readonly JsonObject[],
-    { dryRun = false } = {},
+    options: WriteOptions = {},
   ): Promise<T> {
-    const path = `${pathOf(kind, key)}${dryRun ? '?dryRun=All' : ''}`
-    return this.#send<T>('PATCH', path, operations, 'application/json-patch+json')
+    return this.#send<T>('PATCH', `${pathOf(kind, key)}${trialOf(options)}`, operations, 'application/json-patch+json')
   }
 
   /** Asks for anything else, such as a verb of a VM. Resolves to what was answered, if anything. */
@@ -129,6 +129,10 @@ function pathOf({ group, version, plural, namespaced }: AnyKind, where: Scope & 
   const root = group ? `/apis/${group}/${version}` : `/api/${version}`
   const inNamespace = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`
   return `${root}${inNamespace}/${plural}${name === undefined ? '' : `/${encodeURIComponent(name)}`}`
+}
+
+function trialOf({ dryRun }: Readonly<{ dryRun?: boolean | undefined }>): string {
+  return dryRun ? '?dryRun=All' : ''
 }
 
 function selectorsOf({ labelSelector, fieldSelector }: Scope): Record<string, string> {

@@ -9,7 +9,7 @@ export type Timers = Readonly<{
 const firstRetryMs = 5
 
 /** Real time. A wait never keeps a process alive. */
-const realTimers: Timers = {
+export const realTimers: Timers = {
   now: () => performance.now(),
   after: (ms, run) => {
     // Longer ones would fire at once: Node keeps delays in 32 bits.

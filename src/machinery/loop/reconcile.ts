@@ -56,6 +56,7 @@ const retries: Readonly<Record<FaultKind, Retry>> = {
   Unsupported: later,
   NotAllowed: later,
   TooLarge: later,
+  Internal: later,
   Bug: { ...later, level: 'error' },
 }
 

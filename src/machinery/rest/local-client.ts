@@ -1,7 +1,7 @@
 import type { ApiObject, Kind } from '#apis/meta/object.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
-import type { Client, DeleteOptions, Key, Scope, WatchEvent } from '../client/client.ts'
+import type { Client, DeleteOptions, Key, Scope, WatchEvent, WriteOptions } from '../client/client.ts'
 import type { Authorizer } from './access/authorizer.ts'
 import { eventOf } from './events.ts'
 import type { Registry } from './registry.ts'
@@ -58,10 +58,11 @@ export class LocalClient implements Client {
     }
   }
 
-  async create<T extends ApiObject>(kind: Kind<T>, object: T): Promise<T> {
+  async create<T extends ApiObject>(kind: Kind<T>, object: T, options: WriteOptions = {}): Promise<T> {
     this.#require('create', kind, { ...object.metadata })
     const doc = await this.#registry.create(plain(kind), object.metadata.namespace, object as unknown as JsonObject, {
       ...this.#as,
+      ...options,
     })
     return doc as unknown as T
   }
@@ -70,7 +71,7 @@ export class LocalClient implements Client {
     kind: Kind<T>,
     key: Key,
     change: (current: T) => T | undefined,
-    options: { subresource?: 'status' } = {},
+    options: WriteOptions & { subresource?: 'status' } = {},
   ): Promise<T | undefined> {
     this.#require('update', kind, key, options.subresource)
     const write = this.#registry.update(

@@ -88,6 +88,7 @@ test('whatever is thrown has a code, and what is no Fault is our own', () => {
     'Timeout',
     'Aborted',
     'Bug',
+    'Internal',
   ]
   for (const kind of kinds) assert.ok(failure(new Fault(kind, 'x')).code >= 400)
   for (const thrown of [new TypeError('x'), 'x', undefined, null]) assert.equal(failure(thrown).code, 500)

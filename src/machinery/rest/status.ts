@@ -20,6 +20,7 @@ export const http: Record<FaultKind, readonly [code: number, reason: string]> = 
   Timeout: [504, 'Timeout'],
   Aborted: [503, 'ServiceUnavailable'],
   Bug: [500, 'InternalError'],
+  Internal: [500, 'InternalError'],
 }
 
 /** A Kubernetes `Status` answer. */

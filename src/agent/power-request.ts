@@ -1,0 +1,52 @@
+import type { PowerRequestRecord } from '#apis/kubevirt/guest.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { explain, faultKind } from '#base/fault.ts'
+import type { Hypervisor } from '#core/ports.ts'
+import { nextRecord, recordOf, withRecord } from '#core/vm/power-request.ts'
+import { type InstanceTools, nameOf } from './tools.ts'
+
+const words = { Reset: 'The guest was reset', SoftReboot: 'The guest was told to reboot' } as const
+
+/** Resets a guest, or tells it to reboot, when somebody asked for that: at most once for each request (core/vm/power-request.ts). */
+export async function followPowerRequest(
+  tools: InstanceTools,
+  vmi: VirtualMachineInstance,
+  hypervisor: Hypervisor,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!nextRecord(vmi, Date.now())) return
+  const begun = await writeRecord(tools, vmi, (current) => nextRecord(current, Date.now()))
+  if (!begun) return
+  const { id, action, state } = begun
+  if (state !== 'Begun') return tools.log.warn({ domain: nameOf(vmi), action, id, state }, 'Request is not carried out')
+  tools.log.info({ domain: nameOf(vmi), action, id }, 'Carrying out request')
+  let end: PowerRequestRecord = { id, action, state: 'Done' }
+  try {
+    await (action === 'Reset' ? hypervisor.reset(signal) : hypervisor.softReboot(signal))
+    tools.recorder(vmi, 'Normal', action, words[action])
+  } catch (error) {
+    if (faultKind(error) === 'Aborted') throw error
+    // What comes too late may have been done all the same.
+    end = { id, action, state: faultKind(error) === 'Timeout' ? 'Unknown' : 'Failed', message: explain(error) }
+  }
+  await writeRecord(tools, vmi, (current) => (recordOf(current, id) ? end : undefined))
+}
+
+/** Writes what `decide` makes of the newest instance; resolves to it, or undefined when there was nothing to write. */
+async function writeRecord(
+  { client }: InstanceTools,
+  vmi: VirtualMachineInstance,
+  decide: (current: VirtualMachineInstance) => PowerRequestRecord | undefined,
+): Promise<PowerRequestRecord | undefined> {
+  let record: PowerRequestRecord | undefined
+  await client.modify(
+    VirtualMachineInstance,
+    vmi.metadata,
+    (current) => {
+      record = current.metadata.uid === vmi.metadata.uid ? decide(current) : undefined
+      return record && withRecord(current, record)
+    },
+    { subresource: 'status' },
+  )
+  return record
+}

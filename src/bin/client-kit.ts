@@ -1,0 +1,37 @@
+import type { Command } from 'commander'
+import { explain } from '#base/fault.ts'
+import { version } from '#base/version.ts'
+import { type Context, Ending, type Print } from '#cli/context.ts'
+import type { Choice } from '#cli/kubeconfig.ts'
+
+/** To the terminal. */
+export const print: Print = { line: (text) => console.log(text), note: (text) => console.error(text) }
+
+/** The options that say which server is meant, as kubectl has them. */
+export function asClient(command: Command): Command {
+  return command
+    .option('--kubeconfig <file>', 'the kubeconfig to use, instead of KUBECONFIG')
+    .option('--context <name>', 'the context of the kubeconfig to use')
+    .option('-n, --namespace <namespace>', 'the namespace, instead of that of the context')
+}
+
+/** Does what a command is for with a client of the server that is meant. */
+export async function withClient(choice: Choice, work: (context: Context) => Promise<void>): Promise<void> {
+  const [{ findTarget }, { Connection }, { HttpClient }] = await Promise.all([
+    import('#cli/kubeconfig.ts'),
+    import('#machinery/client/connection.ts'),
+    import('#machinery/client/http-client.ts'),
+  ])
+  const { endpoint, namespace } = await findTarget(choice)
+  using connection = new Connection(endpoint, `patchbay/${version}`)
+  await work({ client: new HttpClient(connection), namespace, print })
+}
+
+/** As withClient; whatever goes wrong is told as virtctl tells it: nothing before the text, and exit code 1. */
+export async function asVirtctl(choice: Choice, work: (context: Context) => Promise<void>): Promise<void> {
+  try {
+    await withClient(choice, work)
+  } catch (error) {
+    throw error instanceof Ending ? error : new Ending(1, explain(error))
+  }
+}

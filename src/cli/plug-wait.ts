@@ -1,0 +1,135 @@
+import { Pod } from '#apis/core/pod.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { networkStatusAnnotation } from '#apis/net/attachment.ts'
+import { Fault } from '#base/fault.ts'
+import { delay } from '#base/wait.ts'
+import { wantedNics } from '#core/nic/desired.ts'
+import { findCondition, isTrue } from '#core/vm/conditions.ts'
+import type { Context } from './context.ts'
+import type { NicKey } from './declare.ts'
+import { durationText } from './duration.ts'
+import { Follower } from './follow.ts'
+
+/** How far a change has come, in words that follow `Interface NIC of VM NAME`. */
+type Stage = Readonly<{ text: string; isDone?: boolean }>
+
+/** What is waited for. `confirm` asks, once the instance says so, for what the instance cannot tell. */
+export type Goal = Readonly<{
+  stage: (running: VirtualMachineInstance, nic: string) => Stage
+  confirm?: (running: VirtualMachineInstance, nic: string) => Promise<Stage>
+}>
+
+/** How often is asked for what no watch tells, milliseconds. */
+const askMs = 100
+
+/** The guest has a card, with its link as declared. */
+export function plugged(link: 'up' | 'down'): Goal {
+  return {
+    stage: (running, nic) => {
+      const status = statusOf(running, nic)
+      if (!specOf(running, nic)) return { text: 'is not in the running instance yet' }
+      if (!status) return { text: 'is in the running instance; its sandbox does not have the network yet' }
+      if (!isInGuest(status)) return { text: 'has its network in the sandbox; the guest does not have the card yet' }
+      if (status.linkState !== link)
+        return { text: `is in the hypervisor; its link is ${status.linkState}, not ${link} yet` }
+      const { interfaceName, mac } = status
+      const isTold = interfaceName !== undefined || !isTrue(running.status?.conditions, 'AgentConnected')
+      if (!isTold) return { text: `is in the hypervisor, link ${link}; the guest does not tell of it yet` }
+      const guest = interfaceName ? `; the guest calls it ${interfaceName}` : ''
+      return { text: `is in the hypervisor, link ${link}, MAC ${mac}${guest}`, isDone: true }
+    },
+  }
+}
+
+/** Neither guest, sandbox nor instance has the card any more. */
+export const unplugged: Goal = {
+  stage: (running, nic) => {
+    const status = statusOf(running, nic)
+    const spec = specOf(running, nic)
+    if (spec && !spec.absent) return { text: 'is not absent in the running instance yet' }
+    if (status && isInGuest(status)) return { text: 'is still in the guest, which has been asked to let go of it' }
+    if (status) return { text: 'has left the guest; its sandbox still has the network' }
+    return spec ? { text: 'has left guest and sandbox' } : { text: 'has left guest and sandbox', isDone: true }
+  },
+}
+
+/** The card is on a network (`namespace/name`), which the sandbox tells in an annotation of its pod. */
+export function onNetwork({ client, namespace }: Context, network: string): Goal {
+  return {
+    stage: (running, nic) =>
+      specOf(running, nic)?.network === network
+        ? { text: `is on network ${network} in the running instance`, isDone: true }
+        : { text: `is not on network ${network} in the running instance yet` },
+    confirm: async (running, nic) => {
+      const labelSelector = `vm.kubevirt.io/name=${running.metadata.name}`
+      const { items } = await client.list(Pod, { namespace, labelSelector })
+      const link = statusOf(running, nic)?.podInterfaceName
+      const isThere = items
+        .filter((pod) => pod.spec.nodeName === running.status?.nodeName)
+        .some((pod) => networksOf(pod).some((one) => one.name === network && one.interface === link))
+      return isThere
+        ? { text: `is on network ${network}`, isDone: true }
+        : { text: `is not on network ${network} in its sandbox yet` }
+    },
+  }
+}
+
+/** What a pod's sandbox has. */
+function networksOf({ metadata }: Pod): readonly Readonly<{ name?: string; interface?: string }>[] {
+  const list: unknown = JSON.parse(metadata.annotations?.[networkStatusAnnotation] || '[]')
+  return Array.isArray(list) ? list : []
+}
+
+function specOf({ spec, metadata }: VirtualMachineInstance, nic: string) {
+  return wantedNics(spec, metadata.namespace ?? 'default').find(({ name }) => name === nic)
+}
+
+function statusOf({ status }: VirtualMachineInstance, nic: string) {
+  return status?.interfaces?.find(({ name }) => name === nic)
+}
+
+function isInGuest({ infoSource = '' }: Readonly<{ infoSource?: string }>): boolean {
+  return infoSource.includes('domain')
+}
+
+/**
+ * Waits until a change has come about, telling each stage and each trouble as it comes.
+ * @throws Fault Timeout, Conflict when the VM stops meanwhile
+ */
+export async function waitFor({ client, print }: Context, key: NicKey, goal: Goal, ms: number): Promise<void> {
+  const { name, nic, namespace } = key
+  const start = performance.now()
+  const leftMs = () => Math.max(0, ms - (performance.now() - start))
+  const what = `Interface ${nic} of VM ${name}`
+  const told = new Set<string>()
+  let last: Stage = { text: 'is declared' }
+  const tell = (stage: Stage) => {
+    last = stage
+    if (!stage.isDone && !told.has(stage.text)) print.note(`${what} ${stage.text}`)
+    told.add(stage.text)
+    return stage.isDone === true
+  }
+  using follower = new Follower(client, key, print)
+  const look = (running: VirtualMachineInstance | undefined) => {
+    const trouble = troubleOf(running)
+    if (trouble && !told.has(trouble)) print.note(`Trouble: ${trouble}`)
+    told.add(trouble ?? '')
+    return !running || tell(goal.stage(running, nic))
+  }
+  while ((await follower.until(look, leftMs())) && follower.running && goal.confirm) {
+    if (tell(await goal.confirm(follower.running, nic)) || !leftMs()) break
+    await delay(Math.min(askMs, leftMs()))
+  }
+  if (follower.running && last.isDone)
+    return print.line(`${what} ${last.text}, after ${durationText(performance.now() - start)}`)
+  if (!follower.running) throw new Fault('Conflict', `VM ${name} stopped; its guest will start as declared`)
+  const why = troubleOf(follower.running)
+  throw new Fault(
+    'Timeout',
+    `${what} ${last.text} after ${durationText(ms)}${why ? `: ${why}` : ''}; see \`kubectl describe vmi ${name} -n ${namespace}\``,
+  )
+}
+
+function troubleOf(running: VirtualMachineInstance | undefined): string | undefined {
+  return findCondition(running?.status?.conditions, 'Synchronized')?.message
+}

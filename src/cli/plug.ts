@@ -1,0 +1,155 @@
+import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
+import { Fault, faultKind } from '#base/fault.ts'
+import type { JsonObject } from '#base/json.ts'
+import { type NewNic, type NicEdit, withNetwork, withNic, withoutNic } from '#core/vm/edit-nics.ts'
+import type { HttpClient } from '#machinery/client/http-client.ts'
+import type { Context } from './context.ts'
+import { getVm, type NicKey, patchVm } from './declare.ts'
+import { type Goal, onNetwork, plugged, unplugged, waitFor } from './plug-wait.ts'
+import { type Outlook, outlookOf } from './preview.ts'
+
+export type PlugOptions = Readonly<{
+  /** How long to wait for the guest; undefined not to wait. */
+  waitMs?: number
+  dryRun?: boolean
+}>
+
+/** An edit of one interface, and the words for it: each follows `Interface NIC of VM NAME`. */
+type Change = Readonly<{
+  edit: (vm: VirtualMachine, isRunning: boolean) => NicEdit
+  declared: string
+  already: string
+  would: string
+  /** Follows `VM NAME is not running; its guest`. */
+  atStart: string
+  goal: Goal
+}>
+
+type Target = readonly [vm: string, nic: string]
+
+/** Gives a VM another card, while it runs too. @throws Fault NotFound, Conflict, Invalid, Timeout */
+export async function plug(
+  context: Context,
+  [name, nic]: Target,
+  card: Omit<NewNic, 'name'>,
+  options: PlugOptions,
+): Promise<void> {
+  const { network, link = 'up' } = card
+  await requireNetwork(context, network)
+  await change(context, [name, nic], options, {
+    edit: (vm) => withNic(vm, { ...card, name: nic }),
+    declared: `is declared, on network ${network}, link ${link}`,
+    already: 'is declared already',
+    would: `would be plugged into network ${network}, link ${link}`,
+    atStart: 'will start with it',
+    goal: plugged(link),
+  })
+}
+
+/** Takes a card from a VM, while it runs too. @throws Fault NotFound, Conflict, Invalid, Timeout */
+export function unplug(context: Context, target: Target, options: PlugOptions): Promise<void> {
+  return change(context, target, options, {
+    edit: (vm, isRunning) => withoutNic(vm, target[1], isRunning),
+    declared: 'is declared absent',
+    already: 'is declared absent already',
+    would: 'would be unplugged',
+    atStart: 'will start without it',
+    goal: unplugged,
+  })
+}
+
+/** Puts a card on another network; the guest keeps it. @throws Fault NotFound, Conflict, Invalid, Timeout */
+export async function rewire(context: Context, target: Target, network: string, options: PlugOptions): Promise<void> {
+  await requireNetwork(context, network)
+  const key = network.includes('/') ? network : `${context.namespace}/${network}`
+  await change(context, target, options, {
+    edit: (vm) => withNetwork(vm, target[1], network),
+    declared: `is declared to be on network ${network}`,
+    already: `is declared to be on network ${network} already`,
+    would: `would be put on network ${network}`,
+    atStart: `will start on network ${network}`,
+    goal: onNetwork(context, key),
+  })
+}
+
+async function change(
+  context: Context,
+  [name, nic]: Target,
+  { waitMs, dryRun = false }: PlugOptions,
+  { edit, declared, already, would, atStart, goal }: Change,
+): Promise<void> {
+  const { client, namespace, print } = context
+  const key = { namespace, name, nic }
+  const isRunning = (await outlookOf(client, key, await getVm(client, key))) !== undefined
+  let isChanged = false
+  const decide = (vm: VirtualMachine) => {
+    const wanted = edit(vm, isRunning)
+    if ('refuse' in wanted) throw new Fault(wanted.refuse, wanted.text)
+    isChanged = wanted.vm !== vm
+    return isChanged ? operationsFor(vm, wanted.vm) : undefined
+  }
+  const after = await patchVm(client, key, decide, { dryRun })
+  const outlook = await outlookOf(client, key, after)
+  if (dryRun && isChanged) tellOutlook(context, key, outlook)
+  const what = isChanged ? (dryRun ? `${would} (dry run)` : declared) : already
+  print.line(`Interface ${nic} of VM ${name} ${what}`)
+  if (dryRun) return
+  if (!outlook) return print.line(`VM ${name} is not running; its guest ${atStart}`)
+  requireLive(key, outlook, waitMs !== undefined, print)
+  if (waitMs !== undefined) await waitFor(context, key, goal, waitMs)
+}
+
+/** What the change comes to on the running guest. */
+function tellOutlook({ print }: Context, { name }: NicKey, outlook: Outlook | undefined): void {
+  if (!outlook) {
+    print.line(`VM ${name} is not running; nothing is done to a guest`)
+    return
+  }
+  for (const line of outlook.lines) print.line(line)
+  const { free, total } = outlook.running.status?.pciPorts ?? {}
+  const plugs = outlook.plan.steps.filter((step) => step.do === 'plug').length
+  if (free !== undefined && free < plugs)
+    print.line(`its guest has ${free} of ${total} ports free; unplug another card first, or restart the VM`)
+}
+
+/** Tells of what only a restart brings about. @throws Fault Conflict when that is to be waited for */
+function requireLive({ name, nic, namespace }: NicKey, { plan }: Outlook, isWaiting: boolean, print: Context['print']) {
+  if (!plan.needs.some((need) => need.nic === nic)) return
+  const text = `Interface ${nic} of VM ${name} changes with a restart; do so with \`patchbay restart ${name} -n ${namespace}\``
+  if (isWaiting) throw new Fault('Conflict', text)
+  print.note(text)
+}
+
+/** Nobody may have changed the spec meanwhile: its generation is tested. */
+function operationsFor(before: VirtualMachine, after: VirtualMachine): JsonObject[] {
+  const at = '/spec/template/spec'
+  const { networks, domain } = after.spec.template.spec
+  const set = (path: string, value: unknown) => ({ op: 'add', path, value }) as JsonObject
+  return [
+    { op: 'test', path: '/metadata/generation', value: before.metadata.generation ?? 0 },
+    set(`${at}/domain/devices/interfaces`, domain.devices.interfaces),
+    set(`${at}/networks`, networks),
+  ]
+}
+
+/** @throws Fault NotFound that lists the networks there are */
+async function requireNetwork({ client, namespace: own }: Context, network: string): Promise<void> {
+  const [namespace = own, name = ''] = network.includes('/') ? network.split('/') : [own, network]
+  try {
+    if (await client.get(NetworkAttachmentDefinition, { namespace, name })) return
+  } catch (error) {
+    // Whoever may not look may all the same use it.
+    if (faultKind(error) === 'Forbidden') return
+    throw error
+  }
+  throw new Fault(
+    'NotFound',
+    `There is no NetworkAttachmentDefinition ${name} in namespace ${namespace} for --network; there are: ${await networksIn(client, namespace)}`,
+  )
+}
+
+async function networksIn(client: HttpClient, namespace: string): Promise<string> {
+  const { items } = await client.list(NetworkAttachmentDefinition, { namespace })
+  return items.map(({ metadata }) => metadata.name).join(', ') || 'none; create one with kubectl'
+}

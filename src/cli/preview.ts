@@ -1,0 +1,21 @@
+import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { desiredNics, wantedNics } from '#core/nic/desired.ts'
+import { type Plan, planNics } from '#core/nic/plan.ts'
+import { planLines } from '#core/nic/words.ts'
+import type { Client } from '#machinery/client/client.ts'
+import type { VmKey } from './declare.ts'
+import { isRunning } from './nic-rows.ts'
+
+/** What a VM's template means for its running guest, in steps and needs, and in words. */
+export type Outlook = Readonly<{ running: VirtualMachineInstance; plan: Plan; lines: readonly string[] }>
+
+/** The planner's word on a VM as it is, or would be after a change; undefined when it does not run. */
+export async function outlookOf(client: Client, key: VmKey, vm: VirtualMachine): Promise<Outlook | undefined> {
+  const running = await client.get(VirtualMachineInstance, key)
+  if (!isRunning(running)) return undefined
+  const desired = wantedNics(vm.spec.template.spec, key.namespace)
+  const observed = desiredNics(running.spec, key.namespace)
+  const plan = planNics(desired, observed)
+  return { running, plan, lines: planLines(plan, desired, observed) }
+}

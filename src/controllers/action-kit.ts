@@ -1,0 +1,103 @@
+import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { ApiObject, Kind } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
+import { eventually } from '#base/wait.ts'
+import type { Client, Key } from '#machinery/client/client.ts'
+import type { Action, ActionCall } from '#machinery/rest/actions.ts'
+
+/** How long a node's agent may take to do something to a guest before the caller is told that it is not done, milliseconds. */
+export const agentMs = 20_000
+
+/** Why something is not done, as `core` says it. */
+export type Refusal = Readonly<{
+  refuse: 'Conflict' | 'BadRequest' | 'Forbidden' | 'NotFound' | 'Invalid'
+  text: string
+}>
+
+/** What is written to a VM (answered 202) or an instance (200), in the group of KubeVirt's subresources. */
+export function putAction(
+  kind: Pick<Kind, 'plural' | 'kind'>,
+  subresource: string,
+  run: (call: ActionCall) => Promise<void>,
+): Action {
+  return {
+    ...where(kind, subresource),
+    method: 'PUT',
+    run: async (call) => {
+      await run(call)
+      return { code: kind.kind === VirtualMachine.kind ? 202 : 200 }
+    },
+  }
+}
+
+/** What is read of a VM or an instance. */
+export function getAction(
+  kind: Pick<Kind, 'plural' | 'kind'>,
+  subresource: string,
+  run: (call: ActionCall) => ReturnType<Action['run']>,
+): Action {
+  return { ...where(kind, subresource), method: 'GET', run }
+}
+
+function where({ plural, kind }: Pick<Kind, 'plural' | 'kind'>, subresource: string) {
+  return { at: { group: 'subresources.kubevirt.io', version: 'v1', plural }, subresource, kind }
+}
+
+/** Which object a call is about. */
+export function keyOf({ namespace, name }: ActionCall): Required<Key> {
+  return { namespace, name }
+}
+
+/** @throws Fault NotFound in KubeVirt's words */
+export async function mustGet<T extends ApiObject>(client: Client, kind: Kind<T>, key: Key): Promise<T> {
+  const found = await client.get(kind, key)
+  if (found) return found
+  const details = { name: key.name, group: kind.group, kind: kind.singular }
+  throw new Fault('NotFound', `${kind.singular}.${kind.group} "${key.name}" not found`, { data: { details } })
+}
+
+/** The Fault of a refusal, in the form Kubernetes gives it. */
+export function refusal(
+  { singular, group }: Pick<Kind, 'singular' | 'group'>,
+  name: string,
+  { refuse, text }: Refusal,
+): Fault {
+  const details = { name, group, kind: singular }
+  if (refuse === 'BadRequest') return new Fault(refuse, text)
+  return new Fault(refuse, `${prefixOf(refuse, `${singular}.${group} "${name}"`)}: ${text}`, { data: { details } })
+}
+
+function prefixOf(refuse: Refusal['refuse'], what: string): string {
+  if (refuse === 'Conflict') return `Operation cannot be fulfilled on ${what}`
+  if (refuse === 'Forbidden') return `${what} is forbidden`
+  return refuse === 'Invalid' ? `${what} is invalid` : what
+}
+
+/**
+ * Waits until a node's agent has done what an instance asks of it.
+ * @throws Fault Timeout with `late`, and whatever `isDone` throws
+ */
+export async function untilDone(
+  client: Client,
+  key: Key,
+  isDone: (vmi: VirtualMachineInstance | undefined) => boolean,
+  late: string,
+): Promise<void> {
+  let refused: unknown
+  const look = async () => {
+    const vmi = await client.get(VirtualMachineInstance, key)
+    try {
+      return isDone(vmi)
+    } catch (error) {
+      refused = error
+      return true
+    }
+  }
+  try {
+    await eventually('the guest is as asked', look, { deadlineMs: agentMs, everyMs: 5 })
+  } catch (cause) {
+    throw new Fault('Timeout', late, { cause })
+  }
+  if (refused) throw refused
+}

@@ -1,0 +1,66 @@
+import { randomUUID } from 'node:crypto'
+import type { GuestAction } from '#apis/kubevirt/guest.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { Fault } from '#base/fault.ts'
+import { timestamp } from '#base/time.ts'
+import { guestInfoBody } from '#core/vm/guest-info.ts'
+import { powerVerdict, recordOf, withPowerRequest } from '#core/vm/power-request.ts'
+import type { Client } from '#machinery/client/client.ts'
+import type { Action, ActionCall } from '#machinery/rest/actions.ts'
+import { agentMs, getAction, keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
+
+const words = { Reset: ['reset', 'been reset'], SoftReboot: ['soft reboot', 'been told to reboot'] } as const
+
+/** What is asked of a running guest itself. The API server does not reach it: the node's agent does, or has told before. */
+export function guestActions(client: Client): readonly Action[] {
+  const ask = (subresource: string, action: GuestAction) =>
+    putAction(VirtualMachineInstance, subresource, (call) => askGuest(client, call, action))
+  return [
+    ask('reset', 'Reset'),
+    ask('softreboot', 'SoftReboot'),
+    getAction(VirtualMachineInstance, 'guestosinfo', (call) => guestInfo(client, call)),
+  ]
+}
+
+/** Has the agent do something once, and waits until it says so. */
+async function askGuest(client: Client, call: ActionCall, action: GuestAction): Promise<void> {
+  const key = keyOf(call)
+  const { metadata } = await mustGet(client, VirtualMachineInstance, key)
+  const now = Date.now()
+  const id = randomUUID()
+  const request = { id, action, expires: timestamp(now + agentMs) }
+  const decide = (current: VirtualMachineInstance) => {
+    const verdict = powerVerdict(current, action, now)
+    if ('refuse' in verdict) throw refusal(VirtualMachineInstance, call.name, verdict)
+    return current.metadata.uid === metadata.uid ? withPowerRequest(current, request) : undefined
+  }
+  await client.modify(VirtualMachineInstance, key, decide, { dryRun: call.dryRun })
+  if (call.dryRun) return
+  const [verb, done] = words[action]
+  await untilDone(
+    client,
+    key,
+    (vmi) => {
+      if (!vmi || vmi.metadata.uid !== metadata.uid)
+        throw refusal(VirtualMachineInstance, call.name, { refuse: 'Conflict', text: 'VM is not running' })
+      const record = recordOf(vmi, id)
+      if (!record || record.state === 'Begun') return false
+      if (record.state === 'Done') return true
+      if (record.state === 'Failed') throw new Fault('Unavailable', `Cannot ${verb} the guest: ${record.message ?? ''}`)
+      if (record.state === 'Expired') throw new Fault('Timeout', `The guest has not ${done}: ${tooLate}`)
+      throw new Fault('Timeout', `It is not known whether the guest has ${done}; look at it before you ask again`)
+    },
+    `The guest has not ${done} yet: ${tooLate}`,
+  )
+}
+
+const tooLate = 'the agent of its node did not answer in time; see its node, and ask again'
+
+async function guestInfo(client: Client, call: ActionCall): ReturnType<Action['run']> {
+  const vmi = await mustGet(client, VirtualMachineInstance, keyOf(call))
+  const info = guestInfoBody(vmi)
+  if ('body' in info) return { code: 200, body: info.body }
+  // KubeVirt answers 500, whatever the reason.
+  const { message } = refusal(VirtualMachineInstance, call.name, { refuse: 'Conflict', text: info.refuse })
+  throw new Fault('Internal', message)
+}

@@ -1,0 +1,47 @@
+import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
+import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { apiVersionOf, type ObjectMeta } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
+import { isObject } from '#base/json.ts'
+import { migrateVerdict } from '#core/vm/actions.ts'
+import type { Client } from '#machinery/client/client.ts'
+import type { Action, ActionCall } from '#machinery/rest/actions.ts'
+import { keyOf, mustGet, putAction, refusal } from './action-kit.ts'
+
+/** `migrate`: asks for a migration of a VM's instance, as whoever may do so without being allowed to create one itself. */
+export function migrateAction(client: Client): Action {
+  return putAction(VirtualMachine, 'migrate', (call) => migrate(client, call))
+}
+
+async function migrate(client: Client, call: ActionCall): Promise<void> {
+  const key = keyOf(call)
+  const { namespace, name } = key
+  await mustGet(client, VirtualMachine, key)
+  const verdict = migrateVerdict(await mustGet(client, VirtualMachineInstance, key))
+  if ('refuse' in verdict) throw refusal(VirtualMachine, name, verdict)
+  const addedNodeSelector = nodeSelectorIn(call)
+  const migration = {
+    apiVersion: apiVersionOf(VirtualMachineInstanceMigration),
+    kind: VirtualMachineInstanceMigration.kind,
+    metadata: { generateName: 'kubevirt-migrate-vm-', namespace } as unknown as ObjectMeta,
+    spec: { vmiName: name, ...(addedNodeSelector && { addedNodeSelector }) },
+  }
+  try {
+    await client.create(VirtualMachineInstanceMigration, migration, { dryRun: call.dryRun })
+  } catch (error) {
+    // So does KubeVirt, with whatever the creation was refused for.
+    if (error instanceof Fault && error.kind !== 'Bug')
+      throw new Fault('Internal', `Internal error occurred: ${error.message}`, { cause: error.cause })
+    throw error
+  }
+}
+
+/** @throws Fault BadRequest for one that is none */
+function nodeSelectorIn({ input }: ActionCall): Readonly<Record<string, string>> | undefined {
+  const { addedNodeSelector: given } = input
+  if (given === undefined || given === null) return undefined
+  if (isObject(given) && Object.values(given).every((value) => typeof value === 'string'))
+    return given as Record<string, string>
+  throw new Fault('BadRequest', 'addedNodeSelector must be an object of labels, such as {"zone": "a"}')
+}

@@ -1,0 +1,60 @@
+import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { Fault } from '#base/fault.ts'
+import { type NicEdit, withNic, withoutNic } from '#core/vm/edit-nics.ts'
+import { isFinal } from '#core/vm/power.ts'
+import type { Client } from '#machinery/client/client.ts'
+import type { Action, ActionCall } from '#machinery/rest/actions.ts'
+import { keyOf, mustGet, putAction, type Refusal, refusal } from './action-kit.ts'
+
+/**
+ * `addinterface` and `removeinterface` of KubeVirt 1.0. They edit the VM's template, as its owner would; its instance follows
+ * as after any edit. On an instance itself they are refused: it follows its VM.
+ */
+export function nicActions(client: Client): readonly Action[] {
+  const edit = (subresource: string, change: (vm: VirtualMachine, call: ActionCall, isRunning: boolean) => NicEdit) => [
+    putAction(VirtualMachine, subresource, (call) =>
+      editVm(client, call, (vm, isRunning) => change(vm, call, isRunning)),
+    ),
+    putAction(VirtualMachineInstance, subresource, async ({ name }) => {
+      const text = `an instance has the interfaces of its VM; call virtualmachines/${name}/${subresource} instead`
+      throw refusal(VirtualMachineInstance, name, { refuse: 'BadRequest', text })
+    }),
+  ]
+  return [
+    ...edit('addinterface', (vm, { input }) => {
+      const network = textIn(input, 'AddInterfaceOptions', 'networkAttachmentDefinitionName')
+      return withNic(vm, { name: textIn(input, 'AddInterfaceOptions', 'name'), network })
+    }),
+    ...edit('removeinterface', (vm, { input }, isRunning) =>
+      withoutNic(vm, textIn(input, 'RemoveInterfaceOptions', 'name'), isRunning),
+    ),
+  ]
+}
+
+async function editVm(
+  client: Client,
+  call: ActionCall,
+  change: (vm: VirtualMachine, isRunning: boolean) => NicEdit,
+): Promise<void> {
+  const key = keyOf(call)
+  await mustGet(client, VirtualMachine, key)
+  const vmi = await client.get(VirtualMachineInstance, key)
+  const isRunning = vmi !== undefined && !isFinal(vmi)
+  let refused: Refusal | undefined
+  const decide = (current: VirtualMachine) => {
+    const edit = change(current, isRunning)
+    refused = 'refuse' in edit ? edit : undefined
+    return 'refuse' in edit || edit.vm === current ? undefined : edit.vm
+  }
+  await client.modify(VirtualMachine, key, decide, { dryRun: call.dryRun })
+  // Thrown in there, an interface that is not found would be taken for a VM that is gone.
+  if (refused) throw refusal(VirtualMachine, call.name, refused)
+}
+
+/** @throws Fault BadRequest in KubeVirt's words */
+function textIn(input: ActionCall['input'], options: string, field: string): string {
+  const text = input[field]
+  if (typeof text === 'string' && text) return text
+  throw new Fault('BadRequest', `${options} requires \`${field}\` to be set`)
+}

@@ -1,0 +1,147 @@
+import type { Interface, Network } from '#apis/kubevirt/interface.ts'
+import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { normalMac, wantedNics } from '../nic/desired.ts'
+import { interfacesOf, isParking, withInterfaces } from './live.ts'
+
+/** A card to plug. `network` is a NetworkAttachmentDefinition: NAME or NAMESPACE/NAME. */
+export type NewNic = Readonly<{
+  name: string
+  network: string
+  mac?: string | undefined
+  model?: string | undefined
+  link?: 'up' | 'down' | undefined
+}>
+
+/** A VM with another template (the same object when nothing is to be done), or why it is not to be had. */
+export type NicEdit =
+  | Readonly<{ vm: VirtualMachine }>
+  | Readonly<{ refuse: 'Conflict' | 'NotFound' | 'Invalid'; text: string }>
+
+/** Plugs a card: adds a bridge to a network, or takes `absent` back from one that is the same. */
+export function withNic(vm: VirtualMachine, nic: NewNic): NicEdit {
+  const there = find(vm, nic.name)
+  if (there?.absent) return pluggedAgain(vm, nic, there)
+  if (there)
+    return {
+      refuse: 'Conflict',
+      text: `VM ${vm.metadata.name} has an interface ${nic.name} already, on network ${there.network}; choose another name`,
+    }
+  const { name, network: networkName, mac: macAddress, model, link } = nic
+  const one: Interface = {
+    name,
+    bridge: {},
+    ...(macAddress && { macAddress }),
+    ...(model && { model }),
+    ...(link === 'down' && { state: link }),
+  }
+  const network = { name, multus: { networkName } }
+  return edited(vm, [...interfaces(vm), one], [...networks(vm), network])
+}
+
+/** A card that is on its way out, or parked, comes back as it was. */
+function pluggedAgain(vm: VirtualMachine, nic: NewNic, there: ReturnType<typeof wantedNics>[number]): NicEdit {
+  const { mac, model, link } = nic
+  const isSame =
+    there.network === keyOf(vm, nic.network) &&
+    (mac === undefined || normalMac(mac) === there.mac) &&
+    (model === undefined || model === there.model)
+  if (!isSame)
+    return {
+      refuse: 'Conflict',
+      text: `VM ${vm.metadata.name} has an interface ${nic.name} that is absent: ${there.model} on network ${there.network}, MAC ${there.mac}; plug it as it was, or choose another name`,
+    }
+  return replaced(vm, nic.name, ({ state: _, ...one }) => (link === 'down' ? { ...one, state: link } : one))
+}
+
+/** Unplugs a card: declares it `absent` where a guest, or its owner's wish to keep it, needs that; else takes it out. */
+export function withoutNic(vm: VirtualMachine, name: string, isRunning: boolean): NicEdit {
+  const there = find(vm, name)
+  if (!there) return unknown(vm, name)
+  if (there.primary)
+    return {
+      refuse: 'Invalid',
+      text: `interface ${name} of VM ${vm.metadata.name} is on the default network and cannot be unplugged; cut its link instead, by state: down`,
+    }
+  if (there.absent) return { vm }
+  if (isRunning || (isParking(vm) && there.isPluggable)) {
+    if (there.isPluggable) return replaced(vm, name, (one) => ({ ...one, state: 'absent' }))
+    return {
+      refuse: 'Invalid',
+      text: `interface ${name} of VM ${vm.metadata.name} is no bridge, and only bridges can be unplugged while the VM runs; stop it first`,
+    }
+  }
+  return edited(
+    vm,
+    interfaces(vm).filter((one) => one.name !== name),
+    networks(vm).filter((one) => one.name !== name),
+  )
+}
+
+/** Puts a card on another network. */
+export function withNetwork(vm: VirtualMachine, name: string, network: string): NicEdit {
+  const there = find(vm, name)
+  if (!there) return unknown(vm, name)
+  const own = networks(vm).find((one) => one.name === name)
+  if (there.primary || !own?.multus)
+    return {
+      refuse: 'Invalid',
+      text: `interface ${name} of VM ${vm.metadata.name} is on the default network and cannot be put on another; plug a second one`,
+    }
+  if (there.absent)
+    return {
+      refuse: 'Conflict',
+      text: `interface ${name} of VM ${vm.metadata.name} is declared absent and on no network; plug it first`,
+    }
+  if (there.network === keyOf(vm, network)) return { vm }
+  const moved = { ...own, multus: { ...own.multus, networkName: network } }
+  return edited(
+    vm,
+    interfaces(vm),
+    networks(vm).map((one) => (one === own ? moved : one)),
+  )
+}
+
+/** Tells that a VM has no such interface, and which it has. */
+export function unknownNicText(vm: VirtualMachine, name: string): string {
+  const names = interfaces(vm).map((one) => one.name)
+  return `VM ${vm.metadata.name} has no interface ${name}; it has: ${names.join(', ') || 'none'}`
+}
+
+function unknown(vm: VirtualMachine, name: string): NicEdit {
+  return { refuse: 'NotFound', text: unknownNicText(vm, name) }
+}
+
+function find(vm: VirtualMachine, name: string) {
+  return wantedNics(vm.spec.template.spec, namespaceOf(vm)).find((nic) => nic.name === name)
+}
+
+function interfaces(vm: VirtualMachine): readonly Interface[] {
+  return interfacesOf(vm.spec.template.spec)
+}
+
+function networks(vm: VirtualMachine): readonly Network[] {
+  return vm.spec.template.spec.networks ?? []
+}
+
+function namespaceOf({ metadata }: VirtualMachine): string {
+  return metadata.namespace ?? 'default'
+}
+
+/** A network as `wantedNics` names it. */
+function keyOf(vm: VirtualMachine, network: string): string {
+  return network.includes('/') ? network : `${namespaceOf(vm)}/${network}`
+}
+
+function replaced(vm: VirtualMachine, name: string, change: (one: Interface) => Interface): NicEdit {
+  return edited(
+    vm,
+    interfaces(vm).map((one) => (one.name === name ? change(one) : one)),
+    networks(vm),
+  )
+}
+
+function edited(vm: VirtualMachine, list: readonly Interface[], others: readonly Network[]): NicEdit {
+  const { template } = vm.spec
+  const spec = withInterfaces(template.spec, list, others)
+  return { vm: { ...vm, spec: { ...vm.spec, template: { ...template, spec } } } }
+}

@@ -1,0 +1,55 @@
+import type { GuestOsInfo } from '#apis/kubevirt/guest.ts'
+import { faultKind } from '#base/fault.ts'
+import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import type { GuestInfo } from '#core/vm/guest-info.ts'
+
+/** Fields of `guest-get-osinfo` by the names KubeVirt gives them. */
+const osFields = {
+  name: 'name',
+  kernelRelease: 'kernel-release',
+  version: 'version',
+  prettyName: 'pretty-name',
+  versionId: 'version-id',
+  kernelVersion: 'kernel-version',
+  machine: 'machine',
+  id: 'id',
+} as const satisfies Record<keyof GuestOsInfo, string>
+
+/** What a guest agent tells, asked by its own commands; what an old one has no command for is left out. @throws Fault Unavailable */
+export async function readGuestInfo(agent: (command: JsonObject) => Promise<Json>): Promise<GuestInfo> {
+  const ask = async (execute: string): Promise<JsonObject> => {
+    try {
+      const answer = await agent({ execute })
+      return isObject(answer) ? answer : {}
+    } catch (error) {
+      if (faultKind(error) === 'Unsupported') return {}
+      throw error
+    }
+  }
+  // One after the other: an agent does one thing at a time.
+  const { version } = await ask('guest-info')
+  const os = await ask('guest-get-osinfo')
+  const hostname = textOf((await ask('guest-get-host-name'))['host-name'])
+  const { zone, offset } = await ask('guest-get-timezone')
+  const known = Object.entries(osFields).flatMap(([field, name]) => {
+    const text = textOf(os[name])
+    return text === undefined ? [] : [[field, text]]
+  })
+  const agentVersion = textOf(version)
+  return {
+    os: Object.fromEntries(known),
+    agent: {
+      ...(agentVersion !== undefined && { version: agentVersion }),
+      ...(hostname !== undefined && { hostname }),
+      // As KubeVirt writes it.
+      ...(typeof offset === 'number' && { timezone: `${textOf(zone) ?? ''}, ${offset}` }),
+    },
+  }
+}
+
+/** Longest text taken from a guest, which may say anything; a host name has at most 253 characters. */
+const maxLength = 256
+
+function textOf(value: Json | undefined): string | undefined {
+  return typeof value === 'string' && value ? value.slice(0, maxLength) : undefined
+}

@@ -1,0 +1,41 @@
+import { realTimers, type Timers } from './queue.ts'
+
+export type RoundsOptions<T> = Readonly<{
+  /** Everything there is; asked at the beginning of each round. */
+  list: () => readonly T[]
+  look: (one: T) => void
+  /** How long a round takes, milliseconds. */
+  everyMs: number
+  signal: AbortSignal
+  timers?: Timers
+}>
+
+/** Shortest time between two looks, milliseconds; where that is too seldom, several are taken at once. */
+const stepMs = 50
+
+/**
+ * Looks at each of many things once in every round, spread evenly over it, so that ten thousand do not all come at once.
+ * What comes during a round has its turn in the next.
+ */
+export function keepRounds<T>({ list, look, everyMs, signal, timers = realTimers }: RoundsOptions<T>): void {
+  if (signal.aborted) return
+  let cancel = () => {}
+  signal.addEventListener('abort', () => cancel(), { once: true })
+  const round = () => {
+    const all = list()
+    const startMs = timers.now()
+    let next = 0
+    const step = () => {
+      const share = (timers.now() - startMs) / everyMs
+      for (const end = Math.min(all.length, Math.floor(all.length * share)); next < end; next++) look(all[next]!)
+      if (share >= 1) round()
+      else wait()
+    }
+    const wait = () => {
+      const dueMs = startMs + (all.length ? ((next + 1) / all.length) * everyMs : everyMs)
+      cancel = timers.after(Math.max(stepMs, Math.min(dueMs, startMs + everyMs) - timers.now()), step)
+    }
+    wait()
+  }
+  round()
+}
