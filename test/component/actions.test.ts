@@ -206,7 +206,7 @@ describe('the verbs of VMs', () => {
     assert.deepEqual([stopped.code, stopped.json.message], [404, 'virtualmachineinstance.kubevirt.io "a" not found'])
     await vmVerb(ns, 'start')
     await status(ns, 'Running')
-    const migrate = async (body: unknown, refusal: RegExp | undefined) => {
+    const migrate = async (body: unknown, refusal?: RegExp) => {
       const { code, text, json } = await vmVerb(ns, 'migrate', body)
       if (!refusal) return assert.deepEqual([code, text], [202, ''])
       assert.deepEqual([code, json.reason], [500, 'InternalError'])
