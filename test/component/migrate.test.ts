@@ -146,7 +146,7 @@ describe('networks that come by migration', () => {
   let cluster: Cluster
   before(async () => {
     cluster = await startCluster()
-    const autoMigration = { gracePeriodSeconds: 0.3, recheckSeconds: 0.1, updateDelaySeconds: 0.1 }
+    const autoMigration = { gracePeriodSeconds: 1.5, recheckSeconds: 0.1, updateDelaySeconds: 0.1 }
     const { code } = await cluster.api.send('PATCH', kubevirt, {
       body: {
         spec: {

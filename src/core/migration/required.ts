@@ -6,7 +6,6 @@ import type { NetworkStatus } from '#apis/net/attachment.ts'
 import { isDefaultNetwork, wantedNics } from '../nic/desired.ts'
 import { findCondition, isTrue } from '../vm/conditions.ts'
 import { isOver } from './phases.ts'
-import { isMigrating } from './place.ts'
 
 /** How networks come to a guest that runs: into its sandbox at once, or with the sandbox it is migrated to. */
 export type AttachmentMode = 'InPlace' | 'Migration'
@@ -105,7 +104,9 @@ export function workloadUpdate(
   const required = findCondition(vmi.status?.conditions, 'MigrationRequired')
   if (required?.status !== 'True') {
     const isOurs = active?.metadata.annotations?.[workloadUpdateAnnotation] !== undefined
-    const isWithdrawable = isOurs && !active.metadata.deletionTimestamp && !isMigrating(vmi)
+    // One that was handed to the agents is carried out, and what it has brought about is why nothing is required any more.
+    const isBound = vmi.status?.migrationState?.migrationUid === active?.metadata.uid
+    const isWithdrawable = isOurs && !active.metadata.deletionTimestamp && !isBound
     return isWithdrawable ? { do: 'withdraw', migration: active } : { do: 'nothing' }
   }
   if (active || vmi.metadata.deletionTimestamp) return { do: 'nothing' }
