@@ -1,6 +1,6 @@
 import { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { explain } from '#base/fault.ts'
+import { explain, faultKind } from '#base/fault.ts'
 import type { DomainEnd, Hypervisor, ObservedDomain } from '#core/ports.ts'
 import { isScheduled, sandboxFinalizer } from '#core/vm/launcher.ts'
 import { isFinal } from '#core/vm/power.ts'
@@ -77,10 +77,27 @@ export async function end(
   tools.patience.forget(uid)
   tools.probes.forget(uid)
   tools.running.delete(uid)
-  await tools.sandboxes.remove(uid, signal)
+  await remove(tools, pod, vmi, signal)
   await dropFinalizer(tools.client, Pod, pod, sandboxFinalizer)
   if (!pod.metadata.deletionTimestamp) await tools.client.delete(Pod, pod.metadata, { uid })
   return undefined
+}
+
+/** Removes a sandbox. What cannot be given back keeps its pod, and its owner is told why. */
+async function remove(
+  tools: InstanceTools,
+  pod: Pod,
+  vmi: VirtualMachineInstance | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await tools.sandboxes.remove(pod.metadata.uid ?? '', signal)
+  } catch (fault) {
+    const why = `the sandbox of pod ${pod.metadata.name} cannot be removed, and is tried again and again: ${explain(fault)}`
+    if (faultKind(fault) !== 'Aborted')
+      for (const about of vmi ? [pod, vmi] : [pod]) tools.recorder(about, 'Warning', 'FailedKillPod', why)
+    throw fault
+  }
 }
 
 export async function finish(

@@ -26,7 +26,8 @@ export type CniResult = Readonly<{
   routes: readonly Readonly<{ dst: string; gw?: string }>[]
 }>
 
-type Cached = Readonly<{ conflist: Conflist; netns: string; result?: JsonObject }>
+/** What is kept of an ADD. `pluginDirs` are where its plugins were found, for a DEL by a process that was told of others. */
+type Cached = Readonly<{ conflist: Conflist; netns: string; result?: JsonObject; pluginDirs?: readonly string[] }>
 
 const defaultPluginDirs = ['/usr/lib/cni', '/opt/cni/bin']
 const defaultTimeoutMs = 20_000
@@ -110,7 +111,8 @@ export class Cni {
     const cached = await this.#read(where)
     if (!cached) return
     const { conflist, result } = cached
-    for (const plugin of conflist.plugins.toReversed()) await this.#call('DEL', where, conflist, plugin, result, signal)
+    const here = { ...where, pluginDirs: [...new Set([...this.#options.pluginDirs, ...(cached.pluginDirs ?? [])])] }
+    for (const plugin of conflist.plugins.toReversed()) await this.#call('DEL', here, conflist, plugin, result, signal)
     await rm(this.#file(where), { force: true })
   }
 
@@ -128,20 +130,20 @@ export class Cni {
 
   async #call(
     command: 'ADD' | 'CHECK' | 'DEL',
-    where: CniWhere,
+    { pluginDirs = this.#options.pluginDirs, ...where }: CniWhere & Readonly<{ pluginDirs?: readonly string[] }>,
     conflist: Conflist,
     plugin: PluginConf,
     prevResult: JsonObject | undefined,
     signal: AbortSignal,
   ): Promise<JsonObject> {
-    const { pluginDirs, timeoutMs, wrap } = this.#options
+    const { timeoutMs, wrap } = this.#options
     const { capabilities: _, ...conf } = plugin
     return callPlugin({
       ...where,
       command,
       type: plugin.type,
       network: conflist.name,
-      program: await this.#find(plugin.type),
+      program: await this.#find(plugin.type, pluginDirs),
       path: pluginDirs.join(':'),
       config: { ...conf, cniVersion: conflist.cniVersion, name: conflist.name, ...(prevResult && { prevResult }) },
       timeoutMs,
@@ -150,8 +152,8 @@ export class Cni {
     })
   }
 
-  async #find(type: string): Promise<string> {
-    for (const dir of this.#options.pluginDirs) {
+  async #find(type: string, pluginDirs: readonly string[]): Promise<string> {
+    for (const dir of pluginDirs) {
       const program = join(dir, type)
       const usable = await access(program, constants.X_OK).then(
         () => true,
@@ -159,10 +161,7 @@ export class Cni {
       )
       if (usable) return program
     }
-    throw new Fault(
-      'Invalid',
-      `CNI plugin "${type}" is not in ${this.#options.pluginDirs.join(' or ')}; install it there`,
-    )
+    throw new Fault('Invalid', `CNI plugin "${type}" is not in ${pluginDirs.join(' or ')}; install it there`)
   }
 
   #file({ containerId, ifName }: CniWhere): string {
@@ -175,7 +174,8 @@ export class Cni {
   }
 
   #write(where: CniWhere, cached: Cached): Promise<void> {
-    return writeFileAtomic(this.#file(where), JSON.stringify(cached))
+    const { pluginDirs } = this.#options
+    return writeFileAtomic(this.#file(where), JSON.stringify({ ...cached, pluginDirs }))
   }
 }
 

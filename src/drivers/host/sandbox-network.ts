@@ -89,6 +89,16 @@ export class SandboxNetwork {
     return { ips, failed, leftovers }
   }
 
+  /** Those of the attachments that CNI has made: what is written down about others was never more than a wish. */
+  async made(uid: string, netns: string, attachments: readonly Attachment[]): Promise<readonly Attachment[]> {
+    const results = await Promise.all(
+      attachments.map(({ links }) =>
+        this.#options.cni.cached({ containerId: uid, netns: netnsPath(netns), ifName: links.pod }),
+      ),
+    )
+    return attachments.filter((_, i) => results[i] !== undefined)
+  }
+
   /** Has CNI put one more network into a sandbox, beside those its guest is on. Undoes itself when it fails. */
   async attachBeside({ uid, netns }: Place, attachment: Attachment, signal: AbortSignal): Promise<void> {
     await this.#plug(uid, netns, attachment, await listLinks(netns, signal), signal)
@@ -228,6 +238,13 @@ export class SandboxNetwork {
         : await cni.parse(config, `NetworkAttachmentDefinition ${attachment.network}`)
     if (!conflist)
       throw new Fault('Invalid', attachment.problem ?? `network ${attachment.network} has no configuration`)
+    const known = await cni.interfacesOf(uid)
+    // Plugins would refuse it too, but what undoes their failure would delete the link, whosever it is.
+    if (links.has(attachment.links.pod) && !known.includes(attachment.links.pod))
+      throw new Fault(
+        'Unavailable',
+        `a link called ${attachment.links.pod} is in the sandbox already, and CNI did not put it there; remove it: ip -n ${netns} link delete ${attachment.links.pod}`,
+      )
     await bridges.claim(conflist, attachment.network, signal)
     // What an earlier attempt left half done is taken back first.
     await cni.del(where, signal)

@@ -207,7 +207,8 @@ export class HostSandboxes implements Sandboxes {
     // What it has beside the wanted ones is still the guest's; their configuration counts no more.
     const wanted = new Set(spec.attachments.map((one) => one.name))
     const others = old?.attachments.filter((one) => !wanted.has(one.name)) ?? []
-    const attachments = [...asAttached(spec.attachments, old?.attachments ?? []), ...others]
+    const made = await network.made(uid, netnsName(uid), old?.attachments ?? [])
+    const attachments = [...asAttached(spec.attachments, made), ...others]
     const optional = new Set([...(spec.optional ?? []), ...others.map((one) => one.name)])
     const lowered = old?.lowered
     const record = { uid, namespace, name, attachments: withoutConfig(attachments), ...(lowered && { lowered }) }
@@ -245,10 +246,10 @@ export class HostSandboxes implements Sandboxes {
         (fault: unknown) => leftovers.push(fault),
       )
     }
-    const made = attachments.filter(({ name }) => ips.has(name))
-    const networks = new Map(made.map((one) => [one.name, one.network]))
+    const present = attachments.filter(({ name }) => ips.has(name))
+    const networks = new Map(present.map((one) => [one.name, one.network]))
     const state: SandboxState = { ips, hypervisor, attached: new Set(networks.keys()), failed, networks, leftovers }
-    this.#live.set(uid, { attachments: made, state, hypervisor, libvirt, inspectedMs: performance.now() })
+    this.#live.set(uid, { attachments: present, state, hypervisor, libvirt, inspectedMs: performance.now() })
     if (leftovers.length) this.#lookAgain(uid)
     return state
   }
