@@ -248,11 +248,11 @@ describe('stock kubectl', { skip: noKubectl }, () => {
       apiVersion: 'kubevirt.io/v1',
       kind: 'VirtualMachineInstanceMigration',
       metadata: { name: 'm' },
-      spec: { vmiName: 'a' },
+      spec: { vmiName: 'nowhere' },
     }
     assert.match(
       await k.fails('create -f -', { input: migration }),
-      /^The VirtualMachineInstanceMigration "m" is invalid: spec.vmiName: Cannot migrate VMI a: /,
+      /^The VirtualMachineInstanceMigration "m" is invalid: spec.vmiName: the VMI "default\/nowhere" does not exist$/m,
     )
   })
 

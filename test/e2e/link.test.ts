@@ -148,18 +148,4 @@ describe('link state of a real guest', () => {
     assert.deepEqual(await Promise.all(guests.map((name) => identityOf(stage, name))), before)
     for (const name of guests) await stage.k('delete', 'vm', name, `--timeout=${patienceMs / 1000}s`)
   })
-
-  test('a creation of a migration is refused with a sentence', async () => {
-    const { code, stderr } = await stage.kubectl(
-      ['create', '-f', '-'],
-      JSON.stringify({
-        apiVersion: 'kubevirt.io/v1',
-        kind: 'VirtualMachineInstanceMigration',
-        metadata: { name: 'm' },
-        spec: { vmiName: 'x' },
-      }),
-    )
-    assert.equal(code, 1)
-    assert.match(stderr, /Cannot migrate VMI x: this version of Patchbay does not migrate yet/)
-  })
 })
