@@ -110,6 +110,7 @@ describe('migrations of running VMs', () => {
       assert.equal((await migrate(ns, `m${name}`)).code, 201)
       await over(ns, `m${name}`)
     }
+    await onePod(ns)
     await eventually('five are left', async () => (await cluster.api.list(vmimsPath(ns))).length === 5)
     assert.deepEqual((await cluster.api.list(vmimsPath(ns))).map((one) => one.metadata.name).sort(), [
       'm3',

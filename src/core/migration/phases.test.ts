@@ -209,6 +209,9 @@ test('where a guest is changes when its migration is completed, and only then', 
     'home',
     'target',
   ])
+  // Where the guest was before it was moved on has the label of an earlier migration.
+  const before = { metadata: { name: 'home', labels: { 'kubevirt.io/migrationJobUID': 'earlier' } } }
+  assert.equal(podRole(before, vmi(own({ completed: true }))), 'left')
   assert.match(homePodName(vmi()), /^virt-launcher-x-[0-9a-f]{5}$/)
   assert.deepEqual(
     [isMigrating(vmi()), isMigrating(vmi(own())), isMigrating(vmi(own({ completed: true })))],

@@ -21,11 +21,12 @@ export function isMigrating({ status }: Placed): boolean {
   return state !== undefined && !state.completed && !state.failed
 }
 
-/** What a pod is to its instance. */
-export function podRole(pod: Pick<Pod, 'metadata'>, vmi: Placed): PodRole {
-  if (pod.metadata.name === homePodName(vmi)) return 'home'
-  const job = pod.metadata.labels?.[migrationJobLabel]
+/** What a pod is to its instance. One that was made for a migration is its target already before the instance knows of it. */
+export function podRole({ metadata }: Pick<Pod, 'metadata'>, vmi: Placed): PodRole {
+  const { name, labels } = metadata
   const state = vmi.status?.migrationState
-  const isOver = job === undefined || (state?.migrationUid === job && !isMigrating(vmi))
-  return isOver ? 'left' : 'target'
+  if (name === homePodName(vmi)) return 'home'
+  if (isMigrating(vmi)) return name === state?.targetPod ? 'target' : 'left'
+  if (name === state?.sourcePod || name === state?.targetPod) return 'left'
+  return labels?.[migrationJobLabel] === undefined ? 'left' : 'target'
 }
