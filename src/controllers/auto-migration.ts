@@ -1,4 +1,3 @@
-import type { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachineInstanceMigration as Migration } from '#apis/kubevirt/migration.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
@@ -14,18 +13,15 @@ import {
   workloadUpdateAnnotation,
 } from '#core/migration/required.ts'
 import { findCondition, withCondition, withoutCondition } from '#core/vm/conditions.ts'
-import type { Informer } from '#machinery/client/informer.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 import { type MigrationWorld, movedKeyOf } from './migration.ts'
 import { fromQueueKey, instanceKeyOf, queueKey } from './world.ts'
-
-export type AutoMigrationWorld = MigrationWorld & Readonly<{ kubevirts: Informer<KubeVirt> }>
 
 /**
  * Tells which instances wait for a migration to have their interfaces as declared, and migrates them if the cluster wants
  * that done by itself (facts/kubevirt.md §3.6).
  */
-export function startAutoMigrationController(world: AutoMigrationWorld): Controller {
+export function startAutoMigrationController(world: MigrationWorld): Controller {
   const controller = runController({
     name: 'auto-migration',
     workers: 2,
@@ -42,10 +38,10 @@ export function startAutoMigrationController(world: AutoMigrationWorld): Control
   return controller
 }
 
-async function reconcile(world: AutoMigrationWorld, key: string): Promise<{ againAfterMs: number } | undefined> {
+async function reconcile(world: MigrationWorld, key: string): Promise<{ againAfterMs: number } | undefined> {
   const vmi = world.vmis.get(fromQueueKey(key))
   if (vmi?.status?.phase !== 'Running' || isMigrating(vmi)) return undefined
-  const kubevirt = world.kubevirt()
+  const kubevirt = world.kubevirts.list()[0]
   const config = autoMigrationConfig(kubevirt)
   const nowMs = Date.now()
   const pod = world.pods.get({ namespace: vmi.metadata.namespace ?? '', name: homePodName(vmi) })
@@ -76,7 +72,7 @@ async function reconcile(world: AutoMigrationWorld, key: string): Promise<{ agai
   return step.do === 'nothing' && step.againAfterMs !== undefined ? { againAfterMs: step.againAfterMs } : undefined
 }
 
-async function migrate(world: AutoMigrationWorld, vmi: VirtualMachineInstance): Promise<void> {
+async function migrate(world: MigrationWorld, vmi: VirtualMachineInstance): Promise<void> {
   const { name, namespace = 'default' } = vmi.metadata
   const made = await world.client.create(Migration, {
     apiVersion: apiVersionOf(Migration),
@@ -98,7 +94,7 @@ async function migrate(world: AutoMigrationWorld, vmi: VirtualMachineInstance): 
 }
 
 async function write(
-  world: AutoMigrationWorld,
+  world: MigrationWorld,
   vmi: VirtualMachineInstance,
   wanted: ReturnType<typeof migrationRequired>,
 ): Promise<void> {

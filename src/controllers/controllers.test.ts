@@ -5,6 +5,7 @@ import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
 import { kinds } from '#apis/kinds.ts'
+import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
@@ -43,7 +44,7 @@ async function open(t: TestContext) {
     vmis: makeInformer(client, VirtualMachineInstance, {}, options),
     pods: makeInformer(client, Pod, {}, { ...options, indexes: { byVmi: (pod) => [instanceKeyOf(pod)] } }),
     nodes: makeInformer(client, Node, {}, options),
-    kubevirt: () => undefined,
+    kubevirts: makeInformer(client, KubeVirt, {}, options),
     recorder: (_about: unknown, type: string, reason: string) => void told.push(`${type} ${reason}`),
     log: silent,
     signal,

@@ -42,11 +42,13 @@ export function startMigrationController(world: MigrationWorld): Controller {
   const enqueueOf = (instance: string) => {
     for (const one of world.migrations.indexed('byVmi', instance)) controller.enqueue(queueKey(one))
   }
+  const enqueueAll = () => {
+    for (const one of world.migrations.list()) if (!isOver(one)) controller.enqueue(queueKey(one))
+  }
   world.migrations.onChange((now, before) => {
     controller.enqueue(queueKey((now ?? before)!))
     // The end of one makes room for those that wait.
-    if (!now || isOver(now))
-      for (const one of world.migrations.list()) if (!isOver(one)) controller.enqueue(queueKey(one))
+    if (!now || isOver(now)) enqueueAll()
   })
   world.vmis.onChange((now, before) => enqueueOf(queueKey((now ?? before)!)))
   world.pods.onChange((now, before) => {
@@ -54,9 +56,8 @@ export function startMigrationController(world: MigrationWorld): Controller {
     const job = metadata.annotations?.[migrationJobAnnotation]
     if (job !== undefined) controller.enqueue(`${metadata.namespace ?? ''}/${job}`)
   })
-  world.nodes.onChange(() => {
-    for (const one of world.migrations.list()) if (!isOver(one)) controller.enqueue(queueKey(one))
-  })
+  world.nodes.onChange(enqueueAll)
+  world.kubevirts.onChange(enqueueAll)
   return controller
 }
 
@@ -86,7 +87,7 @@ async function reconcile(world: MigrationWorld, key: string): Promise<{ againAft
     pod,
     node,
     all: world.migrations.list(),
-    config: migrationConfig(world.kubevirt()),
+    config: migrationConfig(world.kubevirts.list()[0]),
     nowMs: Date.now(),
   })
   if (migration.metadata.deletionTimestamp) await noteAbort(world, migration)

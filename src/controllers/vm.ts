@@ -26,6 +26,9 @@ export function startVmController(world: World): Controller {
   })
   world.vms.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
   world.vmis.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
+  world.kubevirts.onChange(() => {
+    for (const vm of world.vms.list()) controller.enqueue(queueKey(vm))
+  })
   return controller
 }
 
@@ -102,7 +105,7 @@ async function followLive(world: World, vm: VirtualMachine, vmi: VirtualMachineI
   if (vmi.metadata.deletionTimestamp || isFinal(vmi)) return false
   const namespace = vm.metadata.namespace ?? 'default'
   const wanted = vm.spec.template.spec
-  const mode = attachmentMode(world.kubevirt())
+  const mode = attachmentMode(world.kubevirts.list()[0])
   const update = liveUpdate(wanted, vmi, namespace, mode)
   if (update.spec || withAnnotationsOf(vm, vmi) !== vmi)
     await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) => {

@@ -16,8 +16,8 @@ export type World = Readonly<{
   /** Indexed `byVmi`, by the queue key of the instance a pod is for. */
   pods: Informer<Pod, 'byVmi'>
   nodes: Informer<Node>
-  /** The cluster's configuration. */
-  kubevirt: () => KubeVirt | undefined
+  /** The cluster's configuration: one object, or none. */
+  kubevirts: Informer<KubeVirt>
   recorder: Recorder
   log: Log
   signal: AbortSignal

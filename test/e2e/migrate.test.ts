@@ -7,7 +7,7 @@ import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { flip, nad, vm } from '../../tools/stage/manifests.ts'
 import { CountingGuest, migration, migrationOver } from '../../tools/stage/migration.ts'
 import { must } from '../../tools/stage/program.ts'
-import { patienceMs, Stage } from '../../tools/stage/stage.ts'
+import { patienceMs, root, Stage } from '../../tools/stage/stage.ts'
 import { agreement, identityOf } from '../../tools/stage/views.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: objects of the API, looked into as they come
@@ -41,6 +41,7 @@ describe('moving real guests to fresh sandboxes', () => {
   const create = (manifest: unknown) => stage.kubectl(['create', '-f', '-'], JSON.stringify(manifest))
   const vmi = async (name = 'x'): Promise<Any> => (await stage.api.call('GET', path.vmi(name))).body
   const vmimOf = async (name: string): Promise<Any> => (await stage.api.call('GET', path.vmim(name))).body
+  const patchbay = (...args: string[]) => must(`${root}/patchbay`, [...args, '--kubeconfig', stage.kubeconfig])
   const configure = (configuration: object) =>
     stage.k(
       'patch',
@@ -143,9 +144,13 @@ describe('moving real guests to fresh sandboxes', () => {
   test('a migration that is deleted is called off, and the guest stays where it is', async () => {
     const before = await identityOf(stage, 'x')
     await slowly()
-    await create(migration('x', 'fourth'))
-    await underway('fourth')
-    await stage.k('delete', 'vmim', 'fourth', '--wait=true')
+    assert.equal(await patchbay('migrate', 'x'), 'VM x was scheduled to migrate\n')
+    const isOurs = ({ metadata }: Any) => metadata.name.startsWith('kubevirt-migrate-vm-')
+    const found = async (): Promise<Any> => (await vmimOf('')).items.find(isOurs)
+    const { metadata } = await eventually('it is there', found, { deadlineMs: patienceMs })
+    await underway(metadata.name)
+    assert.equal(await patchbay('migrate-cancel', 'x'), 'VM x was scheduled to migrate-cancel\n')
+    await eventually('it is gone', async () => !(await found()), { deadlineMs: patienceMs })
     assert.deepEqual(await identityOf(stage, 'x'), before)
     const { migrationState: state } = (await vmi()).status
     assert.deepEqual([state.failed, state.abortRequested, state.abortStatus], [true, true, 'Succeeded'])
