@@ -7,7 +7,8 @@ import { flip, nad, vm } from '../tools/stage/manifests.ts'
 import { must } from '../tools/stage/program.ts'
 import { root, type Stage } from '../tools/stage/stage.ts'
 import { note, percentile } from './figures.ts'
-import { atRest, settled } from './link.ts'
+import { settled } from './link.ts'
+import { atRest } from './live.ts'
 
 const rounds = 20
 /** As many guests as fit beside the rest under emulation, and links of each beside the pod network. */

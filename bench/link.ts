@@ -1,10 +1,9 @@
-import { silent } from '#base/log.ts'
-import { openLibvirt } from '#drivers/libvirt/rpc/libvirt.ts'
 import { path } from '../tools/stage/api.ts'
 import { flip } from '../tools/stage/manifests.ts'
 import { program } from '../tools/stage/program.ts'
 import type { Stage } from '../tools/stage/stage.ts'
 import { percentile, show } from './figures.ts'
+import { atRest, Live } from './live.ts'
 
 /** Changes on each side; the two alternate on the same VM. */
 const rounds = 60
@@ -14,65 +13,49 @@ const rounds = 60
  * second libvirt connection sees it in the live XML.
  */
 export async function benchLink(stage: Stage, vm: string): Promise<void> {
-  const sandbox = await stage.sandbox(vm)
-  const socketPath = `${sandbox}/run/libvirt/libvirt-sock`
-  const libvirt = await openLibvirt({ socketPath, log: silent, callTimeoutMs: 10_000 })
-  try {
-    const domain = await libvirt.getDomain(`default_${vm}`)
-    const isDown = async () => (await libvirt.getXml(domain)).includes("<link state='down'/>")
-    const until = async (down: boolean, start: number) => {
-      while ((await isDown()) !== down)
-        if (performance.now() - start > 20_000) throw new Error('the link did not change within 20 s')
-      return performance.now() - start
-    }
-    // What virsh changes is to stay, not to be put back while our own change is timed.
-    await stage.k('annotate', 'vm', vm, 'patchbay.dev/link-drift=report')
-    const ours: number[] = []
-    const theirs: number[] = []
-    for (let round = 0; round < rounds; round++) {
-      // Each round starts from rest in one state, goes to the other by us and back by virsh; every other round from the other.
-      const [rest, other] = round % 2 === 0 ? (['up', 'down'] as const) : (['down', 'up'] as const)
-      // What virsh left is declared first: then nothing is drift any more.
-      await declare(stage, vm, other)
-      await declare(stage, vm, rest)
-      await atRest()
-      let start = performance.now()
-      const patch = stage.api.call('PATCH', path.vm(vm), flip({ 1: other }), 'application/json-patch+json')
-      ours.push(await until(other === 'down', start))
-      await patch
-      await settled(stage, vm, other)
-      await atRest()
-      start = performance.now()
-      const virsh = program('virsh', [
-        '-q',
-        '-c',
-        `qemu+unix:///system?socket=${socketPath}`,
-        'domif-setlink',
-        `default_${vm}`,
-        'tap16477688c0e',
-        rest,
-      ])
-      theirs.push(await until(rest === 'down', start))
-      await virsh
-    }
-    show({
-      what: `link change, p50 of ${rounds}`,
-      ours: percentile(ours, 0.5),
-      theirs: percentile(theirs, 0.5),
-      unit: 'ms',
-      promise: 1,
-    })
-    console.log(
-      `${''.padEnd(58)} p99: ours ${percentile(ours, 0.99).toFixed(1)} ms, by hand ${percentile(theirs, 0.99).toFixed(1)} ms`,
-    )
-  } finally {
-    libvirt.close()
+  using live = await Live.open(stage, vm)
+  const until = (down: boolean, start: number) =>
+    live.until('the link changes', start, (xml) => xml.includes("<link state='down'/>") === down)
+  // What virsh changes is to stay, not to be put back while our own change is timed.
+  await stage.k('annotate', 'vm', vm, 'patchbay.dev/link-drift=report')
+  const ours: number[] = []
+  const theirs: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    // Each round starts from rest in one state, goes to the other by us and back by virsh; every other round from the other.
+    const [rest, other] = round % 2 === 0 ? (['up', 'down'] as const) : (['down', 'up'] as const)
+    // What virsh left is declared first: then nothing is drift any more.
+    await declare(stage, vm, other)
+    await declare(stage, vm, rest)
+    await atRest()
+    let start = performance.now()
+    const patch = stage.api.call('PATCH', path.vm(vm), flip({ 1: other }), 'application/json-patch+json')
+    ours.push(await until(other === 'down', start))
+    await patch
+    await settled(stage, vm, other)
+    await atRest()
+    start = performance.now()
+    const virsh = program('virsh', [
+      '-q',
+      '-c',
+      `qemu+unix:///system?socket=${live.socket}`,
+      'domif-setlink',
+      `default_${vm}`,
+      'tap16477688c0e',
+      rest,
+    ])
+    theirs.push(await until(rest === 'down', start))
+    await virsh
   }
-}
-
-/** Lets both sides begin from rest: what a change leaves to be written down is over. */
-export function atRest(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 100))
+  show({
+    what: `link change, p50 of ${rounds}`,
+    ours: percentile(ours, 0.5),
+    theirs: percentile(theirs, 0.5),
+    unit: 'ms',
+    promise: 1,
+  })
+  console.log(
+    `${''.padEnd(58)} p99: ours ${percentile(ours, 0.99).toFixed(1)} ms, by hand ${percentile(theirs, 0.99).toFixed(1)} ms`,
+  )
 }
 
 /** Declares a state and waits until it is so. */

@@ -7,6 +7,7 @@ import { benchDoors } from './doors.ts'
 import { benchFanout } from './fanout.ts'
 import { benchLink } from './link.ts'
 import { benchMemory } from './memory.ts'
+import { benchPlug } from './plug.ts'
 import { benchScale } from './scale.ts'
 import { benchStart } from './start.ts'
 
@@ -17,6 +18,7 @@ const real: Readonly<Record<string, Bench>> = {
   link: (stage) => benchLink(stage, 'x'),
   doors: benchDoors,
   start: benchStart,
+  plug: benchPlug,
   memory: benchMemory,
 }
 /** Those that each have a server of their own, with guests in memory only. */

@@ -82,3 +82,11 @@ export function flip(states: Readonly<Record<number, string>>) {
     value,
   }))
 }
+
+/** The JSON patch that gives a VM one more interface, on the network of a NAD. */
+export function addition(name: string, network: string, more: Readonly<Record<string, string>> = {}) {
+  return [
+    { op: 'add', path: '/spec/template/spec/domain/devices/interfaces/-', value: { name, bridge: {}, ...more } },
+    { op: 'add', path: '/spec/template/spec/networks/-', value: { name, multus: { networkName: network } } },
+  ]
+}

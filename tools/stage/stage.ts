@@ -151,6 +151,11 @@ export class Stage implements AsyncDisposable {
     return must('kubectl', ['--kubeconfig', this.kubeconfig, ...args])
   }
 
+  /** A client command of Patchbay that must succeed. */
+  async p(...args: readonly string[]): Promise<string> {
+    return must(launcher, [...args, '--kubeconfig', this.kubeconfig], { timeoutMs: patienceMs })
+  }
+
   async apply(...manifests: readonly unknown[]): Promise<void> {
     for (const manifest of manifests)
       await must('kubectl', ['--kubeconfig', this.kubeconfig, 'apply', '-f', '-'], { input: JSON.stringify(manifest) })

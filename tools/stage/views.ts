@@ -18,9 +18,12 @@ const witnesses: Readonly<Record<keyof Views, (stage: Stage, vm: string) => Prom
   guest: guestCarriers,
 }
 
+/** What is asked of an interface that is to be gone; who knows nothing of it says so. */
+export const gone = 'gone'
+
 /**
  * Waits until all three say about every interface what was asked. Each is asked on its own, so that none is measured with
- * another's time.
+ * another's time. `known` are the MAC addresses of interfaces that the VM may have forgotten by now.
  * @throws Fault Timeout telling who never agreed and what it says
  */
 export async function agreement(
@@ -28,26 +31,25 @@ export async function agreement(
   vm: string,
   asked: Readonly<Record<string, string>>,
   start: number,
+  known?: ReadonlyMap<string, string>,
 ): Promise<Agreement> {
-  const macs = await macsOf(stage, vm)
+  const macs = known ?? (await macsOf(stage, vm))
   const names = Object.keys(asked)
+  const said = (links: ReadonlyMap<string, string>, name: string) => links.get(macs.get(name)!) ?? gone
   const one = async (who: keyof Views): Promise<[keyof Views, number, Map<string, string>]> => {
     const links = await eventually(
       `${who} says ${JSON.stringify(asked)} of ${vm}`,
       async () => {
         const seen = await witnesses[who](stage, vm)
-        if (names.every((name) => seen.get(macs.get(name)!) === asked[name])) return seen
-        throw new Error(
-          `it says ${JSON.stringify(Object.fromEntries(names.map((name) => [name, seen.get(macs.get(name)!)])))}`,
-        )
+        if (names.every((name) => said(seen, name) === asked[name])) return seen
+        throw new Error(`it says ${JSON.stringify(Object.fromEntries(names.map((name) => [name, said(seen, name)])))}`)
       },
       { deadlineMs: patienceMs, everyMs: 10 },
     )
     return [who, performance.now() - start, links]
   }
   const told = await Promise.all([one('api'), one('virsh'), one('guest')])
-  const of = (name: string) =>
-    Object.fromEntries(told.map(([who, , links]) => [who, links.get(macs.get(name)!) ?? '?'])) as Views
+  const of = (name: string) => Object.fromEntries(told.map(([who, , links]) => [who, said(links, name)])) as Views
   return {
     views: new Map(names.map((name) => [name, of(name)])),
     ms: Object.fromEntries(told.map(([who, ms]) => [who, ms])) as Record<keyof Views, number>,
@@ -55,7 +57,7 @@ export async function agreement(
 }
 
 /** MAC addresses by interface name, as the VM has them for life. */
-async function macsOf(stage: Stage, vm: string): Promise<Map<string, string>> {
+export async function macsOf(stage: Stage, vm: string): Promise<Map<string, string>> {
   const { body } = await stage.api.call('GET', path.vm(vm))
   const list = body.spec.template.spec.domain.devices.interfaces as { name: string; macAddress: string }[]
   return new Map(list.map((nic) => [nic.name, nic.macAddress]))

@@ -21,6 +21,7 @@ test('one MAC gets one address for ever, and nobody else gets any', () => {
   const lines = dnsmasqConfig(lease, paths).split('\n')
   assert.ok(lines.includes('dhcp-range=10.0.2.2,static,255.255.255.0,infinite'))
   assert.ok(lines.includes('dhcp-host=02:00:00:00:00:01,10.0.2.2,default'))
+  assert.ok(lines.includes('dhcp-ignore=tag:!known'), 'nobody else is so much as refused')
   assert.ok(lines.includes('port=0'), 'no name service')
   assert.ok(lines.includes('dhcp-option=option:dns-server,10.0.0.53'))
 })

@@ -29,6 +29,9 @@ export function dnsmasqConfig(lease: DhcpLease, { pidFile, leaseFile }: DnsmasqP
     'no-resolv',
     'no-hosts',
     'no-ping',
+    // Guests of other sandboxes on the same network are heard too, and all servers have one address: without this, one that
+    // asks its own server for its address would be refused by all the others.
+    'dhcp-ignore=tag:!known',
     `dhcp-leasefile=${leaseFile}`,
     'user=root',
     `pid-file=${pidFile}`,

@@ -23,11 +23,11 @@ export class HostBridges {
   /** Writes down the bridges a CNI configuration is about to make. `network` is whose they are. */
   claim(config: unknown, network: string, signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
-      const wanted = bridgesOf(config)
-      if (!wanted.length) return
       const { bridges } = await this.#read()
+      const unknown = bridgesOf(config).filter((name) => bridges[name] === undefined)
+      if (!unknown.length) return
       const present = await listLinks(undefined, signal)
-      const fresh = wanted.filter((name) => !present.has(name) && bridges[name] === undefined)
+      const fresh = unknown.filter((name) => !present.has(name))
       if (fresh.length)
         await this.#write({ bridges: { ...bridges, ...Object.fromEntries(fresh.map((name) => [name, network])) } })
     })

@@ -48,6 +48,8 @@ export type Place = Readonly<{ dir: string; uid: string; netns: string }>
 export class SandboxNetwork {
   readonly #options: SandboxNetworkOptions
   #nat: Promise<void> | undefined
+  /** The rules this process has given each namespace. */
+  readonly #rules = new Map<string, string>()
 
   constructor(options: SandboxNetworkOptions) {
     this.#options = options
@@ -62,7 +64,8 @@ export class SandboxNetwork {
   ): Promise<AttachResult> {
     const { uid, netns } = place
     const leftovers = await this.#giveBackStrays(place, attachments, signal)
-    let links = await listLinks(netns, signal)
+    const before = await listLinks(netns, signal)
+    let links = before
     const attached: Attached[] = []
     const failed = new Map<string, unknown>()
     for (const attachment of attachments)
@@ -82,7 +85,7 @@ export class SandboxNetwork {
       signal,
     )
     for (const one of attached) {
-      await this.#masquerade(netns, one, signal)
+      await this.#masquerade(netns, one, before, signal)
       await this.#serve(place, one, links, signal)
     }
     const ips = new Map(attached.map(({ attachment, result }) => [attachment.name, addressesOf(result)]))
@@ -171,6 +174,7 @@ export class SandboxNetwork {
   async detachAll(uid: string, netns: string, signal: AbortSignal): Promise<void> {
     for (const fault of await this.#delete(uid, netns, await this.#options.cni.interfacesOf(uid), signal)) throw fault
     await this.#options.cni.forget(uid)
+    this.#rules.delete(netns)
   }
 
   /** Deletes what CNI added. One that fails keeps no other from being deleted. Resolves to what failed. */
@@ -261,15 +265,24 @@ export class SandboxNetwork {
     return this.#nat
   }
 
-  async #masquerade(netns: string, { attachment, result }: Attached, signal: AbortSignal): Promise<void> {
+  /** Rules that are there already are left alone: another card is not to wait for them. */
+  async #masquerade(
+    netns: string,
+    { attachment, result }: Attached,
+    before: ReadonlyMap<string, Link>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const [podIp] = addressesOf(result)
     if (attachment.binding !== 'masquerade' || podIp === undefined) return
+    const rules = masqueradeRules(attachment, podIp)
+    if (this.#rules.get(netns) === rules && isWired(attachment, before)) return
     const script =
       'for key in ip_forward conf/all/route_localnet; do echo 1 > /proc/sys/net/ipv4/$key; done; exec nft -f -'
     await run('nsenter', [`--net=${netnsPath(netns)}`, 'sh', '-c', script], {
-      input: masqueradeRules(attachment, podIp),
+      input: rules,
       signal,
     })
+    this.#rules.set(netns, rules)
   }
 }
 

@@ -214,8 +214,11 @@ export class HostSandboxes implements Sandboxes {
     const record = { uid, namespace, name, attachments: withoutConfig(attachments), ...(lowered && { lowered }) }
     if (!sameJson(old, record)) await this.#write(record)
     const netns = netnsName(uid)
-    await ensureNetns(netns, signal)
-    await capabilities.seed(dir)
+    // The libvirtd we are connected to has both.
+    if (!this.#live.has(uid)) {
+      await ensureNetns(netns, signal)
+      await capabilities.seed(dir)
+    }
     // Both take their time and neither needs the other.
     const accelerator = this.#options.accelerator()
     const incoming = spec.incoming && { dir: this.#at(spec.incoming.from), name: spec.incoming.migration }
