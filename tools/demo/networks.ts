@@ -49,15 +49,6 @@ export async function placed(stage: Stage, nic: string, side: Side, start: numbe
   }
 }
 
-/**
- * Has the guest's DHCP client begin anew. That of a desktop or server does so by itself when its cable comes back; busybox'
- * would let seconds pass, and keep the address it has.
- */
-export async function renew(stage: Stage, mac: string): Promise<void> {
-  const device = await deviceOf(stage, 'x', mac)
-  await stage.guest('x', `/etc/nic remove ${device}; /etc/nic add ${device} >/dev/null 2>&1 &`)
-}
-
 async function apiSays(stage: Stage, nic: string, side: Side): Promise<string | undefined> {
   const [{ body: vmi }, pod] = await Promise.all([stage.api.call('GET', path.vmi('x')), stage.pod('x')])
   const status = vmi.status.interfaces.find((one: Any) => one.name === nic)

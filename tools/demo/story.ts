@@ -4,7 +4,7 @@ import { flip, nad, vm } from '../stage/manifests.ts'
 import { patienceMs, type Stage } from '../stage/stage.ts'
 import { agreement, gone, type Identity, identityOf, macsOf } from '../stage/views.ts'
 import { moved } from './migration.ts'
-import { lan, placed, renew } from './networks.ts'
+import { lan, placed } from './networks.ts'
 import { ms, type Teller } from './teller.ts'
 
 /** A part of the story: what runs, and who tells of it. */
@@ -65,12 +65,10 @@ async function plugged({ stage, teller }: Scene, identity: Identity): Promise<vo
   await teller.compare(stage, 'patchbay plug x lan --network red --link down', { asked: isThere, start })
   const withLan = await teller.unchanged(stage, 'the rest of the guest was not touched', identity)
   const macs = await macsOf(stage, 'x')
-  const mac = macs.get('lan') ?? ''
 
   const on = async (step: string, side: 'red' | 'green', ...command: readonly string[]) => {
     start = performance.now()
     await stage.p(...command)
-    await renew(stage, mac)
     const { views, ms } = await placed(stage, 'lan', side, start)
     teller.tell(`patchbay ${command.join(' ')}: ${step}`, { lan: side }, views, ms)
     await teller.unchanged(stage, 'in place', withLan)

@@ -53,7 +53,8 @@ export async function buildDemoGuest(dir: string, log: Log, options: BuildOption
   }
 }
 
-async function isCurrent(dir: string): Promise<boolean> {
+/** Whether a folder holds the image as this version makes it. */
+export async function isCurrent(dir: string): Promise<boolean> {
   try {
     await Promise.all([access(join(dir, 'vmlinuz')), access(join(dir, 'initrd.img'))])
     return (await readFile(join(dir, recipeFile), 'utf8')) === recipe()

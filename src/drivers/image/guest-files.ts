@@ -31,6 +31,7 @@ case $1 in
 add)
   [ "$2" != lo ] && mkdir -p /run/nic && mkdir "$state" 2>/dev/null || exit 0
   ip link set "$2" up
+  /etc/cable "$2" "$state" &
   # In the foreground of this process, which nobody waits for; asks again every few seconds until somebody answers.
   exec udhcpc -f -i "$2" -p "$state/pid" -s /etc/lease -O mtu -t 4 -T 1 -A 8 >/dev/null 2>&1
   ;;
@@ -39,6 +40,16 @@ remove)
   rm -rf "$state"
   ;;
 esac
+`
+
+/** Asks for an address again whenever a cable has been put in: the network at its other end may be another one. */
+const cable = `#!/bin/sh
+count=/sys/class/net/$1/carrier_up_count
+read -r last < "$count"
+while sleep 1 && [ -d "$2" ] && read -r now < "$count"; do
+  [ "$now" = "$last" ] || kill -USR1 "$(cat "$2/pid")"
+  last=$now
+done 2>/dev/null
 `
 
 const raiseAll = `#!/bin/sh
@@ -66,8 +77,13 @@ deconfig)
   ip -4 addr flush dev "$interface"
   ;;
 bound | renew)
-  ip -4 addr flush dev "$interface"
-  ip addr add "$ip/\${mask:-24}" dev "$interface"
+  case "$(ip -4 -o addr show dev "$interface")" in
+  *"inet $ip/"*) ;;
+  *)
+    ip -4 addr flush dev "$interface"
+    ip addr add "$ip/\${mask:-24}" dev "$interface"
+    ;;
+  esac
   [ -z "$mtu" ] || ip link set "$interface" mtu "$mtu"
   for router in $router; do
     # A router outside the own subnet is reached through this card.
@@ -121,6 +137,7 @@ export const guestFiles: Readonly<Record<string, string>> = {
   'etc/inittab': inittab,
   'etc/rc': rc,
   'etc/nic': nic,
+  'etc/cable': cable,
   'etc/raise-all': raiseAll,
   'etc/watch-nics': watchNics,
   'etc/uevent': uevent,
