@@ -1,5 +1,5 @@
 import { eventually } from '#base/wait.ts'
-import { nad } from '../tools/stage/manifests.ts'
+import { nad, vm } from '../tools/stage/manifests.ts'
 import type { Stage } from '../tools/stage/stage.ts'
 import { HandCard, OurCard, patchVm } from './card.ts'
 import { Knocker } from './knocker.ts'
@@ -7,7 +7,7 @@ import { atRest, Live } from './live.ts'
 import { tell } from './plug.ts'
 import { addressLine, joinBridge } from './subnets.ts'
 
-/** Moves on each side; the two alternate on the same VM. */
+/** Moves on each side; the two alternate, each on a VM of its own, for a guest answers for all its cards on any of them. */
 const rounds = 16
 
 const networks = ['blue', 'green'] as const
@@ -23,18 +23,23 @@ const subnets = {
  * cable for the move and announce the guest afterwards.
  */
 export async function benchRewire(stage: Stage): Promise<void> {
-  await stage.apply(nad('green'))
+  await stage.apply(nad('green'), vm('y', { graceSeconds: 0 }))
+  await stage.waitFor('y', 'AgentConnected')
   using live = await Live.open(stage, 'x')
+  using behind = await Live.open(stage, 'y')
   const card = new OurCard(stage, 'x')
-  const hand = await HandCard.on(stage, 'x', live)
+  const hand = await HandCard.on(stage, 'y', behind)
   // Green comes first, so that both bridges are there when the guest is on blue and we join them.
   await card.plug('green')
   await live.untilGuestHas(card.mac, performance.now())
   await hand.plug('br-blue')
-  await live.untilGuestHas(hand.mac, performance.now())
-  for (const one of [card, hand]) {
+  await behind.untilGuestHas(hand.mac, performance.now())
+  for (const [name, one] of [
+    ['x', card],
+    ['y', hand],
+  ] as const) {
     for (const network of networks) await joinBridge(`br-${network}`, subnets[one.name][network], one.mac)
-    await stage.guest('x', addressLine(one.mac, Object.values(subnets[one.name])))
+    await stage.guest(name, addressLine(one.mac, Object.values(subnets[one.name])))
   }
   const index = 2
   const rewire = (network: string) =>
@@ -43,12 +48,16 @@ export async function benchRewire(stage: Stage): Promise<void> {
     ])
   const ours: number[] = []
   const theirs: number[] = []
-  for (let i = 0; i < rounds; i++) {
+  // The first two only bring everything to where it is in the middle of the others.
+  for (let i = -2; i < rounds; i++) {
     // Ours is one network behind, so that neither profits from what the other has just made.
     const [now, next] = i % 2 === 0 ? (['blue', 'green'] as const) : (['green', 'blue'] as const)
-    ours.push(await move(subnets.card[now], () => rewire(now)))
+    const mine = await move(subnets.card[now], () => rewire(now))
     await eventually('the move is over', () => isOver(stage, now), { deadlineMs: 60_000, everyMs: 20 })
-    theirs.push(await move(subnets.hand[next], () => hand.rewire(`br-${now}`, `br-${next}`)))
+    const other = await move(subnets.hand[next], () => hand.rewire(`br-${now}`, `br-${next}`))
+    if (i < 0) continue
+    ours.push(mine)
+    theirs.push(other)
   }
   tell('rewire in place, answered on the new network', ours, theirs)
 }
