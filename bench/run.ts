@@ -8,8 +8,10 @@ import { benchFanout } from './fanout.ts'
 import { benchLink } from './link.ts'
 import { benchMemory } from './memory.ts'
 import { benchPlug } from './plug.ts'
+import { benchRewire } from './rewire.ts'
 import { benchScale } from './scale.ts'
 import { benchStart } from './start.ts'
+import { benchTwenty } from './twenty.ts'
 
 type Bench = (stage: Stage) => Promise<void>
 
@@ -19,6 +21,8 @@ const real: Readonly<Record<string, Bench>> = {
   doors: benchDoors,
   start: benchStart,
   plug: benchPlug,
+  rewire: benchRewire,
+  twenty: benchTwenty,
   memory: benchMemory,
 }
 /** Those that each have a server of their own, with guests in memory only. */
