@@ -6,7 +6,7 @@ import { macsOf } from '../stage/views.ts'
 import type { Times } from './teller.ts'
 
 /** Networks that have addresses to give, by their first three numbers. */
-export const subnets = { red: '192.168.81', green: '192.168.82' } as const
+const subnets = { red: '192.168.81', green: '192.168.82' } as const
 type Side = keyof typeof subnets
 
 /** The definition of such a network. */

@@ -111,6 +111,6 @@ async function deleted({ stage, teller }: Scene): Promise<void> {
 }
 
 /** Sets states of the links of x, by their index, as its owner would. */
-export async function patch(stage: Stage, states: Readonly<Record<number, string>>): Promise<void> {
+async function patch(stage: Stage, states: Readonly<Record<number, string>>): Promise<void> {
   await stage.k('patch', 'vm', 'x', '--type=json', '-p', JSON.stringify(flip(states)))
 }

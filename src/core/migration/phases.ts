@@ -11,9 +11,9 @@ import { homePodName, isMigrating } from './place.ts'
 type Migration = VirtualMachineInstanceMigration
 
 /** On a migration: seconds its pod may wait for a node (KubeVirt). */
-export const unschedulableAnnotation = 'kubevirt.io/migrationUnschedulablePodTimeoutSeconds'
+const unschedulableAnnotation = 'kubevirt.io/migrationUnschedulablePodTimeoutSeconds'
 /** On a migration: seconds its pod may take to become ready, whatever keeps it (KubeVirt). */
-export const pendingAnnotation = 'kubevirt.io/migrationPendingPodTimeoutSeconds'
+const pendingAnnotation = 'kubevirt.io/migrationPendingPodTimeoutSeconds'
 
 const defaultUnschedulableSeconds = 300
 const defaultPendingSeconds = 900
