@@ -134,6 +134,18 @@ describe('migrations of real guests that go wrong', () => {
     await isWell()
   })
 
+  test('Patchbay is killed when the guest has just been let go on: the next start writes down where it is', async () => {
+    const { name, target } = await sending()
+    const isLetGo = async () => (await stage.virshAt(target, 'domstate', 'default_x')) === 'running'
+    await eventually('the target runs', isLetGo, { deadlineMs: patienceMs, everyMs: 1 })
+    await stage.kill()
+    await stage.up()
+    const { status } = await migrationOver(stage, name)
+    assert.equal(status.phase, 'Succeeded', JSON.stringify(status))
+    await isWell()
+    assert.equal((await stage.pod('x')).metadata.uid, target)
+  })
+
   for (const [moment, begin] of [
     ['is sent', sending],
     ['stands still', switching],

@@ -111,6 +111,12 @@ describe('moving real guests to fresh sandboxes', () => {
   })
 
   test('the guest is reached again, links that were down stay down and can be raised', async () => {
+    const { mac } = (await vmi()).status.interfaces.find(({ name }: Any) => name === 'blue')
+    await eventually(
+      'its network was told where it is',
+      async () => (await must('bridge', ['fdb', 'show', 'br', 'br-blue'])).includes(mac),
+      { deadlineMs: patienceMs },
+    )
     await eventually('it is reached', reaches, { deadlineMs: patienceMs })
     await agreement(stage, 'x', { default: 'up', blue: 'up', green: 'down' }, performance.now())
     await stage.k('patch', 'vm', 'x', '--type=json', '-p', JSON.stringify(flip({ 2: 'up' })))
