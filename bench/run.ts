@@ -7,6 +7,7 @@ import { benchDoors } from './doors.ts'
 import { benchFanout } from './fanout.ts'
 import { benchLink } from './link.ts'
 import { benchMemory } from './memory.ts'
+import { benchMigrate } from './migrate.ts'
 import { benchPlug } from './plug.ts'
 import { benchRewire } from './rewire.ts'
 import { benchScale } from './scale.ts'
@@ -23,6 +24,7 @@ const real: Readonly<Record<string, Bench>> = {
   plug: benchPlug,
   rewire: benchRewire,
   twenty: benchTwenty,
+  migrate: benchMigrate,
   memory: benchMemory,
 }
 /** Those that each have a server of their own, with guests in memory only. */

@@ -5,6 +5,7 @@ import { vm } from '../tools/stage/manifests.ts'
 import { must, program } from '../tools/stage/program.ts'
 import { root, type Stage } from '../tools/stage/stage.ts'
 import { percentile, show } from './figures.ts'
+import { copySandbox, domainXmlOf } from './learn.ts'
 
 const rounds = 5
 
@@ -58,15 +59,10 @@ class Hand {
 
   /** Copies configuration files, warm capability cache and domain from a sandbox of ours, so that both sides run the same. */
   async learn(name: string): Promise<void> {
-    const sandbox = await this.#stage.sandbox(name)
-    for (const part of ['etc', 'var/cache', 'run/images'])
-      await cp(`${sandbox}/${part}`, `${this.#dir}/template/${part}`, {
-        recursive: true,
-        filter: (file) => !file.includes('/etc/dev'),
-      })
-    await mkdir(`${this.#dir}/template/etc/dev`, { recursive: true })
-    const xml = await this.#stage.virsh(name, 'dumpxml', '--migratable', `default_${name}`)
-    this.#xml = xml.replace(/<uuid>[^<]*<\/uuid>/, '')
+    const template = `${this.#dir}/template`
+    await copySandbox(this.#stage, name, template, ['etc', 'var/cache', 'run/images'])
+    await mkdir(`${template}/etc/dev`, { recursive: true })
+    this.#xml = await domainXmlOf(this.#stage, name)
   }
 
   async start(round: number): Promise<number> {

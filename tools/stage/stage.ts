@@ -3,6 +3,7 @@ import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { eventually } from '../../src/base/wait.ts'
 import { Api, path } from './api.ts'
+import { runInGuest } from './guest.ts'
 import { must, type Outcome, program } from './program.ts'
 import { TruthChecker } from './truth.ts'
 
@@ -200,24 +201,7 @@ export class Stage implements AsyncDisposable {
 
   /** Runs a shell line in a VM's guest through the guest's own agent and virsh, none of Patchbay's code in between. */
   async guest(vm: string, line: string): Promise<string> {
-    const domain = `default_${vm}`
-    const agent = async (command: unknown) =>
-      JSON.parse(await this.virsh(vm, 'qemu-agent-command', domain, JSON.stringify(command))).return
-    const { pid } = await agent({
-      execute: 'guest-exec',
-      arguments: { path: '/bin/sh', arg: ['-c', line], 'capture-output': true },
-    })
-    const done = await eventually(
-      `the guest of ${vm} runs ${line}`,
-      async () => {
-        const status = await agent({ execute: 'guest-exec-status', arguments: { pid } })
-        return status.exited && status
-      },
-      { deadlineMs: patienceMs, everyMs: 20 },
-    )
-    return Buffer.from(done['out-data'] ?? '', 'base64')
-      .toString()
-      .trim()
+    return runInGuest((...args) => this.virsh(vm, ...args), `default_${vm}`, line)
   }
 
   /** Process id of a VM's QEMU, by libvirt's own record. */
