@@ -25,7 +25,7 @@ describe('a client that takes too much', () => {
       headerBytes: 8192,
       requestBytes: 10_000,
       headerTimeoutMs: 400,
-      requestTimeoutMs: 800,
+      requestTimeoutMs: 2000,
       idleTimeoutMs: 500,
     }
     cluster = await startOn(ground, { agent: false, limits })
