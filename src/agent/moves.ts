@@ -4,6 +4,8 @@ import type { MoveProgress } from '#core/ports.ts'
 /** A move this process has started or watches. */
 type Move = {
   isPending: boolean
+  /** Nobody needs to know of it any more once it is over. */
+  isForgotten?: boolean
   /** Why the hypervisor gave it up. */
   failure?: string
   /** Fewest bytes that were left to send, and when that was. */
@@ -25,6 +27,7 @@ export class Moves {
       })
       .finally(() => {
         move.isPending = false
+        if (move.isForgotten) this.#moves.delete(migration)
         onEnd()
       })
   }
@@ -48,7 +51,9 @@ export class Moves {
   }
 
   forget(migration: string): void {
-    if (!this.isPending(migration)) this.#moves.delete(migration)
+    const move = this.#moves.get(migration)
+    if (move?.isPending) move.isForgotten = true
+    else this.#moves.delete(migration)
   }
 
   #of(migration: string, nowMs: number): Move {

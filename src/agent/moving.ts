@@ -3,15 +3,20 @@ import type { MigrationState } from '#apis/kubevirt/migration.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, Fault } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
+import { eventually } from '#base/wait.ts'
 import { nextMove, type SourceCopy, type TargetCopy } from '#core/migration/outcome.ts'
 import { completedState, failedState, moveLimits, withMigrationState } from '#core/migration/state.ts'
-import type { Hypervisor, ObservedDomain } from '#core/ports.ts'
+import type { Hypervisor, MoveProgress, ObservedDomain } from '#core/ports.ts'
 import { finish } from './ending.ts'
 import { type Again, type InstanceTools, nameOf } from './tools.ts'
 
 /** How soon a move is looked at again while the guest stands still, and while it does not, milliseconds. */
 const standingMs = 10
 const underwayMs = 500
+/** How often the source's process is looked for while its hypervisor is asked, milliseconds. */
+const lookMs = 20
+/** The hypervisor's own calls have deadlines. */
+const endlessMs = 2 ** 31 - 1
 
 /** A move as its agent sees it. */
 type Going = Readonly<{
@@ -26,6 +31,9 @@ type Going = Readonly<{
   isUnwanted: boolean
   signal: AbortSignal
 }>
+
+/** What is known of a guest where it comes from, and how far its hypervisor is with sending it. */
+type SourceSight = Readonly<{ source: SourceCopy; domain?: ObservedDomain; job?: MoveProgress }>
 
 /** Whether the agents have begun, or may begin, to move an instance's guest: the sandbox it goes to is ready. */
 export function isReadyToMove({ status }: VirtualMachineInstance): boolean {
@@ -69,9 +77,8 @@ class Mover {
     const uid = state.migrationUid ?? ''
     // The order matters: see nextMove.
     const seen = await this.#targetCopy()
-    const [source, domain] = await this.#sourceCopy()
+    const { source, domain, job } = await this.#sourceCopy()
     const target = source === 'gone' ? await this.#targetCopy() : seen
-    const job = await tools.sandboxes.hypervisorOf(pod.metadata.uid ?? '')?.moveProgress(signal)
     const isUnderway = job !== undefined || tools.moves.isPending(uid)
     const isStarted = state.startTimestamp !== undefined
     const move = isUnwanted && !isStarted ? 'giveUp' : nextMove({ source, target, isUnderway, isStarted })
@@ -111,14 +118,32 @@ class Mover {
     return (await tools.sandboxes.hasGuest(to)) ? 'silent' : 'none'
   }
 
-  async #sourceCopy(): Promise<[SourceCopy, ObservedDomain | undefined]> {
-    const { tools, pod, signal } = this.#going
-    const uid = pod.metadata.uid ?? ''
-    const domain = await tools.sandboxes.hypervisorOf(uid)?.observe(signal)
-    if (domain) return [domain.state === 'running' || domain.state === 'shutting-down' ? 'running' : 'stopped', domain]
-    // Its process counts, not what its hypervisor knows of it.
-    if (!(await tools.sandboxes.hasGuest(uid))) return ['gone', undefined]
+  /**
+   * What its hypervisor tells, or that its process is gone: a hypervisor does not answer while it sees off a guest that has left,
+   * and until then the guest would stand still.
+   */
+  async #sourceCopy(): Promise<SourceSight> {
+    const uid = this.#going.pod.metadata.uid ?? ''
+    const isGone = async () => !(await this.#going.tools.sandboxes.hasGuest(uid))
+    const asked = new AbortController()
+    const answer = this.#askSource(uid).finally(() => asked.abort())
+    const end = eventually('the source ends', isGone, { deadlineMs: endlessMs, everyMs: lookMs, signal: asked.signal })
+    const told = await Promise.race([answer, end.then(() => undefined).catch(() => answer)])
+    // What it says to whom nobody listens any more is of no interest.
+    answer.catch(() => undefined)
+    if (told?.domain) return told
+    if (await isGone()) return { source: 'gone' }
     throw new Fault('Unavailable', `The hypervisor of ${nameOf(this.#going.vmi)} does not tell what its guest does`)
+  }
+
+  async #askSource(uid: string): Promise<SourceSight | undefined> {
+    const { tools, signal } = this.#going
+    const hypervisor = tools.sandboxes.hypervisorOf(uid)
+    const domain = await hypervisor?.observe(signal)
+    if (!domain) return undefined
+    const job = await hypervisor?.moveProgress(signal)
+    const source = domain.state === 'running' || domain.state === 'shutting-down' ? 'running' : 'stopped'
+    return { source, domain, ...(job && { job }) }
   }
 
   /** The next pass tries again when it does not answer. */
