@@ -13,6 +13,8 @@ import { type Again, type InstanceTools, nameOf } from './tools.ts'
 /** How soon a move is looked at again while the guest stands still, and while it does not, milliseconds. */
 const standingMs = 10
 const underwayMs = 500
+/** How much longer than it may take altogether a guest may take to be seen as arrived after its source has gone, milliseconds. */
+const arrivalMs = 60_000
 /** How often the source's process is looked for while its hypervisor is asked, milliseconds. */
 const lookMs = 20
 /** The hypervisor's own calls have deadlines. */
@@ -81,14 +83,15 @@ class Mover {
     const target = source === 'gone' ? await this.#targetCopy() : seen
     const isUnderway = job !== undefined || tools.moves.isPending(uid)
     const isStarted = state.startTimestamp !== undefined
-    const move = isUnwanted && !isStarted ? 'giveUp' : nextMove({ source, target, isUnderway, isStarted })
+    const isOverdue = this.#elapsedMs() > moveLimits(this.#going.vmi).completionMs + arrivalMs
+    const move = isUnwanted && !isStarted ? 'giveUp' : nextMove({ source, target, isUnderway, isStarted, isOverdue })
     tools.log.debug({ domain: nameOf(this.#going.vmi), source, target, isUnderway, isStarted, move }, 'Moving guest')
     switch (move) {
       case 'start':
         return this.#start(domain)
       case 'wait': {
         if (isUnwanted || (job && this.#isTooLong(tools.moves.stalledMs(uid, job, Date.now())))) await this.#abort()
-        return { againAfterMs: source === 'stopped' && state.mode !== 'Paused' ? standingMs : underwayMs }
+        return { againAfterMs: source !== 'running' && state.mode !== 'Paused' ? standingMs : underwayMs }
       }
       case 'handOver':
         return this.#handOver()
@@ -203,10 +206,12 @@ class Mover {
   }
 
   #isTooLong(stalledMs: number): boolean {
-    const { vmi, state } = this.#going
-    const limits = moveLimits(vmi)
-    const elapsedMs = Date.now() - Date.parse(state.startTimestamp ?? '')
-    return elapsedMs > limits.completionMs || stalledMs > limits.progressMs
+    const { completionMs, progressMs } = moveLimits(this.#going.vmi)
+    return this.#elapsedMs() > completionMs || stalledMs > progressMs
+  }
+
+  #elapsedMs(): number {
+    return Date.now() - Date.parse(this.#going.state.startTimestamp ?? '')
   }
 
   async #fail(why?: string): Promise<undefined> {

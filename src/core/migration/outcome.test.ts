@@ -15,7 +15,12 @@ const cases: readonly [name: string, sight: Sight, move: Move][] = [
   ['it did not work out, half of it is left', at('running', 'incoming', 'started'), 'giveUp'],
   ['it did not work out, and the source was left standing', at('stopped', 'none', 'started'), 'takeBack'],
   ['the same with half of it left', at('stopped', 'incoming', 'started'), 'takeBack'],
-  ['the source died first', at('gone', 'incoming', 'started'), 'lost'],
+  ['the source died first, or has just been let go', at('gone', 'incoming', 'started'), 'wait'],
+  [
+    'the source died, and the target never became whole',
+    { ...at('gone', 'incoming', 'started'), isOverdue: true },
+    'lost',
+  ],
   ['both died', at('gone', 'none', 'started'), 'lost'],
   ['the target is there, and its hypervisor does not say how', at('gone', 'silent', 'started'), 'wait'],
   ['the target does not answer, the source stands', at('stopped', 'silent', 'started'), 'takeBack'],
@@ -23,7 +28,7 @@ const cases: readonly [name: string, sight: Sight, move: Move][] = [
 for (const [name, sight, move] of cases) test(`outcome: ${name}`, () => assert.equal(nextMove(sight), move))
 
 function at(source: SourceCopy, target: TargetCopy, how: 'new' | 'started' | 'underway' = 'new'): Sight {
-  return { source, target, isStarted: how !== 'new', isUnderway: how === 'underway' }
+  return { source, target, isStarted: how !== 'new', isUnderway: how === 'underway', isOverdue: false }
 }
 
 /**
@@ -84,7 +89,7 @@ function agent(world: World): World[] {
   const { source, job, isStarted } = rest
   // Where the source is gone, the target is looked at once more: it may have arrived in between.
   const target = source === 'gone' ? rest.target : sawTarget
-  const move = nextMove({ source, target, isUnderway: job !== 'none', isStarted })
+  const move = nextMove({ source, target, isUnderway: job !== 'none', isStarted, isOverdue: false })
   const steps: Record<Move, World['todo']> = {
     start: undefined,
     wait: undefined,

@@ -15,6 +15,8 @@ export type Sight = Readonly<{
   isUnderway: boolean
   /** The migration has been started once; it is not started again. */
   isStarted: boolean
+  /** It has taken longer than it may. */
+  isOverdue: boolean
 }>
 
 /**
@@ -37,10 +39,11 @@ export type Move = 'start' | 'wait' | 'handOver' | 'takeBack' | 'giveUp' | 'lost
  * The target must have been looked at before the source (a source that runs although the target had arrived was given its
  * guest back), and once more when the source is gone (the guest may have arrived and the source been let go in between).
  */
-export function nextMove({ source, target, isUnderway, isStarted }: Sight): Move {
+export function nextMove({ source, target, isUnderway, isStarted, isOverdue }: Sight): Move {
   if (target === 'running') return 'handOver'
   if (target === 'arrived') return source === 'running' ? 'giveUp' : 'handOver'
-  if (source === 'gone') return target === 'silent' ? 'wait' : 'lost'
+  // What did not arrive before its source died is ended by its own hypervisor; what did has yet to be seen as arrived.
+  if (source === 'gone') return target === 'none' || isOverdue ? 'lost' : 'wait'
   if (isUnderway) return 'wait'
   if (!isStarted && target === 'none') return 'start'
   return source === 'running' ? 'giveUp' : 'takeBack'
