@@ -85,7 +85,12 @@ class Mover {
     const isStarted = state.startTimestamp !== undefined
     const isOverdue = this.#elapsedMs() > moveLimits(this.#going.vmi).completionMs + arrivalMs
     const move = isUnwanted && !isStarted ? 'giveUp' : nextMove({ source, target, isUnderway, isStarted, isOverdue })
-    tools.log.debug({ domain: nameOf(this.#going.vmi), source, target, isUnderway, isStarted, move }, 'Moving guest')
+    const isBad = move === 'lost' || move === 'takeBack' || move === 'giveUp'
+    const sight = { seen, source, target, isUnderway, isStarted, isOverdue, isUnwanted }
+    tools.log[isBad ? 'warn' : 'debug'](
+      { domain: nameOf(this.#going.vmi), ...sight, move },
+      'Looked at a guest that moves',
+    )
     switch (move) {
       case 'start':
         return this.#start(domain)
