@@ -24,7 +24,8 @@ type Moved = { total: number[]; silence: number[] }
 /**
  * Live migration against a bare `virsh migrate` between two sandboxes that were made before. The downtime is, on both sides,
  * the longest time for which the guest does not answer somebody on its network who knocks every 5 ms: with it all that is done
- * while the guest stands still, the switch to the new place and the announcement there.
+ * while the guest stands still, the switch to the new place and the announcement there. The total by hand also has in it that
+ * libvirt waits for init to bury the source's QEMU, which Patchbay does not.
  */
 export async function benchMigrate(stage: Stage): Promise<void> {
   const { bandwidthMiBs, maxDowntimeMs } = limits
