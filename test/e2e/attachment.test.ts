@@ -31,7 +31,10 @@ describe('networks of real guests that come by migration', () => {
       workloadUpdateStrategy: { workloadUpdateMethods: ['LiveMigrate'] },
     })
     await stage.apply(nad('blue'), nad('green'))
-    await stage.apply(vm('x', { graceSeconds: 0 }))
+    await stage.apply(
+      vm('x', { graceSeconds: 0 }),
+      vm('y', { graceSeconds: 0, binding: 'bridge', secondary: { blue: 'up' } }),
+    )
     await stage.waitFor('x', 'AgentConnected')
   })
   after(() => stage[Symbol.asyncDispose]())
@@ -83,6 +86,12 @@ describe('networks of real guests that come by migration', () => {
     assert.deepEqual([mac, linkState, queueCount], ['02:00:00:00:88:01', 'up', 1])
     assert.equal(infoSource, 'domain, guest-agent, multus-status')
     await until('nothing is required', (one) => !required(one))
+    const { body: events } = await stage.api.call('GET', path.events)
+    assert.ok(
+      events.items.some(
+        (one: Any) => one.reason === 'SuccessfulCreate' && one.message.includes('kubevirt-workload-update-'),
+      ),
+    )
     const [only, ...others] = await migrations()
     assert.equal(others.length, 0)
     assert.match(only.metadata.name, /^kubevirt-workload-update-/)
@@ -124,5 +133,21 @@ describe('networks of real guests that come by migration', () => {
     )
     await until('nothing is required', (one) => !required(one))
     assert.ok((await migrations()).some(({ metadata }) => metadata.name.startsWith('kubevirt-migrate-vm-')))
+  })
+
+  test('where the instance cannot move, another network needs a restart, and the guest keeps the one it has', async () => {
+    await stage.waitFor('y', 'Ready')
+    await stage.k(
+      'patch',
+      'vm',
+      'y',
+      '--type=json',
+      '-p',
+      JSON.stringify([{ op: 'replace', path: `${at}/networks/1/multus/networkName`, value: 'green' }]),
+    )
+    await stage.waitFor('y', 'RestartRequired')
+    const { body } = await stage.api.call('GET', path.vmi('y'))
+    assert.equal(body.spec.networks[1].multus.networkName, 'blue')
+    assert.equal(body.status.conditions.find(({ type }: Any) => type === 'LiveMigratable').status, 'False')
   })
 })

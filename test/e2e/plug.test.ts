@@ -159,17 +159,69 @@ describe('plugging interfaces of real guests', () => {
     await untouched()
   })
 
-  test('addresses are the same after a stop and a start', async () => {
-    const y = (await identityOf(stage, 'y')).pciAddresses
-    await stage.k('delete', 'vmi', 'y', `--timeout=${patienceMs / 1000}s`)
-    await eventually(
-      'it runs again',
-      async () =>
-        (await stage.api.call('GET', path.vmi('y'))).body.status?.conditions?.some(
-          (one: Any) => one.type === 'AgentConnected',
-        ),
-      { deadlineMs: patienceMs },
-    )
-    assert.equal((await identityOf(stage, 'y')).pciAddresses, y)
+  describe('over stops and starts', () => {
+    const object = async (): Promise<Any> => (await stage.api.call('GET', path.vm('y'))).body
+    const instance = async (): Promise<Any> => (await stage.api.call('GET', path.vmi('y'))).body
+    const edit = (operations: readonly object[]) =>
+      stage.k('patch', 'vm', 'y', '--type=json', '-p', JSON.stringify(operations))
+    const states = async (wanted: Readonly<Record<string, string>>) => {
+      const { interfaces } = (await object()).spec.template.spec.domain.devices
+      const at = (name: string) => interfaces.findIndex((one: Any) => one.name === name)
+      await edit(
+        Object.entries(wanted).map(([name, value]) => ({
+          op: 'add',
+          path: `/spec/template/spec/domain/devices/interfaces/${at(name)}/state`,
+          value,
+        })),
+      )
+    }
+    const seen = (what: string, isDone: () => Promise<unknown>) =>
+      eventually(what, async () => Boolean(await isDone()), { deadlineMs: patienceMs })
+    const inGuest = async (name: string) => statusOf(await instance(), name)?.interfaceName
+    const hasAgent = async () =>
+      (await instance()).status?.conditions?.some(({ type }: Any) => type === 'AgentConnected')
+
+    test('a plugged card is an ordinary one after a restart; addresses are the same; what cannot be plugged waits', async () => {
+      await edit(add('blue'))
+      await seen('it is plugged', () => inGuest('blue'))
+      const { pciAddresses } = await identityOf(stage, 'y')
+      const { spec } = await instance()
+      await edit([
+        { op: 'add', path: `${at}/domain/devices/interfaces/-`, value: { name: 'fast', sriov: {} } },
+        { op: 'add', path: `${at}/networks/-`, value: { name: 'fast', multus: { networkName: 'blue' } } },
+      ])
+      await seen('a restart is required', async () =>
+        (await object()).status.conditions.some(({ type }: Any) => type === 'RestartRequired'),
+      )
+      assert.deepEqual((await instance()).spec, spec)
+      const last = names((await object()).spec.template.spec)
+        .split(',')
+        .indexOf('fast')
+      await edit([
+        { op: 'remove', path: `${at}/domain/devices/interfaces/${last}` },
+        { op: 'remove', path: `${at}/networks/${last}` },
+      ])
+      await stage.k('delete', 'vmi', 'y', `--timeout=${patienceMs / 1000}s`)
+      await seen('it runs again', hasAgent)
+      assert.equal((await identityOf(stage, 'y')).pciAddresses, pciAddresses)
+      assert.equal(names((await instance()).spec), 'default,lan,blue')
+    })
+
+    test('on a stopped VM one that is added comes with the next start, one that is absent is gone at once, and so is the last', async () => {
+      await stage.k('patch', 'vm', 'y', '--type=merge', '-p', '{"spec":{"runStrategy":"Halted"}}')
+      await seen('it has stopped', async () => (await object()).status.printableStatus === 'Stopped')
+      await edit(add('late'))
+      await states({ blue: 'absent' })
+      await seen('it is gone', async () => names((await object()).spec.template.spec) === 'default,lan,late')
+      await stage.k('patch', 'vm', 'y', '--type=merge', '-p', '{"spec":{"runStrategy":"Always"}}')
+      await seen('the guest has it', () => inGuest('late'))
+      await states({ lan: 'absent', late: 'absent' })
+      await seen('the last one is gone', async () => names((await object()).spec.template.spec) === 'default')
+      assert.equal(names((await instance()).spec), 'default')
+      await seen(
+        'its pod asks for none',
+        async () => !(await stage.pod('y')).metadata.annotations['k8s.v1.cni.cncf.io/networks'],
+      )
+    })
   })
 })

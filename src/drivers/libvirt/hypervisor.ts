@@ -171,8 +171,11 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   async unpause(signal: AbortSignal): Promise<void> {
+    const { libvirt } = this.#options
     const domain = await this.#domain(signal)
-    if (domain) await this.#options.libvirt.resume(domain, { signal })
+    // libvirt refuses to have one go on that already does.
+    if (!domain || (await libvirt.getState(domain, { signal })).state === 'running') return
+    await libvirt.resume(domain, { signal })
   }
 
   async reset(signal: AbortSignal): Promise<void> {
