@@ -36,12 +36,11 @@ describe('migrations of real guests that go wrong', () => {
   })
   after(async () => {
     await guest?.[Symbol.asyncDispose]()
-    try {
-      await stage.down()
-    } finally {
-      await program('umount', [pods])
-      await stage[Symbol.asyncDispose]()
-    }
+    // While its file system is there: without it nobody would know of the sandboxes that are left.
+    await stage.stop()
+    await stage.down()
+    await program('umount', [pods])
+    await stage[Symbol.asyncDispose]()
   })
 
   const configure = (migrations: object) =>
