@@ -4,8 +4,7 @@ import { type Libvirt, openLibvirt } from '#drivers/libvirt/rpc/libvirt.ts'
 import type { Domain } from '#drivers/libvirt/rpc/procedures.ts'
 import { path } from '../tools/stage/api.ts'
 import { flip, nad, vm } from '../tools/stage/manifests.ts'
-import { must } from '../tools/stage/program.ts'
-import { root, type Stage } from '../tools/stage/stage.ts'
+import type { Stage } from '../tools/stage/stage.ts'
 import { note, percentile } from './figures.ts'
 import { settled } from './link.ts'
 import { atRest } from './live.ts'
@@ -31,8 +30,7 @@ export async function benchDoors(stage: Stage): Promise<void> {
         'application/apply-patch+yaml',
       ),
     'kubectl patch': (state) => stage.k('patch', 'vm', name, '--type=json', '-p', JSON.stringify(flip({ 1: state }))),
-    'patchbay link': (state) =>
-      must(`${root}/patchbay`, ['link', state, name, 'blue', '--kubeconfig', stage.kubeconfig]),
+    'patchbay link': (state) => stage.p('link', state, name, 'blue'),
   }
   try {
     for (const [door, change] of Object.entries(doors)) {

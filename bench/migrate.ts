@@ -30,12 +30,7 @@ type Moved = { total: number[]; silence: number[] }
 export async function benchMigrate(stage: Stage): Promise<void> {
   const { bandwidthMiBs, maxDowntimeMs } = limits
   const migrations = { bandwidthPerMigration: `${bandwidthMiBs}Mi`, maxDowntimeMs }
-  await stage.api.call(
-    'PATCH',
-    path.kubevirt,
-    { spec: { configuration: { migrations } } },
-    'application/merge-patch+json',
-  )
+  await stage.configure({ configuration: { migrations } })
   const mac = (await macsOf(stage, 'x')).get('blue') ?? ''
   await using pair = await HandPair.make(stage, 'x', 'br-blue')
   await eventually('the guest made by hand is up', async () => (await pair.guest('echo up')) === 'up', {

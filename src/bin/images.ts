@@ -1,7 +1,8 @@
 import { watch } from 'node:fs'
-import { access, chmod, copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { chmod, copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Fault } from '#base/fault.ts'
+import { exists } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import type { Images } from '#core/ports.ts'
 import { buildDemoGuest } from '#drivers/image/demo-guest.ts'
@@ -78,11 +79,4 @@ export async function buildDemoImage(dir: DataDir, log: Log): Promise<void> {
   const folder = join(dir.cache, 'demo-guest')
   await buildDemoGuest(folder, log)
   await new ImageFolder(dir.images).import('demo-guest', folder)
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
 }

@@ -13,7 +13,7 @@ import { chooseNode, launcherName, launcherPod } from '#core/vm/launcher.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import type { Informer } from '#machinery/client/informer.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
-import { fromQueueKey, queueKey, type World } from './world.ts'
+import { fromQueueKey, instanceKeyOf, queueKey, type World } from './world.ts'
 
 /** What the migration controller is given beside what all controllers are. */
 export type MigrationWorld = World &
@@ -221,9 +221,7 @@ async function forget(world: MigrationWorld, at: { namespace: string; name: stri
   for (const pod of world.pods.list()) {
     if (pod.metadata.namespace !== at.namespace || pod.metadata.annotations?.[migrationJobAnnotation] !== at.name)
       continue
-    const vmi = world.vmis
-      .list()
-      .find(({ metadata }) => pod.metadata.ownerReferences?.some((owner) => owner.uid === metadata.uid))
+    const vmi = world.vmis.get(fromQueueKey(instanceKeyOf(pod)))
     const found = await world.client.get(Migration, at)
     const isOrphan = found?.metadata.uid !== pod.metadata.labels?.[migrationJobLabel]
     if (isOrphan && vmi && podRole(pod, vmi) === 'target' && !isBoundTo(vmi, pod))

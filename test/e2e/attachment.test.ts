@@ -5,7 +5,7 @@ import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { nad, vm } from '../../tools/stage/manifests.ts'
 import { must } from '../../tools/stage/program.ts'
-import { patienceMs, root, Stage } from '../../tools/stage/stage.ts'
+import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 import { agreement } from '../../tools/stage/views.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: objects of the API, looked into as they come
@@ -21,7 +21,7 @@ describe('networks of real guests that come by migration', () => {
     stage = await Stage.open()
     await provideDemoGuest(stage)
     await stage.up()
-    await configure({
+    await stage.configure({
       configuration: {
         network: {
           attachment: 'Migration',
@@ -40,8 +40,6 @@ describe('networks of real guests that come by migration', () => {
   after(() => stage[Symbol.asyncDispose]())
 
   const at = '/spec/template/spec'
-  const configure = (spec: object) =>
-    stage.k('patch', 'kubevirt', 'kubevirt', '-n', 'kubevirt', '--type=merge', '-p', JSON.stringify({ spec }))
   const patch = (operations: readonly object[]) =>
     stage.k('patch', 'vm', 'x', '--type=json', '-p', JSON.stringify(operations))
   const vmi = async (): Promise<Any> => (await stage.api.call('GET', path.vmi('x'))).body
@@ -116,7 +114,7 @@ describe('networks of real guests that come by migration', () => {
   })
 
   test('one that is unplugged leaves the guest at once and the rest by migration; absent is final, and nobody migrates unasked', async () => {
-    await configure({ workloadUpdateStrategy: { workloadUpdateMethods: [] } })
+    await stage.configure({ workloadUpdateStrategy: { workloadUpdateMethods: [] } })
     const setState = (value: string) => patch([{ op: 'add', path: `${at}/domain/devices/interfaces/1/state`, value }])
     await setState('absent')
     await until('it left the guest', (one) => statusOf(one, 'nic')?.infoSource === 'multus-status')
@@ -125,7 +123,7 @@ describe('networks of real guests that come by migration', () => {
     assert.equal((await vmi()).spec.domain.devices.interfaces[1].state, 'absent')
     assert.equal((await migrations()).length, 2)
     await setState('absent')
-    const said = await must(`${root}/patchbay`, ['migrate', 'x', '--kubeconfig', stage.kubeconfig])
+    const said = await stage.p('migrate', 'x')
     assert.equal(said, 'VM x was scheduled to migrate\n')
     await until(
       'it has left',

@@ -31,7 +31,7 @@ describe('migrations of real guests that go wrong', () => {
     await stage.apply(nad('blue'))
     await stage.apply(vm('x', { secondary: { blue: 'down' }, graceSeconds: 0 }))
     await stage.waitFor('x', 'AgentConnected')
-    await configure({ bandwidthPerMigration: '24Mi' })
+    await stage.configure({ configuration: { migrations: { bandwidthPerMigration: '24Mi' } } })
     guest = await CountingGuest.start(stage, 'x')
   })
   after(async () => {
@@ -43,17 +43,6 @@ describe('migrations of real guests that go wrong', () => {
     await stage[Symbol.asyncDispose]()
   })
 
-  const configure = (migrations: object) =>
-    stage.k(
-      'patch',
-      'kubevirt',
-      'kubevirt',
-      '-n',
-      'kubevirt',
-      '--type=merge',
-      '-p',
-      JSON.stringify({ spec: { configuration: { migrations } } }),
-    )
   const vmi = async (): Promise<Any> => (await stage.api.call('GET', path.vmi('x'))).body
   const create = async (annotations?: Record<string, string>) => {
     const name = `m${++number}`

@@ -7,7 +7,7 @@ import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { flip, nad, vm } from '../../tools/stage/manifests.ts'
 import { CountingGuest, migration, migrationOver } from '../../tools/stage/migration.ts'
 import { must } from '../../tools/stage/program.ts'
-import { patienceMs, root, Stage } from '../../tools/stage/stage.ts'
+import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 import { agreement, identityOf } from '../../tools/stage/views.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: objects of the API, looked into as they come
@@ -41,20 +41,9 @@ describe('moving real guests to fresh sandboxes', () => {
   const create = (manifest: unknown) => stage.kubectl(['create', '-f', '-'], JSON.stringify(manifest))
   const vmi = async (name = 'x'): Promise<Any> => (await stage.api.call('GET', path.vmi(name))).body
   const vmimOf = async (name: string): Promise<Any> => (await stage.api.call('GET', path.vmim(name))).body
-  const patchbay = (...args: string[]) => must(`${root}/patchbay`, [...args, '--kubeconfig', stage.kubeconfig])
-  const configure = (configuration: object) =>
-    stage.k(
-      'patch',
-      'kubevirt',
-      'kubevirt',
-      '-n',
-      'kubevirt',
-      '--type=merge',
-      '-p',
-      JSON.stringify({ spec: { configuration } }),
-    )
-  const slowly = () => configure({ migrations: { bandwidthPerMigration: '24Mi' } })
-  const quickly = () => configure({ migrations: { bandwidthPerMigration: 0 } })
+  const configure = (migrations: object) => stage.configure({ configuration: { migrations } })
+  const slowly = () => configure({ bandwidthPerMigration: '24Mi' })
+  const quickly = () => configure({ bandwidthPerMigration: 0 })
   const reaches = async () =>
     (await stage.guest('y', 'ping -c 1 -W 1 192.168.9.1 > /dev/null && echo yes || echo no')) === 'yes'
   const underway = (name: string) =>
@@ -151,12 +140,12 @@ describe('moving real guests to fresh sandboxes', () => {
   test('a migration that is deleted is called off, and the guest stays where it is', async () => {
     const before = await identityOf(stage, 'x')
     await slowly()
-    assert.equal(await patchbay('migrate', 'x'), 'VM x was scheduled to migrate\n')
+    assert.equal(await stage.p('migrate', 'x'), 'VM x was scheduled to migrate\n')
     const isOurs = ({ metadata }: Any) => metadata.name.startsWith('kubevirt-migrate-vm-')
     const found = async (): Promise<Any> => (await vmimOf('')).items.find(isOurs)
     const { metadata } = await eventually('it is there', found, { deadlineMs: patienceMs })
     await underway(metadata.name)
-    assert.equal(await patchbay('migrate-cancel', 'x'), 'VM x was scheduled to migrate-cancel\n')
+    assert.equal(await stage.p('migrate-cancel', 'x'), 'VM x was scheduled to migrate-cancel\n')
     await eventually('it is gone', async () => !(await found()), { deadlineMs: patienceMs })
     assert.deepEqual(await identityOf(stage, 'x'), before)
     const { migrationState: state } = (await vmi()).status
@@ -168,13 +157,13 @@ describe('moving real guests to fresh sandboxes', () => {
 
   test('one that takes too long is given up, with why', async () => {
     const before = await identityOf(stage, 'x')
-    await configure({ migrations: { bandwidthPerMigration: '1Mi', completionTimeoutPerGiB: 2 } })
+    await configure({ bandwidthPerMigration: '1Mi', completionTimeoutPerGiB: 2 })
     await create(migration('x', 'fifth'))
     const { status } = await migrationOver(stage, 'fifth')
     assert.equal(status.phase, 'Failed')
     assert.match(status.migrationState.failureReason, /did not come to its end in time/)
     assert.deepEqual(await identityOf(stage, 'x'), before)
-    await configure({ migrations: { bandwidthPerMigration: 0, completionTimeoutPerGiB: 150 } })
+    await configure({ bandwidthPerMigration: 0, completionTimeoutPerGiB: 150 })
     await nothingLeft()
   })
 })

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test'
 import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
-import { nad, vm } from '../../tools/stage/manifests.ts'
+import { addition, nad, vm } from '../../tools/stage/manifests.ts'
 import { must } from '../../tools/stage/program.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 import { agreement, type Identity, identityOf } from '../../tools/stage/views.ts'
@@ -30,10 +30,7 @@ describe('plugging interfaces of real guests', () => {
   after(() => stage[Symbol.asyncDispose]())
 
   const at = '/spec/template/spec'
-  const add = (name: string, more: object = {}) => [
-    { op: 'add', path: `${at}/domain/devices/interfaces/-`, value: { name, bridge: {}, ...more } },
-    { op: 'add', path: `${at}/networks/-`, value: { name, multus: { networkName: name } } },
-  ]
+  const add = (name: string, more: Readonly<Record<string, string>> = {}) => addition(name, name, more)
   const patch = (operations: readonly object[]) =>
     stage.k('patch', 'vm', 'x', '--type=json', '-p', JSON.stringify(operations))
   const setState = async (name: string, value: string) => {

@@ -4,8 +4,7 @@ import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { nad, vm } from '../../tools/stage/manifests.ts'
-import { must } from '../../tools/stage/program.ts'
-import { patienceMs, root, Stage } from '../../tools/stage/stage.ts'
+import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 import { agreement, type Identity, identityOf } from '../../tools/stage/views.ts'
 
 describe('the commands on a real guest', () => {
@@ -26,8 +25,7 @@ describe('the commands on a real guest', () => {
   })
   after(() => stage[Symbol.asyncDispose]())
 
-  const patchbay = (...args: readonly string[]) =>
-    must(`${root}/patchbay`, [...args, '--kubeconfig', stage.kubeconfig], { timeoutMs: patienceMs })
+  const patchbay = (...args: readonly string[]) => stage.p(...args)
   const state = () => stage.virsh('x', 'domstate', 'default_x')
 
   test('a probe by a command in the guest goes by its exit code', async () => {

@@ -70,7 +70,6 @@ export const path = {
   vmi: (name = '') => `/apis/kubevirt.io/v1/namespaces/default/virtualmachineinstances/${name}`,
   nad: (name = '') => `/apis/k8s.cni.cncf.io/v1/namespaces/default/network-attachment-definitions/${name}`,
   vmim: (name = '') => `/apis/kubevirt.io/v1/namespaces/default/virtualmachineinstancemigrations/${name}`,
-  kubevirt: '/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt',
   pods: '/api/v1/namespaces/default/pods',
   events: '/api/v1/namespaces/default/events',
 }

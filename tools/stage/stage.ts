@@ -157,6 +157,11 @@ export class Stage implements AsyncDisposable {
     return must(launcher, [...args, '--kubeconfig', this.kubeconfig], { timeoutMs: patienceMs })
   }
 
+  /** Changes the cluster's configuration: a merge patch of the KubeVirt object's spec. */
+  async configure(spec: object): Promise<void> {
+    await this.k('patch', 'kubevirt', 'kubevirt', '-n', 'kubevirt', '--type=merge', '-p', JSON.stringify({ spec }))
+  }
+
   async apply(...manifests: readonly unknown[]): Promise<void> {
     for (const manifest of manifests)
       await must('kubectl', ['--kubeconfig', this.kubeconfig, 'apply', '-f', '-'], { input: JSON.stringify(manifest) })

@@ -1,5 +1,6 @@
 import { readdir, readlink, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { exists } from '#base/file.ts'
 import { run } from './run.ts'
 
 const folder = '/run/netns'
@@ -50,11 +51,4 @@ export async function processesIn(name: string): Promise<number[]> {
     }),
   )
   return found.filter((pid) => pid !== undefined)
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
 }

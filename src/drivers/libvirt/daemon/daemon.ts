@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { access, chmod, chown, mkdir, open, readFile, rm, symlink } from 'node:fs/promises'
+import { chmod, chown, mkdir, open, readFile, rm, symlink } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Fault } from '#base/fault.ts'
-import { writeFileAtomic } from '#base/file.ts'
+import { exists, writeFileAtomic } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
 import { driverDir, groupFile, libvirtdConf, passwdFile, qemuConf, qemuUid } from './config.ts'
@@ -190,13 +190,6 @@ async function exchangeArguments(dir: string, incoming: Exchange | undefined): P
   const here = { dir, name: incoming.name }
   await makeExchange(here)
   return [exchangePath(incoming), exchangePath(here)]
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
 }
 
 function outputPath(dir: string): string {
