@@ -34,11 +34,12 @@ describe('moving cards of real guests to other networks', () => {
       'broken',
       '[ "$CNI_COMMAND" = DEL ] && exit 0\necho \'{"code":11,"msg":"no port left on the switch"}\'; exit 1',
     )
-    // Takes its time, so that Patchbay can be killed in the middle, and is the bridge plugin then.
+    // Takes its time once, so that Patchbay can be killed in the middle, and is the bridge plugin then.
     await plugin(
       plugins,
       'slow',
-      `[ "$CNI_COMMAND" = ADD ] && touch ${stage.dir}/slow && sleep 2\nexec /usr/lib/cni/bridge`,
+      `[ "$CNI_COMMAND" = ADD ] && ! [ -e ${stage.dir}/slow ] && echo $$ > ${stage.dir}/slow && sleep 60
+exec /usr/lib/cni/bridge`,
     )
     await provideDemoGuest(stage)
     await stage.up(['--cni-bin-dir', `/usr/lib/cni,${plugins}`])
@@ -112,9 +113,13 @@ describe('moving cards of real guests to other networks', () => {
     const knock = `timeout 1 bash -c 'echo > /dev/tcp/${address}/9'`
     return (await program('ip', ['netns', 'exec', peerOf(side), 'sh', '-c', knock])).stderr.includes('refused')
   }
+  /** Whether an interface has an address of a network's pool; `reaches` gives it one of its own for moments. */
+  const hasLease = (status: Any, side: Side) =>
+    status?.ipAddress?.startsWith(subnets[side]) && status.ipAddress !== ownAddress(side)
+  const ownAddress = (side: Side) => `${subnets[side]}.77`
   /** Whether peer and guest answer each other on a network: with addresses of its own, so that no lease has a say in it. */
   const reaches = async (side: Side): Promise<boolean> => {
-    const [own, other] = [`${subnets[side]}.77`, `${subnets[side]}.200`]
+    const [own, other] = [ownAddress(side), `${subnets[side]}.200`]
     await stage.guest('x', `ip addr add ${own}/24 dev eth1`)
     const back = await stage.guest('x', `ping -c 1 -W 1 -I eth1 ${other} >/dev/null && echo reached || echo lost`)
     const there = await knocks(side, own)
@@ -192,7 +197,7 @@ describe('moving cards of real guests to other networks', () => {
     await patch(onto('blue'))
     await arrives('blue')
     // Its cable was pulled and put back: the guest asks for an address by itself.
-    const vmi = await until('the status follows', (one) => statusOf(one)?.ipAddress?.startsWith(subnets.blue))
+    const vmi = await until('the status follows', (one) => hasLease(statusOf(one), 'blue'))
     await guestHas(statusOf(vmi).ipAddress)
     await isOn('blue')
     await untouched()
@@ -276,27 +281,25 @@ describe('moving cards of real guests to other networks', () => {
         config('slow', { type: 'slow', bridge: 'br-red', ipam: { type: 'host-local', subnet: '192.168.83.0/24' } }),
       ),
     )
-    const { ipAddress } = statusOf(
-      await until('it has an address', (one) => statusOf(one)?.ipAddress?.startsWith(subnets.blue)),
-    )
+    const { ipAddress } = statusOf(await until('it has an address', (one) => hasLease(statusOf(one), 'blue')))
     await guestHas(ipAddress)
     // In the middle of the plugin's work.
     await patch(onto('slow'))
-    await eventually(
+    const pid = await eventually(
       'the plugin runs',
-      () =>
-        readFile(`${stage.dir}/slow`).then(
-          () => true,
-          () => false,
-        ),
+      async () => /\d+(?=\n)/.exec(await readFile(`${stage.dir}/slow`, 'utf8'))?.[0],
       { deadlineMs: patienceMs },
     )
     await stage.kill()
-    assert.equal(await knocks('blue', ipAddress), true, 'it is off its network while Patchbay is down')
+    await eventually('it is on its network while Patchbay is down', () => knocks('blue', ipAddress), {
+      deadlineMs: patienceMs,
+    })
     await stage.up(['--cni-bin-dir', `/usr/lib/cni,${stage.dir}/plugins`])
     await patch(onto('red'))
     await arrives('red')
     await onlyOn('red')
+    const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
+    assert.equal(environment, '', 'the plugin goes on, although its network is not wanted any more')
     // And at moments that are spread over the move.
     let side: Side = 'red'
     for (const afterMs of [90, 180]) {

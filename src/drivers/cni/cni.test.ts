@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { access, chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -110,6 +112,26 @@ describe('CNI', () => {
     await eventually('it runs', () => access(join(at.dir, 'calls')).then(() => true))
     controller.abort()
     await assert.rejects(adding, { kind: 'Aborted' })
+  })
+
+  it('ends what a killed process of Patchbay left running, before it undoes that', async () => {
+    await using at = await bench({
+      slow: `[ $CNI_COMMAND = DEL ] && exit 0\nsh -c 'sleep 60; true' & echo $$ $! > "$0.pids"; wait\n`,
+    })
+    const request = JSON.stringify({ ...where, conflist: conflist('slow') })
+    const options = JSON.stringify({ cacheDir: at.cache, ipamDir: at.cache, pluginDirs: [at.dir] })
+    const script = `new (await import('#drivers/cni/cni.ts')).Cni(${options}).add(${request}, new AbortController().signal)`
+    const killed = spawn(process.execPath, ['--conditions=source', '--input-type=module', '-e', script])
+    const pids = await eventually(
+      'the plugin runs',
+      async () => /.+\n/.exec(await readFile(join(at.dir, 'slow.pids'), 'utf8'))?.[0],
+    )
+    killed.kill('SIGKILL')
+    await once(killed, 'exit')
+    await at.open().del(where, signal)
+    for (const pid of pids.trim().split(' '))
+      assert.match(await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ' Z '), / Z /, `${pid} still runs`)
+    assert.deepEqual(await readdir(at.cache), [])
   })
 
   it('takes no nonsense for an answer', async () => {

@@ -5,6 +5,7 @@ import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { type Conflist, type PluginConf, parseConflist } from './conflist.ts'
 import { callPlugin } from './plugin.ts'
+import { endStragglers } from './stragglers.ts'
 
 export type CniOptions = Readonly<{
   /** Where results are kept, so that DEL knows what ADD did. */
@@ -35,6 +36,8 @@ const defaultTimeoutMs = 20_000
 /** Runs CNI plugins as their specification says: chains, cached results, DEL in reverse order. */
 export class Cni {
   readonly #options: Required<Pick<CniOptions, 'pluginDirs' | 'timeoutMs'>> & CniOptions
+  /** Once plugins of an earlier process that used the same cache have ended. */
+  #alone: Promise<void> | undefined
 
   constructor(options: CniOptions) {
     this.#options = { pluginDirs: defaultPluginDirs, timeoutMs: defaultTimeoutMs, ...options }
@@ -136,7 +139,8 @@ export class Cni {
     prevResult: JsonObject | undefined,
     signal: AbortSignal,
   ): Promise<JsonObject> {
-    const { timeoutMs, wrap } = this.#options
+    const { timeoutMs, wrap, cacheDir } = this.#options
+    await this.#takeOver()
     const { capabilities: _, ...conf } = plugin
     return callPlugin({
       ...where,
@@ -145,11 +149,21 @@ export class Cni {
       network: conflist.name,
       program: await this.#find(plugin.type, pluginDirs),
       path: pluginDirs.join(':'),
+      owner: cacheDir,
       config: { ...conf, cniVersion: conflist.cniVersion, name: conflist.name, ...(prevResult && { prevResult }) },
       timeoutMs,
       signal,
       ...(wrap && { wrap }),
     })
+  }
+
+  /** Before the first plugin is run. */
+  #takeOver(): Promise<void> {
+    this.#alone ??= endStragglers(this.#options.cacheDir).catch((error: unknown) => {
+      this.#alone = undefined
+      throw error
+    })
+    return this.#alone
   }
 
   async #find(type: string, pluginDirs: readonly string[]): Promise<string> {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
+import { ownerVariable } from './stragglers.ts'
 
 export type PluginCall = Readonly<{
   /** Path of the executable. */
@@ -13,6 +14,8 @@ export type PluginCall = Readonly<{
   netns: string
   ifName: string
   path: string
+  /** Whose it is, see endStragglers. */
+  owner: string
   config: JsonObject
   /** Put before the program; tests run it in a namespace of their own by it. */
   wrap?: readonly string[]
@@ -37,6 +40,7 @@ export function callPlugin(call: PluginCall): Promise<JsonObject> {
     CNI_NETNS: call.netns,
     CNI_IFNAME: call.ifName,
     CNI_PATH: call.path,
+    [ownerVariable]: call.owner,
   }
   const [file = program, ...args] = [...wrap, program]
   return new Promise((resolve, reject) => {
