@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { eventually } from '#base/wait.ts'
+import { type Link, listLinks, listSandboxLinks } from '#drivers/host/links.ts'
 import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { nad, vm } from '../../tools/stage/manifests.ts'
@@ -217,6 +218,20 @@ exec /usr/lib/cni/bridge`,
     for (const reason of ['LinkChanged', 'LinkDrift']) assert.deepEqual(await eventsOf(reason), [])
     const carrier = await stage.guest('x', 'cat /sys/class/net/eth1/carrier_changes')
     assert.ok(Number(carrier) >= 2, 'the guest never saw its cable pulled')
+  })
+
+  test('links are read from the sandbox as ip tells them, also without its libvirtd', async () => {
+    const place = { dir: `${stage.dir}/pods/${identity.podUid}`, netns }
+    const signal = AbortSignal.timeout(patienceMs)
+    const seen = await listSandboxLinks(place, signal)
+    const told = (await listLinks(netns, signal))
+      .values()
+      .map(({ ifname, mtu, master }) => [ifname, { ifname, mtu, ...(master && { master }) }])
+    assert.deepEqual(seen, new Map(told as Iterable<[string, Link]>))
+    assert.equal(seen.get(statusName), undefined, 'a name beside its own is no link')
+    assert.ok([...seen.values()].some(({ master }) => master?.startsWith('k6t-')))
+    const nobody = await listSandboxLinks({ ...place, dir: `${place.dir}/none` }, signal)
+    assert.deepEqual([...nobody.keys()].toSorted(), [...seen.keys()].toSorted())
   })
 
   test('with the bounce switched off, the guest sees no carrier change', async () => {

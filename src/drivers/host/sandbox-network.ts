@@ -1,11 +1,11 @@
-import { Fault, faultKind } from '#base/fault.ts'
+import { explain, Fault, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { podNetwork as podNetworkName } from '#core/nic/nic.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { Cni, CniResult } from '../cni/cni.ts'
 import { type DhcpLease, dnsmasqPaths, dnsmasqPid, ensureDnsmasq, stopDnsmasq } from '../dhcp/dnsmasq.ts'
 import type { HostBridges } from './bridges.ts'
-import { ipBatch, type Link, listLinks } from './links.ts'
+import { ipBatch, type Link, listSandboxLinks } from './links.ts'
 import { netnsPath } from './netns.ts'
 import { ensureOutboundNat, nameServers, type PodNetwork, podNetworkConfig } from './pod-network.ts'
 import { run } from './run.ts'
@@ -14,7 +14,7 @@ import {
   guestAddresses,
   isWired,
   masqueradeRules,
-  namingCommands,
+  namingCommand,
   netmask,
   type QemuUser,
   unwiringCommands,
@@ -64,7 +64,7 @@ export class SandboxNetwork {
   ): Promise<AttachResult> {
     const { uid, netns } = place
     const leftovers = await this.#giveBackStrays(place, attachments, signal)
-    const before = await listLinks(netns, signal)
+    const before = await listSandboxLinks(place, signal)
     let links = before
     const attached: Attached[] = []
     const failed = new Map<string, unknown>()
@@ -75,16 +75,15 @@ export class SandboxNetwork {
         if (!optional.has(attachment.name) || faultKind(error) === 'Aborted') throw error
         failed.set(attachment.name, error)
       }
-    if (attached.some(({ attachment }) => !links.has(attachment.links.pod))) links = await listLinks(netns, signal)
+    if (attached.some(({ attachment }) => !links.has(attachment.links.pod)))
+      links = await listSandboxLinks(place, signal)
     await ipBatch(
       netns,
-      attached.flatMap(({ attachment }) => [
-        ...wiringCommands(attachment, links, this.#options.qemuUser),
-        ...namingCommands(attachment, links),
-      ]),
+      attached.flatMap(({ attachment }) => wiringCommands(attachment, links, this.#options.qemuUser)),
       signal,
     )
     for (const one of attached) {
+      await this.#nameLink(netns, one.attachment, links, signal)
       await this.#masquerade(netns, one, before, signal)
       await this.#serve(place, one, links, signal)
     }
@@ -103,14 +102,14 @@ export class SandboxNetwork {
   }
 
   /** Has CNI put one more network into a sandbox, beside those its guest is on. Undoes itself when it fails. */
-  async attachBeside({ uid, netns }: Place, attachment: Attachment, signal: AbortSignal): Promise<void> {
-    await this.#plug(uid, netns, attachment, await listLinks(netns, signal), signal)
+  async attachBeside(place: Place, attachment: Attachment, signal: AbortSignal): Promise<void> {
+    await this.#plug(place.uid, place.netns, attachment, await listSandboxLinks(place, signal), signal)
   }
 
   /** Takes the guest's tap from one attachment to another that CNI has made; it is never on both. */
   async join(place: Place, from: Attachment, to: Attachment, signal: AbortSignal): Promise<void> {
     const { dir, uid, netns } = place
-    const links = await listLinks(netns, signal)
+    const links = await listSandboxLinks(place, signal)
     const result = await this.#options.cni.cached({ containerId: uid, netns: netnsPath(netns), ifName: to.links.pod })
     if (!result || !links.has(to.links.pod))
       throw new Fault('Unavailable', `network ${to.network} is not in the sandbox any more`)
@@ -139,10 +138,11 @@ export class SandboxNetwork {
   }
 
   /** Takes networks out of a sandbox that goes on: what joins them to the guest, then what CNI made. */
-  async release({ dir, uid, netns }: Place, attachments: readonly Attachment[], signal: AbortSignal): Promise<void> {
+  async release(place: Place, attachments: readonly Attachment[], signal: AbortSignal): Promise<void> {
+    const { dir, uid, netns } = place
     for (const { links } of attachments) {
       await stopDnsmasq(dir, links.bridge)
-      const present = await listLinks(netns, signal)
+      const present = await listSandboxLinks(place, signal)
       const made = [links.tap, links.bridge].filter((name) => present.has(name))
       await ipBatch(
         netns,
@@ -155,7 +155,7 @@ export class SandboxNetwork {
 
   /** Whether links and DHCP servers are still as they were made. */
   async isWhole(dir: string, netns: string, attachments: readonly Attachment[]): Promise<boolean> {
-    const links = await listLinks(netns, AbortSignal.timeout(5000)).catch(() => undefined)
+    const links = await listSandboxLinks({ dir, netns }, AbortSignal.timeout(5000)).catch(() => undefined)
     if (!links || !attachments.every((one) => isWired(one, links))) return false
     for (const { links: names, binding } of attachments) {
       const { pidFile, configFile } = dnsmasqPaths(dir, names.bridge)
@@ -194,16 +194,13 @@ export class SandboxNetwork {
    * Gives back what CNI put into a sandbox for none of its attachments: a network that was left, or that a move which came to
    * nothing had brought. It leaves the guest's bridge before anything is joined to that.
    */
-  async #giveBackStrays(
-    { uid, netns }: Place,
-    attachments: readonly Attachment[],
-    signal: AbortSignal,
-  ): Promise<unknown[]> {
+  async #giveBackStrays(place: Place, attachments: readonly Attachment[], signal: AbortSignal): Promise<unknown[]> {
+    const { uid, netns } = place
     const known = new Set(attachments.map(({ links }) => links.pod))
     const strays = (await this.#options.cni.interfacesOf(uid)).filter((name) => !known.has(name))
     if (!strays.length) return []
     this.#options.log.info({ uid, interfaces: strays }, 'Giving back networks that nobody is on')
-    const links = await listLinks(netns, signal)
+    const links = await listSandboxLinks(place, signal)
     const joined = strays.filter((name) => links.get(name)?.master !== undefined)
     await ipBatch(
       netns,
@@ -263,6 +260,20 @@ export class SandboxNetwork {
       throw error
     })
     return this.#nat
+  }
+
+  /** The kernel tells of such a name by a process only, so whether it is there is found out by giving it. */
+  async #nameLink(
+    netns: string,
+    attachment: Attachment,
+    links: ReadonlyMap<string, Link>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const command = namingCommand(attachment, links)
+    if (command === undefined) return
+    await ipBatch(netns, [command], signal).catch((fault: unknown) => {
+      if (!/File exists/.test(explain(fault))) throw fault
+    })
   }
 
   /** Rules that are there already are left alone: another card is not to wait for them. */

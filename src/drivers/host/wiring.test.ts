@@ -17,7 +17,7 @@ const attachment = (over: Partial<Attachment> = {}): Attachment => ({
 })
 const link = (ifname: string, master?: string): [string, Link] => [
   ifname,
-  { ifname, mtu: 1400, operstate: 'UP', ...(master && { master }) },
+  { ifname, mtu: 1400, ...(master && { master }) },
 ]
 const user = { uid: 64055 }
 

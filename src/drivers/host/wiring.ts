@@ -55,16 +55,17 @@ export function unwiringCommands({ links }: Attachment, present: ReadonlyMap<str
 export const dhcpAddress = '169.254.75.10'
 
 /**
- * The commands that give the link of an interface that was moved its canonical name too, once nothing else has that: whoever
- * looks for it by the name in the status finds it, and CNI goes on calling it as it was added.
+ * The command that gives the link of an interface that was moved its canonical name too, unless another link is called so:
+ * whoever looks for it by the name in the status finds it, and CNI goes on calling it as it was added.
  */
-export function namingCommands({ name, network, links }: Attachment, present: ReadonlyMap<string, Link>): string[] {
+export function namingCommand(
+  { name, network, links }: Attachment,
+  present: ReadonlyMap<string, Link>,
+): string | undefined {
   const canonical = linkNames(name).pod
   const isMoved = links.pod === movedLinkName(name, network)
-  const isNamed = present.has(canonical) || present.get(links.pod)?.altnames?.includes(canonical)
-  return isMoved && present.has(links.pod) && !isNamed
-    ? [`link property add dev ${links.pod} altname ${canonical}`]
-    : []
+  if (!isMoved || !present.has(links.pod) || present.has(canonical)) return undefined
+  return `link property add dev ${links.pod} altname ${canonical}`
 }
 
 /** Whether everything of an attachment is there and joined. */
