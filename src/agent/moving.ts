@@ -1,7 +1,7 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { MigrationState } from '#apis/kubevirt/migration.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { explain, Fault } from '#base/fault.ts'
+import { explain, Fault, faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
 import { eventually } from '#base/wait.ts'
 import { nextMove, type SourceCopy, type TargetCopy } from '#core/migration/outcome.ts'
@@ -10,13 +10,15 @@ import type { Hypervisor, MoveProgress, ObservedDomain } from '#core/ports.ts'
 import { finish } from './ending.ts'
 import { type Again, type InstanceTools, nameOf } from './tools.ts'
 
-/** How soon a move is looked at again while the guest stands still, and while it does not, milliseconds. */
-const standingMs = 10
+/** How often the target is looked at while the guest stands still, milliseconds. */
+const standingMs = 2
+/** How soon all of a move is looked at again while it goes on, and while nobody knows where the guest is, milliseconds. */
 const underwayMs = 500
+const unknownMs = 10
 /** How much longer than it may take altogether a guest may take to be seen as arrived after its source has gone, milliseconds. */
 const arrivalMs = 60_000
 /** How often the source's process is looked for while its hypervisor is asked, milliseconds. */
-const lookMs = 20
+const lookMs = 4
 /** The hypervisor's own calls have deadlines. */
 const endlessMs = 2 ** 31 - 1
 
@@ -75,10 +77,18 @@ class Mover {
   }
 
   async pass(): Promise<Again> {
+    // The order matters: see nextMove.
+    const again = await this.#decide(await this.#targetCopy())
+    if (again !== 'standing') return again
+    const seen = await this.#arrival()
+    const then = seen ? await this.#decide(seen) : 'standing'
+    return then === 'standing' ? { againAfterMs: 0 } : then
+  }
+
+  /** Does the one thing to do when the target was last seen so. `standing`: nothing, while the guest stands still. */
+  async #decide(seen: TargetCopy): Promise<Again | 'standing'> {
     const { tools, state, pod, to, isUnwanted, signal } = this.#going
     const uid = state.migrationUid ?? ''
-    // The order matters: see nextMove.
-    const seen = await this.#targetCopy()
     const { source, domain, job } = await this.#sourceCopy()
     const target = source === 'gone' ? await this.#targetCopy() : seen
     const isUnderway = job !== undefined || tools.moves.isPending(uid)
@@ -96,10 +106,11 @@ class Mover {
         return this.#start(domain)
       case 'wait': {
         if (isUnwanted || (job && this.#isTooLong(tools.moves.stalledMs(uid, job, Date.now())))) await this.#abort()
-        return { againAfterMs: source !== 'running' && state.mode !== 'Paused' ? standingMs : underwayMs }
+        if (source === 'running' || state.mode === 'Paused') return { againAfterMs: underwayMs }
+        return target === 'incoming' ? 'standing' : { againAfterMs: unknownMs }
       }
       case 'handOver':
-        return this.#handOver()
+        return this.#handOver(source)
       case 'takeBack':
         await tools.sandboxes.killGuest(to)
         if (state.mode !== 'Paused') await this.#hypervisorOf(pod.metadata.uid ?? '').unpause(signal)
@@ -124,6 +135,21 @@ class Mover {
     if (domain?.state === 'moving') return 'incoming'
     if (domain) return domain.state === 'paused' ? 'arrived' : 'running'
     return (await tools.sandboxes.hasGuest(to)) ? 'silent' : 'none'
+  }
+
+  /** What the target is once it is not on its way any more; undefined when that takes long. */
+  async #arrival(): Promise<TargetCopy | undefined> {
+    const look = async () => {
+      const seen = await this.#targetCopy()
+      return seen !== 'incoming' && seen
+    }
+    const { signal } = this.#going
+    return eventually('the guest arrives', look, { deadlineMs: underwayMs, everyMs: standingMs, signal }).catch(
+      (fault: unknown) => {
+        if (faultKind(fault) !== 'Timeout') throw fault
+        return undefined
+      },
+    )
   }
 
   /**
@@ -182,10 +208,10 @@ class Mover {
   }
 
   /** Ends the source for good, then lets the target run: at no time do both. */
-  async #handOver(): Promise<Again> {
+  async #handOver(source: SourceCopy): Promise<Again> {
     const { tools, pod, vmi, state, to, signal } = this.#going
     const uid = pod.metadata.uid ?? ''
-    await tools.sandboxes.killGuest(uid)
+    if (source !== 'gone') await tools.sandboxes.killGuest(uid)
     if (state.mode !== 'Paused') await this.#hypervisorOf(to).unpause(signal)
     tools.log.info({ domain: nameOf(vmi), to: state.targetPod }, 'Guest has moved')
     tools.guests.forget(uid)

@@ -9,7 +9,7 @@ import { cableOf, move, noCable } from '#core/nic/rewire.ts'
 import type { Hypervisor, Incoming, MoveOptions, Sandboxes, SandboxId, SandboxSpec, SandboxState } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { findDaemon, socketPath, startDaemon } from '../libvirt/daemon/daemon.ts'
-import { findProcess, listSandboxProcesses, signalProcess } from '../libvirt/daemon/process.ts'
+import { findProcess, listSandboxProcesses, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
 import { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
 import { powerFlags } from '../libvirt/rpc/flags.ts'
 import { type Libvirt, openLibvirt } from '../libvirt/rpc/libvirt.ts'
@@ -64,6 +64,8 @@ export class HostSandboxes implements Sandboxes {
   readonly #live = new Map<string, Live>()
   /** When the guest of each sandbox was last looked at. */
   readonly #observedMs = new Map<string, number>()
+  /** A process of each sandbox's guest, where it was asked for. */
+  readonly #guests = new Map<string, ProcessIdentity>()
   readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
 
   constructor(options: HostSandboxesOptions) {
@@ -138,8 +140,14 @@ export class HostSandboxes implements Sandboxes {
     await moveGuest({ libvirt: source.libvirt, exchange }, this.#at(to), options)
   }
 
+  /** Looks through all processes only when the one that was found last has ended: a move asks every few milliseconds. */
   async hasGuest(uid: string): Promise<boolean> {
-    return (await guestProcesses(this.#at(uid))).length > 0
+    const known = this.#guests.get(uid)
+    if (known && (await findProcess(known.pid))?.startTime === known.startTime) return true
+    this.#guests.delete(uid)
+    const [found] = await guestProcesses(this.#at(uid))
+    if (found) this.#guests.set(uid, found)
+    return found !== undefined
   }
 
   killGuest(uid: string): Promise<void> {
@@ -152,6 +160,7 @@ export class HostSandboxes implements Sandboxes {
     this.#live.get(uid)?.libvirt.close()
     this.#live.delete(uid)
     this.#observedMs.delete(uid)
+    this.#guests.delete(uid)
     const netns = netnsName(uid)
     await killAll(dir, netns)
     const record = await this.#record(uid)
