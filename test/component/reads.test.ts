@@ -34,6 +34,20 @@ describe('reading with stock kubectl', { skip: noKubectl }, () => {
     assert.equal(items.length, 4)
   })
 
+  it('gives long lists whole, over both versions of HTTP', async () => {
+    const names = Array.from({ length: 250 }, (_, i) => `n${String(i).padStart(3, '0')}`)
+    const ns = await makeNamespace(cluster.api, names)
+    const namesOf = ({ items }: Any) => items.map((one: Any) => one.metadata.name)
+    for (const limit of [100, 101, 200, 201, 250, 0]) {
+      const list = await cluster.api.get(`${nadsPath(ns)}?limit=${limit}`)
+      assert.deepEqual(namesOf(list), limit ? names.slice(0, limit) : names, `of ${limit}`)
+      assert.equal(list.kind, 'NetworkAttachmentDefinitionList')
+      assert.equal(list.metadata.remainingItemCount, limit && limit < 250 ? 250 - limit : undefined)
+    }
+    const json = await new Kubectl(cluster.dir, ns).ok('get net-attach-def --chunk-size=0 -o json')
+    assert.deepEqual(namesOf(JSON.parse(json)), names)
+  })
+
   it('discovers everything in two requests', async () => {
     const type = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
     const headers = { accept: `${type},application/json` }

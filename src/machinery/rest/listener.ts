@@ -6,9 +6,10 @@ import {
   type ServerHttp2Session,
 } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
+import { Readable } from 'node:stream'
 import Fastify, { type FastifyReply, type FastifyRequest, type RouteGenericInterface } from 'fastify'
 import { explain, Fault, faultKind } from '#base/fault.ts'
-import type { JsonObject } from '#base/json.ts'
+import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import type { KeyPair } from './certificates.ts'
 import type { Limits } from './limits.ts'
@@ -151,6 +152,19 @@ function cutWhenSlow({ raw }: Request, ms: number): void {
   stream.once('close', done)
 }
 
+/** Items of a list that are written at a time. */
+const partItems = 100
+
+/** The JSON of items of long lists, which mostly are what they were in the list before. */
+const itemTexts = new WeakMap<object, string>()
+
+function itemText(item: Json): string {
+  if (!isObject(item)) return JSON.stringify(item)
+  const text = itemTexts.get(item) ?? JSON.stringify(item)
+  itemTexts.set(item, text)
+  return text
+}
+
 /** A path or method that nobody answers. */
 export function notServed(): Fault {
   return new Fault('NotFound', 'the server could not find the requested resource')
@@ -163,7 +177,26 @@ export async function send(
   body: JsonObject,
   type = 'application/json',
 ): Promise<undefined> {
-  if (!reply.sent) await reply.code(code).type(type).send(JSON.stringify(body))
+  if (reply.sent) return
+  const { items } = body
+  const isLong = Array.isArray(items) && items.length > partItems
+  await reply
+    .code(code)
+    .type(type)
+    .send(isLong ? Readable.from(listParts(body, items)) : JSON.stringify(body))
+}
+
+/** The JSON of a long list, part by part: others are served between two parts, and none has to be larger than that. */
+function* listParts({ items: _, ...rest }: JsonObject, items: readonly Json[]): Generator<Buffer> {
+  const around = JSON.stringify({ ...rest, items: [] })
+  const end = ']}'
+  let before = around.slice(0, -end.length)
+  for (let from = 0; from < items.length; from += partItems) {
+    const part = items.slice(from, from + partItems).map(itemText)
+    yield Buffer.from(before + part.join(','))
+    before = ','
+  }
+  yield Buffer.from(end)
 }
 
 function fromFastify(error: unknown, { requestBytes }: Limits): unknown {

@@ -341,10 +341,17 @@ function newFinalizerErrors(next: ObjectMeta, current: ObjectMeta): FieldError[]
   return [{ field: 'metadata.finalizers', message, reason: 'FieldValueForbidden' }]
 }
 
-/** The object a row holds, its resourceVersion being the row's revision. */
+const docs = new WeakMap<Row, Doc>()
+
+/** The object a row holds, its resourceVersion being the row's revision. Always the same one, which nobody changes. */
 export function docOf(row: Row): Doc {
-  const doc = row.value as unknown as Doc
-  return { ...doc, metadata: { ...doc.metadata, resourceVersion: String(row.revision) } }
+  const known = docs.get(row)
+  if (known) return known
+  const value = row.value as unknown as Doc
+  const metadata = Object.freeze({ ...value.metadata, resourceVersion: String(row.revision) })
+  const doc = Object.freeze({ ...value, metadata })
+  docs.set(row, doc)
+  return doc
 }
 
 /** Where an object lives in the store: `/GROUP/PLURAL[/NAMESPACE]/NAME`. */
