@@ -134,6 +134,19 @@ describe('CNI', () => {
     assert.deepEqual(await readdir(at.cache), [])
   })
 
+  it('leaves alone what a plugin left running on purpose', async () => {
+    await using at = await bench({
+      serving: `[ $CNI_COMMAND = DEL ] && exec kill $(cat "$0.pid")\nsleep 60 >/dev/null 2>&1 & echo $! > "$0.pid"\n${succeed}`,
+    })
+    await at.open().add({ ...where, conflist: conflist('serving') }, signal)
+    const pid = (await readFile(join(at.dir, 'serving.pid'), 'utf8')).trim()
+    // Another interface is another process's first call.
+    await at.open().add({ ...where, ifName: 'net2', conflist: conflist('serving') }, signal)
+    assert.doesNotMatch(await readFile(`/proc/${pid}/stat`, 'utf8'), / Z /, 'it was ended')
+    process.kill(Number(pid))
+    await at.open().del({ ...where, ifName: 'net2' }, signal)
+  })
+
   it('takes no nonsense for an answer', async () => {
     await using at = await bench({
       garbage: 'echo Segmentation fault\n',

@@ -159,7 +159,10 @@ export class Cni {
 
   /** Before the first plugin is run. */
   #takeOver(): Promise<void> {
-    this.#alone ??= endStragglers(this.#options.cacheDir).catch((error: unknown) => {
+    this.#alone ??= endStragglers(
+      this.#options.cacheDir,
+      async (where) => (await this.addedBy(where)) !== undefined,
+    ).catch((error: unknown) => {
       this.#alone = undefined
       throw error
     })

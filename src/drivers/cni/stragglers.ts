@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { Fault } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
+import type { CniWhere } from './cni.ts'
 
 /** Environment variable that says whose a plugin is; what a plugin starts, an IPAM plugin say, inherits it. */
 export const ownerVariable = 'PATCHBAY_CNI_CACHE'
@@ -10,18 +11,21 @@ const endMs = 10_000
 
 /**
  * Ends what an earlier process of Patchbay started and did not live to see the end of. Left alone, such a plugin would go on
- * beside its own DEL, and what it makes after that nobody would ever remove.
+ * beside its own DEL, and what it makes after that nobody would ever remove. What a plugin left behind on purpose, to serve an
+ * interface that `isAdded` says was added, goes on.
  * @throws Fault Unavailable when one cannot be ended
  */
-export async function endStragglers(owner: string): Promise<void> {
-  const mark = `\0${ownerVariable}=${owner}\0`
-  // A process that has ended has no environment any more, also when nobody has collected it yet.
-  const isOurs = async (pid: number) =>
-    `\0${await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')}`.includes(mark)
+export async function endStragglers(owner: string, isAdded: (where: CniWhere) => Promise<boolean>): Promise<void> {
+  const isStraggler = async (pid: number) => {
+    const { [ownerVariable]: whose, CNI_COMMAND, ...env } = await environmentOf(pid)
+    if (whose !== owner) return false
+    const where = { containerId: env.CNI_CONTAINERID ?? '', netns: env.CNI_NETNS ?? '', ifName: env.CNI_IFNAME ?? '' }
+    return CNI_COMMAND !== 'ADD' || !(await isAdded(where))
+  }
   const look = async () => {
     const pids = (await readdir('/proc')).map(Number).filter(Boolean)
-    const ours = await Promise.all(pids.map(isOurs))
-    return pids.filter((_, index) => ours[index])
+    const found = await Promise.all(pids.map(isStraggler))
+    return pids.filter((_, index) => found[index])
   }
   const isQuiet = async () => {
     const left = await look()
@@ -31,6 +35,16 @@ export async function endStragglers(owner: string): Promise<void> {
   await eventually('plugins of an earlier process end', isQuiet, { deadlineMs: endMs, everyMs: 5 }).catch((cause) => {
     throw new Fault('Unavailable', 'A CNI plugin of an earlier run cannot be ended; see what it waits for', { cause })
   })
+}
+
+/** Empty for a process that has ended, also when nobody has collected it yet. */
+async function environmentOf(pid: number): Promise<Record<string, string>> {
+  const text = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
+  const pairs = text.split('\0').map((one): [string, string] => {
+    const [name = '', ...value] = one.split('=')
+    return [name, value.join('=')]
+  })
+  return Object.fromEntries(pairs)
 }
 
 function kill(pid: number): void {
