@@ -1,11 +1,9 @@
-import { generateKeyPairSync } from 'node:crypto'
 import { mkdir, realpath } from 'node:fs/promises'
-import { hostname } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { dump } from 'js-yaml'
 import { Fault } from '#base/fault.ts'
-import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
-import { createAuthority, issue, isUsable, type KeyPair } from '#machinery/rest/certificates.ts'
+import { writeFileAtomic } from '#base/file.ts'
+import type { KeyPair } from '#machinery/rest/certificates.ts'
 
 /** Longest data directory: paths of unix sockets below it end at 107 bytes. */
 const maxLength = 40
@@ -57,70 +55,39 @@ export async function createDataDir(dir: DataDir): Promise<DataDir> {
   return dataDirAt(await realpath(dir.root))
 }
 
-/** The authority of this installation and what it issued: made on first use, kept for good. */
-export async function keysOf(
-  dir: DataDir,
-  names: readonly string[],
-): Promise<{ authority: KeyPair; server: KeyPair; admin: KeyPair }> {
-  const authority = (await readPair(dir, 'ca')) ?? (await writePair(dir, 'ca', await createAuthority('patchbay-ca')))
-  const old = await readPair(dir, 'admin')
-  const admin =
-    old && isUsable(old, authority)
-      ? old
-      : await writePair(
-          dir,
-          'admin',
-          await issue(authority, { use: 'client', name: 'admin', groups: ['system:masters'] }),
-        )
-  // Addresses of a host change; the server's own certificate is made anew with each start.
-  const server = await issue(authority, {
-    use: 'server',
-    names: ['localhost', 'patchbay', hostname(), '127.0.0.1', '::1', ...names],
-  })
-  return { authority, server, admin }
-}
-
-/** The key that signs the tokens of ServiceAccounts, PEM: made on first use, kept for good. */
-export async function tokenKeyOf(dir: DataDir): Promise<string> {
-  const path = join(dir.pki, 'tokens.key')
-  const known = await readTextIfAny(path)
-  if (known) return known
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-  await writeFileAtomic(path, key)
-  return key
-}
+/** How clients reach the server: its address, and the name to ask for when it shows others another certificate. */
+export type ServerAddress = Readonly<{ url: string; serverName?: string }>
 
 /** Writes the administrator's kubeconfig for a server address. */
-export async function writeKubeconfig(dir: DataDir, url: string, authority: KeyPair, admin: KeyPair): Promise<void> {
-  await writeFileAtomic(dir.kubeconfig, kubeconfigOf(url, authority, 'admin', admin))
+export async function writeKubeconfig(
+  dir: DataDir,
+  at: ServerAddress,
+  authority: KeyPair,
+  admin: KeyPair,
+): Promise<void> {
+  await writeFileAtomic(dir.kubeconfig, kubeconfigOf(at, authority, 'admin', admin))
 }
 
-/** A kubeconfig for somebody with a client certificate. */
-export function kubeconfigOf(url: string, authority: KeyPair, name: string, pair: KeyPair): string {
+/** A kubeconfig for a user with a client certificate. */
+export function kubeconfigOf(
+  { url, serverName }: ServerAddress,
+  authority: KeyPair,
+  name: string,
+  pair: KeyPair,
+): string {
   const base64 = (text: string) => Buffer.from(text).toString('base64')
+  const cluster = {
+    server: url,
+    'certificate-authority-data': base64(authority.cert),
+    ...(serverName && { 'tls-server-name': serverName }),
+  }
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [{ name: 'patchbay', cluster: { server: url, 'certificate-authority-data': base64(authority.cert) } }],
+    clusters: [{ name: 'patchbay', cluster }],
     users: [{ name, user: { 'client-certificate-data': base64(pair.cert), 'client-key-data': base64(pair.key) } }],
     contexts: [{ name: 'patchbay', context: { cluster: 'patchbay', user: name, namespace: 'default' } }],
     'current-context': 'patchbay',
   }
   return dump(config)
-}
-
-async function readPair(dir: DataDir, name: string): Promise<KeyPair | undefined> {
-  const [cert, key] = await Promise.all([
-    readTextIfAny(join(dir.pki, `${name}.crt`)),
-    readTextIfAny(join(dir.pki, `${name}.key`)),
-  ])
-  return cert && key ? { cert, key } : undefined
-}
-
-async function writePair(dir: DataDir, name: string, pair: KeyPair): Promise<KeyPair> {
-  // The certificate last: a crash in between leaves a key that the next start replaces.
-  await writeFileAtomic(join(dir.pki, `${name}.key`), pair.key)
-  await writeFileAtomic(join(dir.pki, `${name}.crt`), pair.cert)
-  return pair
 }

@@ -13,6 +13,7 @@ import { explain, Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { RotatingFile } from '#base/rotating-file.ts'
 import { vmActions } from '#controllers/vm-actions.ts'
+import { AuditLog } from '#machinery/rest/access/audit-log.ts'
 import type { TokenReader } from '#machinery/rest/access/authenticate.ts'
 import type { Guard } from '#machinery/rest/access/guard.ts'
 import { reviews } from '#machinery/rest/access/reviews.ts'
@@ -20,7 +21,8 @@ import { staticTokens } from '#machinery/rest/access/static-tokens.ts'
 import { tokenRequests } from '#machinery/rest/access/token-request.ts'
 import { ServiceAccountTokens } from '#machinery/rest/access/tokens.ts'
 import type { ControlPlane } from './control-plane.ts'
-import { type DataDir, tokenKeyOf } from './data-dir.ts'
+import type { DataDir } from './data-dir.ts'
+import { tokenKeyOf } from './keys.ts'
 
 /** How large one file of the audit log gets, and how many there are. */
 export type AuditLimits = Readonly<{ maxBytes: number; files: number }>
@@ -32,6 +34,10 @@ type Options = Readonly<{
   audit: AuditLimits
   log: Log
 }>
+
+/** Refusals of one user within a minute that have an audit line each; more are summed up. */
+const refusalsPerMinute = 60
+const flushMs = 60_000
 
 const reviewKinds = {
   selfAccess: SelfSubjectAccessReview,
@@ -53,14 +59,22 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
     ...options.audit,
     onTrouble: (error, lostLines) => log.error({ cause: explain(error), lostLines }, 'Cannot write the audit log'),
   })
+  const audit = new AuditLog({ keep: (line) => file.write(line), maxRefusals: refusalsPerMinute, now: Date.now })
+  const flushing = setInterval(() => audit.flush(), flushMs)
+  flushing.unref()
   const guard = {
     access: plane.access,
     tokens: [tokens, ...(await fixedTokens(options.tokenAuthFile))],
     questions: [...reviews(plane.access, reviewKinds), tokenRequests({ accounts, kind: TokenRequest, tokens, uidOf })],
     actions: vmActions(plane.own),
-    audit: (line: string) => file.write(line),
+    audit,
   }
-  return { guard, close: () => file.close() }
+  const close = () => {
+    clearInterval(flushing)
+    audit.flush()
+    return file.close()
+  }
+  return { guard, close }
 }
 
 /** @throws Fault Invalid for a file that cannot be read */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { Command } from 'commander'
-import { defaultLimits } from '#machinery/rest/limits.ts'
+import { defaultLimits } from '#machinery/http/limits.ts'
 import { addLimitOptions, limitOptions, limitsOf, limitText } from './options.ts'
 
 test('every limit has an option, and without any the defaults hold', () => {

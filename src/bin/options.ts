@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { Fault } from '#base/fault.ts'
-import { defaultLimits, type Limits } from '#machinery/rest/limits.ts'
+import { defaultLimits, type Limits } from '#machinery/http/limits.ts'
+import type { TlsFiles } from './keys.ts'
 
 /** An option that is a number of seconds, in milliseconds. @throws Fault Invalid */
 export function secondsOf(option: string, text: string): number {
@@ -17,7 +18,22 @@ export function countOf(option: string, text: string): number {
   return Number(text)
 }
 
-type LimitOption = Readonly<{ limit: keyof Limits; flag: string; unit: 'count' | 'bytes' | 'seconds'; words: string }>
+/** The operator's own server certificate, when there is one. @throws Fault Invalid for half of it */
+export function tlsFilesOf(
+  options: Readonly<{ tlsCertFile?: string; tlsPrivateKeyFile?: string }>,
+): TlsFiles | undefined {
+  const { tlsCertFile: certFile, tlsPrivateKeyFile: keyFile } = options
+  if (certFile === undefined && keyFile === undefined) return undefined
+  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile }
+  throw new Fault('Invalid', '--tls-cert-file and --tls-private-key-file belong together: give both')
+}
+
+type LimitOption = Readonly<{
+  limit: keyof Limits
+  flag: string
+  unit: 'count' | 'percent' | 'bytes' | 'seconds'
+  words: string
+}>
 
 /** The options of `patchbay up` that limit what clients may take; docs/limits.md lists them for readers. */
 export const limitOptions: readonly LimitOption[] = [
@@ -35,8 +51,26 @@ export const limitOptions: readonly LimitOption[] = [
     unit: 'count',
     words: 'streams open at once on one HTTP/2 connection',
   },
+  {
+    limit: 'userShare',
+    flag: '--user-share',
+    unit: 'percent',
+    words: 'of connections, requests, watches and memory for one user; administrators and nodes have no such bound',
+  },
   { limit: 'requestBytes', flag: '--max-request-bytes', unit: 'bytes', words: 'size of a request body' },
   { limit: 'headerBytes', flag: '--max-header-bytes', unit: 'bytes', words: 'size of the header of a request' },
+  {
+    limit: 'bodyMemoryBytes',
+    flag: '--max-body-memory',
+    unit: 'bytes',
+    words: 'memory for request bodies of all clients together',
+  },
+  {
+    limit: 'answerMemoryBytes',
+    flag: '--max-answer-memory',
+    unit: 'bytes',
+    words: 'memory for answers that slow clients have not read yet',
+  },
   {
     limit: 'requestTimeoutMs',
     flag: '--request-timeout',
@@ -53,7 +87,7 @@ export const limitOptions: readonly LimitOption[] = [
     limit: 'idleTimeoutMs',
     flag: '--idle-timeout',
     unit: 'seconds',
-    words: 'time an HTTP/2 connection may be open with nothing asked of it',
+    words: 'time a connection of a signed-in user may be open with no request on it',
   },
 ]
 

@@ -5,7 +5,7 @@ import { version } from '#base/version.ts'
 import { Ending } from '#cli/context.ts'
 import { plainArguments } from './arguments.ts'
 import { addClientCommands } from './client-commands.ts'
-import { addLimitOptions, countOf, limitsOf, secondsOf } from './options.ts'
+import { addLimitOptions, countOf, limitsOf, secondsOf, tlsFilesOf } from './options.ts'
 
 // What a command needs is imported when it runs: a client command starts without the server's modules.
 const logOf = async () => (await import('#base/log.ts')).makeLog()
@@ -30,6 +30,11 @@ addLimitOptions(program.command('up'))
   .option('--cni-bin-dir <dirs>', 'folders with CNI plugins, separated by commas', '/usr/lib/cni,/opt/cni/bin')
   .option('--cni-timeout <seconds>', 'time a CNI plugin is given', '20')
   .option('--token-auth-file <file>', 'tokens that sign users in, as lines of token,user,uid[,"group1,group2"]')
+  .option(
+    '--tls-cert-file <file>',
+    'certificate (PEM) to show clients instead of one of our own authority; read again when it changes',
+  )
+  .option('--tls-private-key-file <file>', 'its private key (PEM)')
   .option('--audit-log-maxsize <MiB>', 'size at which the audit log begins a new file', '10')
   .option('--audit-log-maxbackup <count>', 'how many old files of the audit log are kept', '4')
   .option('--compaction-interval <seconds>', 'how long changes are kept for watches that come back', '300')
@@ -44,6 +49,8 @@ addLimitOptions(program.command('up'))
         cniTimeout: string
         simulate: boolean
         tokenAuthFile?: string
+        tlsCertFile?: string
+        tlsPrivateKeyFile?: string
         auditLogMaxsize: string
         auditLogMaxbackup: string
         compactionInterval: string
@@ -61,6 +68,7 @@ addLimitOptions(program.command('up'))
         files: countOf('--audit-log-maxbackup', options.auditLogMaxbackup) + 1,
       }
       const { dataDir, listen, node, simulate, tokenAuthFile } = options
+      const tlsFiles = tlsFilesOf(options)
       const { up } = await import('./up.ts')
       await up(
         {
@@ -69,6 +77,7 @@ addLimitOptions(program.command('up'))
           node,
           simulate,
           ...(tokenAuthFile !== undefined && { tokenAuthFile }),
+          ...(tlsFiles && { tlsFiles }),
           cni,
           audit,
           limits: limitsOf(command),

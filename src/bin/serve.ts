@@ -2,15 +2,17 @@ import { networkInterfaces } from 'node:os'
 import { explain, Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
+import type { Limits } from '#machinery/http/limits.ts'
+import { openListener, ownName } from '#machinery/http/listener.ts'
 import type { KeyPair } from '#machinery/rest/certificates.ts'
-import type { Limits } from '#machinery/rest/limits.ts'
-import { startServer } from '#machinery/rest/server.ts'
+import { kubernetesDoor } from '#machinery/rest/door.ts'
 import { keepHistory } from '#machinery/store/history.ts'
 import { openSqliteStore } from '#machinery/store/sqlite.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { type ControlPlane, startControlPlane } from './control-plane.ts'
-import { type DataDir, keysOf, writeKubeconfig } from './data-dir.ts'
+import { type DataDir, writeKubeconfig } from './data-dir.ts'
 import { type AuditLimits, makeGuard } from './guard.ts'
+import { identityOf, openKeys, renewedKeys, type TlsFiles } from './keys.ts'
 import { Metrics } from './metrics.ts'
 
 export type ServeOptions = Readonly<{
@@ -22,6 +24,8 @@ export type ServeOptions = Readonly<{
   historyMs: number
   /** Tokens beside those of ServiceAccounts, as kube-apiserver's --token-auth-file. */
   tokenAuthFile?: string
+  /** The operator's own server certificate. */
+  tlsFiles?: TlsFiles
   audit: AuditLimits
   log: Log
 }>
@@ -57,35 +61,62 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   metrics.followObjects(plane)
   stack.defer(() => plane.settled())
   stack.defer(() => stop.abort())
-  const { authority, server: tls, admin } = await keysOf(dir, [listen.host, ...ownAddresses()])
+  const keyOptions = {
+    dir,
+    names: [listen.host, ...ownAddresses()],
+    ...(options.tlsFiles && { files: options.tlsFiles }),
+    log,
+  }
+  let keys = await openKeys(keyOptions)
   const { guard, close } = await makeGuard({ ...options, plane })
   stack.defer(close)
-  const server = await startServer({
+  const door = kubernetesDoor({
     registry: plane.registry,
     guard,
-    listen,
-    tls,
-    clientAuthority: authority.cert,
     version: versionInfo(),
     metrics: () => metrics.page(),
     documents: { '/apis/subresources.kubevirt.io/v1/version': versionInfo() },
-    limits,
+    unready: () => [],
+    requestTimeoutMs: limits.requestTimeoutMs,
     log,
   })
-  stack.defer(() => server.close())
-  const url = `https://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${server.port}`
-  await writeKubeconfig(dir, url, authority, admin)
+  const { authority } = keys
+  const listener = await openListener({ listen, tls: identityOf(keys), limits, log }, [door])
+  stack.defer(() => listener.close())
+  stack.defer(() => door.stop())
+  const url = `https://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listener.port}`
+  const address = { url, ...(options.tlsFiles && { serverName: ownName }) }
+  await writeKubeconfig(dir, address, authority, keys.admin)
+  const renew = async () => {
+    const next = await renewedKeys(keys, keyOptions)
+    if (next === keys) return
+    keys = next
+    log.info({}, 'Using renewed certificates')
+    listener.renew(identityOf(keys))
+    await writeKubeconfig(dir, address, keys.authority, keys.admin)
+  }
+  stack.defer(every(renewMs, renew, (error) => log.error({ cause: explain(error) }, 'Cannot renew certificates')))
   const open = stack.move()
   return {
     store,
     plane,
     metrics,
-    port: server.port,
+    port: listener.port,
     url,
     authority,
-    admin,
+    admin: keys.admin,
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
+}
+
+/** How often certificates are looked at, milliseconds. */
+const renewMs = 60_000
+
+/** Does `work` again and again. Returns what stops it. */
+function every(ms: number, work: () => Promise<void>, onError: (error: unknown) => void): () => void {
+  const timer = setInterval(() => work().catch(onError), ms)
+  timer.unref()
+  return () => clearInterval(timer)
 }
 
 /** @throws Fault Invalid */

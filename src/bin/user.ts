@@ -3,7 +3,8 @@ import { load } from 'js-yaml'
 import { Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { issue } from '#machinery/rest/certificates.ts'
-import { createDataDir, type DataDir, dataDirAt, keysOf, kubeconfigOf } from './data-dir.ts'
+import { createDataDir, type DataDir, dataDirAt, kubeconfigOf, type ServerAddress } from './data-dir.ts'
+import { openAuthority } from './keys.ts'
 
 type Options = Readonly<{ dataDir: string; name: string; groups: readonly string[]; out?: string }>
 
@@ -23,17 +24,18 @@ export async function createUser({ dataDir, name, groups, out }: Options): Promi
   if (bad !== undefined)
     throw new Fault('Invalid', `Group ${JSON.stringify(bad)} is not made of letters, digits and . _ - @ :`)
   const dir = await createDataDir(dataDirAt(dataDir))
-  const { authority } = await keysOf(dir, [])
+  const authority = await openAuthority(dir)
   const pair = await issue(authority, { use: 'client', name, groups })
   const path = out ?? join(dir.users, `${name}.kubeconfig`)
-  await writeFileAtomic(path, kubeconfigOf(await urlOf(dir), authority, name, pair))
+  await writeFileAtomic(path, kubeconfigOf(await addressOf(dir), authority, name, pair))
   return path
 }
 
 /** Where the administrator's kubeconfig says the server is. */
-async function urlOf(dir: DataDir): Promise<string> {
+async function addressOf(dir: DataDir): Promise<ServerAddress> {
   const text = await readTextIfAny(dir.kubeconfig)
-  if (!text) return usualUrl
-  const config = load(text) as { clusters?: { cluster?: { server?: string } }[] }
-  return config.clusters?.[0]?.cluster?.server ?? usualUrl
+  if (!text) return { url: usualUrl }
+  const config = load(text) as { clusters?: { cluster?: { server?: string; 'tls-server-name'?: string } }[] }
+  const { server = usualUrl, 'tls-server-name': serverName } = config.clusters?.[0]?.cluster ?? {}
+  return { url: server, ...(serverName && { serverName }) }
 }

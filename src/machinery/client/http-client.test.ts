@@ -4,12 +4,13 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { silent } from '#base/log.ts'
+import { defaultLimits } from '../http/limits.ts'
+import { openListener } from '../http/listener.ts'
 import { Authorizer } from '../rest/access/authorizer.ts'
 import { createAuthority, issue, type KeyPair } from '../rest/certificates.ts'
-import { defaultLimits } from '../rest/limits.ts'
+import { kubernetesDoor } from '../rest/door.ts'
 import type { Registry } from '../rest/registry.ts'
 import { faultIn, makeWidget, openRegistry, Widget } from '../rest/rest-kit.ts'
-import { startServer } from '../rest/server.ts'
 import { Connection, type Endpoint } from './connection.ts'
 import { clientContract } from './contract.ts'
 import { HttpClient } from './http-client.ts'
@@ -37,24 +38,36 @@ async function serve(
   const { authority, server: tls, admin } = await keys()
   const userOf = async (token: string) =>
     token === 'secret' ? { name: 'jane', groups: ['system:masters'] } : undefined
-  const { port, close } = await startServer({
+  const door = kubernetesDoor({
     registry,
     guard: {
       access: new Authorizer({ role: () => undefined, bindings: () => [] }),
       tokens: [{ userOf }],
       questions: [],
       actions: [],
-      audit: () => undefined,
+      audit: { write: () => undefined, writeRefusal: () => undefined },
     },
-    listen: { host: '127.0.0.1', port: listenPort },
-    tls,
-    clientAuthority: authority.cert,
     version: {},
     metrics: async () => ({ type: 'text/plain', text: '' }),
     documents: {},
-    limits: defaultLimits,
+    unready: () => [],
+    requestTimeoutMs: defaultLimits.requestTimeoutMs,
     log: silent,
   })
+  const listener = await openListener(
+    {
+      listen: { host: '127.0.0.1', port: listenPort },
+      tls: { own: tls, clientAuthority: authority.cert },
+      limits: defaultLimits,
+      log: silent,
+    },
+    [door],
+  )
+  const { port } = listener
+  const close = () => {
+    door.stop()
+    return listener.close()
+  }
   t.after(close)
   return { server: `https://127.0.0.1:${port}`, ca: authority.cert, cert: admin.cert, key: admin.key, close }
 }

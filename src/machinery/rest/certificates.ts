@@ -8,6 +8,10 @@ x509.cryptoProvider.set(webcrypto as never)
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 const day = 24 * 3600 * 1000
+/** Life of what the authority issues, days. */
+const lifeDays = 365
+/** Certificates made while the clock was ahead must be valid once it is right. */
+const beforeAnyClock = new Date('2020-01-01T00:00:00Z')
 const serverAuth = '1.3.6.1.5.5.7.3.1'
 const clientAuth = '1.3.6.1.5.5.7.3.2'
 
@@ -20,7 +24,7 @@ export async function createAuthority(commonName: string): Promise<KeyPair> {
   const cert = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serial(),
     name: [{ CN: [commonName] }],
-    notBefore: new Date(Date.now() - day),
+    notBefore: beforeAnyClock,
     notAfter: new Date(Date.now() + 3650 * day),
     signingAlgorithm: algorithm,
     keys: keys as never,
@@ -56,8 +60,8 @@ export async function issue(authority: KeyPair, subject: Subject): Promise<KeyPa
         ? [{ CN: ['patchbay'] }]
         : [{ CN: [subject.name] }, ...subject.groups.map((group) => ({ O: [group] }))],
     issuer: issuer.subject,
-    notBefore: new Date(Date.now() - day),
-    notAfter: new Date(Date.now() + 365 * day),
+    notBefore: beforeAnyClock,
+    notAfter: new Date(Date.now() + lifeDays * day),
     signingAlgorithm: algorithm,
     publicKey: keys.publicKey as never,
     signingKey: signingKey as never,
@@ -78,10 +82,20 @@ export async function issue(authority: KeyPair, subject: Subject): Promise<KeyPa
   return { cert: cert.toString('pem'), key: await pem(keys.privateKey) }
 }
 
-/** True while a certificate was issued by the authority and has at least 30 days to live. */
-export function isUsable(pair: KeyPair, authority: KeyPair): boolean {
+/** True when a certificate was issued by the authority and is valid at a moment. */
+export function isValid(pair: KeyPair, authority: KeyPair, nowMs: number): boolean {
   const cert = new X509Certificate(pair.cert)
-  return Date.parse(cert.validTo) - Date.now() > 30 * day && cert.verify(new X509Certificate(authority.cert).publicKey)
+  return (
+    Date.parse(cert.validFrom) <= nowMs &&
+    nowMs <= Date.parse(cert.validTo) &&
+    cert.verify(new X509Certificate(authority.cert).publicKey)
+  )
+}
+
+/** True for a certificate that is not valid, or has less than a third of its life left. */
+export function needsRenewal(pair: KeyPair, authority: KeyPair, nowMs: number): boolean {
+  const endsMs = Date.parse(new X509Certificate(pair.cert).validTo)
+  return !isValid(pair, authority, nowMs) || endsMs - nowMs < (lifeDays / 3) * day
 }
 
 function serial(): string {

@@ -4,6 +4,8 @@ import { openapiDocuments } from './openapi.ts'
 
 /** The media type in which kubectl asks for it, whatever its version. */
 export const openapiV2Protobuf = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+/** How such an answer is labelled: clients parse the type, and `@` is no character of one (kube-apiserver does the same). */
+export const openapiV2ProtobufAnswer = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
 
 /**
  * The OpenAPI 2.0 document of everything served, made from those of 3.0. kubectl before 1.29 goes by it to explain, to

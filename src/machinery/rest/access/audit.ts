@@ -8,6 +8,8 @@ export type Trail = {
   sender?: User
   /** Who it counts as, when that is somebody else. */
   as?: User
+  /** Who it wanted to count as, whether or not it might. */
+  asked?: string | undefined
   wanted?: Attributes
   dryRun?: boolean
   /** The name the server gave. */
@@ -16,37 +18,52 @@ export type Trail = {
   isQuestion?: boolean
 }
 
-type Seen = Readonly<{ method: string; code: number; sourceIp: string; userAgent: string | undefined }>
+type Seen = Readonly<{
+  method: string
+  path: string
+  code: number
+  sourceIp: string
+  userAgent: string | undefined
+}>
+
+/** Longest text of a line that a client has chosen, characters. */
+const maxText = 256
+
+function cut(text: string | undefined): string | undefined {
+  return text !== undefined && text.length > maxText ? `${text.slice(0, maxText)}…` : text
+}
 
 /** The line of a write, or undefined for a request that writes nothing. What was sent is in no line: it may be a secret. */
 export function auditLine(
   trail: Trail,
-  { method, code, sourceIp, userAgent }: Seen,
+  { method, path, code, sourceIp, userAgent }: Seen,
   nowMs: number,
 ): string | undefined {
   if (method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || trail.isQuestion) return undefined
-  const { wanted, as } = trail
+  const { wanted, as, asked } = trail
   const { name, groups } = trail.sender ?? anonymous
   const resource =
     wanted && 'resource' in wanted
       ? {
-          group: wanted.group,
-          resource: wanted.resource,
-          namespace: wanted.namespace,
-          name: wanted.name ?? trail.name,
-          subresource: wanted.subresource,
+          group: cut(wanted.group),
+          resource: cut(wanted.resource),
+          namespace: cut(wanted.namespace),
+          name: cut(wanted.name ?? trail.name),
+          subresource: cut(wanted.subresource),
+          ...(wanted.labelSelector && { labelSelector: cut(wanted.labelSelector) }),
+          ...(wanted.fieldSelector && { fieldSelector: cut(wanted.fieldSelector) }),
         }
-      : { path: wanted?.path }
+      : { path: cut(wanted?.path ?? path) }
   return JSON.stringify({
     time: new Date(nowMs).toISOString(),
-    user: name,
+    user: cut(name),
     groups,
-    ...(as && { as: as.name, asGroups: as.groups }),
-    verb: wanted?.verb ?? method.toLowerCase(),
+    ...(as ? { as: as.name, asGroups: as.groups } : asked && { as: cut(asked) }),
+    verb: wanted?.verb ?? cut(method.toLowerCase()),
     ...resource,
     code,
     sourceIp,
-    userAgent,
+    userAgent: cut(userAgent),
     ...(trail.dryRun && { dryRun: true }),
   })
 }

@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Http2ServerRequest } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { Fault } from '#base/fault.ts'
 import type { User } from '../strategy.ts'
@@ -13,13 +12,19 @@ export interface TokenReader {
 const authenticated = 'system:authenticated'
 export const anonymous: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] }
 
-/** Who sends a request: by client certificate, else by token, else nobody. @throws Fault Unauthorized for an unknown token */
-export async function authenticate(raw: Http2ServerRequest, tokens: readonly TokenReader[]): Promise<User> {
-  const byCertificate = certificateUser(raw)
+/** What tells who sends a request: its connection's certificate and its headers. */
+export type Credentials = Readonly<{ socket: TLSSocket; headers: IncomingHttpHeaders }>
+
+/**
+ * Who sends a request: by client certificate, else by token, else nobody. As with kube-apiserver, a token beside a valid
+ * certificate is not looked at. @throws Fault Unauthorized for an unknown token
+ */
+export async function authenticate({ socket, headers }: Credentials, tokens: readonly TokenReader[]): Promise<User> {
+  const byCertificate = certificateUser(socket, Date.now())
   if (byCertificate) return withGroup(byCertificate)
-  const [, token] = /^bearer +(\S+) *$/i.exec(raw.headers.authorization ?? '') ?? []
+  const [, token] = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '') ?? []
   if (token === undefined) {
-    if (raw.headers.authorization !== undefined) throw new Fault('Unauthorized', 'Unauthorized')
+    if (headers.authorization !== undefined) throw new Fault('Unauthorized', 'Unauthorized')
     return anonymous
   }
   for (const reader of tokens) {
@@ -29,37 +34,48 @@ export async function authenticate(raw: Http2ServerRequest, tokens: readonly Tok
   throw new Fault('Unauthorized', 'Unauthorized')
 }
 
-/** Whom each connection's certificate is of: it stays the same, and taking it apart costs more than all the rest. */
-const known = new WeakMap<TLSSocket, { user: User | undefined }>()
+/** A certificate that was verified when its connection was made. */
+type Verified = Readonly<{ user: User; fromMs: number; toMs: number }>
 
-function certificateUser(raw: Http2ServerRequest): User | undefined {
-  const own = raw as Http2ServerRequest & { socket: TLSSocket }
-  const socket = (own.stream?.session?.socket ?? own.socket) as TLSSocket
-  const before = known.get(socket)
-  if (before) return before.user
-  const user = subjectOf(socket)
-  known.set(socket, { user })
-  return user
+/** The certificate of each connection: it stays the same, and taking it apart costs more than all the rest. */
+const known = new WeakMap<TLSSocket, Verified | 'none'>()
+
+/** The user of a connection's certificate, as long as that is valid: a connection may outlive its certificate. */
+function certificateUser(socket: TLSSocket, nowMs: number): User | undefined {
+  const verified = known.get(socket) ?? verifiedOf(socket)
+  known.set(socket, verified)
+  if (verified === 'none' || nowMs < verified.fromMs || nowMs > verified.toMs) return undefined
+  return verified.user
 }
 
-function subjectOf(socket: TLSSocket): User | undefined {
-  const subject = socket.authorized ? socket.getPeerCertificate()?.subject : undefined
-  if (!subject?.CN) return undefined
-  const groups = subject.O as string | string[] | undefined
-  return { name: String(subject.CN), groups: groups === undefined ? [] : [groups].flat() }
+function verifiedOf(socket: TLSSocket): Verified | 'none' {
+  const certificate = socket.authorized ? socket.getPeerCertificate() : undefined
+  if (!certificate?.subject?.CN) return 'none'
+  const { CN, O } = certificate.subject as { CN: string | string[]; O?: string | string[] }
+  return {
+    user: { name: String(CN), groups: O === undefined ? [] : [O].flat() },
+    fromMs: Date.parse(certificate.valid_from),
+    toMs: Date.parse(certificate.valid_to),
+  }
 }
 
 function withGroup(user: User): User {
   return user.groups.includes(authenticated) ? user : { ...user, groups: [...user.groups, authenticated] }
 }
 
+/** The name a request wants to be taken for, whether or not it may. */
+export function wantedName(headers: IncomingHttpHeaders): string | undefined {
+  const name = headers['impersonate-user']
+  return typeof name === 'string' && name ? name : undefined
+}
+
 /** Whom the sender wants to be taken for (`kubectl --as`): themselves, or whoever they may impersonate. @throws Fault */
 export function impersonated(sender: User, headers: IncomingHttpHeaders, access: Authorizer): User {
-  const name = headers['impersonate-user']
+  const name = wantedName(headers)
   const given = [headers['impersonate-group'] ?? []].flat().flatMap((text) => text.split(/, */))
   if (Object.keys(headers).some((key) => key.startsWith('impersonate-extra-') || key === 'impersonate-uid'))
     throw new Fault('BadRequest', 'impersonation of a uid or of extra values is not supported')
-  if (typeof name !== 'string' || !name) {
+  if (name === undefined) {
     if (given.length) throw new Fault('BadRequest', 'groups cannot be impersonated without impersonating a user')
     return sender
   }

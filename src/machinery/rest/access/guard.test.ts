@@ -45,7 +45,13 @@ test('somebody counts as another only when a role allows it', async () => {
 })
 
 test('an audit line says who did what, and how it ended', () => {
-  const seen = { method: 'POST', code: 201, sourceIp: '::1', userAgent: 'kubectl' }
+  const seen = {
+    method: 'POST',
+    path: '/api/v1/namespaces/a/secrets',
+    code: 201,
+    sourceIp: '::1',
+    userAgent: 'kubectl',
+  }
   const wanted = { verb: 'create', group: '', resource: 'secrets', namespace: 'a' }
   const line = auditLine({ sender: boss, wanted, name: 'made-x2', dryRun: true }, seen, 0)
   assert.deepEqual(JSON.parse(line ?? ''), {

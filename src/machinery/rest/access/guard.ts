@@ -1,5 +1,5 @@
-import type { Http2ServerRequest } from 'node:http2'
 import { Fault } from '#base/fault.ts'
+import type { Exchange } from '../../http/exchange.ts'
 import type { Action } from '../actions.ts'
 import type { ResourcePath } from '../path.ts'
 import { dryRunOf, type Query } from '../request.ts'
@@ -7,7 +7,8 @@ import { failure } from '../status.ts'
 import type { User } from '../strategy.ts'
 import { attributesOf } from './attributes.ts'
 import { auditLine, type Trail } from './audit.ts'
-import { anonymous, authenticate, impersonated, type TokenReader } from './authenticate.ts'
+import type { AuditLog } from './audit-log.ts'
+import { anonymous, authenticate, impersonated, type TokenReader, wantedName } from './authenticate.ts'
 import type { Authorizer } from './authorizer.ts'
 import type { Question } from './question.ts'
 
@@ -17,61 +18,52 @@ export type Guard = Readonly<{
   tokens: readonly TokenReader[]
   questions: readonly Question[]
   actions: readonly Action[]
-  /** Keeps the line about a write; must not wait. */
-  audit: (line: string) => void
+  audit: Pick<AuditLog, 'write' | 'writeRefusal'>
 }>
 
-type Wish = Readonly<{ raw: Http2ServerRequest; path: string; resource: ResourcePath | undefined; query: Query }>
+type Wish = Readonly<{ exchange: Exchange; resource: ResourcePath | undefined; query: Query }>
 
-/** Lets a request in, or not. Resolves to whom it counts as. @throws Fault Unauthorized, Forbidden */
+/** Lets a request in by its header alone. Resolves to whom it counts as. @throws Fault Unauthorized, Forbidden */
 export async function admit({ access, tokens }: Guard, wish: Wish, trail: Trail): Promise<User> {
-  const { raw, path, resource, query } = wish
-  const wanted = attributesOf(raw.method ?? 'GET', path, resource, query)
+  const { exchange, resource, query } = wish
+  const wanted = attributesOf(exchange.method, exchange.path, resource, query)
   trail.wanted = wanted
-  const sender = await authenticate(raw, tokens)
+  const sender = await authenticate(exchange, tokens)
   trail.sender = sender
   if (sender === anonymous && !access.decide(sender, wanted).allowed)
     throw new Fault(
       'Unauthorized',
       'Unauthorized: present a client certificate, such as the one in the kubeconfig of the data directory, or a token',
     )
-  const user = impersonated(sender, raw.headers, access)
+  trail.asked = wantedName(exchange.headers)
+  const user = impersonated(sender, exchange.headers, access)
   if (user !== sender) trail.as = user
   access.require(user, wanted)
   return user
 }
 
 /** Answers a request by `work`, and has its outcome written down if it was a write. */
-export async function audited(
+export async function audited<T extends Readonly<{ code: number }>>(
   { audit }: Guard,
-  { raw, query }: Readonly<{ raw: Http2ServerRequest; query: Query }>,
+  { exchange, query }: Readonly<{ exchange: Exchange; query: Query }>,
   trail: Trail,
-  work: () => Promise<number>,
-): Promise<void> {
-  // Once the answer is sent, a connection may be gone and its address with it.
-  const seen = {
-    method: raw.method ?? 'GET',
-    sourceIp: addressOf(raw),
-    userAgent: raw.headers['user-agent'],
-  }
-  const tell = (code: number) => {
-    const line = auditLine({ ...trail, dryRun: isDryRun(query) }, { ...seen, code }, Date.now())
-    if (line) audit(line)
+  work: () => Promise<T>,
+): Promise<T> {
+  const { method, path, address, headers } = exchange
+  const note = (code: number) => {
+    const seen = { method, path, sourceIp: address, userAgent: headers['user-agent'], code }
+    const line = auditLine({ ...trail, dryRun: isDryRun(query) }, seen, Date.now())
+    if (!line) return
+    if (code < 400) audit.write(line)
+    else audit.writeRefusal(trail.sender?.name ?? address, line)
   }
   try {
-    tell(await work())
+    const outcome = await work()
+    note(outcome.code)
+    return outcome
   } catch (error) {
-    tell(failure(error).code)
+    note(failure(error).code)
     throw error
-  }
-}
-
-function addressOf(raw: Http2ServerRequest): string {
-  try {
-    return raw.socket.remoteAddress ?? ''
-  } catch {
-    // The connection went while its request was still on the way: HTTP/2's stand-in for the socket throws then.
-    return ''
   }
 }
 

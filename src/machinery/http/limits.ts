@@ -2,7 +2,7 @@ import { Fault } from '#base/fault.ts'
 
 /** What one client, or all of them together, may take from the server. Each has an option of `patchbay up`. */
 export type Limits = Readonly<{
-  /** Open connections; more are dropped before TLS. */
+  /** Open connections; beyond them, the least deserving one is closed for each new one. */
   connections: number
   /** Requests under way at once, watches apart; more are answered 429 (kube-apiserver's option of this name). */
   maxRequestsInflight: number
@@ -10,17 +10,25 @@ export type Limits = Readonly<{
   watches: number
   /** Streams a client may have open on one HTTP/2 connection (kube-apiserver's option of this name). */
   http2MaxStreamsPerConnection: number
+  /** Part of connections, requests, watches and memory that one user may take, percent. */
+  userShare: number
   /** Largest request body, bytes (Kubernetes: 3 MiB). */
   requestBytes: number
   /** Largest header of a request, bytes. */
   headerBytes: number
+  /** Request bodies held in memory at once, bytes; more are answered 429. */
+  bodyMemoryBytes: number
+  /** Answers held in memory because their readers are slow, bytes; more are answered 429. */
+  answerMemoryBytes: number
   /** Time for a request to arrive whole, for its answer to be made, and for a reader to take what is sent, milliseconds. */
   requestTimeoutMs: number
   /** Time for TLS to be agreed on and for the header of a request to arrive, milliseconds. */
   headerTimeoutMs: number
-  /** Time a connection may be open with nothing asked of it, milliseconds. */
+  /** Time a connection of a signed-in user may be open with no request on it, milliseconds. */
   idleTimeoutMs: number
 }>
+
+const MiB = 1024 * 1024
 
 /** Generous for people and scripts, and small enough for a server of 150 MB. */
 export const defaultLimits: Limits = {
@@ -28,34 +36,14 @@ export const defaultLimits: Limits = {
   maxRequestsInflight: 400,
   watches: 10_000,
   http2MaxStreamsPerConnection: 250,
-  requestBytes: 3 * 1024 * 1024,
+  userShare: 25,
+  requestBytes: 3 * MiB,
   headerBytes: 64 * 1024,
+  bodyMemoryBytes: 64 * MiB,
+  answerMemoryBytes: 128 * MiB,
   requestTimeoutMs: 60_000,
   headerTimeoutMs: 10_000,
   idleTimeoutMs: 180_000,
-}
-
-/** Counts what is under way and refuses what is too much. */
-export class Turnstile {
-  readonly #max: number
-  readonly #refusal: string
-  #inside = 0
-
-  constructor(max: number, refusal: string) {
-    this.#max = max
-    this.#refusal = refusal
-  }
-
-  /** Runs `work` as one of those under way. @throws Fault TooMany when there are as many already */
-  async pass<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#inside >= this.#max) throw new Fault('TooMany', this.#refusal, { data: { retryAfterSeconds: 1 } })
-    this.#inside++
-    try {
-      return await work()
-    } finally {
-      this.#inside--
-    }
-  }
 }
 
 /** The answer of `work`, if it comes in time. @throws Fault Timeout in Kubernetes' words; `work` goes on unheard. */

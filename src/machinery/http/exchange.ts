@@ -1,0 +1,326 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import { Fault } from '#base/fault.ts'
+import type { ConnectionUse } from './connections.ts'
+import type { Limits } from './limits.ts'
+import type { Caller, Held, Shares } from './shares.ts'
+
+/** What an exchange is answered with. */
+export type Answer = Readonly<{
+  code: number
+  /** Content type; empty for an answer without content. */
+  type: string
+  headers?: Readonly<Record<string, string | readonly string[]>>
+  /** Whole, or in parts, each made when the client has taken those before it. */
+  body: string | Uint8Array | Iterable<Uint8Array>
+}>
+
+/** The capacities that exchanges share. */
+export type Capacity = Readonly<{ requests: Shares; watches: Shares; bodyBytes: Shares; answerBytes: Shares }>
+
+/** What only an exchange that was let in can do. */
+export type Entered = Readonly<{
+  /** The body, read on the first call. @throws Fault TooLarge, TooMany, Aborted */
+  body(): Promise<Buffer>
+  /** Answers with lines as they come, until the caller ends them. */
+  stream(type: string): LineStream
+  /** Takes the connection over, for protocols such as WebSocket. @throws Fault BadRequest for one that asked for no upgrade */
+  upgrade(headers: Readonly<Record<string, string>>): Readonly<{ socket: Duplex; head: Buffer }>
+}>
+
+/** An answer without an end known in advance. */
+export type LineStream = Readonly<{
+  /** Resolves when there is room for more. A client that reads nothing for the request timeout is cut. */
+  write(text: string): Promise<void>
+  end(): void
+}>
+
+/** A connection that its client wants to use for another protocol. */
+export type Upgrade = Readonly<{ socket: Duplex; head: Buffer }>
+
+type Parts = Readonly<{
+  request: Http2ServerRequest
+  response: Http2ServerResponse
+  capacity: Capacity
+  limits: Limits
+  connection: ConnectionUse
+  /** Lets a client go on that waits to be told so (`Expect: 100-continue`). */
+  isWaiting: boolean
+  upgrade?: Upgrade
+}>
+
+/** Most of a refused body that is taken over HTTP/1.1, so that the client gets to read why, bytes. */
+const maxDiscarded = 256 * 1024
+/** Answers below this size are not counted, bytes: a stream has buffers of this order anyway. */
+const smallAnswer = 64 * 1024
+
+/**
+ * One request and its answer, over HTTP/1.1 or HTTP/2. Until `enter` the body is not read: a door decides by the header alone
+ * who asks and whether they may.
+ */
+export class Exchange {
+  readonly method: string
+  /** As it was sent, without the query. */
+  readonly path: string
+  /** The query, without its question mark. */
+  readonly search: string
+  readonly headers: IncomingHttpHeaders
+  /** Address of the client. */
+  readonly address: string
+  /** Aborts when the client has left. */
+  readonly closed: AbortSignal
+  readonly #parts: Parts
+  #isAnswered = false
+  #body: Promise<Buffer> | undefined
+  #bodyBytes: Held | undefined
+
+  constructor(parts: Parts) {
+    const { request, response } = parts
+    this.#parts = parts
+    const [path = '', ...search] = (request.url ?? '').split('?')
+    this.method = request.method ?? 'GET'
+    this.path = path
+    this.search = search.join('?')
+    this.headers = request.headers
+    this.address = addressOf(request)
+    const closed = new AbortController()
+    this.closed = closed.signal
+    response.on('error', () => closed.abort())
+    response.once('close', () => {
+      closed.abort()
+      this.#bodyBytes?.[Symbol.dispose]()
+    })
+  }
+
+  /** The socket of the connection, with the client's certificate. The same object for all exchanges of one connection. */
+  get socket(): TLSSocket {
+    const request = this.#parts.request as Http2ServerRequest & { socket: TLSSocket }
+    return (request.stream?.session?.socket ?? request.socket) as TLSSocket
+  }
+
+  /** Refuses a header that is too large; over HTTP/1.1 Node has done so before. @throws Fault HeaderTooLarge */
+  requireSmallHeader(): void {
+    const { request, limits } = this.#parts
+    if (request.httpVersionMajor < 2) return
+    let bytes = 0
+    for (const part of request.rawHeaders) bytes += part.length
+    if (bytes > limits.headerBytes)
+      throw new Fault('HeaderTooLarge', `the header of the request is larger than ${limits.headerBytes} bytes`)
+  }
+
+  /**
+   * Does `work` as one of the requests or watches under way. Its place is free again when `work` is done: what it made is sent
+   * afterwards. @throws Fault TooMany when there is no place for this caller
+   */
+  async enter<T>(caller: Caller, what: 'requests' | 'watches', work: (entered: Entered) => Promise<T>): Promise<T> {
+    const { capacity, connection } = this.#parts
+    connection.isOf(caller)
+    using _place = capacity[what].take(caller, 1)
+    return await work({
+      body: () => (this.#body ??= this.#readBody(caller)),
+      stream: (type) => this.#stream(type),
+      upgrade: (headers) => this.#upgrade(headers),
+    })
+  }
+
+  /**
+   * Sends an answer, unless there is one already. Resolves when the client has taken it or is gone. @throws Fault TooMany when
+   * too much waits for slow readers of this caller
+   */
+  async send(answer: Answer, caller?: Caller): Promise<void> {
+    if (this.#isAnswered || this.closed.aborted) return
+    const { body } = answer
+    const isWhole = typeof body === 'string' || body instanceof Uint8Array
+    const bytes = isWhole ? Buffer.byteLength(body) : 0
+    using _held = caller && bytes > smallAnswer ? this.#parts.capacity.answerBytes.take(caller, bytes) : undefined
+    this.#isAnswered = true
+    this.#writeHead(answer, isWhole ? bytes : undefined)
+    const { response } = this.#parts
+    const done = Promise.withResolvers<void>()
+    // An answer that nobody takes for that long holds memory on purpose.
+    const timer = setTimeout(() => this.#cut(), this.#parts.limits.requestTimeoutMs)
+    response.once('finish', () => done.resolve())
+    this.closed.addEventListener('abort', () => done.resolve(), { once: true })
+    try {
+      if (isWhole) response.end(this.method === 'HEAD' ? '' : body)
+      else await this.#writeParts(body, timer)
+      await done.promise
+    } finally {
+      clearTimeout(timer)
+      this.#discardRest()
+    }
+  }
+
+  #writeHead({ code, type, headers }: Answer, length: number | undefined): void {
+    const { request, response } = this.#parts
+    // Over HTTP/1.1 nothing more can be asked behind a body that was not read.
+    const isUnread = request.httpVersionMajor < 2 && !this.#isBodyRead()
+    response.writeHead(code, {
+      ...(type && { 'content-type': type }),
+      ...(length !== undefined && { 'content-length': String(length) }),
+      ...(isUnread && { connection: 'close' }),
+      ...(headers as Record<string, string | string[]> | undefined),
+    })
+  }
+
+  async #writeParts(parts: Iterable<Uint8Array>, timer: NodeJS.Timeout): Promise<void> {
+    const { response } = this.#parts
+    for (const part of this.method === 'HEAD' ? [] : parts) {
+      if (this.closed.aborted) return
+      if (!response.write(part)) await this.#drained()
+      timer.refresh()
+    }
+    response.end()
+  }
+
+  /** Resolves when there is room for more, or the client is gone. */
+  #drained(): Promise<void> {
+    const { response } = this.#parts
+    return new Promise((resolve) => {
+      const done = () => {
+        response.off('drain', done)
+        this.closed.removeEventListener('abort', done)
+        resolve()
+      }
+      response.once('drain', done)
+      this.closed.addEventListener('abort', done, { once: true })
+    })
+  }
+
+  #cut(): void {
+    const { request, response } = this.#parts
+    if (request.httpVersionMajor < 2) request.socket.destroy()
+    else response.stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  }
+
+  #hasBody(): boolean {
+    const { headers, httpVersionMajor, stream } = this.#parts.request
+    if (httpVersionMajor >= 2) return !stream.endAfterHeaders
+    return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+  }
+
+  #isBodyRead(): boolean {
+    const { readableEnded, complete } = this.#parts.request
+    return readableEnded || complete || !this.#hasBody()
+  }
+
+  /** Ends a request whose body nobody is going to read. What arrives of it is dropped, never kept. */
+  #discardRest(): void {
+    const { request, response } = this.#parts
+    if (request.httpVersionMajor >= 2) {
+      // RFC 9113, 8.1: a complete answer, then NO_ERROR, tells the client to stop sending.
+      if (!request.stream?.readableEnded) response.stream?.close(constants.NGHTTP2_NO_ERROR)
+      return
+    }
+    if (this.#isBodyRead()) return
+    let left = maxDiscarded
+    request.on('data', (chunk: Buffer) => {
+      left -= chunk.length
+      if (left < 0) request.socket.destroy()
+    })
+    request.resume()
+  }
+
+  async #readBody(caller: Caller): Promise<Buffer> {
+    const { request, response, limits, capacity, isWaiting } = this.#parts
+    if (!this.#hasBody()) return Buffer.alloc(0)
+    const announced = Number(request.headers['content-length'] ?? 0)
+    if (announced > limits.requestBytes) throw tooLarge(limits.requestBytes)
+    // What is announced is taken at once: half-read bodies that wait for each other's memory would all fail.
+    const held = capacity.bodyBytes.take(caller, announced)
+    this.#bodyBytes = held
+    if (isWaiting) response.writeContinue()
+    const chunks: Buffer[] = []
+    let bytes = 0
+    const stop = this.#cutWhenSlow()
+    try {
+      await eachChunk(request, (chunk) => {
+        bytes += chunk.length
+        if (bytes > limits.requestBytes) throw tooLarge(limits.requestBytes)
+        if (bytes > announced) held.add(Math.min(chunk.length, bytes - announced))
+        chunks.push(chunk)
+      })
+    } finally {
+      stop()
+    }
+    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+  }
+
+  /** Ends a request over HTTP/2 whose body does not arrive in time. HTTP/1.1 has the server's own timer, which answers 408. */
+  #cutWhenSlow(): () => void {
+    if (this.#parts.request.httpVersionMajor < 2) return () => undefined
+    const timer = setTimeout(() => this.#cut(), this.#parts.limits.requestTimeoutMs)
+    return () => clearTimeout(timer)
+  }
+
+  #stream(type: string): LineStream {
+    const { request, response } = this.#parts
+    this.#isAnswered = true
+    response.writeHead(200, { 'content-type': type, 'cache-control': 'no-cache, private' })
+    // kubectl waits for the headers before it goes on, even while there is nothing to send.
+    // HTTP/2 sends them at once; HTTP/1.1 is made to, by a method that only its response has.
+    if (request.httpVersionMajor < 2) (response as unknown as ServerResponse).flushHeaders()
+    return {
+      write: async (text) => {
+        if (this.closed.aborted || response.write(text)) return
+        const timer = setTimeout(() => this.#cut(), this.#parts.limits.requestTimeoutMs)
+        await this.#drained()
+        clearTimeout(timer)
+      },
+      end: () => {
+        if (!this.closed.aborted) response.end()
+      },
+    }
+  }
+
+  #upgrade(headers: Readonly<Record<string, string>>): Upgrade {
+    const { upgrade } = this.#parts
+    if (!upgrade) throw new Fault('BadRequest', 'the request must ask for an upgrade of the connection')
+    this.#isAnswered = true
+    const lines = Object.entries({ connection: 'Upgrade', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
+    upgrade.socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('')}\r\n`)
+    return upgrade
+  }
+}
+
+function tooLarge(max: number): Fault {
+  return new Fault('TooLarge', `the body of the request is larger than ${max} bytes`)
+}
+
+/**
+ * Hands over a body piece by piece until it has ended or `take` throws. Not by iterating: leaving a loop over a request would
+ * destroy its connection, and with it the answer. @throws Fault Aborted when the client left
+ */
+function eachChunk(request: Http2ServerRequest, take: (chunk: Buffer) => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const onData = (chunk: Buffer) => {
+    try {
+      take(chunk)
+    } catch (error) {
+      reject(error)
+    }
+  }
+  const onClose = () => reject(new Fault('Aborted', 'the client left before its request had arrived'))
+  request.on('data', onData)
+  request.once('end', resolve)
+  request.once('close', onClose)
+  if (request.readableEnded) resolve()
+  else if (request.destroyed) onClose()
+  return promise.finally(() => {
+    request.off('data', onData)
+    request.off('end', resolve)
+    request.off('close', onClose)
+    if (!request.readableEnded) request.pause()
+  })
+}
+
+function addressOf(request: Http2ServerRequest): string {
+  try {
+    return request.socket.remoteAddress ?? ''
+  } catch {
+    // HTTP/2's stand-in for the socket throws when the connection went while its request was still on the way.
+    return ''
+  }
+}

@@ -1,0 +1,255 @@
+import type { Kind } from '#apis/meta/object.ts'
+import { explain, faultKind } from '#base/fault.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
+import type { Log } from '#base/log.ts'
+import type { Answer, Entered, Exchange } from '../http/exchange.ts'
+import { inTime } from '../http/limits.ts'
+import type { Door } from '../http/listener.ts'
+import type { Caller } from '../http/shares.ts'
+import type { Trail } from './access/audit.ts'
+import { callerOf } from './access/caller.ts'
+import { admit, audited, type Guard } from './access/guard.ts'
+import { ask, findQuestion, type Question } from './access/question.ts'
+import type { Attributes } from './access/rules.ts'
+import { type Action, actionInput, actionKinds, findAction, isTrial } from './actions.ts'
+import { aggregatedAt, discoveryType } from './aggregated.ts'
+import { discoveryAt, openapiAt } from './documents.ts'
+import { jsonAnswer, notServed, refusal, textAnswer } from './json-answer.ts'
+import { encodeOpenapiV2, openapiV2, openapiV2Protobuf, openapiV2ProtobufAnswer } from './openapi-v2.ts'
+import { parseResourcePath, type ResourcePath } from './path.ts'
+import type { Registry } from './registry.ts'
+import { dryRunOf, flag, objectBody, type Query, queryOf } from './request.ts'
+import { answer, notAllowed } from './resources.ts'
+import type { Served, User } from './strategy.ts'
+import { registryFor } from './view.ts'
+import { warningHeaders } from './warning.ts'
+import { planWatch, streamWatch } from './watch.ts'
+
+export type KubernetesOptions = Readonly<{
+  registry: Registry
+  guard: Guard
+  version: JsonObject
+  /** What Prometheus scrapes. */
+  metrics: () => Promise<Readonly<{ type: string; text: string }>>
+  /** Further documents by path; whoever may list `version` there may read them. */
+  documents: Readonly<Record<string, JsonObject>>
+  /** What keeps the server from serving well, one line each; none when it is ready. */
+  unready: () => readonly string[]
+  /** Time for an answer to be made, milliseconds. */
+  requestTimeoutMs: number
+  log: Log
+}>
+
+/** The Kubernetes API over a registry: who asks and whether they may is decided by headers alone, before a body is read. */
+export function kubernetesDoor(options: KubernetesOptions): KubernetesDoor {
+  const { guard, log } = options
+  const stopping = new AbortController()
+  const serving: Serving = { ...options, catalog: catalogOf(options), stopping: stopping.signal }
+  return {
+    matches: () => true,
+    serve: async (exchange) => {
+      const trail: Trail = {}
+      const query = queryOf(exchange.search)
+      try {
+        const { answer, caller } = await audited(guard, { exchange, query }, trail, () =>
+          respond(serving, exchange, query, trail),
+        )
+        if (answer) await exchange.send(answer, caller)
+      } catch (error) {
+        if (faultKind(error) === 'Bug') logBug(log, exchange, error)
+        await exchange.send(refusal(error))
+      }
+    },
+    stop: () => stopping.abort(),
+  }
+}
+
+/** The door of the API. `stop` ends its watches. */
+export interface KubernetesDoor extends Door {
+  stop(): void
+}
+
+type Serving = KubernetesOptions & Readonly<{ catalog: Catalog; stopping: AbortSignal }>
+
+/** A request that was let in. */
+type Asked = Readonly<{
+  exchange: Exchange
+  resource: ResourcePath | undefined
+  query: Query
+  user: User
+  trail: Trail
+}>
+
+/** With its body. */
+type Read = Asked & Readonly<{ body: Buffer }>
+
+/** How an exchange ended: with an answer that is still to be sent, for whom, or with one that was streamed. */
+type Outcome = Readonly<{ code: number; answer?: Answer; caller?: Caller }>
+
+async function respond(serving: Serving, exchange: Exchange, query: Query, trail: Trail): Promise<Outcome> {
+  exchange.requireSmallHeader()
+  const open = openAnswer(serving, exchange.path)
+  if (open) return { code: open.code, answer: open }
+  const resource = parseResourcePath(exchange.path)
+  const user = await admit(serving.guard, { exchange, resource, query }, trail)
+  const caller = callerOf(user, exchange.address)
+  const asked: Asked = { exchange, resource, query, user, trail }
+  if (exchange.method === 'GET' && flag(query.watch) && resource && servedAt(serving, resource)) {
+    await exchange.enter(caller, 'watches', (entered) => watch(serving, asked, entered))
+    return { code: 200 }
+  }
+  const answer = await exchange.enter(caller, 'requests', async (entered) => {
+    const body = await entered.body()
+    return inTime(serving.requestTimeoutMs, answerTo(serving, { ...asked, body }))
+  })
+  return { code: answer.code, answer, caller }
+}
+
+/** What everybody may ask, as often as they like: health and version. */
+function openAnswer({ unready, version }: Serving, path: string): Answer | undefined {
+  if (path === '/healthz' || path === '/livez') return textAnswer(200, 'ok')
+  if (path === '/readyz') {
+    const problems = unready()
+    return problems.length ? textAnswer(503, problems.map((line) => `[-]${line}\n`).join('')) : textAnswer(200, 'ok')
+  }
+  return path === '/version' || path === '/version/' ? jsonAnswer(200, version) : undefined
+}
+
+async function answerTo(serving: Serving, asked: Read): Promise<Answer> {
+  const { exchange, resource } = asked
+  const { guard } = serving
+  const served = resource && servedAt(serving, resource)
+  const document = served ? undefined : await describe(serving, exchange)
+  if (document) return document
+  const question = resource && findQuestion(guard.questions, resource)
+  if (question) return answerQuestion(question, asked, resource)
+  const action = resource && findAction(guard.actions, resource)
+  if (action) return act(action, asked, resource)
+  if (!resource || !served) throw notServed()
+  return answerResource(serving, served, { ...asked, resource })
+}
+
+async function answerQuestion(
+  question: Question,
+  { exchange, user, trail, body }: Read,
+  path: ResourcePath,
+): Promise<Answer> {
+  if (exchange.method !== 'POST') throw notAllowed(exchange.method)
+  trail.isQuestion = !question.isWrite
+  const input = objectBody(contentTypeOf(exchange), body)
+  return jsonAnswer(201, await ask(question, input, { user, path }))
+}
+
+async function act(action: Action, asked: Read, path: ResourcePath): Promise<Answer> {
+  const { exchange, query, user } = asked
+  if (exchange.method !== action.method) throw notAllowed(exchange.method)
+  const { namespace = '', name = '' } = path
+  const input = actionInput(contentTypeOf(exchange), asked.body)
+  const { code, body } = await action.run({ namespace, name, input, user, dryRun: isTrial(input, dryRunOf(query)) })
+  return body ? jsonAnswer(code, body) : { code, type: '', body: '' }
+}
+
+async function answerResource(
+  { registry, guard }: Serving,
+  served: Served,
+  { exchange, resource, query, user, trail, body: sent }: Read & Readonly<{ resource: ResourcePath }>,
+): Promise<Answer> {
+  requireScope(served.kind, resource)
+  const warnings = new Set<string>()
+  const told = () => (warnings.size ? { warning: warningHeaders([...warnings]) } : {})
+  try {
+    const { code, body } = await answer(registryFor(registry, served), served.kind, {
+      method: exchange.method,
+      path: resource,
+      query,
+      accept: exchange.headers.accept,
+      userAgent: exchange.headers['user-agent'],
+      contentType: contentTypeOf(exchange),
+      body: sent,
+      user,
+      warn: (text) => warnings.add(text),
+      requireCreate: () => guard.access.require(user, createOf(resource)),
+    })
+    trail.name = nameOf(body)
+    return { ...jsonAnswer(code, body), headers: told() }
+  } catch (error) {
+    if (!warnings.size || faultKind(error) === 'Bug') throw error
+    // A refusal carries the warnings too.
+    return { ...refusal(error), headers: { ...refusal(error).headers, ...told() } }
+  }
+}
+
+/** Objects of namespaced kinds have no address without their namespace, and others none with one. @throws Fault NotFound */
+function requireScope({ namespaced }: Kind, { name, namespace }: ResourcePath): void {
+  if (namespaced ? name !== undefined && namespace === undefined : namespace !== undefined) throw notServed()
+}
+
+async function watch(serving: Serving, { exchange, resource, query }: Asked, entered: Entered): Promise<void> {
+  const served = resource && servedAt(serving, resource)
+  if (!served) throw notServed()
+  requireScope(served.kind, resource)
+  const { namespace, name } = resource
+  const registry = registryFor(serving.registry, served)
+  const plan = planWatch(registry, served.kind, { namespace, name, query, accept: exchange.headers.accept })
+  const timeout = plan.timeoutMs ? [AbortSignal.timeout(plan.timeoutMs)] : []
+  const signal = AbortSignal.any([serving.stopping, exchange.closed, ...timeout])
+  const stream = entered.stream('application/json')
+  await streamWatch(registry, served.kind, plan, (text) => stream.write(text), signal)
+  stream.end()
+}
+
+/** A document that is no object: what the API has, what it looks like, how it does. Undefined when there is none. */
+async function describe({ catalog, metrics, documents }: Serving, exchange: Exchange): Promise<Answer | undefined> {
+  const { kinds, discovered } = catalog
+  const { path, method } = exchange
+  const { accept } = exchange.headers
+  if (path === '/openapi/v2') return openapiV2Answer(kinds, accept)
+  if (path === '/metrics') {
+    if (method !== 'GET') throw notAllowed(method)
+    const { type, text } = await metrics()
+    return { code: 200, type, body: text }
+  }
+  const aggregated = aggregatedAt(discovered, path, accept)
+  if (aggregated) return { ...jsonAnswer(200, aggregated), type: discoveryType }
+  const document = openapiAt(kinds, path) ?? discoveryAt(discovered, path) ?? documents[path]
+  return document && jsonAnswer(200, document)
+}
+
+/** The older description of the API, for older kubectls. */
+function openapiV2Answer(kinds: readonly Kind[], accept: string | undefined): Answer {
+  const described = openapiV2(kinds)
+  if (!accept?.includes(openapiV2Protobuf)) return jsonAnswer(200, described)
+  return { code: 200, type: openapiV2ProtobufAnswer, body: encodeOpenapiV2(described) }
+}
+
+function servedAt({ registry }: Serving, { group, version, plural }: ResourcePath): Served | undefined {
+  return registry.find(group, version, plural)
+}
+
+function contentTypeOf({ headers }: Exchange): string {
+  return (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
+}
+
+/** What a caller wants who wants to create what a path names. */
+function createOf({ group, plural, namespace }: ResourcePath): Attributes {
+  return { verb: 'create', group, resource: plural, ...(namespace !== undefined && { namespace }) }
+}
+
+/** Every kind there is, also those that can only be asked about; and with the verbs, which only discovery shows. */
+type Catalog = Readonly<{ kinds: readonly Kind[]; discovered: readonly Kind[] }>
+
+function catalogOf({ registry, guard }: KubernetesOptions): Catalog {
+  const asked = guard.questions.filter((question) => question.subresource === undefined)
+  const kinds = [...registry.served, ...asked].map(({ kind }) => kind)
+  return { kinds, discovered: [...kinds, ...actionKinds(guard.actions)] }
+}
+
+/** The name in an answer: of a write under a generated name there is no other. */
+function nameOf({ metadata }: JsonObject): string {
+  return isObject(metadata) && typeof metadata.name === 'string' ? metadata.name : ''
+}
+
+function logBug(log: Log, { path }: Exchange, error: unknown): void {
+  const stack = error instanceof Error ? error.stack : undefined
+  log.error({ path, cause: explain(error), stack }, 'Request failed by a bug')
+}
