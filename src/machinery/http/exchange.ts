@@ -312,7 +312,7 @@ function eachChunk(request: Http2ServerRequest, take: (chunk: Buffer) => void): 
     request.off('data', onData)
     request.off('end', resolve)
     request.off('close', onClose)
-    if (!request.readableEnded) request.pause()
+    // It keeps flowing, so that what is not wanted is dropped instead of kept.
   })
 }
 

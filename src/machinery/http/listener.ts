@@ -206,7 +206,8 @@ class Contexts {
 /** Keeps connections within limits. */
 function guard(server: Http2SecureServer, connections: Connections, limits: Limits, log: Log): void {
   server.on('connection', (socket) => connections.add(socket))
-  server.on('secureConnection', (socket) => connections.secured(socket))
+  // Before Node makes a session of it.
+  server.prependListener('secureConnection', (socket) => connections.secured(socket))
   server.maxConnections = connections.hardLimit
   server.on('drop', () => log.warn({ connections: limits.connections }, 'Dropping a connection: too many are open'))
   // HTTP/1.1: Node looks after these itself, and answers 408.

@@ -42,8 +42,12 @@ export type Subject =
   | Readonly<{ use: 'server'; names: readonly string[] }>
   | Readonly<{ use: 'client'; name: string; groups: readonly string[] }>
 
-/** Issues a certificate, valid for a year. */
-export async function issue(authority: KeyPair, subject: Subject): Promise<KeyPair> {
+/** Issues a certificate, valid for a year unless it is to end at another time. */
+export async function issue(
+  authority: KeyPair,
+  subject: Subject,
+  notAfter = new Date(Date.now() + lifeDays * day),
+): Promise<KeyPair> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
   const issuer = new x509.X509Certificate(authority.cert)
   const signingKey = await webcrypto.subtle.importKey(
@@ -61,7 +65,7 @@ export async function issue(authority: KeyPair, subject: Subject): Promise<KeyPa
         : [{ CN: [subject.name] }, ...subject.groups.map((group) => ({ O: [group] }))],
     issuer: issuer.subject,
     notBefore: beforeAnyClock,
-    notAfter: new Date(Date.now() + lifeDays * day),
+    notAfter,
     signingAlgorithm: algorithm,
     publicKey: keys.publicKey as never,
     signingKey: signingKey as never,
