@@ -1,7 +1,7 @@
 import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { silent } from '#base/log.ts'
 import { killGuestProcesses } from '#drivers/host/moving.ts'
-import { qemuUid } from '#drivers/libvirt/daemon/config.ts'
+import { sharedQemuUid } from '#drivers/libvirt/daemon/config.ts'
 import { socketPath, startDaemon, stopDaemon } from '#drivers/libvirt/daemon/daemon.ts'
 import { runInGuest } from '../tools/stage/guest.ts'
 import { must, program } from '../tools/stage/program.ts'
@@ -36,13 +36,13 @@ export class HandPair implements AsyncDisposable {
     await chmod(pair.#dir, 0o755)
     // Where both QEMUs meet.
     await mkdir(`${pair.#dir}/meet`)
-    await chown(`${pair.#dir}/meet`, qemuUid, qemuUid)
+    await chown(`${pair.#dir}/meet`, sharedQemuUid, sharedQemuUid)
     const xml = await domainXmlOf(stage, vm)
     const taps = [...xml.matchAll(/<target dev='(tap[0-9a-f]+)'/g)].map(([, tap = '']) => tap)
     for (const place of pair.#places) {
       await copySandbox(stage, vm, place.dir, ['var/cache', 'run/images'])
       await network(place.netns, taps, bridge)
-      await startDaemon({ dir: place.dir, netns: `/run/netns/${place.netns}`, log: silent })
+      await startDaemon({ dir: place.dir, netns: `/run/netns/${place.netns}`, log: silent, user: sharedQemuUid })
     }
     let card = 0
     const own = xml.replace(/<mac address='[^']*'/g, () => `<mac address='${['02:00:00:00:66:04', pair.mac][card++]}'`)
@@ -96,7 +96,7 @@ async function network(netns: string, [first, second]: readonly string[], bridge
     'link add k6t-hand type bridge forward_delay 0 stp_state 0 mcast_snooping 0',
     'link set net1 master k6t-hand up',
     ...[first, second].flatMap((tap) => [
-      `tuntap add dev ${tap} mode tap user ${qemuUid} vnet_hdr`,
+      `tuntap add dev ${tap} mode tap user ${sharedQemuUid} vnet_hdr`,
       `link set ${tap} up`,
     ]),
     `link set ${second} master k6t-hand`,

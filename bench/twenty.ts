@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { path } from '../tools/stage/api.ts'
 import { addition, vm } from '../tools/stage/manifests.ts'
 import type { Stage } from '../tools/stage/stage.ts'
@@ -17,8 +16,7 @@ export async function benchTwenty(stage: Stage): Promise<void> {
   await stage.api.call('POST', path.vm(), manifest)
   await stage.waitFor('many', 'AgentConnected')
   using live = await Live.open(stage, 'many')
-  const daemon = Number(await readFile(`${await stage.sandbox('many')}/run/libvirtd.pid`, 'utf8'))
-  const pids = { server: stage.pid, QEMU: await stage.qemuPid('many'), libvirtd: daemon }
+  const pids = { server: stage.pid, QEMU: await stage.qemuPid('many'), libvirtd: await stage.libvirtdPid('many') }
   const pss = async () => Promise.all(Object.values(pids).map(pssMb))
   const before = await pss()
   const took: number[] = []

@@ -99,5 +99,9 @@ export async function ensureWith(
   const { namespace = 'default', name, uid = '' } = pod.metadata
   const attachments = attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf)
   const optional = new Set(nics.filter(isOptional).map((nic) => nic.name))
-  return tools.sandboxes.ensure({ uid, namespace, name, attachments, optional, ...(incoming && { incoming }) }, signal)
+  const user = pod.spec.securityContext?.runAsUser
+  return tools.sandboxes.ensure(
+    { uid, namespace, name, attachments, optional, ...(user !== undefined && { user }), ...(incoming && { incoming }) },
+    signal,
+  )
 }

@@ -12,6 +12,7 @@ import type { Log } from '#base/log.ts'
 import { startAutoMigrationController } from '#controllers/auto-migration.ts'
 import { repairDefaultRoles, startClusterRoleController } from '#controllers/cluster-roles.ts'
 import { startGarbageController } from '#controllers/garbage.ts'
+import { GuestUsers } from '#controllers/guest-users.ts'
 import { movedKeyOf, startMigrationController } from '#controllers/migration.ts'
 import { startNamespaceController } from '#controllers/namespace.ts'
 import { startServiceAccountController } from '#controllers/service-account.ts'
@@ -22,6 +23,7 @@ import { nodeNameLabel, nodeReadVeto, nodesGroup, type Placement } from '#core/a
 import { type Component, controllers } from '#core/access/system-roles.ts'
 import { clusterConfig } from '#core/admission/config.ts'
 import { systemGroup } from '#core/admission/instance.ts'
+import type { UserRange } from '#core/sandbox/users.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Informer, makeInformer } from '#machinery/client/informer.ts'
 import { makeRecorder, sweepEvents } from '#machinery/client/recorder.ts'
@@ -50,7 +52,12 @@ export type ControlPlane = Readonly<{
 }>
 
 /** Starts everything that runs beside the store and needs no host. Resolves when the caches are filled. */
-export async function startControlPlane(store: Store, log: Log, signal: AbortSignal): Promise<ControlPlane> {
+export async function startControlPlane(
+  store: Store,
+  log: Log,
+  signal: AbortSignal,
+  guestUsers: UserRange,
+): Promise<ControlPlane> {
   let kubevirts: Informer<KubeVirt> | undefined
   let migrations: Informer<VirtualMachineInstanceMigration, 'byVmi'> | undefined
   const config = () => clusterConfig(kubevirts?.list()[0])
@@ -103,6 +110,7 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
   )
   await Promise.all([vms, vmis, pods, nodes, namespaces, kubevirts, migrations].map((one) => one.synced))
   macs.follow(vms)
+  const users = new GuestUsers(guestUsers, () => pods.list())
   const world = {
     client,
     vms,
@@ -110,6 +118,7 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
     pods,
     nodes,
     kubevirts,
+    takeUser: () => users.take(),
     recorder: makeRecorder(client, 'patchbay-controller', log),
     log,
     signal,

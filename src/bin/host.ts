@@ -15,7 +15,6 @@ import { defaultPodNetwork } from '#drivers/host/pod-network.ts'
 import { hostProber } from '#drivers/host/prober.ts'
 import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
 import { HostSandboxes } from '#drivers/host/sandboxes.ts'
-import { qemuUid } from '#drivers/libvirt/daemon/config.ts'
 import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
 import type { Client } from '#machinery/client/client.ts'
@@ -138,7 +137,6 @@ export function hostSandboxes(
     cni,
     bridges,
     podNetwork: defaultPodNetwork,
-    qemuUser: { uid: qemuUid },
     isUnused,
     log,
   })

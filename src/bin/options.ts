@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { Fault } from '#base/fault.ts'
+import type { UserRange } from '#core/sandbox/users.ts'
 import { defaultLimits, type Limits } from '#machinery/http/limits.ts'
 import type { TlsFiles } from './keys.ts'
 
@@ -16,6 +17,15 @@ export function secondsOf(option: string, text: string): number {
 export function countOf(option: string, text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new Fault('Invalid', `${option} ${text} is no whole number above 0`)
   return Number(text)
+}
+
+/** An option that is a range of uids. @throws Fault Invalid */
+export function userRangeOf(option: string, text: string): UserRange {
+  const [, first, last] = /^(\d{1,10})-(\d{1,10})$/.exec(text) ?? []
+  const range = { first: Number(first), last: Number(last) }
+  // Below are the host's own users, and the last two numbers mean nobody.
+  if (first && last && range.first >= 1000 && range.last <= 4_294_967_293 && range.last > range.first) return range
+  throw new Fault('Invalid', `${option} ${text} is no range FIRST-LAST of uids from 1000 to 4294967293`)
 }
 
 /** The operator's own server certificate, when there is one. @throws Fault Invalid for half of it */

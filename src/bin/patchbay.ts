@@ -3,9 +3,12 @@ import { Command } from 'commander'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { version } from '#base/version.ts'
 import { Ending } from '#cli/context.ts'
+import { defaultUsers } from '#core/sandbox/users.ts'
 import { plainArguments } from './arguments.ts'
 import { addClientCommands } from './client-commands.ts'
-import { addLimitOptions, countOf, limitsOf, secondsOf, tlsFilesOf } from './options.ts'
+import { addLimitOptions, countOf, limitsOf, secondsOf, tlsFilesOf, userRangeOf } from './options.ts'
+
+const defaultUids = `${defaultUsers.first}-${defaultUsers.last}`
 
 // What a command needs is imported when it runs: a client command starts without the server's modules.
 const logOf = async () => (await import('#base/log.ts')).makeLog()
@@ -35,6 +38,7 @@ addLimitOptions(program.command('up'))
     'certificate (PEM) to show clients instead of one of our own authority; read again when it changes',
   )
   .option('--tls-private-key-file <file>', 'its private key (PEM)')
+  .option('--guest-uid-range <first-last>', 'uids that the processes of guests run as, two for each guest', defaultUids)
   .option('--audit-log-maxsize <MiB>', 'size at which the audit log begins a new file', '10')
   .option('--audit-log-maxbackup <count>', 'how many old files of the audit log are kept', '4')
   .option('--compaction-interval <seconds>', 'how long changes are kept for watches that come back', '300')
@@ -48,6 +52,7 @@ addLimitOptions(program.command('up'))
         cniBinDir: string
         cniTimeout: string
         simulate: boolean
+        guestUidRange: string
         tokenAuthFile?: string
         tlsCertFile?: string
         tlsPrivateKeyFile?: string
@@ -80,6 +85,7 @@ addLimitOptions(program.command('up'))
           ...(tlsFiles && { tlsFiles }),
           cni,
           audit,
+          guestUsers: userRangeOf('--guest-uid-range', options.guestUidRange),
           limits: limitsOf(command),
           historyMs: secondsOf('--compaction-interval', options.compactionInterval),
           log: await logOf(),

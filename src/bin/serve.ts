@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os'
 import { explain, Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
+import type { UserRange } from '#core/sandbox/users.ts'
 import type { Limits } from '#machinery/http/limits.ts'
 import { openListener, ownName } from '#machinery/http/listener.ts'
 import type { KeyPair } from '#machinery/rest/certificates.ts'
@@ -27,6 +28,8 @@ export type ServeOptions = Readonly<{
   /** The operator's own server certificate. */
   tlsFiles?: TlsFiles
   audit: AuditLimits
+  /** What the processes of guests run as. */
+  guestUsers: UserRange
   log: Log
 }>
 
@@ -56,7 +59,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   )
   const stop = new AbortController()
   stack.defer(() => stop.abort())
-  const plane = await startControlPlane(store, log, stop.signal)
+  const plane = await startControlPlane(store, log, stop.signal, options.guestUsers)
   const metrics = new Metrics()
   metrics.followObjects(plane)
   stack.defer(() => plane.settled())

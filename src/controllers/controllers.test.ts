@@ -45,6 +45,7 @@ async function open(t: TestContext) {
     pods: makeInformer(client, Pod, {}, { ...options, indexes: { byVmi: (pod) => [instanceKeyOf(pod)] } }),
     nodes: makeInformer(client, Node, {}, options),
     kubevirts: makeInformer(client, KubeVirt, {}, options),
+    takeUser: () => 1_900_000_000,
     recorder: (_about: unknown, type: string, reason: string) => void told.push(`${type} ${reason}`),
     log: silent,
     signal,

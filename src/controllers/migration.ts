@@ -8,7 +8,8 @@ import { migrationFinalizer } from '#core/migration/admission.ts'
 import { migrationConfig } from '#core/migration/config.ts'
 import { migrationJobAnnotation, migrationJobLabel, targetNodeLabel } from '#core/migration/labels.ts'
 import { isOver, type MigrationStep, nextStep, withAbortRequested, withMigrationPhase } from '#core/migration/phases.ts'
-import { podRole } from '#core/migration/place.ts'
+import { homePodName, podRole } from '#core/migration/place.ts'
+import { userOf } from '#core/sandbox/users.ts'
 import { chooseNode, launcherName, launcherPod } from '#core/vm/launcher.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import type { Informer } from '#machinery/client/informer.ts'
@@ -94,6 +95,11 @@ async function reconcile(world: MigrationWorld, key: string): Promise<{ againAft
   return carryOut(world, step, migration, vmi)
 }
 
+/** The pod a guest is in. */
+function homePod({ pods }: MigrationWorld, vmi: VirtualMachineInstance): Pod | undefined {
+  return pods.get({ namespace: vmi.metadata.namespace ?? 'default', name: homePodName(vmi) })
+}
+
 async function carryOut(
   world: MigrationWorld,
   step: MigrationStep,
@@ -106,7 +112,10 @@ async function carryOut(
   if (step.do === 'createPod' && vmi) {
     const { uid = '', name } = migration.metadata
     try {
-      const pod = await client.create(Pod, launcherPod(vmi, step.node, { uid, name }))
+      const pod = await client.create(
+        Pod,
+        launcherPod(vmi, { nodeName: step.node, user: userOf(homePod(world, vmi)) }, { uid, name }),
+      )
       recorder(migration, 'Normal', 'SuccessfulCreate', `Created migration target pod ${pod.metadata.name}`)
     } catch (error) {
       if (faultKind(error) !== 'AlreadyExists') throw error

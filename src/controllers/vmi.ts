@@ -102,7 +102,8 @@ async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod
   const node = chooseNode(vmi, world.nodes.list())
   if (!node) return undefined
   try {
-    const pod = await world.client.create(Pod, launcherPod(vmi, node.metadata.name))
+    const place = { nodeName: node.metadata.name, user: world.takeUser() }
+    const pod = await world.client.create(Pod, launcherPod(vmi, place))
     world.recorder(vmi, 'Normal', 'SuccessfulCreate', `Created virtual machine pod ${pod.metadata.name}`)
     return pod
   } catch (error) {

@@ -18,6 +18,8 @@ export type World = Readonly<{
   nodes: Informer<Node>
   /** The cluster's configuration: one object, or none. */
   kubevirts: Informer<KubeVirt>
+  /** Users for the processes of a new guest. @throws Fault Unavailable when there are none left */
+  takeUser: () => number
   recorder: Recorder
   log: Log
   signal: AbortSignal

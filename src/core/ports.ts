@@ -94,6 +94,8 @@ export type SandboxSpec = SandboxId &
   Readonly<{
     attachments: readonly Attachment[]
     optional?: ReadonlySet<string>
+    /** The user its QEMU runs as on the host (uid); absent for pods made before each guest had its own. */
+    user?: number
     /** The sandbox its guest is to come from; counts only while its hypervisor is started. */
     incoming?: Incoming
   }>

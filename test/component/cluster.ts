@@ -5,6 +5,7 @@ import { startAgent } from '#agent/agent.ts'
 import type { Log, LogFields } from '#base/log.ts'
 import { createDataDir, type DataDir, dataDirAt } from '#bin/data-dir.ts'
 import { serve } from '#bin/serve.ts'
+import { defaultUsers } from '#core/sandbox/users.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
 import { defaultLimits, type Limits } from '#machinery/http/limits.ts'
 import { issue, type KeyPair } from '#machinery/rest/certificates.ts'
@@ -60,6 +61,7 @@ export async function startOn(
       listen: '127.0.0.1:0',
       limits: { ...defaultLimits, ...options.limits },
       historyMs: options.historyMs ?? 300_000,
+      guestUsers: defaultUsers,
       audit: { maxBytes: 10 * 1024 * 1024, files: 5 },
       ...(options.tokenAuthFile !== undefined && { tokenAuthFile: options.tokenAuthFile }),
       log,

@@ -83,13 +83,11 @@ describe('link state of a real guest', () => {
   })
 
   test('a killed libvirtd comes back and finds its guest', async () => {
-    const pid = Number(await stage.readSandbox('x', 'run/libvirtd.pid'))
+    const pid = await stage.libvirtdPid('x')
     process.kill(pid, 'SIGKILL')
-    await eventually(
-      'another libvirtd runs',
-      async () => Number(await stage.readSandbox('x', 'run/libvirtd.pid')) !== pid,
-      { deadlineMs: patienceMs },
-    )
+    await eventually('another libvirtd runs', async () => (await stage.libvirtdPid('x')) !== pid, {
+      deadlineMs: patienceMs,
+    })
     await stage.k('patch', 'vm', 'x', '--type=json', '-p', JSON.stringify(flip({ 1: 'up' })))
     await agreement(stage, 'x', { default: 'up', blue: 'up', green: 'up' }, performance.now())
     assert.deepEqual(await identityOf(stage, 'x'), identity)

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { nad, vm } from '../../tools/stage/manifests.ts'
 import { CountingGuest, migration, migrationOver } from '../../tools/stage/migration.ts'
+import { processOf } from '../../tools/stage/processes.ts'
 import { must, program } from '../../tools/stage/program.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 
@@ -96,8 +97,13 @@ describe('migrations of real guests that go wrong', () => {
     throw new Error('the moment in which the source stands still was missed five times')
   }
   const kill = (pid: number) => process.kill(pid, 'SIGKILL')
-  const libvirtd = async (uid: string) => Number(await readFile(`${pods}/${uid}/run/libvirtd.pid`, 'utf8'))
-  const qemu = async (uid: string) => Number(await readFile(`${pods}/${uid}/run/libvirt/qemu/default_x.pid`, 'utf8'))
+  const only = (uid: string, program: RegExp) => {
+    const pid = processOf(`${pods}/${uid}`, program)
+    assert.ok(pid, `the sandbox ${uid} has a process ${program}`)
+    return pid
+  }
+  const libvirtd = async (uid: string) => only(uid, /^libvirtd$/m)
+  const qemu = async (uid: string) => only(uid, /^qemu-system/)
   /** One sandbox, one guest that counts on, one pod; whatever became of the migration. */
   const isWell = async (): Promise<void> => {
     await eventually(

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { eventually } from '../../src/base/wait.ts'
 import { Api, path } from './api.ts'
 import { runInGuest } from './guest.ts'
+import { processOf } from './processes.ts'
 import { must, type Outcome, program } from './program.ts'
 import { TruthChecker } from './truth.ts'
 
@@ -209,9 +210,20 @@ export class Stage implements AsyncDisposable {
     return runInGuest((...args) => this.virsh(vm, ...args), `default_${vm}`, line)
   }
 
-  /** Process id of a VM's QEMU, by libvirt's own record. */
+  /** Process id of a VM's QEMU on the host; throws when there is none. */
   async qemuPid(vm: string): Promise<number> {
-    return Number(await readFile(`${await this.sandbox(vm)}/run/libvirt/qemu/default_${vm}.pid`, 'utf8'))
+    return this.#processOf(vm, /^qemu-system/)
+  }
+
+  /** Process id of the libvirtd of a VM's sandbox on the host; throws when there is none. */
+  async libvirtdPid(vm: string): Promise<number> {
+    return this.#processOf(vm, /^libvirtd$/m)
+  }
+
+  async #processOf(vm: string, program: RegExp): Promise<number> {
+    const pid = processOf(await this.sandbox(vm), program)
+    if (!pid) throw new Error(`the sandbox of ${vm} has no process ${program}`)
+    return pid
   }
 
   /** Waits for a condition of a VM by kubectl. */

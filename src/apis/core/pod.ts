@@ -9,6 +9,7 @@ const podSpecSchema = Type.Object({
   hostname: Type.Optional(Type.String()),
   restartPolicy: Type.Optional(Type.String()),
   terminationGracePeriodSeconds: Type.Optional(Type.Integer()),
+  securityContext: Type.Optional(Type.Object({ runAsUser: Type.Optional(Type.Integer({ minimum: 0 })) })),
   containers: listMap(loose(), 'name'),
   volumes: Type.Optional(listMap(loose(), 'name')),
 })

@@ -28,8 +28,11 @@ export function launcherName(vmi: Identified, uid: string): string {
 /** A migration's part of a pod. */
 type Job = Readonly<{ uid: string; name: string }>
 
+/** Where a pod is to be, and what its guest's processes run as there: the same user wherever the guest goes. */
+type Place = Readonly<{ nodeName: string; user: number | undefined }>
+
 /** The pod an instance starts in, or goes to by a migration, on a node. */
-export function launcherPod(vmi: VirtualMachineInstance, nodeName: string, job?: Job): Pod {
+export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Place, job?: Job): Pod {
   const { name, namespace = 'default', uid = '' } = vmi.metadata
   const annotations = {
     'kubevirt.io/domain': name,
@@ -62,7 +65,12 @@ export function launcherPod(vmi: VirtualMachineInstance, nodeName: string, job?:
         },
       ],
     },
-    spec: { nodeName, restartPolicy: 'Never', containers: [{ name: 'compute', image: 'patchbay/sandbox' }] },
+    spec: {
+      nodeName,
+      restartPolicy: 'Never',
+      ...(user !== undefined && { securityContext: { runAsUser: user } }),
+      containers: [{ name: 'compute', image: 'patchbay/sandbox' }],
+    },
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type DhcpLease, dnsmasqConfig, dnsmasqPaths } from './dnsmasq.ts'
+import { type DhcpLease, dnsmasqConfig } from './dnsmasq.ts'
 
 const lease: DhcpLease = {
   bridge: 'k6t-eth0',
@@ -15,10 +15,10 @@ const lease: DhcpLease = {
   foreignSubnet: false,
 }
 
-const paths = dnsmasqPaths('/x', 'k6t-eth0')
+const leases = '/run/dhcp/x.leases'
 
 test('one MAC gets one address for ever, and nobody else gets any', () => {
-  const lines = dnsmasqConfig(lease, paths).split('\n')
+  const lines = dnsmasqConfig(lease, leases).split('\n')
   assert.ok(lines.includes('dhcp-range=10.0.2.2,static,255.255.255.0,infinite'))
   assert.ok(lines.includes('dhcp-host=02:00:00:00:00:01,10.0.2.2,default'))
   assert.ok(lines.includes('dhcp-ignore=tag:!known'), 'nobody else is so much as refused')
@@ -28,7 +28,7 @@ test('one MAC gets one address for ever, and nobody else gets any', () => {
 
 test('on a network that is not ours it is no authority, and names itself as nobody’s router', () => {
   const { router: _, ...rest } = lease
-  const lines = dnsmasqConfig({ ...rest, foreignSubnet: true }, paths).split('\n')
+  const lines = dnsmasqConfig({ ...rest, foreignSubnet: true }, leases).split('\n')
   assert.ok(!lines.includes('dhcp-authoritative'), 'it would refuse the guests of others')
   assert.ok(lines.includes('dhcp-option=option:router'))
   assert.ok(lines.includes('shared-network=k6t-eth0,10.0.2.2'))

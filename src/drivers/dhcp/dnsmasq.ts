@@ -1,7 +1,10 @@
-import { readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { writeFileAtomic } from '#base/file.ts'
-import { run } from '../host/run.ts'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chown, mkdir, open, readdir, readlink, rm, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { Fault } from '#base/fault.ts'
+import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
+import { eventually } from '#base/wait.ts'
+import { isInSandbox } from '../libvirt/daemon/process.ts'
 
 /** One guest interface to serve: its MAC gets one address for ever. */
 export type DhcpLease = Readonly<{
@@ -19,8 +22,18 @@ export type DhcpLease = Readonly<{
   foreignSubnet: boolean
 }>
 
+/** A sandbox as its DHCP servers need it. */
+export type DhcpPlace = Readonly<{
+  /** Its folder. */
+  dir: string
+  /** Its first process, whose file system and network they run in. */
+  init: number
+  /** What they run as. */
+  user: number
+}>
+
 /** The configuration of a dnsmasq that serves one lease and nothing else. */
-export function dnsmasqConfig(lease: DhcpLease, { pidFile, leaseFile }: DnsmasqPaths): string {
+export function dnsmasqConfig(lease: DhcpLease, leaseFile: string): string {
   return [
     'port=0',
     `interface=${lease.bridge}`,
@@ -33,8 +46,12 @@ export function dnsmasqConfig(lease: DhcpLease, { pidFile, leaseFile }: DnsmasqP
     // asks its own server for its address would be refused by all the others.
     'dhcp-ignore=tag:!known',
     `dhcp-leasefile=${leaseFile}`,
+    // Whoever floods it with requests must not fill the disk.
+    'log-facility=/dev/null',
+    'quiet-dhcp',
+    'pid-file=',
+    // It runs without root's rights from the start; the name has to exist all the same.
     'user=root',
-    `pid-file=${pidFile}`,
     ...(lease.foreignSubnet ? [`shared-network=${lease.bridge},${lease.address}`] : ['dhcp-authoritative']),
     `dhcp-range=${lease.address},static,${lease.netmask},infinite`,
     `dhcp-host=${lease.mac},${lease.address},${lease.hostname}`,
@@ -46,47 +63,122 @@ export function dnsmasqConfig(lease: DhcpLease, { pidFile, leaseFile }: DnsmasqP
   ].join('\n')
 }
 
-/** Runs a dnsmasq in a namespace, from files in `folder`; one that runs already with the same configuration is left alone. */
-export async function ensureDnsmasq(
-  netns: string,
-  folder: string,
-  lease: DhcpLease,
-  signal: AbortSignal,
-): Promise<void> {
-  const paths = dnsmasqPaths(folder, lease.bridge)
-  const { pidFile, configFile } = paths
-  const config = dnsmasqConfig(lease, paths)
-  const pid = await dnsmasqPid(pidFile, configFile)
-  const same = (await readFile(configFile, 'utf8').catch(() => '')) === config
+/** What a DHCP server needs of root's rights: port 67, and to answer guests that have no address yet. */
+const capabilities = ['net_bind_service', 'net_raw', 'net_admin']
+
+/** How long a dnsmasq may take to serve, milliseconds. */
+const startMs = 10_000
+
+/** Runs a dnsmasq in a sandbox; one that runs already with the same configuration is left alone. @throws Fault Unavailable */
+export async function ensureDnsmasq(place: DhcpPlace, lease: DhcpLease, signal: AbortSignal): Promise<void> {
+  const { dir, user } = place
+  const files = dnsmasqFiles(dir, lease.bridge)
+  const config = dnsmasqConfig(lease, inSandbox(files.leases))
+  const pid = await dnsmasqPid(dir, lease.bridge)
+  const same = (await readTextIfAny(files.config)) === config
   if (pid !== undefined && same) return
   if (pid !== undefined) process.kill(pid, 'SIGKILL')
-  await writeFileAtomic(configFile, config)
-  await run('ip', ['netns', 'exec', netns, 'setsid', 'dnsmasq', '-C', configFile], { signal })
+  await mkdir(dhcpFolder(dir), { recursive: true, mode: 0o755 })
+  await writeFileAtomic(files.config, config, 0o644)
+  // It may write this one file, and no other.
+  await writeFile(files.leases, '', { flag: 'a' })
+  await chown(files.leases, user, user)
+  const child = await launch(place, inSandbox(files.config))
+  await writeFileAtomic(files.pid, `${child.pid}\n`)
+  child.unref()
+  signal.throwIfAborted()
+}
+
+/** Starts a dnsmasq with the least rights it can do with, and resolves when it listens. */
+async function launch({ dir, init, user }: DhcpPlace, config: string): Promise<ChildProcess> {
+  const kept = capabilities.map((name) => `+${name}`).join(',')
+  const privileges = [
+    ...['--reuid', String(user), '--regid', String(user), '--clear-groups', '--no-new-privs'],
+    ...['--bounding-set', `-all,${kept}`, '--inh-caps', `-all,${kept}`, '--ambient-caps', `-all,${kept}`],
+  ]
+  const output = await open(join(dir, 'dnsmasq.out'), 'w', 0o600)
+  try {
+    const child = spawn(
+      'nsenter',
+      [
+        `--target=${init}`,
+        '--mount',
+        '--net',
+        'setpriv',
+        ...privileges,
+        'dnsmasq',
+        '--keep-in-foreground',
+        '-C',
+        config,
+      ],
+      {
+        cwd: '/',
+        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+        stdio: ['ignore', output.fd, output.fd],
+        detached: true,
+      },
+    )
+    const failed = new Promise<never>((_, reject) => {
+      child.once('error', (cause) => reject(new Fault('Unavailable', 'nsenter cannot be started', { cause })))
+      child.once('exit', async (code) => {
+        const cause = new Error((await readTextIfAny(join(dir, 'dnsmasq.out')))?.trim() || 'it said nothing')
+        reject(new Fault('Unavailable', `dnsmasq ended with status ${code} instead of serving`, { cause }))
+      })
+    })
+    const ended = new AbortController()
+    const waiting = { deadlineMs: startMs, everyMs: 5, signal: ended.signal }
+    const listens = eventually('dnsmasq listens', () => isListening(child.pid!), waiting)
+    // Once it serves, its end is found by the next look at the sandbox.
+    failed.catch(() => ended.abort())
+    await Promise.race([
+      failed,
+      listens.catch((error: unknown) => (ended.signal.aborted ? failed : Promise.reject(error))),
+    ])
+    return child
+  } finally {
+    await output.close()
+  }
+}
+
+/** Whether a process has a UDP socket on the port of DHCP servers. */
+async function isListening(pid: number): Promise<boolean> {
+  const table = (await readTextIfAny(`/proc/${pid}/net/udp`)) ?? ''
+  const inodes = new Set([...table.matchAll(/^ *\d+: [0-9A-F]+:0043 (?:\S+ +){7}(\d+)/gm)].map((match) => match[1]))
+  const files = await readdir(`/proc/${pid}/fd`).catch(() => [])
+  const targets = await Promise.all(files.map((file) => readlink(`/proc/${pid}/fd/${file}`).catch(() => '')))
+  return targets.some((target) => inodes.has(/^socket:\[(\d+)\]$/.exec(target)?.[1] ?? ''))
 }
 
 /** Ends the dnsmasq of a bridge and removes its files; none is no error. */
-export async function stopDnsmasq(folder: string, bridge: string): Promise<void> {
-  const { pidFile, configFile, leaseFile } = dnsmasqPaths(folder, bridge)
-  const pid = await dnsmasqPid(pidFile, configFile)
+export async function stopDnsmasq(dir: string, bridge: string): Promise<void> {
+  const pid = await dnsmasqPid(dir, bridge)
   if (pid !== undefined) process.kill(pid, 'SIGKILL')
-  for (const file of [pidFile, configFile, leaseFile]) await rm(file, { force: true })
+  for (const file of Object.values(dnsmasqFiles(dir, bridge))) await rm(file, { force: true })
 }
 
-type DnsmasqPaths = Readonly<{ pidFile: string; configFile: string; leaseFile: string }>
+/** The dnsmasq that serves a bridge of a sandbox, if it runs. */
+export async function dnsmasqPid(dir: string, bridge: string): Promise<number | undefined> {
+  const files = dnsmasqFiles(dir, bridge)
+  const pid = Number((await readTextIfAny(files.pid))?.trim())
+  if (!pid || !(await isInSandbox(pid, dir))) return undefined
+  const command = (await readTextIfAny(`/proc/${pid}/cmdline`)) ?? ''
+  return command.split('\0').includes(inSandbox(files.config)) ? pid : undefined
+}
 
 /** What the file ends in that a dnsmasq writes whenever a guest has taken its address. */
 export const leaseSuffix = '.leases'
 
-/** Where a dnsmasq's files are. */
-export function dnsmasqPaths(folder: string, bridge: string): DnsmasqPaths {
-  const at = (suffix: string) => join(folder, `dnsmasq-${bridge}${suffix}`)
-  return { pidFile: at('.pid'), configFile: at('.conf'), leaseFile: at(leaseSuffix) }
+/** Where the files are that DHCP servers of a sandbox read and write; they see it as /run/dhcp. */
+export function dhcpFolder(dir: string): string {
+  return join(dir, 'run/dhcp')
 }
 
-/** The process of a pid file, if it is really the dnsmasq of this configuration. */
-export async function dnsmasqPid(pidFile: string, configFile: string): Promise<number | undefined> {
-  const pid = Number((await readFile(pidFile, 'utf8').catch(() => '')).trim())
-  if (!pid) return undefined
-  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-  return command.split('\0').includes(configFile) ? pid : undefined
+/** Where a dnsmasq's files are on the host. Its process is noted out of its own sight. */
+function dnsmasqFiles(dir: string, bridge: string) {
+  const shared = join(dhcpFolder(dir), `dnsmasq-${bridge}`)
+  return { pid: join(dir, `dnsmasq-${bridge}.pid`), config: `${shared}.conf`, leases: `${shared}${leaseSuffix}` }
+}
+
+function inSandbox(path: string): string {
+  return `/run/dhcp/${basename(path)}`
 }

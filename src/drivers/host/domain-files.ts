@@ -2,11 +2,11 @@ import { watch } from 'node:fs'
 import { join } from 'node:path'
 import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
-import { leaseSuffix } from '../dhcp/dnsmasq.ts'
+import { dhcpFolder, leaseSuffix } from '../dhcp/dnsmasq.ts'
 
 /** Calls back whenever the guest of a sandbox has taken an address of ours. Returns what ends it. */
 export function watchLeases(sandbox: string, onLease: () => void, log: Log): () => void {
-  return watchFolder(sandbox, leaseSuffix, onLease, log)
+  return watchFolder(dhcpFolder(sandbox), leaseSuffix, onLease, log)
 }
 
 /**

@@ -1,11 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs'
 import { link, mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Fault } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
 import type { MoveOptions } from '#core/ports.ts'
 import { type Exchange, exchangePath, exchangesInSandbox, makeExchange, socketPath } from '../libvirt/daemon/daemon.ts'
-import { findProcess, isInSandbox, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
+import { findProgram, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
 import { migrateFlags } from '../libvirt/rpc/flags.ts'
 import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
 
@@ -29,14 +28,14 @@ export async function shareImages(from: string, to: string): Promise<void> {
  * @throws Fault NotFound when there is no guest, and whatever libvirt says
  */
 export async function moveGuest(
-  source: Readonly<{ libvirt: Libvirt; exchange: Exchange }>,
+  source: Readonly<{ libvirt: Libvirt; exchange: Exchange; user: number }>,
   to: string,
   { bandwidthMiBs, maxDowntimeMs, isAutoConverging }: MoveOptions,
 ): Promise<void> {
-  const { libvirt, exchange } = source
+  const { libvirt, exchange, user } = source
   const [domain] = await libvirt.listDomains(0)
   if (!domain) throw new Fault('NotFound', 'There is no guest to move')
-  await makeExchange(exchange)
+  await makeExchange(exchange, user)
   const socket = join(exchangePath(exchange), 'libvirt-sock')
   await rm(socket, { force: true })
   await link(socketPath(to), socket)
@@ -50,16 +49,9 @@ export async function moveGuest(
   })
 }
 
-/** The QEMUs of a sandbox. Read without waiting: a guest stands still while its old process is being looked for. */
-export async function guestProcesses(dir: string): Promise<readonly ProcessIdentity[]> {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && programOf(name).startsWith('qemu-system'))
-  const found: ProcessIdentity[] = []
-  for (const pid of pids.map(Number)) {
-    if (!(await isInSandbox(pid, dir))) continue
-    const identity = await findProcess(pid)
-    if (identity) found.push(identity)
-  }
-  return found
+/** The QEMUs of a sandbox. */
+export function guestProcesses(dir: string): Promise<readonly ProcessIdentity[]> {
+  return findProgram(dir, (name) => name.startsWith('qemu-system'))
 }
 
 /** Ends the guest of a sandbox at once and resolves when none of its processes is left. */
@@ -70,13 +62,4 @@ export async function killGuestProcesses(dir: string): Promise<void> {
     return left.length === 0
   }
   await eventually('the processes of a guest end', isGone, { deadlineMs: killMs, everyMs: 1 })
-}
-
-function programOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8')
-  } catch {
-    // It ended in this moment.
-    return ''
-  }
 }

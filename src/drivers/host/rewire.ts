@@ -4,7 +4,7 @@ import { movedLinkName } from '#core/nic/names.ts'
 import type { Mover } from '#core/nic/rewire.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
-import type { Place, SandboxNetwork } from './sandbox-network.ts'
+import type { LivePlace, SandboxNetwork } from './sandbox-network.ts'
 
 /** Most time the local steps of a move may take together, milliseconds; they take a few hundred. */
 const localMs = 20_000
@@ -13,7 +13,7 @@ const localMs = 20_000
 export type Wiring = Readonly<{ attachments: readonly Attachment[]; lowered?: readonly string[] }>
 
 type MoveOptions = Readonly<{
-  place: Place
+  place: LivePlace
   network: SandboxNetwork
   hypervisor: LibvirtHypervisor
   from: Attachment

@@ -2,8 +2,9 @@ import { explain, Fault, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { podNetwork as podNetworkName } from '#core/nic/nic.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
+import { dhcpUserOf } from '#core/sandbox/users.ts'
 import type { Cni, CniResult } from '../cni/cni.ts'
-import { type DhcpLease, dnsmasqPaths, dnsmasqPid, ensureDnsmasq, stopDnsmasq } from '../dhcp/dnsmasq.ts'
+import { type DhcpLease, dnsmasqPid, ensureDnsmasq, stopDnsmasq } from '../dhcp/dnsmasq.ts'
 import type { HostBridges } from './bridges.ts'
 import { ipBatch, type Link, listSandboxLinks } from './links.ts'
 import { netnsPath } from './netns.ts'
@@ -16,7 +17,6 @@ import {
   masqueradeRules,
   namingCommand,
   netmask,
-  type QemuUser,
   unwiringCommands,
   wiringCommands,
 } from './wiring.ts'
@@ -25,7 +25,6 @@ export type SandboxNetworkOptions = Readonly<{
   cni: Cni
   bridges: HostBridges
   podNetwork: PodNetwork
-  qemuUser: QemuUser
   /** Says that nobody needs a network any more, `namespace/name`. */
   isUnused: (network: string) => boolean
   log: Log
@@ -44,6 +43,9 @@ type AttachResult = Readonly<{
 /** A sandbox's folder, UID and network namespace. */
 export type Place = Readonly<{ dir: string; uid: string; netns: string }>
 
+/** A sandbox that has processes: its first one, and what its guest runs as on the host. */
+export type LivePlace = Place & Readonly<{ init: number; user: number }>
+
 /** Puts networks into sandboxes and joins them to the guest's taps. */
 export class SandboxNetwork {
   readonly #options: SandboxNetworkOptions
@@ -57,7 +59,7 @@ export class SandboxNetwork {
 
   /** Attaches what is not attached yet and mends what is broken. What is optional and fails is told, the rest fails the whole. */
   async attach(
-    place: Place,
+    place: LivePlace,
     attachments: readonly Attachment[],
     optional: ReadonlySet<string>,
     signal: AbortSignal,
@@ -79,7 +81,7 @@ export class SandboxNetwork {
       links = await listSandboxLinks(place, signal)
     await ipBatch(
       netns,
-      attached.flatMap(({ attachment }) => wiringCommands(attachment, links, this.#options.qemuUser)),
+      attached.flatMap(({ attachment }) => wiringCommands(attachment, links, { uid: place.user })),
       signal,
     )
     for (const one of attached) {
@@ -107,18 +109,14 @@ export class SandboxNetwork {
   }
 
   /** Takes the guest's tap from one attachment to another that CNI has made; it is never on both. */
-  async join(place: Place, from: Attachment, to: Attachment, signal: AbortSignal): Promise<void> {
-    const { dir, uid, netns } = place
+  async join(place: LivePlace, from: Attachment, to: Attachment, signal: AbortSignal): Promise<void> {
+    const { dir, uid, netns, user } = place
     const links = await listSandboxLinks(place, signal)
     const result = await this.#options.cni.cached({ containerId: uid, netns: netnsPath(netns), ifName: to.links.pod })
     if (!result || !links.has(to.links.pod))
       throw new Fault('Unavailable', `network ${to.network} is not in the sandbox any more`)
     // Not a moment with two of them: what is a loop in one network, or a leak between two, is worse than a gap.
-    await ipBatch(
-      netns,
-      [...unwiringCommands(from, links), ...wiringCommands(to, links, this.#options.qemuUser)],
-      signal,
-    )
+    await ipBatch(netns, [...unwiringCommands(from, links), ...wiringCommands(to, links, { uid: user })], signal)
     // The guest's lease was the other network's.
     await stopDnsmasq(dir, to.links.bridge)
     await this.#serve(place, { attachment: to, result }, links, signal)
@@ -126,14 +124,14 @@ export class SandboxNetwork {
 
   /** Serves the guest the address CNI gave, if it gave any. */
   async #serve(
-    { dir, netns }: Place,
+    { dir, init, user }: LivePlace,
     one: Attached,
     links: ReadonlyMap<string, Link>,
     signal: AbortSignal,
   ): Promise<void> {
     const { pod, bridge } = one.attachment.links
     const lease = leaseOf(one, links.get(pod)?.mtu ?? 1500, await nameServers())
-    if (lease) await ensureDnsmasq(netns, dir, lease, signal)
+    if (lease) await ensureDnsmasq({ dir, init, user: dhcpUserOf(user) }, lease, signal)
     else await stopDnsmasq(dir, bridge)
   }
 
@@ -158,8 +156,7 @@ export class SandboxNetwork {
     const links = await listSandboxLinks({ dir, netns }, AbortSignal.timeout(5000)).catch(() => undefined)
     if (!links || !attachments.every((one) => isWired(one, links))) return false
     for (const { links: names, binding } of attachments) {
-      const { pidFile, configFile } = dnsmasqPaths(dir, names.bridge)
-      if (binding === 'masquerade' && (await dnsmasqPid(pidFile, configFile)) === undefined) return false
+      if (binding === 'masquerade' && (await dnsmasqPid(dir, names.bridge)) === undefined) return false
     }
     return true
   }

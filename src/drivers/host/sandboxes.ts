@@ -8,7 +8,8 @@ import { eventually } from '#base/wait.ts'
 import { cableOf, move, noCable } from '#core/nic/rewire.ts'
 import type { Hypervisor, Incoming, MoveOptions, Sandboxes, SandboxId, SandboxSpec, SandboxState } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import { findDaemon, socketPath, startDaemon } from '../libvirt/daemon/daemon.ts'
+import { sharedQemuUid } from '../libvirt/daemon/config.ts'
+import { ensureInit, findDaemon, findInit, socketPath, startDaemon } from '../libvirt/daemon/daemon.ts'
 import { findProcess, listSandboxProcesses, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
 import { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
 import { powerFlags } from '../libvirt/rpc/flags.ts'
@@ -19,7 +20,7 @@ import type { Accelerator } from './kvm.ts'
 import { guestProcesses, killGuestProcesses, moveGuest, shareImages } from './moving.ts'
 import { ensureNetns, netnsName, netnsPath, processesIn, removeNetns } from './netns.ts'
 import { asAttached, hostMover, movedAttachment, raiseLowered, type Wiring } from './rewire.ts'
-import type { SandboxNetwork } from './sandbox-network.ts'
+import type { Place, SandboxNetwork } from './sandbox-network.ts'
 
 /** How long killed processes may take to be gone, milliseconds. */
 const killMs = 10_000
@@ -44,7 +45,7 @@ export type HostSandboxesOptions = Readonly<{
 }>
 
 /** What is written down about a sandbox before anything of it is made. */
-type SandboxRecord = SandboxId & Wiring
+type SandboxRecord = SandboxId & Wiring & Readonly<{ user?: number }>
 
 /** A sandbox this process has a connection to. */
 type Live = Readonly<{
@@ -89,12 +90,11 @@ export class HostSandboxes implements Sandboxes {
     const leaving = record?.attachments.filter(({ name }) => names.includes(name)) ?? []
     if (!record || !leaving.length) return
     const { log, network } = this.#options
-    const dir = this.#at(uid)
     log.info(
       { pod: `${record.namespace}/${record.name}`, networks: leaving.map(({ name }) => name) },
       'Releasing networks',
     )
-    await network.release({ dir, uid, netns: netnsName(uid) }, leaving, signal)
+    await network.release(this.#place(uid), leaving, signal)
     const attachments = record.attachments.filter(({ name }) => !names.includes(name))
     await this.#write({ ...record, attachments })
     this.#lookAgain(uid)
@@ -109,16 +109,21 @@ export class HostSandboxes implements Sandboxes {
   ): Promise<void> {
     const { log, network } = this.#options
     const live = this.#live.get(uid)
-    const from = (await this.#record(uid))?.attachments.find(({ name }) => name === wanted.name)
-    if (!live || !from) throw new Fault('Unavailable', `The sandbox has no network for interface ${wanted.name}`)
+    const before = await this.#record(uid)
+    const from = before?.attachments.find(({ name }) => name === wanted.name)
+    if (!live || !before || !from)
+      throw new Fault('Unavailable', `The sandbox has no network for interface ${wanted.name}`)
     if (from.network === wanted.network) return
     const { hypervisor } = live
     const card = (await hypervisor.observe(signal))?.nics.find(({ name }) => name === wanted.name)
-    const place = { dir: this.#at(uid), uid, netns: netnsName(uid) }
+    const init = await findInit(this.#at(uid))
+    if (!init) throw new Fault('Unavailable', 'The sandbox has no processes')
+    const place = { ...this.#place(uid), init: init.pid, user: before.user ?? sharedQemuUid }
     const to = movedAttachment(wanted)
     const write = async (change: (wiring: Wiring) => Wiring) => {
       const record = (await this.#record(uid))!
-      await this.#write({ uid, namespace: record.namespace, name: record.name, ...change(record) })
+      const { attachments: _, lowered: _l, ...same } = record
+      await this.#write({ ...same, ...change(record) })
     }
     try {
       const mover = hostMover({ place, network, hypervisor, from, to, write, log, signal })
@@ -137,7 +142,8 @@ export class HostSandboxes implements Sandboxes {
     const source = this.#live.get(from)
     if (!source) throw new Fault('Unavailable', 'The hypervisor the guest is to leave does not answer')
     const exchange = { dir: this.#at(from), name: migration }
-    await moveGuest({ libvirt: source.libvirt, exchange }, this.#at(to), options)
+    const user = (await this.#record(from))?.user ?? sharedQemuUid
+    await moveGuest({ libvirt: source.libvirt, exchange, user }, this.#at(to), options)
   }
 
   /** Looks through all processes only when the one that was found last has ended: a move asks every few milliseconds. */
@@ -220,7 +226,13 @@ export class HostSandboxes implements Sandboxes {
     const attachments = [...asAttached(spec.attachments, made), ...others]
     const optional = new Set([...(spec.optional ?? []), ...others.map((one) => one.name)])
     const lowered = old?.lowered
-    const record = { uid, namespace, name, attachments: withoutConfig(attachments), ...(lowered && { lowered }) }
+    // A sandbox keeps the user it was made for.
+    const user = old ? old.user : spec.user
+    const record = {
+      ...{ uid, namespace, name, attachments: withoutConfig(attachments) },
+      ...(user !== undefined && { user }),
+      ...(lowered && { lowered }),
+    }
     if (!sameJson(old, record)) await this.#write(record)
     const netns = netnsName(uid)
     // The libvirtd we are connected to has both.
@@ -228,15 +240,19 @@ export class HostSandboxes implements Sandboxes {
       await ensureNetns(netns, signal)
       await capabilities.seed(dir)
     }
-    // Both take their time and neither needs the other.
-    const accelerator = this.#options.accelerator()
     const incoming = spec.incoming && { dir: this.#at(spec.incoming.from), name: spec.incoming.migration }
     if (incoming) await shareImages(incoming.dir, dir)
+    const accelerator = await this.#options.accelerator()
+    const daemonOptions = {
+      ...{ dir, netns: netnsPath(netns), user: user ?? sharedQemuUid, kvm: accelerator === 'kvm', log, signal },
+      ...(incoming && { incoming }),
+    }
+    const init = await ensureInit(daemonOptions)
+    const place = { ...this.#place(uid), init: init.pid, user: user ?? sharedQemuUid }
+    // Both take their time and neither needs the other.
     const [daemon, networked] = await Promise.allSettled([
-      accelerator.then((kind) =>
-        startDaemon({ dir, netns: netnsPath(netns), kvm: kind === 'kvm', log, signal, ...(incoming && { incoming }) }),
-      ),
-      network.attach({ dir, uid, netns }, attachments, optional, signal),
+      startDaemon(daemonOptions),
+      network.attach(place, attachments, optional, signal),
     ])
     if (networked.status === 'rejected') throw networked.reason
     if (daemon.status === 'rejected') throw daemon.reason
@@ -244,7 +260,7 @@ export class HostSandboxes implements Sandboxes {
     const hypervisor = new LibvirtHypervisor({
       libvirt,
       dir,
-      accelerator: await accelerator,
+      accelerator,
       attachments: new Map(attachments.map((one) => [one.name, one])),
       provideImage: (image) => this.#options.provideImage(dir, image),
       onCreated: () => capabilities.save(dir),
@@ -324,6 +340,10 @@ export class HostSandboxes implements Sandboxes {
   async #record(uid: string): Promise<SandboxRecord | undefined> {
     const text = await readTextIfAny(join(this.#at(uid), 'sandbox.json'))
     return text === undefined ? undefined : (JSON.parse(text) as SandboxRecord)
+  }
+
+  #place(uid: string): Place {
+    return { dir: this.#at(uid), uid, netns: netnsName(uid) }
   }
 
   #at(uid: string): string {

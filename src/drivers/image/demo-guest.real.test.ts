@@ -54,7 +54,7 @@ async function makeSandbox(image: string): Promise<Sandbox> {
   }
   await mkdir(`${dir}/run`)
   await cp(image, `${dir}/run/image`, { recursive: true })
-  await startDaemon({ dir, netns: `/run/netns/${netns}`, log: silent })
+  await startDaemon({ dir, netns: `/run/netns/${netns}`, log: silent, user: 64_055 })
   const libvirt = await openLibvirt({ socketPath: socketPath(dir), log: silent, callTimeoutMs: 20_000 })
   const events: LibvirtEvent[] = []
   libvirt.onEvent((event) => events.push(event))

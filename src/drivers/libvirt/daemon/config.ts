@@ -1,7 +1,7 @@
-/** QEMU runs as this user and group: Debian's numbers for libvirt-qemu, whether or not the host has that user. */
-export const qemuUid = 64_055
+/** What QEMU runs as in a sandbox whose pod names no user: Debian's number for libvirt-qemu. */
+export const sharedQemuUid = 64_055
 
-/** libvirt looks this name up when it starts, whatever its configuration says. */
+/** libvirt looks this name up when it starts, whatever its configuration says. In each sandbox it is another number. */
 const qemuUser = 'libvirt-qemu'
 
 /** Where the daemon finds its one driver, inside its mount namespace. */
@@ -48,15 +48,15 @@ export function qemuConf(): string {
   })
 }
 
-/** /etc/passwd of the sandbox. */
-export function passwdFile(): string {
-  const user = `${qemuUser}:x:${qemuUid}:${qemuUid}::/var/lib/libvirt:/usr/sbin/nologin`
+/** /etc/passwd of a sandbox whose QEMU is to run as `uid`. */
+export function passwdFile(uid: number): string {
+  const user = `${qemuUser}:x:${uid}:${uid}::/var/lib/libvirt:/usr/sbin/nologin`
   return `root:x:0:0:root:/:/usr/sbin/nologin\n${user}\n`
 }
 
-/** /etc/group of the sandbox. */
-export function groupFile(): string {
-  return `root:x:0:\n${qemuUser}:x:${qemuUid}:\n`
+/** /etc/group of such a sandbox. */
+export function groupFile(uid: number): string {
+  return `root:x:0:\n${qemuUser}:x:${uid}:\n`
 }
 
 /** libvirt's configuration syntax: numbers, quoted strings without escapes, lists. */

@@ -8,14 +8,14 @@ import { Fault } from '#base/fault.ts'
 import { exists, writeFileAtomic } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
-import { driverDir, groupFile, libvirtdConf, passwdFile, qemuConf, qemuUid } from './config.ts'
-import { findProcess, isInSandbox, type ProcessIdentity, signalProcess } from './process.ts'
+import { driverDir, groupFile, libvirtdConf, passwdFile, qemuConf } from './config.ts'
+import { findProcess, findProgram, innerPid, isInSandbox, type ProcessIdentity, signalProcess } from './process.ts'
 
 /**
  * What a sandbox's libvirtd needs.
  *
- * Inside, `dir/run` is /run, `dir/var` is /var, `dir/etc` is /etc/libvirt. Everything else below the host's /run and
- * /var is out of its sight: what a domain refers to has to be below `dir/run` or outside both.
+ * Inside, `dir/run` is /run, `dir/var` is /var, `dir/etc` is /etc/libvirt, and /usr is the host's, read-only. Nothing else of
+ * the host is in its sight: what a domain refers to has to be below `dir/run`.
  */
 export type DaemonOptions = Readonly<{
   /** Short: unix socket paths below it must stay within 107 characters. */
@@ -23,6 +23,8 @@ export type DaemonOptions = Readonly<{
   /** The network namespace, as a path: `/run/netns/name`. */
   netns: string
   log: Log
+  /** What QEMU runs as, on the host too: no other guest's QEMU has the same. */
+  user: number
   /** Whether QEMU may use /dev/kvm. */
   kvm?: boolean
   /** Where a guest is to come from: that sandbox's `dir`, and the name of the folder where both meet. */
@@ -30,7 +32,7 @@ export type DaemonOptions = Readonly<{
   signal?: AbortSignal
 }>
 
-const script = fileURLToPath(new URL('daemon.sh', import.meta.url))
+const script = fileURLToPath(new URL('sandbox.sh', import.meta.url))
 
 const daemonPaths = ['/usr/sbin/libvirtd', '/usr/bin/libvirtd']
 const driverPaths = [
@@ -42,9 +44,7 @@ const driverPaths = [
 
 /** What stands for /run, /etc/libvirt and /var. QEMU keeps temporary files in the last one. */
 const folders: readonly (readonly [string, number])[] = [
-  ...['run', 'etc', 'etc/drivers', 'etc/dev', 'var', 'var/lib', 'var/lib/libvirt'].map(
-    (path) => [path, 0o755] as const,
-  ),
+  ...['run', 'etc', 'etc/drivers', 'var', 'var/lib', 'var/lib/libvirt'].map((path) => [path, 0o755] as const),
   ...['var/cache', 'var/cache/libvirt', 'var/log', 'var/log/libvirt'].map((path) => [path, 0o755] as const),
   ['var/tmp', 0o1777],
 ]
@@ -66,11 +66,11 @@ export function exchangePath({ dir, name }: Exchange): string {
 }
 
 /** Makes an exchange; only QEMU, which makes a socket there, and we get in. */
-export async function makeExchange(exchange: Exchange): Promise<void> {
+export async function makeExchange(exchange: Exchange, user: number): Promise<void> {
   const path = exchangePath(exchange)
   await mkdir(path, { recursive: true })
   await chmod(dirname(path), 0o755)
-  await chown(path, qemuUid, qemuUid)
+  await chown(path, user, user)
   await chmod(path, 0o700)
 }
 
@@ -88,10 +88,7 @@ export async function startDaemon(options: DaemonOptions): Promise<ProcessIdenti
   const { dir, log, signal } = options
   const running = await findDaemon(dir)
   if (running && (await isAnswering(dir))) return running
-  if (!running) {
-    await prepare(options)
-    log.info({ dir }, 'Starting libvirtd')
-  }
+  if (!running) log.info({ dir }, 'Starting libvirtd')
   const child = running ? undefined : await launch(options)
   const ready = async () => {
     if (child && child.exitCode !== null) throw await startFailure(dir, child.exitCode)
@@ -106,11 +103,54 @@ export async function startDaemon(options: DaemonOptions): Promise<ProcessIdenti
 
 /** The libvirtd that runs in this sandbox. Recognised by what it sees as /run, so never a stranger with a recycled pid. */
 export async function findDaemon(dir: string): Promise<ProcessIdentity | undefined> {
-  const text = await readFile(join(dir, 'run/libvirtd.pid'), 'utf8').catch(() => '')
-  const pid = Number.parseInt(text, 10)
-  if (!(pid > 0) || !(await isInSandbox(pid, dir))) return undefined
-  const command = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')
-  return command.trim() === 'libvirtd' ? findProcess(pid) : undefined
+  // Without its pid file there never was one, and no need to look through all processes.
+  if (!(await exists(join(dir, 'run/libvirtd.pid')))) return undefined
+  return (await findProgram(dir, (name) => name === 'libvirtd'))[0]
+}
+
+/** The first process of a sandbox, which holds its namespaces; undefined when there is none. */
+export async function findInit(dir: string): Promise<ProcessIdentity | undefined> {
+  if (!(await exists(initFile(dir)))) return undefined
+  const pid = Number(await readFile(initFile(dir), 'utf8'))
+  if (!(await isInSandbox(pid, dir)) || (await innerPid(pid)) !== 1) return undefined
+  return findProcess(pid)
+}
+
+/** Where the first process of a sandbox is noted, out of the sandbox's own sight. */
+function initFile(dir: string): string {
+  return join(dir, 'init.pid')
+}
+
+/**
+ * Makes the namespaces of a sandbox, its file system and the process that holds both. Done twice is done once.
+ * @throws Fault Unavailable when it cannot, with the end of its output as the cause.
+ */
+export async function ensureInit(options: DaemonOptions): Promise<ProcessIdentity> {
+  const { dir, netns, user, kvm, incoming, signal } = options
+  const known = await findInit(dir)
+  if (known) return known
+  await prepare(options)
+  const exchange = await exchangeArguments(dir, user, incoming)
+  const child = await spawnDetached(dir, [
+    `--net=${netns}`,
+    ...['unshare', '--mount', '--propagation', 'private', '--pid', '--fork'],
+    ...['sh', script, dir, String(user), kvm ? 'yes' : 'no', ...exchange],
+  ])
+  const ready = async () => {
+    if (child.exitCode !== null) throw await startFailure(dir, child.exitCode)
+    const pid = await onlyChildOf(child.pid!)
+    if (pid === undefined || !(await isInSandbox(pid, dir)) || (await exists(`/proc/${pid}/root/old`))) return undefined
+    return findProcess(pid)
+  }
+  const init = await eventuallyUnlessFault(`the namespaces of ${dir} are made`, ready, signal)
+  child.unref()
+  await writeFileAtomic(initFile(dir), `${init.pid}\n`)
+  return init
+}
+
+async function onlyChildOf(pid: number): Promise<number | undefined> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
+  return Number.parseInt(children, 10) || undefined
 }
 
 /** Stops the libvirtd of a sandbox, and not its guests. Nothing to stop is fine. */
@@ -128,7 +168,7 @@ export async function stopDaemon(dir: string): Promise<void> {
   }
 }
 
-async function prepare({ dir }: DaemonOptions): Promise<void> {
+async function prepare({ dir, user }: DaemonOptions): Promise<void> {
   for (const [folder, mode] of folders) {
     await mkdir(join(dir, folder), { recursive: true })
     // Whatever the umask: QEMU, which is not root, has to get through.
@@ -137,9 +177,8 @@ async function prepare({ dir }: DaemonOptions): Promise<void> {
   const etc = (name: string) => join(dir, 'etc', name)
   await writeFileAtomic(etc('libvirtd.conf'), libvirtdConf({ hostUuid: await hostUuid(dir) }), 0o644)
   await writeFileAtomic(etc('qemu.conf'), qemuConf(), 0o644)
-  await writeFileAtomic(etc('passwd'), passwdFile(), 0o644)
-  await writeFileAtomic(etc('group'), groupFile(), 0o644)
-  await writeFileAtomic(etc('no-kvm'), '', 0o000)
+  await writeFileAtomic(etc('passwd'), passwdFile(user), 0o644)
+  await writeFileAtomic(etc('group'), groupFile(user), 0o644)
   const link = join(etc('drivers'), 'libvirt_driver_qemu.so')
   await rm(link, { force: true })
   await symlink(await firstOf(driverPaths, 'libvirt-daemon-driver-qemu'), link)
@@ -160,13 +199,18 @@ async function firstOf(paths: readonly string[], debianPackage: string): Promise
   throw new Fault('Unavailable', `None of ${paths.join(', ')} exists; install ${debianPackage}`)
 }
 
-async function launch({ dir, netns, kvm, incoming }: DaemonOptions): Promise<ChildProcess> {
+async function launch(options: DaemonOptions): Promise<ChildProcess> {
   const libvirtd = await firstOf(daemonPaths, 'libvirt-daemon')
+  const { pid } = await ensureInit(options)
+  const files = ['--config', '/etc/libvirt/libvirtd.conf', '--pid-file', '/run/libvirtd.pid']
+  return spawnDetached(options.dir, ['--target', String(pid), '--mount', '--pid', '--net', libvirtd, ...files])
+}
+
+/** Runs a program in namespaces, in a session of its own. */
+async function spawnDetached(dir: string, args: readonly string[]): Promise<ChildProcess> {
   const output = await open(outputPath(dir), 'w', 0o600)
   try {
-    const inNetns = [`--net=${netns}`, 'unshare', '--mount', '--propagation', 'private']
-    const exchange = await exchangeArguments(dir, incoming)
-    const child = spawn('nsenter', [...inNetns, 'sh', script, dir, libvirtd, kvm ? 'yes' : 'no', ...exchange], {
+    const child = spawn('nsenter', args, {
       cwd: '/',
       // The daemon's environment reaches QEMU's log and has no business with ours.
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/', LIBVIRT_DRIVER_DIR: driverDir },
@@ -184,11 +228,11 @@ async function launch({ dir, netns, kvm, incoming }: DaemonOptions): Promise<Chi
 }
 
 /** The folder to be seen and where; nothing when the other sandbox is gone, for then nobody comes from there any more. */
-async function exchangeArguments(dir: string, incoming: Exchange | undefined): Promise<string[]> {
+async function exchangeArguments(dir: string, user: number, incoming: Exchange | undefined): Promise<string[]> {
   if (!incoming || !(await exists(join(incoming.dir, 'run')))) return []
-  await makeExchange(incoming)
+  await makeExchange(incoming, user)
   const here = { dir, name: incoming.name }
-  await makeExchange(here)
+  await makeExchange(here, user)
   return [exchangePath(incoming), exchangePath(here)]
 }
 

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 
 /** A process that cannot be mistaken for a later one with the same pid. */
@@ -44,4 +45,38 @@ export async function listSandboxProcesses(dir: string): Promise<readonly Proces
     if (identity) found.push(identity)
   }
   return found
+}
+
+/**
+ * Processes of a sandbox that run a program. The names are read without waiting: a guest stands still while its old process is
+ * being looked for.
+ */
+export async function findProgram(
+  dir: string,
+  isProgram: (name: string) => boolean,
+): Promise<readonly ProcessIdentity[]> {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isProgram(programOf(name)))
+  const found: ProcessIdentity[] = []
+  for (const pid of pids.map(Number)) {
+    if (!(await isInSandbox(pid, dir))) continue
+    const identity = await findProcess(pid)
+    if (identity) found.push(identity)
+  }
+  return found
+}
+
+/** The pid a process has in the innermost PID namespace it is in; undefined when it has ended. */
+export async function innerPid(pid: number): Promise<number | undefined> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
+  const pids = /^NSpid:\t(.*)$/m.exec(status)?.[1]
+  return pids === undefined ? undefined : Number(pids.split('\t').at(-1))
+}
+
+function programOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+  } catch {
+    // It ended in this moment.
+    return ''
+  }
 }

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { silent } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
 import { findDaemon, socketPath, startDaemon, stopDaemon } from '../daemon/daemon.ts'
-import { listSandboxProcesses, signalProcess } from '../daemon/process.ts'
+import { findProgram, listSandboxProcesses, signalProcess } from '../daemon/process.ts'
 import type { LibvirtEvent } from './events.ts'
 import { type Libvirt, openLibvirt } from './libvirt.ts'
 
@@ -40,7 +40,7 @@ describe('libvirt over its own protocol', {
   const events: LibvirtEvent[] = []
   let dir = ''
   let libvirt: Libvirt
-  const start = () => startDaemon({ dir, netns: `/run/netns/${netns}`, log: silent })
+  const start = () => startDaemon({ dir, netns: `/run/netns/${netns}`, log: silent, user: 64_055 })
   const open = () => openLibvirt({ socketPath: socketPath(dir), log: silent, callTimeoutMs: 20_000 })
   const saw = (what: string, matches: (event: LibvirtEvent) => boolean) => eventually(what, () => events.some(matches))
 
@@ -78,8 +78,8 @@ describe('libvirt over its own protocol', {
     assert.deepEqual(await libvirt.listDomains(), [domain])
     assert.deepEqual(await libvirt.getState(domain), { state: 'running', reason: 'booted' })
     await saw('the start', (event) => event.type === 'lifecycle' && event.event === 'started')
-    const pid = await readFile(`${dir}/run/libvirt/qemu/${name}.pid`, 'utf8')
-    const status = await readFile(`/proc/${pid.trim()}/status`, 'utf8')
+    const [qemu] = await findProgram(dir, (program) => program.startsWith('qemu-system'))
+    const status = await readFile(`/proc/${qemu?.pid}/status`, 'utf8')
     assert.match(status, /^Uid:\t64055\t64055\t64055\t64055$/m)
     assert.match(status, /^CapEff:\t0+$/m)
   })

@@ -1,0 +1,27 @@
+import type { Pod } from '#apis/core/pod.ts'
+import { Fault } from '#base/fault.ts'
+import { nextUser, type UserRange } from '#core/sandbox/users.ts'
+
+/** Gives the processes of each new guest users that no other guest has. */
+export class GuestUsers {
+  readonly #range: UserRange
+  readonly #pods: () => readonly Pod[]
+  #last: number | undefined
+
+  constructor(range: UserRange, pods: () => readonly Pod[]) {
+    this.#range = range
+    this.#pods = pods
+  }
+
+  /** @throws Fault Unavailable when all are taken */
+  take(): number {
+    const user = nextUser(this.#range, this.#pods(), this.#last)
+    if (user === undefined)
+      throw new Fault(
+        'Unavailable',
+        `All users of --guest-uid-range ${this.#range.first}-${this.#range.last} are taken`,
+      )
+    this.#last = user
+    return user
+  }
+}
