@@ -3,6 +3,7 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import { homePodName, isMigrating, podRole } from '#core/migration/place.ts'
 import { desiredNics, unsupportedInterface } from '#core/nic/desired.ts'
+import { podNetwork } from '#core/nic/nic.ts'
 import type { Hypervisor, ObservedDomain, SandboxState } from '#core/ports.ts'
 import { pausedAnnotation } from '#core/vm/actions.ts'
 import { domainSpec } from '#core/vm/domain.ts'
@@ -131,7 +132,8 @@ async function followPause(
 
 /** Whom probes try: the guest, at the address CNI gave its primary interface. */
 function targetOf(vmi: VirtualMachineInstance, { ips, hypervisor }: SandboxState) {
-  const primary = desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default').find((nic) => nic.primary)
+  const nics = desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default')
+  const primary = nics.find((nic) => nic.primary && nic.network === podNetwork)
   return { ip: primary && ips.get(primary.name)?.[0], hypervisor }
 }
 

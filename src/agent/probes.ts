@@ -1,5 +1,7 @@
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
+import { explain } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
+import { timerMs } from '#base/timer.ts'
 import type { Prober, ProbeTarget } from '#core/ports.ts'
 import { firstState, nextState, type Probe, type ProbeState, probeOf } from '#core/vm/probe.ts'
 
@@ -82,7 +84,7 @@ export class Probes {
   }
 
   #schedule(uid: string, one: Watched, running: Running, ms: number): void {
-    running.timer = setTimeout(() => void this.#try(uid, one, running), ms)
+    running.timer = setTimeout(() => void this.#try(uid, one, running), timerMs(ms))
     running.timer.unref()
   }
 
@@ -91,9 +93,10 @@ export class Probes {
     let failure: string | undefined
     try {
       failure = await this.#prober.check(check, one.target, timeoutMs, one.stop.signal)
-    } catch {
+    } catch (error) {
       // Forgotten while it was tried: nobody wants to know any more.
-      return
+      if (one.stop.signal.aborted) return
+      failure = explain(error)
     }
     if (this.#watched.get(uid) !== one) return
     const before = running.state

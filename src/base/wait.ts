@@ -1,10 +1,11 @@
 import { Fault } from './fault.ts'
+import { timerMs } from './timer.ts'
 
 /** Resolves after `ms` milliseconds, or rejects at once when the signal aborts. Never keeps a process alive on its own. */
 export function delay(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason)
-    const timer = setTimeout(done, ms)
+    const timer = setTimeout(done, timerMs(ms))
     function done() {
       signal?.removeEventListener('abort', stop)
       resolve()

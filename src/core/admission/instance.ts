@@ -3,6 +3,7 @@ import type { FieldError } from '#apis/meta/object.ts'
 import { sameJson } from '#base/json.ts'
 import { nodeNameLabel } from '../access/node.ts'
 import { migrationJobLabel, targetNodeLabel } from '../migration/labels.ts'
+import { bootErrors } from './boot.ts'
 import { type ClusterConfig, clusterConfig } from './config.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { probeErrors } from './probes.ts'
@@ -24,7 +25,11 @@ export function instanceErrors(
 ): FieldError[] {
   const errors: FieldError[] = old
     ? []
-    : [...interfaceErrors(vmi.spec, 'spec', { config }), ...probeErrors(vmi.spec, 'spec')]
+    : [
+        ...interfaceErrors(vmi.spec, 'spec', { config }),
+        ...probeErrors(vmi.spec, 'spec'),
+        ...bootErrors(vmi.spec, 'spec'),
+      ]
   if (user.groups.includes(systemGroup)) return errors
   if (old && !sameJson(old.spec, vmi.spec))
     errors.push({ field: 'spec', message: 'update of VMI object is restricted', reason: 'FieldValueForbidden' })

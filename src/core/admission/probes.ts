@@ -15,6 +15,15 @@ export function probeErrors(spec: VmiSpec, path: string): FieldError[] {
   ]
 }
 
+/** Largest values: times in seconds, a day at most, and counts. */
+const maxima = {
+  initialDelaySeconds: 86_400,
+  timeoutSeconds: 3600,
+  periodSeconds: 86_400,
+  successThreshold: 1000,
+  failureThreshold: 1000,
+} as const
+
 function oneProbeErrors(probe: ProbeSpec, spec: VmiSpec, path: string): FieldError[] {
   const errors: FieldError[] = []
   const checks = probeChecks.filter((name) => probe[name] !== undefined)
@@ -38,14 +47,16 @@ function oneProbeErrors(probe: ProbeSpec, spec: VmiSpec, path: string): FieldErr
       errors.push(bad(field, `${field} must be a number from 1 to 65535, or the name of a port of an interface`))
   }
   if (probe.exec && !probe.exec.command.length) errors.push(bad(`${path}.exec.command`, 'must name a command'))
-  for (const field of [
-    'initialDelaySeconds',
-    'timeoutSeconds',
-    'periodSeconds',
-    'successThreshold',
-    'failureThreshold',
-  ] as const)
-    if ((probe[field] ?? 0) < 0) errors.push(bad(`${path}.${field}`, 'must be greater than or equal to 0'))
+  for (const name of ['tcpSocket', 'httpGet'] as const)
+    if (probe[name]?.host)
+      errors.push(
+        bad(`${path}.${name}.host`, 'a probe reaches its own guest only: leave the host out, and name it in a header'),
+      )
+  for (const [field, max] of Object.entries(maxima)) {
+    const value = probe[field as keyof typeof maxima] ?? 0
+    if (value < 0) errors.push(bad(`${path}.${field}`, 'must be greater than or equal to 0'))
+    if (value > max) errors.push(bad(`${path}.${field}`, `must be less than or equal to ${max}`))
+  }
   return errors
 }
 

@@ -3,6 +3,7 @@ import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { isObject } from '#base/json.ts'
 import { linkChangedByAnnotation, linkChangedInAnnotation, networkChangedByAnnotation } from '../nic/drift.ts'
+import { bootErrors } from './boot.ts'
 import { type ClusterConfig, clusterConfig } from './config.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { macErrors } from './macs.ts'
@@ -43,6 +44,7 @@ export function vmErrors(
     ...interfaceErrors(spec, 'spec.template.spec', { config, isNew: !old }),
     ...macErrors(vm, old, holderOf),
     ...probeErrors(spec, 'spec.template.spec'),
+    ...bootErrors(spec, 'spec.template.spec'),
   ]
 }
 

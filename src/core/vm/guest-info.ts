@@ -1,10 +1,37 @@
 import type { GuestAgent, GuestOsInfo } from '#apis/kubevirt/guest.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { JsonObject } from '#base/json.ts'
+import type { GuestInterface } from '../nic/status.ts'
 import { findCondition } from './conditions.ts'
 
 /** What a guest's agent tells about its guest and itself. */
 export type GuestInfo = Readonly<{ os: GuestOsInfo; agent: GuestAgent }>
+
+/** Most interfaces, and addresses of each, that a guest is believed to have. */
+const maxInterfaces = 256
+const maxAddresses = 64
+/** Longest text taken from a guest, characters; a host name has at most 253. */
+const maxText = 256
+
+/** Text of a guest that may say anything: bounded, and without characters that a terminal or a log would obey. */
+export function guestText(text: string): string {
+  return text.slice(0, maxText).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?')
+}
+
+/** What a guest says of its interfaces, as far as it can be true. */
+export function boundedInterfaces(interfaces: readonly GuestInterface[]): GuestInterface[] {
+  return interfaces.slice(0, maxInterfaces).map(({ name, mac, ips }) => ({
+    name: guestText(name),
+    mac: /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac) ? mac : '',
+    ips: ips.filter(isAddress).slice(0, maxAddresses),
+  }))
+}
+
+function isAddress(ip: string): boolean {
+  const parts = ip.split('.')
+  if (parts.length === 4) return parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) < 256)
+  return ip.includes(':') && /^[0-9a-f:.]{2,45}$/i.test(ip)
+}
 
 /**
  * The answer to `guestosinfo`, a VirtualMachineInstanceGuestAgentInfo, from what the node's agent has published; or why there

@@ -13,7 +13,7 @@ const spec = (over: Partial<VmiSpec> = {}): VmiSpec => ({
 
 test('a probe has the defaults of Kubernetes, and ports may be named', () => {
   assert.deepEqual(probeOf({ tcpSocket: { port: 'web' } }, spec()), {
-    check: { type: 'tcp', port: 8080, host: undefined },
+    check: { type: 'tcp', port: 8080 },
     initialDelayMs: 0,
     timeoutMs: 1000,
     periodMs: 10_000,
@@ -23,7 +23,6 @@ test('a probe has the defaults of Kubernetes, and ports may be named', () => {
   assert.deepEqual(probeOf({ httpGet: { port: '80', scheme: 'HTTPS' } }, spec())?.check, {
     type: 'http',
     port: 80,
-    host: undefined,
     path: '/',
     isSecure: true,
     headers: [],

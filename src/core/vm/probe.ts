@@ -1,13 +1,12 @@
 import type { ProbeSpec } from '#apis/kubevirt/probe.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 
-/** What is tried. An address that is absent is the guest's own. */
+/** What is tried, at the guest's own address. */
 export type Check =
-  | Readonly<{ type: 'tcp'; port: number; host: string | undefined }>
+  | Readonly<{ type: 'tcp'; port: number }>
   | Readonly<{
       type: 'http'
       port: number
-      host: string | undefined
       path: string
       isSecure: boolean
       headers: readonly Readonly<{ name: string; value: string }>[]
@@ -44,12 +43,11 @@ export function probeOf(spec: ProbeSpec | undefined, vmi: VmiSpec): Probe | unde
 }
 
 function checkOf({ tcpSocket, httpGet, exec, guestAgentPing }: ProbeSpec, vmi: VmiSpec): Check | undefined {
-  if (tcpSocket) return { type: 'tcp', port: portOf(tcpSocket.port, vmi), host: tcpSocket.host }
+  if (tcpSocket) return { type: 'tcp', port: portOf(tcpSocket.port, vmi) }
   if (httpGet)
     return {
       type: 'http',
       port: portOf(httpGet.port, vmi),
-      host: httpGet.host,
       path: httpGet.path ?? '/',
       isSecure: httpGet.scheme === 'HTTPS',
       headers: httpGet.httpHeaders ?? [],

@@ -2,13 +2,14 @@ import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { connect } from 'node:net'
 import { explain } from '#base/fault.ts'
+import { timerMs } from '#base/timer.ts'
 import type { Prober, ProbeTarget } from '#core/ports.ts'
 import type { Check } from '#core/vm/probe.ts'
 
 /** Tries a guest from its host, as a kubelet tries a container. */
 export const hostProber: Prober = {
   async check(check, target, timeoutMs, signal) {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(timerMs(timeoutMs))])
     try {
       return await tryOnce(check, target, timeoutMs, limit)
     } catch (error) {
@@ -33,7 +34,8 @@ async function tryOnce(
       return code === 0 ? undefined : `command ${check.command[0]} exited with ${code}`
     }
     default: {
-      const host = check.host ?? target.ip
+      // A guest's probes reach that guest and nothing else: they are sent by a process of the host.
+      const host = target.ip
       if (host === undefined) return 'the guest has no address on the pod network'
       return check.type === 'tcp' ? tcp(host, check.port, signal) : http(check, host, signal)
     }
@@ -68,6 +70,12 @@ function http(check: Extract<Check, { type: 'http' }>, host: string, signal: Abo
       ? requestHttps({ ...options, rejectUnauthorized: false }, answered)
       : requestHttp(options, answered)
     request.once('error', reject)
+    // A guest may switch protocols, or close without an answer.
+    request.once('upgrade', (_response, socket) => {
+      socket.destroy()
+      resolve('HTTP status 101')
+    })
+    request.once('close', () => reject(new Error('the guest closed the connection without an answer')))
     request.end()
   })
 }

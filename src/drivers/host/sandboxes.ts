@@ -14,7 +14,9 @@ import { findProcess, listSandboxProcesses, type ProcessIdentity, signalProcess 
 import { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
 import { powerFlags } from '../libvirt/rpc/flags.ts'
 import { type Libvirt, openLibvirt } from '../libvirt/rpc/libvirt.ts'
+import { boundLog } from './bounded-log.ts'
 import type { CapabilityCache } from './capabilities.ts'
+import { ConsoleReader } from './console.ts'
 import { watchDomainFiles, watchLeases } from './domain-files.ts'
 import type { Accelerator } from './kvm.ts'
 import { guestProcesses, killGuestProcesses, moveGuest, shareImages } from './moving.ts'
@@ -67,6 +69,8 @@ export class HostSandboxes implements Sandboxes {
   readonly #observedMs = new Map<string, number>()
   /** A process of each sandbox's guest, where it was asked for. */
   readonly #guests = new Map<string, ProcessIdentity>()
+  /** Readers of the serial consoles of guests. */
+  readonly #consoles = new Map<string, ConsoleReader>()
   readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
 
   constructor(options: HostSandboxesOptions) {
@@ -79,6 +83,7 @@ export class HostSandboxes implements Sandboxes {
       if (performance.now() - live.inspectedMs < inspectMs) return live.state
       if (await this.#options.network.isWhole(this.#at(spec.uid), netnsName(spec.uid), live.attachments)) {
         live.inspectedMs = performance.now()
+        await this.#boundLogs(spec)
         return live.state
       }
     }
@@ -166,6 +171,8 @@ export class HostSandboxes implements Sandboxes {
     this.#live.get(uid)?.libvirt.close()
     this.#live.delete(uid)
     this.#observedMs.delete(uid)
+    this.#consoles.get(uid)?.close()
+    this.#consoles.delete(uid)
     this.#guests.delete(uid)
     const netns = netnsName(uid)
     await killAll(dir, netns)
@@ -211,6 +218,8 @@ export class HostSandboxes implements Sandboxes {
   close(): void {
     for (const { libvirt } of this.#live.values()) libvirt.close()
     this.#live.clear()
+    for (const console of this.#consoles.values()) console.close()
+    this.#consoles.clear()
   }
 
   async #make(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState> {
@@ -257,14 +266,22 @@ export class HostSandboxes implements Sandboxes {
     if (networked.status === 'rejected') throw networked.reason
     if (daemon.status === 'rejected') throw daemon.reason
     const libvirt = this.#live.get(uid)?.libvirt ?? (await this.#connect(uid, dir))
+    const serial = this.#consoles.get(uid) ?? new ConsoleReader(dir, log)
+    this.#consoles.set(uid, serial)
     const hypervisor = new LibvirtHypervisor({
       libvirt,
       dir,
       accelerator,
       attachments: new Map(attachments.map((one) => [one.name, one])),
       provideImage: (image) => this.#options.provideImage(dir, image),
-      onCreated: () => capabilities.save(dir),
-      onObserve: () => this.#observedMs.set(uid, performance.now()),
+      onCreated: () => {
+        serial.open()
+        return capabilities.save(dir)
+      },
+      onObserve: () => {
+        this.#observedMs.set(uid, performance.now())
+        serial.open()
+      },
     })
     const { ips, failed, leftovers } = networked.value
     if (lowered) {
@@ -280,6 +297,16 @@ export class HostSandboxes implements Sandboxes {
     this.#live.set(uid, { attachments: present, state, hypervisor, libvirt, inspectedMs: performance.now() })
     if (leftovers.length) this.#lookAgain(uid)
     return state
+  }
+
+  /** Keeps the logs of a sandbox's libvirtd and QEMU small. */
+  async #boundLogs({ uid, namespace, name }: SandboxId): Promise<void> {
+    const logs = join(this.#at(uid), 'var/log/libvirt')
+    const files = await readdir(join(logs, 'qemu')).catch(() => [])
+    for (const path of [join(logs, 'libvirtd.log'), ...files.map((file) => join(logs, 'qemu', file))])
+      await boundLog(path).catch((error: unknown) =>
+        this.#options.log.warn({ pod: `${namespace}/${name}`, path, cause: explain(error) }, 'Cannot cut a log'),
+      )
   }
 
   /** Has the next pass make a picture of what is there. */

@@ -1,10 +1,13 @@
 import type { PciPorts } from '#apis/kubevirt/guest.ts'
+import { Fault } from '#base/fault.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import type { Nic } from '#core/nic/nic.ts'
 import type { ObservedNic } from '#core/nic/status.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { type DomainSpec, otherDevices } from '#core/vm/domain.ts'
+import { isFileOfImage } from '#core/vm/image.ts'
 import { maxBus } from '#core/vm/pci.ts'
+import { consoleSocket } from '../host/console.ts'
 import type { Accelerator } from '../host/kvm.ts'
 import { childElements, element, findElement, parseXml, serializeXml, type XmlElement } from './xml.ts'
 
@@ -13,8 +16,8 @@ export const qemuProgram = '/usr/bin/qemu-system-x86_64'
 
 /** Where images are in every sandbox, so that a domain's XML is valid on every host. */
 const imagesInSandbox = '/run/images'
-/** Where the guest's serial console is written, in the sandbox. */
-const consoleInSandbox = '/run/console.log'
+/** Where QEMU listens for whoever reads the guest's serial console, in the sandbox. */
+const consoleInSandbox = `/${consoleSocket}`
 
 const agentChannel = 'org.qemu.guest_agent.0'
 const aliasPrefix = aliasOf('')
@@ -25,7 +28,7 @@ const virtio = 'virtio-non-transitional'
 /** The domain that runs a guest. */
 export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
   const { kernel, sockets, cores, threads } = spec
-  const file = (path: string) => `${imagesInSandbox}/${kernel.image}/${path.replace(/^\/+/, '')}`
+  const file = (path: string) => `${imagesInSandbox}/${kernel.image}/${fileOfImage(path)}`
   const cpuMode = accelerator === 'kvm' ? 'host-passthrough' : 'maximum'
   const root = element(
     'domain',
@@ -58,8 +61,8 @@ export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
       element('controller', { type: 'virtio-serial', index: 0 }, onBus(spec.ports.nics + 1)),
       element(
         'serial',
-        { type: 'file' },
-        element('source', { path: consoleInSandbox }),
+        { type: 'unix' },
+        element('source', { mode: 'bind', path: consoleInSandbox }),
         element('target', { port: 0 }),
       ),
       element('channel', { type: 'unix' }, element('target', { type: 'virtio', name: agentChannel })),
@@ -73,6 +76,12 @@ export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
     ),
   )
   return serializeXml(root)
+}
+
+/** A path below its image. Admission refuses others; whatever comes here all the same goes no further. @throws Fault Invalid */
+export function fileOfImage(path: string): string {
+  if (!isFileOfImage(path)) throw new Fault('Invalid', `${JSON.stringify(path)} is no file of an image`)
+  return path.replace(/^\//, '')
 }
 
 /**

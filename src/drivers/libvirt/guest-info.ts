@@ -1,7 +1,7 @@
 import type { GuestOsInfo } from '#apis/kubevirt/guest.ts'
 import { faultKind } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
-import type { GuestInfo } from '#core/vm/guest-info.ts'
+import { type GuestInfo, guestText } from '#core/vm/guest-info.ts'
 
 /** Fields of `guest-get-osinfo` by the names KubeVirt gives them. */
 const osFields = {
@@ -47,9 +47,6 @@ export async function readGuestInfo(agent: (command: JsonObject) => Promise<Json
   }
 }
 
-/** Longest text taken from a guest, which may say anything; a host name has at most 253 characters. */
-const maxLength = 256
-
 function textOf(value: Json | undefined): string | undefined {
-  return typeof value === 'string' && value ? value.slice(0, maxLength) : undefined
+  return typeof value === 'string' && value ? guestText(value) : undefined
 }

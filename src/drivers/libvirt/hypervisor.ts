@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { lstat, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
@@ -9,9 +9,10 @@ import type { GuestInterface } from '#core/nic/status.ts'
 import type { DomainEnd, Hypervisor, MoveProgress, NicTraffic, ObservedDomain } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
-import type { GuestInfo } from '#core/vm/guest-info.ts'
+import { boundedInterfaces, type GuestInfo } from '#core/vm/guest-info.ts'
+import { readLogEnds } from '../host/bounded-log.ts'
 import type { Accelerator } from '../host/kvm.ts'
-import { domainXml, linkUpdateXml, nicXml, type ReadDomain, readDomain } from './domain-xml.ts'
+import { domainXml, fileOfImage, linkUpdateXml, nicXml, type ReadDomain, readDomain } from './domain-xml.ts'
 import { readGuestInfo } from './guest-info.ts'
 import { createFlags, powerFlags } from './rpc/flags.ts'
 import type { Libvirt } from './rpc/libvirt.ts'
@@ -77,14 +78,22 @@ export class LibvirtHypervisor implements Hypervisor {
     const { libvirt, accelerator, provideImage, onCreated } = this.#options
     if (await this.#domain(signal)) return
     await provideImage(spec.kernel.image)
+    await this.#requireFiles(spec.kernel)
     const flags = spec.isPaused ? createFlags.paused : createFlags.none
     await libvirt.create(domainXml(spec, accelerator), flags, { signal })
     await onCreated()
   }
 
+  /** @throws Fault Invalid for a file that the image does not have */
+  async #requireFiles({ image, kernelPath, initrdPath }: DomainSpec['kernel']): Promise<void> {
+    for (const path of [kernelPath, ...(initrdPath === undefined ? [] : [initrdPath])]) {
+      const file = await lstat(join(this.#options.dir, 'run/images', image, fileOfImage(path))).catch(() => undefined)
+      if (!file?.isFile()) throw new Fault('Invalid', `The image "${image}" has no file ${path}`)
+    }
+  }
+
   async lastEnd(domain: string): Promise<DomainEnd | undefined> {
-    const log = await readFile(join(this.#options.dir, 'var/log/libvirt/qemu', `${domain}.log`), 'utf8').catch(() => '')
-    return endOf(log)
+    return endOf(await readLogEnds(join(this.#options.dir, 'var/log/libvirt/qemu', `${domain}.log`)))
   }
 
   async update(nic: Nic, changed: readonly Field[], signal: AbortSignal): Promise<void> {
@@ -235,7 +244,9 @@ export class LibvirtHypervisor implements Hypervisor {
       signal,
       timeoutMs: agentTimeoutMs,
     })
-    return list.map(({ name, mac, addresses }) => ({ name, mac: mac ?? '', ips: addresses.map((one) => one.address) }))
+    return boundedInterfaces(
+      list.map(({ name, mac, addresses }) => ({ name, mac: mac ?? '', ips: addresses.map((one) => one.address) })),
+    )
   }
 
   guestInfo(signal: AbortSignal): Promise<GuestInfo> {

@@ -1,3 +1,5 @@
+import { timerMs } from '#base/timer.ts'
+
 /** Time as a queue needs it; tests bring their own. */
 export type Timers = Readonly<{
   now(): number
@@ -13,7 +15,7 @@ export const realTimers: Timers = {
   now: () => performance.now(),
   after: (ms, run) => {
     // Longer ones would fire at once: Node keeps delays in 32 bits.
-    const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1)).unref()
+    const timer = setTimeout(run, timerMs(ms)).unref()
     return () => clearTimeout(timer)
   },
 }

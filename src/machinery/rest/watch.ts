@@ -1,6 +1,7 @@
 import type { Kind } from '#apis/meta/object.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
+import { timerMs } from '#base/timer.ts'
 import type { Change } from '../store/store.ts'
 import { tellProgress } from './bookmarks.ts'
 import { eventTypeOf, type ObjectEvent } from './events.ts'
@@ -34,9 +35,6 @@ export type WatchPlan = Readonly<{
 type EventType = ObjectEvent['type']
 type LineWriter = (type: EventType, doc: Doc) => string
 
-/** Longest time of a timer, milliseconds. */
-const maxTimerMs = 2 ** 31 - 1
-
 /** Reads what a watch is asked for, while a refusal is still possible. @throws Fault BadRequest, Invalid, Timeout */
 export function planWatch(registry: Registry, kind: Kind, request: WatchRequest): WatchPlan {
   const { query, name } = request
@@ -51,7 +49,7 @@ export function planWatch(registry: Registry, kind: Kind, request: WatchRequest)
     request,
     selected: (object) => byName(object) && byLabel(object) && byField(object),
     after: after && !flag(query.sendInitialEvents) ? after : undefined,
-    timeoutMs: seconds ? Math.min(seconds * 1000, maxTimerMs) : undefined,
+    timeoutMs: seconds ? timerMs(seconds * 1000) : undefined,
   }
 }
 
