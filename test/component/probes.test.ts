@@ -60,4 +60,19 @@ describe('probes of guests', () => {
       ['spec.template.spec.readinessProbe', 'spec.template.spec.livenessProbe.tcpSocket.port'],
     )
   })
+
+  it('a probe reaches its own guest only, within times that make sense', async () => {
+    const ns = await makeNamespace(cluster.api)
+    const readinessProbe = {
+      httpGet: { host: '127.0.0.1', port: 1 },
+      periodSeconds: 9_999_999_999,
+      timeoutSeconds: 86_400,
+    }
+    const { code, json } = await cluster.api.send('POST', vmsPath(ns), { body: withProbe({ readinessProbe }) })
+    assert.equal(code, 422)
+    assert.deepEqual(
+      json.details.causes.map((cause: { field: string }) => cause.field),
+      ['httpGet.host', 'timeoutSeconds', 'periodSeconds'].map((field) => `spec.template.spec.readinessProbe.${field}`),
+    )
+  })
 })
