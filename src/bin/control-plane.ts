@@ -57,7 +57,10 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
   const macs = new MacPool(() => config().macRange)
   const placement: Placement = {
     nodeOfPod: (namespace, name) => pods.get({ namespace, name })?.spec.nodeName,
-    nodeOfInstance: (namespace, name) => vmis.get({ namespace, name })?.metadata.labels?.[nodeNameLabel],
+    nodesOfInstance: (namespace, name) => [
+      vmis.get({ namespace, name })?.metadata.labels?.[nodeNameLabel],
+      ...pods.indexed('byVmi', `${namespace}/${name}`).map(({ spec }) => spec.nodeName),
+    ],
   }
   const access = new Authorizer(
     accessSource(() => caches),

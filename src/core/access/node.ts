@@ -18,7 +18,8 @@ export function nodeOf({ name, groups }: Person): string | undefined {
 /** Which nodes objects are on, as far as is known. */
 export interface Placement {
   nodeOfPod(namespace: string, name: string): string | undefined
-  nodeOfInstance(namespace: string, name: string): string | undefined
+  /** Where its guest is to be, and where there are pods for it. */
+  nodesOfInstance(namespace: string, name: string): readonly (string | undefined)[]
 }
 
 type Wanted = Readonly<{
@@ -51,7 +52,7 @@ export function nodeReadVeto(who: Person, wanted: Wanted, placement: Placement):
       return wanted.labelSelector === `${nodeNameLabel}=${node}`
         ? undefined
         : `can only list/watch virtualmachineinstances with label selector ${nodeNameLabel}=${node}`
-    if (verb === 'get') return placement.nodeOfInstance(namespace, name) === node ? undefined : unrelated(node)
+    if (verb === 'get') return placement.nodesOfInstance(namespace, name).includes(node) ? undefined : unrelated(node)
   }
   return undefined
 }
