@@ -30,6 +30,8 @@ export type InstanceTools = Readonly<{
   recorder: Recorder
   log: Log
   nodeName: string
+  /** The cluster its sandboxes are made for. */
+  cluster: string
   /** Told how long a hypervisor took to change links, seconds. */
   onApplied: (seconds: number) => void
   /** Guests that run, by sandbox. */
@@ -99,5 +101,14 @@ export async function ensureWith(
   const { namespace = 'default', name, uid = '' } = pod.metadata
   const attachments = attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf)
   const optional = new Set(nics.filter(isOptional).map((nic) => nic.name))
-  return tools.sandboxes.ensure({ uid, namespace, name, attachments, optional, ...(incoming && { incoming }) }, signal)
+  const { resourceVersion } = pod.metadata
+  const owner = {
+    node: tools.nodeName,
+    cluster: tools.cluster,
+    ...(resourceVersion !== undefined && { revision: resourceVersion }),
+  }
+  return tools.sandboxes.ensure(
+    { uid, namespace, name, owner, attachments, optional, ...(incoming && { incoming }) },
+    signal,
+  )
 }

@@ -23,6 +23,8 @@ export type ServeOptions = Readonly<{
   /** Tokens beside those of ServiceAccounts, as kube-apiserver's --token-auth-file. */
   tokenAuthFile?: string
   audit: AuditLimits
+  /** Looks at the store before anything is written to it; throws to refuse it. */
+  admit?: (store: Store) => Promise<void>
   log: Log
 }>
 
@@ -45,6 +47,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   await using stack = new AsyncDisposableStack()
   const store = await openSqliteStore({ path: dir.store })
   stack.defer(() => store.close())
+  await options.admit?.(store)
   stack.defer(
     keepHistory(store, options.historyMs, (error) =>
       log.warn({ cause: explain(error) }, 'Cannot forget old history; trying again later'),

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startAgent } from '#agent/agent.ts'
-import type { Log, LogFields } from '#base/log.ts'
+import { type Log, type LogFields, silent } from '#base/log.ts'
 import { createDataDir, type DataDir, dataDirAt } from '#bin/data-dir.ts'
 import { serve } from '#bin/serve.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
@@ -42,7 +42,7 @@ export type Cluster = Readonly<{
 
 export async function makeGround(): Promise<Ground> {
   const root = await mkdtemp(join(tmpdir(), 'patchbay-test-'))
-  const dir = await createDataDir(dataDirAt(root))
+  const dir = await createDataDir(dataDirAt(root), silent)
   return { dir, sandboxes: new SimSandboxes(), remove: () => rm(root, { recursive: true, force: true }) }
 }
 
@@ -75,6 +75,7 @@ export async function startOn(
     const agent = await startAgent({
       client,
       node,
+      cluster: plane.cluster,
       sandboxes,
       images,
       prober: simProber,

@@ -1,12 +1,20 @@
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { explain, Fault } from '#base/fault.ts'
-import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
 import { cableOf, move, noCable } from '#core/nic/rewire.ts'
-import type { Hypervisor, Incoming, MoveOptions, Sandboxes, SandboxId, SandboxSpec, SandboxState } from '#core/ports.ts'
+import type {
+  FoundSandbox,
+  Hypervisor,
+  Incoming,
+  MoveOptions,
+  Sandboxes,
+  SandboxSpec,
+  SandboxState,
+} from '#core/ports.ts'
+import { ownerAfter } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { findDaemon, socketPath, startDaemon } from '../libvirt/daemon/daemon.ts'
 import { findProcess, listSandboxProcesses, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
@@ -18,6 +26,7 @@ import { watchDomainFiles, watchLeases } from './domain-files.ts'
 import type { Accelerator } from './kvm.ts'
 import { guestProcesses, killGuestProcesses, moveGuest, shareImages } from './moving.ts'
 import { ensureNetns, netnsName, netnsPath, processesIn, removeNetns } from './netns.ts'
+import { type SandboxRecord, SandboxRecords, withoutConfig } from './records.ts'
 import { asAttached, hostMover, movedAttachment, raiseLowered, type Wiring } from './rewire.ts'
 import type { SandboxNetwork } from './sandbox-network.ts'
 
@@ -43,9 +52,6 @@ export type HostSandboxesOptions = Readonly<{
   log: Log
 }>
 
-/** What is written down about a sandbox before anything of it is made. */
-type SandboxRecord = SandboxId & Wiring
-
 /** A sandbox this process has a connection to. */
 type Live = Readonly<{
   attachments: readonly Attachment[]
@@ -61,6 +67,7 @@ type Live = Readonly<{
  */
 export class HostSandboxes implements Sandboxes {
   readonly #options: HostSandboxesOptions
+  readonly #records: SandboxRecords
   readonly #live = new Map<string, Live>()
   /** When the guest of each sandbox was last looked at. */
   readonly #observedMs = new Map<string, number>()
@@ -70,13 +77,14 @@ export class HostSandboxes implements Sandboxes {
 
   constructor(options: HostSandboxesOptions) {
     this.#options = options
+    this.#records = new SandboxRecords(options.pods, options.log)
   }
 
   async ensure(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState> {
     const live = this.#live.get(spec.uid)
     if (live && hasAll(live.attachments, asAttached(spec.attachments, live.attachments))) {
       if (performance.now() - live.inspectedMs < inspectMs) return live.state
-      if (await this.#options.network.isWhole(this.#at(spec.uid), netnsName(spec.uid), live.attachments)) {
+      if (await this.#options.network.isWhole(this.#records.at(spec.uid), netnsName(spec.uid), live.attachments)) {
         live.inspectedMs = performance.now()
         return live.state
       }
@@ -85,18 +93,18 @@ export class HostSandboxes implements Sandboxes {
   }
 
   async release(uid: string, names: readonly string[], signal: AbortSignal): Promise<void> {
-    const record = await this.#record(uid)
+    const record = await this.#records.read(uid)
     const leaving = record?.attachments.filter(({ name }) => names.includes(name)) ?? []
     if (!record || !leaving.length) return
     const { log, network } = this.#options
-    const dir = this.#at(uid)
+    const dir = this.#records.at(uid)
     log.info(
       { pod: `${record.namespace}/${record.name}`, networks: leaving.map(({ name }) => name) },
       'Releasing networks',
     )
     await network.release({ dir, uid, netns: netnsName(uid) }, leaving, signal)
     const attachments = record.attachments.filter(({ name }) => !names.includes(name))
-    await this.#write({ ...record, attachments })
+    await this.#records.write({ ...record, attachments })
     this.#lookAgain(uid)
     await network.sweep(signal)
   }
@@ -109,16 +117,17 @@ export class HostSandboxes implements Sandboxes {
   ): Promise<void> {
     const { log, network } = this.#options
     const live = this.#live.get(uid)
-    const from = (await this.#record(uid))?.attachments.find(({ name }) => name === wanted.name)
+    const from = (await this.#records.read(uid))?.attachments.find(({ name }) => name === wanted.name)
     if (!live || !from) throw new Fault('Unavailable', `The sandbox has no network for interface ${wanted.name}`)
     if (from.network === wanted.network) return
     const { hypervisor } = live
     const card = (await hypervisor.observe(signal))?.nics.find(({ name }) => name === wanted.name)
-    const place = { dir: this.#at(uid), uid, netns: netnsName(uid) }
+    const place = { dir: this.#records.at(uid), uid, netns: netnsName(uid) }
     const to = movedAttachment(wanted)
     const write = async (change: (wiring: Wiring) => Wiring) => {
-      const record = (await this.#record(uid))!
-      await this.#write({ uid, namespace: record.namespace, name: record.name, ...change(record) })
+      const record = (await this.#records.read(uid))!
+      const { namespace, name, owner } = record
+      await this.#records.write({ uid, namespace, name, ...(owner && { owner }), ...change(record) })
     }
     try {
       const mover = hostMover({ place, network, hypervisor, from, to, write, log, signal })
@@ -136,8 +145,8 @@ export class HostSandboxes implements Sandboxes {
   async move({ from, migration }: Incoming, to: string, options: MoveOptions): Promise<void> {
     const source = this.#live.get(from)
     if (!source) throw new Fault('Unavailable', 'The hypervisor the guest is to leave does not answer')
-    const exchange = { dir: this.#at(from), name: migration }
-    await moveGuest({ libvirt: source.libvirt, exchange }, this.#at(to), options)
+    const exchange = { dir: this.#records.at(from), name: migration }
+    await moveGuest({ libvirt: source.libvirt, exchange }, this.#records.at(to), options)
   }
 
   /** Looks through all processes only when the one that was found last has ended: a move asks every few milliseconds. */
@@ -145,17 +154,17 @@ export class HostSandboxes implements Sandboxes {
     const known = this.#guests.get(uid)
     if (known && (await findProcess(known.pid))?.startTime === known.startTime) return true
     this.#guests.delete(uid)
-    const [found] = await guestProcesses(this.#at(uid))
+    const [found] = await guestProcesses(this.#records.at(uid))
     if (found) this.#guests.set(uid, found)
     return found !== undefined
   }
 
   killGuest(uid: string): Promise<void> {
-    return killGuestProcesses(this.#at(uid))
+    return killGuestProcesses(this.#records.at(uid))
   }
 
   async remove(uid: string, signal: AbortSignal): Promise<void> {
-    const dir = this.#at(uid)
+    const dir = this.#records.at(uid)
     const { log, network } = this.#options
     this.#live.get(uid)?.libvirt.close()
     this.#live.delete(uid)
@@ -163,8 +172,8 @@ export class HostSandboxes implements Sandboxes {
     this.#guests.delete(uid)
     const netns = netnsName(uid)
     await killAll(dir, netns)
-    const record = await this.#record(uid)
-    if (record) log.info({ pod: `${record.namespace}/${record.name}`, uid }, 'Removing sandbox')
+    const { namespace, name } = await this.#records.find(uid)
+    if (name) log.info({ pod: `${namespace}/${name}`, uid }, 'Removing sandbox')
     await network.detachAll(uid, netns, signal)
     await removeNetns(netns, signal)
     await rm(dir, { recursive: true, force: true })
@@ -173,7 +182,7 @@ export class HostSandboxes implements Sandboxes {
 
   /** Asks the guest of a sandbox to shut down and waits until it has, or until `graceMs` are over. No guest is fine. */
   async shutdownGuest(uid: string, graceMs: number, signal: AbortSignal): Promise<void> {
-    const dir = this.#at(uid)
+    const dir = this.#records.at(uid)
     if (!(await findDaemon(dir))) return
     const libvirt = await this.#connect(uid, dir)
     try {
@@ -192,9 +201,34 @@ export class HostSandboxes implements Sandboxes {
     }
   }
 
-  async list(): Promise<readonly SandboxId[]> {
-    const uids = await readdir(this.#options.pods).catch(() => [])
-    return Promise.all(uids.map(async (uid) => (await this.#record(uid)) ?? { uid, namespace: '', name: '' }))
+  list(): Promise<readonly FoundSandbox[]> {
+    return this.#records.list()
+  }
+
+  disown(uid: string): Promise<void> {
+    return this.#records.disown(uid)
+  }
+
+  async reach(uid: string, signal: AbortSignal): Promise<Hypervisor | undefined> {
+    const live = this.#live.get(uid)
+    if (live) return live.hypervisor
+    const dir = this.#records.at(uid)
+    const record = await this.#records.read(uid)
+    if (!record) return undefined
+    const accelerator = await this.#options.accelerator()
+    await startDaemon({
+      dir,
+      netns: netnsPath(netnsName(uid)),
+      kvm: accelerator === 'kvm',
+      log: this.#options.log,
+      signal,
+    })
+    const libvirt = await this.#connect(uid, dir)
+    const hypervisor = this.#hypervisor(dir, libvirt, accelerator, record)
+    const none = { attached: new Set<string>(), failed: new Map(), networks: new Map(), ips: new Map(), leftovers: [] }
+    // The next `ensure` finds no attachments noted, and looks at what is there.
+    this.#live.set(uid, { attachments: [], state: { ...none, hypervisor }, hypervisor, libvirt, inspectedMs: 0 })
+    return hypervisor
   }
 
   onChange(listener: (uid: string, isNetwork?: boolean) => void): void {
@@ -210,9 +244,9 @@ export class HostSandboxes implements Sandboxes {
   async #make(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState> {
     const { network, capabilities, log } = this.#options
     const { uid, namespace, name } = spec
-    const dir = this.#at(uid)
+    const dir = this.#records.at(uid)
     await mkdir(join(dir, 'run'), { recursive: true, mode: 0o755 })
-    const old = await this.#record(uid)
+    const old = await this.#records.read(uid)
     // What it has beside the wanted ones is still the guest's; their configuration counts no more.
     const wanted = new Set(spec.attachments.map((one) => one.name))
     const others = old?.attachments.filter((one) => !wanted.has(one.name)) ?? []
@@ -220,8 +254,9 @@ export class HostSandboxes implements Sandboxes {
     const attachments = [...asAttached(spec.attachments, made), ...others]
     const optional = new Set([...(spec.optional ?? []), ...others.map((one) => one.name)])
     const lowered = old?.lowered
-    const record = { uid, namespace, name, attachments: withoutConfig(attachments), ...(lowered && { lowered }) }
-    if (!sameJson(old, record)) await this.#write(record)
+    const owner = ownerAfter(old?.owner, spec.owner)
+    const record = { uid, namespace, name, owner, attachments: withoutConfig(attachments), ...(lowered && { lowered }) }
+    if (!sameJson(old, record)) await this.#records.write(record)
     const netns = netnsName(uid)
     // The libvirtd we are connected to has both.
     if (!this.#live.has(uid)) {
@@ -230,7 +265,7 @@ export class HostSandboxes implements Sandboxes {
     }
     // Both take their time and neither needs the other.
     const accelerator = this.#options.accelerator()
-    const incoming = spec.incoming && { dir: this.#at(spec.incoming.from), name: spec.incoming.migration }
+    const incoming = spec.incoming && { dir: this.#records.at(spec.incoming.from), name: spec.incoming.migration }
     if (incoming) await shareImages(incoming.dir, dir)
     const [daemon, networked] = await Promise.allSettled([
       accelerator.then((kind) =>
@@ -241,20 +276,12 @@ export class HostSandboxes implements Sandboxes {
     if (networked.status === 'rejected') throw networked.reason
     if (daemon.status === 'rejected') throw daemon.reason
     const libvirt = this.#live.get(uid)?.libvirt ?? (await this.#connect(uid, dir))
-    const hypervisor = new LibvirtHypervisor({
-      libvirt,
-      dir,
-      accelerator: await accelerator,
-      attachments: new Map(attachments.map((one) => [one.name, one])),
-      provideImage: (image) => this.#options.provideImage(dir, image),
-      onCreated: () => capabilities.save(dir),
-      onObserve: () => this.#observedMs.set(uid, performance.now()),
-    })
+    const hypervisor = this.#hypervisor(dir, libvirt, await accelerator, { uid, attachments })
     const { ips, failed, leftovers } = networked.value
     if (lowered) {
       const { lowered: _, ...raised } = record
       await raiseLowered(hypervisor, lowered, log, signal).then(
-        () => this.#write(raised),
+        () => this.#records.write(raised),
         (fault: unknown) => leftovers.push(fault),
       )
     }
@@ -266,15 +293,27 @@ export class HostSandboxes implements Sandboxes {
     return state
   }
 
+  #hypervisor(
+    dir: string,
+    libvirt: Libvirt,
+    accelerator: Accelerator,
+    { uid, attachments }: Pick<SandboxRecord, 'uid' | 'attachments'>,
+  ): LibvirtHypervisor {
+    return new LibvirtHypervisor({
+      libvirt,
+      dir,
+      accelerator,
+      attachments: new Map(attachments.map((one) => [one.name, one])),
+      provideImage: (image) => this.#options.provideImage(dir, image),
+      onCreated: () => this.#options.capabilities.save(dir),
+      onObserve: () => this.#observedMs.set(uid, performance.now()),
+    })
+  }
+
   /** Has the next pass make a picture of what is there. */
   #lookAgain(uid: string): void {
     const live = this.#live.get(uid)
     if (live) this.#live.set(uid, { ...live, attachments: [], inspectedMs: 0 })
-  }
-
-  #write(record: SandboxRecord): Promise<void> {
-    const attachments = withoutConfig(record.attachments)
-    return writeFileAtomic(join(this.#at(record.uid), 'sandbox.json'), JSON.stringify({ ...record, attachments }))
   }
 
   async #connect(uid: string, dir: string): Promise<Libvirt> {
@@ -320,27 +359,12 @@ export class HostSandboxes implements Sandboxes {
       }, restMs)
     }
   }
-
-  async #record(uid: string): Promise<SandboxRecord | undefined> {
-    const text = await readTextIfAny(join(this.#at(uid), 'sandbox.json'))
-    return text === undefined ? undefined : (JSON.parse(text) as SandboxRecord)
-  }
-
-  #at(uid: string): string {
-    if (!/^[0-9a-f-]{36}$/.test(uid)) throw new Fault('Bug', `${JSON.stringify(uid)} is no UID of a sandbox`)
-    return join(this.#options.pods, uid)
-  }
 }
 
 /** Whether all that is wanted is there as it is wanted. */
 function hasAll(present: readonly Attachment[], wanted: readonly Attachment[]): boolean {
   const byName = new Map(withoutConfig(present).map((one) => [one.name, one]))
   return withoutConfig(wanted).every((one) => sameJson(one, byName.get(one.name)))
-}
-
-/** Configuration counts only while a network is being attached; from then on CNI's own record of it does. */
-function withoutConfig(attachments: readonly Attachment[]): readonly Attachment[] {
-  return attachments.map(({ config: _, problem: _p, ...rest }) => rest)
 }
 
 /** Ends every process of a sandbox and waits until they are gone. */
