@@ -35,14 +35,33 @@ test('a folder that is there for something else is refused, not closed to others
   assert.equal(await mode(), 0o755)
 })
 
-for (const [code, remedy] of [
-  ['ENOSPC', /the disk is full; free some space and start again$/],
-  ['EROFS', /its file system is read-only; mount it for writing/],
-  ['EACCES', /this user may not write there; run as root/],
+for (const [what, fields, text, remedy] of [
+  ['on a full disk', { code: 'ENOSPC' }, 'ENOSPC: no space left on device, write', /the disk is full; free some space/],
+  ['whose store has no room', {}, 'database or disk is full', /the disk is full; free some space/],
+  ['that is read-only', {}, 'EROFS: read-only file system', /its file system is read-only; mount it for writing/],
+  ['of another user', { code: 'EACCES', path: '/d/pki' }, 'EACCES', /this user may not write there; run as root/],
 ] as const)
-  test(`a data directory that cannot be written (${code}) is one sentence`, async () => {
+  test(`a data directory ${what} is one sentence`, async () => {
     const failing = async () => {
-      throw Object.assign(new Error(`${code}: what the system says`), { code })
+      throw Object.assign(new Error(text), fields)
     }
     await assert.rejects(asSentence('/d', failing), { kind: 'Unavailable', message: remedy })
+  })
+
+for (const [what, fields, text] of [
+  ['an address that may not be listened on', { code: 'EACCES', syscall: 'listen' }, 'listen EACCES: permission denied'],
+  [
+    'too many watches',
+    { code: 'ENOSPC', syscall: 'watch', path: '/d/pods' },
+    'ENOSPC: System limit for number of file watchers reached',
+  ],
+] as const)
+  test(`${what} is not taken for a data directory that cannot be written`, async () => {
+    const error = Object.assign(new Error(text), fields)
+    await assert.rejects(
+      asSentence('/d', async () => {
+        throw error
+      }),
+      error,
+    )
   })

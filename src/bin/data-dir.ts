@@ -3,7 +3,7 @@ import { chmod, mkdir, readdir, realpath, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { dump } from 'js-yaml'
-import { Fault } from '#base/fault.ts'
+import { explain, Fault } from '#base/fault.ts'
 import { exists, readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import { createAuthority, issue, isUsable, type KeyPair } from '#machinery/rest/certificates.ts'
@@ -92,11 +92,21 @@ export async function asSentence<T>(root: string, work: () => Promise<T>): Promi
   try {
     return await work()
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    const remedy = unwritable[code]
-    if (error instanceof Fault || remedy === undefined) throw error
-    throw new Fault('Unavailable', `The data directory ${root} cannot be used: ${remedy}`)
+    const code = whyUnwritable(error, root)
+    if (code === undefined) throw error
+    throw new Fault('Unavailable', `The data directory ${root} cannot be used: ${unwritable[code]}`)
   }
+}
+
+/** The code of the failure if it is about a file below `root`, or about its disk. */
+function whyUnwritable(error: unknown, root: string): string | undefined {
+  const { code, path = '', syscall } = error as Partial<NodeJS.ErrnoException>
+  if (code !== undefined && path.startsWith(root) && syscall !== 'watch' && unwritable[code]) return code
+  // The store's thread, and SQLite in it, tell in words.
+  const text = explain(error)
+  if (/disk is full|ENOSPC: no space/.test(text)) return 'ENOSPC'
+  if (/EROFS: |readonly database/.test(text)) return 'EROFS'
+  return text.includes('EDQUOT: ') ? 'EDQUOT' : undefined
 }
 
 /** The authority of this installation and what it issued: made on first use, kept for good. */
