@@ -26,7 +26,11 @@ describe('guests that may belong to somebody', () => {
     await bringPlugin()
     await up()
     await stage.apply(nad('red', { cniVersion: '0.4.0', name: 'red', type: 'leaving', bridge: 'br-red' }))
-    await stage.apply(vm('x'), vm('red', { secondary: { red: 'up' } }), vm('forced', { graceSeconds: 0 }))
+    await stage.apply(
+      vm('x'),
+      vm('red', { secondary: { red: 'up' }, graceSeconds: 120 }),
+      vm('forced', { graceSeconds: 0 }),
+    )
     for (const name of ['x', 'red', 'forced']) {
       await stage.waitFor(name, 'AgentConnected')
       guests.set(name, { uid: (await stage.pod(name)).metadata.uid, qemu: await stage.qemuPid(name) })
@@ -137,7 +141,17 @@ describe('guests that may belong to somebody', () => {
 
   test('are asked to go though their CNI plugin is gone, and leave nothing once it is back', async () => {
     const { uid, qemu } = guests.get('red')!
+    // One that stands still cannot go before the next server, which knows nothing of it yet, has asked it.
+    await stage.virshAt(uid, 'suspend', 'default_red')
     await stage.k('delete', 'vm', 'red', '--wait=false')
+    await eventually(
+      'its instance is to go',
+      async () => (await stage.api.call('GET', path.vmi('red'))).body.metadata.deletionTimestamp !== undefined,
+      { deadlineMs: patienceMs },
+    )
+    await stage.kill()
+    await up()
+    await stage.virshAt(uid, 'resume', 'default_red')
     await eventually('its guest has ended', async () => !(await runs(qemu)), { deadlineMs: patienceMs })
     await eventually(
       'it is told that its network cannot be given back',
@@ -169,7 +183,7 @@ describe('guests that may belong to somebody', () => {
     await goOn('x')
   })
 
-  test('are not ended by the `down` of another data directory, whatever a stale pid file says', async () => {
+  test('are not ended by patchbay down of another data directory, whatever a stale pid file says', async () => {
     const other = await mkdtemp('/tmp/pb-')
     try {
       await writeFile(`${other}/patchbay.pid`, `${stage.pid}\n`)
@@ -183,7 +197,7 @@ describe('guests that may belong to somebody', () => {
     }
   })
 
-  test('are ended by `down`, which finds its server without a pid file', async () => {
+  test('are ended by patchbay down, which finds its server without a pid file', async () => {
     await rm(`${stage.dir}/patchbay.pid`)
     const { code, stdout, stderr } = await stage.patchbay('down', '--timeout', '20')
     assert.equal(code, 0, stderr)
