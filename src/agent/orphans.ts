@@ -5,6 +5,7 @@ import { explain, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import type { FoundSandbox, Sandboxes } from '#core/ports.ts'
 import { foreignReason, isYoungerThan, type NodeIdentity } from '#core/sandbox/owner.ts'
+import { sandboxFinalizer } from '#core/vm/launcher.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Informer } from '#machinery/client/informer.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
@@ -50,9 +51,10 @@ export function startOrphans(options: Options): Orphans {
     signal,
     reconcile: (uid) => (uid === all ? lookThrough() : look(uid)),
   })
-  // A pod that is seen deleted has lost its sandbox before, unless its finalizer was taken away by hand.
+  // The finalizer of a pod goes with its sandbox, unless it was taken away by hand.
   pods.onChange((now, before) => {
-    if (!now && before?.metadata.uid) controller.enqueue(before.metadata.uid)
+    const { uid, finalizers } = before?.metadata ?? {}
+    if (!now && uid && !finalizers?.includes(sandboxFinalizer)) controller.enqueue(uid)
   })
   keepRounds({ list: () => [all], look: controller.enqueue, everyMs, signal })
   return { left: () => left.size, stop: () => controller.stop() }
