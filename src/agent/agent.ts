@@ -1,39 +1,31 @@
-import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { apiVersionOf } from '#apis/meta/object.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import type { Log } from '#base/log.ts'
-import { timestamp } from '#base/time.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
 import { attachmentMode } from '#core/migration/required.ts'
 import type { Images, Prober, Sandboxes } from '#core/ports.ts'
-import { withCondition } from '#core/vm/conditions.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import { makeRecorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
 import { keepRounds } from '#machinery/loop/rounds.ts'
 import { Guests } from './guests.ts'
+import { type LeaseTimes, type NodeFacts, startHeartbeat, usualLeaseTimes } from './heartbeat.ts'
 import { instancePass } from './instance.ts'
 import { LinkMemory } from './links.ts'
 import { Moves } from './moves.ts'
+import { startOrphans } from './orphans.ts'
 import { Patience } from './patience.ts'
 import { Probes } from './probes.ts'
 import type { InstanceTools, RunningGuest } from './tools.ts'
 
-/** What a node says about itself. */
-export type NodeFacts = Readonly<{
-  name: string
-  labels: Readonly<Record<string, string>>
-  info: Readonly<Record<string, string>>
-  capacity: Readonly<Record<string, string>>
-}>
-
 export type AgentOptions = Readonly<{
   client: Client
   node: NodeFacts
+  /** The cluster it is a node of: UID of the namespace kube-system. */
+  cluster: string
   sandboxes: Sandboxes
   images: Images
   prober: Prober
@@ -41,21 +33,29 @@ export type AgentOptions = Readonly<{
   onImage: (listener: () => void) => void
   /** Told how long a hypervisor took to change links, seconds. */
   onApplied?: (seconds: number) => void
+  /** How the node says that it is alive, and how often everything is looked at though nothing was heard of it. */
+  leaseTimes?: LeaseTimes
+  resyncMs?: number
   log: Log
   signal: AbortSignal
 }>
 
 /** A running agent. */
-export type Agent = Readonly<{ running(): readonly RunningGuest[]; stop(): Promise<void> }>
+export type Agent = Readonly<{
+  running(): readonly RunningGuest[]
+  /** How many sandboxes without a pod it leaves alone. */
+  left(): number
+  stop(): Promise<void>
+}>
 
 /** How often every sandbox is looked at though nothing was heard of it, milliseconds. */
-const resyncMs = 30_000
+const usualResyncMs = 30_000
 
 /** Runs the node agent: registers the node, then keeps every sandbox of this host as the API says. Resolves when it serves. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { client, node, sandboxes, images, signal } = options
+  const { client, node, sandboxes, images, signal, resyncMs: everyMs = usualResyncMs } = options
   const log = options.log.child({ component: 'agent', node: node.name })
-  await registerNode(client, node)
+  const heartbeat = await startHeartbeat({ client, node, times: options.leaseTimes ?? usualLeaseTimes, log, signal })
   const pods = makeInformer(
     client,
     Pod,
@@ -92,6 +92,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     recorder,
     log,
     nodeName: node.name,
+    cluster: options.cluster,
     configOf: (network) => nadOf(network)?.spec?.config,
     annotationsOf: (network) => nadOf(network)?.metadata.annotations,
     podOf: (namespace, name) => pods.get({ namespace, name }),
@@ -127,7 +128,6 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     enqueueUid(uid)
   }
   await Promise.all([pods, vmis, nads, kubevirts].map((one) => one.synced))
-  await removeStrays(tools, new Set(pods.list().map((pod) => pod.metadata.uid ?? '')), signal)
   pods.onChange((now) => now && enqueue(now))
   vmis.onChange((now, before) => {
     const vmi = (now ?? before)!
@@ -145,8 +145,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     else enqueueUid(uid)
   })
   waiting()
-  keepRounds({ list: () => pods.list(), look: enqueue, everyMs: resyncMs, signal })
-  return { running: () => [...running.values()], stop: () => controller.stop() }
+  keepRounds({ list: () => pods.list(), look: enqueue, everyMs, signal })
+  const self = { node: node.name, cluster: options.cluster }
+  const orphans = startOrphans({ client, sandboxes, self, pods, recorder, log, everyMs, signal })
+  return {
+    running: () => [...running.values()],
+    left: orphans.left,
+    stop: async () => {
+      await Promise.all([controller.stop(), orphans.stop(), heartbeat.stop()])
+    },
+  }
 }
 
 function vmiKeys(pod: Pod): string[] {
@@ -156,42 +164,4 @@ function vmiKeys(pod: Pod): string[] {
 /** The name of the instance a pod was made for. */
 function instanceNameOf(pod: Pod): string {
   return pod.metadata.labels?.['vm.kubevirt.io/name'] ?? ''
-}
-
-/** Sandboxes whose pods are gone: their owners were deleted while no agent ran. */
-async function removeStrays(tools: InstanceTools, known: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
-  for (const { uid, namespace, name } of await tools.sandboxes.list()) {
-    if (known.has(uid)) continue
-    tools.log.info({ uid, pod: `${namespace}/${name}` }, 'Removing sandbox that nobody owns')
-    await tools.sandboxes.remove(uid, signal)
-  }
-}
-
-async function registerNode(client: Client, facts: NodeFacts): Promise<void> {
-  const key = { name: facts.name }
-  if (!(await client.get(Node, key)))
-    await client.create(Node, { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: key })
-  await client.modify(Node, key, (node) => ({
-    ...node,
-    metadata: { ...node.metadata, labels: { ...node.metadata.labels, ...facts.labels } },
-  }))
-  await client.modify(
-    Node,
-    key,
-    (node) => ({
-      ...node,
-      status: {
-        ...node.status,
-        nodeInfo: facts.info,
-        capacity: facts.capacity,
-        allocatable: facts.capacity,
-        conditions: withCondition(
-          node.status?.conditions,
-          { type: 'Ready', status: 'True', reason: 'AgentReady', message: 'patchbay agent is running' },
-          timestamp(),
-        ),
-      },
-    }),
-    { subresource: 'status' },
-  )
 }

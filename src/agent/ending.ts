@@ -1,13 +1,13 @@
 import { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, faultKind } from '#base/fault.ts'
-import type { DomainEnd, Hypervisor, ObservedDomain } from '#core/ports.ts'
+import type { DomainEnd, Hypervisor } from '#core/ports.ts'
 import { isScheduled, sandboxFinalizer } from '#core/vm/launcher.ts'
 import { isFinal } from '#core/vm/power.ts'
 import type { Pass } from '#core/vm/running.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import { report } from './report.ts'
-import { type Again, ensure, type InstanceTools, nameOf } from './tools.ts'
+import { type Again, type InstanceTools, nameOf } from './tools.ts'
 
 /** Default time a guest is given to shut down, seconds (Kubernetes' default). */
 const defaultGraceSeconds = 30
@@ -21,26 +21,43 @@ const asked = new Map<string, number>()
 type Leaving = Readonly<{
   pod: Pod
   vmi: VirtualMachineInstance
-  hypervisor: Hypervisor
-  domain: ObservedDomain | undefined
   /** Since when; its grace period counts from then. Milliseconds. */
   sinceMs: number
   /** How its end is judged; by how it ended unless given. */
   end?: DomainEnd
 }>
 
-/** Asks the guest to go, ends it when its time is up, and tells when it has gone. */
+/** Asks the guest to go, ends it when its time is up, and tells when it has gone: only then is nothing returned. */
 export async function stop(tools: InstanceTools, leaving: Leaving, signal: AbortSignal): Promise<Again> {
-  const { pod, vmi, hypervisor, domain } = leaving
+  const { pod, vmi } = leaving
   const uid = pod.metadata.uid ?? ''
-  if (!domain) {
-    asked.delete(uid)
-    return finish(tools, pod, vmi, leaving.end ?? (await hypervisor.lastEnd(nameOf(vmi))) ?? 'destroyed')
-  }
   const graceMs = (vmi.spec.terminationGracePeriodSeconds ?? defaultGraceSeconds) * 1000
   const leftMs = leaving.sinceMs + graceMs - Date.now()
+  let hypervisor: Hypervisor | undefined
+  try {
+    hypervisor = await tools.sandboxes.reach(uid, signal)
+    if (await hypervisor?.observe(signal)) return await press(tools, vmi, uid, hypervisor!, leftMs, signal)
+  } catch (error) {
+    if (faultKind(error) === 'Aborted') throw error
+    const gone = await endUnanswered(tools, leaving, leftMs, error)
+    if (gone) return gone
+  }
+  asked.delete(uid)
+  const ended = leaving.end ?? (await hypervisor?.lastEnd(nameOf(vmi)).catch(() => undefined)) ?? 'destroyed'
+  return finish(tools, pod, vmi, ended)
+}
+
+/** Asks a guest that is there to shut down, or ends it when its time is up. */
+async function press(
+  tools: InstanceTools,
+  vmi: VirtualMachineInstance,
+  uid: string,
+  hypervisor: Hypervisor,
+  leftMs: number,
+  signal: AbortSignal,
+): Promise<Again> {
   if (leftMs <= 0) {
-    tools.log.info({ domain: nameOf(vmi), graceMs }, 'Ending guest that did not shut down in time')
+    tools.log.info({ domain: nameOf(vmi) }, 'Ending guest that did not shut down in time')
     await hypervisor.destroy(signal)
     return { againAfterMs: 0 }
   }
@@ -55,6 +72,28 @@ export async function stop(tools: InstanceTools, leaving: Leaving, signal: Abort
   return { againAfterMs: Math.min(leftMs, askAgainMs) }
 }
 
+/**
+ * What to do about a guest whose hypervisor does not answer: until its time is up it is let run and asked again, then it is
+ * ended by its process. Nothing is returned when no process of it is left.
+ */
+async function endUnanswered(
+  tools: InstanceTools,
+  { pod, vmi }: Leaving,
+  leftMs: number,
+  why: unknown,
+): Promise<Again> {
+  const uid = pod.metadata.uid ?? ''
+  if (!(await tools.sandboxes.hasGuest(uid))) return undefined
+  if (leftMs > 0) {
+    const message = `the guest cannot be asked to shut down, and is ended when its grace period is over: ${explain(why)}`
+    await report(tools, pod, vmi, { reason: 'FailedKillPod', message, event: 'FailedKillPod' }, undefined)
+    return { againAfterMs: Math.min(leftMs, askAgainMs) }
+  }
+  tools.log.warn({ domain: nameOf(vmi), cause: explain(why) }, 'Ending guest by its process; its hypervisor is silent')
+  await tools.sandboxes.killGuest(uid)
+  return undefined
+}
+
 /** Takes a sandbox whose pod is deleted (or whose instance is not there any more) off the host. */
 export async function end(
   tools: InstanceTools,
@@ -64,13 +103,9 @@ export async function end(
 ): Promise<Again> {
   const { uid = '' } = pod.metadata
   if (vmi && isScheduled(vmi) && !isFinal(vmi)) {
-    const sandbox = await ensure(tools, pod, vmi, signal).catch(() => undefined)
-    const domain = await sandbox?.hypervisor.observe(signal)
-    if (sandbox) {
-      const sinceMs = Date.parse(vmi.metadata.deletionTimestamp ?? pod.metadata.deletionTimestamp ?? '')
-      const again = await stop(tools, { pod, vmi, hypervisor: sandbox.hypervisor, domain, sinceMs }, signal)
-      if (domain) return again
-    } else await finish(tools, pod, vmi, 'destroyed')
+    const sinceMs = Date.parse(vmi.metadata.deletionTimestamp ?? pod.metadata.deletionTimestamp ?? '')
+    const again = await stop(tools, { pod, vmi, sinceMs }, signal)
+    if (again) return again
   }
   tools.guests.forget(uid)
   tools.links.forget(uid)

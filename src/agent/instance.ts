@@ -16,6 +16,7 @@ import { end, finish, stop } from './ending.ts'
 import { follow } from './follow.ts'
 import type { Judgement } from './links.ts'
 import { isReadyToMove, movingPass } from './moving.ts'
+import { ownerOf } from './owner.ts'
 import { followPowerRequest } from './power-request.ts'
 import { report, tellDrift, writePod } from './report.ts'
 import { withFreshNetworks } from './rewire.ts'
@@ -28,9 +29,12 @@ export async function instancePass(
   vmi: VirtualMachineInstance | undefined,
   signal: AbortSignal,
 ): Promise<Again> {
-  const own = vmi && pod.metadata.ownerReferences?.some((owner) => owner.uid === vmi.metadata.uid) ? vmi : undefined
-  const role = own && podRole(pod, own)
   const isGoing = pod.metadata.deletionTimestamp !== undefined
+  const owner = await ownerOf(tools, pod, vmi)
+  // One that is not here yet will be seen to come; a pod that no instance owns is none the agent was given.
+  if (!isGoing && (owner.is === 'elsewhere' || owner.is === 'unknown')) return undefined
+  const own = owner.is === 'here' ? owner.vmi : undefined
+  const role = own && podRole(pod, own)
   // Wherever its guest is, it must be in one place before it can be ended.
   if (own && role === 'home' && isMigrating(own) && (isGoing || own.metadata.deletionTimestamp) && isReadyToMove(own))
     return movingPass(tools, pod, own, true, signal)
@@ -40,6 +44,11 @@ export async function instancePass(
     const home = tools.podOf(own.metadata.namespace ?? '', homePodName(own))
     return home && arrivalPass(tools, pod, own, home.metadata.uid ?? '', signal)
   }
+  // A guest that is to go needs none of its networks any more, and is not kept by one that cannot be had.
+  const isBusy = isMigrating(own) && isReadyToMove(own)
+  const { deletionTimestamp } = own.metadata
+  if (deletionTimestamp && isScheduled(own) && !isBusy)
+    return stop(tools, { pod, vmi: own, sinceMs: Date.parse(deletionTimestamp) }, signal)
   const unsupported = unsupportedInterface(own.spec)
   if (unsupported) return report(tools, pod, own, { reason: 'UnsupportedInterface', message: unsupported }, undefined)
   let sandbox: SandboxState
@@ -50,7 +59,7 @@ export async function instancePass(
     await report(tools, pod, own, { reason: 'FailedSandbox', message: explain(error) }, undefined)
     throw error
   }
-  if (isMigrating(own) && isReadyToMove(own)) return movingPass(tools, pod, own, false, signal)
+  if (isBusy) return movingPass(tools, pod, own, false, signal)
   await writePod(tools, pod, own, sandbox)
   if (!isScheduled(own)) return undefined
   return guestPass(tools, pod, own, sandbox, signal)
@@ -65,13 +74,10 @@ async function guestPass(
 ): Promise<Again> {
   let sandbox = given
   const { hypervisor } = sandbox
-  let domain = await hypervisor.observe(signal)
-  const { deletionTimestamp } = vmi.metadata
-  if (deletionTimestamp)
-    return stop(tools, { pod, vmi, hypervisor, domain, sinceMs: Date.parse(deletionTimestamp) }, signal)
   const uid = pod.metadata.uid ?? ''
   const { failed } = tools.probes.health(uid)
-  if (failed) return stop(tools, { pod, vmi, hypervisor, domain, sinceMs: failed.sinceMs, end: 'crashed' }, signal)
+  if (failed) return stop(tools, { pod, vmi, sinceMs: failed.sinceMs, end: 'crashed' }, signal)
+  let domain = await hypervisor.observe(signal)
   let trouble: Trouble | undefined
   let failure: unknown
   let drift: Judgement['kept'] = []

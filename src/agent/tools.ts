@@ -5,6 +5,7 @@ import type { AttachmentMode } from '#core/migration/required.ts'
 import { type DesiredNic, desiredNics } from '#core/nic/desired.ts'
 import type { Hypervisor, Images, Incoming, Sandboxes, SandboxState } from '#core/ports.ts'
 import { attachmentsOf } from '#core/sandbox/plan.ts'
+import { userOf } from '#core/sandbox/users.ts'
 import { domainName, queuesOf } from '#core/vm/domain.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
@@ -30,6 +31,8 @@ export type InstanceTools = Readonly<{
   recorder: Recorder
   log: Log
   nodeName: string
+  /** The cluster its sandboxes are made for. */
+  cluster: string
   /** Told how long a hypervisor took to change links, seconds. */
   onApplied: (seconds: number) => void
   /** Guests that run, by sandbox. */
@@ -99,9 +102,19 @@ export async function ensureWith(
   const { namespace = 'default', name, uid = '' } = pod.metadata
   const attachments = attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf)
   const optional = new Set(nics.filter(isOptional).map((nic) => nic.name))
-  const user = pod.spec.securityContext?.runAsUser
+  const { resourceVersion } = pod.metadata
+  const owner = {
+    node: tools.nodeName,
+    cluster: tools.cluster,
+    ...(resourceVersion !== undefined && { revision: resourceVersion }),
+  }
+  const user = userOf(pod)
   return tools.sandboxes.ensure(
-    { uid, namespace, name, attachments, optional, ...(user !== undefined && { user }), ...(incoming && { incoming }) },
+    {
+      ...{ uid, namespace, name, owner, attachments, optional },
+      ...(user !== undefined && { user }),
+      ...(incoming && { incoming }),
+    },
     signal,
   )
 }

@@ -1,3 +1,4 @@
+import { Lease } from '#apis/coordination/lease.ts'
 import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
@@ -15,11 +16,12 @@ import { startGarbageController } from '#controllers/garbage.ts'
 import { GuestUsers } from '#controllers/guest-users.ts'
 import { movedKeyOf, startMigrationController } from '#controllers/migration.ts'
 import { startNamespaceController } from '#controllers/namespace.ts'
+import { startNodeLifecycleController } from '#controllers/node-lifecycle.ts'
 import { startServiceAccountController } from '#controllers/service-account.ts'
 import { startVmController } from '#controllers/vm.ts'
 import { startVmiController } from '#controllers/vmi.ts'
 import { instanceKeyOf } from '#controllers/world.ts'
-import { nodeNameLabel, nodeReadVeto, nodesGroup, type Placement } from '#core/access/node.ts'
+import { leaseNamespace, nodeNameLabel, nodeReadVeto, nodesGroup, type Placement } from '#core/access/node.ts'
 import { type Component, controllers } from '#core/access/system-roles.ts'
 import { clusterConfig } from '#core/admission/config.ts'
 import { systemGroup } from '#core/admission/instance.ts'
@@ -32,6 +34,7 @@ import { LocalClient } from '#machinery/rest/local-client.ts'
 import { Registry } from '#machinery/rest/registry.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { type AccessCaches, accessSource, followAccess } from './access.ts'
+import { clusterNamespace } from './identity.ts'
 import { MacPool } from './mac-pool.ts'
 import { servedKinds } from './served.ts'
 
@@ -41,6 +44,8 @@ const sweepMs = 300_000
 /** The API's inside and the controllers over it. */
 export type ControlPlane = Readonly<{
   registry: Registry
+  /** Which cluster this is: UID of its namespace kube-system. */
+  cluster: string
   access: Authorizer
   /** The server's own client, which may do everything. */
   own: Client
@@ -64,7 +69,10 @@ export async function startControlPlane(
   const macs = new MacPool(() => config().macRange)
   const placement: Placement = {
     nodeOfPod: (namespace, name) => pods.get({ namespace, name })?.spec.nodeName,
-    nodeOfInstance: (namespace, name) => vmis.get({ namespace, name })?.metadata.labels?.[nodeNameLabel],
+    nodesOfInstance: (namespace, name) => [
+      vmis.get({ namespace, name })?.metadata.labels?.[nodeNameLabel],
+      ...pods.indexed('byVmi', `${namespace}/${name}`).map(({ spec }) => spec.nodeName),
+    ],
   }
   const access = new Authorizer(
     accessSource(() => caches),
@@ -86,7 +94,7 @@ export async function startControlPlane(
   })
   const clientOf = ({ name }: Component) =>
     new LocalClient(registry, { user: { name, groups: [systemGroup] }, manager: name.split(':').at(-1)!, access })
-  await bootstrap(own)
+  const cluster = await bootstrap(own)
   await repairDefaultRoles(own)
   const options = { log, signal }
   const caches: AccessCaches = followAccess(own, options)
@@ -129,6 +137,9 @@ export async function startControlPlane(
     recorder: makeRecorder(migrator, 'patchbay-controller', log),
     migrations,
   }
+  const watcher = clientOf(controllers.node)
+  const leases = makeInformer(watcher, Lease, { namespace: leaseNamespace }, options)
+  const nodeWorld = { nodes, leases, vmis, recorder: makeRecorder(watcher, 'node-controller', log) }
   const as = (component: Component) => ({ client: clientOf(component), log, signal })
   const collected = kinds.filter((kind) => !kind.isUncollected)
   const running = [
@@ -140,6 +151,7 @@ export async function startControlPlane(
     startClusterRoleController({ ...as(controllers.clusterRole), roles: caches.clusterRoles }),
     startServiceAccountController({ ...as(controllers.serviceAccount), namespaces, accounts: caches.accounts }),
     startGarbageController({ ...as(controllers.garbage), kinds: collected }),
+    startNodeLifecycleController({ ...as(controllers.node), ...nodeWorld }),
   ]
   for (const vm of vms.list()) running[0]!.enqueue(`${vm.metadata.namespace}/${vm.metadata.name}`)
   for (const vmi of vmis.list()) running[1]!.enqueue(`${vmi.metadata.namespace}/${vmi.metadata.name}`)
@@ -151,6 +163,7 @@ export async function startControlPlane(
   signal.addEventListener('abort', () => clearInterval(timer))
   return {
     registry,
+    cluster,
     access,
     own,
     agentClient: (node) =>
@@ -167,9 +180,9 @@ export async function startControlPlane(
   }
 }
 
-/** The objects every installation has. */
-async function bootstrap(client: Client): Promise<void> {
-  for (const name of ['default', 'kube-system', 'kubevirt'])
+/** Makes the objects every installation has; resolves to the identity of the cluster. */
+async function bootstrap(client: Client): Promise<string> {
+  for (const name of ['default', clusterNamespace, leaseNamespace, 'kubevirt'])
     await createIfMissing(client, Namespace, {
       apiVersion: apiVersionOf(Namespace),
       kind: Namespace.kind,
@@ -187,6 +200,7 @@ async function bootstrap(client: Client): Promise<void> {
     (current) => ({ ...current, status: { ...current.status, phase: 'Deployed' } }),
     { subresource: 'status' },
   )
+  return (await client.get(Namespace, { name: clusterNamespace }))?.metadata.uid ?? ''
 }
 
 async function createIfMissing<T extends ApiObject>(client: Client, kind: Kind<T>, object: T): Promise<void> {

@@ -1,8 +1,9 @@
-import { mkdir, realpath } from 'node:fs/promises'
+import { chmod, mkdir, readdir, realpath, stat } from 'node:fs/promises'
 import { isAbsolute, join, resolve } from 'node:path'
 import { dump } from 'js-yaml'
-import { Fault } from '#base/fault.ts'
-import { writeFileAtomic } from '#base/file.ts'
+import { explain, Fault } from '#base/fault.ts'
+import { exists, writeFileAtomic } from '#base/file.ts'
+import type { Log } from '#base/log.ts'
 import type { KeyPair } from '#machinery/rest/certificates.ts'
 
 /** Longest data directory: paths of unix sockets below it end at 107 bytes. */
@@ -49,10 +50,61 @@ export function dataDirAt(path: string): DataDir {
   }
 }
 
-/** Makes the directory, private to root. */
-export async function createDataDir(dir: DataDir): Promise<DataDir> {
-  await mkdir(dir.root, { recursive: true, mode: 0o700 })
-  return dataDirAt(await realpath(dir.root))
+/** Makes the directory, private to root; one that is open to others is closed to them. @throws Fault Invalid, Unavailable */
+export async function createDataDir(dir: DataDir, log: Log): Promise<DataDir> {
+  return asSentence(dir.root, async () => {
+    await mkdir(dir.root, { recursive: true, mode: 0o700 })
+    const real = dataDirAt(await realpath(dir.root))
+    await tighten(real, log)
+    return real
+  })
+}
+
+async function tighten({ root, store, images }: DataDir, log: Log): Promise<void> {
+  const mode = (await stat(root)).mode & 0o7777
+  if ((mode & 0o077) === 0) return
+  // A folder that is there for something else, such as /var, is not to be closed to the rest of the host by a typing error.
+  const isOurs = (await exists(store)) || (await exists(images)) || (await readdir(root)).length === 0
+  if (!isOurs)
+    throw new Fault(
+      'Invalid',
+      `The folder ${root} is open to other users (mode ${mode.toString(8)}) and holds files that are not of Patchbay; choose another --data-dir, or run: chmod 700 ${root}`,
+    )
+  await chmod(root, 0o700)
+  log.warn({ dir: root, mode: mode.toString(8) }, 'The data directory was open to other users; only root may enter now')
+}
+
+/** What the system says when a folder cannot be written, and what to do about it. */
+const unwritable: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full; free some space and start again',
+  EDQUOT: 'its disk quota is used up; free some space and start again',
+  EROFS: 'its file system is read-only; mount it for writing, or choose another --data-dir',
+  EACCES: 'this user may not write there; run as root, or choose another --data-dir',
+  EPERM: 'this user may not write there; run as root, or choose another --data-dir',
+  ENOTDIR: 'part of the path is a file; choose another --data-dir',
+  EEXIST: 'part of the path is a file; choose another --data-dir',
+}
+
+/** Does something in a data directory; that the directory cannot be written becomes a sentence with a remedy. */
+export async function asSentence<T>(root: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const code = whyUnwritable(error, root)
+    if (code === undefined) throw error
+    throw new Fault('Unavailable', `The data directory ${root} cannot be used: ${unwritable[code]}`)
+  }
+}
+
+/** The code of the failure if it is about a file below `root`, or about its disk. */
+function whyUnwritable(error: unknown, root: string): string | undefined {
+  const { code, path = '', syscall } = error as Partial<NodeJS.ErrnoException>
+  if (code !== undefined && path.startsWith(root) && syscall !== 'watch' && unwritable[code]) return code
+  // The store's thread, and SQLite in it, tell in words.
+  const text = explain(error)
+  if (/disk is full|ENOSPC: no space/.test(text)) return 'ENOSPC'
+  if (/EROFS: |readonly database/.test(text)) return 'EROFS'
+  return text.includes('EDQUOT: ') ? 'EDQUOT' : undefined
 }
 
 /** How clients reach the server: its address, and the name to ask for when it shows others another certificate. */

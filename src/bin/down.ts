@@ -1,11 +1,12 @@
-import { readFile } from 'node:fs/promises'
+import { realpath } from 'node:fs/promises'
 import { Fault } from '#base/fault.ts'
-import { readTextIfAny } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
 import { removeOutboundNat } from '#drivers/host/pod-network.ts'
+import { findProcess, signalProcess } from '#drivers/libvirt/daemon/process.ts'
 import { type DataDir, dataDirAt } from './data-dir.ts'
 import { hostSandboxes } from './host.ts'
+import { findServer } from './server-process.ts'
 
 export type DownOptions = Readonly<{ dataDir: string; graceMs: number; log: Log }>
 
@@ -14,9 +15,14 @@ const stopMs = 20_000
 
 /** Stops the server of a data directory, shuts its guests down, and removes every trace of them from the host. */
 export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: string) => void): Promise<void> {
-  const dir = dataDirAt(dataDir)
+  const root = await realpath(dataDirAt(dataDir).root).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT')
+      throw new Fault('Invalid', `There is no data directory ${dataDir}; name it with --data-dir`)
+    throw error
+  })
+  const dir = dataDirAt(root)
   const signal = new AbortController().signal
-  if (await stopServer(dir)) say('Stopped the server')
+  say((await stopServer(dir)) ? 'Stopped the server' : `No server of ${dir.root} was running`)
   const { sandboxes, bridges } = hostSandboxes(dir, { log, isUnused: () => true })
   const found = await sandboxes.list()
   const problems: unknown[] = []
@@ -42,21 +48,12 @@ export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: s
   say(`Nothing of ${dir.root} runs on this host any more; its data is kept`)
 }
 
-/** The running server of a data directory: its process, if it is really ours. */
-async function serverPid(dir: DataDir): Promise<number | undefined> {
-  const pid = Number((await readTextIfAny(dir.pid))?.trim())
-  if (!pid) return undefined
-  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-  return command.includes('patchbay') && command.split('\0').includes('up') ? pid : undefined
-}
-
+/** Resolves to whether there was a server to stop. */
 async function stopServer(dir: DataDir): Promise<boolean> {
-  const pid = await serverPid(dir)
-  if (pid === undefined) return false
-  process.kill(pid, 'SIGTERM')
-  await eventually(`the server (pid ${pid}) stops`, async () => (await serverPid(dir)) === undefined, {
-    deadlineMs: stopMs,
-    everyMs: 50,
-  })
+  const server = await findServer(dir)
+  if (!server) return false
+  await signalProcess(server, 'SIGTERM')
+  const isGone = async () => (await findProcess(server.pid))?.startTime !== server.startTime
+  await eventually(`the server (pid ${server.pid}) stops`, isGone, { deadlineMs: stopMs, everyMs: 50 })
   return true
 }

@@ -1,6 +1,7 @@
 import { cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
-import { type Agent, type NodeFacts, startAgent } from '#agent/agent.ts'
+import { type Agent, startAgent } from '#agent/agent.ts'
+import type { NodeFacts } from '#agent/heartbeat.ts'
 import type { RunningGuest } from '#agent/tools.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { explain } from '#base/fault.ts'
@@ -33,6 +34,7 @@ type HostOptions = Readonly<{
   client: Client
   dir: DataDir
   nodeName: string
+  cluster: string
   cni: CniLimits
   simulate: boolean
   metrics: Metrics
@@ -47,11 +49,13 @@ export async function startHost(options: HostOptions): Promise<{ stop(): Promise
   const agent = await startAgent({
     client,
     node: nodeFacts(nodeName),
+    cluster: options.cluster,
     ...drivers,
     onApplied: (seconds) => options.metrics.applied(seconds),
     log,
     signal,
   })
+  options.metrics.followSandboxes(nodeName, () => agent.left())
   options.metrics.followTraffic(() => trafficOf(agent, nodeName, log))
   return {
     stop: async () => {

@@ -42,6 +42,19 @@ export class Metrics {
     this.#applied.observe(seconds)
   }
 
+  /** Tells how many sandboxes without a pod a node leaves alone. */
+  followSandboxes(node: string, left: () => number): void {
+    new Gauge({
+      name: 'patchbay_sandboxes_left',
+      help: 'Sandboxes without a pod that are left alone, because nothing proves that their guests may be ended.',
+      labelNames: ['node'],
+      registers: [this.#registry],
+      collect() {
+        this.set({ node }, left())
+      },
+    })
+  }
+
   /** Tells of VMs and instances: their interfaces, addresses and links. */
   followObjects({ vms, vmis }: ObjectSource): void {
     const gauge = (name: string, help: string, labelNames: string[], fill: (gauge: Gauge) => void) =>

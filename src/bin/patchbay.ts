@@ -1,4 +1,3 @@
-import { hostname } from 'node:os'
 import { Command } from 'commander'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { version } from '#base/version.ts'
@@ -29,7 +28,10 @@ addLimitOptions(program.command('up'))
   .description('run API server, controllers and node agent in this process')
   .option(...dataDirOption)
   .option('--listen <host:port>', 'address of the API server', '127.0.0.1:6443')
-  .option('--node <name>', 'name of this node', hostname().toLowerCase())
+  .option(
+    '--node <name>',
+    'name of this node; the one the data directory remembers, else the name of the host, unless given',
+  )
   .option('--cni-bin-dir <dirs>', 'folders with CNI plugins, separated by commas', '/usr/lib/cni,/opt/cni/bin')
   .option('--cni-timeout <seconds>', 'time a CNI plugin is given', '20')
   .option('--token-auth-file <file>', 'tokens that sign users in, as lines of token,user,uid[,"group1,group2"]')
@@ -48,7 +50,7 @@ addLimitOptions(program.command('up'))
       options: {
         dataDir: string
         listen: string
-        node: string
+        node?: string
         cniBinDir: string
         cniTimeout: string
         simulate: boolean
@@ -122,7 +124,7 @@ image
       import('./data-dir.ts'),
       import('./images.ts'),
     ])
-    const dir = await createDataDir(dataDirAt(dataDir))
+    const dir = await createDataDir(dataDirAt(dataDir), await logOf())
     await new ImageFolder(dir.images).import(name, from)
     console.log(`Image ${name} is ready: use it as spec.domain.firmware.kernelBoot.container.image`)
   })
@@ -136,7 +138,7 @@ image
       import('./data-dir.ts'),
       import('./images.ts'),
     ])
-    const dir = await createDataDir(dataDirAt(dataDir))
+    const dir = await createDataDir(dataDirAt(dataDir), await logOf())
     await buildDemoImage(dir, await logOf())
     console.log('Image demo-guest is ready: use it as spec.domain.firmware.kernelBoot.container.image')
   })

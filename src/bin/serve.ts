@@ -30,6 +30,8 @@ export type ServeOptions = Readonly<{
   audit: AuditLimits
   /** What the processes of guests run as. */
   guestUsers: UserRange
+  /** Looks at the store before anything is written to it; throws to refuse it. */
+  admit?: (store: Store) => Promise<void>
   log: Log
 }>
 
@@ -52,6 +54,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   await using stack = new AsyncDisposableStack()
   const store = await openSqliteStore({ path: dir.store })
   stack.defer(() => store.close())
+  await options.admit?.(store)
   stack.defer(
     keepHistory(store, options.historyMs, (error) =>
       log.warn({ cause: explain(error) }, 'Cannot forget old history; trying again later'),

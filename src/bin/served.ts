@@ -13,7 +13,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { namespaceFinalizer } from '#controllers/namespace.ts'
 import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefaults } from '#core/access/config.ts'
-import { instanceWrite, nodeWrite, podWrite } from '#core/access/node.ts'
+import { instanceWrite, leaseWrite, nodeWrite, podWrite } from '#core/access/node.ts'
 import { type ClusterConfig, kubeVirtErrors } from '#core/admission/config.ts'
 import { instanceErrors, systemGroup } from '#core/admission/instance.ts'
 import { specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
@@ -80,7 +80,7 @@ export function servedKinds({ macs, access, config, instance, migrations }: Serv
     serve(ConfigMap, { prepare: configMapWithDefaults, validate: configMapErrors }),
     serve(Secret, { prepare: secretWithDefaults, validate: secretErrors }),
     serve(ServiceAccount),
-    serve(Lease),
+    serve(Lease, { restrict: (lease, old, user) => leaseWrite(user, old ?? lease) }),
     ...accessKinds(access),
   ]
 }

@@ -1,13 +1,17 @@
 import { rm } from 'node:fs/promises'
+import { Fault } from '#base/fault.ts'
 import { writeFileAtomic } from '#base/file.ts'
-import { createDataDir, dataDirAt } from './data-dir.ts'
+import type { Store } from '#machinery/store/store.ts'
+import { asSentence, createDataDir, type DataDir, dataDirAt } from './data-dir.ts'
 import { type CniLimits, startHost } from './host.ts'
+import { claimDataDir } from './identity.ts'
 import { type ServeOptions, serve } from './serve.ts'
 
-export type UpOptions = Omit<ServeOptions, 'dir'> &
+export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
   Readonly<{
     dataDir: string
-    node: string
+    /** Name of this node; the one the data directory remembers, else the host's name, unless given. */
+    node: string | undefined
     cni: CniLimits
     simulate: boolean
     signal: AbortSignal
@@ -18,18 +22,35 @@ export type UpOptions = Omit<ServeOptions, 'dir'> &
  * and go on without it. `ready` is told once, when it serves.
  */
 export async function up(options: UpOptions, ready: (line: string) => void): Promise<void> {
+  if (!options.simulate && process.getuid?.() !== 0)
+    throw new Fault(
+      'Invalid',
+      'patchbay up makes network namespaces and runs guests, which only root may: run it as root, or with --simulate to try the API without guests',
+    )
+  const dir = await createDataDir(dataDirAt(options.dataDir), options.log)
+  await asSentence(dir.root, () => runOn(dir, options, ready))
+}
+
+async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => void): Promise<void> {
   const { log } = options
-  const dir = await createDataDir(dataDirAt(options.dataDir))
+  const claim = await claimDataDir(dir, options.node)
   await using stack = new AsyncDisposableStack()
-  const serving = stack.use(await serve({ ...options, dir }))
+  let nodeName = ''
+  const admit = async (store: Store) => {
+    nodeName = await claim.admit(store)
+  }
+  const serving = stack.use(await serve({ ...options, dir, admit }))
+  const { cluster } = serving.plane
+  await claim.keep(nodeName, cluster)
   await writeFileAtomic(dir.pid, `${process.pid}\n`, 0o644)
   stack.defer(() => rm(dir.pid, { force: true }))
   const stop = new AbortController()
   stack.defer(() => stop.abort())
   const agent = await startHost({
-    client: serving.plane.agentClient(options.node),
+    client: serving.plane.agentClient(nodeName),
     dir,
-    nodeName: options.node,
+    nodeName,
+    cluster,
     cni: options.cni,
     simulate: options.simulate,
     metrics: serving.metrics,

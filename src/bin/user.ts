@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { load } from 'js-yaml'
 import { Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
+import { makeLog } from '#base/log.ts'
 import { issue } from '#machinery/rest/certificates.ts'
 import { createDataDir, type DataDir, dataDirAt, kubeconfigOf, type ServerAddress } from './data-dir.ts'
 import { openAuthority } from './keys.ts'
@@ -23,7 +24,7 @@ export async function createUser({ dataDir, name, groups, out }: Options): Promi
   const bad = groups.find((group) => !/^[-\w.@:]{1,64}$/.test(group))
   if (bad !== undefined)
     throw new Fault('Invalid', `Group ${JSON.stringify(bad)} is not made of letters, digits and . _ - @ :`)
-  const dir = await createDataDir(dataDirAt(dataDir))
+  const dir = await createDataDir(dataDirAt(dataDir), makeLog())
   const authority = await openAuthority(dir)
   const pair = await issue(authority, { use: 'client', name, groups })
   const path = out ?? join(dir.users, `${name}.kubeconfig`)

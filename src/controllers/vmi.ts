@@ -58,17 +58,7 @@ async function reconcile(world: World, key: string): Promise<undefined> {
   }
   const pod = found ?? (await createPod(world, vmi))
   const now = timestamp()
-  const { nodeName } = pod?.spec ?? {}
-  // The label comes first: by it the node's agent finds what it is to run.
-  if (nodeName && vmi.metadata.labels?.[nodeNameLabel] !== nodeName)
-    await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) =>
-      current.metadata.uid === vmi.metadata.uid
-        ? {
-            ...current,
-            metadata: { ...current.metadata, labels: { ...current.metadata.labels, [nodeNameLabel]: nodeName } },
-          }
-        : undefined,
-    )
+  await labelNode(world, vmi, pod?.spec.nodeName)
   await world.client.modify(
     VirtualMachineInstance,
     vmi.metadata,
@@ -101,6 +91,8 @@ async function followNetworks(world: World, vmi: VirtualMachineInstance, pod: Po
 async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod | undefined> {
   const node = chooseNode(vmi, world.nodes.list())
   if (!node) return undefined
+  // The label comes first: by it the node's agent finds the instance of the pod that it is about to see.
+  await labelNode(world, vmi, node.metadata.name)
   try {
     const place = { nodeName: node.metadata.name, user: world.takeUser() }
     const pod = await world.client.create(Pod, launcherPod(vmi, place))
@@ -110,6 +102,16 @@ async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod
     if (faultKind(error) !== 'AlreadyExists') throw error
     return world.client.get(Pod, { namespace: vmi.metadata.namespace ?? 'default', name: homePodName(vmi) })
   }
+}
+
+/** Writes down which node's agent is to run an instance. */
+async function labelNode(world: World, vmi: VirtualMachineInstance, nodeName: string | undefined): Promise<void> {
+  if (!nodeName) return
+  await world.client.modify(VirtualMachineInstance, vmi.metadata, ({ metadata, ...current }) =>
+    metadata.uid === vmi.metadata.uid && metadata.labels?.[nodeNameLabel] !== nodeName
+      ? { ...current, metadata: { ...metadata, labels: { ...metadata.labels, [nodeNameLabel]: nodeName } } }
+      : undefined,
+  )
 }
 
 /** A handed-over instance whose pod is gone cannot run again: its agent ended it, or never will. */

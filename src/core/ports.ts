@@ -1,6 +1,7 @@
 import type { PciPorts } from '#apis/kubevirt/guest.ts'
 import type { CardDriver } from './nic/execute.ts'
 import type { GuestInterface, ObservedNic } from './nic/status.ts'
+import type { SandboxOwner } from './sandbox/owner.ts'
 import type { Attachment } from './sandbox/plan.ts'
 import type { DomainSpec } from './vm/domain.ts'
 import type { GuestInfo } from './vm/guest-info.ts'
@@ -85,6 +86,9 @@ export interface Prober {
 /** What identifies a sandbox: the UID of its pod; names are for humans. */
 export type SandboxId = Readonly<{ uid: string; namespace: string; name: string }>
 
+/** A sandbox that is on the host, and whose it is as far as it says so. */
+export type FoundSandbox = SandboxId & Readonly<{ owner?: SandboxOwner }>
+
 /**
  * A sandbox as wanted. What it has beside these attachments stays until it is released, and one that is on another network
  * stays there until it is rewired. An attachment that is `optional` and cannot be made is told in the state; any other fails
@@ -92,6 +96,7 @@ export type SandboxId = Readonly<{ uid: string; namespace: string; name: string 
  */
 export type SandboxSpec = SandboxId &
   Readonly<{
+    owner: SandboxOwner
     attachments: readonly Attachment[]
     optional?: ReadonlySet<string>
     /** The user its QEMU runs as on the host (uid); absent for pods made before each guest had its own. */
@@ -137,6 +142,11 @@ export interface Sandboxes {
   /** The hypervisor of a sandbox, as far as it answers; it is `ensure` that starts one. */
   hypervisorOf(uid: string): Hypervisor | undefined
   /**
+   * The hypervisor of a sandbox whatever became of its networks, started again if it has ended; undefined when nothing was
+   * ever made there. Faults: Unavailable when it does not answer.
+   */
+  reach(uid: string, signal: AbortSignal): Promise<Hypervisor | undefined>
+  /**
    * Moves the guest of the sandbox it comes from to another one, where it arrives with its CPUs stopped. Resolves when the
    * hypervisors are done with it; where the guest is then, only a look tells, whether this resolves or rejects.
    */
@@ -148,7 +158,9 @@ export interface Sandboxes {
   /** Takes everything of a sandbox away: guest, processes, links, leases, namespace, files. */
   remove(uid: string, signal: AbortSignal): Promise<void>
   /** All sandboxes there are traces of. */
-  list(): Promise<readonly SandboxId[]>
+  list(): Promise<readonly FoundSandbox[]>
+  /** Strikes out whose a sandbox is: it is left alone from then on, unless `ensure` is called for it. */
+  disown(uid: string): Promise<void>
   /**
    * Called with a sandbox's UID whenever something in it may have changed; `isNetwork` when its guest has taken an address,
    * so that it has news about its network.

@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startAgent } from '#agent/agent.ts'
-import type { Log, LogFields } from '#base/log.ts'
+import { type AgentOptions, startAgent } from '#agent/agent.ts'
+import { type Log, type LogFields, silent } from '#base/log.ts'
 import { createDataDir, type DataDir, dataDirAt } from '#bin/data-dir.ts'
 import { serve } from '#bin/serve.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
@@ -12,12 +12,15 @@ import { issue, type KeyPair } from '#machinery/rest/certificates.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { Api } from './api.ts'
 
-const node = {
-  name: 'node1',
-  labels: { 'kubernetes.io/hostname': 'node1', 'kubevirt.io/schedulable': 'true' },
+const nodeNamed = (name: string) => ({
+  name,
+  labels: { 'kubernetes.io/hostname': name, 'kubevirt.io/schedulable': 'true' },
   info: { kubeletVersion: 'test' },
   capacity: { cpu: '2' },
-}
+})
+
+/** How an agent runs: over which host in memory, and how often it does what it does again and again. */
+export type AgentTimes = Pick<AgentOptions, 'leaseTimes' | 'resyncMs'>
 
 /** A data directory and a host in memory, which outlive the processes that use them. */
 export type Ground = Readonly<{ dir: DataDir; sandboxes: SimSandboxes; remove(): Promise<void> }>
@@ -38,19 +41,29 @@ export type Cluster = Readonly<{
   anonymous: Api
   /** What was logged as an error: bugs of ours. */
   errors: readonly string[]
+  /** UID of its namespace kube-system. */
+  cluster: string
+  /** Starts the agent of another node, over a host of its own unless given. */
+  startNode(name: string, options?: AgentTimes & { sandboxes?: SimSandboxes }): Promise<{ stop(): Promise<void> }>
   stop(): Promise<void>
 }>
 
 export async function makeGround(): Promise<Ground> {
   const root = await mkdtemp(join(tmpdir(), 'patchbay-test-'))
-  const dir = await createDataDir(dataDirAt(root))
+  const dir = await createDataDir(dataDirAt(root), silent)
   return { dir, sandboxes: new SimSandboxes(), remove: () => rm(root, { recursive: true, force: true }) }
 }
 
 /** Starts API server and controllers over a ground, and an agent over its host unless there is to be none. */
 export async function startOn(
   { dir, sandboxes }: Ground,
-  options: { agent?: boolean; tokenAuthFile?: string; limits?: Partial<Limits>; historyMs?: number } = {},
+  options: AgentTimes & {
+    agent?: boolean
+    node?: string
+    tokenAuthFile?: string
+    limits?: Partial<Limits>
+    historyMs?: number
+  } = {},
 ): Promise<Cluster> {
   await using stack = new AsyncDisposableStack()
   const errors: string[] = []
@@ -68,25 +81,34 @@ export async function startOn(
     }),
   )
   const { store, port, authority, plane } = serving
-  if (options.agent !== false) {
-    const images = { has: async (name: string) => name !== 'missing' }
-    const client = plane.agentClient('node1')
+  const agents: (() => Promise<void>)[] = []
+  stack.defer(async () => {
+    for (const end of agents) await end()
+  })
+  const startNode: Cluster['startNode'] = async (name, { sandboxes: host = new SimSandboxes(), ...times } = {}) => {
     const stop = new AbortController()
-    const { signal } = stop
-    stack.defer(() => stop.abort())
     const agent = await startAgent({
-      client,
-      node,
-      sandboxes,
-      images,
+      client: plane.agentClient(name),
+      node: nodeNamed(name),
+      cluster: plane.cluster,
+      sandboxes: host,
+      images: { has: async (image: string) => image !== 'missing' },
       prober: simProber,
       onImage: () => undefined,
+      ...times,
       log,
-      signal,
+      signal: stop.signal,
     })
-    stack.defer(() => agent.stop())
-    stack.defer(() => stop.abort())
+    const end = async () => {
+      stop.abort()
+      await agent.stop()
+    }
+    agents.push(end)
+    return { stop: end }
   }
+  const { leaseTimes, resyncMs } = options
+  const times = { ...(leaseTimes && { leaseTimes }), ...(resyncMs !== undefined && { resyncMs }) }
+  if (options.agent !== false) await startNode(options.node ?? 'node1', { sandboxes, ...times })
   const clients: Api[] = []
   const apiWith = (pair: KeyPair | undefined) => {
     const api = new Api(port, authority.cert, pair)
@@ -98,6 +120,8 @@ export async function startOn(
   })
   const running = stack.move()
   return {
+    cluster: plane.cluster,
+    startNode,
     store,
     sandboxes,
     dir,

@@ -232,13 +232,6 @@ describe('a server that is stopped and started again', () => {
     })
   })
 
-  it('removes sandboxes nobody owns any more', async () => {
-    await ground.sandboxes.ensure({ uid: 'stray', namespace: 'default', name: 'stray', attachments: [] })
-    await during({}, async ({ sandboxes }) => {
-      await eventually('the stray is gone', async () => (await sandboxes.list()).every(({ uid }) => uid !== 'stray'))
-    })
-  })
-
   it('tells of a guest that ended while it was away', async () => {
     const pod = await during({}, async ({ api }) => {
       await run(api, 'default', vm('ended', [], { runStrategy: 'RerunOnFailure' }))

@@ -8,7 +8,8 @@ const agent = { name: 'system:node:n1', groups: [nodesGroup] }
 const jane = { name: 'jane', groups: [] }
 const placement = {
   nodeOfPod: (_namespace: string, name: string) => ({ mine: 'n1', other: 'n2' })[name],
-  nodeOfInstance: (_namespace: string, name: string) => ({ mine: 'n1', other: 'n2' })[name],
+  nodesOfInstance: (_namespace: string, name: string) =>
+    ({ mine: ['n1'], other: ['n2'], unlabelled: [undefined, 'n1'] })[name] ?? [],
 }
 
 test('only members of the group of nodes are nodes, whatever they are called', () => {
@@ -31,6 +32,7 @@ for (const [what, wanted, allowed] of [
   ['watches its own instances', { ...vmis, verb: 'watch', labelSelector: 'kubevirt.io/nodeName=n1' }, true],
   ['watches all instances', { ...vmis, verb: 'watch' }, false],
   ["gets another node's instance", { ...vmis, verb: 'get', name: 'other' }, false],
+  ['gets an instance that has a pod on it, and no label yet', { ...vmis, verb: 'get', name: 'unlabelled' }, true],
   ['gets its own instance', { ...vmis, verb: 'get', name: 'mine' }, true],
   ['lists networks', { resource: 'network-attachment-definitions', verb: 'list' }, true],
 ] as const)

@@ -1,3 +1,4 @@
+import type { Lease } from '#apis/coordination/lease.ts'
 import type { Node } from '#apis/core/node.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
@@ -7,6 +8,9 @@ export const nodesGroup = 'system:nodes'
 
 /** Label of an instance with the node it is on (KubeVirt). */
 export const nodeNameLabel = 'kubevirt.io/nodeName'
+
+/** The namespace with the Lease of every node, named like it (Kubernetes). */
+export const leaseNamespace = 'kube-node-lease'
 
 type Person = Readonly<{ name: string; groups: readonly string[] }>
 
@@ -18,7 +22,8 @@ export function nodeOf({ name, groups }: Person): string | undefined {
 /** Which nodes objects are on, as far as is known. */
 export interface Placement {
   nodeOfPod(namespace: string, name: string): string | undefined
-  nodeOfInstance(namespace: string, name: string): string | undefined
+  /** Where its guest is to be, and where there are pods for it. */
+  nodesOfInstance(namespace: string, name: string): readonly (string | undefined)[]
 }
 
 type Wanted = Readonly<{
@@ -39,6 +44,7 @@ export function nodeReadVeto(who: Person, wanted: Wanted, placement: Placement):
   if (node === undefined) return undefined
   const { verb, resource, namespace = '', name = '' } = wanted
   const isMany = verb === 'list' || verb === 'watch'
+  if (resource === 'leases') return leaseVeto(node, namespace, verb === 'create' ? node : name)
   if (resource === 'pods') {
     if (isMany)
       return wanted.fieldSelector === `spec.nodeName=${node}`
@@ -51,13 +57,25 @@ export function nodeReadVeto(who: Person, wanted: Wanted, placement: Placement):
       return wanted.labelSelector === `${nodeNameLabel}=${node}`
         ? undefined
         : `can only list/watch virtualmachineinstances with label selector ${nodeNameLabel}=${node}`
-    if (verb === 'get') return placement.nodeOfInstance(namespace, name) === node ? undefined : unrelated(node)
+    if (verb === 'get') return placement.nodesOfInstance(namespace, name).includes(node) ? undefined : unrelated(node)
   }
   return undefined
 }
 
 function unrelated(node: string): string {
   return `no relationship found between node '${node}' and this object`
+}
+
+/** Why an agent may not touch a lease: it is not that of its own node. Who holds others leads, or says that nodes live. */
+function leaseVeto(node: string, namespace: string, name: string): string | undefined {
+  if (namespace !== leaseNamespace) return `can only access leases in the "${leaseNamespace}" system namespace`
+  return name === node ? undefined : 'can only access node lease with the same name as the requesting node'
+}
+
+/** Why an agent may not write a lease. */
+export function leaseWrite(who: Person, { metadata }: Lease): string | undefined {
+  const node = nodeOf(who)
+  return node === undefined ? undefined : leaseVeto(node, metadata.namespace ?? '', metadata.name)
 }
 
 /** Why an agent may not write a node: it is not its own. */

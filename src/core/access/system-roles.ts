@@ -1,6 +1,6 @@
 import type { Rule } from '#apis/rbac/role.ts'
 import { nodesGroup } from './node.ts'
-import { change, full, read, rule } from './rule.ts'
+import { full, read, rule } from './rule.ts'
 
 /** A component of this system: what it is called, and the least it needs. */
 export type Component = Readonly<{ name: string; rules: readonly Rule[] }>
@@ -50,13 +50,23 @@ export const controllers = {
     name: 'system:controller:service-account-controller',
     rules: [rule('', ['namespaces'], read), rule('', ['serviceaccounts'], [...read, 'create'])],
   },
+  node: {
+    name: 'system:controller:node-controller',
+    rules: [
+      rule('', ['nodes'], read),
+      rule('', ['nodes/status'], ['update', 'patch']),
+      rule('coordination.k8s.io', ['leases'], read),
+      rule('kubevirt.io', ['virtualmachineinstances/status'], ['update', 'patch']),
+      events,
+    ],
+  },
   garbage: {
     name: 'system:controller:generic-garbage-collector',
     rules: [rule('*', ['*'], [...read, 'delete', 'patch', 'update'])],
   },
 } as const satisfies Record<string, Component>
 
-/** What the agent of a node needs. Which pods and instances it may touch, core/access/node.ts says. */
+/** What the agent of a node needs. Which pods, instances and leases it may touch, core/access/node.ts says. */
 export const nodeComponent: Component & Readonly<{ group: string }> = {
   name: 'system:node',
   group: nodesGroup,
@@ -68,7 +78,7 @@ export const nodeComponent: Component & Readonly<{ group: string }> = {
     rule('kubevirt.io', ['virtualmachineinstances/status'], ['update', 'patch']),
     rule('kubevirt.io', ['kubevirts'], read),
     rule('k8s.cni.cncf.io', ['network-attachment-definitions'], read),
-    rule('coordination.k8s.io', ['leases'], ['get', ...change]),
+    rule('coordination.k8s.io', ['leases'], ['get', 'create', 'update', 'patch', 'delete']),
     events,
   ],
 }

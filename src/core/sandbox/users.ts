@@ -7,7 +7,7 @@ export type UserRange = Readonly<{ first: number; last: number }>
  * Users of each guest: the one its QEMU runs as, and the next one, which its DHCP server runs as. Neither can look into the
  * other, nor into those of another guest.
  */
-export const usersPerGuest = 2
+const usersPerGuest = 2
 
 /** Numbers that neither distributions nor systemd give to anybody. */
 export const defaultUsers: UserRange = { first: 1_900_000_000, last: 1_900_131_071 }

@@ -3,7 +3,8 @@ import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance, type VmiStatus } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { sha256Hex } from '#base/sha256.ts'
-import { migrationJobAnnotation, migrationJobLabel } from '../migration/labels.ts'
+import { nodeNameLabel } from '../access/node.ts'
+import { migrationJobAnnotation, migrationJobLabel, targetNodeLabel } from '../migration/labels.ts'
 import { desiredNics } from '../nic/desired.ts'
 import { networksRequest } from '../sandbox/plan.ts'
 import { isTrue, withCondition, withoutCondition } from './conditions.ts'
@@ -34,6 +35,8 @@ type Place = Readonly<{ nodeName: string; user: number | undefined }>
 /** The pod an instance starts in, or goes to by a migration, on a node. */
 export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Place, job?: Job): Pod {
   const { name, namespace = 'default', uid = '' } = vmi.metadata
+  // Where the instance is says nothing about where this pod is.
+  const { [nodeNameLabel]: _, [targetNodeLabel]: _target, ...others } = vmi.metadata.labels ?? {}
   const annotations = {
     'kubevirt.io/domain': name,
     ...networksRequest(desiredNics(vmi.spec, namespace)),
@@ -46,7 +49,7 @@ export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Pla
       name: launcherName(vmi, job?.uid ?? uid),
       namespace,
       labels: {
-        ...vmi.metadata.labels,
+        ...others,
         'kubevirt.io': 'virt-launcher',
         'kubevirt.io/created-by': uid,
         'vm.kubevirt.io/name': name,

@@ -1,10 +1,19 @@
-import { open } from 'node:fs/promises'
+import { open, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 
 /** Size from which a log is cut, and what is kept of its end, bytes. */
 const maxBytes = 1024 * 1024
 const keptBytes = 64 * 1024
 /** Part of its beginning that is kept: QEMU's log says there that a guest was started, and how. */
 const headBytes = 16 * 1024
+
+/** Keeps the logs of a sandbox's libvirtd and QEMU small. */
+export async function boundLogs(sandbox: string): Promise<void> {
+  const logs = join(sandbox, 'var/log/libvirt')
+  const files = await readdir(join(logs, 'qemu')).catch(() => [])
+  for (const path of [join(logs, 'libvirtd.log'), ...files.map((file) => join(logs, 'qemu', file))])
+    await boundLog(path)
+}
 
 /**
  * Cuts a log that another process goes on appending to: its beginning and its end are kept. None is fine. What is written in

@@ -17,6 +17,27 @@ export function watchDomainFiles(sandbox: string, onChange: () => void, log: Log
   return watchFolder(join(sandbox, 'run/libvirt/qemu'), '.xml', onChange, log)
 }
 
+/** How long libvirt's files rest before what they say is looked at, milliseconds. */
+const restMs = 50
+
+/**
+ * Passes on that libvirt has written down a new state, unless the guest was looked at since: most of what libvirt writes comes
+ * of our own changes, and the next change must not wait for a look that shows nothing new. `seenMs` says when the last look was.
+ */
+export function unlessSeen(seenMs: () => number, tell: () => void): () => void {
+  let isResting = false
+  let lastMs = 0
+  return () => {
+    lastMs = performance.now()
+    if (isResting) return
+    isResting = true
+    setTimeout(() => {
+      isResting = false
+      if (seenMs() < lastMs) tell()
+    }, restMs)
+  }
+}
+
 function watchFolder(folder: string, suffix: string, onChange: () => void, log: Log): () => void {
   // Without it, what is missed is seen at the next look at everything.
   const warn = (error: unknown) => log.warn({ folder, cause: explain(error) }, 'Cannot watch a folder of a sandbox')

@@ -1,36 +1,41 @@
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { explain, Fault } from '#base/fault.ts'
-import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
 import { cableOf, move, noCable } from '#core/nic/rewire.ts'
-import type { Hypervisor, Incoming, MoveOptions, Sandboxes, SandboxId, SandboxSpec, SandboxState } from '#core/ports.ts'
+import type {
+  FoundSandbox,
+  Hypervisor,
+  Incoming,
+  MoveOptions,
+  Sandboxes,
+  SandboxSpec,
+  SandboxState,
+} from '#core/ports.ts'
+import { ownerAfter } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { sharedQemuUid } from '../libvirt/daemon/config.ts'
 import { ensureInit, findDaemon, findInit, socketPath, startDaemon } from '../libvirt/daemon/daemon.ts'
-import { findProcess, listSandboxProcesses, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
+import { findProcess, type ProcessIdentity } from '../libvirt/daemon/process.ts'
 import { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
 import { powerFlags } from '../libvirt/rpc/flags.ts'
 import { type Libvirt, openLibvirt } from '../libvirt/rpc/libvirt.ts'
-import { boundLog } from './bounded-log.ts'
+import { boundLogs } from './bounded-log.ts'
 import type { CapabilityCache } from './capabilities.ts'
 import { ConsoleReader } from './console.ts'
-import { watchDomainFiles, watchLeases } from './domain-files.ts'
+import { unlessSeen, watchDomainFiles, watchLeases } from './domain-files.ts'
+import { killAll } from './kill.ts'
 import type { Accelerator } from './kvm.ts'
 import { guestProcesses, killGuestProcesses, moveGuest, shareImages } from './moving.ts'
-import { ensureNetns, netnsName, netnsPath, processesIn, removeNetns } from './netns.ts'
+import { ensureNetns, netnsName, netnsPath, removeNetns } from './netns.ts'
+import { type SandboxRecord, SandboxRecords, withoutConfig } from './records.ts'
 import { asAttached, hostMover, movedAttachment, raiseLowered, type Wiring } from './rewire.ts'
 import type { Place, SandboxNetwork } from './sandbox-network.ts'
 
-/** How long killed processes may take to be gone, milliseconds. */
-const killMs = 10_000
 /** A sandbox that is known to be whole is looked at more closely this often, milliseconds. */
 const inspectMs = 20_000
-
-/** How long libvirt's files rest before what they tell is looked at, milliseconds. */
-const restMs = 50
 
 /** How long libvirtd may take to answer what it need not ask QEMU for, milliseconds. */
 const callTimeoutMs = 15_000
@@ -45,9 +50,6 @@ export type HostSandboxesOptions = Readonly<{
   provideImage: (sandbox: string, image: string) => Promise<void>
   log: Log
 }>
-
-/** What is written down about a sandbox before anything of it is made. */
-type SandboxRecord = SandboxId & Wiring & Readonly<{ user?: number }>
 
 /** A sandbox this process has a connection to. */
 type Live = Readonly<{
@@ -64,6 +66,7 @@ type Live = Readonly<{
  */
 export class HostSandboxes implements Sandboxes {
   readonly #options: HostSandboxesOptions
+  readonly #records: SandboxRecords
   readonly #live = new Map<string, Live>()
   /** When the guest of each sandbox was last looked at. */
   readonly #observedMs = new Map<string, number>()
@@ -75,15 +78,18 @@ export class HostSandboxes implements Sandboxes {
 
   constructor(options: HostSandboxesOptions) {
     this.#options = options
+    this.#records = new SandboxRecords(options.pods, options.log)
   }
 
   async ensure(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState> {
     const live = this.#live.get(spec.uid)
     if (live && hasAll(live.attachments, asAttached(spec.attachments, live.attachments))) {
       if (performance.now() - live.inspectedMs < inspectMs) return live.state
-      if (await this.#options.network.isWhole(this.#at(spec.uid), netnsName(spec.uid), live.attachments)) {
+      if (await this.#options.network.isWhole(this.#records.at(spec.uid), netnsName(spec.uid), live.attachments)) {
         live.inspectedMs = performance.now()
-        await this.#boundLogs(spec)
+        await boundLogs(this.#records.at(spec.uid)).catch((error: unknown) =>
+          this.#options.log.warn({ uid: spec.uid, cause: explain(error) }, 'Cannot cut the logs of a sandbox'),
+        )
         return live.state
       }
     }
@@ -91,7 +97,7 @@ export class HostSandboxes implements Sandboxes {
   }
 
   async release(uid: string, names: readonly string[], signal: AbortSignal): Promise<void> {
-    const record = await this.#record(uid)
+    const record = await this.#records.read(uid)
     const leaving = record?.attachments.filter(({ name }) => names.includes(name)) ?? []
     if (!record || !leaving.length) return
     const { log, network } = this.#options
@@ -101,7 +107,7 @@ export class HostSandboxes implements Sandboxes {
     )
     await network.release(this.#place(uid), leaving, signal)
     const attachments = record.attachments.filter(({ name }) => !names.includes(name))
-    await this.#write({ ...record, attachments })
+    await this.#records.write({ ...record, attachments })
     this.#lookAgain(uid)
     await network.sweep(signal)
   }
@@ -114,21 +120,21 @@ export class HostSandboxes implements Sandboxes {
   ): Promise<void> {
     const { log, network } = this.#options
     const live = this.#live.get(uid)
-    const before = await this.#record(uid)
+    const before = await this.#records.read(uid)
     const from = before?.attachments.find(({ name }) => name === wanted.name)
     if (!live || !before || !from)
       throw new Fault('Unavailable', `The sandbox has no network for interface ${wanted.name}`)
     if (from.network === wanted.network) return
     const { hypervisor } = live
     const card = (await hypervisor.observe(signal))?.nics.find(({ name }) => name === wanted.name)
-    const init = await findInit(this.#at(uid))
+    const init = await findInit(this.#records.at(uid))
     if (!init) throw new Fault('Unavailable', 'The sandbox has no processes')
     const place = { ...this.#place(uid), init: init.pid, user: before.user ?? sharedQemuUid }
     const to = movedAttachment(wanted)
     const write = async (change: (wiring: Wiring) => Wiring) => {
-      const record = (await this.#record(uid))!
+      const record = (await this.#records.read(uid))!
       const { attachments: _, lowered: _l, ...same } = record
-      await this.#write({ ...same, ...change(record) })
+      await this.#records.write({ ...same, ...change(record) })
     }
     try {
       const mover = hostMover({ place, network, hypervisor, from, to, write, log, signal })
@@ -146,9 +152,9 @@ export class HostSandboxes implements Sandboxes {
   async move({ from, migration }: Incoming, to: string, options: MoveOptions): Promise<void> {
     const source = this.#live.get(from)
     if (!source) throw new Fault('Unavailable', 'The hypervisor the guest is to leave does not answer')
-    const exchange = { dir: this.#at(from), name: migration }
-    const user = (await this.#record(from))?.user ?? sharedQemuUid
-    await moveGuest({ libvirt: source.libvirt, exchange, user }, this.#at(to), options)
+    const exchange = { dir: this.#records.at(from), name: migration }
+    const user = (await this.#records.read(from))?.user ?? sharedQemuUid
+    await moveGuest({ libvirt: source.libvirt, exchange, user }, this.#records.at(to), options)
   }
 
   /** Looks through all processes only when the one that was found last has ended: a move asks every few milliseconds. */
@@ -156,17 +162,17 @@ export class HostSandboxes implements Sandboxes {
     const known = this.#guests.get(uid)
     if (known && (await findProcess(known.pid))?.startTime === known.startTime) return true
     this.#guests.delete(uid)
-    const [found] = await guestProcesses(this.#at(uid))
+    const [found] = await guestProcesses(this.#records.at(uid))
     if (found) this.#guests.set(uid, found)
     return found !== undefined
   }
 
   killGuest(uid: string): Promise<void> {
-    return killGuestProcesses(this.#at(uid))
+    return killGuestProcesses(this.#records.at(uid))
   }
 
   async remove(uid: string, signal: AbortSignal): Promise<void> {
-    const dir = this.#at(uid)
+    const dir = this.#records.at(uid)
     const { log, network } = this.#options
     this.#live.get(uid)?.libvirt.close()
     this.#live.delete(uid)
@@ -176,8 +182,8 @@ export class HostSandboxes implements Sandboxes {
     this.#guests.delete(uid)
     const netns = netnsName(uid)
     await killAll(dir, netns)
-    const record = await this.#record(uid)
-    if (record) log.info({ pod: `${record.namespace}/${record.name}`, uid }, 'Removing sandbox')
+    const { namespace, name } = await this.#records.find(uid)
+    if (name) log.info({ pod: `${namespace}/${name}`, uid }, 'Removing sandbox')
     await network.detachAll(uid, netns, signal)
     await removeNetns(netns, signal)
     await rm(dir, { recursive: true, force: true })
@@ -186,7 +192,7 @@ export class HostSandboxes implements Sandboxes {
 
   /** Asks the guest of a sandbox to shut down and waits until it has, or until `graceMs` are over. No guest is fine. */
   async shutdownGuest(uid: string, graceMs: number, signal: AbortSignal): Promise<void> {
-    const dir = this.#at(uid)
+    const dir = this.#records.at(uid)
     if (!(await findDaemon(dir))) return
     const libvirt = await this.#connect(uid, dir)
     try {
@@ -205,9 +211,35 @@ export class HostSandboxes implements Sandboxes {
     }
   }
 
-  async list(): Promise<readonly SandboxId[]> {
-    const uids = await readdir(this.#options.pods).catch(() => [])
-    return Promise.all(uids.map(async (uid) => (await this.#record(uid)) ?? { uid, namespace: '', name: '' }))
+  list(): Promise<readonly FoundSandbox[]> {
+    return this.#records.list()
+  }
+
+  disown(uid: string): Promise<void> {
+    return this.#records.disown(uid)
+  }
+
+  async reach(uid: string, signal: AbortSignal): Promise<Hypervisor | undefined> {
+    const live = this.#live.get(uid)
+    if (live) return live.hypervisor
+    const dir = this.#records.at(uid)
+    const record = await this.#records.read(uid)
+    if (!record) return undefined
+    const accelerator = await this.#options.accelerator()
+    await startDaemon({
+      dir,
+      netns: netnsPath(netnsName(uid)),
+      user: record.user ?? sharedQemuUid,
+      kvm: accelerator === 'kvm',
+      log: this.#options.log,
+      signal,
+    })
+    const libvirt = await this.#connect(uid, dir)
+    const hypervisor = this.#hypervisor(dir, libvirt, accelerator, record)
+    const none = { attached: new Set<string>(), failed: new Map(), networks: new Map(), ips: new Map(), leftovers: [] }
+    // The next `ensure` finds no attachments noted, and looks at what is there.
+    this.#live.set(uid, { attachments: [], state: { ...none, hypervisor }, hypervisor, libvirt, inspectedMs: 0 })
+    return hypervisor
   }
 
   onChange(listener: (uid: string, isNetwork?: boolean) => void): void {
@@ -225,9 +257,9 @@ export class HostSandboxes implements Sandboxes {
   async #make(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState> {
     const { network, capabilities, log } = this.#options
     const { uid, namespace, name } = spec
-    const dir = this.#at(uid)
+    const dir = this.#records.at(uid)
     await mkdir(join(dir, 'run'), { recursive: true, mode: 0o755 })
-    const old = await this.#record(uid)
+    const old = await this.#records.read(uid)
     // What it has beside the wanted ones is still the guest's; their configuration counts no more.
     const wanted = new Set(spec.attachments.map((one) => one.name))
     const others = old?.attachments.filter((one) => !wanted.has(one.name)) ?? []
@@ -235,21 +267,22 @@ export class HostSandboxes implements Sandboxes {
     const attachments = [...asAttached(spec.attachments, made), ...others]
     const optional = new Set([...(spec.optional ?? []), ...others.map((one) => one.name)])
     const lowered = old?.lowered
+    const owner = ownerAfter(old?.owner, spec.owner)
     // A sandbox keeps the user it was made for.
     const user = old ? old.user : spec.user
     const record = {
-      ...{ uid, namespace, name, attachments: withoutConfig(attachments) },
+      ...{ uid, namespace, name, owner, attachments: withoutConfig(attachments) },
       ...(user !== undefined && { user }),
       ...(lowered && { lowered }),
     }
-    if (!sameJson(old, record)) await this.#write(record)
+    if (!sameJson(old, record)) await this.#records.write(record)
     const netns = netnsName(uid)
     // The libvirtd we are connected to has both.
     if (!this.#live.has(uid)) {
       await ensureNetns(netns, signal)
       await capabilities.seed(dir)
     }
-    const incoming = spec.incoming && { dir: this.#at(spec.incoming.from), name: spec.incoming.migration }
+    const incoming = spec.incoming && { dir: this.#records.at(spec.incoming.from), name: spec.incoming.migration }
     if (incoming) await shareImages(incoming.dir, dir)
     const accelerator = await this.#options.accelerator()
     const daemonOptions = {
@@ -266,28 +299,12 @@ export class HostSandboxes implements Sandboxes {
     if (networked.status === 'rejected') throw networked.reason
     if (daemon.status === 'rejected') throw daemon.reason
     const libvirt = this.#live.get(uid)?.libvirt ?? (await this.#connect(uid, dir))
-    const serial = this.#consoles.get(uid) ?? new ConsoleReader(dir, log)
-    this.#consoles.set(uid, serial)
-    const hypervisor = new LibvirtHypervisor({
-      libvirt,
-      dir,
-      accelerator,
-      attachments: new Map(attachments.map((one) => [one.name, one])),
-      provideImage: (image) => this.#options.provideImage(dir, image),
-      onCreated: () => {
-        serial.open()
-        return capabilities.save(dir)
-      },
-      onObserve: () => {
-        this.#observedMs.set(uid, performance.now())
-        serial.open()
-      },
-    })
+    const hypervisor = this.#hypervisor(dir, libvirt, accelerator, { uid, attachments })
     const { ips, failed, leftovers } = networked.value
     if (lowered) {
       const { lowered: _, ...raised } = record
       await raiseLowered(hypervisor, lowered, log, signal).then(
-        () => this.#write(raised),
+        () => this.#records.write(raised),
         (fault: unknown) => leftovers.push(fault),
       )
     }
@@ -299,25 +316,35 @@ export class HostSandboxes implements Sandboxes {
     return state
   }
 
-  /** Keeps the logs of a sandbox's libvirtd and QEMU small. */
-  async #boundLogs({ uid, namespace, name }: SandboxId): Promise<void> {
-    const logs = join(this.#at(uid), 'var/log/libvirt')
-    const files = await readdir(join(logs, 'qemu')).catch(() => [])
-    for (const path of [join(logs, 'libvirtd.log'), ...files.map((file) => join(logs, 'qemu', file))])
-      await boundLog(path).catch((error: unknown) =>
-        this.#options.log.warn({ pod: `${namespace}/${name}`, path, cause: explain(error) }, 'Cannot cut a log'),
-      )
+  #hypervisor(
+    dir: string,
+    libvirt: Libvirt,
+    accelerator: Accelerator,
+    { uid, attachments }: Pick<SandboxRecord, 'uid' | 'attachments'>,
+  ): LibvirtHypervisor {
+    const serial = this.#consoles.get(uid) ?? new ConsoleReader(dir, this.#options.log)
+    this.#consoles.set(uid, serial)
+    return new LibvirtHypervisor({
+      libvirt,
+      dir,
+      accelerator,
+      attachments: new Map(attachments.map((one) => [one.name, one])),
+      provideImage: (image) => this.#options.provideImage(dir, image),
+      onCreated: () => {
+        serial.open()
+        return this.#options.capabilities.save(dir)
+      },
+      onObserve: () => {
+        this.#observedMs.set(uid, performance.now())
+        serial.open()
+      },
+    })
   }
 
   /** Has the next pass make a picture of what is there. */
   #lookAgain(uid: string): void {
     const live = this.#live.get(uid)
     if (live) this.#live.set(uid, { ...live, attachments: [], inspectedMs: 0 })
-  }
-
-  #write(record: SandboxRecord): Promise<void> {
-    const attachments = withoutConfig(record.attachments)
-    return writeFileAtomic(join(this.#at(record.uid), 'sandbox.json'), JSON.stringify({ ...record, attachments }))
   }
 
   async #connect(uid: string, dir: string): Promise<Libvirt> {
@@ -333,7 +360,11 @@ export class HostSandboxes implements Sandboxes {
       if (event.type !== 'metadataChange' && event.type !== 'migrationIteration') tell()
     })
     const unwatch = [
-      watchDomainFiles(dir, this.#unlessSeen(uid, tell), this.#options.log),
+      watchDomainFiles(
+        dir,
+        unlessSeen(() => this.#observedMs.get(uid) ?? 0, tell),
+        this.#options.log,
+      ),
       watchLeases(dir, () => tell(true), this.#options.log),
     ]
     void libvirt.closed.then((why) => {
@@ -346,36 +377,8 @@ export class HostSandboxes implements Sandboxes {
     return libvirt
   }
 
-  /**
-   * Passes on that libvirt has written down a new state, unless somebody looks at the guest anyway: most of what it writes
-   * comes of our own changes, and the next change must not wait for a look that shows nothing new.
-   */
-  #unlessSeen(uid: string, tell: () => void): () => void {
-    let isResting = false
-    let lastMs = 0
-    return () => {
-      lastMs = performance.now()
-      if (isResting) return
-      isResting = true
-      setTimeout(() => {
-        isResting = false
-        if ((this.#observedMs.get(uid) ?? 0) < lastMs) tell()
-      }, restMs)
-    }
-  }
-
-  async #record(uid: string): Promise<SandboxRecord | undefined> {
-    const text = await readTextIfAny(join(this.#at(uid), 'sandbox.json'))
-    return text === undefined ? undefined : (JSON.parse(text) as SandboxRecord)
-  }
-
   #place(uid: string): Place {
-    return { dir: this.#at(uid), uid, netns: netnsName(uid) }
-  }
-
-  #at(uid: string): string {
-    if (!/^[0-9a-f-]{36}$/.test(uid)) throw new Fault('Bug', `${JSON.stringify(uid)} is no UID of a sandbox`)
-    return join(this.#options.pods, uid)
+    return { dir: this.#records.at(uid), uid, netns: netnsName(uid) }
   }
 }
 
@@ -383,24 +386,4 @@ export class HostSandboxes implements Sandboxes {
 function hasAll(present: readonly Attachment[], wanted: readonly Attachment[]): boolean {
   const byName = new Map(withoutConfig(present).map((one) => [one.name, one]))
   return withoutConfig(wanted).every((one) => sameJson(one, byName.get(one.name)))
-}
-
-/** Configuration counts only while a network is being attached; from then on CNI's own record of it does. */
-function withoutConfig(attachments: readonly Attachment[]): readonly Attachment[] {
-  return attachments.map(({ config: _, problem: _p, ...rest }) => rest)
-}
-
-/** Ends every process of a sandbox and waits until they are gone. */
-async function killAll(dir: string, netns: string): Promise<void> {
-  const inNetns = await Promise.all((await processesIn(netns)).map(findProcess))
-  const all = [...(await listSandboxProcesses(dir)), ...inNetns.filter((one) => one !== undefined)]
-  for (const one of all) await signalProcess(one, 'SIGKILL')
-  await eventually(
-    'the processes of a sandbox end',
-    async () =>
-      (
-        await Promise.all(all.map(async ({ pid, startTime }) => (await findProcess(pid))?.startTime === startTime))
-      ).every((alive) => !alive),
-    { deadlineMs: killMs, everyMs: 5 },
-  )
 }

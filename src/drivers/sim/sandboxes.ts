@@ -6,6 +6,7 @@ import { cableOf, type Mover, move, noCable } from '#core/nic/rewire.ts'
 import type { GuestInterface, ObservedNic } from '#core/nic/status.ts'
 import type {
   DomainEnd,
+  FoundSandbox,
   Hypervisor,
   Incoming,
   ObservedDomain,
@@ -15,6 +16,7 @@ import type {
   SandboxSpec,
   SandboxState,
 } from '#core/ports.ts'
+import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
 
@@ -26,6 +28,7 @@ const simPorts = 12
 
 type Sandbox = {
   id: SandboxId
+  owner: SandboxOwner | undefined
   ips: Map<string, readonly string[]>
   networks: Map<string, string>
   nics: Map<string, ObservedNic>
@@ -57,8 +60,9 @@ export const simProber: Prober = {
  * A host in memory: the same contract as the real one, for tests of logic, for scale and for trying the product without
  * root. Faults are provoked by names, so that they can be reproduced by hand: a NAD whose config contains `sim-fail` cannot
  * be attached, an interface whose name starts with `stuck` cannot be changed or moved, one with `sticky` cannot be unplugged;
- * a VM whose name contains `stall` never comes to the end of a move, one with `drop` loses the connection, and one with
- * `stuck` in its name cannot be reset.
+ * a VM whose name contains `stall` never comes to the end of a move, one with `drop` loses the connection, one with `stuck`
+ * in its name cannot be reset, one with `deaf` has a hypervisor that does not answer when its guest is to go, and one with
+ * `undeletable` has a sandbox that cannot be removed.
  */
 export class SimSandboxes implements Sandboxes {
   readonly #sandboxes = new Map<string, Sandbox>()
@@ -66,9 +70,10 @@ export class SimSandboxes implements Sandboxes {
   #nextIp = 2
 
   async ensure(spec: SandboxSpec): Promise<SandboxState> {
-    const { uid, namespace, name } = spec
+    const { uid, namespace, name, owner } = spec
     const sandbox = this.#sandboxes.get(uid) ?? {
       id: { uid, namespace, name },
+      owner: undefined,
       ips: new Map(),
       networks: new Map(),
       nics: new Map(),
@@ -79,6 +84,7 @@ export class SimSandboxes implements Sandboxes {
       starts: 0,
       reboots: [],
     }
+    sandbox.owner = ownerAfter(sandbox.owner, owner)
     const failed = new Map<string, Fault>()
     for (const attachment of spec.attachments) {
       if (sandbox.ips.has(attachment.name)) continue
@@ -134,6 +140,12 @@ export class SimSandboxes implements Sandboxes {
     return sandbox && this.#hypervisor(sandbox)
   }
 
+  async reach(uid: string): Promise<Hypervisor | undefined> {
+    if (this.#sandboxes.get(uid)?.domain?.name.includes('deaf'))
+      throw new Fault('Unavailable', 'The hypervisor does not answer; the name asks for it')
+    return this.hypervisorOf(uid)
+  }
+
   /** Takes a moment, unless the VM's name says otherwise: see above. */
   async move({ from, migration }: Incoming, to: string): Promise<void> {
     const [source, target] = [this.#get(from), this.#get(to)]
@@ -163,15 +175,23 @@ export class SimSandboxes implements Sandboxes {
 
   async killGuest(uid: string): Promise<void> {
     const sandbox = this.#sandboxes.get(uid)
-    if (sandbox) sandbox.domain = undefined
+    if (!sandbox) return
+    sandbox.domain = undefined
+    sandbox.end = 'destroyed'
   }
 
   async remove(uid: string): Promise<void> {
+    if (this.#sandboxes.get(uid)?.id.name.includes('undeletable'))
+      throw new Fault('Unavailable', 'A network cannot be given back; the name asks for it')
     this.#sandboxes.delete(uid)
   }
 
-  async list(): Promise<readonly SandboxId[]> {
-    return [...this.#sandboxes.values()].map(({ id }) => id)
+  async list(): Promise<readonly FoundSandbox[]> {
+    return [...this.#sandboxes.values()].map(({ id, owner }) => ({ ...id, ...(owner && { owner }) }))
+  }
+
+  async disown(uid: string): Promise<void> {
+    this.#get(uid).owner = undefined
   }
 
   onChange(listener: (uid: string, isNetwork?: boolean) => void): void {

@@ -325,7 +325,7 @@ export class Registry {
 }
 
 /** Namespaces that are never deleted (those of Kubernetes). */
-const immortal: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public'])
+const immortal: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public', 'kube-node-lease'])
 
 function isNamespace(kind: Kind): boolean {
   return kind.group === '' && kind.plural === 'namespaces'
@@ -354,12 +354,14 @@ export function docOf(row: Row): Doc {
   return doc
 }
 
+type Stored = Pick<Kind, 'group' | 'plural' | 'namespaced'>
+
 /** Where an object lives in the store: `/GROUP/PLURAL[/NAMESPACE]/NAME`. */
-export function storeKey(kind: Kind, key: Key): string {
+export function storeKey(kind: Stored, key: Key): string {
   return prefix(kind, kind.namespaced ? (key.namespace ?? 'default') : undefined) + key.name
 }
 
-function prefix(kind: Kind, namespace: string | undefined): string {
+function prefix(kind: Stored, namespace: string | undefined): string {
   return `/${kind.group || 'core'}/${kind.plural}/${namespace ? `${namespace}/` : ''}`
 }
 

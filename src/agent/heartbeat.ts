@@ -1,0 +1,110 @@
+import { Lease } from '#apis/coordination/lease.ts'
+import { Node } from '#apis/core/node.ts'
+import { apiVersionOf } from '#apis/meta/object.ts'
+import { explain, faultKind } from '#base/fault.ts'
+import type { Log } from '#base/log.ts'
+import { timestamp } from '#base/time.ts'
+import { delay } from '#base/wait.ts'
+import { leaseNamespace } from '#core/access/node.ts'
+import { withCondition } from '#core/vm/conditions.ts'
+import type { Client } from '#machinery/client/client.ts'
+
+/** What a node says about itself. */
+export type NodeFacts = Readonly<{
+  name: string
+  labels: Readonly<Record<string, string>>
+  info: Readonly<Record<string, string>>
+  capacity: Readonly<Record<string, string>>
+}>
+
+/** How long a node counts as alive after it last said so, and how often it does. */
+export type LeaseTimes = Readonly<{ durationSeconds: number; renewMs: number }>
+
+/** Those of Kubernetes. */
+export const usualLeaseTimes: LeaseTimes = { durationSeconds: 40, renewMs: 10_000 }
+
+type Options = Readonly<{ client: Client; node: NodeFacts; times: LeaseTimes; log: Log; signal: AbortSignal }>
+
+/** Registers a node, then says again and again that its agent lives. Resolves when the node is there. */
+export async function startHeartbeat(options: Options): Promise<Readonly<{ stop(): Promise<void> }>> {
+  const { client, node, times, log } = options
+  const own = new AbortController()
+  const signal = AbortSignal.any([options.signal, own.signal])
+  await register(client, node)
+  await beat()
+  const beating = keepBeating()
+  return {
+    stop: () => {
+      own.abort()
+      return beating
+    },
+  }
+
+  async function beat(): Promise<void> {
+    await renew(client, node.name, times.durationSeconds)
+    // Changes nothing, unless the node was taken for dead meanwhile, or deleted.
+    if (!(await postStatus(client, node))) await register(client, node)
+  }
+
+  async function keepBeating(): Promise<void> {
+    let told: string | undefined
+    while (!signal.aborted) {
+      // Rejects only because of the signal, which the loop looks at.
+      await delay(times.renewMs, signal).catch(() => {})
+      if (signal.aborted) return
+      try {
+        await beat()
+        if (told) log.info({}, 'The lease of the node can be renewed again')
+        told = undefined
+      } catch (error) {
+        const text = explain(error)
+        if (!signal.aborted && text !== told) log.warn({ cause: text }, 'The lease of the node cannot be renewed')
+        told = text
+      }
+    }
+  }
+}
+
+async function renew(client: Client, name: string, durationSeconds: number): Promise<void> {
+  const key = { namespace: leaseNamespace, name }
+  // Kubernetes writes microseconds here.
+  const renewTime = new Date().toISOString().replace('Z', '000Z')
+  const spec = { holderIdentity: name, leaseDurationSeconds: durationSeconds, renewTime }
+  if (await client.modify(Lease, key, (lease) => ({ ...lease, spec: { ...lease.spec, ...spec } }))) return
+  try {
+    await client.create(Lease, { apiVersion: apiVersionOf(Lease), kind: Lease.kind, metadata: key, spec })
+  } catch (error) {
+    // The next beat renews it, whoever made it.
+    if (faultKind(error) !== 'AlreadyExists') throw error
+  }
+}
+
+async function register(client: Client, facts: NodeFacts): Promise<void> {
+  const key = { name: facts.name }
+  if (!(await client.get(Node, key)))
+    await client.create(Node, { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: key })
+  await client.modify(Node, key, (node) => ({
+    ...node,
+    metadata: { ...node.metadata, labels: { ...node.metadata.labels, ...facts.labels } },
+  }))
+  await postStatus(client, facts)
+}
+
+function postStatus(client: Client, facts: NodeFacts): Promise<Node | undefined> {
+  const ready = { type: 'Ready', status: 'True', reason: 'AgentReady', message: 'patchbay agent is running' } as const
+  return client.modify(
+    Node,
+    { name: facts.name },
+    (node) => ({
+      ...node,
+      status: {
+        ...node.status,
+        nodeInfo: facts.info,
+        capacity: facts.capacity,
+        allocatable: facts.capacity,
+        conditions: withCondition(node.status?.conditions, ready, timestamp()),
+      },
+    }),
+    { subresource: 'status' },
+  )
+}

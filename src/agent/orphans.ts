@@ -1,0 +1,110 @@
+import { Node } from '#apis/core/node.ts'
+import { Pod } from '#apis/core/pod.ts'
+import { apiVersionOf } from '#apis/meta/object.ts'
+import { explain, faultKind } from '#base/fault.ts'
+import type { Log } from '#base/log.ts'
+import type { FoundSandbox, Sandboxes } from '#core/ports.ts'
+import { foreignReason, isYoungerThan, type NodeIdentity } from '#core/sandbox/owner.ts'
+import { sandboxFinalizer } from '#core/vm/launcher.ts'
+import type { Client } from '#machinery/client/client.ts'
+import type { Informer } from '#machinery/client/informer.ts'
+import type { Recorder } from '#machinery/client/recorder.ts'
+import { runController } from '#machinery/loop/reconcile.ts'
+import { keepRounds } from '#machinery/loop/rounds.ts'
+
+type Options = Readonly<{
+  client: Client
+  sandboxes: Sandboxes
+  self: NodeIdentity
+  pods: Informer<Pod, 'byUid'>
+  recorder: Recorder
+  log: Log
+  /** How often all sandboxes are looked through, milliseconds. */
+  everyMs: number
+  signal: AbortSignal
+}>
+
+/** What looks after sandboxes without a pod. */
+export type Orphans = Readonly<{
+  /** Sandboxes that are left alone because nothing proves that they may go. */
+  left(): number
+  stop(): Promise<void>
+}>
+
+/** The key that stands for all sandboxes; no UID is empty. */
+const all = ''
+
+/**
+ * Removes sandboxes whose pod is proven gone, one at a time, and leaves all others alone. The proof is a whole list of this
+ * node's pods by the cluster the sandbox was made for, by a store that is not older than the sandbox.
+ */
+export function startOrphans(options: Options): Orphans {
+  const { pods, sandboxes, self, recorder, log, everyMs, signal } = options
+  const podsOfNode = { fieldSelector: `spec.nodeName=${self.node}` }
+  const me = { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: { name: self.node, uid: self.node } }
+  const found = new Map<string, FoundSandbox>()
+  const left = new Map<string, string>()
+  const controller = runController({
+    name: 'orphans',
+    workers: 1,
+    log,
+    signal,
+    reconcile: (uid) => (uid === all ? lookThrough() : look(uid)),
+  })
+  // The finalizer of a pod goes with its sandbox, unless it was taken away by hand.
+  pods.onChange((now, before) => {
+    const { uid, finalizers } = before?.metadata ?? {}
+    if (!now && uid && !finalizers?.includes(sandboxFinalizer)) controller.enqueue(uid)
+  })
+  keepRounds({ list: () => [all], look: controller.enqueue, everyMs, signal })
+  return { left: () => left.size, stop: () => controller.stop() }
+
+  async function lookThrough(): Promise<void> {
+    await refresh()
+    for (const uid of found.keys()) controller.enqueue(uid)
+  }
+
+  async function refresh(): Promise<void> {
+    found.clear()
+    for (const one of await sandboxes.list()) if (!pods.indexed('byUid', one.uid).length) found.set(one.uid, one)
+    for (const uid of left.keys()) if (!found.has(uid)) left.delete(uid)
+  }
+
+  async function look(uid: string): Promise<void> {
+    if (!found.has(uid)) await refresh()
+    const sandbox = found.get(uid)
+    if (!sandbox) return
+    const { items, resourceVersion } = await options.client.list(Pod, podsOfNode)
+    if (items.some(({ metadata }) => metadata.uid === uid)) return
+    if (isYoungerThan(sandbox.owner, resourceVersion)) {
+      // Revisions of an older copy of the store soon pass those the sandbox knows: what is known now is written down.
+      await sandboxes.disown(uid)
+      return leave(sandbox, 'it was made after the last change in the store, which is an older copy')
+    }
+    const reason = foreignReason(sandbox.owner, self)
+    if (reason) return leave(sandbox, reason)
+    await remove(sandbox)
+    found.delete(uid)
+    left.delete(uid)
+  }
+
+  /** Tells once of a sandbox that is nobody's as far as is known here. */
+  function leave({ uid, namespace, name }: FoundSandbox, reason: string): void {
+    if (left.has(uid)) return
+    left.set(uid, reason)
+    log.warn({ uid, pod: `${namespace}/${name}`, reason }, 'Leaving a sandbox alone that has no pod here')
+    const remedy = 'its guest goes on; patchbay down ends all guests of this host'
+    recorder(me, 'Warning', 'SandboxLeft', `Sandbox ${uid} (${namespace}/${name}) has no pod, and ${reason}: ${remedy}`)
+  }
+
+  async function remove({ uid, namespace, name }: FoundSandbox): Promise<void> {
+    log.info({ uid, pod: `${namespace}/${name}` }, 'Removing a sandbox whose pod is gone')
+    try {
+      await sandboxes.remove(uid, signal)
+    } catch (fault) {
+      const what = `The sandbox of the deleted pod ${namespace}/${name} cannot be removed, and is tried again and again`
+      if (faultKind(fault) !== 'Aborted') recorder(me, 'Warning', 'FailedKillPod', `${what}: ${explain(fault)}`)
+      throw fault
+    }
+  }
+}

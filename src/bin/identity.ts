@@ -1,0 +1,112 @@
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { Namespace } from '#apis/core/namespace.ts'
+import { Node } from '#apis/core/node.ts'
+import { Fault } from '#base/fault.ts'
+import { exists, readTextIfAny, writeFileAtomic } from '#base/file.ts'
+import { foldersOf } from '#drivers/host/records.ts'
+import { storeKey } from '#machinery/rest/registry.ts'
+import type { Store } from '#machinery/store/store.ts'
+import type { DataDir } from './data-dir.ts'
+
+/** What a data directory says of itself: how it is laid out, and which node of which cluster it is. */
+type Identity = Readonly<{ layout: number; node: string; cluster: string }>
+
+/** The layout this version writes. A directory without an identity has layout 0, which differs in nothing else. */
+const currentLayout = 1
+
+/** The namespace whose UID is the identity of a cluster, as everywhere in Kubernetes. */
+export const clusterNamespace = 'kube-system'
+
+/** A data directory that may be used, as far as can be said without its store. */
+export type Claim = Readonly<{
+  /** Resolves to the name of this node. @throws Fault Invalid for a store that is not the one of the sandboxes there */
+  admit(store: Store): Promise<string>
+  /** Writes down whose the directory is from now on. */
+  keep(node: string, cluster: string): Promise<void>
+}>
+
+/**
+ * Takes a data directory as what it says it is. Guests belong to the store they were made for: beside another one nothing
+ * is started, because its controllers would take them for nobody's.
+ * @throws Fault Invalid with what to do
+ */
+export async function claimDataDir(dir: DataDir, wantedNode: string | undefined): Promise<Claim> {
+  const path = join(dir.root, 'identity.json')
+  const identity = await readIdentity(path)
+  if (identity && wantedNode !== undefined && wantedNode !== identity.node)
+    throw new Fault(
+      'Invalid',
+      `The data directory ${dir.root} is the one of node "${identity.node}", not of "${wantedNode}"; start it with --node ${identity.node} or without --node, or give node "${wantedNode}" another --data-dir`,
+    )
+  const { uids } = await foldersOf(dir.pods)
+  if (uids.length && !(await exists(dir.store))) throw refusal(dir, uids.length, 'is missing')
+  return {
+    admit: async (store) => {
+      const cluster = await clusterOf(store)
+      if (uids.length && cluster === undefined) throw refusal(dir, uids.length, 'is empty')
+      if (uids.length && identity && identity.cluster !== cluster)
+        throw refusal(dir, uids.length, `is of another cluster (${cluster}, not ${identity.cluster})`)
+      return identity?.node ?? nodeBefore(dir, await nodesOf(store), wantedNode, uids.length > 0)
+    },
+    keep: async (node, cluster) => {
+      const now: Identity = { layout: currentLayout, node, cluster }
+      if (identity?.node !== node || identity.cluster !== cluster)
+        await writeFileAtomic(path, `${JSON.stringify(now)}\n`)
+    },
+  }
+}
+
+async function readIdentity(path: string): Promise<Identity | undefined> {
+  const text = await readTextIfAny(path)
+  if (text === undefined) return undefined
+  const identity = parsed(text)
+  if (identity && identity.layout > currentLayout)
+    throw new Fault(
+      'Invalid',
+      `${path} is of a newer version of Patchbay (layout ${identity.layout}, this one knows ${currentLayout}); start that version`,
+    )
+  if (identity?.layout === currentLayout && identity.node && identity.cluster) return identity
+  throw new Fault(
+    'Invalid',
+    `${path} is damaged; put it back, or remove it: it is written again by the store beside it`,
+  )
+}
+
+function parsed(text: string): Identity | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? (value as Identity) : undefined
+  } catch {
+    // What it should have been, its reader says.
+    return undefined
+  }
+}
+
+/** The node of a directory that does not say so itself: the store knows which there were. */
+function nodeBefore(dir: DataDir, nodes: readonly string[], wanted: string | undefined, hasSandboxes: boolean): string {
+  const own = hostname().toLowerCase()
+  const node = wanted ?? (nodes.length === 1 && !nodes.includes(own) ? nodes[0]! : own)
+  if (!hasSandboxes || nodes.length === 0 || nodes.includes(node)) return node
+  throw new Fault(
+    'Invalid',
+    `The data directory ${dir.root} has sandboxes of one of the nodes ${nodes.join(', ')}, not of "${node}"; start it with the --node they were made for`,
+  )
+}
+
+async function clusterOf(store: Store): Promise<string | undefined> {
+  const row = await store.get(storeKey(Namespace, { name: clusterNamespace }))
+  return (row?.value as Partial<Namespace> | undefined)?.metadata?.uid
+}
+
+async function nodesOf(store: Store): Promise<string[]> {
+  const { rows } = await store.list(storeKey(Node, { name: '' }))
+  return rows.map(({ value }) => (value as unknown as Node).metadata.name)
+}
+
+function refusal(dir: DataDir, sandboxes: number, what: string): Fault {
+  return new Fault(
+    'Invalid',
+    `The data directory ${dir.root} has ${sandboxes} ${sandboxes === 1 ? 'sandbox' : 'sandboxes'} with guests that may run, and its store ${dir.store} ${what}; nothing was changed. Put the store of these guests back (or restore a backup of it), or stop them with: patchbay down --data-dir ${dir.root}, after which patchbay up starts afresh`,
+  )
+}

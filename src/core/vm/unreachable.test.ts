@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Node } from '#apis/core/node.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { findCondition } from './conditions.ts'
+import { chooseNode } from './launcher.ts'
+import { unreachableInstance, unreachableNode } from './unreachable.ts'
+
+const now = '2026-01-01T00:00:00Z'
+const ready = [{ type: 'Ready', status: 'True' }] as const
+const nodeOf = (name: string) => ({ metadata: { name }, status: { conditions: ready } }) as unknown as Node
+const vmiOf = (phase: string) =>
+  ({ metadata: { name: 'x' }, spec: {}, status: { phase, conditions: ready } }) as unknown as VirtualMachineInstance
+
+test('nothing is placed on a node that is silent, not ready or cordoned', () => {
+  const [a, b] = [nodeOf('a'), nodeOf('b')]
+  const silent = unreachableNode(a, now)!
+  const vmi = vmiOf('Pending')
+  assert.equal(chooseNode(vmi, [a, b])?.metadata.name, 'a')
+  assert.equal(chooseNode(vmi, [silent, b])?.metadata.name, 'b')
+  assert.equal(chooseNode(vmi, [{ ...a, spec: { unschedulable: true } }, b])?.metadata.name, 'b')
+  assert.equal(chooseNode(vmi, [silent]), undefined)
+  assert.equal(unreachableNode(silent, now), undefined)
+})
+
+test('an instance on a silent node is not ready, once, while it is the agent’s', () => {
+  const marked = unreachableInstance(vmiOf('Running'), 'a', now)!
+  const { status, reason, message } = findCondition(marked.status?.conditions, 'Ready')!
+  assert.deepEqual([status, reason], ['False', 'NodeNotReady'])
+  assert.equal(message, 'node "a" is not ready: patchbay agent stopped posting node status.')
+  assert.equal(unreachableInstance(marked, 'a', now), undefined)
+  for (const phase of ['Pending', 'Scheduling', 'Succeeded', 'Failed'])
+    assert.equal(unreachableInstance(vmiOf(phase), 'a', now), undefined, phase)
+})

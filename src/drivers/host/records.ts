@@ -1,0 +1,96 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { explain, Fault } from '#base/fault.ts'
+import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
+import type { Log } from '#base/log.ts'
+import type { FoundSandbox, SandboxId } from '#core/ports.ts'
+import type { SandboxOwner } from '#core/sandbox/owner.ts'
+import type { Attachment } from '#core/sandbox/plan.ts'
+import type { Wiring } from './rewire.ts'
+
+/** What is written down about a sandbox before anything of it is made. */
+export type SandboxRecord = SandboxId & Wiring & Readonly<{ owner?: SandboxOwner; user?: number }>
+
+const isUid = (name: string) => /^[0-9a-f-]{36}$/.test(name)
+
+/** What a folder of sandboxes holds: theirs, by UID, and what is none. */
+export async function foldersOf(pods: string): Promise<Readonly<{ uids: string[]; others: string[] }>> {
+  const entries = await readdir(pods, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  const isSandbox = (one: (typeof entries)[number]) => one.isDirectory() && isUid(one.name)
+  return {
+    uids: entries.filter(isSandbox).map(({ name }) => name),
+    others: entries.filter((one) => !isSandbox(one)).map(({ name }) => name),
+  }
+}
+
+/** The `sandbox.json` of every sandbox of a folder. */
+export class SandboxRecords {
+  readonly #pods: string
+  readonly #log: Log
+  /** What is no sandbox and was told of. */
+  readonly #others = new Set<string>()
+
+  constructor(pods: string, log: Log) {
+    this.#pods = pods
+    this.#log = log
+  }
+
+  /** The folder of a sandbox. */
+  at(uid: string): string {
+    if (!isUid(uid)) throw new Fault('Bug', `${JSON.stringify(uid)} is no UID of a sandbox`)
+    return join(this.#pods, uid)
+  }
+
+  /** @throws Fault Unavailable for a record that is damaged */
+  async read(uid: string): Promise<SandboxRecord | undefined> {
+    const path = join(this.at(uid), 'sandbox.json')
+    const text = await readTextIfAny(path)
+    if (text === undefined) return undefined
+    try {
+      return JSON.parse(text) as SandboxRecord
+    } catch (cause) {
+      throw new Fault('Unavailable', `${path} is damaged; put it back, or delete the pod of this UID`, { cause })
+    }
+  }
+
+  write(record: SandboxRecord): Promise<void> {
+    const attachments = withoutConfig(record.attachments)
+    return writeFileAtomic(join(this.at(record.uid), 'sandbox.json'), JSON.stringify({ ...record, attachments }))
+  }
+
+  /** What a sandbox says of itself; one whose record is missing or damaged says nothing. */
+  async find(uid: string): Promise<FoundSandbox> {
+    try {
+      const { namespace = '', name = '', owner } = (await this.read(uid)) ?? {}
+      return { uid, namespace, name, ...(owner && { owner }) }
+    } catch (error) {
+      this.#log.warn({ uid, cause: explain(error) }, 'Cannot read the record of a sandbox')
+      return { uid, namespace: '', name: '' }
+    }
+  }
+
+  /** All sandboxes. What else is in their folder (`lost+found`, files) is left and told of once. */
+  async list(): Promise<readonly FoundSandbox[]> {
+    const { uids, others } = await foldersOf(this.#pods)
+    for (const name of others.filter((one) => !this.#others.has(one))) {
+      this.#others.add(name)
+      this.#log.warn({ path: join(this.#pods, name) }, 'Leaving alone what is no folder of a sandbox')
+    }
+    return Promise.all(uids.map((uid) => this.find(uid)))
+  }
+
+  async disown(uid: string): Promise<void> {
+    const record = await this.read(uid)
+    if (!record?.owner) return
+    const { owner: _, ...rest } = record
+    await this.write(rest)
+  }
+}
+
+/** Configuration counts only while a network is being attached; from then on CNI's own record of it does. */
+export function withoutConfig(attachments: readonly Attachment[]): readonly Attachment[] {
+  return attachments.map(({ config: _, problem: _p, ...rest }) => rest)
+}
