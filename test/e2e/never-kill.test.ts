@@ -36,7 +36,11 @@ describe('guests that may belong to somebody', () => {
       guests.set(name, { uid: (await stage.pod(name)).metadata.uid, qemu: await stage.qemuPid(name) })
     }
   })
-  after(() => stage[Symbol.asyncDispose]())
+  after(async () => {
+    // Without it `patchbay down` could not give the network back.
+    await bringPlugin()
+    await stage[Symbol.asyncDispose]()
+  })
 
   const up = () => stage.up(['--cni-bin-dir', `/usr/lib/cni,${plugins}`, '--cni-timeout', '5'])
   const bringPlugin = async () => {
