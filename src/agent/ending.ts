@@ -27,7 +27,7 @@ type Leaving = Readonly<{
   end?: DomainEnd
 }>
 
-/** Asks the guest to go, ends it when its time is up, and tells when it has gone: only then is nothing returned. */
+/** Asks the guest to go, ends it when its time is up. Returns nothing only when the guest is gone. */
 export async function stop(tools: InstanceTools, leaving: Leaving, signal: AbortSignal): Promise<Again> {
   const { pod, vmi } = leaving
   const uid = pod.metadata.uid ?? ''
@@ -89,7 +89,10 @@ async function endUnanswered(
     await report(tools, pod, vmi, { reason: 'FailedKillPod', message, event: 'FailedKillPod' }, undefined)
     return { againAfterMs: Math.min(leftMs, askAgainMs) }
   }
-  tools.log.warn({ domain: nameOf(vmi), cause: explain(why) }, 'Ending guest by its process; its hypervisor is silent')
+  tools.log.warn(
+    { domain: nameOf(vmi), cause: explain(why) },
+    'Ending guest by its process; its hypervisor does not answer',
+  )
   await tools.sandboxes.killGuest(uid)
   return undefined
 }

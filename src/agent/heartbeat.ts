@@ -47,19 +47,19 @@ export async function startHeartbeat(options: Options): Promise<Readonly<{ stop(
   }
 
   async function keepBeating(): Promise<void> {
-    let told: string | undefined
+    let reported: string | undefined
     while (!signal.aborted) {
       // Rejects only because of the signal, which the loop looks at.
       await delay(times.renewMs, signal).catch(() => {})
       if (signal.aborted) return
       try {
         await beat()
-        if (told) log.info({}, 'The lease of the node can be renewed again')
-        told = undefined
+        if (reported) log.info({}, 'The lease of the node can be renewed again')
+        reported = undefined
       } catch (error) {
         const text = explain(error)
-        if (!signal.aborted && text !== told) log.warn({ cause: text }, 'The lease of the node cannot be renewed')
-        told = text
+        if (!signal.aborted && text !== reported) log.warn({ cause: text }, 'The lease of the node cannot be renewed')
+        reported = text
       }
     }
   }
@@ -74,7 +74,7 @@ async function renew(client: Client, name: string, durationSeconds: number): Pro
   try {
     await client.create(Lease, { apiVersion: apiVersionOf(Lease), kind: Lease.kind, metadata: key, spec })
   } catch (error) {
-    // The next beat renews it, whoever made it.
+    // Another beat made it; the next one renews it.
     if (faultKind(error) !== 'AlreadyExists') throw error
   }
 }

@@ -88,7 +88,7 @@ export function startOrphans(options: Options): Orphans {
     left.delete(uid)
   }
 
-  /** Tells once of a sandbox that is nobody's as far as is known here. */
+  /** Reports once that a sandbox is left. */
   function leave({ uid, namespace, name }: FoundSandbox, reason: string): void {
     if (left.has(uid)) return
     left.set(uid, reason)

@@ -29,7 +29,7 @@ test('a data directory that is open to others is closed to them, with a line in 
 
 test('a folder that is there for something else is refused, not closed to others', async (t) => {
   const { root, mode, create } = await open(t)
-  await writeFile(join(root, 'somebodys'), '')
+  await writeFile(join(root, 'other'), '')
   await chmod(root, 0o755)
   await assert.rejects(create(), { kind: 'Invalid', message: /is open to other users \(mode 755\) and holds files/ })
   assert.equal(await mode(), 0o755)

@@ -100,7 +100,7 @@ export async function asSentence<T>(root: string, work: () => Promise<T>): Promi
 function whyUnwritable(error: unknown, root: string): string | undefined {
   const { code, path = '', syscall } = error as Partial<NodeJS.ErrnoException>
   if (code !== undefined && path.startsWith(root) && syscall !== 'watch' && unwritable[code]) return code
-  // The store's thread, and SQLite in it, tell in words.
+  // The store's thread, and SQLite in it, give no code but a text.
   const text = explain(error)
   if (/disk is full|ENOSPC: no space/.test(text)) return 'ENOSPC'
   if (/EROFS: |readonly database/.test(text)) return 'EROFS'

@@ -28,7 +28,7 @@ export type Claim = Readonly<{
 
 /**
  * Takes a data directory as what it says it is. Guests belong to the store they were made for: beside another one nothing
- * is started, because its controllers would take them for nobody's.
+ * is started, because its controllers do not know them.
  * @throws Fault Invalid with what to do
  */
 export async function claimDataDir(dir: DataDir, wantedNode: string | undefined): Promise<Claim> {

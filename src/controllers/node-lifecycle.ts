@@ -10,7 +10,7 @@ import type { Informer } from '#machinery/client/informer.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 
-/** How long a node without a lease of its own may be silent, seconds (Kubernetes' default). */
+/** How long a node without a lease of its own may go without renewing one, seconds (Kubernetes' default). */
 const usualSeconds = 40
 
 type Options = Readonly<{
@@ -27,7 +27,7 @@ type Options = Readonly<{
 /** When a node's lease last changed, by the clock of this process; nothing is read from the clock of the node. */
 type Seen = Readonly<{ renewTime: string | undefined; atMs: number }>
 
-/** Takes nodes whose agents have fallen silent for dead, so that nothing is placed there; an agent that returns undoes it. */
+/** Marks nodes whose Lease has expired as not ready, so that nothing is placed there; an agent that returns heals it. */
 export function startNodeLifecycleController(options: Options): Controller {
   const { client, nodes, leases, vmis, recorder, log, signal } = options
   const seen = new Map<string, Seen>()
@@ -72,7 +72,7 @@ export function startNodeLifecycleController(options: Options): Controller {
       { subresource: 'status' },
     )
     if (!isNews) return
-    log.warn({ node: name }, 'The agent of a node has fallen silent')
+    log.warn({ node: name }, 'The agent of a node does not renew its lease')
     recorder(node, 'Normal', 'NodeNotReady', `Node ${name} status is now: NodeNotReady`)
   }
 

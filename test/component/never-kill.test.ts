@@ -32,7 +32,7 @@ describe('a sandbox without a pod', () => {
   }
   const has = async (uid: string) => (await ground.sandboxes.list()).some((one) => one.uid === uid)
   const isGone = (uid: string) => eventually(`${uid} is gone`, async () => !(await has(uid)))
-  const told = async ({ api }: Cluster, reason: string, uid: string): Promise<Any> =>
+  const reported = async ({ api }: Cluster, reason: string, uid: string): Promise<Any> =>
     eventually(`an Event ${reason} about ${uid}`, async () =>
       (await api.list('/api/v1/namespaces/default/events')).find(
         (event) => event.reason === reason && event.involvedObject.kind === 'Node' && event.message.includes(uid),
@@ -45,7 +45,7 @@ describe('a sandbox without a pod', () => {
       await isGone(uid)
     }))
 
-  it('of another cluster, of another node, or of none is left alone, and told of once', () =>
+  it('of another cluster, of another node, or of none is left alone, and reported once', () =>
     during({}, async (cluster) => {
       const strangers = [
         await make('elsewhere', { node: 'node1', cluster: randomUUID() }),
@@ -53,7 +53,7 @@ describe('a sandbox without a pod', () => {
         await make('nobody', { node: 'node1', cluster: cluster.cluster }),
       ] as const
       await ground.sandboxes.disown(strangers[2])
-      const events = await Promise.all(strangers.map((uid) => told(cluster, 'SandboxLeft', uid)))
+      const events = await Promise.all(strangers.map((uid) => reported(cluster, 'SandboxLeft', uid)))
       assert.match(
         events[0].message,
         /was made for another cluster .*: its guest goes on; patchbay down ends all guests/,
@@ -65,7 +65,7 @@ describe('a sandbox without a pod', () => {
         await isGone(await make('stray', { node: 'node1', cluster: cluster.cluster }))
       for (const [i, uid] of strangers.entries()) {
         assert.ok(await has(uid), events[i].message)
-        assert.equal((await told(cluster, 'SandboxLeft', uid)).count, 1)
+        assert.equal((await reported(cluster, 'SandboxLeft', uid)).count, 1)
         await ground.sandboxes.remove(uid)
       }
     }))
@@ -74,7 +74,7 @@ describe('a sandbox without a pod', () => {
     let uid = ''
     await during({}, async (cluster) => {
       uid = await make('young', { node: 'node1', cluster: cluster.cluster, revision: '1000000' })
-      const { message } = await told(cluster, 'SandboxLeft', uid)
+      const { message } = await reported(cluster, 'SandboxLeft', uid)
       assert.match(message, /was made after the last change in the store, which is an older copy/)
       assert.equal((await ground.sandboxes.list()).find((one) => one.uid === uid)?.owner, undefined)
     })
@@ -85,13 +85,13 @@ describe('a sandbox without a pod', () => {
     })
   })
 
-  it('that cannot be removed keeps neither the server nor another sandbox, and is told of', async () => {
+  it('that cannot be removed keeps neither the server nor another sandbox, and is reported', async () => {
     let uid = ''
     await during({ agent: false }, async ({ cluster }) => {
       uid = await make('undeletable', { node: 'node1', cluster })
     })
     await during({}, async (cluster) => {
-      const { message } = await eventually('it is told', async () =>
+      const { message } = await eventually('it is reported', async () =>
         (await cluster.api.list('/api/v1/namespaces/default/events')).find((one) => one.reason === 'FailedKillPod'),
       )
       assert.match(
@@ -124,7 +124,7 @@ describe('a sandbox without a pod', () => {
       uid = (await podOf(api, 'default', 'old')).metadata.uid
     })
     await during({ node: 'node2' }, async (cluster) => {
-      assert.match((await told(cluster, 'SandboxLeft', uid)).message, /another node \(node1\)/)
+      assert.match((await reported(cluster, 'SandboxLeft', uid)).message, /another node \(node1\)/)
       await isGone(await make('stray', { node: 'node2', cluster: cluster.cluster }))
       assert.ok(await ground.sandboxes.hasGuest(uid))
       assert.equal(ground.sandboxes.starts(uid), 1)

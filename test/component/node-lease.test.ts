@@ -38,7 +38,7 @@ describe('the lease of a node', () => {
     await cluster.api.delete(nodePath('quick'))
   })
 
-  it('that runs out takes the node, and what is on it, for not ready; its agent coming back undoes all of it', async () => {
+  it('that expires makes the node and its instances not ready; the return of its agent heals all of it', async () => {
     const sandboxes = new SimSandboxes()
     const leaseTimes = { durationSeconds: 1, renewMs: 100 }
     const on2 = (name: string): Any => {

@@ -13,7 +13,7 @@ import { patienceMs, root, Stage } from '../../tools/stage/stage.ts'
 /** What a server that refuses to start may take to say so, on a busy machine. */
 const refuseMs = 30_000
 
-describe('guests that may belong to somebody', () => {
+describe('guests whose store may be elsewhere', () => {
   let stage: Stage
   let plugins: string
   const guests = new Map<string, { uid: string; qemu: number }>()
@@ -36,7 +36,11 @@ describe('guests that may belong to somebody', () => {
       guests.set(name, { uid: (await stage.pod(name)).metadata.uid, qemu: await stage.qemuPid(name) })
     }
   })
-  after(() => stage[Symbol.asyncDispose]())
+  after(async () => {
+    // Without it `patchbay down` could not give the network back.
+    await bringPlugin()
+    await stage[Symbol.asyncDispose]()
+  })
 
   const up = () => stage.up(['--cni-bin-dir', `/usr/lib/cni,${plugins}`, '--cni-timeout', '5'])
   const bringPlugin = async () => {
@@ -123,15 +127,15 @@ describe('guests that may belong to somebody', () => {
     await rm(`${plugins}/leaving`)
     await up()
     await stage.waitFor('x', 'Ready')
-    const told = await eventually(
-      'the sandbox of another cluster is told of',
+    const event = await eventually(
+      'the sandbox of another cluster is reported',
       async () => {
         const { body } = await stage.api.call('GET', path.events)
         return body.items.find((event: { reason: string }) => event.reason === 'SandboxLeft')
       },
       { deadlineMs: patienceMs },
     )
-    assert.match(told.message, new RegExp(`${foreign}.*was made for another cluster.*its guest goes on`))
+    assert.match(event.message, new RegExp(`${foreign}.*was made for another cluster.*its guest goes on`))
     await goOn('x', 'red', 'forced')
     for (const name of ['lost+found', 'notes', foreign]) assert.ok(await exists(`${stage.dir}/pods/${name}`), name)
     const lines = (await stage.logs()).split('\n').filter((line) => line.includes('no folder of a sandbox'))
@@ -154,7 +158,7 @@ describe('guests that may belong to somebody', () => {
     await stage.virshAt(uid, 'resume', 'default_red')
     await eventually('its guest has ended', async () => !(await runs(qemu)), { deadlineMs: patienceMs })
     await eventually(
-      'it is told that its network cannot be given back',
+      'it is reported that its network cannot be given back',
       async () => {
         const { body } = await stage.api.call('GET', path.events)
         return body.items.some(

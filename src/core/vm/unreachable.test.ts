@@ -12,18 +12,18 @@ const nodeOf = (name: string) => ({ metadata: { name }, status: { conditions: re
 const vmiOf = (phase: string) =>
   ({ metadata: { name: 'x' }, spec: {}, status: { phase, conditions: ready } }) as unknown as VirtualMachineInstance
 
-test('nothing is placed on a node that is silent, not ready or cordoned', () => {
+test('nothing is placed on a node that is unknown, not ready or cordoned', () => {
   const [a, b] = [nodeOf('a'), nodeOf('b')]
-  const silent = unreachableNode(a, now)!
+  const unknown = unreachableNode(a, now)!
   const vmi = vmiOf('Pending')
   assert.equal(chooseNode(vmi, [a, b])?.metadata.name, 'a')
-  assert.equal(chooseNode(vmi, [silent, b])?.metadata.name, 'b')
+  assert.equal(chooseNode(vmi, [unknown, b])?.metadata.name, 'b')
   assert.equal(chooseNode(vmi, [{ ...a, spec: { unschedulable: true } }, b])?.metadata.name, 'b')
-  assert.equal(chooseNode(vmi, [silent]), undefined)
-  assert.equal(unreachableNode(silent, now), undefined)
+  assert.equal(chooseNode(vmi, [unknown]), undefined)
+  assert.equal(unreachableNode(unknown, now), undefined)
 })
 
-test('an instance on a silent node is not ready, once, while it is the agent’s', () => {
+test('an instance on an unknown node is not ready, once, while it is the agent’s', () => {
   const marked = unreachableInstance(vmiOf('Running'), 'a', now)!
   const { status, reason, message } = findCondition(marked.status?.conditions, 'Ready')!
   assert.deepEqual([status, reason], ['False', 'NodeNotReady'])

@@ -4,18 +4,18 @@ import { findCondition, withCondition } from './conditions.ts'
 import { isScheduled } from './launcher.ts'
 import { isFinal } from './power.ts'
 
-const silence = 'patchbay agent stopped posting node status.'
+const stopped = 'patchbay agent stopped posting node status.'
 
-/** A node whose agent has fallen silent, in Kubernetes' words; undefined when that is said already. */
+/** A node whose Lease has expired, in Kubernetes' words; undefined when its status says so already. */
 export function unreachableNode(node: Node, now: string): Node | undefined {
   if (findCondition(node.status?.conditions, 'Ready')?.status === 'Unknown') return undefined
-  const unknown = { type: 'Ready', status: 'Unknown', reason: 'NodeStatusUnknown', message: silence } as const
+  const unknown = { type: 'Ready', status: 'Unknown', reason: 'NodeStatusUnknown', message: stopped } as const
   return { ...node, status: { ...node.status, conditions: withCondition(node.status?.conditions, unknown, now) } }
 }
 
 /**
- * An instance on a node whose agent has fallen silent: its guest may run, but nobody can say so. Undefined for one that is
- * not the agent's yet, or any more, or about which that is said already.
+ * An instance on a node whose Lease has expired: its guest may run, but that is not known. Undefined for one that is
+ * not the agent's yet, or any more, or whose status says so already.
  */
 export function unreachableInstance(
   vmi: VirtualMachineInstance,
@@ -24,7 +24,7 @@ export function unreachableInstance(
 ): VirtualMachineInstance | undefined {
   const old = findCondition(vmi.status?.conditions, 'Ready')
   if (!isScheduled(vmi) || isFinal(vmi) || old?.reason === 'NodeNotReady') return undefined
-  const message = `node "${node}" is not ready: ${silence}`
+  const message = `node "${node}" is not ready: ${stopped}`
   const notReady = { type: 'Ready', status: 'False', reason: 'NodeNotReady', message } as const
   return { ...vmi, status: { ...vmi.status, conditions: withCondition(vmi.status?.conditions, notReady, now) } }
 }

@@ -8,12 +8,12 @@ import { SandboxRecords } from './records.ts'
 
 const uid = (digit: number) => `00000000-0000-4000-8000-00000000000${digit}`
 
-test('sandboxes are listed whatever else is in their folder, and what is none is told of once', async (t) => {
+test('sandboxes are listed whatever else is in their folder, and what is none is reported once', async (t) => {
   const pods = await mkdtemp(join(tmpdir(), 'pb-'))
   t.after(() => rm(pods, { recursive: true, force: true }))
-  const told: string[] = []
+  const warned: string[] = []
   const drop = () => undefined
-  const warn = (fields: Record<string, unknown>) => told.push(String(fields.path ?? fields.uid))
+  const warn = (fields: Record<string, unknown>) => warned.push(String(fields.path ?? fields.uid))
   const log: Log = { debug: drop, info: drop, warn, error: drop, child: () => log }
   const records = new SandboxRecords(pods, log)
   const owner = { node: 'a', cluster: 'c' }
@@ -30,7 +30,7 @@ test('sandboxes are listed whatever else is in their folder, and what is none is
   assert.deepEqual((await records.list()).toSorted(byUid), wanted)
   await records.list()
   const strangers = [uid(4), 'lost+found', 'notes'].map((name) => join(pods, name))
-  assert.deepEqual(told.filter((path) => path.startsWith('/')).toSorted(), strangers.toSorted())
+  assert.deepEqual(warned.filter((path) => path.startsWith('/')).toSorted(), strangers.toSorted())
   await assert.rejects(records.read(uid(3)), { kind: 'Unavailable', message: /sandbox.json is damaged; put it back/ })
   await records.disown(uid(1))
   assert.equal((await records.find(uid(1))).owner, undefined)

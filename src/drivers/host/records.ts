@@ -30,7 +30,7 @@ export async function foldersOf(pods: string): Promise<Readonly<{ uids: string[]
 export class SandboxRecords {
   readonly #pods: string
   readonly #log: Log
-  /** What is no sandbox and was told of. */
+  /** What is no sandbox and was reported. */
   readonly #others = new Set<string>()
 
   constructor(pods: string, log: Log) {
@@ -72,7 +72,7 @@ export class SandboxRecords {
     }
   }
 
-  /** All sandboxes. What else is in their folder (`lost+found`, files) is left and told of once. */
+  /** All sandboxes. What else is in their folder (`lost+found`, files) is left and reported once. */
   async list(): Promise<readonly FoundSandbox[]> {
     const { uids, others } = await foldersOf(this.#pods)
     for (const name of others.filter((one) => !this.#others.has(one))) {
