@@ -40,6 +40,9 @@ export async function answer(registry: Registry, kind: Kind, request: ResourceRe
   return { code, body }
 }
 
+/** What may be sent along with a deletion. */
+const deleteOptions = { group: '', version: 'v1', kind: 'DeleteOptions' } as const
+
 class Call {
   readonly #registry: Registry
   readonly #kind: Kind
@@ -57,7 +60,7 @@ class Call {
     // Across all namespaces there is only reading.
     if (this.#kind.namespaced && path.namespace === undefined) throw notAllowed(method)
     if (method === 'POST') {
-      const input = objectBody(contentType, body)
+      const input = objectBody(contentType, body, this.#kind)
       const doc = await this.#registry.create(this.#kind, path.namespace, input, this.#write())
       return [201, this.#render(doc)]
     }
@@ -81,7 +84,7 @@ class Call {
       case 'GET':
         return [200, this.#render(await this.#registry.get(this.#kind, key))]
       case 'PUT': {
-        const input = objectBody(contentType, body)
+        const input = objectBody(contentType, body, this.#kind)
         return [200, this.#render(await this.#registry.update(this.#kind, key, () => input, this.#write()))]
       }
       case 'PATCH': {
@@ -133,7 +136,7 @@ class Call {
 
   #deleteOptions(): JsonObject {
     const { contentType, body } = this.#request
-    return body?.length ? objectBody(contentType, body) : {}
+    return body?.length ? objectBody(contentType, body, deleteOptions) : {}
   }
 
   /** Deletes one of many; that somebody else was faster does not matter. */
