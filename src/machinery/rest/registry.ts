@@ -6,7 +6,7 @@ import { timestamp } from '#base/time.ts'
 import type { Key, Propagation } from '../client/client.ts'
 import type { Change, Decision, Row, Store } from '../store/store.ts'
 import { sentEntries, trackCreate, trackUpdate, type Writer } from './apply/managed.ts'
-import { clientMetadata, generatedName, metadataErrors, requireHeader } from './metadata.ts'
+import { clientMetadata, generatedName, metadataErrors, newFinalizerErrors, requireHeader } from './metadata.ts'
 import { finalizersFor } from './propagation.ts'
 import { alreadyExists, conflict, forbidden, invalid, notFound } from './status.ts'
 import type { Served, User } from './strategy.ts'
@@ -329,16 +329,6 @@ const immortal: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-p
 
 function isNamespace(kind: Kind): boolean {
   return kind.group === '' && kind.plural === 'namespaces'
-}
-
-/** Nobody may hold on anew to an object that is going. */
-function newFinalizerErrors(next: ObjectMeta, current: ObjectMeta): FieldError[] {
-  if (!current.deletionTimestamp || !Array.isArray(next.finalizers)) return []
-  const added = next.finalizers.filter((one) => !current.finalizers?.includes(one))
-  if (!added.length) return []
-  const list = added.map((one) => JSON.stringify(one)).join(', ')
-  const message = `Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{${list}}`
-  return [{ field: 'metadata.finalizers', message, reason: 'FieldValueForbidden' }]
 }
 
 const docs = new WeakMap<Row, Doc>()
