@@ -54,7 +54,10 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
   let kubevirts: Informer<KubeVirt> | undefined
   let migrations: Informer<VirtualMachineInstanceMigration, 'byVmi'> | undefined
   const config = () => clusterConfig(kubevirts?.list()[0])
-  const macs = new MacPool(() => config().macRange)
+  const macs = new MacPool(
+    () => config().macRange,
+    (namespace, name) => vms.get({ namespace, name }),
+  )
   const placement: Placement = {
     nodeOfPod: (namespace, name) => pods.get({ namespace, name })?.spec.nodeName,
     nodeOfInstance: (namespace, name) => vmis.get({ namespace, name })?.metadata.labels?.[nodeNameLabel],
@@ -73,6 +76,7 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
       migrations: (namespace, name) => migrations?.indexed('byVmi', `${namespace}/${name}`) ?? [],
     }),
   )
+  macs.use(registry.claims)
   const own = new LocalClient(registry, {
     user: { name: 'system:apiserver', groups: [mastersGroup, systemGroup] },
     manager: 'patchbay',
@@ -102,7 +106,7 @@ export async function startControlPlane(store: Store, log: Log, signal: AbortSig
     },
   )
   await Promise.all([vms, vmis, pods, nodes, namespaces, kubevirts, migrations].map((one) => one.synced))
-  macs.follow(vms)
+  await registry.repairClaims()
   const world = {
     client,
     vms,

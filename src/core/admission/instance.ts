@@ -3,9 +3,11 @@ import type { FieldError } from '#apis/meta/object.ts'
 import { sameJson } from '#base/json.ts'
 import { nodeNameLabel } from '../access/node.ts'
 import { migrationJobLabel, targetNodeLabel } from '../migration/labels.ts'
-import { type ClusterConfig, clusterConfig } from './config.ts'
+import { clusterConfig } from './config.ts'
 import { interfaceErrors } from './interfaces.ts'
+import { macErrors } from './macs.ts'
 import { probeErrors } from './probes.ts'
+import type { AdmissionWorld } from './vm.ts'
 
 /** The group our own controllers and agents belong to. */
 export const systemGroup = 'patchbay:system'
@@ -20,11 +22,15 @@ export function instanceErrors(
   vmi: VirtualMachineInstance,
   old: VirtualMachineInstance | undefined,
   user: Writer,
-  config: ClusterConfig = clusterConfig(),
+  { config, holderOf }: AdmissionWorld = { config: clusterConfig(), holderOf: () => undefined },
 ): FieldError[] {
   const errors: FieldError[] = old
     ? []
-    : [...interfaceErrors(vmi.spec, 'spec', { config }), ...probeErrors(vmi.spec, 'spec')]
+    : [
+        ...interfaceErrors(vmi.spec, 'spec', { config }),
+        ...macErrors(vmi.spec, undefined, 'spec', holderOf),
+        ...probeErrors(vmi.spec, 'spec'),
+      ]
   if (user.groups.includes(systemGroup)) return errors
   if (old && !sameJson(old.spec, vmi.spec))
     errors.push({ field: 'spec', message: 'update of VMI object is restricted', reason: 'FieldValueForbidden' })

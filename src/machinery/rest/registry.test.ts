@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { JsonObject } from '#base/json.ts'
+import type { Doc } from './doc.ts'
 import { applyPatch } from './patch.ts'
-import type { Doc, Registry, WriteOptions } from './registry.ts'
+import type { Registry, WriteOptions } from './registry.ts'
 import { admin, faultIn, makeWidget, namespaces, openRegistry, Widget, widget, widgets } from './rest-kit.ts'
 import { serve } from './strategy.ts'
 
