@@ -1,4 +1,5 @@
 import type { ApiObject, Kind, ManagedFieldsEntry, ObjectMeta } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
 import { type JsonObject, sameJson } from '#base/json.ts'
 import type { Key } from '../client/client.ts'
 import type { Row } from '../store/store.ts'
@@ -52,4 +53,30 @@ export function sameSpec(a: Doc, b: Doc): boolean {
 /** A generation later: something was asked for. */
 export function bumped(doc: Doc): Doc {
   return { ...doc, metadata: { ...doc.metadata, generation: (doc.metadata.generation ?? 0) + 1 } }
+}
+
+/** Most bytes of one stored object, with everything that is known about the owners of its fields (etcd's limit). */
+const maxStoredBytes = 1.5 * 1024 * 1024
+
+/** @throws Fault TooLarge for an object that is too large to be stored, unless it was larger before */
+export function requireStorable(kind: Kind, next: Doc, current?: Doc): void {
+  const bytes = sizeOf(next)
+  if (bytes <= maxStoredBytes || (current && bytes <= sizeOf(current))) return
+  throw new Fault(
+    'TooLarge',
+    `${kind.plural} "${next.metadata.name}" would have ${bytes} bytes; at most ${maxStoredBytes} can be stored, metadata.managedFields included`,
+  )
+}
+
+function sizeOf(doc: Doc): number {
+  return Buffer.byteLength(JSON.stringify(doc))
+}
+
+/** How a kind is addressed among all kinds. */
+export function pathOf(kind: Pick<Kind, 'group' | 'version' | 'plural'>): string {
+  return `${kind.group}/${kind.version}/${kind.plural}`
+}
+
+export function isNamespace(kind: Kind): boolean {
+  return kind.group === '' && kind.plural === 'namespaces'
 }

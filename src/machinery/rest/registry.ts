@@ -1,5 +1,4 @@
-import type { ApiObject, FieldError, Kind, ObjectMeta } from '#apis/meta/object.ts'
-import { apiVersionOf } from '#apis/meta/object.ts'
+import { type ApiObject, apiVersionOf, type FieldError, type Kind, type ObjectMeta } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { type JsonObject, sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
@@ -7,7 +6,19 @@ import type { Key, Propagation } from '../client/client.ts'
 import type { Change, Decision, Row, Store } from '../store/store.ts'
 import { sentEntries, trackCreate, trackUpdate, type Writer } from './apply/managed.ts'
 import { Claims, type Wish } from './claims.ts'
-import { bumped, type Doc, docOf, prefixOf, sameSpec, storeKey, withManagers, withoutRevision } from './doc.ts'
+import {
+  bumped,
+  type Doc,
+  docOf,
+  isNamespace,
+  pathOf,
+  prefixOf,
+  requireStorable,
+  sameSpec,
+  storeKey,
+  withManagers,
+  withoutRevision,
+} from './doc.ts'
 import { clientMetadata, generatedName, metadataErrors, newFinalizerErrors, requireHeader } from './metadata.ts'
 import { finalizersFor } from './propagation.ts'
 import { alreadyExists, conflict, forbidden, invalid, notFound } from './status.ts'
@@ -103,6 +114,7 @@ export class Registry {
       )
       this.#check(kind, prepared, undefined, options)
       this.#restrict(kind, prepared, undefined, options.user)
+      requireStorable(kind, prepared)
       return prepared
     }
     const key = storeKey(kind, draft.metadata)
@@ -139,9 +151,10 @@ export class Registry {
       if (wanted === undefined) return undefined
       const next = this.#next(kind, current, wanted, options)
       if (!next) return undefined
+      const gone = next.metadata.deletionTimestamp && !next.metadata.finalizers?.length
+      if (!gone) requireStorable(kind, next, current)
       claim?.(next, current)
       const value = next as unknown as JsonObject
-      const gone = next.metadata.deletionTimestamp && !next.metadata.finalizers?.length
       return gone ? { type: 'delete', value } : { type: 'put', value }
     }
     const path = storeKey(kind, key)
@@ -379,14 +392,6 @@ export class Registry {
 
 /** Namespaces that are never deleted (those of Kubernetes). */
 const immortal: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public'])
-
-function isNamespace(kind: Kind): boolean {
-  return kind.group === '' && kind.plural === 'namespaces'
-}
-
-function pathOf(kind: Pick<Kind, 'group' | 'version' | 'plural'>): string {
-  return `${kind.group}/${kind.version}/${kind.plural}`
-}
 
 /** Who makes a write, as managedFields names it. */
 export function writerOf({ manager, user, operation = 'Update', subresource }: WriteOptions): Writer {

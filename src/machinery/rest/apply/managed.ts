@@ -52,6 +52,8 @@ export function trackUpdate(
   return capped(withEntry(others, kind, writer, union(difference(mine, all.removed, true), changed)))
 }
 
+/** Most entries that a client may send. */
+const maxSentEntries = 100
 /** Most entries of plain updates that one object has (Kubernetes' limit). */
 const maxUpdateManagers = 10
 /** The manager of what the oldest of more updates wrote (Kubernetes' name for it). */
@@ -219,11 +221,14 @@ function withManaged(object: JsonObject, managedFields: Entries): JsonObject {
 
 /**
  * The managedFields an update starts from: what the client sent if it is well-formed (kubectl moves ownership this way, and
- * an empty list clears it), else what the object has.
+ * an empty list clears it), else what the object has. @throws Fault BadRequest for very many entries
  */
 export function sentEntries(sent: unknown, current: Entries | undefined): Entries {
   const kept = current ?? []
   if (sent === undefined || sent === current || !Array.isArray(sent)) return kept
+  const most = Math.max(maxSentEntries, kept.length)
+  if (sent.length > most)
+    throw new Fault('BadRequest', `metadata.managedFields: Too many: ${sent.length}: must have at most ${most} items`)
   if (sent.every((entry) => isObject(entry) && !Object.keys(entry).length)) return []
   return sent.every(isEntry) ? (sent as Entries) : kept
 }
