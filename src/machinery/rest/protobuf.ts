@@ -44,9 +44,10 @@ type Envelope = { typeMeta?: { apiVersion?: string; kind?: string }; raw?: Buffe
 type Budget = { fields: number }
 
 /** A message as an object. Lists and maps are filled in place, so that a field costs the same wherever it stands. */
-function decode(bytes: Buffer, shape: Shape, budget: Budget): Record<string, unknown> {
+function decode(bytes: Buffer, shape: Shape, budget: Budget): Values {
   const reader = new Reader(bytes)
-  const values = new Map<string, unknown>()
+  // By the names of the shape, which are ours.
+  const values: Values = {}
   while (!reader.isAtEnd) {
     if (--budget.fields < 0) throw new Fault('TooLarge', `the protobuf of the body has more than ${maxFields} fields`)
     const { number, value } = reader.field()
@@ -54,21 +55,23 @@ function decode(bytes: Buffer, shape: Shape, budget: Budget): Record<string, unk
     if (name === undefined || type === undefined) continue
     if (isList(type)) listAt(values, name).push(single(type[0], value, budget))
     else if (type === 'map' || type === 'bytesMap') mapAt(values, name).set(...entry(type, value, budget))
-    else values.set(name, single(type, value, budget))
+    else values[name] = single(type, value, budget)
   }
-  const entries = [...values].map(([name, value]) => [name, value instanceof Map ? Object.fromEntries(value) : value])
-  return Object.fromEntries(entries)
+  for (const [name, value] of Object.entries(values)) if (value instanceof Map) values[name] = Object.fromEntries(value)
+  return values
 }
 
-function listAt(values: Map<string, unknown>, name: string): unknown[] {
-  const list = (values.get(name) as unknown[] | undefined) ?? []
-  values.set(name, list)
+type Values = Record<string, unknown>
+
+function listAt(values: Values, name: string): unknown[] {
+  const list = (values[name] as unknown[] | undefined) ?? []
+  values[name] = list
   return list
 }
 
-function mapAt(values: Map<string, unknown>, name: string): Map<string, unknown> {
-  const map = (values.get(name) as Map<string, unknown> | undefined) ?? new Map<string, unknown>()
-  values.set(name, map)
+function mapAt(values: Values, name: string): Map<string, unknown> {
+  const map = (values[name] as Map<string, unknown> | undefined) ?? new Map<string, unknown>()
+  values[name] = map
   return map
 }
 

@@ -108,14 +108,13 @@ export class Registry {
     const { strategy } = this.#strategyOf(kind)
     const build = (): Doc => {
       const object = withoutUnknown(kind, draft, input, options)
-      const prepared = withManagers(
-        (strategy.prepare?.(object, undefined, options.user) ?? object) as Doc,
-        trackCreate(kind, object as unknown as JsonObject, writerOf(options)),
-      )
+      const prepared = (strategy.prepare?.(object, undefined, options.user) ?? object) as Doc
       this.#check(kind, prepared, undefined, options)
       this.#restrict(kind, prepared, undefined, options.user)
-      requireStorable(kind, prepared)
-      return prepared
+      const owned = trackCreate(kind, object as unknown as JsonObject, writerOf(options))
+      const whole = withManagers(prepared, owned)
+      requireStorable(kind, whole)
+      return whole
     }
     const key = storeKey(kind, draft.metadata)
     if (options.dryRun) {
