@@ -14,6 +14,7 @@ import { parseFieldSelector, parseLabelSelector } from './selector.ts'
 import { deleted, notFound } from './status.ts'
 import type { User } from './strategy.ts'
 import { tableOf } from './table.ts'
+import { tellDuplicates } from './unknown.ts'
 
 /** A request for resources, free of HTTP's machinery. */
 export type ResourceRequest = Readonly<{
@@ -56,12 +57,12 @@ class Call {
   }
 
   async collection(method: string): Promise<[number, JsonObject]> {
-    const { path, query, contentType, body, user } = this.#request
+    const { path, query, user } = this.#request
     if (method === 'GET') return [200, await this.#list()]
     // Across all namespaces there is only reading.
     if (this.#kind.namespaced && path.namespace === undefined) throw notAllowed(method)
     if (method === 'POST') {
-      const input = objectBody(contentType, body, this.#kind)
+      const input = this.#input()
       const doc = await this.#registry.create(this.#kind, path.namespace, input, this.#write())
       return [201, this.#render(doc)]
     }
@@ -85,7 +86,7 @@ class Call {
       case 'GET':
         return [200, this.#render(await this.#registry.get(this.#kind, key))]
       case 'PUT': {
-        const input = objectBody(contentType, body, this.#kind)
+        const input = this.#input()
         return [200, this.#render(await this.#registry.update(this.#kind, key, () => input, this.#write()))]
       }
       case 'PATCH': {
@@ -133,6 +134,15 @@ class Call {
     })
     if (!gone) return [200, this.#render(doc)]
     return [200, deleted(this.#kind.group, this.#kind.plural, key.name, doc.metadata.uid) as unknown as JsonObject]
+  }
+
+  /** The object that was sent. Fields that its JSON has twice are told like those nobody knows. */
+  #input(): JsonObject {
+    const { contentType, body, query, warn } = this.#request
+    const input = objectBody(contentType, body, this.#kind)
+    const isJson = contentType === '' || contentType.endsWith('json')
+    if (isJson) tellDuplicates(this.#kind, String(body), { unknownFields: fieldValidationOf(query), warn })
+    return input
   }
 
   #deleteOptions(): JsonObject {

@@ -1,6 +1,7 @@
 import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
+import { duplicateFields } from './duplicates.ts'
 import { unknownMetadata } from './metadata.ts'
 import { suggestion } from './suggest.ts'
 import { pruneUnknown } from './validate.ts'
@@ -22,12 +23,7 @@ export function withoutUnknown<T>(kind: Kind, doc: T, input: JsonObject, options
   const sentences = [...unknown.paths, ...paths].map((path, i) => sentenceOf(kind, path, i))
   const left = unknown.more + more
   if (left) sentences.push(`${left} more unknown fields`)
-  if (sentences.length && options.unknownFields === 'Strict')
-    throw new Fault(
-      'BadRequest',
-      `${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: strict decoding error: ${sentences.join(', ')}`,
-    )
-  if (options.unknownFields === 'Warn') for (const sentence of sentences) options.warn?.(sentence)
+  tell(kind, sentences, options)
   return object as unknown as T
 }
 
@@ -36,4 +32,21 @@ function sentenceOf(kind: Kind, path: string, i: number): string {
   if (path.length > maxPath) return `unknown field "${path.slice(0, maxPath)}…"`
   const meant = i < maxSuggestions ? suggestion(kind.schema, path) : undefined
   return `unknown field "${path}"${meant ? `, did you mean "${meant}"?` : ''}`
+}
+
+/** Tells of fields that a JSON text has twice, of which the last one counts. @throws Fault BadRequest when asked to be strict */
+export function tellDuplicates(kind: Kind, text: string, options: Options): void {
+  if (options.unknownFields === 'Ignore') return
+  const { paths, more } = duplicateFields(text)
+  const sentences = paths.map((path) => `duplicate field "${path.slice(0, maxPath)}"`)
+  tell(kind, more ? [...sentences, `${more} more duplicate fields`] : sentences, options)
+}
+
+function tell(kind: Kind, sentences: readonly string[], options: Options): void {
+  if (sentences.length && options.unknownFields === 'Strict')
+    throw new Fault(
+      'BadRequest',
+      `${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: strict decoding error: ${sentences.join(', ')}`,
+    )
+  if (options.unknownFields === 'Warn') for (const sentence of sentences) options.warn?.(sentence)
 }

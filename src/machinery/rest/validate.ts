@@ -90,10 +90,13 @@ function typeName(value: Json): string {
   return Number.isInteger(value) ? 'integer' : typeof value
 }
 
+/** Longest name repeated in a path, characters. */
+const maxStep = 1024
+
 /** `spec.x[0].name`. */
 function dotted(path: Readonly<Path>): string {
   let text = ''
-  for (const step of path) text += typeof step === 'number' ? `[${step}]` : text ? `.${step}` : step
+  for (const step of path) text += typeof step === 'number' ? `[${step}]` : `${text && '.'}${step.slice(0, maxStep)}`
   return text
 }
 
