@@ -33,6 +33,12 @@ export function copyJson(value: Json): Json {
   return copy
 }
 
+/** Whether a value is nested deeper than so many levels; never looks deeper than that itself. */
+export function isDeeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels <= 0 || Object.values(value).some((item) => isDeeperThan(item, levels - 1))
+}
+
 function own(object: JsonObject, key: string): unknown {
   return Object.hasOwn(object, key) ? object[key] : undefined
 }

@@ -47,9 +47,7 @@ export function accessKinds(access: Authorizer): readonly Served[] {
     (kind: typeof Role | typeof ClusterRole) =>
     (one: ClusterRole, old: ClusterRole | undefined, user: Parameters<typeof requireRoleNotAbove>[2]): FieldError[] => {
       const errors = roleErrors(one)
-      // Whoever changes no rule grants nothing: the garbage collector drops finalizers of roles it does not hold.
-      const isGrant = !old || !sameJson([one.rules, one.aggregationRule], [old.rules, old.aggregationRule])
-      if (!errors.length && isGrant) requireRoleNotAbove(access, plain(kind), user, one, old)
+      if (!errors.length && isGrant(one, old)) requireRoleNotAbove(access, plain(kind), user, one, old)
       return errors
     }
   const binding =
@@ -60,8 +58,7 @@ export function accessKinds(access: Authorizer): readonly Served[] {
       user: Parameters<typeof requireBindingNotAbove>[2],
     ): FieldError[] => {
       const errors = bindingErrors(one, old)
-      const isGrant = !old || !sameJson([one.roleRef, one.subjects], [old.roleRef, old.subjects])
-      if (!errors.length && isGrant) requireBindingNotAbove(access, plain(kind), user, one)
+      if (!errors.length && isGrant(one, old)) requireBindingNotAbove(access, plain(kind), user, one)
       return errors
     }
   return [
@@ -70,6 +67,19 @@ export function accessKinds(access: Authorizer): readonly Served[] {
     serve(RoleBinding, { prepare: bindingWithDefaults, validate: binding(RoleBinding) }),
     serve(ClusterRoleBinding, { prepare: bindingWithDefaults, validate: binding(ClusterRoleBinding) }),
   ]
+}
+
+/**
+ * Whether a write may give something. A label can: aggregating roles select by it. The garbage collector drops finalizers and
+ * owners of roles it does not hold, and gives nothing by that (as in Kubernetes).
+ */
+function isGrant(next: ApiObject, old: ApiObject | undefined): boolean {
+  return !old || !sameJson(granting(next), granting(old))
+}
+
+function granting({ metadata, ...rest }: ApiObject): unknown {
+  const { finalizers: _f, ownerReferences: _o, managedFields: _m, resourceVersion: _r, ...meta } = metadata
+  return { ...rest, metadata: meta }
 }
 
 /** The machinery knows kinds without the types of their objects. */

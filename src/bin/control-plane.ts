@@ -66,7 +66,10 @@ export async function startControlPlane(
   let kubevirts: Informer<KubeVirt> | undefined
   let migrations: Informer<VirtualMachineInstanceMigration, 'byVmi'> | undefined
   const config = () => clusterConfig(kubevirts?.list()[0])
-  const macs = new MacPool(() => config().macRange)
+  const macs = new MacPool(
+    () => config().macRange,
+    (namespace, name) => vms.get({ namespace, name }),
+  )
   const placement: Placement = {
     nodeOfPod: (namespace, name) => pods.get({ namespace, name })?.spec.nodeName,
     nodesOfInstance: (namespace, name) => [
@@ -88,6 +91,7 @@ export async function startControlPlane(
       migrations: (namespace, name) => migrations?.indexed('byVmi', `${namespace}/${name}`) ?? [],
     }),
   )
+  macs.use(registry.claims)
   const own = new LocalClient(registry, {
     user: { name: 'system:apiserver', groups: [mastersGroup, systemGroup] },
     manager: 'patchbay',
@@ -117,7 +121,7 @@ export async function startControlPlane(
     },
   )
   await Promise.all([vms, vmis, pods, nodes, namespaces, kubevirts, migrations].map((one) => one.synced))
-  macs.follow(vms)
+  await registry.repairClaims()
   const users = new GuestUsers(guestUsers, () => pods.list())
   const world = {
     client,

@@ -5,7 +5,7 @@ import { Node } from '#apis/core/node.ts'
 import { Fault } from '#base/fault.ts'
 import { exists, readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { foldersOf } from '#drivers/host/records.ts'
-import { storeKey } from '#machinery/rest/registry.ts'
+import { storeKey } from '#machinery/rest/doc.ts'
 import type { Store } from '#machinery/store/store.ts'
 import type { DataDir } from './data-dir.ts'
 

@@ -1,90 +1,99 @@
-import { randomInt } from 'node:crypto'
-import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { createHash } from 'node:crypto'
+import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { ObjectMeta } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import { macNumber, macsOf, macText } from '#core/admission/macs.ts'
-import type { Informer } from '#machinery/client/informer.ts'
+import { macNumber, macsIn, macText } from '#core/admission/macs.ts'
+import type { Claims, Owner, Wish } from '#machinery/rest/claims.ts'
 
-/** How long an address that was given is kept for a VM that is not there yet, milliseconds. */
-const reservedMs = 60_000
-/** Addresses tried at random before the range is gone through in order. */
+type FindVm = (namespace: string, name: string) => VirtualMachine | undefined
+
+/** Addresses tried all over the range before those behind the first one are gone through. */
 const luckyTries = 16
 
-/** Gives MAC addresses no VM has. It learns who has which from the VMs themselves, so that one that goes gives its back. */
+/** Chooses MAC addresses no other VM or instance has. What a VM or an instance has is claimed when it is written. */
 export class MacPool {
-  readonly #holders = new Map<string, Set<string>>()
-  readonly #reserved = new Map<string, number>()
   readonly #range: () => Readonly<{ start: string; end: string }>
-  readonly #now: () => number
+  readonly #vm: FindVm
+  #claims: Pick<Claims, 'ownerOf' | 'size'> | undefined
 
-  constructor(range: () => Readonly<{ start: string; end: string }>, now: () => number = Date.now) {
+  constructor(range: () => Readonly<{ start: string; end: string }>, vm: FindVm = () => undefined) {
     this.#range = range
-    this.#now = now
+    this.#vm = vm
   }
 
-  /** Learns of VMs as they come, change and go. */
-  follow(vms: Informer<VirtualMachine>): void {
-    vms.onChange((now, before) => this.note(now, before))
+  /** Learns where claims are looked up; until then no address counts as taken. */
+  use(claims: Pick<Claims, 'ownerOf' | 'size'>): void {
+    this.#claims = claims
   }
 
-  note(now: VirtualMachine | undefined, before: VirtualMachine | undefined): void {
-    if (before) for (const mac of macsOf(before)) this.#release(mac, keyOf(before))
-    if (now)
-      for (const mac of macsOf(now)) {
-        this.#reserved.delete(mac)
-        const holders = this.#holders.get(mac)
-        if (holders) holders.add(keyOf(now))
-        else this.#holders.set(mac, new Set([keyOf(now)]))
-      }
+  /** Another VM or instance that has an address, as far as a writer in `namespace` may know. */
+  holderOf(mac: string, own: Owner): string | undefined {
+    const owner = this.#claims?.ownerOf(mac)
+    if (!owner || owner.uid === own.uid) return undefined
+    const word = owner.kind === VirtualMachine.kind ? 'VM' : 'VMI'
+    return owner.namespace === own.namespace ? `${word} ${owner.namespace}/${owner.name}` : `another ${word}`
   }
 
-  /** Another VM than `own` (`namespace/name`) that has an address. */
-  holderOf(mac: string, own: string): string | undefined {
-    return [...(this.#holders.get(mac) ?? [])].find((holder) => holder !== own)
+  /**
+   * Gives addresses to the interfaces of one object by their names: the same ones when it is asked again, as long as nobody
+   * else claims them. Nothing is taken by that. The function throws Fault Invalid when none is left.
+   */
+  chooserFor(own: Owner): (interfaceName: string) => string {
+    const chosen = new Set<string>()
+    return (name) => {
+      const mac = this.#choose(own, name, (one) => {
+        const owner = this.#claims?.ownerOf(one)
+        return !chosen.has(one) && (!owner || owner.uid === own.uid)
+      })
+      chosen.add(mac)
+      return mac
+    }
   }
 
-  /** An address nobody has. @throws Fault Invalid when none is left */
-  take(): string {
+  #choose({ uid }: Owner, name: string, isFree: (mac: string) => boolean): string {
     const range = this.#range()
     const [from, to] = [macNumber(range.start), macNumber(range.end)]
     const size = to - from + 1
-    this.#forgetOld()
+    const digest = createHash('sha512').update(`${uid}/${name}`).digest()
+    const at = (i: number) => digest.readUIntBE(i * 3, 6) % size
     for (let i = 0; i < luckyTries; i++) {
-      const mac = macText(from + randomInt(size))
-      if (this.#isFree(mac)) return this.#reserve(mac)
+      const mac = macText(from + at(i))
+      if (isFree(mac)) return mac
     }
-    for (let number = from; number <= to; number++)
-      if (this.#isFree(macText(number))) return this.#reserve(macText(number))
+    // Among so many addresses one is free, or none is at all.
+    const enough = Math.min(size, (this.#claims?.size ?? 0) + maxInterfaces + 1)
+    for (let i = 0; i < enough; i++) {
+      const mac = macText(from + ((at(0) + i) % size))
+      if (isFree(mac)) return mac
+    }
     throw new Fault(
       'Invalid',
       `No MAC address is left between ${range.start} and ${range.end}; give the interface one of your own, or extend spec.configuration.network.macPool of the KubeVirt object`,
     )
   }
 
-  #isFree(mac: string): boolean {
-    return !this.#holders.has(mac) && !this.#reserved.has(mac)
+  /** What a VM claims. */
+  wishOfVm({ metadata, spec }: VirtualMachine): Wish {
+    const own = ownerOf(VirtualMachine.kind, metadata)
+    return { uid: own.uid, owner: own, values: macsIn(spec.template.spec), copied: [] }
   }
 
-  /** Two VMs may be admitted before either is known here. */
-  #reserve(mac: string): string {
-    this.#reserved.set(mac, this.#now() + reservedMs)
-    return mac
-  }
-
-  #forgetOld(): void {
-    // Kept in the order they were given in, so the first that is young ends it.
-    for (const [mac, untilMs] of this.#reserved) {
-      if (untilMs > this.#now()) return
-      this.#reserved.delete(mac)
-    }
-  }
-
-  #release(mac: string, key: string): void {
-    const holders = this.#holders.get(mac)
-    holders?.delete(key)
-    if (holders?.size === 0) this.#holders.delete(mac)
+  /** What an instance claims: with its VM if that is really there, else for itself. */
+  wishOfInstance({ metadata, spec }: Pick<VirtualMachineInstance, 'metadata' | 'spec'>): Wish {
+    const own = ownerOf(VirtualMachineInstance.kind, metadata)
+    const values = macsIn(spec)
+    const ref = metadata.ownerReferences?.find(({ kind, name }) => kind === VirtualMachine.kind && name === own.name)
+    const vm = ref && this.#vm(own.namespace, own.name)
+    if (!vm || vm.metadata.uid !== ref.uid) return { uid: own.uid, owner: own, values, copied: [] }
+    return { ...this.wishOfVm(vm), uid: own.uid, values, copied: macsIn(vm.spec.template.spec) }
   }
 }
 
-function keyOf({ metadata }: VirtualMachine): string {
-  return `${metadata.namespace ?? ''}/${metadata.name}`
+/** Most interfaces of one object (their schema's limit): they are chosen before they are claimed. */
+const maxInterfaces = 256
+
+/** An object as the owner of its addresses. */
+export function ownerOf(kind: string, { uid = '', namespace = '', name }: ObjectMeta): Owner {
+  return { uid, kind, namespace, name }
 }

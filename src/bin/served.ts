@@ -20,9 +20,10 @@ import { specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core
 import { migrationErrors, migrationWithDefaults } from '#core/migration/admission.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
 import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
+import type { Owner } from '#machinery/rest/claims.ts'
 import { type Served, serve, serveView } from '#machinery/rest/strategy.ts'
 import { accessKinds } from './access.ts'
-import type { MacPool } from './mac-pool.ts'
+import { type MacPool, ownerOf } from './mac-pool.ts'
 
 /** What the rules of kinds ask the rest of the server. */
 export type ServedWorld = Readonly<{
@@ -35,7 +36,7 @@ export type ServedWorld = Readonly<{
 
 /** Every kind the server serves, with the rules that are its own. */
 export function servedKinds({ macs, access, config, instance, migrations }: ServedWorld): readonly Served[] {
-  const newMac = () => macs.take()
+  const worldOf = (own: Owner) => ({ config: config(), holderOf: (mac: string) => macs.holderOf(mac, own) })
   return [
     serve(Namespace, {
       prepare: (namespace, old) =>
@@ -52,20 +53,28 @@ export function servedKinds({ macs, access, config, instance, migrations }: Serv
     serve(Event),
     serveView(EventOfEvents, Event, eventNames),
     serve(VirtualMachine, {
-      prepare: (vm, old, user) => withLinkChanger(withDefaults(vm, old, newMac, config()), old, user.name),
-      validate: (vm, old) =>
-        vmErrors(vm, old, {
-          config: config(),
-          holderOf: (mac) => macs.holderOf(mac, `${vm.metadata.namespace ?? ''}/${vm.metadata.name}`),
-        }),
+      prepare: (vm, old, user) => {
+        const newMac = macs.chooserFor(ownerOf(VirtualMachine.kind, vm.metadata))
+        return withLinkChanger(withDefaults(vm, old, newMac, config()), old, user.name)
+      },
+      validate: (vm, old) => vmErrors(vm, old, worldOf(ownerOf(VirtualMachine.kind, vm.metadata))),
+      claims: (vm) => macs.wishOfVm(vm),
       webhook: 'virtualmachine-validator.kubevirt.io',
     }),
     serve(VirtualMachineInstance, {
       prepare: (vmi, old) => {
+        const newMac = macs.chooserFor(ownerOf(VirtualMachineInstance.kind, vmi.metadata))
         const spec = specWithDefaults(vmi.spec, old?.spec, newMac, config())
         return { ...vmi, spec, metadata: old ? vmi.metadata : { ...vmi.metadata, finalizers: [vmiFinalizer] } }
       },
-      validate: (vmi, old, user) => instanceErrors(vmi, old, user, config()),
+      validate: (vmi, old, user) => {
+        const { owner, copied } = macs.wishOfInstance(vmi)
+        const { holderOf, ...world } = worldOf(owner)
+        // What it has from its VM was judged there.
+        const judged = (mac: string) => (copied.includes(mac) ? undefined : holderOf(mac))
+        return instanceErrors(vmi, old, user, { ...world, holderOf: judged })
+      },
+      claims: (vmi) => macs.wishOfInstance(vmi),
       restrict: (vmi, old, user) => instanceWrite(user, old ?? vmi),
       webhook: 'virtualmachineinstances-create-validator.kubevirt.io',
     }),

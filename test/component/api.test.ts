@@ -301,6 +301,18 @@ describe('the API over HTTPS', () => {
     assert.ok(all.length > 1 && new Set(all.map((one) => one.metadata.namespace)).size > 0)
   })
 
+  it('tells of fields that are there twice, or refuses them when asked to be strict', async () => {
+    const text = '{"metadata":{"name":"twice"},"data":{"a":"1","a":"2"}}'
+    const send = (query: string) =>
+      cluster.api.send('POST', `/api/v1/namespaces/default/configmaps?dryRun=All${query}`, {
+        body: text,
+      })
+    refused(await send('&fieldValidation=Strict'), 400, /strict decoding error: duplicate field "data.a"$/)
+    assert.equal((await send('&fieldValidation=Ignore')).code, 201)
+    const warned = await send('')
+    assert.deepEqual([warned.code, warned.headers.warning], [201, '299 - "duplicate field \\"data.a\\""'])
+  })
+
   it('refuses selectors it does not understand instead of selecting too much', async () => {
     for (const query of ['labelSelector=a%20b', 'fieldSelector=metadata.nope!%3Dx', 'fieldSelector=x'])
       for (const watch of ['', '&watch=1'])

@@ -1,29 +1,29 @@
+import { isSelected, type Requirement } from '#apis/meta/selector.ts'
 import type { ClusterRole, LabelSelector, Rule } from '#apis/rbac/role.ts'
-import { sameJson } from '#base/json.ts'
 
 /** The rules an aggregating role should have: those of all other roles it selects, each once, in order of role names. */
 export function aggregatedRules(role: ClusterRole, all: readonly ClusterRole[]): readonly Rule[] {
-  const selectors = role.aggregationRule?.clusterRoleSelectors ?? []
+  const selectors = (role.aggregationRule?.clusterRoleSelectors ?? []).map(requirementsOf)
   const chosen = all
     .filter((one) => one.metadata.name !== role.metadata.name)
     .filter((one) => selectors.some((selector) => isSelected(selector, one.metadata.labels ?? {})))
     .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
-  const rules: Rule[] = []
-  for (const rule of chosen.flatMap((one) => one.rules ?? []))
-    if (!rules.some((known) => sameJson(known, rule))) rules.push(rule)
-  return rules
+  const rules = new Map<string, Rule>()
+  for (const rule of chosen.flatMap((one) => one.rules ?? [])) {
+    const { verbs, apiGroups, resources, resourceNames, nonResourceURLs } = rule
+    const key = JSON.stringify([verbs, apiGroups, resources, resourceNames, nonResourceURLs])
+    if (!rules.has(key)) rules.set(key, rule)
+  }
+  return [...rules.values()]
 }
 
-function isSelected(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
-  const { matchLabels = {}, matchExpressions = [] } = selector
-  return (
-    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
-    matchExpressions.every(({ key, operator, values = [] }) => {
-      const value = labels[key]
-      if (operator === 'Exists') return value !== undefined
-      if (operator === 'DoesNotExist') return value === undefined
-      if (operator === 'In') return value !== undefined && values.includes(value)
-      return operator === 'NotIn' && (value === undefined || !values.includes(value))
-    })
-  )
+/** An operator that does not exist selects nothing. */
+function requirementsOf({ matchLabels = {}, matchExpressions = [] }: LabelSelector): Requirement[] {
+  return [
+    ...Object.entries(matchLabels).map(([key, value]) => ({ key, operator: 'In' as const, values: new Set([value]) })),
+    ...matchExpressions.map(({ key, operator, values = [] }): Requirement => {
+      const isKnown = operator === 'In' || operator === 'NotIn' || operator === 'Exists' || operator === 'DoesNotExist'
+      return isKnown ? { key, operator, values: new Set(values) } : { key, operator: 'In', values: new Set() }
+    }),
+  ]
 }

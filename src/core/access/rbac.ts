@@ -1,15 +1,36 @@
 import type { FieldError } from '#apis/meta/object.ts'
 import type { RoleBinding, Subject } from '#apis/rbac/binding.ts'
-import { type Role, rbacGroup } from '#apis/rbac/role.ts'
+import { type Role, type Rule, rbacGroup } from '#apis/rbac/role.ts'
 import { isObject } from '#base/json.ts'
+
+/** Most rules of one role. */
+const maxRules = 1000
+/** Most combinations that one rule names: granting it, each may have to be compared with what its author has. */
+const maxPieces = 10_000
+
+function piecesOf({ verbs, apiGroups = [], resources = [], resourceNames = [], nonResourceURLs = [] }: Rule): number {
+  const resourced = apiGroups.length * resources.length * Math.max(1, resourceNames.length)
+  return verbs.length * (nonResourceURLs.length + resourced)
+}
 
 /** Everything wrong with the rules of a Role or ClusterRole. */
 export function roleErrors(role: Role): FieldError[] {
   const isNamespaced = role.metadata.namespace !== undefined
-  return (role.rules ?? []).flatMap((rule, i) => {
+  const rules = role.rules ?? []
+  if (rules.length > maxRules)
+    return [wrong('rules', `Too many: ${rules.length}: must have at most ${maxRules} items; write several roles`)]
+  return rules.flatMap((rule, i) => {
     const at = (field: string) => `rules[${i}].${field}`
     const { verbs, apiGroups = [], resources = [], resourceNames = [], nonResourceURLs = [] } = rule
     const errors: FieldError[] = []
+    const count = piecesOf(rule)
+    if (count > maxPieces)
+      return [
+        wrong(
+          `rules[${i}]`,
+          `${count} combinations of verbs, apiGroups, resources and resourceNames: must be at most ${maxPieces}; write several rules`,
+        ),
+      ]
     if (!verbs.length) errors.push(required(at('verbs'), 'verbs must contain at least one value'))
     if (nonResourceURLs.length) {
       const shown = `[]string{${nonResourceURLs.map((url) => JSON.stringify(url)).join(', ')}}`

@@ -2,6 +2,7 @@ import { type Interface, interfaceModels } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { isObject } from '#base/json.ts'
+import { isGroupMac, macNumber } from './macs.ts'
 
 const macPattern = /^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$/
 const pciPattern = /^([\da-fA-F]{4}):([\da-fA-F]{2}):([\da-fA-F]{2})\.([0-7]{1})$/
@@ -34,6 +35,12 @@ function macErrors({ macAddress: mac, masquerade }: Interface, field: string): F
   if (mac.replace(/[:-]/g, '').length > 12 && /^[0-9A-Fa-f:-]+$/.test(mac))
     errors.push(bad(at, `interface ${field}.name has too long MAC address (${mac}).`))
   else if (!macPattern.test(mac)) errors.push(bad(at, `interface ${field}.name has malformed MAC address (${mac}).`))
+  else if (isGroupMac(macNumber(mac)))
+    errors.push(
+      bad(at, `interface ${field}.name has a multicast MAC address (${mac}); choose one whose first byte is even.`),
+    )
+  else if (macNumber(mac) === 0)
+    errors.push(bad(at, `interface ${field}.name has an all-zero MAC address (${mac}); choose another one.`))
   if (masquerade && mac.toLowerCase().replaceAll('-', ':') === reservedMac)
     errors.push(bad(at, 'The requested MAC address is reserved for the in-pod bridge. Please choose another one.'))
   return errors

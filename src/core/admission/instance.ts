@@ -4,9 +4,11 @@ import { sameJson } from '#base/json.ts'
 import { nodeNameLabel } from '../access/node.ts'
 import { migrationJobLabel, targetNodeLabel } from '../migration/labels.ts'
 import { bootErrors } from './boot.ts'
-import { type ClusterConfig, clusterConfig } from './config.ts'
+import { clusterConfig } from './config.ts'
 import { interfaceErrors } from './interfaces.ts'
+import { macErrors } from './macs.ts'
 import { probeErrors } from './probes.ts'
+import type { AdmissionWorld } from './vm.ts'
 
 /** The group our own controllers and agents belong to. */
 export const systemGroup = 'patchbay:system'
@@ -21,12 +23,13 @@ export function instanceErrors(
   vmi: VirtualMachineInstance,
   old: VirtualMachineInstance | undefined,
   user: Writer,
-  config: ClusterConfig = clusterConfig(),
+  { config, holderOf }: AdmissionWorld = { config: clusterConfig(), holderOf: () => undefined },
 ): FieldError[] {
   const errors: FieldError[] = old
     ? []
     : [
         ...interfaceErrors(vmi.spec, 'spec', { config }),
+        ...macErrors(vmi.spec, undefined, 'spec', holderOf),
         ...probeErrors(vmi.spec, 'spec'),
         ...bootErrors(vmi.spec, 'spec'),
       ]

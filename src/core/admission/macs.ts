@@ -1,4 +1,4 @@
-import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { normalMac } from '../nic/desired.ts'
 
@@ -17,42 +17,47 @@ export function macText(number: number): string {
   return number.toString(16).padStart(12, '0').match(/../g)!.join(':')
 }
 
-/** All MACs a VM holds, in one spelling. */
-export function macsOf(vm: VirtualMachine): string[] {
-  return (vm.spec.template.spec.domain.devices.interfaces ?? []).flatMap((one) =>
-    one.macAddress ? [normalMac(one.macAddress)] : [],
+/** The lowest bit of the first byte marks groups; no interface may have such an address. */
+export function isGroupMac(number: number): boolean {
+  return Math.floor(number / 2 ** 40) % 2 === 1
+}
+
+/** All MACs of a spec, in one spelling and each once. */
+export function macsIn(spec: VmiSpec): string[] {
+  const macs = (spec.domain.devices.interfaces ?? []).flatMap(({ macAddress }) =>
+    macAddress ? [normalMac(macAddress)] : [],
   )
+  return [...new Set(macs)]
 }
 
 /**
  * MACs that two interfaces would have: libvirt takes them, and the network between the guests fails in ways nobody
- * understands. `holderOf` names another VM that has an address. Addresses a VM has already are not judged again.
+ * understands. `holderOf` names another VM that has an address. Addresses that the object has already are not judged again.
+ * `path` is where the spec stands in the object.
  */
 export function macErrors(
-  vm: VirtualMachine,
-  old: VirtualMachine | undefined,
+  spec: VmiSpec,
+  old: VmiSpec | undefined,
+  path: string,
   holderOf: (mac: string) => string | undefined,
 ): FieldError[] {
-  const before = new Set(old ? macsOf(old) : [])
+  const before = new Set(old && macsIn(old))
   const seen = new Map<string, string>()
-  return (vm.spec.template.spec.domain.devices.interfaces ?? []).flatMap((one, i): FieldError[] => {
+  return (spec.domain.devices.interfaces ?? []).flatMap((one, i): FieldError[] => {
     const mac = one.macAddress && normalMac(one.macAddress)
     if (!mac) return []
     const twin = seen.get(mac)
     seen.set(mac, one.name)
-    const holder = twin === undefined && !before.has(mac) ? holderOf(mac) : undefined
-    const who = twin === undefined ? holder && `VM ${holder}` : `interface "${twin}" of this VM`
+    const who =
+      twin === undefined ? (before.has(mac) ? undefined : holderOf(mac)) : `interface "${twin}" of this ${nounOf(path)}`
     if (!who) return []
     const message = `interface "${one.name}" cannot have the MAC address ${one.macAddress}: ${who} has it; choose another one, or leave it out to be given one`
-    return [
-      {
-        field: `spec.template.spec.domain.devices.interfaces[${i}].macAddress`,
-        message,
-        reason: 'FieldValueDuplicate',
-      },
-    ]
+    return [{ field: `${path}.domain.devices.interfaces[${i}].macAddress`, message, reason: 'FieldValueDuplicate' }]
   })
 }
+
+/** A spec in a template is that of a VM. */
+const nounOf = (path: string) => (path === 'spec' ? 'VMI' : 'VM')
 
 /** What is wrong with a range of addresses; undefined when nothing is. */
 export function macRangeProblem({ start, end }: Readonly<{ start: string; end: string }>): string | undefined {
@@ -60,7 +65,7 @@ export function macRangeProblem({ start, end }: Readonly<{ start: string; end: s
   if (Number.isNaN(from)) return `rangeStart ${start} is no MAC address; write for example ${defaultMacRange.start}`
   if (Number.isNaN(to)) return `rangeEnd ${end} is no MAC address; write for example ${defaultMacRange.end}`
   if (from > to) return `rangeStart ${start} is above rangeEnd ${end}`
-  // The lowest bit of the first byte marks groups; no interface may have such an address.
-  const isGroup = (number: number) => Math.floor(number / 2 ** 40) % 2 === 1
-  return isGroup(from) || isGroup(to) ? 'the range has multicast addresses, which no interface can have' : undefined
+  return isGroupMac(from) || isGroupMac(to)
+    ? 'the range has multicast addresses, which no interface can have'
+    : undefined
 }

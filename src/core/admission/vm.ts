@@ -42,7 +42,7 @@ export function vmErrors(
   return [
     ...errors,
     ...interfaceErrors(spec, 'spec.template.spec', { config, isNew: !old }),
-    ...macErrors(vm, old, holderOf),
+    ...macErrors(spec, old?.spec.template.spec, 'spec.template.spec', holderOf),
     ...probeErrors(spec, 'spec.template.spec'),
     ...bootErrors(spec, 'spec.template.spec'),
   ]
@@ -52,7 +52,7 @@ export function vmErrors(
 export function withDefaults(
   vm: VirtualMachine,
   old: VirtualMachine | undefined,
-  newMac: () => string,
+  newMac: (interfaceName: string) => string,
   config: ClusterConfig = clusterConfig(),
 ): VirtualMachine {
   if (!vm.spec?.template?.spec) return vm
@@ -100,7 +100,7 @@ function networksOf({ spec }: VirtualMachine): Map<string, string> {
 export function specWithDefaults(
   given: VmiSpec,
   old: VmiSpec | undefined,
-  newMac: () => string,
+  newMac: (interfaceName: string) => string,
   config: ClusterConfig = clusterConfig(),
 ): VmiSpec {
   // Runs before the schema is checked: what has no such shape is left for the schema to refuse.
@@ -108,7 +108,7 @@ export function specWithDefaults(
   const spec = withDefaultInterface(given, config)
   const before = new Map((old?.domain.devices.interfaces ?? []).map((one) => [one.name, one.macAddress]))
   const interfaces = spec.domain.devices.interfaces?.map((one) =>
-    !isObject(one) || one.macAddress ? one : { ...one, macAddress: before.get(one.name) || newMac() },
+    !isObject(one) || one.macAddress ? one : { ...one, macAddress: before.get(one.name) || newMac(String(one.name)) },
   )
   const devices = interfaces ? { ...spec.domain.devices, interfaces } : spec.domain.devices
   return { ...spec, domain: { ...spec.domain, devices } }

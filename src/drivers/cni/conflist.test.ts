@@ -59,3 +59,10 @@ describe('a CNI configuration', () => {
     assert.equal(errorsOf({ name: 'n', plugins: [] }).length, 1)
   })
 })
+
+it('refuses a configuration nested without end, in a sentence', () => {
+  const text = `{"type":"bridge","a":${'['.repeat(5000)}${']'.repeat(5000)}}`
+  assert.deepEqual(parseConflist(text, ['bridge'], 'n'), {
+    errors: ['spec.config is nested deeper than 100 levels; make it flatter'],
+  })
+})

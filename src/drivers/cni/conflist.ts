@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '#base/json.ts'
+import { isDeeperThan, isObject, type JsonObject } from '#base/json.ts'
 
 /** One plugin of a chain, with everything its author wrote. */
 export type PluginConf = JsonObject & Readonly<{ type: string }>
@@ -10,6 +10,9 @@ export type Conflist = Readonly<{ cniVersion: string; name: string; plugins: rea
 const versions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0']
 const networkName = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/
 const pluginName = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/
+
+/** Deepest nesting of a configuration: it is copied and compared level by level. */
+const maxDepth = 100
 
 /**
  * Reads a configuration or configuration list. Everything wrong is told at once, each with the field and what to do.
@@ -30,6 +33,8 @@ export function parseConflist(
   }
   if (!isObject(value))
     return { errors: ['spec.config must be a JSON object: a CNI configuration or configuration list'] }
+  if (isDeeperThan(value, maxDepth))
+    return { errors: [`spec.config is nested deeper than ${maxDepth} levels; make it flatter`] }
   const errors: string[] = []
   const name = value.name ?? fallbackName
   if (typeof name !== 'string' || !networkName.test(name))

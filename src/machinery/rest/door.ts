@@ -136,7 +136,7 @@ async function answerQuestion(
 ): Promise<Answer> {
   if (exchange.method !== 'POST') throw notAllowed(exchange.method)
   trail.isQuestion = !question.isWrite
-  const input = objectBody(contentTypeOf(exchange), body)
+  const input = objectBody(contentTypeOf(exchange), body, question.kind)
   return jsonAnswer(201, await ask(question, input, { user, path }))
 }
 

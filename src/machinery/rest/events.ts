@@ -1,6 +1,6 @@
 import type { WatchEvent } from '../client/client.ts'
 import type { Change } from '../store/store.ts'
-import { type Doc, docOf } from './registry.ts'
+import { type Doc, docOf } from './doc.ts'
 import type { Selector } from './selector.ts'
 
 /** The part of a watch event that carries an object. */

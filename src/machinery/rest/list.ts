@@ -1,7 +1,8 @@
 import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
-import type { Doc, Registry } from './registry.ts'
+import type { Doc } from './doc.ts'
+import type { Registry } from './registry.ts'
 import { countOf, invalidOption, type Query } from './request.ts'
 import { parseFieldSelector, parseLabelSelector } from './selector.ts'
 

@@ -107,10 +107,31 @@ test('what the server decides is taken from nobody, and empty maps and lists mea
 })
 
 test('metadata fields that do not exist are told by path', () => {
-  assert.deepEqual(unknownMetadata({ name: 'a', bogus: 1, managedFields: [], Labels: {} }), [
-    'metadata.bogus',
-    'metadata.Labels',
-  ])
+  assert.deepEqual(unknownMetadata({ name: 'a', bogus: 1, managedFields: [], Labels: {} }), {
+    paths: ['metadata.bogus', 'metadata.Labels'],
+    more: 0,
+  })
+})
+
+test('too many labels, finalizers or owners are one error, however many of them are wrong', () => {
+  const many = Array.from({ length: 1001 }, (_, i) => `-${i}`)
+  const errors = metadataErrors(
+    {
+      name: 'a',
+      labels: Object.fromEntries(many.map((key) => [key, key])),
+      finalizers: many,
+      ownerReferences: many as never,
+    },
+    { isNamespace: false },
+  )
+  assert.deepEqual(
+    errors.map(({ field, message }) => `${field}: ${message}`),
+    [
+      'metadata.labels: Too many: 1001: must have at most 1000 items',
+      'metadata.finalizers: Too many: 1001: must have at most 100 items',
+      'metadata.ownerReferences: Too many: 1001: must have at most 100 items',
+    ],
+  )
 })
 
 test('a generated name keeps its prefix, is a valid name, and is hardly ever given twice', () => {

@@ -1,6 +1,7 @@
 import { apiVersionOf, type FieldError, type Kind, type ObjectMeta } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
+import { maxErrors } from './validate.ts'
 
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
 const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
@@ -11,12 +12,17 @@ const labelKey = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?([A-Za-z0-9][-A-Za-z0-9_.]
 
 /** Whether a text can be the key of a label. */
 export function isLabelKey(text: string): boolean {
+  if (text.length > 63 + 1 + 253) return false
   const [name = '', prefix = ''] = text.split('/').toReversed()
   return labelKey.test(text) && name.length <= 63 && prefix.length <= 253
 }
 
 /** Most bytes of all annotations together (Kubernetes' limit). */
 const maxAnnotationBytes = 256 * 1024
+/** Most labels of one object: each of them is looked at by every selector. */
+const maxLabels = 1000
+/** Most finalizers, and most owners, of one object. */
+const maxHolders = 100
 
 const subdomainRule =
   "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
@@ -45,39 +51,78 @@ export function metadataErrors(
       reason: 'FieldValueRequired',
     })
   else if (typeof name !== 'string') bad('name', `Invalid value: ${JSON.stringify(name)}: must be a string`)
+  else if (name.length > max) bad('name', `Invalid value: "${cut(name)}": must be no more than ${max} characters`)
   else if (!pattern.test(name)) bad('name', `Invalid value: "${name}": ${rule}`)
-  else if (name.length > max) bad('name', `Invalid value: "${name}": must be no more than ${max} characters`)
-  for (const map of ['labels', 'annotations'] as const) {
-    const entries = meta[map]
-    if (entries === undefined || entries === null) continue
-    if (!isObject(entries)) {
-      bad(map, 'Invalid value: must be a map of strings')
-      continue
-    }
-    for (const [key, value] of Object.entries(entries)) {
-      if (typeof value !== 'string') bad(map, `Invalid value: "${key}": the value must be a string; write it in quotes`)
-      else if (map === 'labels' && (!labelValue.test(value) || value.length > 63))
+  return [
+    ...errors,
+    ...mapErrors('labels', meta.labels),
+    ...mapErrors('annotations', meta.annotations),
+    ...finalizerErrors(meta.finalizers),
+    ...ownerErrors(meta.ownerReferences),
+  ]
+}
+
+/** What is too large is not judged item by item. */
+function mapErrors(map: 'labels' | 'annotations', entries: unknown): FieldError[] {
+  const field = `metadata.${map}`
+  const bad = (message: string): FieldError => ({ field, message, reason: 'FieldValueInvalid' })
+  if (entries === undefined || entries === null) return []
+  if (!isObject(entries)) return [bad('Invalid value: must be a map of strings')]
+  const count = Object.keys(entries).length
+  if (map === 'labels' && count > maxLabels) return [bad(tooMany(count, maxLabels))]
+  if (map === 'annotations' && Buffer.byteLength(JSON.stringify(entries)) > maxAnnotationBytes)
+    return [bad(`Too long: may not be more than ${maxAnnotationBytes} bytes`)]
+  const errors: FieldError[] = []
+  for (const [key, value] of Object.entries(entries)) {
+    if (errors.length > maxErrors) break
+    if (typeof value !== 'string')
+      errors.push(bad(`Invalid value: "${cut(key)}": the value must be a string; write it in quotes`))
+    else if (map === 'labels' && (value.length > 63 || !labelValue.test(value)))
+      errors.push(
         bad(
-          map,
-          `Invalid value: "${value}": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
-        )
-      if (!isLabelKey(key))
+          `Invalid value: "${cut(value)}": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
+        ),
+      )
+    if (!isLabelKey(key))
+      errors.push(
         bad(
-          map,
-          `Invalid value: "${key}": name part must consist of at most 63 alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
-        )
-    }
-    if (map === 'annotations' && Buffer.byteLength(JSON.stringify(entries)) > maxAnnotationBytes)
-      bad(map, `Too long: may not be more than ${maxAnnotationBytes} bytes`)
+          `Invalid value: "${cut(key)}": name part must consist of at most 63 alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
+        ),
+      )
   }
-  return [...errors, ...finalizerErrors(meta.finalizers), ...ownerErrors(meta.ownerReferences)]
+  return errors
+}
+
+function tooMany(count: number, max: number): string {
+  return `Too many: ${count}: must have at most ${max} items`
+}
+
+/** Longest value repeated in a message, characters. */
+const maxShown = 1024
+
+function cut(text: string): string {
+  return text.length > maxShown ? `${text.slice(0, maxShown)}…` : text
 }
 
 function finalizerErrors(finalizers: unknown): FieldError[] {
   if (finalizers === undefined) return []
-  const message = 'Invalid value: must be a list of qualified names, such as example.com/keep-me'
+  const bad = (message: string): FieldError[] => [
+    { field: 'metadata.finalizers', message, reason: 'FieldValueInvalid' },
+  ]
+  if (Array.isArray(finalizers) && finalizers.length > maxHolders) return bad(tooMany(finalizers.length, maxHolders))
   const isNames = Array.isArray(finalizers) && finalizers.every((one) => typeof one === 'string' && isLabelKey(one))
-  return isNames ? [] : [{ field: 'metadata.finalizers', message, reason: 'FieldValueInvalid' }]
+  return isNames ? [] : bad('Invalid value: must be a list of qualified names, such as example.com/keep-me')
+}
+
+/** Nobody may hold on to an object that is going, but those who did before. */
+export function newFinalizerErrors(next: ObjectMeta, current: ObjectMeta): FieldError[] {
+  if (!current.deletionTimestamp || !Array.isArray(next.finalizers)) return []
+  const before = new Set(current.finalizers)
+  const added = next.finalizers.filter((one) => !before.has(one))
+  if (!added.length) return []
+  const list = added.map((one) => JSON.stringify(one)).join(', ')
+  const message = `Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{${list}}`
+  return [{ field: 'metadata.finalizers', message, reason: 'FieldValueForbidden' }]
 }
 
 /** What every owner reference must say. */
@@ -85,10 +130,11 @@ const ownerFields = ['apiVersion', 'kind', 'name', 'uid'] as const
 
 function ownerErrors(owners: unknown): FieldError[] {
   if (owners === undefined) return []
-  if (!Array.isArray(owners))
-    return [
-      { field: 'metadata.ownerReferences', message: 'Invalid value: must be a list', reason: 'FieldValueInvalid' },
-    ]
+  const refused = (message: string): FieldError[] => [
+    { field: 'metadata.ownerReferences', message, reason: 'FieldValueInvalid' },
+  ]
+  if (!Array.isArray(owners)) return refused('Invalid value: must be a list')
+  if (owners.length > maxHolders) return refused(tooMany(owners.length, maxHolders))
   return owners.flatMap((owner: unknown, i) =>
     ownerFields.flatMap((name): FieldError[] => {
       const value = isObject(owner) ? owner[name] : undefined
@@ -137,11 +183,11 @@ export function isMetadataField(name: string): boolean {
   return metadataFields.has(name)
 }
 
-/** Paths of fields in the metadata a client sent that do not exist. */
-export function unknownMetadata(meta: JsonObject): string[] {
-  return Object.keys(meta)
-    .filter((name) => !isMetadataField(name))
-    .map((name) => `metadata.${name}`)
+/** Paths of fields in the metadata a client sent that do not exist: the first ones, and how many more there are. */
+export function unknownMetadata(meta: JsonObject): Readonly<{ paths: readonly string[]; more: number }> {
+  const names = Object.keys(meta).filter((name) => !isMetadataField(name))
+  const paths = names.slice(0, maxErrors).map((name) => `metadata.${name}`)
+  return { paths, more: names.length - paths.length }
 }
 
 /** The parts of metadata a client may set; what the server decides is dropped. */

@@ -1,6 +1,5 @@
-import type { Kind } from '#apis/meta/object.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
-import { openapiDocuments } from './openapi.ts'
+import { openapiDocuments, rememberedByKinds } from './openapi.ts'
 
 /** The media type in which kubectl asks for it, whatever its version. */
 export const openapiV2Protobuf = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
@@ -11,7 +10,7 @@ export const openapiV2ProtobufAnswer = 'application/com.github.proto-openapi.spe
  * The OpenAPI 2.0 document of everything served, made from those of 3.0. kubectl before 1.29 goes by it to explain, to
  * compute patches and to find out about dry runs; newer ones only ask it about kinds that the others do not know.
  */
-export function openapiV2(kinds: readonly Kind[]): JsonObject {
+export const openapiV2 = rememberedByKinds((kinds): JsonObject => {
   const documents = openapiDocuments(kinds)
   const components = documents.map(({ components }) => (components as { schemas: JsonObject }).schemas)
   const paths = documents.flatMap(({ paths: of }) => Object.entries(of as JsonObject))
@@ -21,7 +20,7 @@ export function openapiV2(kinds: readonly Kind[]): JsonObject {
     paths: Object.fromEntries(paths.map(([path, item]) => [path, mapped(item as JsonObject, operationV2)])),
     definitions: Object.assign({}, ...components.map((schemas) => mapped(schemas, schemaV2))),
   }
-}
+})
 
 function mapped(object: JsonObject, change: (value: Json) => Json): JsonObject {
   return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value as Json)]))
@@ -113,8 +112,13 @@ const document = message(() => ({
 
 /** The document in the one form old kubectls read. */
 export function encodeOpenapiV2(value: JsonObject): Buffer {
-  return document(value)
+  const bytes = encoded.get(value) ?? document(value)
+  encoded.set(value, bytes)
+  return bytes
 }
+
+/** Documents that were encoded; each is kept as long as it is. */
+const encoded = new WeakMap<JsonObject, Buffer>()
 
 function field(number: number, bytes: Buffer): Buffer {
   return Buffer.concat([varint(number * 8 + 2), varint(bytes.length), bytes])

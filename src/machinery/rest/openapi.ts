@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto'
 import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { applyType } from './apply/request.ts'
+import { keepJson } from './json-parts.ts'
 import { patchTypes } from './patch.ts'
 
 type GroupVersion = Readonly<{ group: string; version: string }>
 
 /** `/openapi/v3`: where the document of each group and version is. The hash lets kubectl cache it. */
-export function openapiIndex(kinds: readonly Kind[]): JsonObject {
+export const openapiIndex = rememberedByKinds((kinds): JsonObject => {
   const entries = groupVersions(kinds).map(({ group, version }) => {
     const path = group ? `apis/${group}/${version}` : `api/${version}`
     const hash = createHash('sha256')
@@ -17,13 +18,35 @@ export function openapiIndex(kinds: readonly Kind[]): JsonObject {
     return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` }]
   })
   return { paths: Object.fromEntries(entries) }
+})
+
+/** Makes a document of some kinds once and keeps it with its JSON: it is asked for by every client, and made in milliseconds. */
+export function rememberedByKinds<T extends JsonObject>(make: (kinds: readonly Kind[]) => T) {
+  const documents = new WeakMap<readonly Kind[], T>()
+  return (kinds: readonly Kind[]): T => {
+    const document = documents.get(kinds) ?? keepJson(make(kinds))
+    documents.set(kinds, document)
+    return document
+  }
 }
 
 /** The OpenAPI 3.0 document of one group and version, enough for `kubectl explain` and client-side validation. */
 export function openapiOf(kinds: readonly Kind[], group: string, version: string): JsonObject | undefined {
-  const here = kinds.filter((kind) => kind.group === group && kind.version === version)
-  if (!here.length) return undefined
-  return {
+  return documentsOf(kinds).get(apiVersionOf({ group, version }))
+}
+
+const documentsByKinds = new WeakMap<readonly Kind[], ReadonlyMap<string, JsonObject>>()
+
+function documentsOf(kinds: readonly Kind[]): ReadonlyMap<string, JsonObject> {
+  const known = documentsByKinds.get(kinds)
+  if (known) return known
+  const documents = new Map([...Map.groupBy(kinds, apiVersionOf)].map(([name, here]) => [name, documentOf(here)]))
+  documentsByKinds.set(kinds, documents)
+  return documents
+}
+
+function documentOf(here: readonly Kind[]): JsonObject {
+  return keepJson({
     openapi: '3.0.0',
     info: { title: 'Patchbay', version: '1' },
     paths: Object.fromEntries(here.flatMap(paths)),
@@ -33,13 +56,12 @@ export function openapiOf(kinds: readonly Kind[], group: string, version: string
         ...Object.fromEntries(here.map((kind) => [schemaName(kind), schemaOf(kind)])),
       },
     },
-  }
+  })
 }
 
 /** The documents of all groups and versions. */
-export function openapiDocuments(kinds: readonly Kind[]): JsonObject[] {
-  const documents = groupVersions(kinds).map(({ group, version }) => openapiOf(kinds, group, version))
-  return documents.filter((document) => document !== undefined)
+export function openapiDocuments(kinds: readonly Kind[]): readonly JsonObject[] {
+  return [...documentsOf(kinds).values()]
 }
 
 const metaName = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'

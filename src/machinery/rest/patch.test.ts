@@ -115,6 +115,43 @@ test('JSON patch: a handful of copies cannot blow an object up', async () => {
   assert.equal((await faultIn(() => applyPatch(widgets, json, { a: 1 }, many))).kind, 'TooLarge')
 })
 
+test('JSON patch: what operations shift and compare together is bounded', async () => {
+  const object = { l: Array.from({ length: 100_000 }, () => 0) }
+  const inserts = Array.from({ length: 2000 }, () => ({ op: 'add', path: '/l/0', value: 1 }))
+  const moves = Array.from({ length: 2000 }, () => ({ op: 'move', from: '/l/0', path: '/l/1' }))
+  for (const patch of [inserts, moves]) {
+    const fault = await faultIn(() => applyPatch(widgets, json, object, patch))
+    assert.equal(fault.kind, 'TooLarge')
+    assert.match(fault.message, /list items shifted by operations in a JSON patch is 100000000/)
+  }
+  const wide = { o: Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`k${i}`, i])) }
+  const tests = Array.from({ length: 200 }, () => ({ op: 'test', path: '', value: { o: { ...wide.o, k0: 0 } } }))
+  const fault = await faultIn(() => applyPatch(widgets, json, wide, tests))
+  assert.match(fault.message, /fields compared by operations in a JSON patch is 1000000/)
+})
+
+test('JSON patch: appending to a long list costs nothing of what is bounded', () => {
+  const object = { l: Array.from({ length: 100_000 }, () => 0) }
+  const appends = Array.from({ length: 10_000 }, () => ({ op: 'add', path: '/l/-', value: 1 }))
+  assert.equal((applyPatch(widgets, json, object, appends).l as number[]).length, 110_000)
+})
+
+test('JSON patch: a value cannot be moved into itself, nor nested without end', async () => {
+  const into = await faultIn(() =>
+    applyPatch(widgets, json, { a: { b: 1 } }, [{ op: 'move', from: '/a', path: '/a/b' }]),
+  )
+  assert.match(into.message, /moved into itself/)
+  const deeper = Array.from({ length: 1000 }, () => [
+    { op: 'add', path: '/n', value: {} },
+    { op: 'move', from: '/x', path: '/n/x' },
+    { op: 'move', from: '/n', path: '/x' },
+  ]).flat()
+  const nested = await faultIn(() => applyPatch(widgets, json, { x: {} }, deeper))
+  assert.match(nested.message, /nested deeper than 200 levels/)
+  const copied = [...deeper, { op: 'copy', from: '/x', path: '/y' }]
+  assert.match((await faultIn(() => applyPatch(widgets, json, { x: {} }, copied))).message, /copy at most 200 levels/)
+})
+
 // RFC 7386, appendix A, as far as object patches go.
 const mergeRows: readonly [before: JsonObject, patch: JsonObject, after: JsonObject][] = [
   [{ a: 'b' }, { a: 'c' }, { a: 'c' }],

@@ -1,5 +1,6 @@
+import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import type { Json, JsonObject } from '#base/json.ts'
+import type { JsonObject } from '#base/json.ts'
 import { type Shape, shapes, type Type } from './protobuf-shapes.ts'
 
 /** How kubectl since 1.32 sends the kinds it was compiled with, whether or not a server asked for it. */
@@ -10,52 +11,93 @@ const magic = Buffer.from('k8s\0')
 
 const unknown: Shape = { 1: ['typeMeta', { 1: ['apiVersion', 'string'], 2: ['kind', 'string'] }], 2: ['raw', 'bytes'] }
 
+/** Most fields of one body, those inside of others too: each costs more than its bytes. */
+const maxFields = 100_000
+
+/** What a body must be; undefined when the path does not say. */
+export type Expected = Pick<Kind, 'group' | 'version' | 'kind'> | undefined
+
 /**
- * The object in a protobuf body.
- * @throws Fault Unsupported for a kind that has to be sent as JSON, BadRequest for bytes that are no message.
+ * The object in a protobuf body. A body of another kind than the `expected` one is refused before its fields are read.
+ * @throws Fault Unsupported for a kind that has to be sent as JSON, TooLarge for too many fields, BadRequest for another kind
+ * and for bytes that are no message.
  */
-export function decodeObject(body: Buffer): JsonObject {
+export function decodeObject(body: Buffer, expected?: Expected): JsonObject {
   if (!body.subarray(0, magic.length).equals(magic)) throw new Fault('BadRequest', 'the body is no Kubernetes protobuf')
-  const { typeMeta, raw } = decode(body.subarray(magic.length), unknown) as Envelope
+  const budget = { fields: maxFields }
+  const { typeMeta, raw } = decode(body.subarray(magic.length), unknown, budget) as Envelope
   const { apiVersion = '', kind = '' } = typeMeta ?? {}
   const name = `${apiVersion} ${kind}`
   const shape = Object.hasOwn(shapes, name) ? shapes[name] : undefined
   if (!shape)
     throw new Fault('Unsupported', `${kind || 'the body'} cannot be sent as ${protobufType} - send application/json`)
-  return { apiVersion, kind, ...(decode(raw ?? Buffer.alloc(0), shape) as JsonObject) }
+  if (expected && (apiVersion !== apiVersionOf(expected) || kind !== expected.kind))
+    throw new Fault(
+      'BadRequest',
+      `the API version and kind in the data (${apiVersion}, ${kind}) do not match the expected ones (${apiVersionOf(expected)}, ${expected.kind})`,
+    )
+  return { apiVersion, kind, ...(decode(raw ?? Buffer.alloc(0), shape, budget) as JsonObject) }
 }
 
 type Envelope = { typeMeta?: { apiVersion?: string; kind?: string }; raw?: Buffer }
+/** What is left of the fields that a body may have. */
+type Budget = { fields: number }
 
-function decode(bytes: Buffer, shape: Shape): Record<string, unknown> {
+/** A message as an object. Lists and maps are filled in place, so that a field costs the same wherever it stands. */
+function decode(bytes: Buffer, shape: Shape, budget: Budget): Values {
   const reader = new Reader(bytes)
-  const values = new Map<string, unknown>()
+  // By the names of the shape, which are ours.
+  const values: Values = {}
   while (!reader.isAtEnd) {
+    if (--budget.fields < 0) throw new Fault('TooLarge', `the protobuf of the body has more than ${maxFields} fields`)
     const { number, value } = reader.field()
     const [name, type] = shape[number] ?? []
-    if (name !== undefined && type !== undefined) values.set(name, grown(values.get(name), type, value))
+    if (name === undefined || type === undefined) continue
+    if (isList(type)) listAt(values, name).push(single(type[0], value, budget))
+    else if (type === 'map' || type === 'bytesMap') mapAt(values, name).set(...entry(type, value, budget))
+    else values[name] = single(type, value, budget)
   }
-  return Object.fromEntries(values)
+  for (const [name, value] of Object.entries(values)) if (value instanceof Map) values[name] = Object.fromEntries(value)
+  return values
 }
 
-/** The value of a field after one more occurrence of it. */
-function grown(before: unknown, type: Type, value: Buffer | number): unknown {
+type Values = Record<string, unknown>
+
+function listAt(values: Values, name: string): unknown[] {
+  const list = (values[name] as unknown[] | undefined) ?? []
+  values[name] = list
+  return list
+}
+
+function mapAt(values: Values, name: string): Map<string, unknown> {
+  const map = (values[name] as Map<string, unknown> | undefined) ?? new Map<string, unknown>()
+  values[name] = map
+  return map
+}
+
+const entryOf = {
+  map: { 1: ['key', 'string'], 2: ['value', 'string'] },
+  bytesMap: { 1: ['key', 'string'], 2: ['value', 'bytes'] },
+} as const satisfies Record<string, Shape>
+
+function entry(type: 'map' | 'bytesMap', value: Buffer | number, budget: Budget): [key: string, value: unknown] {
+  if (typeof value === 'number') return broken()
+  const { key = '', value: item = '' } = decode(value, entryOf[type], budget)
+  return [String(key), Buffer.isBuffer(item) ? item.toString('base64') : item]
+}
+
+/** One value of a field. */
+function single(type: Exclude<Type, 'map' | 'bytesMap' | List>, value: Buffer | number, budget: Budget): unknown {
   if (type === 'integer') return typeof value === 'number' ? value : broken()
   if (type === 'boolean') return typeof value === 'number' ? value !== 0 : broken()
   if (typeof value === 'number') return broken()
   if (type === 'bytes') return value
-  if (type === 'string') return value.toString('utf8')
-  if (type === 'map' || type === 'bytesMap') {
-    const entry = decode(value, { 1: ['key', 'string'], 2: ['value', type === 'map' ? 'string' : 'bytes'] })
-    const { key = '', value: text = '' } = entry
-    const item = Buffer.isBuffer(text) ? text.toString('base64') : text
-    return Object.fromEntries([...Object.entries((before as JsonObject | undefined) ?? {}), [String(key), item]])
-  }
-  if (isList(type)) return [...((before as Json[] | undefined) ?? []), grown(undefined, type[0], value)]
-  return decode(value, type)
+  return type === 'string' ? value.toString('utf8') : decode(value, type, budget)
 }
 
-function isList(type: Shape | readonly ['string' | Shape]): type is readonly ['string' | Shape] {
+type List = Extract<Type, readonly unknown[]>
+
+function isList(type: Type): type is List {
   return Array.isArray(type)
 }
 
@@ -91,9 +133,10 @@ class Reader {
   #varint(): number {
     let value = 0
     for (let i = 0; i < 10; i++) {
-      const [byte] = this.#take(1)
-      value += (byte! & 0x7f) * 2 ** (7 * i)
-      if (byte! < 0x80) return value
+      const byte = this.#bytes[this.#at++]
+      if (byte === undefined) return broken()
+      value += (byte & 0x7f) * 2 ** (7 * i)
+      if (byte < 0x80) return value
     }
     return broken()
   }

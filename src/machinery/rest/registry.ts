@@ -1,20 +1,30 @@
-import type { ApiObject, FieldError, Kind, ManagedFieldsEntry, ObjectMeta } from '#apis/meta/object.ts'
-import { apiVersionOf } from '#apis/meta/object.ts'
+import { type ApiObject, apiVersionOf, type FieldError, type Kind, type ObjectMeta } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { type JsonObject, sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import type { Key, Propagation } from '../client/client.ts'
 import type { Change, Decision, Row, Store } from '../store/store.ts'
 import { sentEntries, trackCreate, trackUpdate, type Writer } from './apply/managed.ts'
-import { clientMetadata, generatedName, metadataErrors, requireHeader } from './metadata.ts'
+import { Claims, type Wish } from './claims.ts'
+import {
+  bumped,
+  type Doc,
+  docOf,
+  isNamespace,
+  pathOf,
+  prefixOf,
+  requireStorable,
+  sameSpec,
+  storeKey,
+  withManagers,
+  withoutRevision,
+} from './doc.ts'
+import { clientMetadata, generatedName, metadataErrors, newFinalizerErrors, requireHeader } from './metadata.ts'
 import { finalizersFor } from './propagation.ts'
 import { alreadyExists, conflict, forbidden, invalid, notFound } from './status.ts'
 import type { Served, User } from './strategy.ts'
 import { withoutUnknown } from './unknown.ts'
 import { schemaErrors } from './validate.ts'
-
-/** An object of any kind, as the registry handles it. */
-export type Doc = ApiObject & Readonly<{ spec?: JsonObject; status?: JsonObject }>
 
 /** How a write is to be done. */
 export type WriteOptions = Readonly<{
@@ -41,6 +51,9 @@ export type DeleteOptions = Readonly<{
   propagation?: Propagation
 }>
 
+/** Says what an object will be and was, so that it has what it claims. */
+type Claim = (next: Doc, current: Doc | undefined) => void
+
 /**
  * Generic create, read, update, delete and watch for every served kind: what the Kubernetes API server does for all objects
  * alike. Kinds differ only by their schema and their Strategy.
@@ -48,10 +61,12 @@ export type DeleteOptions = Readonly<{
 export class Registry {
   readonly store: Store
   readonly served: readonly Served[]
+  readonly claims: Claims
   readonly #byPath = new Map<string, Served>()
 
-  constructor(store: Store, served: readonly Served[]) {
+  constructor(store: Store, served: readonly Served[], claims = new Claims(store)) {
     this.store = store
+    this.claims = claims
     this.served = served
     for (const one of served) this.#byPath.set(pathOf(one.kind), one)
   }
@@ -70,7 +85,7 @@ export class Registry {
 
   /** All objects of a kind, or of a kind in a namespace, in order of namespace and name. */
   async list(kind: Kind, namespace?: string): Promise<{ items: Doc[]; revision: number }> {
-    const { rows, revision } = await this.store.list(prefix(kind, namespace))
+    const { rows, revision } = await this.store.list(prefixOf(kind, namespace))
     return { items: rows.map(docOf), revision }
   }
 
@@ -81,7 +96,7 @@ export class Registry {
     after: number,
     signal: AbortSignal,
   ): AsyncIterable<readonly Change[]> {
-    return this.store.watch(prefix(kind, namespace), after, signal)
+    return this.store.watch(prefixOf(kind, namespace), after, signal)
   }
 
   /**
@@ -91,21 +106,29 @@ export class Registry {
     const draft = this.#draft(kind, namespace, input)
     if (kind.namespaced) await this.#requireNamespace(kind, draft.metadata)
     const { strategy } = this.#strategyOf(kind)
-    const object = withoutUnknown(kind, draft, input, options)
-    const prepared = withManagers(
-      (strategy.prepare?.(object, undefined, options.user) ?? object) as Doc,
-      trackCreate(kind, object as unknown as JsonObject, writerOf(options)),
-    )
-    this.#check(kind, prepared, undefined, options)
-    this.#restrict(kind, prepared, undefined, options.user)
-    const key = storeKey(kind, prepared.metadata)
-    if (options.dryRun) {
-      if (await this.store.get(key)) throw alreadyExists(kind, prepared.metadata.name)
-      return prepared as Doc
+    const build = (): Doc => {
+      const object = withoutUnknown(kind, draft, input, options)
+      const prepared = (strategy.prepare?.(object, undefined, options.user) ?? object) as Doc
+      this.#check(kind, prepared, undefined, options)
+      this.#restrict(kind, prepared, undefined, options.user)
+      const owned = trackCreate(kind, object as unknown as JsonObject, writerOf(options))
+      const whole = withManagers(prepared, owned)
+      requireStorable(kind, whole)
+      return whole
     }
-    const row = await this.store.update(key, (current) => {
-      if (current) throw alreadyExists(kind, prepared.metadata.name)
-      return { type: 'put', value: prepared as unknown as JsonObject }
+    const key = storeKey(kind, draft.metadata)
+    if (options.dryRun) {
+      const prepared = build()
+      if (await this.store.get(key)) throw alreadyExists(kind, prepared.metadata.name)
+      return prepared
+    }
+    const row = await this.#claiming(kind, key, draft.metadata.uid, (claim) => {
+      const prepared = build()
+      claim(prepared, undefined)
+      return this.store.update(key, (current) => {
+        if (current) throw alreadyExists(kind, prepared.metadata.name)
+        return { type: 'put', value: prepared as unknown as JsonObject }
+      })
     })
     return docOf(row!)
   }
@@ -120,15 +143,17 @@ export class Registry {
     change: (current: Doc) => JsonObject | undefined,
     options: WriteOptions,
   ): Promise<Doc> {
-    const decide = (row: Row | undefined): Decision | undefined => {
+    const decide = (row: Row | undefined, claim?: Claim): Decision | undefined => {
       if (!row) throw notFound(kind, key.name)
       const current = docOf(row)
       const wanted = change(current)
       if (wanted === undefined) return undefined
       const next = this.#next(kind, current, wanted, options)
       if (!next) return undefined
-      const value = next as unknown as JsonObject
       const gone = next.metadata.deletionTimestamp && !next.metadata.finalizers?.length
+      if (!gone) requireStorable(kind, next, current)
+      claim?.(next, current)
+      const value = next as unknown as JsonObject
       return gone ? { type: 'delete', value } : { type: 'put', value }
     }
     const path = storeKey(kind, key)
@@ -137,7 +162,45 @@ export class Registry {
       const decision = decide(row)
       return decision?.value ? docOf({ ...row!, value: decision.value }) : docOf(row!)
     }
-    return docOf((await this.store.update(path, decide))!)
+    // Only specs hold what is claimed.
+    const uid = options.subresource ? undefined : await this.#uidOf(kind, path)
+    const write = (claim: Claim) => this.store.update(path, (row) => decide(row, claim))
+    return docOf((await this.#claiming(kind, path, uid, write))!)
+  }
+
+  /** Writes an object that may claim values; `claim` is told what it will be, and what it was. */
+  #claiming(
+    kind: Kind,
+    path: string,
+    uid: string | undefined,
+    write: (claim: Claim) => Promise<Row | undefined>,
+  ): Promise<Row | undefined> {
+    const { claims } = this.#strategyOf(kind).strategy
+    if (!claims || uid === undefined) return write(() => undefined)
+    const claiming = (need: (wish: Wish) => void) =>
+      write((next, current) => {
+        const before = new Set(current && claims(current).values)
+        const wish = claims(next)
+        need({ ...wish, values: wish.values.filter((value) => !before.has(value)) })
+      })
+    const left = async () => {
+      const row = await this.store.get(path)
+      return row && docOf(row).metadata.uid === uid ? claims(docOf(row)).values : []
+    }
+    return this.claims.during(uid, claiming, left)
+  }
+
+  async #uidOf(kind: Kind, path: string): Promise<string | undefined> {
+    const row = this.#strategyOf(kind).strategy.claims && (await this.store.get(path))
+    return row && docOf(row).metadata.uid
+  }
+
+  /** Makes claims those of the objects there are: a crash may have left some behind. */
+  async repairClaims(): Promise<void> {
+    const wishes: Wish[] = []
+    for (const { kind, strategy } of this.served)
+      if (strategy.claims) for (const doc of (await this.list(kind)).items) wishes.push(strategy.claims(doc))
+    await this.claims.repair(wishes)
   }
 
   /**
@@ -181,7 +244,9 @@ export class Registry {
     const path = storeKey(kind, key)
     const row = options.dryRun ? await this.store.get(path) : await this.store.update(path, decide)
     if (options.dryRun) decide(row)
-    return { doc: docOf(row!), gone }
+    const doc = docOf(row!)
+    if (gone && !options.dryRun && doc.metadata.uid) await this.claims.release(doc.metadata.uid)
+    return { doc, gone }
   }
 
   /** What a client sent, with the server's part of the metadata in place. */
@@ -327,72 +392,7 @@ export class Registry {
 /** Namespaces that are never deleted (those of Kubernetes). */
 const immortal: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public', 'kube-node-lease'])
 
-function isNamespace(kind: Kind): boolean {
-  return kind.group === '' && kind.plural === 'namespaces'
-}
-
-/** Nobody may hold on anew to an object that is going. */
-function newFinalizerErrors(next: ObjectMeta, current: ObjectMeta): FieldError[] {
-  if (!current.deletionTimestamp || !Array.isArray(next.finalizers)) return []
-  const added = next.finalizers.filter((one) => !current.finalizers?.includes(one))
-  if (!added.length) return []
-  const list = added.map((one) => JSON.stringify(one)).join(', ')
-  const message = `Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{${list}}`
-  return [{ field: 'metadata.finalizers', message, reason: 'FieldValueForbidden' }]
-}
-
-const docs = new WeakMap<Row, Doc>()
-
-/** The object a row holds, its resourceVersion being the row's revision. Always the same one, which nobody changes. */
-export function docOf(row: Row): Doc {
-  const known = docs.get(row)
-  if (known) return known
-  const value = row.value as unknown as Doc
-  const metadata = Object.freeze({ ...value.metadata, resourceVersion: String(row.revision) })
-  const doc = Object.freeze({ ...value, metadata })
-  docs.set(row, doc)
-  return doc
-}
-
-type Stored = Pick<Kind, 'group' | 'plural' | 'namespaced'>
-
-/** Where an object lives in the store: `/GROUP/PLURAL[/NAMESPACE]/NAME`. */
-export function storeKey(kind: Stored, key: Key): string {
-  return prefix(kind, kind.namespaced ? (key.namespace ?? 'default') : undefined) + key.name
-}
-
-function prefix(kind: Stored, namespace: string | undefined): string {
-  return `/${kind.group || 'core'}/${kind.plural}/${namespace ? `${namespace}/` : ''}`
-}
-
-function pathOf(kind: Pick<Kind, 'group' | 'version' | 'plural'>): string {
-  return `${kind.group}/${kind.version}/${kind.plural}`
-}
-
-function withoutRevision(meta: ObjectMeta): JsonObject {
-  const { resourceVersion: _, ...rest } = meta
-  return rest as unknown as JsonObject
-}
-
-/** An object with what is known about the owners of its fields, which is left out when nobody owns any. */
-function withManagers(doc: Doc, managedFields: readonly ManagedFieldsEntry[]): Doc {
-  const { managedFields: before, ...metadata } = doc.metadata
-  if (before === managedFields) return doc
-  return { ...doc, metadata: managedFields.length ? { ...metadata, managedFields } : metadata }
-}
-
 /** Who makes a write, as managedFields names it. */
 export function writerOf({ manager, user, operation = 'Update', subresource }: WriteOptions): Writer {
   return { manager: manager || user.name, operation, subresource, time: timestamp() }
-}
-
-/** True when nothing but metadata and status differs. */
-function sameSpec(a: Doc, b: Doc): boolean {
-  const { metadata: _m, status: _s, ...left } = a
-  const { metadata: _n, status: _t, ...right } = b
-  return sameJson(left, right)
-}
-
-function bumped(doc: Doc): Doc {
-  return { ...doc, metadata: { ...doc.metadata, generation: (doc.metadata.generation ?? 0) + 1 } }
 }

@@ -1,7 +1,7 @@
 import { load as parseYaml } from 'js-yaml'
 import { Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
-import { decodeObject, protobufType } from './protobuf.ts'
+import { decodeObject, type Expected, protobufType } from './protobuf.ts'
 import type { IncludeObject } from './table.ts'
 
 /** The query of a request, each name once. */
@@ -16,18 +16,32 @@ export function queryOf(search: string): Query {
 
 /** Deepest nesting of a value we take; recursion over it is safe. Ours nest some fifteen deep. */
 const maxDepth = 200
-/** Most values in one body: no JSON text below the body limit can have more, but YAML aliases can. */
+/** Most values in one body: no JSON text below the body limit can have more. */
 const maxValues = 3 * 1024 * 1024
+/** Most characters of all strings and names in one body. */
+const maxCharacters = 3 * 1024 * 1024
+/** Values that the aliases of a YAML text may always make, however short the text is. */
+const someValues = 10_000
 
-/** @throws Fault BadRequest for a value that is nested too deeply, grows too large when written out, or is no JSON. */
-export function requireModest(value: unknown): void {
-  let left = maxValues
+/**
+ * `most` is how many values are taken: YAML aliases can make more values than there are characters in the text.
+ * @throws Fault BadRequest for a value that is nested too deeply, grows too large when written out, or is no JSON.
+ */
+export function requireModest(value: unknown, most = maxValues): void {
+  let [values, characters] = [most, maxCharacters]
   const visit = (at: unknown, depth: number): void => {
     if (depth > maxDepth) throw new Fault('BadRequest', `the body is nested deeper than ${maxDepth} levels`)
-    if (--left < 0) throw new Fault('BadRequest', `the body has more than ${maxValues} values`)
+    if (--values < 0) throw new Fault('BadRequest', `the body has more than ${most} values`)
     if (typeof at === 'number' && !Number.isFinite(at)) throw new Fault('BadRequest', 'the body has a number too large')
+    if (typeof at === 'string') characters -= at.length
+    if (characters < 0) throw new Fault('BadRequest', `the body has more than ${maxCharacters} characters`)
     if (typeof at !== 'object' || at === null) return
-    for (const item of Array.isArray(at) ? at : Object.values(at)) visit(item, depth + 1)
+    if (Array.isArray(at)) for (const item of at) visit(item, depth + 1)
+    else
+      for (const [name, item] of Object.entries(at)) {
+        characters -= name.length
+        visit(item, depth + 1)
+      }
   }
   visit(value, 0)
 }
@@ -63,11 +77,11 @@ export function wantsTable(accept: string | undefined, query: Query): IncludeObj
 }
 
 /**
- * A body as a JSON value; YAML is accepted where the content type says so.
+ * A body as a JSON value; YAML is accepted where the content type says so. `expected` is the kind that the path asks for.
  * @throws Fault BadRequest for text that is neither, Unsupported for another type.
  */
-export function parseBody(contentType: string, body: Buffer | undefined): Json {
-  const parse = parserOf(contentType)
+export function parseBody(contentType: string, body: Buffer | undefined, expected?: Expected): Json {
+  const parse = parserOf(contentType, expected)
   if (!parse)
     throw new Fault(
       'Unsupported',
@@ -81,20 +95,21 @@ export function parseBody(contentType: string, body: Buffer | undefined): Json {
     const [first] = String(error instanceof Error ? error.message : error).split('\n')
     throw new Fault('BadRequest', `the body of the request is not well-formed: ${first}`)
   }
-  requireModest(value)
+  const isYaml = contentType === 'application/yaml'
+  requireModest(value, isYaml ? Math.max(someValues, body?.length ?? 0) : maxValues)
   return value
 }
 
-function parserOf(contentType: string): ((body: Buffer) => Json) | undefined {
+function parserOf(contentType: string, expected: Expected): ((body: Buffer) => Json) | undefined {
   if (contentType === '' || /[/+]json$/.test(contentType)) return (body) => JSON.parse(body.toString('utf8')) as Json
   if (contentType === 'application/yaml') return (body) => parseYaml(body.toString('utf8')) as Json
-  if (contentType === protobufType) return decodeObject
+  if (contentType === protobufType) return (body) => decodeObject(body, expected)
   return undefined
 }
 
 /** A body that must be an object. @throws Fault BadRequest */
-export function objectBody(contentType: string, body: Buffer | undefined): JsonObject {
-  const value = parseBody(contentType, body)
+export function objectBody(contentType: string, body: Buffer | undefined, expected?: Expected): JsonObject {
+  const value = parseBody(contentType, body, expected)
   if (!isObject(value)) throw new Fault('BadRequest', 'the body of the request must be an object')
   return value
 }

@@ -3,16 +3,18 @@ import { Fault, faultKind } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { applyObject } from './apply/apply.ts'
 import { applyType, managerOf } from './apply/request.ts'
+import type { Doc } from './doc.ts'
 import { listPage } from './list.ts'
 import { applyPatch, type PatchType, patchTypes } from './patch.ts'
 import type { ResourcePath } from './path.ts'
 import { propagationOf } from './propagation.ts'
-import type { DeleteOptions, Doc, Registry, WriteOptions } from './registry.ts'
+import type { DeleteOptions, Registry, WriteOptions } from './registry.ts'
 import { dryRunOf, fieldValidationOf, flag, objectBody, parseBody, type Query, wantsTable } from './request.ts'
 import { parseFieldSelector, parseLabelSelector } from './selector.ts'
 import { deleted, notFound } from './status.ts'
 import type { User } from './strategy.ts'
 import { tableOf } from './table.ts'
+import { tellDuplicates } from './unknown.ts'
 
 /** A request for resources, free of HTTP's machinery. */
 export type ResourceRequest = Readonly<{
@@ -40,6 +42,9 @@ export async function answer(registry: Registry, kind: Kind, request: ResourceRe
   return { code, body }
 }
 
+/** What may be sent along with a deletion. */
+const deleteOptions = { group: '', version: 'v1', kind: 'DeleteOptions' } as const
+
 class Call {
   readonly #registry: Registry
   readonly #kind: Kind
@@ -52,12 +57,12 @@ class Call {
   }
 
   async collection(method: string): Promise<[number, JsonObject]> {
-    const { path, query, contentType, body, user } = this.#request
+    const { path, query, user } = this.#request
     if (method === 'GET') return [200, await this.#list()]
     // Across all namespaces there is only reading.
     if (this.#kind.namespaced && path.namespace === undefined) throw notAllowed(method)
     if (method === 'POST') {
-      const input = objectBody(contentType, body)
+      const input = this.#input()
       const doc = await this.#registry.create(this.#kind, path.namespace, input, this.#write())
       return [201, this.#render(doc)]
     }
@@ -81,7 +86,7 @@ class Call {
       case 'GET':
         return [200, this.#render(await this.#registry.get(this.#kind, key))]
       case 'PUT': {
-        const input = objectBody(contentType, body)
+        const input = this.#input()
         return [200, this.#render(await this.#registry.update(this.#kind, key, () => input, this.#write()))]
       }
       case 'PATCH': {
@@ -131,9 +136,18 @@ class Call {
     return [200, deleted(this.#kind.group, this.#kind.plural, key.name, doc.metadata.uid) as unknown as JsonObject]
   }
 
+  /** The object that was sent. Fields that its JSON has twice are told like those nobody knows. */
+  #input(): JsonObject {
+    const { contentType, body, query, warn } = this.#request
+    const input = objectBody(contentType, body, this.#kind)
+    const isJson = contentType === '' || contentType.endsWith('json')
+    if (isJson) tellDuplicates(this.#kind, String(body), { unknownFields: fieldValidationOf(query), warn })
+    return input
+  }
+
   #deleteOptions(): JsonObject {
     const { contentType, body } = this.#request
-    return body?.length ? objectBody(contentType, body) : {}
+    return body?.length ? objectBody(contentType, body, deleteOptions) : {}
   }
 
   /** Deletes one of many; that somebody else was faster does not matter. */

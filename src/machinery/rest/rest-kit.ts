@@ -3,7 +3,8 @@ import type { ApiObject, Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
 import { openMemoryStore } from '../store/memory.ts'
-import { type Doc, Registry, type WriteOptions } from './registry.ts'
+import type { Doc } from './doc.ts'
+import { Registry, type WriteOptions } from './registry.ts'
 import { type Served, serve } from './strategy.ts'
 
 type Widget = ApiObject & Readonly<{ spec: Readonly<{ size?: number; tags?: readonly string[] }>; status?: JsonObject }>

@@ -165,3 +165,9 @@ for (const path of [
     assert.equal(fault.kind, 'BadRequest')
     assert.equal(fault.message, `field label not supported: ${path}`)
   })
+
+test('a selector of too many requirements is refused', async () => {
+  const fault = await faultIn(() => parseLabelSelector(Array.from({ length: 501 }, () => 'a').join(',')))
+  assert.equal(fault.message, 'the selector has 501 requirements; at most 500 are taken')
+  assert.equal((await faultIn(() => parseLabelSelector(','.repeat(60_000)))).kind, 'BadRequest')
+})

@@ -1,4 +1,5 @@
 import type { Kind } from '#apis/meta/object.ts'
+import { isSelected, type Requirement } from '#apis/meta/selector.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { isLabelKey, isMetadataField } from './metadata.ts'
@@ -8,40 +9,61 @@ export type Selector = (object: JsonObject) => boolean
 
 const all: Selector = () => true
 
+/** Most requirements of one selector: each is asked of each object. */
+const maxTerms = 500
+
 /**
  * Parses kubectl's `-l` syntax: `a=b,c!=d,e,!f,g in (h,i),j notin (k)`.
  * @throws Fault BadRequest naming the part that is not understood.
  */
 export function parseLabelSelector(text: string | undefined): Selector {
   if (!text?.trim()) return all
-  const parts = splitOutsideParentheses(text).map(labelRequirement)
+  const requirements = requireFew(splitOutsideParentheses(text)).map(labelRequirement)
   return (object) => {
     const labels = metadataOf(object).labels
-    const map = isObject(labels) ? labels : {}
-    return parts.every((part) => part(map))
+    return isSelected(requirements, isObject(labels) ? labels : {})
   }
 }
 
-function labelRequirement(part: string): (labels: JsonObject) => boolean {
+function labelRequirement(part: string): Requirement {
   const set = /^([^\s!=()]+)\s+(in|notin)\s*\(([^)]*)\)$/.exec(part)
   if (set && isLabelKey(set[1]!)) {
-    const [, key, operator, list] = set
-    const values = new Set(list!.split(',').map((value) => value.trim()))
-    return (labels) => (Object.hasOwn(labels, key!) && values.has(String(labels[key!]))) === (operator === 'in')
+    const values = new Set(set[3]!.split(',').map((value) => value.trim()))
+    return { key: set[1]!, operator: set[2] === 'in' ? 'In' : 'NotIn', values }
   }
   const equality = /^([^\s!=()]+)\s*(==|=|!=)\s*([^\s!=(),]*)$/.exec(part)
   if (equality && isLabelKey(equality[1]!)) {
-    const [, key, operator, value] = equality
-    return (labels) => (Object.hasOwn(labels, key!) && labels[key!] === value) === (operator !== '!=')
+    const [, key = '', operator, value = ''] = equality
+    return { key, operator: operator === '!=' ? 'NotIn' : 'In', values: new Set([value]) }
   }
   const existence = /^(!?)\s*([^\s!=(),]+)$/.exec(part)
   if (existence && isLabelKey(existence[2]!))
-    return (labels) => Object.hasOwn(labels, existence[2]!) === (existence[1] === '')
-  throw new Fault('BadRequest', `unable to parse requirement of label selector: "${part}"`)
+    return { key: existence[2]!, operator: existence[1] ? 'DoesNotExist' : 'Exists', values: new Set() }
+  throw new Fault('BadRequest', `unable to parse requirement of label selector: "${part.slice(0, maxShown)}"`)
+}
+
+/** Longest part of a selector repeated in a message, characters. */
+const maxShown = 1024
+
+/** @throws Fault BadRequest */
+function requireFew(parts: readonly string[]): readonly string[] {
+  if (parts.length <= maxTerms) return parts
+  throw new Fault('BadRequest', `the selector has ${parts.length} requirements; at most ${maxTerms} are taken`)
 }
 
 function splitOutsideParentheses(text: string): string[] {
-  return text.split(/,(?![^(]*\))/).map((part) => part.trim())
+  const parts: string[] = []
+  let [from, isInside] = [0, false]
+  for (let at = 0; at < text.length; at++) {
+    const letter = text[at]
+    if (letter === '(') isInside = true
+    else if (letter === ')') isInside = false
+    else if (letter === ',' && !isInside) {
+      parts.push(text.slice(from, at).trim())
+      from = at + 1
+    }
+  }
+  return [...parts, text.slice(from).trim()]
 }
 
 /**
@@ -51,11 +73,16 @@ function splitOutsideParentheses(text: string): string[] {
  */
 export function parseFieldSelector(text: string | undefined, kind: Kind): Selector {
   if (!text?.trim()) return all
-  const parts = text.split(',').map((part) => {
+  const parts = requireFew(text.split(',')).map((part) => {
     const match = /^\s*([\w.[\]/-]+?)\s*(==|=|!=)(.*)$/.exec(part)
-    if (!match) throw new Fault('BadRequest', `invalid field selector: "${part}"; write PATH=VALUE or PATH!=VALUE`)
+    if (!match)
+      throw new Fault(
+        'BadRequest',
+        `invalid field selector: "${part.slice(0, maxShown)}"; write PATH=VALUE or PATH!=VALUE`,
+      )
     const path = match[1]!.split('.')
-    if (!hasScalar(kind, path)) throw new Fault('BadRequest', `field label not supported: ${match[1]}`)
+    if (!hasScalar(kind, path))
+      throw new Fault('BadRequest', `field label not supported: ${match[1]!.slice(0, maxShown)}`)
     return { path, equal: match[2] !== '!=', value: match[3]!.trim() }
   })
   return (object) => parts.every(({ path, equal, value }) => (scalarAt(object, path) === value) === equal)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
-import type { Kind } from '#apis/meta/object.ts'
+import type { FieldError, Kind } from '#apis/meta/object.ts'
 import { Fault, type FaultKind } from '#base/fault.ts'
 import { widgets } from './rest-kit.ts'
 import { alreadyExists, conflict, deleted, failure, forbidden, invalid, notFound } from './status.ts'
@@ -103,4 +103,33 @@ test('warnings are quoted, free of control characters, and cut before clients re
   const many = warningHeaders(Array.from({ length: 10_000 }, (_, i) => `unknown field "spec.f${i}"`))
   assert.ok(many.join('').length < 5000)
   assert.match(many.at(-1)!, /^299 - "9\d+ more warnings"$/)
+})
+
+test('a Status stays below 64 KiB, however many and long the errors are, and counts what it leaves out', () => {
+  const error = (i: number): FieldError => ({
+    field: `f${i}${'\u0001'.repeat(5000)}`,
+    message: '\u0001'.repeat(10_000),
+    reason: 'FieldValueInvalid',
+  })
+  const long = failure(
+    invalid(
+      vms,
+      '\u0001'.repeat(5000),
+      Array.from({ length: 5000 }, (_, i) => error(i)),
+    ),
+  )
+  assert.ok(Buffer.byteLength(JSON.stringify(long)) < 64 * 1024)
+  const short: FieldError[] = Array.from({ length: 150 }, (_, i) => ({
+    field: `f${i}`,
+    message: 'x',
+    reason: 'FieldValueInvalid',
+  }))
+  const { causes } = failure(invalid(vms, 'n', short)).details as { causes: { message: string }[] }
+  assert.equal(causes.length, 101)
+  assert.equal(causes.at(-1)?.message, 'at least 50 more errors; correct these first')
+})
+
+test('an answer has fewer warning headers than any client refuses', () => {
+  const headers = warningHeaders(Array.from({ length: 200 }, (_, i) => `w${i}`))
+  assert.deepEqual([headers.length, headers.at(-1)], [80, '299 - "121 more warnings"'])
 })

@@ -41,7 +41,7 @@ export function failure(error: unknown): Status {
   const [code, reason] = http[kind]
   const given = error instanceof Fault ? (error.data.details as Record<string, unknown> | undefined) : undefined
   const seconds = error instanceof Fault ? error.data.retryAfterSeconds : undefined
-  const details = seconds === undefined ? given : { ...given, retryAfterSeconds: seconds }
+  const details = given && boundedDetails(given)
   const rest = error instanceof Fault ? (error.data.continue as string | undefined) : undefined
   const message = kind === 'Bug' ? `Internal error occurred: ${explain(error)}` : explain(error)
   return {
@@ -49,11 +49,48 @@ export function failure(error: unknown): Status {
     apiVersion: 'v1',
     metadata: rest === undefined ? {} : { continue: rest },
     status: 'Failure',
-    message,
+    message: cut(message, maxMessage),
     reason,
-    ...(details && { details }),
+    ...((details || seconds !== undefined) && {
+      details: { ...details, ...(seconds !== undefined && { retryAfterSeconds: seconds }) },
+    }),
     code,
   }
+}
+
+/** Longest message of a Status, and of one cause, characters. */
+const maxMessage = 4096
+/** Longest name or field in the details of a Status, characters. */
+const maxName = 1024
+/** Most causes of a Status, and most bytes of all of them: with its message it stays below 64 KiB, however it is escaped. */
+const maxCauses = 100
+const maxCauseBytes = 32 * 1024
+
+/** Details that cost no more than somebody reads. What is left out is counted by a last cause. */
+function boundedDetails(details: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { name, causes, ...rest } = details
+  const short = typeof name === 'string' ? { ...rest, name: cut(name, maxName) } : rest
+  if (!Array.isArray(causes)) return short
+  const kept: Cause[] = []
+  let bytes = 0
+  for (const { reason, message, field } of causes as readonly Cause[]) {
+    const cause = {
+      reason,
+      message: cut(message, maxMessage),
+      ...(field !== undefined && { field: cut(field, maxName) }),
+    }
+    bytes += Buffer.byteLength(JSON.stringify(cause))
+    if (kept.length === maxCauses || (kept.length && bytes > maxCauseBytes)) break
+    kept.push(cause as Cause)
+  }
+  const left = causes.length - kept.length
+  if (left)
+    kept.push({ reason: 'FieldValueInvalid', message: `at least ${left} more errors; correct these first`, field: '' })
+  return { ...short, causes: kept }
+}
+
+function cut(text: string, max: number): string {
+  return text.length > max ? `${text.slice(0, max)}…` : text
 }
 
 /** The `Status` that tells a client an object is gone. */

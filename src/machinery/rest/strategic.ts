@@ -7,6 +7,8 @@ import { atom, fieldShape, type Shape, shapeOf } from './apply/schema.ts'
 const isDirective = (key: string) => key.startsWith('$')
 const removeFrom = '$deleteFromPrimitiveList/'
 const orderOf = '$setElementOrder/'
+/** Longest item repeated in a message, characters. */
+const maxShown = 200
 
 /**
  * Applies a strategic merge patch: lists that the kind's schema has keys for are merged item by item, every other list is
@@ -56,24 +58,36 @@ function mergeValues(target: Json | undefined, value: Json, shape: Shape, path: 
 
 type ListShape = Extract<Shape, { as: 'list' }>
 
+/** Deletions come first, so that a patch may delete an item and add another under its key (Kubernetes' rule). */
 function mergeItems(before: readonly Json[], patch: readonly Json[], { keys, item: shape }: ListShape, path: string) {
-  const items = patch.some((item) => isObject(item) && item.$patch === 'replace') ? [] : [...before]
   const key = keys[0]!
-  for (const item of patch) {
-    if (isObject(item) && item.$patch === 'replace') continue
-    if (!isObject(item) || item[key] === undefined)
-      throw new Fault(
-        'BadRequest',
-        `map: ${JSON.stringify(item)} does not contain declared merge key: ${key} (${path})`,
-      )
-    const at = items.findIndex((one) => isObject(one) && one[key] === item[key])
+  const isReplace = (item: Json) => isObject(item) && item.$patch === 'replace'
+  const sent = patch.filter((item) => !isReplace(item)).map((item) => requireKey(item, key, path))
+  const deleted = new Set(sent.filter((item) => item.$patch === 'delete').map((item) => item[key]))
+  const live = patch.some(isReplace) ? [] : before
+  const items = deleted.size ? live.filter((one) => !isObject(one) || !deleted.has(one[key])) : [...live]
+  const places = new Map<Json | undefined, number>()
+  // From the end: of several items with one key the first is meant.
+  for (let i = items.length - 1; i >= 0; i--) {
+    const one = items[i]!
+    if (isObject(one)) places.set(one[key], i)
+  }
+  for (const item of sent) {
+    if (item.$patch === 'delete') continue
+    const at = places.get(item[key]) ?? items.length
+    places.set(item[key], at)
     const found = items[at]
-    if (item.$patch === 'delete') {
-      if (at >= 0) items.splice(at, 1)
-    } else if (isObject(found)) items[at] = mergeObjects(found, item, shape, `${path}[]`)
-    else items.push(mergeObjects({}, item, shape, `${path}[]`))
+    items[at] = mergeObjects(isObject(found) ? found : {}, item, shape, `${path}[]`)
   }
   return items
+}
+
+/** @throws Fault BadRequest for an item that does not say which one it is */
+function requireKey(item: Json, key: string, path: string): JsonObject {
+  if (isObject(item) && item[key] !== undefined) return item
+  const text = JSON.stringify(item)
+  const shown = text.length > maxShown ? `${text.slice(0, maxShown)}…` : text
+  throw new Fault('BadRequest', `map: ${shown} does not contain declared merge key: ${key} (${path})`)
 }
 
 /**
@@ -94,16 +108,19 @@ function ordered(
   const named = list.filter((item) => place(item) !== undefined).sort((a, b) => place(a)! - place(b)!)
   const others = list.filter((item) => place(item) === undefined)
   const result: Json[] = []
+  let next = 0
   for (const item of named) {
     const at = was.get(id(item)) ?? -1
-    while (others.length && (was.get(id(others[0]!)) ?? Number.POSITIVE_INFINITY) < at) result.push(others.shift()!)
+    while (next < others.length && (was.get(id(others[next]!)) ?? Number.POSITIVE_INFINITY) < at)
+      result.push(others[next++]!)
     result.push(item)
   }
-  return [...result, ...others]
+  return [...result, ...others.slice(next)]
 }
 
 function without(list: Json | undefined, removed: readonly Json[]): readonly Json[] {
-  return Array.isArray(list) ? list.filter((item) => !removed.includes(item)) : []
+  const gone = new Set(removed)
+  return Array.isArray(list) ? list.filter((item) => !gone.has(item)) : []
 }
 
 function withoutDirectives(value: JsonObject): JsonObject {

@@ -1,4 +1,5 @@
 import type { ApiObject, FieldError, Kind } from '#apis/meta/object.ts'
+import type { Wish } from './claims.ts'
 
 /** Who makes a request: the name and groups of the client certificate or the token, or a component of our own. */
 export type User = Readonly<{
@@ -20,6 +21,8 @@ export type Strategy<T extends ApiObject = ApiObject> = Readonly<{
    * deletions too; `old` is absent on create.
    */
   restrict?: (object: T, old: T | undefined, user: User) => string | undefined
+  /** Values that only one owner may have (see claims.ts). Sees only objects that fit the schema. */
+  claims?: (object: T) => Wish
   /** Name of the admission webhook that real KubeVirt would deny with; it opens the message of a refusal. */
   webhook?: string
 }>

@@ -4,7 +4,7 @@ import { Event } from '#apis/core/event.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Kind } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
-import type { Doc } from './registry.ts'
+import type { Doc } from './doc.ts'
 import { widgets } from './rest-kit.ts'
 import { age, tableOf } from './table.ts'
 

@@ -1,6 +1,6 @@
 import type { Column, Condition, Kind } from '#apis/meta/object.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
-import type { Doc } from './registry.ts'
+import type { Doc } from './doc.ts'
 
 /** How much of each object a table row carries along. */
 export type IncludeObject = 'None' | 'Metadata' | 'Object'

@@ -1,32 +1,52 @@
 import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
+import { duplicateFields } from './duplicates.ts'
 import { unknownMetadata } from './metadata.ts'
 import { suggestion } from './suggest.ts'
 import { pruneUnknown } from './validate.ts'
 
 /** Most unknown fields of one object for which the right one is looked for. */
 const maxSuggestions = 10
+/** Longest path of an unknown field that is told, characters. */
+const maxPath = 1024
 
 type Options = Readonly<{ unknownFields?: 'Strict' | 'Warn' | 'Ignore'; warn?: (text: string) => void }>
 
 /**
  * `doc` without fields no schema knows; `input` is what the client sent of it.
- * @throws Fault BadRequest naming them all, when asked to be strict.
+ * @throws Fault BadRequest naming the first of them and counting the others, when asked to be strict.
  */
 export function withoutUnknown<T>(kind: Kind, doc: T, input: JsonObject, options: Options): T {
   const { object, unknown } = pruneUnknown(kind.schema, doc as unknown as JsonObject)
-  unknown.push(...unknownMetadata((input.metadata ?? {}) as JsonObject))
-  // Each costs a search, and nobody reads hundreds of them.
-  const sentences = unknown.map((path, i) => {
-    const meant = i < maxSuggestions ? suggestion(kind.schema, path) : undefined
-    return `unknown field "${path}"${meant ? `, did you mean "${meant}"?` : ''}`
-  })
-  if (unknown.length && options.unknownFields === 'Strict')
+  const { paths, more } = unknownMetadata((input.metadata ?? {}) as JsonObject)
+  const sentences = [...unknown.paths, ...paths].map((path, i) => sentenceOf(kind, path, i))
+  const left = unknown.more + more
+  if (left) sentences.push(`${left} more unknown fields`)
+  tell(kind, sentences, options)
+  return object as unknown as T
+}
+
+/** Each suggestion costs a search, and nobody reads hundreds of them. */
+function sentenceOf(kind: Kind, path: string, i: number): string {
+  if (path.length > maxPath) return `unknown field "${path.slice(0, maxPath)}…"`
+  const meant = i < maxSuggestions ? suggestion(kind.schema, path) : undefined
+  return `unknown field "${path}"${meant ? `, did you mean "${meant}"?` : ''}`
+}
+
+/** Tells of fields that a JSON text has twice, of which the last one counts. @throws Fault BadRequest when asked to be strict */
+export function tellDuplicates(kind: Kind, text: string, options: Options): void {
+  if (options.unknownFields === 'Ignore') return
+  const { paths, more } = duplicateFields(text)
+  const sentences = paths.map((path) => `duplicate field "${path.slice(0, maxPath)}"`)
+  tell(kind, more ? [...sentences, `${more} more duplicate fields`] : sentences, options)
+}
+
+function tell(kind: Kind, sentences: readonly string[], options: Options): void {
+  if (sentences.length && options.unknownFields === 'Strict')
     throw new Fault(
       'BadRequest',
       `${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: strict decoding error: ${sentences.join(', ')}`,
     )
   if (options.unknownFields === 'Warn') for (const sentence of sentences) options.warn?.(sentence)
-  return object as unknown as T
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { kinds } from '#apis/kinds.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Kind } from '#apis/meta/object.ts'
-import type { JsonObject } from '#base/json.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
 import { widgets } from './rest-kit.ts'
 import { pruneUnknown, schemaErrors } from './validate.ts'
 
@@ -109,14 +110,14 @@ test('unknown fields are dropped and told with their paths; known, free and meta
     spec: { ...known.spec, Size: 2, parts: [{ name: 'a', typo: 1 }], named: { x: { n: 1, m: 2 } } },
   })
   assert.deepEqual(object, known)
-  assert.deepEqual(unknown.toSorted(), ['bogus', 'spec.Size', 'spec.named.x.m', 'spec.parts[0].typo'])
+  assert.deepEqual(unknown.paths.toSorted(), ['bogus', 'spec.Size', 'spec.named.x.m', 'spec.parts[0].typo'])
 })
 
 test('keys of the prototype are unknown fields like any other', () => {
   const sent = JSON.parse('{"spec":{"__proto__":{"x":1},"constructor":1,"toString":2,"size":1}}') as JsonObject
   const { object, unknown } = pruneUnknown(widgets.schema, sent)
   assert.deepEqual(object, { spec: { size: 1 } })
-  assert.deepEqual(unknown.toSorted(), ['spec.__proto__', 'spec.constructor', 'spec.toString'])
+  assert.deepEqual(unknown.paths.toSorted(), ['spec.__proto__', 'spec.constructor', 'spec.toString'])
 })
 
 test('pruning what has been pruned changes nothing, whatever was sent', () => {
@@ -134,7 +135,7 @@ test('pruning what has been pruned changes nothing, whatever was sent', () => {
     fc.property(fc.dictionary(key, tree, { maxKeys: 5 }), (sent) => {
       const once = pruneUnknown(widgets.schema, sent as JsonObject)
       const twice = pruneUnknown(widgets.schema, once.object)
-      assert.deepEqual(twice, { object: once.object, unknown: [] })
+      assert.deepEqual(twice, { object: once.object, unknown: { paths: [], more: 0 } })
       assert.ok(Array.isArray(schemaErrors(widgets, once.object)))
     }),
     { numRuns: 300 },
@@ -151,4 +152,39 @@ test('the path of an error names keys as they are, not as pointers write them', 
     }),
     { numRuns: 300 },
   )
+})
+
+test('of very many wrong values the first hundred and one are looked for', () => {
+  const spec = { parts: Array.from({ length: 100_000 }, () => 1) }
+  assert.equal(lines(spec).length, 101)
+  assert.deepEqual(lines({ tags: Array.from({ length: 100_000 }, () => 1) }), [
+    'FieldValueInvalid spec.tags: Too many: 100000: must have at most 3 items',
+  ])
+})
+
+test('of very many unknown fields the first hundred are named and the others counted', () => {
+  const spec = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`x${i}`, 1]))
+  const { unknown } = pruneUnknown(widgets.schema, { spec })
+  assert.deepEqual([unknown.paths.length, unknown.paths[0], unknown.more], [100, 'spec.x0', 4900])
+})
+
+test('no kind has a rule in its schema that is not checked', () => {
+  const checked = [
+    'type',
+    'properties',
+    'additionalProperties',
+    'items',
+    'required',
+    'enum',
+    'nullable',
+    'minimum',
+    'maxItems',
+  ]
+  const silent = ['description', 'format']
+  const visit = (schema: JsonObject): string[] => [
+    ...Object.keys(schema).filter((key) => !key.startsWith('x-kubernetes-') && ![...checked, ...silent].includes(key)),
+    ...Object.values((schema.properties ?? {}) as Record<string, JsonObject>).flatMap(visit),
+    ...[schema.items, schema.additionalProperties].flatMap((below) => (isObject(below) ? visit(below) : [])),
+  ]
+  for (const { kind, schema } of kinds) assert.deepEqual(visit(schema as JsonObject), [], kind)
 })

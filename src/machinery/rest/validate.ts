@@ -1,104 +1,139 @@
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import type { FieldError, Kind, Schema } from '#apis/meta/object.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 
-const ajv = new Ajv({ allErrors: true, verbose: true, strict: false, validateSchema: false, inlineRefs: false })
-ajv.addKeyword({
-  keyword: 'x-kubernetes-int-or-string',
-  validate: (on: boolean, value: unknown) => !on || typeof value === 'string' || typeof value === 'number',
-})
+/** Most errors that are looked for in one object: nobody reads more of them, and each costs many times its value. */
+export const maxErrors = 100
+/** Most unknown fields of one object that are named; the others are counted. */
+const maxUnknown = 100
 
-const compiled = new WeakMap<Schema, ValidateFunction>()
+type Path = (string | number)[]
 
-/** Every value in `object` that does not fit the kind's schema. */
+/** Values in `object` that do not fit the kind's schema: all of them, or one more than `maxErrors`. */
 export function schemaErrors(kind: Kind, object: JsonObject): FieldError[] {
-  const validate = compiled.get(kind.schema) ?? ajv.compile(kind.schema)
-  compiled.set(kind.schema, validate)
-  if (validate(object)) return []
-  return (validate.errors ?? []).map(fieldError)
+  const errors: FieldError[] = []
+  check(kind.schema as JsonObject, object, [], errors)
+  return errors
 }
 
-function fieldError(error: ErrorObject): FieldError {
-  const at = dotted(error.instancePath)
-  if (error.keyword === 'required') {
-    const name = (error.params as { missingProperty: string }).missingProperty
-    return { field: at ? `${at}.${name}` : name, message: 'Required value', reason: 'FieldValueRequired' }
+function check(schema: JsonObject, value: Json, path: Path, errors: FieldError[]): void {
+  if (errors.length > maxErrors || (value === null && schema.nullable === true)) return
+  const bad = (message: string, reason: FieldError['reason'] = 'FieldValueInvalid') =>
+    errors.push({ field: dotted(path), message, reason })
+  const { type, minimum } = schema
+  const wanted = type ?? (schema['x-kubernetes-int-or-string'] === true ? 'integer,string' : undefined)
+  if (typeof wanted === 'string' && !isOfType(wanted, value)) {
+    const found = typeName(value)
+    bad(`Invalid value: "${found}": ${dotted(path)} in body must be of type ${wanted}: "${found}"`)
   }
-  if (error.keyword === 'enum') {
-    const allowed = (error.params as { allowedValues: string[] }).allowedValues.map((value) => `"${value}"`)
-    return {
-      field: at,
-      message: `Unsupported value: ${shown(error.data)}: supported values: ${allowed.join(', ')}`,
-      reason: 'FieldValueNotSupported',
+  if (Array.isArray(schema.enum) && !schema.enum.includes(value)) {
+    const allowed = schema.enum.map((one) => `"${String(one)}"`).join(', ')
+    bad(`Unsupported value: ${shown(value)}: supported values: ${allowed}`, 'FieldValueNotSupported')
+  }
+  if (typeof minimum === 'number' && typeof value === 'number' && value < minimum)
+    bad(`Invalid value: ${value}: ${dotted(path)} in body should be greater than or equal to ${minimum}`)
+  if (Array.isArray(value)) checkItems(schema, value, path, errors)
+  else if (isObject(value)) checkFields(schema, value, path, errors)
+}
+
+function checkItems(schema: JsonObject, list: readonly Json[], path: Path, errors: FieldError[]): void {
+  const { items, maxItems } = schema
+  if (typeof maxItems === 'number' && list.length > maxItems) {
+    const message = `Too many: ${list.length}: must have at most ${maxItems} items`
+    errors.push({ field: dotted(path), message, reason: 'FieldValueInvalid' })
+  } else if (isObject(items))
+    for (const [i, item] of list.entries()) {
+      if (errors.length > maxErrors) return
+      path.push(i)
+      check(items, item, path, errors)
+      path.pop()
     }
-  }
-  if (error.keyword === 'maxItems') {
-    const { limit } = error.params as { limit: number }
-    const { length } = error.data as unknown[]
-    return { field: at, message: `Too many: ${length}: must have at most ${limit} items`, reason: 'FieldValueInvalid' }
-  }
-  return { field: at, message: `Invalid value: ${unfit(error, at)}`, reason: 'FieldValueInvalid' }
 }
 
-/** What is wrong with a value, in the words of the Kubernetes API server. */
-function unfit({ keyword, params, message, data }: ErrorObject, at: string): string {
-  const wanted = keyword === 'type' ? String((params as { type: unknown }).type) : 'integer,string'
-  if (keyword === 'type' || keyword === 'x-kubernetes-int-or-string')
-    return `"${typeName(data)}": ${at} in body must be of type ${wanted}: "${typeName(data)}"`
-  if (keyword === 'minimum')
-    return `${shown(data)}: ${at} in body should be greater than or equal to ${(params as { limit: number }).limit}`
-  return `${shown(data)}: ${message ?? keyword}`
+function checkFields(schema: JsonObject, object: JsonObject, path: Path, errors: FieldError[]): void {
+  for (const name of (schema.required ?? []) as readonly string[])
+    if (!Object.hasOwn(object, name) || object[name] === undefined)
+      errors.push({ field: dotted([...path, name]), message: 'Required value', reason: 'FieldValueRequired' })
+  for (const name of Object.keys(object)) {
+    if (errors.length > maxErrors) return
+    const [value, below] = [object[name], schemaBelow(schema, name)]
+    if (!below || value === undefined) continue
+    path.push(name)
+    check(below, value, path, errors)
+    path.pop()
+  }
+}
+
+/** The schema of a field; undefined when there is none. */
+function schemaBelow({ properties, additionalProperties }: JsonObject, name: string): JsonObject | undefined {
+  const below = isObject(properties) && Object.hasOwn(properties, name) ? properties[name] : additionalProperties
+  return isObject(below) ? below : undefined
+}
+
+function isOfType(type: string, value: Json): boolean {
+  if (type === 'integer,string') return typeof value === 'string' || typeof value === 'number'
+  return typeName(value) === type || (type === 'number' && typeof value === 'number')
 }
 
 /** Longest value repeated in a message, characters. */
 const maxShown = 200
 
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'undefined'
+function shown(value: Json): string {
+  // What is large need not be written out to be cut.
+  if (typeof value === 'object' && value !== null) return `"${typeName(value)}"`
+  const text = JSON.stringify(value)
   return text.length > maxShown ? `${text.slice(0, maxShown)}…` : text
 }
 
-function typeName(value: unknown): string {
+function typeName(value: Json): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'array'
   return Number.isInteger(value) ? 'integer' : typeof value
 }
 
-/** `/spec/x/0/name` as `spec.x[0].name`. */
-function dotted(pointer: string): string {
-  return pointer
-    .split('/')
-    .slice(1)
-    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
-    .reduce((path, part) => (/^\d+$/.test(part) ? `${path}[${part}]` : path ? `${path}.${part}` : part), '')
+/** Longest name repeated in a path, characters. */
+const maxStep = 1024
+
+/** `spec.x[0].name`. */
+function dotted(path: Readonly<Path>): string {
+  let text = ''
+  for (const step of path) text += typeof step === 'number' ? `[${step}]` : `${text && '.'}${step.slice(0, maxStep)}`
+  return text
 }
+
+/** Fields that no schema knows: the paths of the first ones, and how many more there are. */
+export type Unknown = { readonly paths: string[]; more: number }
 
 /**
  * Drops every field the schema does not know and tells which they were (dot paths). Metadata is left alone: its fields are
  * the machinery's own business.
  */
-export function pruneUnknown(schema: Schema, object: JsonObject): { object: JsonObject; unknown: string[] } {
-  const unknown: string[] = []
+export function pruneUnknown(schema: Schema, object: JsonObject): { object: JsonObject; unknown: Unknown } {
+  const unknown: Unknown = { paths: [], more: 0 }
   const { metadata, ...rest } = object
-  const pruned = walk(schema as JsonObject, rest, '', unknown)
+  const pruned = prune(schema as JsonObject, rest, [], unknown)
   return { object: { ...(pruned as JsonObject), ...(metadata !== undefined && { metadata }) }, unknown }
 }
 
-function walk(schema: JsonObject, value: Json, path: string, unknown: string[]): Json {
+function prune(schema: JsonObject, value: Json, path: Path, unknown: Unknown): Json {
   if (Array.isArray(value)) {
-    if (!isObject(schema.items)) return value
-    return value.map((item, i) => walk(schema.items as JsonObject, item, `${path}[${i}]`, unknown))
+    const { items } = schema
+    return isObject(items) ? value.map((item: Json, i) => below(items, item, i)) : value
   }
   if (!isObject(value) || schema['x-kubernetes-preserve-unknown-fields'] === true) return value
-  const properties = isObject(schema.properties) ? schema.properties : undefined
-  const others = isObject(schema.additionalProperties) ? schema.additionalProperties : undefined
-  if (!properties && !others) return value
+  if (!isObject(schema.properties) && !isObject(schema.additionalProperties)) return value
   const kept: [string, Json | undefined][] = []
   for (const [key, item] of Object.entries(value)) {
-    const below = path ? `${path}.${key}` : key
-    const known = properties && Object.hasOwn(properties, key) ? properties[key] : others
-    if (!isObject(known)) unknown.push(below)
-    else kept.push([key, item === undefined ? item : walk(known, item, below, unknown)])
+    const known = schemaBelow(schema, key)
+    if (known) kept.push([key, item === undefined ? item : below(known, item, key)])
+    else if (unknown.paths.length < maxUnknown) unknown.paths.push(dotted([...path, key]))
+    else unknown.more++
   }
   return Object.fromEntries(kept)
+
+  function below(inner: JsonObject, item: Json, step: string | number): Json {
+    path.push(step)
+    const pruned = prune(inner, item, path, unknown)
+    path.pop()
+    return pruned
+  }
 }

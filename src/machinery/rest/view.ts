@@ -2,8 +2,9 @@ import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Key } from '../client/client.ts'
 import type { Change } from '../store/store.ts'
+import type { Doc } from './doc.ts'
 import { requireHeader } from './metadata.ts'
-import { type DeleteOptions, type Doc, Registry, type WriteOptions } from './registry.ts'
+import { type DeleteOptions, Registry, type WriteOptions } from './registry.ts'
 import { invalid } from './status.ts'
 import type { Served, View } from './strategy.ts'
 import { withoutUnknown } from './unknown.ts'
@@ -28,8 +29,8 @@ class ViewRegistry extends Registry {
   readonly #outward: ReadonlyMap<string, string>
   readonly #inward: ReadonlyMap<string, string>
 
-  constructor({ store, served }: Registry, kind: Kind, { of, fields }: View) {
-    super(store, served)
+  constructor({ store, served, claims }: Registry, kind: Kind, { of, fields }: View) {
+    super(store, served, claims)
     this.#kind = kind
     this.#of = of
     this.#inward = new Map(Object.entries(fields))

@@ -1,5 +1,7 @@
 /** Most bytes of all warnings of one answer: clients refuse answers whose headers are too large. */
 const maxBytes = 4096
+/** Most of them: Python's http.client refuses answers with more than a hundred headers. */
+const maxHeaders = 80
 
 /** The values of an answer's Warning headers (RFC 7234 §5.5). What does not fit is counted. */
 export function warningHeaders(texts: readonly string[]): string[] {
@@ -8,7 +10,8 @@ export function warningHeaders(texts: readonly string[]): string[] {
   for (const [i, text] of texts.entries()) {
     const header = `299 - ${quoted(text)}`
     bytes += header.length
-    if (bytes > maxBytes) return [...headers, `299 - "${texts.length - i} more warnings"`]
+    if (bytes > maxBytes || (i === maxHeaders - 1 && texts.length > maxHeaders))
+      return [...headers, `299 - "${texts.length - i} more warnings"`]
     headers.push(header)
   }
   return headers

@@ -4,9 +4,11 @@ import type { JsonObject } from '#base/json.ts'
 import { timerMs } from '#base/timer.ts'
 import type { Change } from '../store/store.ts'
 import { tellProgress } from './bookmarks.ts'
+import { type Doc, docOf } from './doc.ts'
 import { eventTypeOf, type ObjectEvent } from './events.ts'
+import { inParts } from './json-parts.ts'
 import { requireReached } from './list.ts'
-import { type Doc, docOf, type Registry } from './registry.ts'
+import type { Registry } from './registry.ts'
 import { countOf, flag, invalidOption, type Query, wantsTable } from './request.ts'
 import { parseFieldSelector, parseLabelSelector, type Selector } from './selector.ts'
 import { failure } from './status.ts'
@@ -83,7 +85,7 @@ export async function streamWatch(
     if (after === undefined) {
       const { items, revision } = await registry.list(kind, namespace)
       const initial = items.filter((doc) => selected(doc as unknown as JsonObject))
-      if (initial.length) await sink(initial.map((doc) => line('ADDED', doc)).join(''))
+      for (const part of inParts(initial, (doc) => line('ADDED', doc))) await sink(part.join(''))
       if (flag(query.sendInitialEvents)) await sink(bookmark(kind, revision, { 'k8s.io/initial-events-end': 'true' }))
       after = revision
     }

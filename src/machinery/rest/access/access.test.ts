@@ -61,6 +61,17 @@ test('what is missing is told in the smallest pieces', () => {
 
 type World = { roles?: Record<string, RoleLike>; bindings?: Record<string, BindingLike[]> }
 
+test('ten missing rules are found, however many there are, and no product is written out to find them', async () => {
+  const many = (letter: string, count = 100) => Array.from({ length: count }, (_, i) => `${letter}${i}`)
+  const huge = { verbs: many('v'), apiGroups: many('g'), resources: many('r'), resourceNames: many('n') }
+  assert.equal(missingRules([], [huge]).length, 10)
+  const everything = { verbs: ['*'], apiGroups: ['*'], resources: ['*'] }
+  assert.deepEqual(missingRules([everything], [{ ...huge, verbs: many('v', 10) }]), [])
+  const owned = Array.from({ length: 1000 }, () => ({ ...huge, resourceNames: ['other'] }))
+  const fault = await faultIn(() => missingRules(owned, [{ ...huge, resourceNames: ['other'] }]))
+  assert.equal(fault.kind, 'TooLarge')
+})
+
 /** Roles by `NAMESPACE/NAME`, bindings by namespace; those of the cluster are under ''. */
 function authorizer({ roles = {}, bindings = {} }: World): Authorizer {
   return new Authorizer({
@@ -133,6 +144,15 @@ test('a request is told in the words of rules', () => {
     fieldSelector: 'metadata.name=x',
   })
   assert.deepEqual(of('POST', at), { ...pods, verb: 'create' })
+  // A selector names nothing but what is selected: rules for one name do not allow to create another.
+  const selector = { fieldSelector: 'metadata.name=x' }
+  assert.deepEqual(of('POST', `${at}?fieldSelector=metadata.name=x`), { ...pods, ...selector, verb: 'create' })
+  assert.deepEqual(of('DELETE', `${at}?fieldSelector=metadata.name=x`), {
+    ...pods,
+    ...selector,
+    verb: 'deletecollection',
+    name: 'x',
+  })
   assert.deepEqual(of('DELETE', at), { ...pods, verb: 'deletecollection' })
   assert.deepEqual(of('DELETE', `${at}/x`), { ...pods, verb: 'delete', name: 'x' })
   assert.deepEqual(of('PUT', `${at}/x/status`), { ...pods, verb: 'update', name: 'x', subresource: 'status' })

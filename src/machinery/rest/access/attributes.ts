@@ -11,12 +11,13 @@ export function attributesOf(
 ): Attributes {
   if (!resource) return { verb: method.toLowerCase(), path }
   const { group, plural, subresource } = resource
-  const name = resource.name ?? nameInSelector(query)
+  const verb = verbOf(method, resource, query)
+  const name = resource.name ?? (selecting.has(verb) ? nameInSelector(query) : undefined)
   // A namespace is an object of its own namespace: who may do everything in it may look at it.
   const isNamespace = group === '' && plural === 'namespaces'
   const namespace = isNamespace ? resource.name : resource.namespace
   return {
-    verb: verbOf(method, resource, query),
+    verb,
     group,
     resource: plural,
     ...(subresource && { subresource }),
@@ -43,6 +44,9 @@ function verbOf(method: string, { name }: ResourcePath, query: Query): string {
       return method.toLowerCase()
   }
 }
+
+/** Verbs that a selector narrows down. Of any other it says nothing: who creates an object names it in the body. */
+const selecting: ReadonlySet<string> = new Set(['list', 'watch', 'deletecollection'])
 
 /** Who asks for a list of one named object wants just that. */
 function nameInSelector({ fieldSelector }: Query): string | undefined {

@@ -1,3 +1,5 @@
+import { Fault } from '#base/fault.ts'
+
 /** Which verbs on which resources (or paths that are none): a PolicyRule of Kubernetes. */
 export type Rule = Readonly<{
   verbs: readonly string[]
@@ -24,20 +26,86 @@ export type Attributes =
 
 /** Whether a rule allows something. */
 export function isAllowedBy(rule: Rule, wanted: Attributes): boolean {
-  if (!hasOrAll(rule.verbs, wanted.verb)) return false
-  if ('path' in wanted) return (rule.nonResourceURLs ?? []).some((url) => coversPath(url, wanted.path))
+  const { verbs, apiGroups, resources, resourceNames, urls } = setsOf(rule)
+  if (!hasOrAll(verbs, wanted.verb)) return false
+  if ('path' in wanted) return urls.some((url) => coversPath(url, wanted.path))
   const { group, resource, subresource, name = '' } = wanted
-  const names = rule.resourceNames ?? []
   return (
-    hasOrAll(rule.apiGroups ?? [], group) &&
-    coversResource(rule.resources ?? [], resource, subresource) &&
-    (names.length === 0 || names.includes(name))
+    hasOrAll(apiGroups, group) &&
+    coversResource(resources, resource, subresource) &&
+    (resourceNames.size === 0 || resourceNames.has(name))
   )
 }
 
-/** What of `wanted` the rules of `owned` do not give, in the smallest pieces. */
+/** Most missing rules that are looked for: nobody reads more of them. */
+const maxMissing = 10
+/** Most comparisons of rules for one answer: lists of many verbs, groups, resources and names multiply. */
+const maxComparisons = 2_000_000
+
+/**
+ * What of `wanted` the rules of `owned` do not give, in the smallest pieces, ten of them at most. Each field of a rule leaves
+ * fewer owned rules to ask about the next one. @throws Fault TooLarge when that takes too long nevertheless
+ */
 export function missingRules(owned: readonly Rule[], wanted: readonly Rule[]): Rule[] {
-  return wanted.flatMap(pieces).filter((piece) => !owned.some((rule) => coversPiece(rule, piece)))
+  const missing: Rule[] = []
+  const sets = owned.map(setsOf)
+  const budget = { left: maxComparisons }
+  for (const rule of wanted)
+    for (const piece of uncovered(sets, rule, budget)) {
+      missing.push(piece)
+      if (missing.length === maxMissing) return missing
+    }
+  return missing
+}
+
+type Budget = { left: number }
+type Sets = Readonly<Record<'verbs' | 'apiGroups' | 'resources' | 'resourceNames', ReadonlySet<string>>> &
+  Readonly<{ urls: readonly string[] }>
+
+const setsOfRules = new WeakMap<Rule, Sets>()
+
+/** The lists of a rule as sets; made once, as the rules of roles are asked with every request. */
+function setsOf(rule: Rule): Sets {
+  const known = setsOfRules.get(rule)
+  if (known) return known
+  const sets = {
+    verbs: new Set(rule.verbs),
+    apiGroups: new Set(rule.apiGroups),
+    resources: new Set(rule.resources),
+    resourceNames: new Set(rule.resourceNames),
+    urls: rule.nonResourceURLs ?? [],
+  }
+  setsOfRules.set(rule, sets)
+  return sets
+}
+
+function* uncovered(owned: readonly Sets[], rule: Rule, budget: Budget): Generator<Rule> {
+  for (const verb of new Set(rule.verbs)) {
+    const byVerb = those(owned, ({ verbs }) => hasOrAll(verbs, verb), budget)
+    for (const url of rule.nonResourceURLs ?? [])
+      if (!those(byVerb, ({ urls }) => urls.some((own) => coversPath(own, url)), budget).length)
+        yield { verbs: [verb], nonResourceURLs: [url] }
+    for (const group of new Set(rule.apiGroups)) {
+      const byGroup = those(byVerb, ({ apiGroups }) => hasOrAll(apiGroups, group), budget)
+      for (const full of new Set(rule.resources)) {
+        const [resource = '', subresource] = splitOnce(full)
+        const left = those(byGroup, ({ resources }) => coversResource(resources, resource, subresource), budget)
+        if (left.some(({ resourceNames }) => !resourceNames.size)) continue
+        const what = { verbs: [verb], apiGroups: [group], resources: [full] }
+        if (!rule.resourceNames?.length) yield what
+        for (const name of rule.resourceNames ?? [])
+          if (!those(left, ({ resourceNames }) => resourceNames.has(name), budget).length)
+            yield { ...what, resourceNames: [name] }
+      }
+    }
+  }
+}
+
+function those(rules: readonly Sets[], isMeant: (rule: Sets) => boolean, budget: Budget): Sets[] {
+  budget.left -= rules.length + 1
+  if (budget.left < 0)
+    throw new Fault('TooLarge', 'the rules are too many to be compared with those of their author; write fewer at once')
+  return rules.filter(isMeant)
 }
 
 /** Rules for readers: pieces that differ only in their verb are one. */
@@ -68,14 +136,14 @@ export function listText(list: readonly string[]): string {
   return `[${list.map((one) => JSON.stringify(one)).join(' ')}]`
 }
 
-function hasOrAll(list: readonly string[], one: string): boolean {
-  return list.includes('*') || list.includes(one)
+function hasOrAll(list: ReadonlySet<string>, one: string): boolean {
+  return list.has('*') || list.has(one)
 }
 
 // A star alone is every resource with its subresources; a star before `/status` is that subresource of all.
-function coversResource(resources: readonly string[], resource: string, subresource: string | undefined): boolean {
+function coversResource(resources: ReadonlySet<string>, resource: string, subresource: string | undefined): boolean {
   const full = subresource ? `${resource}/${subresource}` : resource
-  return hasOrAll(resources, full) || (subresource !== undefined && resources.includes(`*/${subresource}`))
+  return hasOrAll(resources, full) || (subresource !== undefined && resources.has(`*/${subresource}`))
 }
 
 function coversPath(url: string, path: string): boolean {
@@ -83,35 +151,7 @@ function coversPath(url: string, path: string): boolean {
   return url.endsWith('*') && path.startsWith(url.slice(0, -1))
 }
 
-function coversPiece(rule: Rule, piece: Rule): boolean {
-  if (!hasOrAll(rule.verbs, piece.verbs[0]!)) return false
-  const [url] = piece.nonResourceURLs ?? []
-  if (url !== undefined) return (rule.nonResourceURLs ?? []).some((own) => coversPath(own, url))
-  const [resource = '', subresource] = splitOnce(piece.resources?.[0] ?? '')
-  const names = rule.resourceNames ?? []
-  const [name] = piece.resourceNames ?? []
-  return (
-    hasOrAll(rule.apiGroups ?? [], piece.apiGroups?.[0] ?? '') &&
-    coversResource(rule.resources ?? [], resource, subresource) &&
-    (names.length === 0 || (name !== undefined && names.includes(name)))
-  )
-}
-
 function splitOnce(resource: string): string[] {
   const at = resource.indexOf('/')
   return at < 0 ? [resource] : [resource.slice(0, at), resource.slice(at + 1)]
-}
-
-/** Rules of one verb, group, resource and name each. */
-function pieces(rule: Rule): Rule[] {
-  return rule.verbs.flatMap((verb): Rule[] => [
-    ...(rule.nonResourceURLs ?? []).map((url) => ({ verbs: [verb], nonResourceURLs: [url] })),
-    ...(rule.apiGroups ?? []).flatMap((group) =>
-      (rule.resources ?? []).flatMap((resource): Rule[] => {
-        const what = { verbs: [verb], apiGroups: [group], resources: [resource] }
-        if (!rule.resourceNames?.length) return [what]
-        return rule.resourceNames.map((name) => ({ ...what, resourceNames: [name] }))
-      }),
-    ),
-  ])
 }

@@ -46,6 +46,13 @@ function merged(a: Fields, b: Fields): Fields {
   return result
 }
 
+/** What is in any of many sets. By halves: one after the other would copy what is gathered already for each of them. */
+export function unionOf(sets: readonly Fields[]): Fields {
+  if (sets.length <= 1) return sets[0] ?? noFields
+  const half = sets.length >> 1
+  return union(unionOf(sets.slice(0, half)), unionOf(sets.slice(half)))
+}
+
 /** What is in both. */
 export function intersection(a: Fields, b: Fields): Fields {
   return common(a, b) ?? noFields
@@ -69,10 +76,10 @@ function common(a: Fields, b: Fields): Fields | undefined {
 /** What is in `a` and not in `b`. With `deep`, a member of `b` takes everything below it along. */
 export function difference(a: Fields, b: Fields, deep = false): Fields {
   let result: { [key: string]: Fields } | undefined
-  for (const key of Object.keys(b)) {
-    const left = below(a, key)
-    if (!left) continue
-    const right = b[key]!
+  const [fewA, fewB] = [keysOf(a), keysOf(b)]
+  for (const key of fewA.length < fewB.length ? fewA : fewB) {
+    const [left, right] = [below(a, key), below(b, key)]
+    if (!left || !right) continue
     const node = deep && isMember(right) ? undefined : rest(left, right, deep)
     if (node === left) continue
     result ??= { ...a }
@@ -81,6 +88,18 @@ export function difference(a: Fields, b: Fields, deep = false): Fields {
   }
   return result ?? a
 }
+
+/** Keys of a set. Those of large ones are kept: one set of changes is taken from the sets of all managers. */
+function keysOf(set: Fields): readonly string[] {
+  const known = keysOfLarge.get(set)
+  if (known) return known
+  const keys = Object.keys(set)
+  if (keys.length > manyKeys) keysOfLarge.set(set, keys)
+  return keys
+}
+
+const manyKeys = 32
+const keysOfLarge = new WeakMap<Fields, readonly string[]>()
 
 /** A node without what another node has; undefined when nothing is left. */
 function rest(left: Fields, right: Fields, deep: boolean): Fields | undefined {
@@ -94,14 +113,18 @@ function rest(left: Fields, right: Fields, deep: boolean): Fields | undefined {
 
 /** Every member with its path in Kubernetes' notation: `.spec.networks[name="red"].pod`. */
 export function pathsOf(set: Fields): string[] {
-  return Object.keys(set)
-    .filter((key) => key !== '.')
-    .flatMap((key) => {
-      const node = set[key]!
-      const step = stepOf(key)
-      const inner = pathsOf(node).map((path) => step + path)
-      return isMember(node) ? [step, ...inner] : inner
-    })
+  const paths: string[] = []
+  const visit = (at: Fields, path: string): void => {
+    for (const key of Object.keys(at)) {
+      if (key === '.') continue
+      const node = at[key]!
+      const below = path + stepOf(key)
+      if (isMember(node)) paths.push(below)
+      visit(node, below)
+    }
+  }
+  visit(set, '')
+  return paths
 }
 
 function stepOf(key: string): string {

@@ -2,7 +2,17 @@ import type { Kind, ManagedFieldsEntry } from '#apis/meta/object.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject, sameJson } from '#base/json.ts'
-import { difference, type Fields, intersection, isEmpty, noFields, parseFields, pathsOf, union } from './fields.ts'
+import {
+  difference,
+  type Fields,
+  intersection,
+  isEmpty,
+  noFields,
+  parseFields,
+  pathsOf,
+  union,
+  unionOf,
+} from './fields.ts'
 import { merge, prune, requireMergeable } from './merge.ts'
 import { shapeOf } from './schema.ts'
 import { compare, type Difference, fieldsOf } from './typed.ts'
@@ -39,7 +49,33 @@ export function trackUpdate(
   const changed = difference(all.changed, compare(shape, sent, after).changed)
   const others = disowned(entries, all, kind, writer)
   const mine = fieldsIn(entries.find((entry) => isOf(entry, kind, writer)))
-  return withEntry(others, kind, writer, union(difference(mine, all.removed, true), changed))
+  return capped(withEntry(others, kind, writer, union(difference(mine, all.removed, true), changed)))
+}
+
+/** Most entries that a client may send. */
+const maxSentEntries = 100
+/** Most entries of plain updates that one object has (Kubernetes' limit). */
+const maxUpdateManagers = 10
+/** The manager of what the oldest of more updates wrote (Kubernetes' name for it). */
+const ancientChanges = 'ancient-changes'
+
+/** `entries` with the oldest plain updates as one, where there are too many of them. Appliers are never merged. */
+function capped(entries: Entries): Entries {
+  const updates = entries.filter((entry) => entry.operation === 'Update')
+  if (updates.length <= maxUpdateManagers) return entries
+  const oldestFirst = updates.toSorted((a, b) => (a.time ?? '').localeCompare(b.time ?? ''))
+  const { apiVersion } = oldestFirst[0]!
+  const old = oldestFirst.slice(0, updates.length - maxUpdateManagers + 1)
+  const merged = new Set(old.filter((entry) => entry.apiVersion === apiVersion))
+  const ancient: ManagedFieldsEntry = {
+    manager: ancientChanges,
+    operation: 'Update',
+    apiVersion,
+    ...(old.at(-1)!.time !== undefined && { time: old.at(-1)!.time! }),
+    fieldsType: 'FieldsV1',
+    fieldsV1: unionOf([...merged].map(fieldsIn)),
+  }
+  return [ancient, ...entries.filter((entry) => !merged.has(entry))]
 }
 
 /** The entries of others after somebody changed and removed fields. The writer's own entry stays as it is. */
@@ -109,7 +145,7 @@ export function applied(
   const wanted = fieldsOf(shape, config)
   const others = entries.filter((entry) => !isOf(entry, kind, writer))
   const merged = merge(shape, live, config)
-  const kept = others.reduce((all, entry) => union(all, fieldsIn(entry)), wanted)
+  const kept = unionOf([wanted, ...others.map(fieldsIn)])
   const result = (isEmpty(before) ? merged : prune(shape, merged, before, kept)) as JsonObject
   const found = compare(shape, live, result)
   if (!force) requireNoConflict(others, difference(found.changed, inherited(kind, live, writer)))
@@ -150,11 +186,10 @@ function requireNoConflict(others: Entries, changed: Fields): void {
     message: `conflict with ${owner}`,
     field,
   }))
-  const owners = [...new Set(conflicts.map(({ owner }) => owner))].sort()
-  const lines = owners.flatMap((owner) => [
-    `conflicts with ${owner}:`,
-    ...conflicts.filter((one) => one.owner === owner).map(({ field }) => `- ${field}`),
-  ])
+  const byOwner = Map.groupBy(conflicts, ({ owner }) => owner)
+  const lines = [...byOwner.keys()]
+    .sort()
+    .flatMap((owner) => [`conflicts with ${owner}:`, ...byOwner.get(owner)!.map(({ field }) => `- ${field}`)])
   const message =
     conflicts.length === 1
       ? `Apply failed with 1 conflict: conflict with ${first.owner}: ${first.field}`
@@ -186,11 +221,14 @@ function withManaged(object: JsonObject, managedFields: Entries): JsonObject {
 
 /**
  * The managedFields an update starts from: what the client sent if it is well-formed (kubectl moves ownership this way, and
- * an empty list clears it), else what the object has.
+ * an empty list clears it), else what the object has. @throws Fault BadRequest for very many entries
  */
 export function sentEntries(sent: unknown, current: Entries | undefined): Entries {
   const kept = current ?? []
   if (sent === undefined || sent === current || !Array.isArray(sent)) return kept
+  const most = Math.max(maxSentEntries, kept.length)
+  if (sent.length > most)
+    throw new Fault('BadRequest', `metadata.managedFields: Too many: ${sent.length}: must have at most ${most} items`)
   if (sent.every((entry) => isObject(entry) && !Object.keys(entry).length)) return []
   return sent.every(isEntry) ? (sent as Entries) : kept
 }

@@ -27,13 +27,12 @@ export function merge(shape: Shape, live: Json | undefined, config: Json): Json 
 
 /** The keys of both lists: those that only the live one has stay behind the one they followed. */
 function mergedKeys(live: readonly string[], wanted: ReadonlyMap<string, unknown>): string[] {
-  const keys: string[] = []
+  const keys = new Set<string>()
   let at = 0
   for (const key of wanted.keys()) {
-    while (at < live.length && !wanted.has(live[at]!)) keys.push(live[at++]!)
-    keys.push(key)
-    if (live[at] === key) at++
-    else if (at < live.length && keys.includes(live[at]!)) at++
+    while (at < live.length && !wanted.has(live[at]!)) keys.add(live[at++]!)
+    keys.add(key)
+    if (at < live.length && keys.has(live[at]!)) at++
   }
   return [...keys, ...live.slice(at).filter((key) => !wanted.has(key))]
 }
@@ -97,9 +96,9 @@ export function requireMergeable(shape: Shape, config: JsonObject, what: string)
 
   function requireKeys(keys: readonly string[], list: readonly Json[], path: string): void {
     const seen = new Set<string>()
+    const names = keys.map((name) => `"${name}"`).join(', ')
     for (const [i, item] of list.entries()) {
       const key = itemKey(keys, item)
-      const names = keys.map((name) => `"${name}"`).join(', ')
       if (key === undefined)
         throw refused(
           `${path}: element ${i}: associative list with keys has an element that omits key field ${names} (and doesn't have default value); add it`,

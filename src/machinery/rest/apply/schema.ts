@@ -78,13 +78,13 @@ export function fieldShape(shape: Extract<Shape, { as: 'map' }>, name: string): 
 /** The key of an item of a list map, `k:{…}`; undefined when the item has none. */
 export function itemKey(keys: readonly string[], item: Json): string | undefined {
   if (!isObject(item)) return undefined
-  const values: JsonObject[] = []
+  let text = ''
   for (const name of keys) {
     const value = item[name]
     if (value === undefined || typeof value === 'object') return undefined
-    values.push({ [name]: value })
+    text += `${text && ','}${JSON.stringify(name)}:${JSON.stringify(value)}`
   }
-  return `k:${JSON.stringify(Object.assign({}, ...values))}`
+  return `k:{${text}}`
 }
 
 /** Items of a list map or set by their key; undefined when an item has no key, or two have the same. */

@@ -1,0 +1,202 @@
+import { Fault, faultKind } from '#base/fault.ts'
+import type { JsonObject } from '#base/json.ts'
+import type { Row, Store } from '../store/store.ts'
+
+/** Where claims are in the store, by value. No kind is served there. */
+const prefix = '/claims/'
+
+/** Who has a value: an object, by its namespace and what people call it. */
+export type Owner = Readonly<{ uid: string; kind: string; namespace: string; name: string }>
+
+/**
+ * What an object claims for itself. Objects of one owner may have the same values: an instance has those of its VM. What it
+ * has `copied` from there is not judged again, so it may lack a claim.
+ */
+export type Wish = Readonly<{ uid: string; owner: Owner; values: readonly string[]; copied: readonly string[] }>
+
+/** One value: whose it is, and the objects that have it. */
+type Held = { owner: Owner; uids: Set<string> }
+
+/**
+ * Values that no two owners have at once, one row of the store each: written before the object that needs it, and given back
+ * after the object has gone or changed. A crash in between leaves a row too many, which `repair` finds at the next start.
+ */
+export class Claims {
+  readonly #store: Store
+  readonly #held = new Map<string, Held>()
+  readonly #byUid = new Map<string, Set<string>>()
+  /** Writes under way by object, and how many have begun: values are given back by the last of them. */
+  readonly #writing = new Map<string, { count: number; begun: number }>()
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /** How many values are claimed. */
+  get size(): number {
+    return this.#held.size
+  }
+
+  /** Whose a value is. */
+  ownerOf(value: string): Owner | undefined {
+    return this.#held.get(value)?.owner
+  }
+
+  has(uid: string, value: string): boolean {
+    return this.#byUid.get(uid)?.has(value) === true
+  }
+
+  /**
+   * Writes an object that may need values. `write` calls `need` with what the object will have, once it is known to be right,
+   * and is called again when something was claimed for it. `left` tells what the object has in the end.
+   */
+  async during<T>(
+    uid: string,
+    write: (need: (wish: Wish) => void) => Promise<T>,
+    left: () => Promise<readonly string[]>,
+  ): Promise<T> {
+    const writing = this.#writing.get(uid) ?? { count: 0, begun: 0 }
+    this.#writing.set(uid, writing)
+    writing.count++
+    writing.begun++
+    const tried = new Set<string>()
+    try {
+      for (let round = 0; ; round++) {
+        try {
+          return await write((wish) => this.#require(wish, tried))
+        } catch (error) {
+          if (!(error instanceof Unclaimed)) throw error
+          if (round === maxRounds)
+            throw new Fault('Unavailable', 'others claim the same values all the time; try again')
+          await this.#claim(error.wish, tried)
+        }
+      }
+    } finally {
+      await this.#finish(uid, writing, left)
+    }
+  }
+
+  /** Gives back everything that an object has: it is gone. */
+  release(uid: string): Promise<void> {
+    return this.#settle(uid, new Set())
+  }
+
+  /** Makes the claims those of all objects there are. Of two objects that have a value already the first one keeps it. */
+  async repair(wishes: readonly Wish[]): Promise<void> {
+    const { rows } = await this.#store.list(prefix)
+    for (const row of rows) this.#note(row)
+    const wanted = new Map(wishes.map((wish) => [wish.uid, new Set(wish.values)]))
+    for (const uid of [...this.#byUid.keys()]) await this.#settle(uid, wanted.get(uid) ?? new Set())
+    for (const wish of wishes) {
+      const missing = wish.values.filter((value) => !this.has(wish.uid, value) && this.#isOpen(value, wish.owner))
+      await Promise.all(missing.map((value) => this.#put(value, wish)))
+    }
+  }
+
+  async #finish(
+    uid: string,
+    writing: { count: number; begun: number },
+    left: () => Promise<readonly string[]>,
+  ): Promise<void> {
+    let values: readonly string[] = []
+    let begun = -1
+    // What was read while another write began may be what was before it.
+    while (this.#byUid.has(uid) && begun !== writing.begun) {
+      begun = writing.begun
+      values = await left()
+    }
+    writing.count--
+    if (writing.count) return
+    this.#writing.delete(uid)
+    await this.#settle(uid, new Set(values))
+  }
+
+  /** @throws Unclaimed unless the object has its values, or cannot have them */
+  #require(wish: Wish, tried: ReadonlySet<string>): void {
+    const isMissing = (value: string) =>
+      !this.has(wish.uid, value) && !(tried.has(value) && wish.copied.includes(value))
+    if (wish.values.some(isMissing)) throw new Unclaimed(wish)
+  }
+
+  async #claim(wish: Wish, tried: Set<string>): Promise<void> {
+    const missing = wish.values.filter((value) => !this.has(wish.uid, value))
+    await Promise.all(
+      missing.map(async (value) => {
+        tried.add(value)
+        try {
+          await this.#put(value, wish)
+        } catch (error) {
+          // Another one has it. The next round judges the object anew, and knows that.
+          if (faultKind(error) !== 'Conflict') throw error
+          const row = await this.#store.get(prefix + value)
+          if (row) this.#note(row)
+        }
+      }),
+    )
+  }
+
+  #isOpen(value: string, { uid }: Owner): boolean {
+    const held = this.#held.get(value)
+    return !held || held.owner.uid === uid
+  }
+
+  async #put(value: string, { uid, owner }: Wish): Promise<void> {
+    const row = await this.#store.update(prefix + value, (current) => {
+      const before = current ? heldIn(current) : { owner, uids: new Set<string>() }
+      if (before.owner.uid !== owner.uid) throw new Fault('Conflict', `${value} belongs to another object`)
+      return { type: 'put', value: { owner, uids: [...before.uids.add(uid)] } }
+    })
+    this.#note(row!)
+  }
+
+  /** Gives back what an object has beside `values`. */
+  async #settle(uid: string, values: ReadonlySet<string>): Promise<void> {
+    const surplus = [...(this.#byUid.get(uid) ?? [])].filter((value) => !values.has(value))
+    // Before anything is waited for: a write that begins meanwhile claims it anew.
+    for (const value of surplus) this.#forget(uid, value)
+    await Promise.all(
+      surplus.map((value) =>
+        this.#store.update(prefix + value, (current) => {
+          if (!current) return undefined
+          const { owner, uids } = heldIn(current)
+          if (!uids.delete(uid)) return undefined
+          return uids.size ? { type: 'put', value: { owner, uids: [...uids] } } : { type: 'delete' }
+        }),
+      ),
+    )
+  }
+
+  #note(row: Row): void {
+    const value = row.key.slice(prefix.length)
+    const held = heldIn(row)
+    this.#held.set(value, held)
+    for (const uid of held.uids) this.#byUid.set(uid, (this.#byUid.get(uid) ?? new Set()).add(value))
+  }
+
+  #forget(uid: string, value: string): void {
+    const held = this.#held.get(value)
+    held?.uids.delete(uid)
+    if (!held?.uids.size) this.#held.delete(value)
+    const values = this.#byUid.get(uid)
+    values?.delete(value)
+    if (!values?.size) this.#byUid.delete(uid)
+  }
+}
+
+/** How often a write is judged again because others were faster. */
+const maxRounds = 20
+
+/** An object needs values that are not its own yet. Never leaves `during`. */
+class Unclaimed extends Error {
+  readonly wish: Wish
+
+  constructor(wish: Wish) {
+    super('values are not claimed yet')
+    this.wish = wish
+  }
+}
+
+function heldIn({ value }: Row): Held {
+  const { owner, uids } = value as unknown as { owner: Owner & JsonObject; uids: readonly string[] }
+  return { owner, uids: new Set(uids) }
+}

@@ -1,0 +1,82 @@
+import type { ApiObject, Kind, ManagedFieldsEntry, ObjectMeta } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
+import { type JsonObject, sameJson } from '#base/json.ts'
+import type { Key } from '../client/client.ts'
+import type { Row } from '../store/store.ts'
+
+/** An object of any kind, as the registry handles it. */
+export type Doc = ApiObject & Readonly<{ spec?: JsonObject; status?: JsonObject }>
+
+const docs = new WeakMap<Row, Doc>()
+
+/** The object a row holds, its resourceVersion being the row's revision. Always the same one, which nobody changes. */
+export function docOf(row: Row): Doc {
+  const known = docs.get(row)
+  if (known) return known
+  const value = row.value as unknown as Doc
+  const metadata = Object.freeze({ ...value.metadata, resourceVersion: String(row.revision) })
+  const doc = Object.freeze({ ...value, metadata })
+  docs.set(row, doc)
+  return doc
+}
+
+/** Where an object lives in the store: `/GROUP/PLURAL[/NAMESPACE]/NAME`. */
+export function storeKey(kind: Kind, key: Key): string {
+  return prefixOf(kind, kind.namespaced ? (key.namespace ?? 'default') : undefined) + key.name
+}
+
+/** What the keys of all objects of a kind, or of one in a namespace, begin with. */
+export function prefixOf(kind: Kind, namespace: string | undefined): string {
+  return `/${kind.group || 'core'}/${kind.plural}/${namespace ? `${namespace}/` : ''}`
+}
+
+/** Metadata as it is stored. */
+export function withoutRevision(meta: ObjectMeta): JsonObject {
+  const { resourceVersion: _, ...rest } = meta
+  return rest as unknown as JsonObject
+}
+
+/** An object with what is known about the owners of its fields, which is left out when nobody owns any. */
+export function withManagers(doc: Doc, managedFields: readonly ManagedFieldsEntry[]): Doc {
+  const { managedFields: before, ...metadata } = doc.metadata
+  if (before === managedFields) return doc
+  return { ...doc, metadata: managedFields.length ? { ...metadata, managedFields } : metadata }
+}
+
+/** True when nothing but metadata and status differs. */
+export function sameSpec(a: Doc, b: Doc): boolean {
+  const { metadata: _m, status: _s, ...left } = a
+  const { metadata: _n, status: _t, ...right } = b
+  return sameJson(left, right)
+}
+
+/** A generation later: something was asked for. */
+export function bumped(doc: Doc): Doc {
+  return { ...doc, metadata: { ...doc.metadata, generation: (doc.metadata.generation ?? 0) + 1 } }
+}
+
+/** Most bytes of one stored object, with everything that is known about the owners of its fields (etcd's limit). */
+const maxStoredBytes = 1.5 * 1024 * 1024
+
+/** @throws Fault TooLarge for an object that is too large to be stored, unless it was larger before */
+export function requireStorable(kind: Kind, next: Doc, current?: Doc): void {
+  const bytes = sizeOf(next)
+  if (bytes <= maxStoredBytes || (current && bytes <= sizeOf(current))) return
+  throw new Fault(
+    'TooLarge',
+    `${kind.plural} "${next.metadata.name}" would have ${bytes} bytes; at most ${maxStoredBytes} can be stored, metadata.managedFields included`,
+  )
+}
+
+function sizeOf(doc: Doc): number {
+  return Buffer.byteLength(JSON.stringify(doc))
+}
+
+/** How a kind is addressed among all kinds. */
+export function pathOf(kind: Pick<Kind, 'group' | 'version' | 'plural'>): string {
+  return `${kind.group}/${kind.version}/${kind.plural}`
+}
+
+export function isNamespace(kind: Kind): boolean {
+  return kind.group === '' && kind.plural === 'namespaces'
+}
