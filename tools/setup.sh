@@ -8,19 +8,28 @@ cd "$(dirname "$0")/.."
 say() { echo "setup: $*" >&2; }
 
 old_kubectl=""
-packages="iproute2 util-linux nftables iptables dnsmasq-base containernetworking-plugins libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86"
+wants_kubectl=""
+packages="iproute2 util-linux xz-utils nftables iptables dnsmasq-base containernetworking-plugins libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86"
 for argument in "$@"; do
   case "$argument" in
     --with-kubectl)
       old_kubectl="${XDG_CACHE_HOME:-$HOME/.cache}/patchbay/kubectl"
-      # Any kubectl will do; Debian's is an old one.
-      command -v kubectl >/dev/null 2>&1 || packages="$packages kubernetes-client"
+      # Any kubectl will do; Debian 12's is an old one.
+      command -v kubectl >/dev/null 2>&1 || wants_kubectl=yes
       ;;
     # For trying the API over a simulated host, which needs none of Debian's packages.
     --npm-only) packages="" ;;
     *) say "unknown argument $argument"; exit 2 ;;
   esac
 done
+
+# npm writes this file at the end of a complete installation; it is older than the lock when the lock has moved on.
+has_modules() { [ -e node_modules/.package-lock.json ] && ! [ package-lock.json -nt node_modules/.package-lock.json ]; }
+
+# kubectl is in a package of its own since Debian 13.
+kubectl_package() {
+  if apt-cache show --no-all-versions kubectl 2>/dev/null | grep -q '^Package: kubectl$'; then echo kubectl; else echo kubernetes-client; fi
+}
 
 is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
@@ -29,14 +38,17 @@ if [ -z "$packages" ]; then
 elif command -v dpkg-query >/dev/null 2>&1; then
   missing=""
   for package in $packages; do is_installed "$package" || missing="$missing $package"; done
-  command -v npm >/dev/null 2>&1 || missing="$missing npm"
-  if [ -n "$missing" ]; then
+  has_modules || command -v npm >/dev/null 2>&1 || missing="$missing npm"
+  if [ -n "$missing$wants_kubectl" ]; then
     if [ "$(id -u)" != 0 ]; then say "run as root once, to install:$missing"; exit 1; fi
-    say "installing Debian packages:$missing"
+    say "installing Debian packages:$missing${wants_kubectl:+ kubectl}"
     export DEBIAN_FRONTEND=noninteractive
     log=$(mktemp)
-    # shellcheck disable=SC2086
-    if ! { apt-get update -q && apt-get install -y -q --no-install-recommends $missing; } >"$log" 2>&1; then
+    # shellcheck disable=SC2086,SC2046
+    if ! {
+      apt-get update -q &&
+        apt-get install -y -q --no-install-recommends $missing $([ -z "$wants_kubectl" ] || kubectl_package)
+    } >"$log" 2>&1; then
       tail -n 20 "$log" >&2
       say "Debian packages could not be installed; the whole output is in $log"
       exit 1
@@ -51,7 +63,7 @@ fi
 fetch_old_kubectl() {
   folder=$(mktemp -d)
   if ! command -v apt-get >/dev/null 2>&1; then say "no old kubectl to test with: this is no Debian system"
-  elif ! (cd "$folder" && apt-get download -q kubernetes-client && dpkg-deb -x kubernetes-client_*.deb .) >"$folder/log" 2>&1; then
+  elif ! (cd "$folder" && apt-get download -q "$(kubectl_package)" && dpkg-deb -x ./*.deb .) >"$folder/log" 2>&1; then
     say "no old kubectl to test with: $(tail -n 1 "$folder/log")"
   else
     mkdir -p "$(dirname "$old_kubectl")" && mv "$folder/usr/bin/kubectl" "$old_kubectl"
@@ -60,8 +72,7 @@ fetch_old_kubectl() {
 }
 if [ -n "$old_kubectl" ] && [ ! -x "$old_kubectl" ]; then fetch_old_kubectl; fi
 
-# npm writes this file at the end of a complete installation; it is older than the lock when the lock has moved on.
-if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+if ! has_modules; then
   say "installing npm packages"
   # Not npm ci: it refuses a lock file without the optional packages of other platforms, which not every registry carries.
   # Versions come from the lock file all the same, and nothing is written to it.

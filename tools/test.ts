@@ -40,6 +40,7 @@ const layers: readonly Layer[] = [
     // They wait for guests more than they work.
     lanes: 2,
   },
+  { name: 'Debian 13', files: globSync('test/debian13/*.test.ts', { cwd: root }), flags: [], ownNetns: false },
 ]
 
 /** Longest time one test may take, milliseconds; a guest under emulation on a busy machine is slow. */

@@ -103,6 +103,8 @@ async function launch({ dir, init, user }: DhcpPlace, config: string): Promise<C
       [
         `--target=${init}`,
         '--mount',
+        '--root',
+        '--wd',
         '--net',
         'setpriv',
         ...privileges,

@@ -4,6 +4,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { Fault } from '#base/fault.ts'
+import { exists } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import { downloadPackages, ensureKnown, listDependencies, run, unpack } from './debian.ts'
 import { guestFiles } from './guest-files.ts'
@@ -90,15 +91,9 @@ async function unpackAll(root: string, cacheDir: string, signal: AbortSignal | u
 
 /** The libraries the agent needs, relative to root, or undefined while one of them is not there. */
 async function librariesOf(root: string): Promise<readonly string[] | undefined> {
-  const loader = join(root, loaderPath)
+  const loader = await findIn(root, loaderPath)
   const folders = ['lib/x86_64-linux-gnu', 'usr/lib/x86_64-linux-gnu'].map((folder) => join(root, folder))
-  if (
-    !(await access(loader).then(
-      () => true,
-      () => false,
-    ))
-  )
-    return undefined
+  if (loader === undefined) return undefined
   // The loader itself says what it would load, as ldd does.
   const env = { LD_TRACE_LOADED_OBJECTS: '1' }
   const text = await run([loader, '--library-path', folders.join(':'), join(root, agentPath)], { env })
@@ -110,12 +105,25 @@ async function librariesOf(root: string): Promise<readonly string[] | undefined>
 
 const loaderPath = 'lib64/ld-linux-x86-64.so.2'
 
+/** Where a file of the old hierarchy is: since Debian 13 packages have below /usr what was beside it. */
+async function findIn(root: string, path: string): Promise<string | undefined> {
+  for (const place of [join(root, path), join(root, 'usr', path)]) if (await exists(place)) return place
+  return undefined
+}
+
+/** @throws Fault Unavailable when a package does not have what it should */
+async function getIn(root: string, path: string): Promise<string> {
+  const found = await findIn(root, path)
+  if (found === undefined) throw new Fault('Unavailable', `No package of the demo guest has ${path}`)
+  return found
+}
+
 async function pack(root: string, image: string): Promise<void> {
   const kernels = (await readdir(join(root, 'boot'))).filter((name) => name.startsWith('vmlinuz-'))
   const kernel = kernels[0]
   if (!kernel) throw new Fault('Unavailable', 'The kernel package has no kernel')
   const release = kernel.slice('vmlinuz-'.length)
-  const modules = await readModules(join(root, 'lib/modules', release))
+  const modules = await readModules(await getIn(root, join('lib/modules', release)))
   const archive = packNewc(tree([...(await toolFiles(root)), ...modules.files, ...ourFiles(modules.order)]))
   const files = {
     vmlinuz: await readFile(join(root, 'boot', kernel)),
@@ -176,10 +184,10 @@ async function toolFiles(root: string): Promise<readonly Entry[]> {
   const file = async (path: string, from = path): Promise<Entry> => ({
     type: 'file',
     path,
-    data: await readFile(join(root, from)),
+    data: await readFile(await getIn(root, from)),
     executable: true,
   })
-  const busybox = join(root, 'bin/busybox')
+  const busybox = await getIn(root, 'bin/busybox')
   const applets = (await run([busybox, '--list'])).split('\n').filter((name) => name !== '' && name !== 'busybox')
   const ours = (name: string) => `bin/${name}` in guestFiles
   const links = applets

@@ -203,7 +203,17 @@ async function launch(options: DaemonOptions): Promise<ChildProcess> {
   const libvirtd = await firstOf(daemonPaths, 'libvirt-daemon')
   const { pid } = await ensureInit(options)
   const files = ['--config', '/etc/libvirt/libvirtd.conf', '--pid-file', '/run/libvirtd.pid']
-  return spawnDetached(options.dir, ['--target', String(pid), '--mount', '--pid', '--net', libvirtd, ...files])
+  return spawnDetached(options.dir, [
+    '--target',
+    String(pid),
+    '--mount',
+    '--root',
+    '--wd',
+    '--pid',
+    '--net',
+    libvirtd,
+    ...files,
+  ])
 }
 
 /** Runs a program in namespaces, in a session of its own. */
