@@ -1,3 +1,4 @@
+import { parseArgs } from 'node:util'
 import { buildDemoGuest, provideDemoGuest } from '../tools/stage/image.ts'
 import { nad, vm } from '../tools/stage/manifests.ts'
 import { inOwnNetns } from '../tools/stage/netns.ts'
@@ -5,6 +6,7 @@ import { Stage } from '../tools/stage/stage.ts'
 import { benchApi } from './api.ts'
 import { benchDoors } from './doors.ts'
 import { benchFanout } from './fanout.ts'
+import { conclude } from './figures.ts'
 import { benchLink } from './link.ts'
 import { benchMemory } from './memory.ts'
 import { benchMigrate } from './migrate.ts'
@@ -30,8 +32,13 @@ const real: Readonly<Record<string, Bench>> = {
 /** Those that each have a server of their own, with guests in memory only. */
 const simulated: Readonly<Record<string, Bench>> = { api: benchApi, fanout: benchFanout, scale: benchScale }
 
-/** Runs the benches whose names are given, or all. */
-async function main(names: readonly string[]): Promise<void> {
+/** Runs the benches whose names are given, or all; `--json FILE` also writes every figure. The exit status is 1 when a promise does not hold. */
+async function main(words: readonly string[]): Promise<void> {
+  const { values, positionals: names } = parseArgs({
+    args: [...words],
+    options: { json: { type: 'string' } },
+    allowPositionals: true,
+  })
   const chosen = (benches: Readonly<Record<string, Bench>>) =>
     Object.entries(benches).flatMap(([name, bench]) => (!names.length || names.includes(name) ? [bench] : []))
   const unknown = names.filter((name) => !(name in real) && !(name in simulated))
@@ -51,6 +58,7 @@ async function main(names: readonly string[]): Promise<void> {
     await stage.up()
     await bench(stage)
   }
+  process.exitCode = conclude(values.json) ? 1 : 0
 }
 
 async function withGuest(bench: Bench): Promise<void> {

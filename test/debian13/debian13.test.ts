@@ -6,8 +6,11 @@ import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
 import { root as checkout } from '../../tools/stage/stage.ts'
 
-const isDebian12 = process.getuid?.() === 0 && /^VERSION_CODENAME=bookworm$/m.test(readFileSync('/etc/os-release', 'utf8'))
-const skip = isDebian12 ? false : 'this machine is no Debian 12, or the tests are not run by root: this lane is for those'
+const isDebian12 =
+  process.getuid?.() === 0 && /^VERSION_CODENAME=bookworm$/m.test(readFileSync('/etc/os-release', 'utf8'))
+const skip = isDebian12
+  ? false
+  : 'this machine is no Debian 12, or the tests are not run by root: this lane is for those'
 
 /** End-to-end files that go through everything that differs between two versions of libvirt and QEMU. */
 const core = ['link', 'plug.test', 'migrate.test']
@@ -21,7 +24,11 @@ describe('on Debian 13, with libvirt 11 and QEMU 10', { skip }, () => {
 
   it('set-up installs what is missing', { timeout: 600_000 }, async () => {
     await run('sh', 'tools/setup.sh', '--with-kubectl')
-    const versions = await run('sh', '-c', 'libvirtd --version && qemu-system-x86_64 --version && kubectl version --client')
+    const versions = await run(
+      'sh',
+      '-c',
+      'libvirtd --version && qemu-system-x86_64 --version && kubectl version --client',
+    )
     assert.match(versions, /libvirtd \(libvirt\) 11\./)
     assert.match(versions, /QEMU emulator version 10\./)
   })
