@@ -51,8 +51,6 @@ type Parts = Readonly<{
   upgrade?: Upgrade
 }>
 
-/** Most of a refused body that is taken over HTTP/1.1, so that the client gets to read why, bytes. */
-const maxDiscarded = 256 * 1024
 /** Answers below this size are not counted, bytes: a stream has buffers of this order anyway. */
 const smallAnswer = 64 * 1024
 
@@ -215,7 +213,8 @@ export class Exchange {
       return
     }
     if (this.#isBodyRead()) return
-    let left = maxDiscarded
+    // As much is taken and dropped as would have been read: a client that is cut in the middle never gets to read why.
+    let left = this.#parts.limits.requestBytes
     request.on('data', (chunk: Buffer) => {
       left -= chunk.length
       if (left < 0) request.socket.destroy()

@@ -89,6 +89,7 @@ type Outcome = Readonly<{ code: number; answer?: Answer; caller?: Caller }>
 async function respond(serving: Serving, exchange: Exchange, query: Query, trail: Trail): Promise<Outcome> {
   exchange.requireSmallHeader()
   const open = openAnswer(serving, exchange.path)
+  if (open && exchange.method !== 'GET' && exchange.method !== 'HEAD') throw notAllowed(exchange.method)
   if (open) return { code: open.code, answer: open }
   const resource = parseResourcePath(exchange.path)
   const user = await admit(serving.guard, { exchange, resource, query }, trail)
