@@ -40,6 +40,7 @@ const layers: readonly Layer[] = [
     // They wait for guests more than they work.
     lanes: 2,
   },
+  { name: 'attack', files: globSync('test/attack/*.test.ts', { cwd: root }), flags: [], ownNetns: true },
   { name: 'Debian 13', files: globSync('test/debian13/*.test.ts', { cwd: root }), flags: [], ownNetns: false },
 ]
 

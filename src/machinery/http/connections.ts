@@ -25,10 +25,12 @@ type Connection = {
 export type ConnectionUse = Readonly<{
   /** The caller was authenticated. Closes the connection when the caller has more than its share of them. */
   isOf(caller: Caller): void
+  /** Whether a client certificate was verified on it, or a request authenticated. */
+  isKnown(): boolean
   ended(): void
 }>
 
-const unknownUse: ConnectionUse = { isOf: () => undefined, ended: () => undefined }
+const unknownUse: ConnectionUse = { isOf: () => undefined, isKnown: () => false, ended: () => undefined }
 
 /** Connections beyond the limit that may be in their handshake before one is dropped without a look. */
 const headroom = 64
@@ -98,6 +100,7 @@ export class Connections {
         connection.isKnown ||= caller.isSignedIn
         if (!caller.isReserved && this.#countOf(caller.key) > this.#userMax()) connection.socket.destroy()
       },
+      isKnown: () => connection.isKnown,
       ended: () => {
         connection.open--
         if (!connection.open) this.#rest(connection)

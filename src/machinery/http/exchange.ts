@@ -51,6 +51,10 @@ type Parts = Readonly<{
   upgrade?: Upgrade
 }>
 
+/** Most of a refused body that is taken over HTTP/1.1, bytes. */
+const maxDiscarded = 16 * 1024
+/** Time a client has to read the answer to a request whose body is not, milliseconds. */
+const lingerMs = 1000
 /** Answers below this size are not counted, bytes: a stream has buffers of this order anyway. */
 const smallAnswer = 64 * 1024
 
@@ -134,6 +138,7 @@ export class Exchange {
     const bytes = isWhole ? Buffer.byteLength(body) : 0
     using _held = caller && bytes > smallAnswer ? this.#parts.capacity.answerBytes.take(caller, bytes) : undefined
     this.#isAnswered = true
+    this.#dropBody()
     this.#writeHead(answer, isWhole ? bytes : undefined)
     const { response } = this.#parts
     const done = Promise.withResolvers<void>()
@@ -147,18 +152,15 @@ export class Exchange {
       await done.promise
     } finally {
       clearTimeout(timer)
-      this.#discardRest()
+      this.#endBody()
     }
   }
 
   #writeHead({ code, type, headers }: Answer, length: number | undefined): void {
-    const { request, response } = this.#parts
-    // Over HTTP/1.1 nothing more can be asked behind a body that was not read.
-    const isUnread = request.httpVersionMajor < 2 && !this.#isBodyRead()
+    const { response } = this.#parts
     response.writeHead(code, {
       ...(type && { 'content-type': type }),
       ...(length !== undefined && { 'content-length': String(length) }),
-      ...(isUnread && { connection: 'close' }),
       ...(headers as Record<string, string | string[]> | undefined),
     })
   }
@@ -204,22 +206,32 @@ export class Exchange {
     return readableEnded || complete || !this.#hasBody()
   }
 
-  /** Ends a request whose body nobody is going to read. What arrives of it is dropped, never kept. */
-  #discardRest(): void {
-    const { request, response } = this.#parts
-    if (request.httpVersionMajor >= 2) {
-      // RFC 9113, 8.1: a complete answer, then NO_ERROR, tells the client to stop sending.
-      if (!request.stream?.readableEnded) response.stream?.close(constants.NGHTTP2_NO_ERROR)
-      return
-    }
-    if (this.#isBodyRead()) return
-    // As much is taken and dropped as would have been read: a client that is cut in the middle never gets to read why.
-    let left = this.#parts.limits.requestBytes
+  /**
+   * Has what arrives of a body that is not read over HTTP/1.1 dropped. What is small has arrived already, and the connection
+   * goes on. Of what is large nothing more is read, and the connection is cut: after a while, so that the client gets to read
+   * the answer, or at once where nobody was authenticated on it, because each one that waits holds memory. Called before the
+   * answer is sent: after that Node would take it all.
+   */
+  #dropBody(): void {
+    const { request, connection } = this.#parts
+    if (request.httpVersionMajor >= 2 || this.#isBodyRead()) return
+    let left = maxDiscarded
     request.on('data', (chunk: Buffer) => {
       left -= chunk.length
-      if (left < 0) request.socket.destroy()
+      if (left >= 0 || request.socket.isPaused()) return
+      // The connection, not the request: what was read of it already is dropped, too.
+      request.socket.pause()
+      if (connection.isKnown()) setTimeout(() => request.socket.destroy(), lingerMs).unref()
+      else request.socket.destroySoon()
     })
     request.resume()
+  }
+
+  /** RFC 9113, 8.1: over HTTP/2 a complete answer, then NO_ERROR, tells the client to stop sending. */
+  #endBody(): void {
+    const { request, response } = this.#parts
+    if (request.httpVersionMajor >= 2 && !request.stream?.readableEnded)
+      response.stream?.close(constants.NGHTTP2_NO_ERROR)
   }
 
   async #readBody(caller: Caller): Promise<Buffer> {

@@ -126,7 +126,7 @@ test('of a request that is refused by its header no body is read', async (t) => 
   const chunk = Buffer.alloc(64 * 1024)
   for (let i = 0; i < 800 && !socket.destroyed; i++)
     if (!socket.write(chunk)) await eventually('room', () => !socket.writableNeedDrain || socket.destroyed)
-  assert.match(await answer, /^HTTP\/1.1 401 [\s\S]*connection: close/i)
+  assert.match(await answer, /^HTTP\/1.1 401 /)
   await eventually('it is cut', () => socket.destroyed)
   const got = ask(http2(t, place), { ':method': 'POST', ':path': '/' }, Buffer.alloc(3_000_000))
   await eventually('it is ended', () => got.isClosed)
