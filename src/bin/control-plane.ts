@@ -87,6 +87,7 @@ export async function startControlPlane(
       macs,
       access,
       config,
+      placement,
       instance: (namespace, name) => vmis.get({ namespace, name }),
       migrations: (namespace, name) => migrations?.indexed('byVmi', `${namespace}/${name}`) ?? [],
     }),
@@ -131,19 +132,19 @@ export async function startControlPlane(
     nodes,
     kubevirts,
     takeUser: () => users.take(),
-    recorder: makeRecorder(client, 'patchbay-controller', log),
+    recorder: makeRecorder(client, { component: 'patchbay-controller' }, log),
     log,
     signal,
   }
   const moving = {
     ...world,
     client: migrator,
-    recorder: makeRecorder(migrator, 'patchbay-controller', log),
+    recorder: makeRecorder(migrator, { component: 'patchbay-controller' }, log),
     migrations,
   }
   const watcher = clientOf(controllers.node)
   const leases = makeInformer(watcher, Lease, { namespace: leaseNamespace }, options)
-  const nodeWorld = { nodes, leases, vmis, recorder: makeRecorder(watcher, 'node-controller', log) }
+  const nodeWorld = { nodes, leases, vmis, recorder: makeRecorder(watcher, { component: 'node-controller' }, log) }
   const as = (component: Component) => ({ client: clientOf(component), log, signal })
   const collected = kinds.filter((kind) => !kind.isUncollected)
   const running = [

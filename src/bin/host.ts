@@ -160,14 +160,20 @@ export function hostSandboxes(
 }
 
 function nodeFacts(name: string): NodeFacts {
+  const architecture = process.arch === 'x64' ? 'amd64' : process.arch
   return {
     name,
-    labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux', 'kubevirt.io/schedulable': 'true' },
+    labels: {
+      'kubernetes.io/hostname': name,
+      'kubernetes.io/os': 'linux',
+      'kubernetes.io/arch': architecture,
+      'kubevirt.io/schedulable': 'true',
+    },
     info: {
       kubeletVersion: `patchbay-${version}`,
       kernelVersion: release(),
       operatingSystem: 'linux',
-      architecture: process.arch === 'x64' ? 'amd64' : process.arch,
+      architecture,
     },
     capacity: { cpu: String(cpus().length), memory: `${Math.floor(totalmem() / 1024)}Ki`, pods: '1000' },
   }
