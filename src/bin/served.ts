@@ -16,7 +16,8 @@ import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefault
 import { eventWrite, instanceWrite, leaseWrite, nodeWrite, type Placement, podWrite } from '#core/access/node.ts'
 import { type ClusterConfig, kubeVirtErrors } from '#core/admission/config.ts'
 import { eventErrors } from '#core/admission/event.ts'
-import { instanceErrors, systemGroup } from '#core/admission/instance.ts'
+import { instanceErrors } from '#core/admission/instance.ts'
+import { systemGroup, templateErrors } from '#core/admission/template.ts'
 import { specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
 import { migrationErrors, migrationWithDefaults } from '#core/migration/admission.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
@@ -60,7 +61,10 @@ export function servedKinds(world: ServedWorld): readonly Served[] {
         const newMac = macs.chooserFor(ownerOf(VirtualMachine.kind, vm.metadata))
         return withLinkChanger(withDefaults(vm, old, newMac, config()), old, user.name)
       },
-      validate: (vm, old) => vmErrors(vm, old, worldOf(ownerOf(VirtualMachine.kind, vm.metadata))),
+      validate: (vm, old, user) => [
+        ...vmErrors(vm, old, worldOf(ownerOf(VirtualMachine.kind, vm.metadata))),
+        ...templateErrors(vm, old, user),
+      ],
       claims: (vm) => macs.wishOfVm(vm),
       webhook: 'virtualmachine-validator.kubevirt.io',
     }),
