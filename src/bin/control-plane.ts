@@ -17,6 +17,7 @@ import { GuestUsers } from '#controllers/guest-users.ts'
 import { movedKeyOf, startMigrationController } from '#controllers/migration.ts'
 import { startNamespaceController } from '#controllers/namespace.ts'
 import { startNodeLifecycleController } from '#controllers/node-lifecycle.ts'
+import { Places } from '#controllers/places.ts'
 import { startServiceAccountController } from '#controllers/service-account.ts'
 import { startVmController } from '#controllers/vm.ts'
 import { startVmiController } from '#controllers/vmi.ts'
@@ -132,6 +133,7 @@ export async function startControlPlane(
     nodes,
     kubevirts,
     takeUser: () => users.take(),
+    places: new Places(nodes, pods),
     recorder: makeRecorder(client, { component: 'patchbay-controller' }, log),
     log,
     signal,

@@ -40,6 +40,7 @@ addLimitOptions(program.command('up'))
     'certificate (PEM) to show clients instead of one of our own authority; read again when it changes',
   )
   .option('--tls-private-key-file <file>', 'its private key (PEM)')
+  .option('--max-pods <count>', 'most pods of this node; the pod network has 253 addresses', '253')
   .option('--guest-uid-range <first-last>', 'uids that the processes of guests run as, two for each guest', defaultUids)
   .option('--audit-log-maxsize <MiB>', 'size at which the audit log begins a new file', '10')
   .option('--audit-log-maxbackup <count>', 'how many old files of the audit log are kept', '4')
@@ -55,6 +56,7 @@ addLimitOptions(program.command('up'))
         cniTimeout: string
         simulate: boolean
         guestUidRange: string
+        maxPods: string
         tokenAuthFile?: string
         tlsCertFile?: string
         tlsPrivateKeyFile?: string
@@ -87,6 +89,7 @@ addLimitOptions(program.command('up'))
           ...(tlsFiles && { tlsFiles }),
           cni,
           audit,
+          maxPods: countOf('--max-pods', options.maxPods),
           guestUsers: userRangeOf('--guest-uid-range', options.guestUidRange),
           limits: limitsOf(command),
           historyMs: secondsOf('--compaction-interval', options.compactionInterval),

@@ -17,6 +17,7 @@ test('a server that is not started by root says so before it makes anything', as
       dataDir,
       node: undefined,
       simulate: false,
+      maxPods: 1,
       listen: '127.0.0.1:0',
       limits: defaultLimits,
       historyMs: 1000,
