@@ -5,7 +5,7 @@ import { Ending } from '#cli/context.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
 import { plainArguments } from './arguments.ts'
 import { addClientCommands } from './client-commands.ts'
-import { addLimitOptions, countOf, limitsOf, secondsOf, tlsFilesOf, userRangeOf } from './options.ts'
+import { addLimitOptions, countOf, limitsOf, secondsOf, tlsFilesOf, tokenLifeOf, userRangeOf } from './options.ts'
 
 const defaultUids = `${defaultUsers.first}-${defaultUsers.last}`
 
@@ -36,6 +36,11 @@ addLimitOptions(program.command('up'))
   .option('--cni-timeout <seconds>', 'time a CNI plugin is given', '20')
   .option('--token-auth-file <file>', 'tokens that sign users in, as lines of token,user,uid[,"group1,group2"]')
   .option(
+    '--service-account-max-token-expiration <seconds>',
+    'longest life of a ServiceAccount token; one that is asked to live longer is shortened',
+    '86400',
+  )
+  .option(
     '--tls-cert-file <file>',
     'certificate (PEM) to show clients instead of one of our own authority; read again when it changes',
   )
@@ -57,6 +62,7 @@ addLimitOptions(program.command('up'))
         simulate: boolean
         guestUidRange: string
         maxPods: string
+        serviceAccountMaxTokenExpiration: string
         tokenAuthFile?: string
         tlsCertFile?: string
         tlsPrivateKeyFile?: string
@@ -89,6 +95,10 @@ addLimitOptions(program.command('up'))
           ...(tlsFiles && { tlsFiles }),
           cni,
           audit,
+          maxTokenSeconds: tokenLifeOf(
+            '--service-account-max-token-expiration',
+            options.serviceAccountMaxTokenExpiration,
+          ),
           maxPods: countOf('--max-pods', options.maxPods),
           guestUsers: userRangeOf('--guest-uid-range', options.guestUidRange),
           limits: limitsOf(command),

@@ -22,6 +22,7 @@ test('a server that is not started by root says so before it makes anything', as
       limits: defaultLimits,
       historyMs: 1000,
       guestUsers: defaultUsers,
+      maxTokenSeconds: 86_400,
       audit: { maxBytes: 1024, files: 1 },
       cni: { pluginDirs: [], timeoutMs: 1000 },
       log: silent,

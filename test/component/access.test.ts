@@ -145,6 +145,19 @@ describe('kubectl of somebody who is no administrator', { skip: noKubectl }, () 
     assert.match(changed, /The RoleBinding "reads" is invalid: roleRef: Invalid value: .*: cannot change roleRef/)
   })
 
+  it('shortens tokens that are asked to live longer than a day, and says so', async () => {
+    const ns = await makeNamespace(cluster.api)
+    await cluster.api.create(`/api/v1/namespaces/${ns}/serviceaccounts`, { metadata: { name: 'long' } })
+    const path = `/api/v1/namespaces/${ns}/serviceaccounts/long/token`
+    const ask = (expirationSeconds: number) => cluster.api.send('POST', path, { body: { spec: { expirationSeconds } } })
+    const { code, json, headers } = await ask(2 ** 32)
+    assert.equal(code, 201)
+    assert.equal(json.spec.expirationSeconds, 86_400)
+    assert.ok(Date.parse(json.status.expirationTimestamp) - Date.now() < 86_401_000)
+    assert.match(String(headers.warning), /requested expiration of 4294967296 seconds shortened to 86400 seconds/)
+    assert.equal((await ask(86_400)).headers.warning, undefined)
+  })
+
   it('signs ServiceAccounts in by token, until they are deleted', async () => {
     const ns = await makeNamespace(cluster.api)
     await cluster.api.until('default', `/api/v1/namespaces/${ns}/serviceaccounts/default`, Boolean)

@@ -77,6 +77,7 @@ export async function startOn(
       limits: { ...defaultLimits, ...options.limits },
       historyMs: options.historyMs ?? 300_000,
       guestUsers: defaultUsers,
+      maxTokenSeconds: 86_400,
       audit: { maxBytes: 10 * 1024 * 1024, files: 5 },
       ...(options.tokenAuthFile !== undefined && { tokenAuthFile: options.tokenAuthFile }),
       log,
