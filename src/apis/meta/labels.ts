@@ -5,7 +5,7 @@ const labelValue = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/
 const labelKey = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/
 
 /** Longest value of a label, characters. */
-export const maxLabelValue = 63
+const maxLabelValue = 63
 
 /** Whether a text can be the key of a label. */
 export function isLabelKey(text: string): boolean {
