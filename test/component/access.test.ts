@@ -303,6 +303,29 @@ describe('kubectl of somebody who is no administrator', { skip: noKubectl }, () 
     await assert.rejects(make('a', 'b,c'), /Group "b,c" is not made of/)
   })
 
+  it('writes an audit line for what is refused before it is understood', async () => {
+    const ns = await makeNamespace(cluster.api)
+    const path = `/api/v1/namespaces/${ns}/configmaps`
+    const big = JSON.stringify({ metadata: { name: 'big' }, data: { a: 'x'.repeat(4 * 1024 * 1024) } })
+    assert.equal((await cluster.api.send('POST', path, { body: big, type: 'application/json' })).code, 413)
+    assert.equal((await cluster.api.send('PURGE', `${path}/x`)).code, 405)
+    assert.equal((await cluster.api.send('POST', `${path}/%zz`, { body: {} })).code, 400)
+    const lines = await eventually('three lines', async () => {
+      const all = (await readFile(cluster.dir.audit, 'utf8')).trimEnd().split('\n')
+      const own = all.filter((line) => line.includes(ns)).map((line) => JSON.parse(line))
+      const refused = own.filter(({ code }) => [413, 405, 400].includes(code))
+      return refused.length === 3 && refused
+    })
+    assert.deepEqual(
+      lines.map(({ verb, code }) => [verb, code]),
+      [
+        ['create', 413],
+        ['purge', 405],
+        ['post', 400],
+      ],
+    )
+  })
+
   it('writes one audit line for each write, refused ones too', async () => {
     const ns = await makeNamespace(cluster.api)
     const mallory = await as('mallory', ns, 'crowd')
