@@ -3,7 +3,7 @@ import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import type { Log } from '#base/log.ts'
-import { nodeNameLabel } from '#core/access/node.ts'
+import { agentComponent, nodeNameLabel } from '#core/access/node.ts'
 import { attachmentMode } from '#core/migration/required.ts'
 import type { Images, Prober, Sandboxes } from '#core/ports.ts'
 import type { Client } from '#machinery/client/client.ts'
@@ -75,7 +75,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     return nads.get({ namespace, name })
   }
   const guests = new Guests(enqueueUid, signal)
-  const recorder = makeRecorder(client, 'patchbay-agent', log)
+  const recorder = makeRecorder(client, { component: agentComponent, host: node.name }, log)
   const running = new Map<string, RunningGuest>()
   const probes = new Probes(options.prober, onHealth, signal)
   const tools: InstanceTools = {

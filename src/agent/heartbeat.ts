@@ -15,6 +15,8 @@ export type NodeFacts = Readonly<{
   labels: Readonly<Record<string, string>>
   info: Readonly<Record<string, string>>
   capacity: Readonly<Record<string, string>>
+  /** What of it pods may take. */
+  allocatable: Readonly<Record<string, string>>
 }>
 
 /** How long a node counts as alive after it last said so, and how often it does. */
@@ -101,7 +103,7 @@ function postStatus(client: Client, facts: NodeFacts): Promise<Node | undefined>
         ...node.status,
         nodeInfo: facts.info,
         capacity: facts.capacity,
-        allocatable: facts.capacity,
+        allocatable: facts.allocatable,
         conditions: withCondition(node.status?.conditions, ready, timestamp()),
       },
     }),

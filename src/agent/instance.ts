@@ -51,6 +51,8 @@ export async function instancePass(
     return stop(tools, { pod, vmi: own, sinceMs: Date.parse(deletionTimestamp) }, signal)
   const unsupported = unsupportedInterface(own.spec)
   if (unsupported) return report(tools, pod, own, { reason: 'UnsupportedInterface', message: unsupported }, undefined)
+  const missing = isScheduled(own) ? undefined : await missingImage(tools, own)
+  if (missing) return report(tools, pod, own, missing, undefined)
   let sandbox: SandboxState
   try {
     sandbox = await ensureKnown(tools, pod, own, signal)
@@ -143,6 +145,14 @@ function targetOf(vmi: VirtualMachineInstance, { ips, hypervisor }: SandboxState
   return { ip: primary && ips.get(primary.name)?.[0], hypervisor }
 }
 
+/** Why a guest has nothing to boot from. It is looked for before a sandbox is made: one without an image takes no address. */
+async function missingImage(tools: InstanceTools, vmi: VirtualMachineInstance): Promise<Trouble | undefined> {
+  const image = vmi.spec.domain.firmware?.kernelBoot?.container?.image
+  if (image === undefined || (await tools.images.has(image))) return undefined
+  const message = `image "${image}" is not on node ${tools.nodeName}; make it with: patchbay image import ${image} DIR (or patchbay image build-demo)`
+  return { reason: imageMissingReason, message }
+}
+
 type Outcome = { trouble: Trouble | undefined; failure?: unknown }
 
 async function start(
@@ -153,11 +163,8 @@ async function start(
 ): Promise<Outcome> {
   const spec = domainSpec(vmi)
   if ('problem' in spec) return { trouble: { reason: 'InvalidSpec', message: spec.problem } }
-  const { image } = spec.kernel
-  if (!(await tools.images.has(image))) {
-    const message = `image "${image}" is not on node ${tools.nodeName}; make it with: patchbay image import ${image} DIR (or patchbay image build-demo)`
-    return { trouble: { reason: imageMissingReason, message }, failure: undefined }
-  }
+  const missing = await missingImage(tools, vmi)
+  if (missing) return { trouble: missing }
   try {
     tools.log.info(
       { domain: spec.name, memoryKiB: spec.memoryKiB, nics: spec.nics.map((nic) => `${nic.name} ${nic.link}`) },

@@ -17,6 +17,7 @@ import { GuestUsers } from '#controllers/guest-users.ts'
 import { movedKeyOf, startMigrationController } from '#controllers/migration.ts'
 import { startNamespaceController } from '#controllers/namespace.ts'
 import { startNodeLifecycleController } from '#controllers/node-lifecycle.ts'
+import { Places } from '#controllers/places.ts'
 import { startServiceAccountController } from '#controllers/service-account.ts'
 import { startVmController } from '#controllers/vm.ts'
 import { startVmiController } from '#controllers/vmi.ts'
@@ -24,7 +25,7 @@ import { instanceKeyOf } from '#controllers/world.ts'
 import { leaseNamespace, nodeNameLabel, nodeReadVeto, nodesGroup, type Placement } from '#core/access/node.ts'
 import { type Component, controllers } from '#core/access/system-roles.ts'
 import { clusterConfig } from '#core/admission/config.ts'
-import { systemGroup } from '#core/admission/instance.ts'
+import { systemGroup } from '#core/admission/template.ts'
 import type { UserRange } from '#core/sandbox/users.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Informer, makeInformer } from '#machinery/client/informer.ts'
@@ -87,6 +88,7 @@ export async function startControlPlane(
       macs,
       access,
       config,
+      placement,
       instance: (namespace, name) => vmis.get({ namespace, name }),
       migrations: (namespace, name) => migrations?.indexed('byVmi', `${namespace}/${name}`) ?? [],
     }),
@@ -131,19 +133,20 @@ export async function startControlPlane(
     nodes,
     kubevirts,
     takeUser: () => users.take(),
-    recorder: makeRecorder(client, 'patchbay-controller', log),
+    places: new Places(nodes, pods),
+    recorder: makeRecorder(client, { component: 'patchbay-controller' }, log),
     log,
     signal,
   }
   const moving = {
     ...world,
     client: migrator,
-    recorder: makeRecorder(migrator, 'patchbay-controller', log),
+    recorder: makeRecorder(migrator, { component: 'patchbay-controller' }, log),
     migrations,
   }
   const watcher = clientOf(controllers.node)
   const leases = makeInformer(watcher, Lease, { namespace: leaseNamespace }, options)
-  const nodeWorld = { nodes, leases, vmis, recorder: makeRecorder(watcher, 'node-controller', log) }
+  const nodeWorld = { nodes, leases, vmis, recorder: makeRecorder(watcher, { component: 'node-controller' }, log) }
   const as = (component: Component) => ({ client: clientOf(component), log, signal })
   const collected = kinds.filter((kind) => !kind.isUncollected)
   const running = [

@@ -32,6 +32,8 @@ type Options = Readonly<{
   dir: DataDir
   tokenAuthFile?: string
   audit: AuditLimits
+  /** Longest life of a ServiceAccount's token, seconds. */
+  maxTokenSeconds: number
   log: Log
 }>
 
@@ -65,7 +67,10 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
   const guard = {
     access: plane.access,
     tokens: [tokens, ...(await fixedTokens(options.tokenAuthFile))],
-    questions: [...reviews(plane.access, reviewKinds), tokenRequests({ accounts, kind: TokenRequest, tokens, uidOf })],
+    questions: [
+      ...reviews(plane.access, reviewKinds),
+      tokenRequests({ accounts, kind: TokenRequest, tokens, maxExpirationSeconds: options.maxTokenSeconds, uidOf }),
+    ],
     actions: vmActions(plane.own),
     audit,
   }

@@ -37,6 +37,8 @@ type HostOptions = Readonly<{
   cluster: string
   cni: CniLimits
   simulate: boolean
+  /** Most pods of this node. */
+  maxPods: number
   metrics: Metrics
   log: Log
   signal: AbortSignal
@@ -48,7 +50,7 @@ export async function startHost(options: HostOptions): Promise<{ stop(): Promise
   const drivers = options.simulate ? simulated() : await realHost(options)
   const agent = await startAgent({
     client,
-    node: nodeFacts(nodeName),
+    node: nodeFacts(nodeName, options.simulate ? noLimit : { pods: options.maxPods, memory: totalmem() }),
     cluster: options.cluster,
     ...drivers,
     onApplied: (seconds) => options.metrics.applied(seconds),
@@ -159,16 +161,35 @@ export function hostSandboxes(
   return { sandboxes, network, bridges }
 }
 
-function nodeFacts(name: string): NodeFacts {
+/** What guests in memory have: of nothing they take much. */
+const noLimit = { pods: 1_000_000, memory: 2 ** 50 }
+
+/** Memory that is left to the host and to Patchbay itself, bytes, at least and as a part of all of it. */
+const reservedBytes = 256 * 2 ** 20
+const reservedPart = 0.05
+
+function nodeFacts(name: string, { pods, memory }: typeof noLimit): NodeFacts {
+  const amounts = (bytes: number) => ({
+    cpu: String(cpus().length),
+    memory: `${Math.floor(bytes / 1024)}Ki`,
+    pods: String(pods),
+  })
+  const architecture = process.arch === 'x64' ? 'amd64' : process.arch
   return {
     name,
-    labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux', 'kubevirt.io/schedulable': 'true' },
+    labels: {
+      'kubernetes.io/hostname': name,
+      'kubernetes.io/os': 'linux',
+      'kubernetes.io/arch': architecture,
+      'kubevirt.io/schedulable': 'true',
+    },
     info: {
       kubeletVersion: `patchbay-${version}`,
       kernelVersion: release(),
       operatingSystem: 'linux',
-      architecture: process.arch === 'x64' ? 'amd64' : process.arch,
+      architecture,
     },
-    capacity: { cpu: String(cpus().length), memory: `${Math.floor(totalmem() / 1024)}Ki`, pods: '1000' },
+    capacity: amounts(memory),
+    allocatable: amounts(memory - Math.max(reservedBytes, memory * reservedPart)),
   }
 }

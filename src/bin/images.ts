@@ -1,6 +1,7 @@
-import { watch } from 'node:fs'
-import { chmod, copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { constants, createWriteStream, watch } from 'node:fs'
+import { copyFile, type FileHandle, link, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { Fault } from '#base/fault.ts'
 import { exists } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
@@ -40,12 +41,7 @@ export class ImageFolder implements Images {
     const old = join(this.#root, `.${name}.${process.pid}.old`)
     await mkdir(fresh, { recursive: true, mode: 0o755 })
     try {
-      for (const file of await readdir(from)) {
-        if (!(await stat(join(from, file))).isFile()) continue
-        await copyFile(join(from, file), join(fresh, file))
-        // QEMU reads them without privileges.
-        await chmod(join(fresh, file), 0o644)
-      }
+      for (const file of await filesOf(from)) await copyPlain(join(from, file), join(fresh, file))
       if (await exists(join(this.#root, name))) await rename(join(this.#root, name), old)
       await rename(fresh, join(this.#root, name))
     } finally {
@@ -71,6 +67,35 @@ export class ImageFolder implements Images {
   async onChange(listener: () => void, signal: AbortSignal): Promise<void> {
     await mkdir(this.#root, { recursive: true, mode: 0o755 })
     watch(this.#root, { signal, persistent: false }, () => listener())
+  }
+}
+
+/** The files of a folder that is to be an image; folders in it are passed by. @throws Fault Invalid naming links and special files */
+async function filesOf(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true })
+  const odd = entries.filter((one) => !one.isFile() && !one.isDirectory()).map(({ name }) => name)
+  if (odd.length)
+    throw new Fault(
+      'Invalid',
+      `${folder} has links or special files (${odd.join(', ')}), which could lead out of it; put copies of the files there`,
+    )
+  return entries.filter((one) => one.isFile()).map(({ name }) => name)
+}
+
+/** Copies a file that is no link, also when it has just become one. @throws Fault Invalid */
+async function copyPlain(from: string, to: string): Promise<void> {
+  let source: FileHandle
+  try {
+    source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch (cause) {
+    throw new Fault('Invalid', `${from} cannot be read as a plain file`, { cause })
+  }
+  try {
+    if (!(await source.stat()).isFile()) throw new Fault('Invalid', `${from} is no plain file`)
+    // QEMU reads them without privileges.
+    await pipeline(source.createReadStream({ autoClose: false }), createWriteStream(to, { flags: 'wx', mode: 0o644 }))
+  } finally {
+    await source.close()
   }
 }
 

@@ -29,7 +29,8 @@ async function openServer(t: TestContext, given?: Store) {
   )
   const access = new Authorizer({ role: () => undefined, bindings: () => [] })
   const config = () => ({ ...clusterConfig(), macRange: tiny })
-  const served = servedKinds({ macs, access, config, instance: () => undefined, migrations: () => [] })
+  const placement = { nodeOfPod: () => undefined, nodesOfInstance: () => [] }
+  const served = servedKinds({ macs, access, config, placement, instance: () => undefined, migrations: () => [] })
   const registry = new Registry(store, served)
   macs.use(registry.claims)
   for (const row of (await store.list('/kubevirt.io/virtualmachines/')).rows) {

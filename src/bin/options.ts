@@ -19,6 +19,17 @@ export function countOf(option: string, text: string): number {
   return Number(text)
 }
 
+/** Shortest life that all tokens may be held to, seconds (Kubernetes). */
+const minTokenSeconds = 3600
+
+/** An option that is the longest life of a token, in seconds. @throws Fault Invalid */
+export function tokenLifeOf(option: string, text: string): number {
+  const seconds = countOf(option, text)
+  if (seconds < minTokenSeconds)
+    throw new Fault('Invalid', `${option} ${text} is too short: give at least an hour (3600)`)
+  return seconds
+}
+
 /** An option that is a range of uids. @throws Fault Invalid */
 export function userRangeOf(option: string, text: string): UserRange {
   const [, first, last] = /^(\d{1,10})-(\d{1,10})$/.exec(text) ?? []

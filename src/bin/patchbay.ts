@@ -5,7 +5,7 @@ import { Ending } from '#cli/context.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
 import { plainArguments } from './arguments.ts'
 import { addClientCommands } from './client-commands.ts'
-import { addLimitOptions, countOf, limitsOf, secondsOf, tlsFilesOf, userRangeOf } from './options.ts'
+import { addLimitOptions, countOf, limitsOf, secondsOf, tlsFilesOf, tokenLifeOf, userRangeOf } from './options.ts'
 
 const defaultUids = `${defaultUsers.first}-${defaultUsers.last}`
 
@@ -36,10 +36,16 @@ addLimitOptions(program.command('up'))
   .option('--cni-timeout <seconds>', 'time a CNI plugin is given', '20')
   .option('--token-auth-file <file>', 'tokens that sign users in, as lines of token,user,uid[,"group1,group2"]')
   .option(
+    '--service-account-max-token-expiration <seconds>',
+    'longest life of a ServiceAccount token; one that is asked to live longer is shortened',
+    '86400',
+  )
+  .option(
     '--tls-cert-file <file>',
     'certificate (PEM) to show clients instead of one of our own authority; read again when it changes',
   )
   .option('--tls-private-key-file <file>', 'its private key (PEM)')
+  .option('--max-pods <count>', 'most pods of this node; the pod network has 253 addresses', '253')
   .option('--guest-uid-range <first-last>', 'uids that the processes of guests run as, two for each guest', defaultUids)
   .option('--audit-log-maxsize <MiB>', 'size at which the audit log begins a new file', '10')
   .option('--audit-log-maxbackup <count>', 'how many old files of the audit log are kept', '4')
@@ -55,6 +61,8 @@ addLimitOptions(program.command('up'))
         cniTimeout: string
         simulate: boolean
         guestUidRange: string
+        maxPods: string
+        serviceAccountMaxTokenExpiration: string
         tokenAuthFile?: string
         tlsCertFile?: string
         tlsPrivateKeyFile?: string
@@ -87,6 +95,11 @@ addLimitOptions(program.command('up'))
           ...(tlsFiles && { tlsFiles }),
           cni,
           audit,
+          maxTokenSeconds: tokenLifeOf(
+            '--service-account-max-token-expiration',
+            options.serviceAccountMaxTokenExpiration,
+          ),
+          maxPods: countOf('--max-pods', options.maxPods),
           guestUsers: userRangeOf('--guest-uid-range', options.guestUidRange),
           limits: limitsOf(command),
           historyMs: secondsOf('--compaction-interval', options.compactionInterval),

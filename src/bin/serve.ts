@@ -28,6 +28,8 @@ export type ServeOptions = Readonly<{
   /** The operator's own server certificate. */
   tlsFiles?: TlsFiles
   audit: AuditLimits
+  /** Longest life of a ServiceAccount's token, seconds. */
+  maxTokenSeconds: number
   /** What the processes of guests run as. */
   guestUsers: UserRange
   /** Looks at the store before anything is written to it; throws to refuse it. */

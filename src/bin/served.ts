@@ -13,9 +13,11 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { namespaceFinalizer } from '#controllers/namespace.ts'
 import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefaults } from '#core/access/config.ts'
-import { instanceWrite, leaseWrite, nodeWrite, podWrite } from '#core/access/node.ts'
+import { eventWrite, instanceWrite, leaseWrite, nodeWrite, type Placement, podWrite } from '#core/access/node.ts'
 import { type ClusterConfig, kubeVirtErrors } from '#core/admission/config.ts'
-import { instanceErrors, systemGroup } from '#core/admission/instance.ts'
+import { eventErrors } from '#core/admission/event.ts'
+import { instanceErrors } from '#core/admission/instance.ts'
+import { systemGroup, templateErrors } from '#core/admission/template.ts'
 import { specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
 import { migrationErrors, migrationWithDefaults } from '#core/migration/admission.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
@@ -30,12 +32,14 @@ export type ServedWorld = Readonly<{
   macs: MacPool
   access: Authorizer
   config: () => ClusterConfig
+  placement: Placement
   instance: (namespace: string, name: string) => VirtualMachineInstance | undefined
   migrations: (namespace: string, name: string) => readonly VirtualMachineInstanceMigration[]
 }>
 
 /** Every kind the server serves, with the rules that are its own. */
-export function servedKinds({ macs, access, config, instance, migrations }: ServedWorld): readonly Served[] {
+export function servedKinds(world: ServedWorld): readonly Served[] {
+  const { macs, access, config, placement, instance, migrations } = world
   const worldOf = (own: Owner) => ({ config: config(), holderOf: (mac: string) => macs.holderOf(mac, own) })
   return [
     serve(Namespace, {
@@ -48,16 +52,19 @@ export function servedKinds({ macs, access, config, instance, migrations }: Serv
               status: { phase: 'Active' },
             },
     }),
-    serve(Node, { restrict: (node, _old, user) => nodeWrite(user, node) }),
+    serve(Node, { restrict: (node, old, user) => nodeWrite(user, node, old) }),
     serve(Pod, { restrict: (pod, old, user) => podWrite(user, pod, old) }),
-    serve(Event),
+    serve(Event, { validate: eventErrors, restrict: (event, _old, user) => eventWrite(user, event, placement) }),
     serveView(EventOfEvents, Event, eventNames),
     serve(VirtualMachine, {
       prepare: (vm, old, user) => {
         const newMac = macs.chooserFor(ownerOf(VirtualMachine.kind, vm.metadata))
         return withLinkChanger(withDefaults(vm, old, newMac, config()), old, user.name)
       },
-      validate: (vm, old) => vmErrors(vm, old, worldOf(ownerOf(VirtualMachine.kind, vm.metadata))),
+      validate: (vm, old, user) => [
+        ...vmErrors(vm, old, worldOf(ownerOf(VirtualMachine.kind, vm.metadata))),
+        ...templateErrors(vm, old, user),
+      ],
       claims: (vm) => macs.wishOfVm(vm),
       webhook: 'virtualmachine-validator.kubevirt.io',
     }),

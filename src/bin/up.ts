@@ -14,6 +14,8 @@ export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
     node: string | undefined
     cni: CniLimits
     simulate: boolean
+    /** Most pods of this node. */
+    maxPods: number
     signal: AbortSignal
   }>
 
@@ -53,6 +55,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
     cluster,
     cni: options.cni,
     simulate: options.simulate,
+    maxPods: options.maxPods,
     metrics: serving.metrics,
     log,
     signal: stop.signal,

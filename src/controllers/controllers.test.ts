@@ -17,6 +17,7 @@ import { Registry } from '#machinery/rest/registry.ts'
 import { serve } from '#machinery/rest/strategy.ts'
 import { openMemoryStore } from '#machinery/store/memory.ts'
 import { namespaceFinalizer, startNamespaceController } from './namespace.ts'
+import { Places } from './places.ts'
 import { startVmController, vmFinalizer } from './vm.ts'
 import { startVmiController } from './vmi.ts'
 import { instanceKeyOf } from './world.ts'
@@ -38,12 +39,15 @@ async function open(t: TestContext) {
   const { signal } = stop
   const options = { log: silent, signal }
   const told: string[] = []
+  const pods = makeInformer(client, Pod, {}, { ...options, indexes: { byVmi: (pod) => [instanceKeyOf(pod)] } })
+  const nodes = makeInformer(client, Node, {}, options)
   const world = {
     client,
     vms: makeInformer(client, VirtualMachine, {}, options),
     vmis: makeInformer(client, VirtualMachineInstance, {}, options),
-    pods: makeInformer(client, Pod, {}, { ...options, indexes: { byVmi: (pod) => [instanceKeyOf(pod)] } }),
-    nodes: makeInformer(client, Node, {}, options),
+    pods,
+    nodes,
+    places: new Places(nodes, pods),
     kubevirts: makeInformer(client, KubeVirt, {}, options),
     takeUser: () => 1_900_000_000,
     recorder: (_about: unknown, type: string, reason: string) => void told.push(`${type} ${reason}`),

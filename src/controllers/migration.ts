@@ -10,7 +10,7 @@ import { migrationJobAnnotation, migrationJobLabel, targetNodeLabel } from '#cor
 import { isOver, type MigrationStep, nextStep, withAbortRequested, withMigrationPhase } from '#core/migration/phases.ts'
 import { homePodName, podRole } from '#core/migration/place.ts'
 import { userOf } from '#core/sandbox/users.ts'
-import { chooseNode, launcherName, launcherPod } from '#core/vm/launcher.ts'
+import { launcherName, launcherPod } from '#core/vm/launcher.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import type { Informer } from '#machinery/client/informer.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
@@ -76,9 +76,9 @@ async function reconcile(world: MigrationWorld, key: string): Promise<{ againAft
     return undefined
   }
   const leaving = vmi?.status?.nodeName
-  const node =
+  const place =
     vmi &&
-    chooseNode(vmi, world.nodes.list(), {
+    world.places.find(vmi, {
       ...(migration.spec.addedNodeSelector && { selector: migration.spec.addedNodeSelector }),
       ...(leaving !== undefined && { leaving }),
     })
@@ -86,7 +86,7 @@ async function reconcile(world: MigrationWorld, key: string): Promise<{ againAft
     migration,
     vmi,
     pod,
-    node,
+    place,
     all: world.migrations.list(),
     config: migrationConfig(world.kubevirts.list()[0]),
     nowMs: Date.now(),
@@ -112,10 +112,8 @@ async function carryOut(
   if (step.do === 'createPod' && vmi) {
     const { uid = '', name } = migration.metadata
     try {
-      const pod = await client.create(
-        Pod,
-        launcherPod(vmi, { nodeName: step.node, user: userOf(homePod(world, vmi)) }, { uid, name }),
-      )
+      const pod = launcherPod(vmi, { nodeName: step.node, user: userOf(homePod(world, vmi)) }, { uid, name })
+      await world.places.put(pod, () => client.create(Pod, pod))
       recorder(migration, 'Normal', 'SuccessfulCreate', `Created migration target pod ${pod.metadata.name}`)
     } catch (error) {
       if (faultKind(error) !== 'AlreadyExists') throw error

@@ -8,7 +8,7 @@ import { homePodName, podRole } from '#core/migration/place.ts'
 import { desiredNics } from '#core/nic/desired.ts'
 import { networksRequest } from '#core/sandbox/plan.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
-import { chooseNode, isPodObsolete, isScheduled, launcherPod, scheduledStatus } from '#core/vm/launcher.ts'
+import { isPodObsolete, isScheduled, launcherPod, scheduledStatus } from '#core/vm/launcher.ts'
 import { withPhase } from '#core/vm/phase.ts'
 import { isFinal } from '#core/vm/power.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
@@ -28,10 +28,13 @@ export function startVmiController(world: World): Controller {
   world.pods.onChange((now, before) => {
     const key = instanceKeyOf((now ?? before)!)
     if (!key.endsWith('/')) controller.enqueue(key)
+    // It made room for those that wait.
+    if (!now) enqueueWaiting()
   })
-  world.nodes.onChange(() => {
+  world.nodes.onChange(enqueueWaiting)
+  function enqueueWaiting(): void {
     for (const vmi of world.vmis.list()) if (!isScheduled(vmi)) controller.enqueue(queueKey(vmi))
-  })
+  }
   return controller
 }
 
@@ -58,7 +61,7 @@ async function reconcile(world: World, key: string): Promise<undefined> {
   }
   const pod = found ?? (await createPod(world, vmi))
   const now = timestamp()
-  await labelNode(world, vmi, pod?.spec.nodeName)
+  if ('spec' in pod) await labelNode(world, vmi, pod.spec.nodeName)
   await world.client.modify(
     VirtualMachineInstance,
     vmi.metadata,
@@ -88,19 +91,27 @@ async function followNetworks(world: World, vmi: VirtualMachineInstance, pod: Po
   }))
 }
 
-async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod | undefined> {
-  const node = chooseNode(vmi, world.nodes.list())
-  if (!node) return undefined
-  // The label comes first: by it the node's agent finds the instance of the pod that it is about to see.
-  await labelNode(world, vmi, node.metadata.name)
+async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod | { why: string }> {
+  const place = world.places.find(vmi)
+  if ('why' in place) return place
+  const nodeName = place.node.metadata.name
+  const pod = launcherPod(vmi, { nodeName, user: world.takeUser() })
   try {
-    const place = { nodeName: node.metadata.name, user: world.takeUser() }
-    const pod = await world.client.create(Pod, launcherPod(vmi, place))
-    world.recorder(vmi, 'Normal', 'SuccessfulCreate', `Created virtual machine pod ${pod.metadata.name}`)
-    return pod
+    const made = await world.places.put(pod, async () => {
+      // The label comes first: by it the node's agent finds the instance of the pod that it is about to see.
+      await labelNode(world, vmi, nodeName)
+      return world.client.create(Pod, pod)
+    })
+    world.recorder(vmi, 'Normal', 'SuccessfulCreate', `Created virtual machine pod ${made.metadata.name}`)
+    return made
   } catch (error) {
     if (faultKind(error) !== 'AlreadyExists') throw error
-    return world.client.get(Pod, { namespace: vmi.metadata.namespace ?? 'default', name: homePodName(vmi) })
+    const found = await world.client.get(Pod, {
+      namespace: vmi.metadata.namespace ?? 'default',
+      name: homePodName(vmi),
+    })
+    // It has just gone again; the change that tells so brings the next pass.
+    return found ?? { why: 'the pod of the instance has just been deleted' }
   }
 }
 

@@ -7,6 +7,7 @@ import type { Log } from '#base/log.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Informer } from '#machinery/client/informer.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
+import type { Places } from './places.ts'
 
 /** What every controller is given: a client, caches of what it reads, and a way to tell owners. */
 export type World = Readonly<{
@@ -20,6 +21,8 @@ export type World = Readonly<{
   kubevirts: Informer<KubeVirt>
   /** Users for the processes of a new guest. @throws Fault Unavailable when there are none left */
   takeUser: () => number
+  /** Where new pods go. */
+  places: Places
   recorder: Recorder
   log: Log
   signal: AbortSignal

@@ -145,6 +145,19 @@ describe('kubectl of somebody who is no administrator', { skip: noKubectl }, () 
     assert.match(changed, /The RoleBinding "reads" is invalid: roleRef: Invalid value: .*: cannot change roleRef/)
   })
 
+  it('shortens tokens that are asked to live longer than a day, and says so', async () => {
+    const ns = await makeNamespace(cluster.api)
+    await cluster.api.create(`/api/v1/namespaces/${ns}/serviceaccounts`, { metadata: { name: 'long' } })
+    const path = `/api/v1/namespaces/${ns}/serviceaccounts/long/token`
+    const ask = (expirationSeconds: number) => cluster.api.send('POST', path, { body: { spec: { expirationSeconds } } })
+    const { code, json, headers } = await ask(2 ** 32)
+    assert.equal(code, 201)
+    assert.equal(json.spec.expirationSeconds, 86_400)
+    assert.ok(Date.parse(json.status.expirationTimestamp) - Date.now() < 86_401_000)
+    assert.match(String(headers.warning), /requested expiration of 4294967296 seconds shortened to 86400 seconds/)
+    assert.equal((await ask(86_400)).headers.warning, undefined)
+  })
+
   it('signs ServiceAccounts in by token, until they are deleted', async () => {
     const ns = await makeNamespace(cluster.api)
     await cluster.api.until('default', `/api/v1/namespaces/${ns}/serviceaccounts/default`, Boolean)
@@ -288,6 +301,29 @@ describe('kubectl of somebody who is no administrator', { skip: noKubectl }, () 
     await assert.rejects(make('system:serviceaccount:default:default'), /names that begin with system: are reserved/)
     for (const name of ['', 'a/b', '../a', 'a b', 'x'.repeat(65)]) await assert.rejects(make(name), /is not made of/)
     await assert.rejects(make('a', 'b,c'), /Group "b,c" is not made of/)
+  })
+
+  it('writes an audit line for what is refused before it is understood', async () => {
+    const ns = await makeNamespace(cluster.api)
+    const path = `/api/v1/namespaces/${ns}/configmaps`
+    const big = JSON.stringify({ metadata: { name: 'big' }, data: { a: 'x'.repeat(4 * 1024 * 1024) } })
+    assert.equal((await cluster.api.send('POST', path, { body: big, type: 'application/json' })).code, 413)
+    assert.equal((await cluster.api.send('PURGE', `${path}/x`)).code, 405)
+    assert.equal((await cluster.api.send('POST', `${path}/%zz`, { body: {} })).code, 400)
+    const lines = await eventually('three lines', async () => {
+      const all = (await readFile(cluster.dir.audit, 'utf8')).trimEnd().split('\n')
+      const own = all.filter((line) => line.includes(ns)).map((line) => JSON.parse(line))
+      const refused = own.filter(({ code }) => [413, 405, 400].includes(code))
+      return refused.length === 3 && refused
+    })
+    assert.deepEqual(
+      lines.map(({ verb, code }) => [verb, code]),
+      [
+        ['create', 413],
+        ['purge', 405],
+        ['post', 400],
+      ],
+    )
   })
 
   it('writes one audit line for each write, refused ones too', async () => {

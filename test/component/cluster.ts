@@ -12,15 +12,17 @@ import { issue, type KeyPair } from '#machinery/rest/certificates.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { Api } from './api.ts'
 
-const nodeNamed = (name: string) => ({
+const nodeNamed = (name: string, allocatable: Readonly<Record<string, string>> = {}) => ({
   name,
   labels: { 'kubernetes.io/hostname': name, 'kubevirt.io/schedulable': 'true' },
   info: { kubeletVersion: 'test' },
-  capacity: { cpu: '2' },
+  capacity: { cpu: '2', ...allocatable },
+  allocatable: { cpu: '2', ...allocatable },
 })
 
 /** How an agent runs: over which host in memory, and how often it does what it does again and again. */
-export type AgentTimes = Pick<AgentOptions, 'leaseTimes' | 'resyncMs'>
+export type AgentTimes = Pick<AgentOptions, 'leaseTimes' | 'resyncMs'> &
+  Readonly<{ allocatable?: Readonly<Record<string, string>> }>
 
 /** A data directory and a host in memory, which outlive the processes that use them. */
 export type Ground = Readonly<{ dir: DataDir; sandboxes: SimSandboxes; remove(): Promise<void> }>
@@ -75,6 +77,7 @@ export async function startOn(
       limits: { ...defaultLimits, ...options.limits },
       historyMs: options.historyMs ?? 300_000,
       guestUsers: defaultUsers,
+      maxTokenSeconds: 86_400,
       audit: { maxBytes: 10 * 1024 * 1024, files: 5 },
       ...(options.tokenAuthFile !== undefined && { tokenAuthFile: options.tokenAuthFile }),
       log,
@@ -85,11 +88,12 @@ export async function startOn(
   stack.defer(async () => {
     for (const end of agents) await end()
   })
-  const startNode: Cluster['startNode'] = async (name, { sandboxes: host = new SimSandboxes(), ...times } = {}) => {
+  const startNode: Cluster['startNode'] = async (name, how = {}) => {
+    const { sandboxes: host = new SimSandboxes(), allocatable, ...times } = how
     const stop = new AbortController()
     const agent = await startAgent({
       client: plane.agentClient(name),
-      node: nodeNamed(name),
+      node: nodeNamed(name, allocatable),
       cluster: plane.cluster,
       sandboxes: host,
       images: { has: async (image: string) => image !== 'missing' },

@@ -106,7 +106,7 @@ describe('what an object owned, when it is deleted', { skip: noKubectl }, () => 
     const ns = await makeNamespace(cluster.api)
     const path = `/api/v1/namespaces/${ns}/events`
     for (const propagationPolicy of ['Orphan', 'Foreground', 'Background']) {
-      await cluster.api.create(path, { metadata: { name: 'e' }, involvedObject: {}, reason: 'Test' })
+      await cluster.api.create(path, { metadata: { name: 'e' }, involvedObject: { namespace: ns }, reason: 'Test' })
       const { code } = await cluster.api.send('DELETE', `${path}/e?propagationPolicy=${propagationPolicy}`)
       assert.equal(code, 200)
       assert.equal(await cluster.api.get(`${path}/e`), undefined, propagationPolicy)

@@ -134,7 +134,10 @@ describe('the life of a VM', () => {
       vmsPath(ns, 'a'),
       (one) => one.status?.printableStatus === 'ErrorUnschedulable',
     )
-    assert.match(condition(seen, 'PodScheduled').message, /no node is ready that fits the nodeSelector/)
+    assert.match(
+      condition(seen, 'PodScheduled').message,
+      /^0\/1 nodes are available: 1 node\(s\) didn't match Pod's node affinity\/selector; see kubectl describe nodes$/,
+    )
     await api.patch('/api/v1/nodes/node1', { metadata: { labels: { [`for-${ns}`]: 'yes' } } })
     await running(api, ns, 'a')
   })

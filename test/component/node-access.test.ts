@@ -73,6 +73,47 @@ describe('the certificate of a node', () => {
       assert.equal(code, 403, `${method} ${path}`)
     }
   })
+
+  it('speaks in Events for itself only, and about what is on its node', async () => {
+    const about = { kind: 'Pod', namespace: ns, name: pod }
+    const event = (host: string, over: object = {}) => ({
+      metadata: { generateName: 'e' },
+      involvedObject: about,
+      reason: 'Test',
+      source: { component: 'patchbay-agent', host },
+      reportingInstance: host,
+      ...over,
+    })
+    const path = `/api/v1/namespaces/${ns}/events`
+    const made = await own.send('POST', path, { body: event('node1') })
+    assert.equal(made.code, 201, made.text)
+    for (const [api, body] of [
+      [foreign, event('node2')],
+      [own, event('node2')],
+      [own, event('node1', { source: { component: 'patchbay-controller', host: 'node1' } })],
+      [own, event('node1', { involvedObject: { kind: 'Secret', namespace: ns, name: 'x' } })],
+    ] as const)
+      assert.equal((await api.send('POST', path, { body })).code, 403)
+    assert.equal((await foreign.send('DELETE', `${path}/${made.json.metadata.name}`)).code, 403)
+    const change = { body: { count: 7 }, type: 'application/merge-patch+json' }
+    assert.equal((await foreign.send('PATCH', `${path}/${made.json.metadata.name}`, change)).code, 403)
+    assert.equal((await own.send('PATCH', `${path}/${made.json.metadata.name}`, change)).code, 200)
+    const said = (await cluster.api.list(path)).filter((one) => one.source?.component === 'patchbay-agent')
+    assert.ok(said.some((one) => one.reason === 'Started' && one.source.host === 'node1'))
+  })
+
+  it('attracts no instances: labels, taints and spec of its node are given to it', async () => {
+    const node = '/api/v1/nodes/node1'
+    for (const body of [
+      { metadata: { labels: { zone: 'a' } } },
+      { metadata: { labels: { 'node-restriction.kubernetes.io/team': 'a' } } },
+      { metadata: { labels: { 'kubernetes.io/hostname': 'node2' } } },
+      { spec: { taints: [{ key: 'a', effect: 'NoSchedule' }] } },
+      { spec: { unschedulable: true } },
+    ])
+      assert.equal((await own.send('PATCH', node, { body, type: 'application/merge-patch+json' })).code, 403)
+    await own.patch(node, { metadata: { labels: { 'kubernetes.io/arch': 'amd64' } } })
+  })
 })
 
 describe('what the controllers rely on', () => {

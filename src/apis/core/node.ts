@@ -16,7 +16,7 @@ export type Node = Readonly<{
   apiVersion: string
   kind: string
   metadata: ObjectMeta
-  spec?: Readonly<{ unschedulable?: boolean }>
+  spec?: Readonly<{ unschedulable?: boolean; taints?: readonly unknown[] }>
   status?: Of<typeof nodeStatusSchema>
 }>
 

@@ -119,3 +119,6 @@ export type FieldError = Readonly<{
     | 'FieldValueNotSupported'
     | 'FieldValueForbidden'
 }>
+
+/** Most errors that are looked for in one object: nobody reads more of them, and each costs many times its value. */
+export const maxErrors = 100

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Event } from '#apis/core/event.ts'
+import type { Node } from '#apis/core/node.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { instanceWrite, nodeOf, nodeReadVeto, nodesGroup, nodeWrite, podWrite } from './node.ts'
+import { eventWrite, instanceWrite, nodeOf, nodeReadVeto, nodesGroup, nodeWrite, podWrite } from './node.ts'
 
 const agent = { name: 'system:node:n1', groups: [nodesGroup] }
 const jane = { name: 'jane', groups: [] }
@@ -47,8 +49,8 @@ const vmi = (node: string) =>
 
 test('an agent writes its own node, pods and instances, and nobody moves a pod to or from it', () => {
   const node = (name: string) => ({ apiVersion: 'v1', kind: 'Node', metadata: { name } }) as const
-  assert.equal(nodeWrite(agent, node('n1')), undefined)
-  assert.equal(nodeWrite(agent, node('n2')), 'node "n1" is not allowed to modify node "n2"')
+  assert.equal(nodeWrite(agent, node('n1'), undefined), undefined)
+  assert.equal(nodeWrite(agent, node('n2'), undefined), 'node "n1" is not allowed to modify node "n2"')
   assert.equal(podWrite(agent, pod('n1'), pod('n1')), undefined)
   for (const [now, old] of [
     [pod('n2'), pod('n2')],
@@ -59,7 +61,75 @@ test('an agent writes its own node, pods and instances, and nobody moves a pod t
   assert.equal(instanceWrite(agent, vmi('n1')), undefined)
   assert.match(instanceWrite(agent, vmi('n2')) ?? '', /kubevirt.io\/nodeName set to itself/)
   assert.equal(
-    podWrite(jane, pod('n2'), pod('n2')) ?? nodeWrite(jane, node('n2')) ?? instanceWrite(jane, vmi('n2')),
+    podWrite(jane, pod('n2'), pod('n2')) ?? nodeWrite(jane, node('n2'), undefined) ?? instanceWrite(jane, vmi('n2')),
     undefined,
   )
+})
+
+test('an agent leaves labels, owners and spec of its pods as they are', () => {
+  const mine = pod('n1')
+  const finalized = { ...mine, metadata: { ...mine.metadata, finalizers: ['a/b'], annotations: { a: 'b' } } }
+  assert.equal(podWrite(agent, finalized, mine), undefined)
+  for (const changed of [
+    { ...mine, metadata: { ...mine.metadata, labels: { 'vm.kubevirt.io/name': 'other' } } },
+    { ...mine, metadata: { ...mine.metadata, ownerReferences: [] }, spec: { ...mine.spec, hostname: 'x' } },
+  ])
+    assert.match(podWrite(agent, changed, mine) ?? '', /only change status, annotations and finalizers/)
+})
+
+test('an agent sets nothing on its node that could bring it instances', () => {
+  const node = (over: Partial<Node['metadata']> = {}, spec?: Node['spec']): Node => ({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'n1', ...over },
+    ...(spec && { spec }),
+  })
+  const labels = { 'kubernetes.io/hostname': 'n1', 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'amd64' }
+  assert.equal(nodeWrite(agent, node({ labels: { ...labels, 'kubevirt.io/schedulable': 'true' } }), node()), undefined)
+  const given = node({ labels: { zone: 'a' } }, { unschedulable: true })
+  assert.equal(nodeWrite(agent, node({ labels: { ...labels, zone: 'a' } }, given.spec), given), undefined)
+  for (const [next, old, why] of [
+    [node({ labels: { zone: 'b' } }), node(), /not allowed to modify labels: zone$/],
+    [node({ labels: { zone: 'b' } }), undefined, /labels: zone$/],
+    [node(), node({ labels: { 'node-restriction.kubernetes.io/x': 'y' } }), /labels: node-restriction.kubernetes.io/],
+    [node({ labels: { 'kubernetes.io/hostname': 'n2' } }), node(), /labels: kubernetes.io\/hostname$/],
+    [node({}, { unschedulable: false }), given, /labels: zone|its spec/],
+    [node({}, { taints: [{ key: 'a' }] } as Node['spec']), node(), /not allowed to modify taints/],
+    [node({ ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: 'x', uid: 'y' }] }), node(), /ownerReferences/],
+  ] as const) {
+    assert.match(nodeWrite(agent, next, old) ?? '', why)
+    assert.equal(nodeWrite(jane, next, old), undefined)
+  }
+})
+
+test('an agent speaks for itself, and about what is on its node', () => {
+  const event = (kind: string, name: string, over: Partial<Event> = {}): Event => ({
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: 'e', namespace: 'a' },
+    involvedObject: { kind, name },
+    source: { component: 'patchbay-agent', host: 'n1' },
+    ...over,
+  })
+  for (const [kind, name] of [
+    ['Pod', 'mine'],
+    ['VirtualMachineInstance', 'mine'],
+    ['Node', 'n1'],
+  ] as const)
+    assert.equal(eventWrite(agent, event(kind, name), placement), undefined)
+  const own = (over: Partial<Event>) => event('Pod', 'mine', over)
+  for (const [bad, why] of [
+    [event('Pod', 'other'), /about itself and the pods/],
+    [event('VirtualMachineInstance', 'other'), /about itself and the pods/],
+    [event('Node', 'n2'), /about itself and the pods/],
+    [event('Secret', 'mine'), /about itself and the pods/],
+    [own({ source: { component: 'patchbay-controller', host: 'n1' } }), /source.component/],
+    [own({ reportingComponent: 'patchbay-controller' }), /source.component/],
+    [own({ source: { component: 'patchbay-agent', host: 'n2' } }), /source.host/],
+    [own({ source: { component: 'patchbay-agent' } }), /source.host/],
+    [own({ reportingInstance: 'n2' }), /reportingInstance/],
+  ] as const) {
+    assert.match(eventWrite(agent, bad, placement) ?? '', why)
+    assert.equal(eventWrite(jane, bad, placement), undefined)
+  }
 })

@@ -1,7 +1,9 @@
 import type { Lease } from '#apis/coordination/lease.ts'
+import type { Event } from '#apis/core/event.ts'
 import type { Node } from '#apis/core/node.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { sameJson } from '#base/json.ts'
 
 /** The group every node's agent belongs to; its members are called `system:node:NAME` (Kubernetes' own names). */
 export const nodesGroup = 'system:nodes'
@@ -78,19 +80,77 @@ export function leaseWrite(who: Person, { metadata }: Lease): string | undefined
   return node === undefined ? undefined : leaseVeto(node, metadata.namespace ?? '', metadata.name)
 }
 
-/** Why an agent may not write a node: it is not its own. */
-export function nodeWrite(who: Person, { metadata }: Node): string | undefined {
-  const node = nodeOf(who)
-  if (node === undefined || metadata.name === node) return undefined
-  return `node "${node}" is not allowed to modify node "${metadata.name}"`
+/** What an agent calls itself in Events. */
+export const agentComponent = 'patchbay-agent'
+
+/** Labels that an agent sets on its own node; every other one could bring it instances it should not have. */
+const ownLabels: ReadonlySet<string> = new Set([
+  'kubernetes.io/hostname',
+  'kubernetes.io/os',
+  'kubernetes.io/arch',
+  'kubevirt.io/schedulable',
+])
+
+/**
+ * Why an agent may not write a node: it is not its own, or the write changes what decides about placement (Kubernetes'
+ * NodeRestriction). `old` is absent on create.
+ */
+export function nodeWrite(who: Person, node: Node, old: Node | undefined): string | undefined {
+  const name = nodeOf(who)
+  if (name === undefined) return undefined
+  const { metadata, spec } = node
+  if (metadata.name !== name) return `node "${name}" is not allowed to modify node "${metadata.name}"`
+  const isSame = (now: unknown, before: unknown) => sameJson(now ?? {}, before ?? {})
+  if (!isSame(spec?.taints, old?.spec?.taints)) return `node "${name}" is not allowed to modify taints`
+  if (!isSame(spec, old?.spec)) return `node "${name}" is not allowed to modify its spec`
+  if (!isSame(metadata.ownerReferences, old?.metadata.ownerReferences))
+    return `node "${name}" is not allowed to modify ownerReferences`
+  const labels = foreignLabels(node, old)
+  return labels.length ? `node "${name}" is not allowed to modify labels: ${labels.join(', ')}` : undefined
 }
 
-/** Why an agent may not write a pod: it is on another node, before or afterwards. */
+/** Labels that differ and are not the agent's to set. The name of the host is that of the node and no other. */
+function foreignLabels({ metadata }: Node, old: Node | undefined): string[] {
+  const [now, before] = [metadata.labels ?? {}, old?.metadata.labels ?? {}]
+  return [...new Set([...Object.keys(now), ...Object.keys(before)])]
+    .filter((key) => now[key] !== before[key])
+    .filter((key) => !ownLabels.has(key) || (key === 'kubernetes.io/hostname' && now[key] !== metadata.name))
+    .toSorted()
+}
+
+/**
+ * Why an agent may not write a pod: it is on another node, before or afterwards, or the write changes what the pod is and
+ * whose. An agent drops finalizers and notes networks in annotations.
+ */
 export function podWrite(who: Person, pod: Pod, old: Pod | undefined): string | undefined {
   const node = nodeOf(who)
   if (node === undefined) return undefined
-  if (pod.spec.nodeName === node && (old?.spec.nodeName ?? node) === node) return undefined
-  return `node "${node}" can only change pods with spec.nodeName set to itself`
+  if (pod.spec.nodeName !== node || (old?.spec.nodeName ?? node) !== node)
+    return `node "${node}" can only change pods with spec.nodeName set to itself`
+  const kept = ({ metadata, spec }: Pod) => [metadata.labels ?? {}, metadata.ownerReferences ?? [], spec]
+  if (!old || sameJson(kept(pod), kept(old))) return undefined
+  return `node "${node}" can only change status, annotations and finalizers of pods`
+}
+
+/** Why an agent may not write an Event: it is not about something on its node, or speaks for somebody else. */
+export function eventWrite(who: Person, event: Event, placement: Placement): string | undefined {
+  const node = nodeOf(who)
+  if (node === undefined) return undefined
+  const { source, reportingComponent, reportingInstance, involvedObject } = event
+  if (source?.component !== agentComponent || (reportingComponent || agentComponent) !== agentComponent)
+    return `node "${node}" can only write events with source.component "${agentComponent}"`
+  if (source.host !== node || (reportingInstance || node) !== node)
+    return `node "${node}" can only write events with source.host and reportingInstance set to itself`
+  return isOn(node, involvedObject, event.metadata.namespace ?? '', placement)
+    ? undefined
+    : `node "${node}" can only write events about itself and the pods and instances on it`
+}
+
+function isOn(node: string, about: Event['involvedObject'], namespace: string, placement: Placement): boolean {
+  const { kind, name = '' } = about
+  if (kind === 'Node') return name === node
+  if (kind === 'Pod') return placement.nodeOfPod(namespace, name) === node
+  return kind === 'VirtualMachineInstance' && placement.nodesOfInstance(namespace, name).includes(node)
 }
 
 /** Why an agent may not write an instance: it is on another node. */

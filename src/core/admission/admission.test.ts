@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
-import { instanceErrors, systemGroup } from './instance.ts'
+import { instanceErrors } from './instance.ts'
 import { interfaceErrors } from './interfaces.ts'
+import { systemGroup } from './template.ts'
 import { vmErrors, withDefaults } from './vm.ts'
 
 const nad: Network = { name: 'foo', multus: { networkName: 'nad' } }

@@ -33,3 +33,14 @@ test('a guest boots from files of its image, and every path that leads out of it
     assert.equal(bootErrors(spec({ image }), 'spec').length, 1, image)
   assert.deepEqual(bootErrors({ domain: { devices: {} } } as unknown as VmiSpec, 'spec'), [])
 })
+
+test('the uuid of a guest is one', () => {
+  const of = (uuid: string) => ({ domain: { devices: {}, firmware: { uuid } } }) as unknown as VmiSpec
+  assert.deepEqual(bootErrors(of('5d307ca9-b3ef-428c-8861-06e72d69f223'), 'spec'), [])
+  for (const bad of ['', 'nonsense', '5d307ca9b3ef428c886106e72d69f223', '5d307ca9-b3ef-428c-8861-06e72d69f22g'])
+    assert.deepEqual(
+      bootErrors(of(bad), 'spec').map(({ field }) => field),
+      ['spec.domain.firmware.uuid'],
+      bad,
+    )
+})

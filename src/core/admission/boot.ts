@@ -2,12 +2,23 @@ import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { isFileOfImage, isImageName } from '../vm/image.ts'
 
-/** Everything wrong with what a guest is to boot from. `path` is where the spec stands. */
+const uuidPattern = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
+/** Longest value repeated in a message, characters. */
+const maxShown = 64
+
+/** Everything wrong with the identity of a guest and with what a guest is to boot from. `path` is where the spec stands. */
 export function bootErrors(spec: VmiSpec, path: string): FieldError[] {
-  const container = spec.domain.firmware?.kernelBoot?.container
-  if (!container) return []
-  const at = `${path}.domain.firmware.kernelBoot.container`
+  const { uuid, kernelBoot } = spec.domain.firmware ?? {}
   const errors: FieldError[] = []
+  if (uuid !== undefined && !uuidPattern.test(uuid))
+    errors.push({
+      field: `${path}.domain.firmware.uuid`,
+      message: `Invalid value: ${JSON.stringify(uuid.slice(0, maxShown))}: must be a UUID, such as 5d307ca9-b3ef-428c-8861-06e72d69f223; leave it out to have one chosen`,
+      reason: 'FieldValueInvalid',
+    })
+  const container = kernelBoot?.container
+  if (!container) return errors
+  const at = `${path}.domain.firmware.kernelBoot.container`
   if (container.image !== undefined && !isImageName(container.image))
     errors.push(
       bad(

@@ -1,6 +1,7 @@
 import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
+import { guestNetworkProblem } from './cidr.ts'
 import type { ClusterConfig } from './config.ts'
 
 /** Everything wrong with the networks of a spec, in KubeVirt's words (facts/kubevirt.md §8.8). */
@@ -26,6 +27,10 @@ function oneErrors(network: Network, index: number, all: readonly Network[], fie
   if (types > 1) errors.push({ field, message: 'should have only one network type', reason: 'FieldValueRequired' })
   if (network.multus && !network.multus.networkName)
     errors.push({ field, message: 'CNI delegating plugin must have a networkName', reason: 'FieldValueRequired' })
+  const { vmNetworkCIDR: cidr } = network.pod ?? {}
+  const why = cidr === undefined ? undefined : guestNetworkProblem(cidr)
+  if (why !== undefined)
+    errors.push(bad(`${field}.pod.vmNetworkCIDR`, `Invalid value: ${JSON.stringify(cidr?.slice(0, 64))}: ${why}`))
   return errors
 }
 

@@ -8,9 +8,7 @@ import { type ClusterConfig, clusterConfig } from './config.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { macErrors } from './macs.ts'
 import { probeErrors } from './probes.ts'
-
-/** Longest name of a VM: it becomes a label value, and with its namespace the name of a domain and of its files. */
-const maxNameLength = 63
+import { nameErrors } from './template.ts'
 
 /** What admission asks the cluster. */
 export type AdmissionWorld = Readonly<{
@@ -25,13 +23,7 @@ export function vmErrors(
   old?: VirtualMachine,
   { config, holderOf }: AdmissionWorld = { config: clusterConfig(), holderOf: () => undefined },
 ): FieldError[] {
-  const errors: FieldError[] = []
-  if (vm.metadata.name.length > maxNameLength)
-    errors.push({
-      field: 'metadata.name',
-      message: `name must be no more than ${maxNameLength} characters: it becomes the name of a libvirt domain`,
-      reason: 'FieldValueInvalid',
-    })
+  const errors = nameErrors(vm.metadata)
   if (vm.spec.running !== undefined && vm.spec.runStrategy !== undefined)
     errors.push({
       field: 'spec.running',

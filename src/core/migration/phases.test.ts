@@ -62,7 +62,7 @@ const sight = (over: Partial<MigrationSight>): MigrationSight => ({
   migration: migration(),
   vmi: vmi(),
   pod: undefined,
-  node,
+  place: { node },
   all: [],
   config: migrationConfig(undefined),
   nowMs,
@@ -93,11 +93,15 @@ const cases: readonly [name: string, over: Partial<MigrationSight>, step: string
   ['one that is over is in nobody’s way', { all: [migration('Failed', { uid: 'a-uid' })] }, 'phase Pending'],
   ['a pod is made for it', { migration: migration('Pending') }, 'createPod node2'],
   ['it is on its way to a node', { migration: migration('Pending'), pod: pod(false) }, 'phase Scheduling'],
-  ['no node yet', { migration: migration('Pending'), node: undefined }, 'nothing 300000'],
+  [
+    'no node yet',
+    { migration: migration('Pending'), place: { why: '0/1 nodes are available: 1 Insufficient memory' } },
+    'nothing 300000',
+  ],
   [
     'no node for five minutes',
-    { migration: migration('Pending', {}, long), node: undefined },
-    'phase Failed no node is ready that fits the nodeSelector of the instance and addedNodeSelector; waited 300 s (kubectl get nodes)',
+    { migration: migration('Pending', {}, long), place: { why: '0/1 nodes are available: 1 Insufficient memory' } },
+    'phase Failed the target pod was not scheduled within 300 s: 0/1 nodes are available: 1 Insufficient memory',
   ],
   [
     'as many as may be at a time',

@@ -1,9 +1,9 @@
-import type { Node } from '#apis/core/node.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { MigrationPhase, MigrationState, VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { isTrue, withCondition } from '../vm/conditions.ts'
 import { isScheduled } from '../vm/launcher.ts'
+import type { Place } from '../vm/place.ts'
 import { isFinal } from '../vm/power.ts'
 import type { MigrationConfig } from './config.ts'
 import { homePodName, isMigrating } from './place.ts'
@@ -27,8 +27,8 @@ export type MigrationSight = Readonly<{
   vmi: VirtualMachineInstance | undefined
   /** The pod made for it. */
   pod: Pod | undefined
-  /** Where its pod would go; undefined when no node fits. */
-  node: Node | undefined
+  /** Where its pod would go, or why there is no such place. */
+  place: Place | undefined
   /** Every migration there is. */
   all: readonly Migration[]
   config: MigrationConfig
@@ -113,7 +113,7 @@ function isFirst({ migration, all }: MigrationSight): boolean {
   )
 }
 
-function schedule({ migration, vmi, pod, node, all, config, nowMs }: MigrationSight): MigrationStep {
+function schedule({ migration, vmi, pod, place, all, config, nowMs }: MigrationSight): MigrationStep {
   if (pod) return { do: 'phase', phase: 'Scheduling' }
   const waited = sinceMs(migration, 'Pending', nowMs)
   const limitMs = seconds(migration, unschedulableAnnotation, defaultUnschedulableSeconds) * 1000
@@ -126,11 +126,9 @@ function schedule({ migration, vmi, pod, node, all, config, nowMs }: MigrationSi
     busy.length >= config.parallelMigrationsPerCluster || outbound.length >= config.parallelOutboundMigrationsPerNode
   // Waiting for others is no fault: it has no limit. Their end comes with a change of theirs.
   if (isFull) return { do: 'nothing' }
-  if (node) return { do: 'createPod', node: node.metadata.name }
+  if (place && 'node' in place) return { do: 'createPod', node: place.node.metadata.name }
   if (waited < limitMs) return mayWait
-  return failed(
-    `no node is ready that fits the nodeSelector of the instance and addedNodeSelector; waited ${limitMs / 1000} s (kubectl get nodes)`,
-  )
+  return failed(`the target pod was not scheduled within ${limitMs / 1000} s: ${place?.why ?? 'there is no instance'}`)
 }
 
 /** The node a migration leaves; it is noted when its pod is made, for the instance will move. */

@@ -73,6 +73,16 @@ export function memoryOf(spec: VmiSpec): Readonly<{ wanted: string | number; byt
   return { wanted, bytes: bytesOf(wanted) }
 }
 
+/** What a guest's processes take beside its memory, bytes: QEMU with its devices, libvirtd and the DHCP server. */
+const overheadBytes = 96 * 2 ** 20
+/** Bytes of guest memory that take one byte of page tables (KubeVirt). */
+const bytesPerTableByte = 512
+
+/** The memory of a host that a guest with so much of its own takes, bytes. */
+export function footprintOf(guestBytes: number): number {
+  return guestBytes + Math.ceil(guestBytes / bytesPerTableByte) + overheadBytes
+}
+
 /**
  * What to start for an instance, or why it cannot be started: one sentence for its owner.
  */

@@ -1,6 +1,5 @@
-import type { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
-import { VirtualMachineInstance, type VmiStatus } from '#apis/kubevirt/vmi.ts'
+import { VirtualMachineInstance, type VmiSpec, type VmiStatus } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { sha256Hex } from '#base/sha256.ts'
 import { nodeNameLabel } from '../access/node.ts'
@@ -8,6 +7,7 @@ import { migrationJobAnnotation, migrationJobLabel, targetNodeLabel } from '../m
 import { desiredNics } from '../nic/desired.ts'
 import { networksRequest } from '../sandbox/plan.ts'
 import { isTrue, withCondition, withoutCondition } from './conditions.ts'
+import { footprintOf, memoryOf } from './domain.ts'
 import { withPhase } from './phase.ts'
 import { isFinal } from './power.ts'
 
@@ -72,29 +72,16 @@ export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Pla
       nodeName,
       restartPolicy: 'Never',
       ...(user !== undefined && { securityContext: { runAsUser: user } }),
-      containers: [{ name: 'compute', image: 'patchbay/sandbox' }],
+      containers: [{ name: 'compute', image: 'patchbay/sandbox', resources: resourcesOf(vmi.spec) }],
     },
   }
 }
 
-/**
- * The node an instance goes to: the first by name that is ready, not cordoned, and fits its nodeSelector (and that of its
- * migration). One it is `leaving` comes last: it is as good as any other where there is only one.
- */
-export function chooseNode(
-  vmi: VirtualMachineInstance,
-  nodes: readonly Node[],
-  { selector = {}, leaving }: Readonly<{ selector?: Readonly<Record<string, string>>; leaving?: string }> = {},
-): Node | undefined {
-  const wanted = Object.entries({ ...vmi.spec.nodeSelector, ...selector })
-  const rank = ({ metadata: { name } }: Node) => `${name === leaving ? 1 : 0} ${name}`
-  return nodes
-    .filter(
-      (node) =>
-        isTrue(node.status?.conditions, 'Ready') && !node.spec?.unschedulable && !node.metadata.deletionTimestamp,
-    )
-    .filter((node) => wanted.every(([key, value]) => node.metadata.labels?.[key] === value))
-    .toSorted((a, b) => rank(a).localeCompare(rank(b)))[0]
+/** What a pod takes of its node: the guest's memory and what its processes take beside it. */
+function resourcesOf(spec: VmiSpec) {
+  const { bytes = 0 } = memoryOf(spec)
+  const memory = `${Math.ceil(footprintOf(bytes) / 1024)}Ki`
+  return { requests: { memory }, limits: { memory } }
 }
 
 /** An instance has been handed over to its node's agent, which writes its phase from then on. */
@@ -103,8 +90,8 @@ export function isScheduled(vmi: VirtualMachineInstance): boolean {
   return phase !== undefined && phase !== 'Pending' && phase !== 'Scheduling'
 }
 
-/** The part of an instance's status that is the controller's: everything up to the hand-over. */
-export function scheduledStatus(vmi: VirtualMachineInstance, pod: Pod | undefined, now: string): VmiStatus {
+/** The part of an instance's status that is the controller's: everything up to the hand-over. `why` is why it has no pod. */
+export function scheduledStatus(vmi: VirtualMachineInstance, pod: Pod | { why: string }, now: string): VmiStatus {
   const status = vmi.status ?? {}
   if (isScheduled(vmi)) return status
   const ready = withCondition(
@@ -112,11 +99,10 @@ export function scheduledStatus(vmi: VirtualMachineInstance, pod: Pod | undefine
     { type: 'Ready', status: 'False', reason: 'GuestNotRunning', message: 'Guest VM is not reported as running' },
     now,
   )
-  if (!pod) {
-    const message = 'no node is ready that fits the nodeSelector of the instance; see kubectl get nodes'
+  if ('why' in pod) {
     const conditions = withCondition(
       ready,
-      { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message },
+      { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: pod.why },
       now,
     )
     return { ...withPhase(status, 'Pending', now), conditions }

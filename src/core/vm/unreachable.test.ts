@@ -3,23 +3,31 @@ import { test } from 'node:test'
 import type { Node } from '#apis/core/node.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { findCondition } from './conditions.ts'
-import { chooseNode } from './launcher.ts'
+import { chooseNode } from './place.ts'
 import { unreachableInstance, unreachableNode } from './unreachable.ts'
 
 const now = '2026-01-01T00:00:00Z'
 const ready = [{ type: 'Ready', status: 'True' }] as const
 const nodeOf = (name: string) => ({ metadata: { name }, status: { conditions: ready } }) as unknown as Node
 const vmiOf = (phase: string) =>
-  ({ metadata: { name: 'x' }, spec: {}, status: { phase, conditions: ready } }) as unknown as VirtualMachineInstance
+  ({
+    metadata: { name: 'x' },
+    spec: { domain: { devices: {} } },
+    status: { phase, conditions: ready },
+  }) as unknown as VirtualMachineInstance
 
 test('nothing is placed on a node that is unknown, not ready or cordoned', () => {
   const [a, b] = [nodeOf('a'), nodeOf('b')]
   const unknown = unreachableNode(a, now)!
   const vmi = vmiOf('Pending')
-  assert.equal(chooseNode(vmi, [a, b])?.metadata.name, 'a')
-  assert.equal(chooseNode(vmi, [unknown, b])?.metadata.name, 'b')
-  assert.equal(chooseNode(vmi, [{ ...a, spec: { unschedulable: true } }, b])?.metadata.name, 'b')
-  assert.equal(chooseNode(vmi, [unknown]), undefined)
+  const chosen = (nodes: readonly Node[]) => {
+    const place = chooseNode(vmi, nodes, [])
+    return 'node' in place ? place.node.metadata.name : undefined
+  }
+  assert.equal(chosen([a, b]), 'a')
+  assert.equal(chosen([unknown, b]), 'b')
+  assert.equal(chosen([{ ...a, spec: { unschedulable: true } }, b]), 'b')
+  assert.equal(chosen([unknown]), undefined)
   assert.equal(unreachableNode(unknown, now), undefined)
 })
 

@@ -17,6 +17,8 @@ const endMs = 10_000
  */
 export async function endStragglers(owner: string, isAdded: (where: CniWhere) => Promise<boolean>): Promise<void> {
   const isStraggler = async (pid: number) => {
+    // Whatever others write into their environment says nothing: plugins are started by root and stay so.
+    if (!(await isOfRoot(pid))) return false
     const { [ownerVariable]: whose, CNI_COMMAND, ...env } = await environmentOf(pid)
     if (whose !== owner) return false
     const where = { containerId: env.CNI_CONTAINERID ?? '', netns: env.CNI_NETNS ?? '', ifName: env.CNI_IFNAME ?? '' }
@@ -35,6 +37,12 @@ export async function endStragglers(owner: string, isAdded: (where: CniWhere) =>
   await eventually('plugins of an earlier process end', isQuiet, { deadlineMs: endMs, everyMs: 5 }).catch((cause) => {
     throw new Fault('Unavailable', 'A CNI plugin of an earlier run cannot be ended; see what it waits for', { cause })
   })
+}
+
+/** Whether root runs a process, and started it: real and effective uid. */
+async function isOfRoot(pid: number): Promise<boolean> {
+  const text = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
+  return /^Uid:\t0\t0\t/m.test(text)
 }
 
 /** Empty for a process that has ended, also when nobody has collected it yet. */

@@ -3,7 +3,14 @@ import { join } from 'node:path'
 import { Fault } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
 import type { MoveOptions } from '#core/ports.ts'
-import { type Exchange, exchangePath, exchangesInSandbox, makeExchange, socketPath } from '../libvirt/daemon/daemon.ts'
+import {
+  type Exchange,
+  exchangeOfQemu,
+  exchangePath,
+  exchangesInSandbox,
+  makeExchange,
+  socketPath,
+} from '../libvirt/daemon/daemon.ts'
 import { findProgram, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
 import { migrateFlags } from '../libvirt/rpc/flags.ts'
 import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
@@ -43,7 +50,7 @@ export async function moveGuest(
   const place = join(exchangesInSandbox, exchange.name)
   await libvirt.migrate(domain, {
     destination: `qemu+unix:///system?socket=${place}/libvirt-sock`,
-    migrateUri: `unix://${place}/qemu.sock`,
+    migrateUri: `unix://${place}/${exchangeOfQemu}/qemu.sock`,
     flags: migrateFlags.paused | migrateFlags.abortOnError | (isAutoConverging ? migrateFlags.autoConverge : 0),
     ...(bandwidthMiBs !== undefined && { bandwidthMiBs }),
   })

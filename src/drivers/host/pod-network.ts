@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises'
+import { podSubnet } from '#core/nic/nic.ts'
 import { run } from './run.ts'
 
 /** The network every sandbox's default interface is on. */
 export type PodNetwork = Readonly<{ bridge: string; subnet: string }>
 
-export const defaultPodNetwork: PodNetwork = { bridge: 'patchbay0', subnet: '10.244.0.0/24' }
+export const defaultPodNetwork: PodNetwork = { bridge: 'patchbay0', subnet: podSubnet }
 
 /** The table that holds all our packet filter rules of the host's own namespace. */
 const table = 'patchbay'

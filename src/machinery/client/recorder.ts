@@ -9,10 +9,13 @@ import type { Client } from './client.ts'
 /** Tells an object's owner what happened to it. Never fails: an event that cannot be written is logged. */
 export type Recorder = (about: ApiObject, type: 'Normal' | 'Warning', reason: string, message: string) => void
 
+/** Who an Event is from: a component, and the host it is on when there is one on each. */
+export type Reporter = Readonly<{ component: string; host?: string }>
+
 /** Writes Events in the name of a component. The same thing said again counts up instead of piling up. */
-export function makeRecorder(client: Client, component: string, log: Log): Recorder {
+export function makeRecorder(client: Client, reporter: Reporter, log: Log): Recorder {
   return (about, type, reason, message) => {
-    record(client, component, about, type, reason, message).catch((error: unknown) => {
+    record(client, reporter, about, type, reason, message).catch((error: unknown) => {
       log.warn({ object: about.metadata.name, reason, cause: explain(error) }, 'Cannot record event')
     })
   }
@@ -20,14 +23,18 @@ export function makeRecorder(client: Client, component: string, log: Log): Recor
 
 async function record(
   client: Client,
-  component: string,
+  reporter: Reporter,
   about: ApiObject,
   type: 'Normal' | 'Warning',
   reason: string,
   message: string,
 ): Promise<void> {
+  const { component, host } = reporter
   const { name, namespace = 'default', uid = '' } = about.metadata
-  const key = { namespace, name: `${name}.${sha256Hex(`${uid} ${component} ${reason} ${message}`).slice(0, 16)}` }
+  const key = {
+    namespace,
+    name: `${name}.${sha256Hex(`${uid} ${component} ${host ?? ''} ${reason} ${message}`).slice(0, 16)}`,
+  }
   const now = timestamp()
   const counted = await client.modify(Event, key, (event) => ({
     ...event,
@@ -47,8 +54,9 @@ async function record(
       count: 1,
       firstTimestamp: now,
       lastTimestamp: now,
-      source: { component },
+      source: reporter,
       reportingComponent: component,
+      ...(host !== undefined && { reportingInstance: host }),
     })
   } catch (error) {
     // Two at once said the same for the first time; one event is enough.

@@ -138,7 +138,9 @@ async function answerQuestion(
   if (exchange.method !== 'POST') throw notAllowed(exchange.method)
   trail.isQuestion = !question.isWrite
   const input = objectBody(contentTypeOf(exchange), body, question.kind)
-  return jsonAnswer(201, await ask(question, input, { user, path }))
+  const warnings: string[] = []
+  const answer = jsonAnswer(201, await ask(question, input, { user, path, warn: (text) => warnings.push(text) }))
+  return warnings.length ? { ...answer, headers: { warning: warningHeaders(warnings) } } : answer
 }
 
 async function act(action: Action, asked: Read, path: ResourcePath): Promise<Answer> {

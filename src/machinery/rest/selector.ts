@@ -1,8 +1,9 @@
+import { isLabelKey } from '#apis/meta/labels.ts'
 import type { Kind } from '#apis/meta/object.ts'
 import { isSelected, type Requirement } from '#apis/meta/selector.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
-import { isLabelKey, isMetadataField } from './metadata.ts'
+import { isMetadataField } from './metadata.ts'
 
 /** Tells whether an object is selected. */
 export type Selector = (object: JsonObject) => boolean

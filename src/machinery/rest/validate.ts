@@ -1,8 +1,6 @@
-import type { FieldError, Kind, Schema } from '#apis/meta/object.ts'
+import { type FieldError, type Kind, maxErrors, type Schema } from '#apis/meta/object.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 
-/** Most errors that are looked for in one object: nobody reads more of them, and each costs many times its value. */
-export const maxErrors = 100
 /** Most unknown fields of one object that are named; the others are counted. */
 const maxUnknown = 100
 

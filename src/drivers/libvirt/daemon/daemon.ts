@@ -65,13 +65,23 @@ export function exchangePath({ dir, name }: Exchange): string {
   return join(dir, exchangesInSandbox, name)
 }
 
-/** Makes an exchange; only QEMU, which makes a socket there, and we get in. */
+/** The part of an exchange that is QEMU's: it makes its socket there. */
+export const exchangeOfQemu = 'qemu'
+
+/**
+ * Makes an exchange. The folder is root's, so that no QEMU can put another socket where libvirtd looks for its peer's; QEMU has
+ * a folder of its own in it.
+ */
 export async function makeExchange(exchange: Exchange, user: number): Promise<void> {
   const path = exchangePath(exchange)
+  const own = join(path, exchangeOfQemu)
   await mkdir(path, { recursive: true })
   await chmod(dirname(path), 0o755)
-  await chown(path, user, user)
-  await chmod(path, 0o700)
+  await chown(path, 0, user)
+  await chmod(path, 0o710)
+  await mkdir(own, { recursive: true })
+  await chown(own, user, user)
+  await chmod(own, 0o700)
 }
 
 /** Where the libvirtd of a sandbox listens. */

@@ -3,8 +3,8 @@ import type { JsonObject } from '#base/json.ts'
 import type { ResourcePath } from '../path.ts'
 import type { User } from '../strategy.ts'
 
-/** Whom a question comes from, and where it was sent. */
-export type Asking = Readonly<{ user: User; path: ResourcePath }>
+/** Whom a question comes from, where it was sent, and what takes warnings for the client. */
+export type Asking = Readonly<{ user: User; path: ResourcePath; warn: (text: string) => void }>
 
 /** A resource that is asked and never stored: what is posted comes back with the fields that answer it. */
 export type Question = Readonly<{

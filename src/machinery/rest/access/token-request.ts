@@ -14,17 +14,20 @@ type Options = Readonly<{
   accounts: Kind
   kind: Kind
   tokens: ServiceAccountTokens
+  /** Longest life of a token; one that is asked to live longer is shortened, seconds. */
+  maxExpirationSeconds: number
   uidOf: (namespace: string, name: string) => Promise<string | undefined>
 }>
 
 /** What `kubectl create token` posts to `serviceaccounts/NAME/token`. */
-export function tokenRequests({ accounts, kind, tokens, uidOf }: Options): Question {
+export function tokenRequests(options: Options): Question {
+  const { accounts, kind, tokens, maxExpirationSeconds, uidOf } = options
   return {
     at: accounts,
     subresource: 'token',
     kind,
     isWrite: true,
-    answer: async (input, { path }) => {
+    answer: async (input, { path, warn }) => {
       const { namespace = '', name = '' } = path
       const spec = isObject(input.spec) ? input.spec : {}
       // Clients written in Go send null for a list they have nothing to say in.
@@ -33,11 +36,12 @@ export function tokenRequests({ accounts, kind, tokens, uidOf }: Options): Quest
       const errors: FieldError[] = []
       const bad = (field: string, message: string) =>
         errors.push({ field: `spec.${field}`, message: `Invalid value: ${message}`, reason: 'FieldValueInvalid' })
-      const life = Number(spec.expirationSeconds ?? usualSeconds)
-      if (!Number.isInteger(life)) bad('expirationSeconds', 'must be a whole number')
-      else if (life < minSeconds) bad('expirationSeconds', `${life}: may not specify a duration less than 10 minutes`)
-      else if (life > maxSeconds)
-        bad('expirationSeconds', `${life}: may not specify a duration larger than 2^32 seconds`)
+      const asked = Number(spec.expirationSeconds ?? usualSeconds)
+      const life = Math.min(asked, maxExpirationSeconds)
+      if (!Number.isInteger(asked)) bad('expirationSeconds', 'must be a whole number')
+      else if (asked < minSeconds) bad('expirationSeconds', `${asked}: may not specify a duration less than 10 minutes`)
+      else if (asked > maxSeconds)
+        bad('expirationSeconds', `${asked}: may not specify a duration larger than 2^32 seconds`)
       if (!Array.isArray(audiences) || !audiences.every((one) => typeof one === 'string'))
         bad('audiences', 'must be a list of strings')
       if (boundObjectRef !== undefined && boundObjectRef !== null)
@@ -45,6 +49,7 @@ export function tokenRequests({ accounts, kind, tokens, uidOf }: Options): Quest
       if (errors.length) throw invalid(kind, name, errors)
       const uid = await uidOf(namespace, name)
       if (uid === undefined) throw notFound(accounts, name)
+      if (life < asked) warn(`requested expiration of ${asked} seconds shortened to ${life} seconds`)
       const list = (audiences as string[]).length ? (audiences as string[]) : [issuer]
       const { token, expiresMs } = tokens.issue({ namespace, name, uid }, list, life)
       return {

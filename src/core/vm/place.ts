@@ -1,0 +1,90 @@
+import type { Node } from '#apis/core/node.ts'
+import type { Pod } from '#apis/core/pod.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { isTrue } from './conditions.ts'
+import { bytesOf, footprintOf, memoryOf } from './domain.ts'
+
+/** What beside the instance decides where it goes. */
+export type PlaceOptions = Readonly<{
+  /** Of its migration, beside its own nodeSelector. */
+  selector?: Readonly<Record<string, string>>
+  /** The node it is on: comes last, as it is as good as any other where there is only one. */
+  leaving?: string
+}>
+
+/** The node an instance goes to, or why there is none, in Kubernetes' words. */
+export type Place = Readonly<{ node: Node }> | Readonly<{ why: string }>
+
+/**
+ * The node an instance goes to: of those that are ready, not cordoned, fit its nodeSelector and have room for one more pod and
+ * its memory the one with the fewest pods; the first by name of several. `pods` are all there are.
+ */
+export function chooseNode(
+  vmi: VirtualMachineInstance,
+  nodes: readonly Node[],
+  pods: readonly Pod[],
+  { selector = {}, leaving }: PlaceOptions = {},
+): Place {
+  const wanted = Object.entries({ ...vmi.spec.nodeSelector, ...selector })
+  const bytes = footprintOf(memoryOf(vmi.spec).bytes ?? 0)
+  const taken = takenByNode(pods)
+  const reasons = new Map<string, number>()
+  const fitting = nodes.filter((node) => {
+    const why = whyNot(node, wanted, taken.get(node.metadata.name) ?? nothing, bytes)
+    for (const one of why) reasons.set(one, (reasons.get(one) ?? 0) + 1)
+    return !why.length
+  })
+  const podsOn = ({ metadata }: Node) => taken.get(metadata.name)?.pods ?? 0
+  const isLeft = ({ metadata }: Node) => Number(metadata.name === leaving)
+  const [node] = fitting.toSorted(
+    (a, b) => isLeft(a) - isLeft(b) || podsOn(a) - podsOn(b) || (a.metadata.name < b.metadata.name ? -1 : 1),
+  )
+  if (node) return { node }
+  const list = [...reasons].map(([reason, count]) => `${count} ${reason}`).toSorted()
+  const details = list.length ? `: ${list.join(', ')}` : ''
+  return { why: `0/${nodes.length} nodes are available${details}; see kubectl describe nodes` }
+}
+
+type Taken = Readonly<{ pods: number; bytes: number }>
+const nothing: Taken = { pods: 0, bytes: 0 }
+
+/** What pods take of each node. */
+function takenByNode(pods: readonly Pod[]): Map<string, Taken> {
+  const taken = new Map<string, Taken>()
+  for (const pod of pods) {
+    const { nodeName = '' } = pod.spec
+    const before = taken.get(nodeName) ?? nothing
+    taken.set(nodeName, { pods: before.pods + 1, bytes: before.bytes + podMemory(pod, 'requests') })
+  }
+  return taken
+}
+
+/** The memory a pod asks for or is limited to, bytes; none for pods made before they said so. */
+export function podMemory({ spec }: Pod, what: 'requests' | 'limits'): number {
+  let sum = 0
+  for (const container of spec.containers) {
+    const { resources } = container as { resources?: { requests?: Amounts; limits?: Amounts } }
+    sum += bytesOf(resources?.[what]?.memory) ?? 0
+  }
+  return sum
+}
+
+type Amounts = Readonly<Record<string, string>>
+
+/** Everything that keeps an instance off a node. What a node does not say is without limit. */
+function whyNot(
+  { metadata, spec, status }: Node,
+  wanted: readonly (readonly [string, string])[],
+  taken: Taken,
+  bytes: number,
+): string[] {
+  if (metadata.deletionTimestamp || !isTrue(status?.conditions, 'Ready')) return ['node(s) were not ready']
+  if (spec?.unschedulable) return ['node(s) were unschedulable']
+  if (!wanted.every(([key, value]) => metadata.labels?.[key] === value))
+    return ["node(s) didn't match Pod's node affinity/selector"]
+  const { pods, memory } = (status?.allocatable ?? {}) as Amounts
+  return [
+    ...(taken.pods + 1 > (bytesOf(pods) ?? Number.POSITIVE_INFINITY) ? ['Too many pods'] : []),
+    ...(taken.bytes + bytes > (bytesOf(memory) ?? Number.POSITIVE_INFINITY) ? ['Insufficient memory'] : []),
+  ]
+}
