@@ -44,6 +44,7 @@ addLimitOptions(program.command('up'))
   .option('--audit-log-maxsize <MiB>', 'size at which the audit log begins a new file', '10')
   .option('--audit-log-maxbackup <count>', 'how many old files of the audit log are kept', '4')
   .option('--compaction-interval <seconds>', 'how long changes are kept for watches that come back', '300')
+  .option('--store-quota <MiB>', 'size of the store above which only deletes and small changes are possible', '2048')
   .option('--simulate', 'run guests in memory only, for trying the API without root', false)
   .action(
     async (
@@ -61,6 +62,7 @@ addLimitOptions(program.command('up'))
         auditLogMaxsize: string
         auditLogMaxbackup: string
         compactionInterval: string
+        storeQuota: string
       },
       command: Command,
     ) => {
@@ -90,6 +92,7 @@ addLimitOptions(program.command('up'))
           guestUsers: userRangeOf('--guest-uid-range', options.guestUidRange),
           limits: limitsOf(command),
           historyMs: secondsOf('--compaction-interval', options.compactionInterval),
+          storeQuotaBytes: countOf('--store-quota', options.storeQuota) * 1024 * 1024,
           log: await logOf(),
           signal: stop.signal,
         },

@@ -63,6 +63,7 @@ export async function startOn(
     tokenAuthFile?: string
     limits?: Partial<Limits>
     historyMs?: number
+    storeQuotaBytes?: number
   } = {},
 ): Promise<Cluster> {
   await using stack = new AsyncDisposableStack()
@@ -74,6 +75,7 @@ export async function startOn(
       listen: '127.0.0.1:0',
       limits: { ...defaultLimits, ...options.limits },
       historyMs: options.historyMs ?? 300_000,
+      storeQuotaBytes: options.storeQuotaBytes ?? 2 ** 31,
       guestUsers: defaultUsers,
       audit: { maxBytes: 10 * 1024 * 1024, files: 5 },
       ...(options.tokenAuthFile !== undefined && { tokenAuthFile: options.tokenAuthFile }),
