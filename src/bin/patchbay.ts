@@ -116,6 +116,24 @@ program
     await down({ dataDir, graceMs, log: await logOf() }, (line) => console.log(line))
   })
 
+program
+  .command('backup <file>')
+  .description('write store, keys and identity of a data directory to one file, also while its server runs')
+  .option(...dataDirOption)
+  .action(async (file: string, { dataDir }: { dataDir: string }) => {
+    const { backup } = await import('./backup.ts')
+    console.log(`The backup is in ${await backup({ file, dataDir })}; it has private keys in it`)
+  })
+
+program
+  .command('restore <file>')
+  .description('put a backup in the place of what is in a data directory, which is kept aside; no server may run')
+  .option(...dataDirOption)
+  .action(async (file: string, { dataDir }: { dataDir: string }) => {
+    const { restore } = await import('./backup.ts')
+    console.log(await restore({ file, dataDir }))
+  })
+
 const image = program.command('image').description('the images guests boot from')
 
 image

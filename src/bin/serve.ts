@@ -9,6 +9,8 @@ import type { KeyPair } from '#machinery/rest/certificates.ts'
 import { kubernetesDoor } from '#machinery/rest/door.ts'
 import { openSqliteStore } from '#machinery/store/sqlite.ts'
 import type { Store } from '#machinery/store/store.ts'
+import { writeBackup } from './backup.ts'
+import { openControl } from './control.ts'
 import { type ControlPlane, startControlPlane } from './control-plane.ts'
 import { type DataDir, writeKubeconfig } from './data-dir.ts'
 import { type AuditLimits, makeGuard } from './guard.ts'
@@ -61,6 +63,10 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   })
   stack.defer(() => store.close())
   await options.admit?.(store)
+  const closeControl = await openControl(dir.control, async ({ backup }) => {
+    await writeBackup(dir, backup, (to) => store.copyTo(to))
+  })
+  stack.defer(closeControl)
   const stop = new AbortController()
   stack.defer(() => stop.abort())
   const plane = await startControlPlane(store, log, stop.signal, options.guestUsers)
@@ -75,8 +81,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     log,
   }
   let keys = await openKeys(keyOptions)
-  const { guard, close } = await makeGuard({ ...options, plane })
-  stack.defer(close)
+  const { guard, close: closeGuard } = await makeGuard({ ...options, plane })
+  stack.defer(closeGuard)
   const door = kubernetesDoor({
     registry: plane.registry,
     guard,
