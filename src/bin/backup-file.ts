@@ -62,11 +62,11 @@ export async function writeKept(dir: DataDir, files: readonly Kept[]): Promise<v
   for (const { path, content } of files) {
     const target = join(dir.root, path)
     await mkdir(dirname(target), { recursive: true, mode: 0o700 })
-    await writeFileAtomic(target, content.toString('utf8'))
+    await writeFileAtomic(target, content)
   }
 }
 
-/** Keys, certificates and identity: all are text. */
+/** Keys, certificates and identity. */
 export async function keptFiles(dir: DataDir): Promise<Kept[]> {
   const keys = await readdir(dir.pki).catch(noneIfMissing)
   const here = await readdir(dir.root)
