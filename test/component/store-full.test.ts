@@ -19,17 +19,23 @@ it('a full store refuses what makes it grow with the remedy, is not ready, and i
   const answer = await eventually(
     'the store is full',
     async () => {
-      const created = await cluster.api.call('POST', all, configMap(`c${made.length}`))
-      if (created.code === 201) made.push(created.body.metadata.name)
+      const created = await cluster.api.send('POST', all, { body: configMap(`c${made.length}`) })
+      if (created.code === 201) made.push(created.json.metadata.name)
       return created.code === 201 ? undefined : created
     },
     { everyMs: 1 },
   )
   assert.equal(answer.code, 503)
-  assert.match(answer.body.message, /is full \(\d+ of 6000000 bytes\): delete objects, or start with a larger --store-quota/)
-  const ready = await fetchReady(cluster.api)
-  assert.match(ready, /^\[-\]The store \S+ is full/)
-  for (const name of made.slice(2)) assert.equal((await cluster.api.call('DELETE', `${all}/${name}`)).code, 200)
-  await eventually('there is room again', async () => (await cluster.api.call('POST', all, configMap('more'))).code === 201)
-  assert.equal(await fetchReady(cluster.api), 'ok')
+  assert.match(
+    answer.json.message,
+    /is full \(\d+ of 6000000 bytes\): delete objects, or start with a larger --store-quota/,
+  )
+  const readyz = async () => (await cluster.api.send('GET', '/readyz')).text
+  assert.match(await readyz(), /^\[-\]The store \S+ is full/)
+  for (const name of made.slice(2)) assert.equal((await cluster.api.send('DELETE', `${all}/${name}`)).code, 200)
+  await eventually(
+    'there is room again',
+    async () => (await cluster.api.send('POST', all, { body: configMap('more') })).code === 201,
+  )
+  assert.equal(await readyz(), 'ok')
 })

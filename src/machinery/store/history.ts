@@ -3,7 +3,7 @@ import type { Store } from './store.ts'
 type Compactable = Pick<Store, 'revision' | 'compacted' | 'compact'>
 
 /** Calls back after every `ms` milliseconds until the returned function is called. */
-export type Every = (ms: number, run: () => void) => () => void
+type Every = (ms: number, run: () => void) => () => void
 
 const everyTimer: Every = (ms, run) => {
   const timer = setInterval(run, ms)
