@@ -23,6 +23,7 @@ export type DataDir = Readonly<{
   host: string
   audit: string
   users: string
+  control: string
 }>
 
 /** Where things are below a data directory. @throws Fault Invalid for one that is too long. */
@@ -47,6 +48,7 @@ export function dataDirAt(path: string): DataDir {
     host: at('host.json'),
     audit: at('audit.log'),
     users: at('users'),
+    control: at('control.sock'),
   }
 }
 

@@ -50,6 +50,7 @@ addLimitOptions(program.command('up'))
   .option('--audit-log-maxsize <MiB>', 'size at which the audit log begins a new file', '10')
   .option('--audit-log-maxbackup <count>', 'how many old files of the audit log are kept', '4')
   .option('--compaction-interval <seconds>', 'how long changes are kept for watches that come back', '300')
+  .option('--store-quota <MiB>', 'size of the store above which only deletes and small changes are possible', '2048')
   .option('--simulate', 'run guests in memory only, for trying the API without root', false)
   .action(
     async (
@@ -69,6 +70,7 @@ addLimitOptions(program.command('up'))
         auditLogMaxsize: string
         auditLogMaxbackup: string
         compactionInterval: string
+        storeQuota: string
       },
       command: Command,
     ) => {
@@ -103,6 +105,7 @@ addLimitOptions(program.command('up'))
           guestUsers: userRangeOf('--guest-uid-range', options.guestUidRange),
           limits: limitsOf(command),
           historyMs: secondsOf('--compaction-interval', options.compactionInterval),
+          storeQuotaBytes: countOf('--store-quota', options.storeQuota) * 1024 * 1024,
           log: await logOf(),
           signal: stop.signal,
         },
@@ -124,6 +127,24 @@ program
     const { down } = await import('./down.ts')
     const graceMs = secondsOf('--timeout', timeout)
     await down({ dataDir, graceMs, log: await logOf() }, (line) => console.log(line))
+  })
+
+program
+  .command('backup <file>')
+  .description('write store, keys and identity of a data directory to one file, also while its server runs')
+  .option(...dataDirOption)
+  .action(async (file: string, { dataDir }: { dataDir: string }) => {
+    const { backup } = await import('./backup.ts')
+    console.log(`The backup is in ${await backup({ file, dataDir })}; it has private keys in it`)
+  })
+
+program
+  .command('restore <file>')
+  .description('put a backup in the place of what is in a data directory, which is kept aside; no server may run')
+  .option(...dataDirOption)
+  .action(async (file: string, { dataDir }: { dataDir: string }) => {
+    const { restore } = await import('./backup.ts')
+    console.log(await restore({ file, dataDir }))
   })
 
 const image = program.command('image').description('the images guests boot from')

@@ -7,9 +7,10 @@ import type { Limits } from '#machinery/http/limits.ts'
 import { openListener, ownName } from '#machinery/http/listener.ts'
 import type { KeyPair } from '#machinery/rest/certificates.ts'
 import { kubernetesDoor } from '#machinery/rest/door.ts'
-import { keepHistory } from '#machinery/store/history.ts'
 import { openSqliteStore } from '#machinery/store/sqlite.ts'
 import type { Store } from '#machinery/store/store.ts'
+import { writeBackup } from './backup.ts'
+import { openControl } from './control.ts'
 import { type ControlPlane, startControlPlane } from './control-plane.ts'
 import { type DataDir, writeKubeconfig } from './data-dir.ts'
 import { type AuditLimits, makeGuard } from './guard.ts'
@@ -23,6 +24,8 @@ export type ServeOptions = Readonly<{
   limits: Limits
   /** How long changes are kept for watches that come back, milliseconds. */
   historyMs: number
+  /** Above that many bytes of store, what makes it grow is refused. */
+  storeQuotaBytes: number
   /** Tokens beside those of ServiceAccounts, as kube-apiserver's --token-auth-file. */
   tokenAuthFile?: string
   /** The operator's own server certificate. */
@@ -54,14 +57,18 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const { dir, log, limits } = options
   const listen = parseListen(options.listen)
   await using stack = new AsyncDisposableStack()
-  const store = await openSqliteStore({ path: dir.store })
+  const store = await openSqliteStore({
+    path: dir.store,
+    historyMs: options.historyMs,
+    quotaBytes: options.storeQuotaBytes,
+    log,
+  })
   stack.defer(() => store.close())
   await options.admit?.(store)
-  stack.defer(
-    keepHistory(store, options.historyMs, (error) =>
-      log.warn({ cause: explain(error) }, 'Cannot forget old history; trying again later'),
-    ),
-  )
+  const closeControl = await openControl(dir.control, async ({ backup }) => {
+    await writeBackup(dir, backup, (to) => store.copyTo(to))
+  })
+  stack.defer(closeControl)
   const stop = new AbortController()
   stack.defer(() => stop.abort())
   const plane = await startControlPlane(store, log, stop.signal, options.guestUsers)
@@ -76,15 +83,15 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     log,
   }
   let keys = await openKeys(keyOptions)
-  const { guard, close } = await makeGuard({ ...options, plane })
-  stack.defer(close)
+  const { guard, close: closeGuard } = await makeGuard({ ...options, plane })
+  stack.defer(closeGuard)
   const door = kubernetesDoor({
     registry: plane.registry,
     guard,
     version: versionInfo(),
     metrics: () => metrics.page(),
     documents: { '/apis/subresources.kubevirt.io/v1/version': versionInfo() },
-    unready: () => [],
+    unready: () => (store.problem === undefined ? [] : [store.problem]),
     requestTimeoutMs: limits.requestTimeoutMs,
     log,
   })

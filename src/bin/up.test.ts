@@ -21,6 +21,7 @@ test('a server that is not started by root says so before it makes anything', as
       listen: '127.0.0.1:0',
       limits: defaultLimits,
       historyMs: 1000,
+      storeQuotaBytes: 1e9,
       guestUsers: defaultUsers,
       maxTokenSeconds: 86_400,
       audit: { maxBytes: 1024, files: 1 },

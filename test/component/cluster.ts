@@ -65,6 +65,7 @@ export async function startOn(
     tokenAuthFile?: string
     limits?: Partial<Limits>
     historyMs?: number
+    storeQuotaBytes?: number
   } = {},
 ): Promise<Cluster> {
   await using stack = new AsyncDisposableStack()
@@ -76,6 +77,7 @@ export async function startOn(
       listen: '127.0.0.1:0',
       limits: { ...defaultLimits, ...options.limits },
       historyMs: options.historyMs ?? 300_000,
+      storeQuotaBytes: options.storeQuotaBytes ?? 2 ** 31,
       guestUsers: defaultUsers,
       maxTokenSeconds: 86_400,
       audit: { maxBytes: 10 * 1024 * 1024, files: 5 },

@@ -67,11 +67,26 @@ async function record(
 /** How long events are kept, milliseconds (Kubernetes keeps them as long). */
 const eventLifeMs = 3600 * 1000
 
-/** Deletes events nobody has repeated for an hour. */
+/** Most events of one namespace that are left by a sweep. */
+const maxPerNamespace = 5000
+
+/** Deletes events that were not repeated for an hour, and the oldest of a namespace that has too many; whoever made them. */
 export async function sweepEvents(client: Client, nowMs: number): Promise<void> {
   const { items } = await client.list(Event)
-  for (const event of items) {
-    const last = Date.parse(event.lastTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp ?? '')
-    if (nowMs - last > eventLifeMs) await client.delete(Event, event.metadata)
+  const kept = new Map<string, number>()
+  const newestFirst = items
+    .map((event) => ({ event, seenMs: lastSeen(event, nowMs) }))
+    .toSorted((a, b) => b.seenMs - a.seenMs)
+  for (const { event, seenMs } of newestFirst) {
+    const { namespace = '' } = event.metadata
+    const count = (kept.get(namespace) ?? 0) + 1
+    kept.set(namespace, count)
+    if (nowMs - seenMs > eventLifeMs || count > maxPerNamespace) await client.delete(Event, event.metadata)
   }
+}
+
+/** When an event happened last, as far as that can be believed: its times are what its maker says, not so its creation. */
+function lastSeen({ metadata, lastTimestamp, eventTime, series }: Event, nowMs: number): number {
+  const times = [metadata.creationTimestamp, lastTimestamp, eventTime, series?.lastObservedTime]
+  return Math.max(0, ...times.map((time) => Date.parse(time ?? '')).filter((ms) => ms <= nowMs))
 }

@@ -75,6 +75,20 @@ export function readers(opened: Opened): void {
     assert.equal((await slow.next()).done, true)
   })
 
+  it('cuts a reader that has too many bytes unread, and takes one change however large', async (t) => {
+    const store = await opened(t, { maxUnreadBytes: 5000 })
+    const slow = store.watch('', 0, new AbortController().signal)[Symbol.asyncIterator]()
+    const first = slow.next()
+    const pad = 'x'.repeat(3000)
+    await store.update('/a', put({ pad }))
+    await first
+    await store.update('/a', put({ pad: pad.repeat(3) }))
+    assert.deepEqual(revisions((await slow.next()).value), [2])
+    await store.update('/a', put({ pad }))
+    await store.update('/a', put({ pad }))
+    assert.equal(await faultOf(slow.next()), 'Expired')
+  })
+
   it('ends quietly when aborted', async (t) => {
     const store = await opened(t)
     const stop = new AbortController()
@@ -152,6 +166,15 @@ export function compaction(opened: Opened): void {
     await Promise.all([store.compact(1100), store.compact(600), store.compact(1200), writing])
     assert.deepEqual(revisions(await live), span(1201, 1500))
     assert.deepEqual(revisions(await read(store, '/hot', 1200, 300)), span(1201, 1500))
+  })
+
+  it('forgets history that takes too many bytes by itself', async (t) => {
+    const store = await opened(t, { historyBytes: 50_000 })
+    const pad = 'x'.repeat(1000)
+    for (let n = 0; n < 200; n++) await store.update('/a', put({ n, pad }))
+    assert.ok(store.compacted > 100, `compacted up to ${store.compacted}`)
+    assert.equal(await faultOf(read(store, '', 0, 1)), 'Expired')
+    assert.ok((await read(store, '', store.compacted, 1)).length > 0)
   })
 
   it('forgets old history by itself', async (t) => {

@@ -2,10 +2,17 @@ import { Fault } from '#base/fault.ts'
 import { bucketOf } from './rows.ts'
 import type { Change } from './store.ts'
 
+/** A change and the bytes its value has as JSON, which stand for what it takes in memory. */
+export type Sized = Readonly<{ change: Change; bytes: number }>
+
+/** How much is kept: changes by number, and by bytes. */
+export type Bound = Readonly<{ count: number; bytes: number }>
+
 /** One live watcher: the changes it has not read yet, up to a limit. */
 export class Reader {
   readonly prefix: string
   #unread: Change[] = []
+  #bytes = 0
   #fault: Fault | undefined
   #wake: (() => void) | undefined
 
@@ -14,19 +21,23 @@ export class Reader {
   }
 
   /** Takes one more change; false when that is one too many and the reader has been cut. */
-  push(change: Change, limit: number): boolean {
-    if (this.#unread.length < limit) {
+  push({ change, bytes }: Sized, limit: Bound): boolean {
+    // One change is always taken, however large: it is in memory anyway.
+    if (this.#unread.length === 0 || (this.#unread.length < limit.count && this.#bytes + bytes <= limit.bytes)) {
       this.#unread.push(change)
+      this.#bytes += bytes
       this.wake()
       return true
     }
-    this.fail(new Fault('Expired', `The watch of ${this.prefix} fell more than ${limit} changes behind`))
+    const limits = `${limit.count} changes or ${limit.bytes} bytes`
+    this.fail(new Fault('Expired', `The watch of ${this.prefix} fell more than ${limits} behind`))
     return false
   }
 
   /** Forgets what was not read, so that it costs no more memory; the next `take` throws. */
   fail(fault: Fault): void {
     this.#unread = []
+    this.#bytes = 0
     this.#fault = fault
     this.wake()
   }
@@ -35,6 +46,7 @@ export class Reader {
     if (this.#fault) throw this.#fault
     const unread = this.#unread
     if (unread.length > 0) this.#unread = []
+    this.#bytes = 0
     return unread
   }
 
@@ -58,16 +70,22 @@ export class Reader {
  * nothing is seen twice and nothing is missed.
  */
 export class Feed {
-  readonly #keep: number
-  readonly #maxUnread: number
+  readonly #keep: Bound
+  readonly #maxUnread: Bound
   readonly #readers = new Map<string, Set<Reader>>()
-  #recent: Change[] = []
+  #recent: Sized[] = []
+  #bytes = 0
   #start: number
 
-  constructor(start: number, options: Readonly<{ keep: number; maxUnread: number }>) {
+  constructor(start: number, options: Readonly<{ keep: Bound; maxUnread: Bound }>) {
     this.#start = start
     this.#keep = options.keep
     this.#maxUnread = options.maxUnread
+  }
+
+  /** Bytes of the changes that are kept. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** Every change after this revision is still here. */
@@ -75,17 +93,27 @@ export class Feed {
     return this.#start
   }
 
-  publish(changes: readonly Change[]): void {
-    for (const change of changes) {
-      const bucket = bucketOf(change.row.key)
-      this.#recent.push(change)
-      this.#offer(bucket, change)
-      if (bucket) this.#offer('', change)
+  publish(changes: readonly Sized[]): void {
+    for (const sized of changes) {
+      const bucket = bucketOf(sized.change.row.key)
+      this.#recent.push(sized)
+      this.#bytes += sized.bytes
+      this.#offer(bucket, sized)
+      if (bucket) this.#offer('', sized)
     }
-    if (this.#recent.length <= this.#keep) return
-    // Half at a time, so that the copy costs next to nothing per change.
-    const dropped = this.#recent.length - Math.ceil(this.#keep / 2)
-    this.#start = this.#recent[dropped - 1]!.row.revision
+    if (this.#recent.length > this.#keep.count || this.#bytes > this.#keep.bytes) this.#drop()
+  }
+
+  /** Drops the older half, so that the copy costs next to nothing per change. */
+  #drop(): void {
+    let dropped = 0
+    const isTooMuch = () =>
+      this.#recent.length - dropped > Math.ceil(this.#keep.count / 2) || this.#bytes > this.#keep.bytes / 2
+    while (dropped < this.#recent.length && isTooMuch()) {
+      const { change, bytes } = this.#recent[dropped++]!
+      this.#bytes -= bytes
+      this.#start = change.row.revision
+    }
     this.#recent = this.#recent.slice(dropped)
   }
 
@@ -96,8 +124,8 @@ export class Feed {
     const readers = this.#readers.get(bucket)
     if (readers) readers.add(reader)
     else this.#readers.set(bucket, new Set([reader]))
-    const missed = this.#recent.filter(({ row }) => row.revision > after && row.key.startsWith(prefix))
-    return { reader, missed }
+    const missed = this.#recent.map(({ change }) => change)
+    return { reader, missed: missed.filter(({ row }) => row.revision > after && row.key.startsWith(prefix)) }
   }
 
   leave(reader: Reader): void {
@@ -113,10 +141,10 @@ export class Feed {
     this.#readers.clear()
   }
 
-  #offer(bucket: string, change: Change): void {
+  #offer(bucket: string, sized: Sized): void {
     for (const reader of this.#readers.get(bucket) ?? []) {
-      if (!change.row.key.startsWith(reader.prefix)) continue
-      if (!reader.push(change, this.#maxUnread)) this.leave(reader)
+      if (!sized.change.row.key.startsWith(reader.prefix)) continue
+      if (!reader.push(sized, this.#maxUnread)) this.leave(reader)
     }
   }
 }

@@ -3,8 +3,8 @@ import type { Change, Row } from './store.ts'
 /** A change on its way to the journal. `text` is the value of its row as JSON. */
 export type Write = Readonly<{ change: Change; text: string }>
 
-/** What a journal holds when it is opened. */
-export type Contents = Readonly<{ rows: readonly Row[]; revision: number; compacted: number }>
+/** What a journal holds when it is opened; `historyBytes` is the size of what was superseded and not yet compacted. */
+export type Contents = Readonly<{ rows: readonly Row[]; revision: number; compacted: number; historyBytes: number }>
 
 /** Where a store keeps its changes. The store above it does everything else, so that all stores behave alike. */
 export interface Journal {
@@ -21,6 +21,10 @@ export interface Journal {
    * not overlap; the caller keeps the span short, because nothing is written meanwhile.
    */
   compact(after: number, upTo: number): Promise<void>
+  /** Gives some of the room that compaction freed back, which takes milliseconds; resolves to whether there is more. */
+  shrink(): Promise<boolean>
+  /** Bytes on disk that hold something. */
+  readonly usedBytes: number
   /** Resolves with the reason when the journal cannot go on; every later call rejects. */
   readonly broken: Promise<unknown>
   close(): Promise<void>

@@ -15,6 +15,7 @@ class HandJournal implements Journal {
   readonly #broken = Promise.withResolvers<unknown>()
   readonly broken = this.#broken.promise
   compactFails = false
+  usedBytes = 0
 
   append(writes: readonly Write[], epoch: number): Promise<void> {
     const settled = Promise.withResolvers<void>()
@@ -31,6 +32,10 @@ class HandJournal implements Journal {
     this.compactions.push([after, upTo])
   }
 
+  async shrink(): Promise<boolean> {
+    return false
+  }
+
   break(cause: unknown): void {
     this.#broken.resolve(cause)
   }
@@ -40,7 +45,8 @@ class HandJournal implements Journal {
 
 function open(revision = 0): { journal: HandJournal; store: JournaledStore } {
   const journal = new HandJournal()
-  return { journal, store: new JournaledStore('store under test', journal, { rows: [], revision, compacted: 0 }) }
+  const contents = { rows: [], revision, compacted: 0, historyBytes: 0 }
+  return { journal, store: new JournaledStore('store under test', journal, contents) }
 }
 
 /** Lets every promise that can settle do so. */

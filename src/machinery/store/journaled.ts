@@ -1,24 +1,51 @@
-import { Fault } from '#base/fault.ts'
-import type { Log } from '#base/log.ts'
+import { explain, Fault } from '#base/fault.ts'
+import { type Log, silent } from '#base/log.ts'
 import { Feed } from './feed.ts'
+import { History } from './history.ts'
 import type { Contents, Journal, Write } from './journal.ts'
-import { retainHistory } from './retention.ts'
 import { Rows } from './rows.ts'
 import type { Change, Decision, Row, Store } from './store.ts'
 
 export type Tuning = Readonly<{
   /** How many of the newest changes are kept in memory for watches; older ones are read from the journal. */
   keepRecent?: number
+  /** Most bytes of them. */
+  keepRecentBytes?: number
   /** A watcher with more unread changes than this is cut. */
   maxUnread?: number
+  /** So is one with more unread bytes. */
+  maxUnreadBytes?: number
   /** How long history is kept for watches to resume from. */
   historyMs?: number
+  /** Most bytes of history; when there are more, older history is forgotten earlier. */
+  historyBytes?: number
+  /** Above that many bytes on disk, what makes the store grow is refused. */
+  quotaBytes?: number
   log?: Log
 }>
 
 /** Revisions handled by one call of the journal: some milliseconds of work, so that nobody waits long behind it. */
 const spanOfHistory = 250
 const spanOfCompaction = 200
+
+const mebibyte = 1024 * 1024
+
+/** What holds unless a store is tuned otherwise; docs/limits.md tells readers. */
+const defaults = {
+  keepRecent: 1000,
+  keepRecentBytes: 64 * mebibyte,
+  maxUnread: 10_000,
+  maxUnreadBytes: 16 * mebibyte,
+  historyMs: 300_000,
+  historyBytes: 256 * mebibyte,
+  quotaBytes: 2048 * mebibyte,
+}
+
+/**
+ * An object may still grow up to this size when the store is full, characters: so that nodes go on reporting, and that
+ * what is to be deleted can be marked so.
+ */
+const smallText = 16 * 1024
 
 /** A decided change that is not yet known to be durable. */
 type Pending = Write & Readonly<{ done: PromiseWithResolvers<Row> }>
@@ -49,7 +76,10 @@ export class JournaledStore implements Store {
   /** How far the journal has followed `compacted`. */
   #swept: number
   #compacting: Promise<void> = Promise.resolve()
-  readonly #stopRetaining: () => void
+  readonly #history: History
+  readonly #quotaBytes: number
+  readonly #onTrouble: (error: unknown) => void
+  #lastFailure: string | undefined
   #stopped: Fault | undefined
   #closing: Promise<void> | undefined
 
@@ -59,9 +89,20 @@ export class JournaledStore implements Store {
     this.#journal = journal
     this.#allocated = this.#revision = contents.revision
     this.#compacted = this.#swept = contents.compacted
-    this.#feed = new Feed(contents.revision, { keep: tuning.keepRecent ?? 1000, maxUnread: tuning.maxUnread ?? 10_000 })
+    const tuned = { ...defaults, ...tuning }
+    this.#feed = new Feed(contents.revision, {
+      keep: { count: tuned.keepRecent, bytes: tuned.keepRecentBytes },
+      maxUnread: { count: tuned.maxUnread, bytes: tuned.maxUnreadBytes },
+    })
     for (const row of contents.rows) this.#rows.put(row)
-    this.#stopRetaining = retainHistory(this, tuning.historyMs ?? 300_000, tuning.log)
+    this.#quotaBytes = tuned.quotaBytes
+    const log = tuning.log ?? silent
+    this.#onTrouble = (error) => log.warn({ cause: explain(error) }, 'Cannot forget old history; trying again later')
+    this.#history = new History(this, contents.historyBytes, {
+      ms: tuned.historyMs,
+      bytes: tuned.historyBytes,
+      onTrouble: this.#onTrouble,
+    })
     void journal.broken.then((cause) => this.#stop(new Fault('Unavailable', `The ${name} stopped working`, { cause })))
   }
 
@@ -71,6 +112,12 @@ export class JournaledStore implements Store {
 
   get compacted(): number {
     return this.#compacted
+  }
+
+  /** Why writes fail or are refused, as a sentence with what to do; undefined when they are not. */
+  get problem(): string | undefined {
+    if (this.#lastFailure !== undefined) return this.#lastFailure
+    return this.#isFull() ? this.#fullText() : undefined
   }
 
   async get(key: string): Promise<Row | undefined> {
@@ -102,6 +149,7 @@ export class JournaledStore implements Store {
     }
     // Before a revision is given away, because this may throw.
     const text = JSON.stringify(value)
+    if (decision.type === 'put') this.#requireRoom(key, current, text)
     const row: Row = { key, revision: ++this.#allocated, value }
     const change: Change = { type: decision.type, row, ...(current && { previous: current }) }
     return this.#enqueue({ change, text, done: Promise.withResolvers<Row>() })
@@ -146,6 +194,7 @@ export class JournaledStore implements Store {
       await this.#journal.compact(this.#swept, upTo)
       this.#swept = upTo
     }
+    while (!this.#stopped && (await this.#journal.shrink()));
   }
 
   close(): Promise<void> {
@@ -161,13 +210,31 @@ export class JournaledStore implements Store {
     await this.#journal.close()
   }
 
+  #isFull(): boolean {
+    return this.#journal.usedBytes > this.#quotaBytes
+  }
+
+  #fullText(): string {
+    const sizes = `${this.#journal.usedBytes} of ${this.#quotaBytes} bytes`
+    return `The ${this.#name} is full (${sizes}): delete objects, or start with a larger --store-quota`
+  }
+
+  /** Deletes, and updates that do not let an object grow, are possible in a full store, too. @throws Fault Unavailable */
+  #requireRoom(key: string, current: Row | undefined, text: string): void {
+    if (!this.#isFull()) return
+    // History gives way before any object does.
+    if (this.#revision > this.#compacted) this.compact(this.#revision).catch(this.#onTrouble)
+    if (current && (text.length <= smallText || text.length <= JSON.stringify(current.value).length)) return
+    throw new Fault('Unavailable', `Writing ${key} is refused. ${this.#fullText()}`)
+  }
+
   #check(): void {
     if (this.#stopped) throw this.#stopped
   }
 
   #stop(fault: Fault): void {
     this.#stopped ??= fault
-    this.#stopRetaining()
+    this.#history.stop()
     this.#feed.end(this.#stopped)
   }
 
@@ -199,6 +266,7 @@ export class JournaledStore implements Store {
 
   #commit(batch: readonly Pending[]): void {
     this.#sent.shift()
+    this.#lastFailure = undefined
     for (const pending of batch) {
       const { type, row } = pending.change
       if (type === 'put') this.#rows.put(row)
@@ -206,7 +274,8 @@ export class JournaledStore implements Store {
       if (this.#pending.get(row.key) === pending) this.#pending.delete(row.key)
       this.#revision = row.revision
     }
-    this.#feed.publish(batch.map(({ change }) => change))
+    this.#feed.publish(batch.map(({ change, text }) => ({ change, bytes: text.length })))
+    for (const { change, text } of batch) this.#history.add(change.row.revision, text.length)
     for (const { change, done } of batch) done.resolve(change.row)
   }
 
@@ -218,8 +287,10 @@ export class JournaledStore implements Store {
     this.#sent = []
     this.#queued = []
     this.#pending.clear()
+    const why = remedyOf(cause)
+    this.#lastFailure = `Writing to the ${this.#name} failed${why || `: ${explain(cause)}`}`
     for (const { change, done } of lost) {
-      done.reject(new Fault('Unavailable', `Writing ${change.row.key} to the ${this.#name} failed`, { cause }))
+      done.reject(new Fault('Unavailable', `Writing ${change.row.key} to the ${this.#name} failed${why}`, { cause }))
     }
   }
 
@@ -248,6 +319,13 @@ export class JournaledStore implements Store {
 
 function rowAfter(change: Change): Row | undefined {
   return change.type === 'put' ? change.row : undefined
+}
+
+/** What to do about a failed write, when it can be said. */
+function remedyOf(cause: unknown): string {
+  return /disk is full|ENOSPC/.test(explain(cause))
+    ? ': the disk is full; free some space, it goes on by itself then'
+    : ''
 }
 
 function ignore(): void {}

@@ -4,11 +4,14 @@ import type { Change, Store } from './store.ts'
 
 /** A store that forgets everything with its process; for tests and demonstrations. */
 export function openMemoryStore(tuning: Tuning = {}): Store {
-  return new JournaledStore('store in memory', new MemoryJournal(), { rows: [], revision: 0, compacted: 0 }, tuning)
+  return new JournaledStore('store in memory', new MemoryJournal(), empty, tuning)
 }
+
+const empty = { rows: [], revision: 0, compacted: 0, historyBytes: 0 }
 
 class MemoryJournal implements Journal {
   readonly broken = new Promise<never>(() => {})
+  readonly usedBytes = 0
   readonly #log: Change[] = []
 
   async append(writes: readonly Write[]): Promise<void> {
@@ -22,6 +25,10 @@ class MemoryJournal implements Journal {
   async compact(_after: number, upTo: number): Promise<void> {
     const kept = this.#log.findIndex(({ row }) => row.revision > upTo)
     this.#log.splice(0, kept < 0 ? this.#log.length : kept)
+  }
+
+  async shrink(): Promise<boolean> {
+    return false
   }
 
   async close(): Promise<void> {}

@@ -1,5 +1,6 @@
 import { chmodSync, closeSync, existsSync, openSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { crc32 } from 'node:zlib'
 
 /** What sits in one row of the log. `previous` is the revision of the row that this one supersedes. */
 export type LogRow = Readonly<{
@@ -25,17 +26,32 @@ export type Diagnosis = Readonly<{
   logRows: number
 }>
 
-/** Why a file cannot be used: `inUse` by another process, or of a `newer` schema. */
-export class Refusal extends Error {
-  readonly reason: 'inUse' | 'newer'
+/** Why a file cannot be used: `inUse` by another process, of a `newer` schema, or `damaged`. */
+type RefusalReason = 'inUse' | 'newer' | 'damaged'
 
-  constructor(reason: 'inUse' | 'newer', message: string) {
+export class Refusal extends Error {
+  readonly reason: RefusalReason
+
+  constructor(reason: RefusalReason, message: string) {
     super(message)
     this.reason = reason
   }
 }
 
-const schemaVersion = 1
+/** 2 added checksums, the count of rows, and a file that shrinks. */
+const schemaVersion = 2
+
+/** Pages given back to the file system in one go (2 MiB), so that no write waits long behind it. */
+const pagesPerShrink = 256
+
+/** Free pages that are left in the file (4 MiB): the next writes need them. */
+const sparePages = 512
+
+/** SQLite's `auto_vacuum = INCREMENTAL`. */
+const incremental = 2
+
+/** How many damaged keys a refusal names. */
+const namedKeys = 5
 
 /** Long enough for a predecessor that was just killed to be gone. */
 const lockTimeoutMs = 500
@@ -47,6 +63,7 @@ const busy = 5
 // are short enough to wait for (7 ms here; at 8 MB 12 ms, for 5% more writes per second).
 const setUp = `
   PRAGMA page_size = 8192;
+  PRAGMA auto_vacuum = INCREMENTAL;
   PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
@@ -63,10 +80,22 @@ const schema = `
     key TEXT NOT NULL,
     deleted INTEGER NOT NULL,
     value TEXT NOT NULL,
-    previous INTEGER
+    previous INTEGER,
+    sum INTEGER NOT NULL
   );
   CREATE TABLE compacted (revision INTEGER NOT NULL);
   INSERT INTO compacted VALUES (0);
+  CREATE TABLE counted (rows INTEGER NOT NULL);
+  INSERT INTO counted VALUES (0);
+  PRAGMA user_version = ${schemaVersion};
+`
+
+// Rows from before have no checksum to be checked against: they get the one of what is there.
+const migration = `
+  ALTER TABLE log ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+  UPDATE log SET sum = row_sum(revision, key, deleted, value, previous);
+  CREATE TABLE counted (rows INTEGER NOT NULL);
+  INSERT INTO counted SELECT count(*) FROM log;
   PRAGMA user_version = ${schemaVersion};
 `
 
@@ -90,15 +119,18 @@ const historyRows = `
  */
 export class SqliteFile {
   readonly #db: DatabaseSync
+  readonly #path: string
   readonly #insert: StatementSync
   readonly #history: StatementSync
 
   /** @throws Refusal when the file is not ours to use. */
   constructor(path: string, maxBytes?: number) {
     makePrivate(path)
+    this.#path = path
     this.#db = new DatabaseSync(path, { timeout: lockTimeoutMs })
     try {
-      this.#prepareFile(path, maxBytes)
+      this.#prepareFile(maxBytes)
+      this.#verify()
     } catch (error) {
       this.#db.close()
       if ((Number((error as { errcode?: unknown }).errcode) & 0xff) === busy) {
@@ -106,7 +138,7 @@ export class SqliteFile {
       }
       throw error
     }
-    this.#insert = this.#db.prepare('INSERT INTO log VALUES (?, ?, ?, ?, ?)')
+    this.#insert = this.#db.prepare('INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)')
     this.#history = this.#db.prepare(historyRows)
   }
 
@@ -126,7 +158,8 @@ export class SqliteFile {
   /** Writes all rows in one durable transaction, or none. */
   append(rows: readonly LogRow[]): void {
     this.#transaction(() => {
-      for (const row of rows) this.#insert.run(row.revision, row.key, row.deleted, row.value, row.previous)
+      for (const row of rows) this.#insert.run(row.revision, row.key, row.deleted, row.value, row.previous, sumOf(row))
+      this.#count(rows.length)
     })
   }
 
@@ -138,14 +171,70 @@ export class SqliteFile {
     const span = { after, upTo }
     const inSpan = 'revision > :after AND revision <= :upTo'
     this.#transaction(() => {
-      this.#db
-        .prepare(
-          `DELETE FROM log WHERE revision IN (SELECT previous FROM log WHERE ${inSpan} AND previous IS NOT NULL)`,
-        )
-        .run(span)
-      this.#db.prepare(`DELETE FROM log WHERE ${inSpan} AND deleted`).run(span)
+      const superseded = `DELETE FROM log WHERE revision IN (SELECT previous FROM log WHERE ${inSpan} AND previous IS NOT NULL)`
+      const gone = [superseded, `DELETE FROM log WHERE ${inSpan} AND deleted`].map((sql) =>
+        Number(this.#db.prepare(sql).run(span).changes),
+      )
+      this.#count(-gone.reduce((sum, rows) => sum + rows, 0))
       this.#db.prepare('UPDATE compacted SET revision = ?').run(upTo)
     })
+  }
+
+  /** Gives some free pages back to the file system; whether there are more. */
+  shrink(): boolean {
+    if (this.#freePages <= sparePages) return false
+    this.#db.exec(`PRAGMA incremental_vacuum(${Math.min(pagesPerShrink, this.#freePages - sparePages)})`)
+    return this.#freePages > sparePages
+  }
+
+  /** Bytes of the file that hold something. */
+  get usedBytes(): number {
+    const pages = Number(this.#pragma('PRAGMA page_count')) - this.#freePages
+    return pages * Number(this.#pragma('PRAGMA page_size'))
+  }
+
+  /** Bytes of values that have been superseded or deleted and are kept for watches. */
+  get historyBytes(): number {
+    const sql = `SELECT (SELECT total(length(value)) FROM log) - (SELECT total(length(value)) FROM (${currentRows}))`
+    return Number(this.#pragma(sql))
+  }
+
+  /** Writes a whole copy of this moment to a file that is not there yet. */
+  copyTo(path: string): void {
+    makePrivate(path)
+    this.#db.prepare('VACUUM INTO ?').run(path)
+  }
+
+  get #freePages(): number {
+    return Number(this.#pragma('PRAGMA freelist_count'))
+  }
+
+  #count(more: number): void {
+    this.#db.prepare('UPDATE counted SET rows = rows + ?').run(more)
+  }
+
+  /** @throws Refusal when a row is not as it was written, or is missing */
+  #verify(): void {
+    const damaged: string[] = []
+    let rows = 0
+    let bad = 0
+    const all = this.#db.prepare('SELECT revision, key, deleted, value, previous, sum FROM log').iterate()
+    for (const row of all as Iterable<unknown> as Iterable<LogRow & { sum: number }>) {
+      rows++
+      if (sumOf(row) === row.sum) continue
+      bad++
+      if (damaged.length < namedKeys) damaged.push(`${row.key} (revision ${row.revision})`)
+    }
+    const counted = Number(this.#pragma('SELECT rows FROM counted'))
+    const problems = [
+      ...(bad
+        ? [`${bad} of its rows are not as they were written: ${damaged.join(', ')}${bad > namedKeys ? ' …' : ''}`]
+        : []),
+      ...(counted === rows ? [] : [`it has ${rows} rows where ${counted} were written`]),
+    ]
+    if (problems.length === 0) return
+    const text = `The store ${this.#path} is damaged: ${problems.join('; ')}`
+    throw new Refusal('damaged', `${text}. Nothing was changed; restore a backup with: patchbay restore FILE`)
   }
 
   diagnose(): Diagnosis {
@@ -162,18 +251,28 @@ export class SqliteFile {
     this.#db.close()
   }
 
-  #prepareFile(path: string, maxBytes: number | undefined): void {
+  #prepareFile(maxBytes: number | undefined): void {
     this.#db.exec(setUp)
     const version = Number(this.#pragma('PRAGMA user_version'))
     if (version > schemaVersion) {
-      const text = `The store ${path} was written by a newer version of Patchbay (schema ${version}, this one knows ${schemaVersion})`
+      const text = `The store ${this.#path} was written by a newer version of Patchbay (schema ${version}, this one knows ${schemaVersion})`
       throw new Refusal('newer', `${text}. Start that version, or move the file away to begin with an empty store`)
     }
     if (version === 0) this.#db.exec(schema)
+    if (version === 1) this.#migrate()
     this.#db.exec('COMMIT')
+    // A file that was made before it could shrink is written once as a whole.
+    if (Number(this.#pragma('PRAGMA auto_vacuum')) !== incremental) this.#db.exec('PRAGMA auto_vacuum = 2; VACUUM')
     if (maxBytes !== undefined) {
       this.#db.exec(`PRAGMA max_page_count = ${Math.ceil(maxBytes / Number(this.#pragma('PRAGMA page_size')))}`)
     }
+  }
+
+  #migrate(): void {
+    const sum = (revision: unknown, key: unknown, deleted: unknown, value: unknown, previous: unknown) =>
+      sumOf({ revision, key, deleted, value, previous } as LogRow)
+    this.#db.function('row_sum', { deterministic: true }, sum)
+    this.#db.exec(migration)
   }
 
   #transaction(work: () => void): void {
@@ -192,6 +291,11 @@ export class SqliteFile {
   #pragma(sql: string): unknown {
     return Object.values(this.#db.prepare(sql).get() ?? {})[0]
   }
+}
+
+/** The checksum of a row: of everything in it, so that no part can change unseen. */
+function sumOf({ revision, key, deleted, value, previous }: LogRow): number {
+  return crc32(value, crc32(`${revision} ${deleted} ${previous} ${key}`))
 }
 
 /**

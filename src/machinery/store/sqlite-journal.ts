@@ -2,7 +2,7 @@ import type { Worker } from 'node:worker_threads'
 import { Fault } from '#base/fault.ts'
 import type { Contents, Journal, Write } from './journal.ts'
 import type { Diagnosis, HistoryRow, LogRow } from './sqlite-file.ts'
-import type { Opening, Reply, Request } from './sqlite-worker.ts'
+import type { Opening, Replies, Reply, Request } from './sqlite-worker.ts'
 import type { Change, Row } from './store.ts'
 
 /**
@@ -13,19 +13,23 @@ export async function openJournal(
   worker: Worker,
   path: string,
 ): Promise<Readonly<{ journal: WorkerJournal; contents: Contents }>> {
-  const contents = await opening(worker, path)
-  return { journal: new WorkerJournal(worker, path), contents }
+  const { usedBytes, ...contents } = await opening(worker, path)
+  return { journal: new WorkerJournal(worker, path, usedBytes), contents }
 }
 
-function opening(worker: Worker, path: string): Promise<Contents> {
+type Opened = Contents & Readonly<{ usedBytes: number }>
+
+function opening(worker: Worker, path: string): Promise<Opened> {
   const rows: Row[] = []
-  const { promise, resolve, reject } = Promise.withResolvers<Contents>()
+  const { promise, resolve, reject } = Promise.withResolvers<Opened>()
   const failed = (cause: unknown) => reject(new Fault('Unavailable', `Opening the store ${path} failed`, { cause }))
   const exited = () => failed(new Error('its thread ended'))
   const listen = (said: Opening) => {
     if (said.type === 'rows') for (const row of said.rows) rows.push({ ...row, value: JSON.parse(row.value) })
-    else if (said.type === 'ready') resolve({ rows, revision: said.revision, compacted: said.compacted })
-    else if (said.reason === 'inUse') reject(new Fault('Unavailable', said.message))
+    else if (said.type === 'ready') {
+      const { revision, compacted, historyBytes, usedBytes } = said
+      resolve({ rows, revision, compacted, historyBytes, usedBytes })
+    } else if (said.reason === 'inUse' || said.reason === 'damaged') reject(new Fault('Unavailable', said.message))
     else if (said.reason === 'newer') reject(new Fault('Unsupported', said.message))
     else failed(new Error(said.message))
   }
@@ -39,11 +43,13 @@ export class WorkerJournal implements Journal {
   readonly #worker: Worker
   readonly #path: string
   readonly #calls = new Map<number, PromiseWithResolvers<Reply['value']>>()
+  #usedBytes: number
   #lastId = 0
   #ended: Error | undefined
   #closing = false
 
-  constructor(worker: Worker, path: string) {
+  constructor(worker: Worker, path: string, usedBytes: number) {
+    this.#usedBytes = usedBytes
     this.#worker = worker
     this.#path = path
     const { promise, resolve } = Promise.withResolvers<unknown>()
@@ -54,7 +60,7 @@ export class WorkerJournal implements Journal {
       this.#calls.clear()
       if (!this.#closing) resolve(this.#ended)
     }
-    worker.on('message', (replies: readonly Reply[]) => this.#settle(replies))
+    worker.on('message', (said: Replies) => this.#settle(said))
     worker.on('error', end)
     worker.on('exit', (code) => end(new Error(`its thread ended with code ${code}`)))
   }
@@ -70,6 +76,19 @@ export class WorkerJournal implements Journal {
 
   async compact(after: number, upTo: number): Promise<void> {
     await this.#ask('Compacting', { do: 'compact', after, upTo })
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes
+  }
+
+  async shrink(): Promise<boolean> {
+    return (await this.#ask('Shrinking the file', { do: 'shrink' })) === true
+  }
+
+  /** Writes a whole copy, everything acknowledged before the call included, to a new file. */
+  async copyTo(to: string): Promise<void> {
+    await this.#ask('Copying', { do: 'copy', to })
   }
 
   async diagnose(): Promise<Diagnosis> {
@@ -99,7 +118,8 @@ export class WorkerJournal implements Journal {
     return call.promise
   }
 
-  #settle(replies: readonly Reply[]): void {
+  #settle({ replies, usedBytes }: Replies): void {
+    this.#usedBytes = usedBytes ?? this.#usedBytes
     for (const { id, value, error } of replies) {
       const call = this.#calls.get(id)
       this.#calls.delete(id)

@@ -7,7 +7,7 @@ export type WorkerOptions = Readonly<{ path: string; maxBytes: number | undefine
 /** What the thread says before it serves: its rows in portions, then that it is ready; or why it will not. */
 export type Opening =
   | Readonly<{ type: 'rows'; rows: readonly CurrentRow[] }>
-  | Readonly<{ type: 'ready'; revision: number; compacted: number }>
+  | Readonly<{ type: 'ready'; revision: number; compacted: number; historyBytes: number; usedBytes: number }>
   | Readonly<{ type: 'refused'; reason: Refusal['reason'] | undefined; message: string }>
 
 export type Request = Readonly<{ id: number }> &
@@ -15,12 +15,17 @@ export type Request = Readonly<{ id: number }> &
     | { do: 'append'; rows: readonly LogRow[]; epoch: number }
     | { do: 'history'; prefix: string; after: number; upTo: number }
     | { do: 'compact'; after: number; upTo: number }
+    | { do: 'shrink' }
+    | { do: 'copy'; to: string }
     | { do: 'diagnose' }
     | { do: 'close' }
   >
 
 /** The answer to one request: `error` is a sentence when it failed. */
-export type Reply = Readonly<{ id: number; value?: readonly HistoryRow[] | Diagnosis; error?: string }>
+export type Reply = Readonly<{ id: number; value?: readonly HistoryRow[] | Diagnosis | boolean; error?: string }>
+
+/** The answers to requests that were handled together, and the bytes of the file that hold something after them. */
+export type Replies = Readonly<{ replies: readonly Reply[]; usedBytes: number | undefined }>
 
 type Append = Extract<Request, { do: 'append' }>
 
@@ -46,7 +51,9 @@ class Server {
     }
     const replies: Reply[] = this.#append(requests.filter((request) => request.do === 'append'))
     for (const request of requests) if (request.do !== 'append') replies.push(this.#answer(request))
-    this.#port.postMessage(replies)
+    const isClosed = requests.some((request) => request.do === 'close')
+    const said: Replies = { replies, usedBytes: isClosed ? undefined : this.#file.usedBytes }
+    this.#port.postMessage(said)
   }
 
   #append(appends: readonly Append[]): Reply[] {
@@ -66,10 +73,12 @@ class Server {
     const error = attempt(() => {
       if (request.do === 'history') value = this.#file.history(request.prefix, request.after, request.upTo)
       else if (request.do === 'compact') this.#file.compact(request.after, request.upTo)
+      else if (request.do === 'shrink') value = this.#file.shrink()
+      else if (request.do === 'copy') this.#file.copyTo(request.to)
       else if (request.do === 'diagnose') value = this.#file.diagnose()
       else this.#file.close()
     })
-    return { id: request.id, ...(value && { value }), ...(error && { error }) }
+    return { id: request.id, ...(value !== undefined && { value }), ...(error && { error }) }
   }
 }
 
@@ -96,7 +105,8 @@ function start(port: MessagePort, { path, maxBytes }: WorkerOptions): void {
     say({ type: 'rows', rows })
     const server = new Server(port, file)
     port.on('message', (request: Request) => server.serve(request))
-    say({ type: 'ready', revision: file.revision, compacted: file.compacted })
+    const { revision, compacted, historyBytes, usedBytes } = file
+    say({ type: 'ready', revision, compacted, historyBytes, usedBytes })
   } catch (error) {
     const reason = error instanceof Refusal ? error.reason : undefined
     say({ type: 'refused', reason, message: error instanceof Error ? error.message : String(error) })

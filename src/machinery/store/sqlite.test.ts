@@ -128,7 +128,7 @@ describe('SQLite store', { timeout: 60_000 }, () => {
     assert.equal(faultKind(refused), 'Unsupported')
     assert.match(
       refused.message,
-      /newer version of Patchbay \(schema 7, this one knows 1\)\. Start that version, or move/,
+      /newer version of Patchbay \(schema 7, this one knows 2\)\. Start that version, or move/,
     )
   })
 

@@ -21,6 +21,10 @@ export type SqliteStore = Store &
   Readonly<{
     /** Asks the connection that writes, not a second one, which could be set up differently. */
     diagnose(): Promise<Diagnosis>
+    /** Writes a whole copy, everything acknowledged before the call included, to a new file. */
+    copyTo(path: string): Promise<void>
+    /** Why writes fail or are refused, as a sentence with what to do. */
+    readonly problem: string | undefined
   }>
 
 /**
@@ -39,5 +43,8 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
     throw error
   })
   const store = new JournaledStore(`store ${options.path}`, journal, contents, options)
-  return Object.assign(store, { diagnose: () => journal.diagnose() })
+  return Object.assign(store, {
+    diagnose: () => journal.diagnose(),
+    copyTo: (path: string) => journal.copyTo(path),
+  })
 }
