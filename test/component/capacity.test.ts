@@ -32,8 +32,8 @@ describe('the room of a node', () => {
     await cluster.api.create(vmsPath(ns), onSmall('second', '512Mi'))
     const vmi = await waits('second', /^0\/2 nodes are available: 1 Insufficient memory, 1 node\(s\) didn't match/)
     assert.equal(vmi.status.phase, 'Pending')
-    const { status } = await cluster.api.get(vmsPath(ns, 'second'))
-    assert.equal(status.printableStatus, 'ErrorUnschedulable')
+    const tells = ({ status }: Any) => status?.printableStatus === 'ErrorUnschedulable'
+    await cluster.api.until('the VM says so', vmsPath(ns, 'second'), tells)
     await cluster.api.delete(vmsPath(ns, 'first'))
     await running(cluster.api, ns, 'second')
   })

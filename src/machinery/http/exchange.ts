@@ -51,10 +51,8 @@ type Parts = Readonly<{
   upgrade?: Upgrade
 }>
 
-/** Most of a refused body that is taken over HTTP/1.1, bytes. */
+/** Most of a refused body that is taken over HTTP/1.1 of a client that is not known, bytes. */
 const maxDiscarded = 16 * 1024
-/** Time a client has to read the answer to a request whose body is not, milliseconds. */
-const lingerMs = 1000
 /** Answers below this size are not counted, bytes: a stream has buffers of this order anyway. */
 const smallAnswer = 64 * 1024
 
@@ -138,8 +136,7 @@ export class Exchange {
     const bytes = isWhole ? Buffer.byteLength(body) : 0
     using _held = caller && bytes > smallAnswer ? this.#parts.capacity.answerBytes.take(caller, bytes) : undefined
     this.#isAnswered = true
-    this.#dropBody()
-    this.#writeHead(answer, isWhole ? bytes : undefined)
+    this.#writeHead(answer, isWhole ? bytes : undefined, this.#dropBody())
     const { response } = this.#parts
     const done = Promise.withResolvers<void>()
     // An answer that nobody takes for that long holds memory on purpose.
@@ -156,11 +153,12 @@ export class Exchange {
     }
   }
 
-  #writeHead({ code, type, headers }: Answer, length: number | undefined): void {
+  #writeHead({ code, type, headers }: Answer, length: number | undefined, isLast: boolean): void {
     const { response } = this.#parts
     response.writeHead(code, {
       ...(type && { 'content-type': type }),
       ...(length !== undefined && { 'content-length': String(length) }),
+      ...(isLast && { connection: 'close' }),
       ...(headers as Record<string, string | string[]> | undefined),
     })
   }
@@ -207,24 +205,21 @@ export class Exchange {
   }
 
   /**
-   * Has what arrives of a body that is not read over HTTP/1.1 dropped. What is small has arrived already, and the connection
-   * goes on. Of what is large nothing more is read, and the connection is cut: after a while, so that the client gets to read
-   * the answer, or at once where nobody was authenticated on it, because each one that waits holds memory. Called before the
-   * answer is sent: after that Node would take it all.
+   * Has what arrives of a body that is not read over HTTP/1.1 dropped, so that the client gets to read the answer and the
+   * connection goes on. Where nobody was authenticated little is taken, because each connection that is waited for holds
+   * memory. Called before the answer is sent: after that Node would take it all. Returns whether the body is too long for that.
    */
-  #dropBody(): void {
-    const { request, connection } = this.#parts
-    if (request.httpVersionMajor >= 2 || this.#isBodyRead()) return
-    let left = maxDiscarded
+  #dropBody(): boolean {
+    const { request, connection, limits } = this.#parts
+    if (request.httpVersionMajor >= 2 || this.#isBodyRead()) return false
+    const most = connection.isKnown() ? limits.requestBytes : maxDiscarded
+    let left = most
     request.on('data', (chunk: Buffer) => {
       left -= chunk.length
-      if (left >= 0 || request.socket.isPaused()) return
-      // The connection, not the request: what was read of it already is dropped, too.
-      request.socket.pause()
-      if (connection.isKnown()) setTimeout(() => request.socket.destroy(), lingerMs).unref()
-      else request.socket.destroySoon()
+      if (left < 0) request.socket.destroySoon()
     })
     request.resume()
+    return Number(request.headers['content-length'] ?? 0) > most
   }
 
   /** RFC 9113, 8.1: over HTTP/2 a complete answer, then NO_ERROR, tells the client to stop sending. */
