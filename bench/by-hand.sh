@@ -1,11 +1,19 @@
-# What Patchbay does for a VM with one masquerade interface, by hand: by-hand.sh DIR NETNS DAEMON-SCRIPT
+# What Patchbay does for a VM with one masquerade interface, by hand: by-hand.sh DIR NETNS SANDBOX-SCRIPT
 set -eu
 dir=$1
 ns=$2
 script=$3
 ip netns add "$ns"
 ip -n "$ns" link set lo up
-LIBVIRT_DRIVER_DIR=/etc/libvirt/drivers setsid nsenter --net="/run/netns/$ns" unshare --mount --propagation private sh "$script" "$dir" /usr/sbin/libvirtd no >/dev/null 2>&1 &
+setsid nsenter --net="/run/netns/$ns" unshare --mount --propagation private --pid --fork sh "$script" "$dir" 64055 no >/dev/null 2>&1 &
+holder=$!
+inside() {
+  init=$(cat "/proc/$holder/task/$holder/children" 2>/dev/null) && init=${init% } && [ -n "$init" ] &&
+    [ "$(stat -c %i "/proc/$init/root/run")" = "$(stat -c %i "$dir/run")" ] && [ ! -e "/proc/$init/root/old" ]
+}
+until inside 2>/dev/null; do sleep 0.005; done
+LIBVIRT_DRIVER_DIR=/etc/libvirt/drivers setsid nsenter --target "$init" --mount --root --wd --pid --net \
+  /usr/sbin/libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirtd.pid >/dev/null 2>&1 &
 cat > "$dir/net.json" <<N
 {"cniVersion":"0.4.0","name":"hand","type":"bridge","bridge":"hand0","isGateway":true,"ipMasq":false,"ipam":{"type":"host-local","ranges":[[{"subnet":"10.245.0.0/24"}]],"routes":[{"dst":"0.0.0.0/0"}],"dataDir":"$dir/ipam"}}
 N

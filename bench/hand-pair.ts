@@ -1,8 +1,16 @@
-import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, link, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { silent } from '#base/log.ts'
-import { killGuestProcesses } from '#drivers/host/moving.ts'
+import { killAll } from '#drivers/host/kill.ts'
 import { sharedQemuUid } from '#drivers/libvirt/daemon/config.ts'
-import { socketPath, startDaemon, stopDaemon } from '#drivers/libvirt/daemon/daemon.ts'
+import {
+  type Exchange,
+  exchangeOfQemu,
+  exchangePath,
+  exchangesInSandbox,
+  socketPath,
+  startDaemon,
+} from '#drivers/libvirt/daemon/daemon.ts'
 import { runInGuest } from '../tools/stage/guest.ts'
 import { must, program } from '../tools/stage/program.ts'
 import type { Stage } from '../tools/stage/stage.ts'
@@ -20,6 +28,7 @@ type Place = Readonly<{ dir: string; netns: string }>
 export class HandPair implements AsyncDisposable {
   readonly #dir: string
   readonly #places: readonly [Place, Place]
+  readonly #meeting: Exchange
   #isSecond = false
   /** MAC address of the guest's card on the bridge. */
   readonly mac = '02:00:00:00:66:03'
@@ -28,22 +37,26 @@ export class HandPair implements AsyncDisposable {
     this.#dir = dir
     const place = (name: string): Place => ({ dir: `${dir}/${name}`, netns: `pbh-${process.pid}-${name}` })
     this.#places = [place('a'), place('b')]
+    this.#meeting = { dir: `${dir}/a`, name: 'hand' }
   }
 
   /** Copies the guest of `vm`, whose second card is on `bridge`. */
   static async make(stage: Stage, vm: string, bridge: string): Promise<HandPair> {
     const pair = new HandPair(await mkdtemp('/tmp/pbh-'))
     await chmod(pair.#dir, 0o755)
-    // Where both QEMUs meet.
-    await mkdir(`${pair.#dir}/meet`)
-    await chown(`${pair.#dir}/meet`, sharedQemuUid, sharedQemuUid)
     const xml = await domainXmlOf(stage, vm)
     const taps = [...xml.matchAll(/<target dev='(tap[0-9a-f]+)'/g)].map(([, tap = '']) => tap)
     for (const place of pair.#places) {
       await copySandbox(stage, vm, place.dir, ['var/cache', 'run/images'])
       await network(place.netns, taps, bridge)
-      await startDaemon({ dir: place.dir, netns: `/run/netns/${place.netns}`, log: silent, user: sharedQemuUid })
+      const isSecond = place === pair.#places[1]
+      await startDaemon({
+        ...{ dir: place.dir, netns: `/run/netns/${place.netns}`, log: silent, user: sharedQemuUid },
+        // Where both meet: a folder of the first one.
+        ...(isSecond && { incoming: pair.#meeting }),
+      })
     }
+    for (const { dir } of pair.#places) await link(socketPath(dir), join(exchangePath(pair.#meeting), basename(dir)))
     let card = 0
     const own = xml.replace(/<mac address='[^']*'/g, () => `<mac address='${['02:00:00:00:66:04', pair.mac][card++]}'`)
     await writeFile(`${pair.#dir}/domain.xml`, own.replace(/<name>[^<]*</, '<name>hand<'))
@@ -59,11 +72,12 @@ export class HandPair implements AsyncDisposable {
   async migrate({ bandwidthMiBs, maxDowntimeMs }: Limits): Promise<number> {
     const to = this.#places[this.#isSecond ? 0 : 1]
     await this.#virsh('migrate-setmaxdowntime', 'hand', String(maxDowntimeMs))
-    await rm(`${this.#dir}/meet/qemu.sock`, { force: true })
+    await rm(join(exchangePath(this.#meeting), exchangeOfQemu, 'qemu.sock'), { force: true })
+    const place = join(exchangesInSandbox, this.#meeting.name)
     const start = performance.now()
     await this.#virsh(
-      ...['migrate', 'hand', `qemu+unix:///system?socket=${socketPath(to.dir)}`],
-      ...['--migrateuri', `unix://${this.#dir}/meet/qemu.sock`, '--live', '--p2p', '--abort-on-error'],
+      ...['migrate', 'hand', `qemu+unix:///system?socket=${place}/${basename(to.dir)}`],
+      ...['--migrateuri', `unix://${place}/${exchangeOfQemu}/qemu.sock`, '--live', '--p2p', '--abort-on-error'],
       ...['--bandwidth', String(bandwidthMiBs)],
     )
     this.#isSecond = !this.#isSecond
@@ -72,8 +86,7 @@ export class HandPair implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { dir, netns } of this.#places) {
-      await killGuestProcesses(dir)
-      await stopDaemon(dir)
+      await killAll(dir, netns)
       await program('ip', ['netns', 'delete', netns])
     }
     await rm(this.#dir, { recursive: true, force: true })

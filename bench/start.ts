@@ -1,5 +1,6 @@
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { eventually } from '#base/wait.ts'
+import { killAll } from '#drivers/host/kill.ts'
 import { path } from '../tools/stage/api.ts'
 import { vm } from '../tools/stage/manifests.ts'
 import { must, program } from '../tools/stage/program.ts'
@@ -61,7 +62,6 @@ class Hand {
   async learn(name: string): Promise<void> {
     const template = `${this.#dir}/template`
     await copySandbox(this.#stage, name, template, ['etc', 'var/cache', 'run/images'])
-    await mkdir(`${template}/etc/dev`, { recursive: true })
     this.#xml = await domainXmlOf(this.#stage, name)
   }
 
@@ -74,7 +74,7 @@ class Hand {
     await writeFile(`${dir}/domain.xml`, this.#xml)
     const start = performance.now()
     try {
-      await must('sh', [`${root}/bench/by-hand.sh`, dir, netns, `${root}/src/drivers/libvirt/daemon/daemon.sh`])
+      await must('sh', [`${root}/bench/by-hand.sh`, dir, netns, `${root}/src/drivers/libvirt/daemon/sandbox.sh`])
       return performance.now() - start
     } finally {
       await clear(dir, netns)
@@ -87,13 +87,7 @@ class Hand {
 }
 
 async function clear(dir: string, netns: string): Promise<void> {
-  const socket = `qemu+unix:///system?socket=${dir}/run/libvirt/libvirt-sock`
-  const [name] = (await program('virsh', ['-q', '-c', socket, 'list', '--name'])).stdout.trim().split('\n')
-  if (name) await program('virsh', ['-q', '-c', socket, 'destroy', name])
-  for (const file of ['run/libvirtd.pid', 'dnsmasq.pid']) {
-    const pid = Number((await readFile(`${dir}/${file}`, 'utf8').catch(() => '')).trim())
-    if (pid) process.kill(pid, 'SIGKILL')
-  }
+  await killAll(dir, netns)
   await program('sh', [
     '-c',
     'CNI_COMMAND=DEL CNI_CONTAINERID=$1 CNI_NETNS=/run/netns/$1 CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni /usr/lib/cni/bridge < $2/net.json',

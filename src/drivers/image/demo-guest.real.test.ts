@@ -2,13 +2,21 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { cp, link, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { isObject, type Json } from '#base/json.ts'
 import { silent } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
-import { socketPath, startDaemon, stopDaemon } from '../libvirt/daemon/daemon.ts'
+import {
+  type Exchange,
+  exchangeOfQemu,
+  exchangePath,
+  exchangesInSandbox,
+  socketPath,
+  startDaemon,
+  stopDaemon,
+} from '../libvirt/daemon/daemon.ts'
 import { listSandboxProcesses, signalProcess } from '../libvirt/daemon/process.ts'
 import type { LibvirtEvent } from '../libvirt/rpc/events.ts'
 import { jobStatsFlags, powerFlags } from '../libvirt/rpc/flags.ts'
@@ -44,7 +52,8 @@ const guest = `
 
 type Sandbox = { readonly dir: string; readonly netns: string; libvirt: Libvirt; readonly events: LibvirtEvent[] }
 
-async function makeSandbox(image: string): Promise<Sandbox> {
+/** A sandbox; `incoming` is where its guest is to come from. */
+async function makeSandbox(image: string, incoming?: Exchange): Promise<Sandbox> {
   const dir = await mkdtemp('/tmp/pbr-')
   const netns = `pbh-${randomBytes(3).toString('hex')}`
   await run('ip', ['netns', 'add', netns])
@@ -54,7 +63,10 @@ async function makeSandbox(image: string): Promise<Sandbox> {
   }
   await mkdir(`${dir}/run`)
   await cp(image, `${dir}/run/image`, { recursive: true })
-  await startDaemon({ dir, netns: `/run/netns/${netns}`, log: silent, user: 64_055 })
+  await startDaemon({
+    ...{ dir, netns: `/run/netns/${netns}`, log: silent, user: 64_055 },
+    ...(incoming && { incoming }),
+  })
   const libvirt = await openLibvirt({ socketPath: socketPath(dir), log: silent, callTimeoutMs: 20_000 })
   const events: LibvirtEvent[] = []
   libvirt.onEvent((event) => events.push(event))
@@ -89,6 +101,7 @@ function field(value: Json, key: string): Json | undefined {
 }
 
 describe('the demo guest', { skip: canRun ? false : 'needs root, libvirtd, QEMU and apt', timeout: 300_000 }, () => {
+  const meeting = 'meeting'
   let image = ''
   let here: Sandbox
   let there: Sandbox
@@ -102,7 +115,7 @@ describe('the demo guest', { skip: canRun ? false : 'needs root, libvirtd, QEMU 
     image = await mkdtemp('/tmp/pbi-')
     await buildDemoGuest(`${image}/demo`, silent)
     here = await makeSandbox(`${image}/demo`)
-    there = await makeSandbox(`${image}/demo`)
+    there = await makeSandbox(`${image}/demo`, { dir: here.dir, name: meeting })
     domain = await here.libvirt.create(guest)
     await hasAgent(here)
   })
@@ -143,15 +156,14 @@ describe('the demo guest', { skip: canRun ? false : 'needs root, libvirtd, QEMU 
 
   it('moves to another libvirtd while it runs', async () => {
     await here.libvirt.setMaxDowntime(domain, 500)
-    // A folder that both see, and that QEMU may write to.
-    const meeting = await mkdtemp('/tmp/pbm-')
-    await run('chown', ['64055:64055', meeting])
+    // A folder that both see, under one name.
+    await link(socketPath(there.dir), `${exchangePath({ dir: here.dir, name: meeting })}/libvirt-sock`)
+    const place = `${exchangesInSandbox}/${meeting}`
     await here.libvirt.migrate(domain, {
-      destination: `qemu+unix:///system?socket=${socketPath(there.dir)}`,
-      migrateUri: `unix://${meeting}/socket`,
+      destination: `qemu+unix:///system?socket=${place}/libvirt-sock`,
+      migrateUri: `unix://${place}/${exchangeOfQemu}/socket`,
       bandwidthMiBs: 1000,
     })
-    await rm(meeting, { recursive: true })
     assert.deepEqual(await here.libvirt.listDomains(), [])
     domain = await there.libvirt.getDomain(name)
     assert.deepEqual(await there.libvirt.getState(domain), { state: 'running', reason: 'migrated' })
