@@ -3,9 +3,10 @@ set -eu
 dir=$1
 ns=$2
 script=$3
+uid=$(sed -n 's/^libvirt-qemu:x:\([0-9]*\):.*/\1/p' "$dir/etc/passwd")
 ip netns add "$ns"
 ip -n "$ns" link set lo up
-setsid nsenter --net="/run/netns/$ns" unshare --mount --propagation private --pid --fork sh "$script" "$dir" 64055 no >/dev/null 2>&1 &
+setsid nsenter --net="/run/netns/$ns" unshare --mount --propagation private --pid --fork sh "$script" "$dir" "$uid" no >/dev/null 2>&1 &
 holder=$!
 inside() {
   init=$(cat "/proc/$holder/task/$holder/children" 2>/dev/null) && init=${init% } && [ -n "$init" ] &&

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { Fault } from '#base/fault.ts'
 import { writeFileAtomic } from '#base/file.ts'
+import { collectWhenIdle } from '#base/idle-collector.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { asSentence, createDataDir, type DataDir, dataDirAt } from './data-dir.ts'
 import { type CniLimits, startHost } from './host.ts'
@@ -37,6 +38,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
   const { log } = options
   const claim = await claimDataDir(dir, options.node)
   await using stack = new AsyncDisposableStack()
+  stack.defer(collectWhenIdle())
   let nodeName = ''
   const admit = async (store: Store) => {
     nodeName = await claim.admit(store)

@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { collectWhenIdle } from '#base/idle-collector.ts'
 import { startCluster } from '../component/cluster.ts'
 
 // A server in a process of its own, so that its memory can be told from that of whoever attacks it. Its parent talks to it
@@ -13,6 +14,7 @@ process.on('uncaughtException', (error) => uncaught.push(String(error.stack)))
 process.on('unhandledRejection', (error) => uncaught.push(String(error)))
 
 const cluster = await startCluster()
+collectWhenIdle()
 
 /** What is left when everything that can be collected is, MB. */
 async function rssMb(): Promise<number> {

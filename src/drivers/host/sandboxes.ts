@@ -24,7 +24,6 @@ import { powerFlags } from '../libvirt/rpc/flags.ts'
 import { type Libvirt, openLibvirt } from '../libvirt/rpc/libvirt.ts'
 import { boundLogs } from './bounded-log.ts'
 import type { CapabilityCache } from './capabilities.ts'
-import { ConsoleReader } from './console.ts'
 import { unlessSeen, watchDomainFiles, watchLeases } from './domain-files.ts'
 import { killAll } from './kill.ts'
 import type { Accelerator } from './kvm.ts'
@@ -72,8 +71,6 @@ export class HostSandboxes implements Sandboxes {
   readonly #observedMs = new Map<string, number>()
   /** A process of each sandbox's guest, where it was asked for. */
   readonly #guests = new Map<string, ProcessIdentity>()
-  /** Readers of the serial consoles of guests. */
-  readonly #consoles = new Map<string, ConsoleReader>()
   readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
 
   constructor(options: HostSandboxesOptions) {
@@ -177,8 +174,6 @@ export class HostSandboxes implements Sandboxes {
     this.#live.get(uid)?.libvirt.close()
     this.#live.delete(uid)
     this.#observedMs.delete(uid)
-    this.#consoles.get(uid)?.close()
-    this.#consoles.delete(uid)
     this.#guests.delete(uid)
     const netns = netnsName(uid)
     await killAll(dir, netns)
@@ -250,8 +245,6 @@ export class HostSandboxes implements Sandboxes {
   close(): void {
     for (const { libvirt } of this.#live.values()) libvirt.close()
     this.#live.clear()
-    for (const console of this.#consoles.values()) console.close()
-    this.#consoles.clear()
   }
 
   async #make(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState> {
@@ -322,22 +315,14 @@ export class HostSandboxes implements Sandboxes {
     accelerator: Accelerator,
     { uid, attachments }: Pick<SandboxRecord, 'uid' | 'attachments'>,
   ): LibvirtHypervisor {
-    const serial = this.#consoles.get(uid) ?? new ConsoleReader(dir, this.#options.log)
-    this.#consoles.set(uid, serial)
     return new LibvirtHypervisor({
       libvirt,
       dir,
       accelerator,
       attachments: new Map(attachments.map((one) => [one.name, one])),
       provideImage: (image) => this.#options.provideImage(dir, image),
-      onCreated: () => {
-        serial.open()
-        return this.#options.capabilities.save(dir)
-      },
-      onObserve: () => {
-        this.#observedMs.set(uid, performance.now())
-        serial.open()
-      },
+      onCreated: () => this.#options.capabilities.save(dir),
+      onObserve: () => this.#observedMs.set(uid, performance.now()),
     })
   }
 

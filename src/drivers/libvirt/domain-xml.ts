@@ -7,7 +7,6 @@ import type { Attachment } from '#core/sandbox/plan.ts'
 import { type DomainSpec, otherDevices } from '#core/vm/domain.ts'
 import { isFileOfImage } from '#core/vm/image.ts'
 import { maxBus } from '#core/vm/pci.ts'
-import { consoleSocket } from '../host/console.ts'
 import type { Accelerator } from '../host/kvm.ts'
 import { childElements, element, findElement, parseXml, serializeXml, type XmlElement } from './xml.ts'
 
@@ -16,8 +15,8 @@ export const qemuProgram = '/usr/bin/qemu-system-x86_64'
 
 /** Where images are in every sandbox, so that a domain's XML is valid on every host. */
 const imagesInSandbox = '/run/images'
-/** Where QEMU listens for whoever reads the guest's serial console, in the sandbox. */
-const consoleInSandbox = `/${consoleSocket}`
+/** The pipes of the guest's serial console in the sandbox, without `.in` and `.out`; see daemon/sandbox.sh. */
+const consoleInSandbox = '/run/console'
 
 const agentChannel = 'org.qemu.guest_agent.0'
 const aliasPrefix = aliasOf('')
@@ -61,8 +60,8 @@ export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
       element('controller', { type: 'virtio-serial', index: 0 }, onBus(spec.ports.nics + 1)),
       element(
         'serial',
-        { type: 'unix' },
-        element('source', { mode: 'bind', path: consoleInSandbox }),
+        { type: 'pipe' },
+        element('source', { path: consoleInSandbox }),
         element('target', { port: 0 }),
       ),
       element('channel', { type: 'unix' }, element('target', { type: 'virtio', name: agentChannel })),

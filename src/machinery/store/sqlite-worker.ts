@@ -1,4 +1,5 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { collectWhenIdle } from '#base/idle-collector.ts'
 import { type CurrentRow, type Diagnosis, type HistoryRow, type LogRow, Refusal, SqliteFile } from './sqlite-file.ts'
 
 /** What the thread is started with. */
@@ -113,4 +114,7 @@ function start(port: MessagePort, { path, maxBytes }: WorkerOptions): void {
   }
 }
 
-if (parentPort) start(parentPort, workerData)
+if (parentPort) {
+  collectWhenIdle()
+  start(parentPort, workerData)
+}

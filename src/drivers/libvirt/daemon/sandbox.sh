@@ -10,6 +10,13 @@ kvm=$3
 exchange=${4-}
 place=${5-}
 
+# Where QEMU reads and writes the guest's serial console.
+for way in in out; do
+  rm -f "$dir/run/console.$way"
+  mkfifo -m 0600 "$dir/run/console.$way"
+  chown "$uid:$uid" "$dir/run/console.$way"
+done
+
 mkdir -p "$dir/root"
 mount -t tmpfs -o mode=0755,size=1m,nr_inodes=1k tmpfs "$dir/root"
 cd "$dir/root"
@@ -55,6 +62,17 @@ cd /
 umount -l /old
 rmdir /old
 mount -o remount,ro /
+
+# The last of the serial output is kept, half a MiB in each of two files, whoever else runs or does not: a guest cannot fill
+# the disk, and nothing it says is missed.
+(
+  umask 077
+  exec 3<> /run/console.out
+  while :; do
+    dd bs=64k count=524288 iflag=count_bytes of=/run/console.log <&3 || sleep 1
+    mv -f /run/console.log /run/console.log.1 || sleep 1
+  done
+) < /dev/null > /dev/null 2>&1 &
 
 # Processes that lose their parent are this one's to bury.
 exec sh -c 'while :; do sleep 2147483647 & wait; done' < /dev/null > /dev/null 2>&1
