@@ -69,7 +69,7 @@ mount -o remount,ro /
   umask 077
   exec 3<> /run/console.out
   while :; do
-    dd bs=64k count=524288 iflag=count_bytes of=/run/console.log <&3 || sleep 1
+    stdbuf -o0 head -c 524288 <&3 > /run/console.log || sleep 1
     mv -f /run/console.log /run/console.log.1 || sleep 1
   done
 ) < /dev/null > /dev/null 2>&1 &
