@@ -226,7 +226,8 @@ function judge(who: Identity, { method, path, headers }: Hostile, code: number):
   // 0: the connection was cut, as those are that nobody was authenticated on.
   assert.ok(code < 500 || code === 503 || code === 504, told)
   if (code < 200 || code >= 300) return
-  const bare = path.split('?', 1)[0]!
+  // The server, too, takes several slashes for one.
+  const bare = path.split('?', 1)[0]!.replace(/\/{2,}/g, '/')
   const isWrite = !['GET', 'HEAD', 'OPTIONS'].includes(method)
   assert.ok(isWrite ? who.mayWrite(bare) : who.mayRead(bare) || isOpen(bare), told)
 }
