@@ -1,13 +1,10 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
-import { collectWhenIdle } from '#base/idle-collector.ts'
+import { collector, collectWhenIdle } from '#base/idle-collector.ts'
 import { startCluster } from '../component/cluster.ts'
 
 // A server in a process of its own, so that its memory can be told from that of whoever attacks it. Its parent talks to it
 // by messages: see target.ts.
 
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
+const collect = collector()
 
 const uncaught: string[] = []
 process.on('uncaughtException', (error) => uncaught.push(String(error.stack)))
@@ -20,7 +17,7 @@ collectWhenIdle()
 async function rssMb(): Promise<number> {
   await cluster.store.compact(cluster.store.revision)
   for (let i = 0; i < 5; i++) {
-    collect()
+    collect({ type: 'major', flavor: 'last-resort' })
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 

@@ -1,17 +1,15 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { collector } from '#base/idle-collector.ts'
 
 /** Growth that is not held against anybody, MB: what compiled code and caches of fixed size may still come to. */
 const toleranceMb = 6
 
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
+const collect = collector()
 
 /** What is really held in memory now, MB. */
 export async function heldMb(): Promise<number> {
   // What the first time lets go of (connections, buffers) is only free after the event loop has told those concerned.
   for (let i = 0; i < 3; i++) {
-    collect()
+    collect({ type: 'major', flavor: 'regular' })
     await new Promise(setImmediate)
   }
   const { heapUsed, external } = process.memoryUsage()
