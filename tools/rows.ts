@@ -1,6 +1,6 @@
 import type { TestEvent } from 'node:test/reporters'
 
-/** What became of one test, as one JSON line of the file this reporter writes. */
+/** What became of one test, as one JSON line of the file this reporter writes; `why` it was skipped, or failed. */
 export type Row = Readonly<{
   name: string
   file: string
@@ -18,7 +18,16 @@ export default async function* rows(source: AsyncIterable<TestEvent>): AsyncGene
     if (details.type === 'suite') continue
     const skipped = skip !== undefined || todo !== undefined
     const result = event.type === 'test:fail' ? 'failed' : skipped ? 'skipped' : 'passed'
-    const row: Row = { name, file, result, ms: details.duration_ms, ...(typeof skip === 'string' && { why: skip }) }
+    const why = event.type === 'test:fail' ? reasonOf(event.data.details.error) : skip
+    const row: Row = { name, file, result, ms: details.duration_ms, ...(typeof why === 'string' && { why }) }
     yield `${JSON.stringify(row)}\n`
   }
+}
+
+/** Longest reason told, characters: the whole of it stands where the test ran. */
+const longestReason = 1000
+
+/** The message behind the one that a test failed. */
+function reasonOf({ message, cause }: Error): string {
+  return (cause instanceof Error ? cause.message : message).slice(0, longestReason)
 }

@@ -162,7 +162,7 @@ function summary(rows: readonly Row[], complete: boolean): number {
   for (const row of rows.filter(({ result }) => result === 'skipped'))
     console.log(`skipped: ${row.name}${row.why ? ` (${row.why})` : ''}`)
   for (const row of rows.filter(({ result }) => result === 'failed'))
-    console.log(`FAILED: ${row.name} ${row.file.replace(root, '')}`)
+    console.log(`FAILED: ${row.name} ${row.file.replace(root, '')}\n  ${(row.why ?? '').replaceAll('\n', '\n  ')}`)
   const broken = results.filter(({ result }) => result !== 'passed')
   const count = (result: Row['result']) => rows.filter((row) => row.result === result).length
   const failed = count('failed') + broken.filter(({ result }) => result !== 'failed').length
