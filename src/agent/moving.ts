@@ -22,6 +22,14 @@ const lookMs = 4
 /** The hypervisor's own calls have deadlines. */
 const endlessMs = 2 ** 31 - 1
 
+/** What a domain of the target is of the guest. */
+const copies: Readonly<Record<ObservedDomain['state'], TargetCopy>> = {
+  moving: 'incoming',
+  paused: 'arrived',
+  running: 'running',
+  'shutting-down': 'ending',
+}
+
 /** A move as its agent sees it. */
 type Going = Readonly<{
   tools: InstanceTools
@@ -132,8 +140,7 @@ class Mover {
       .hypervisorOf(to)
       ?.observe(signal)
       .catch(() => undefined)
-    if (domain?.state === 'moving') return 'incoming'
-    if (domain) return domain.state === 'paused' ? 'arrived' : 'running'
+    if (domain) return copies[domain.state]
     return (await tools.sandboxes.hasGuest(to)) ? 'silent' : 'none'
   }
 

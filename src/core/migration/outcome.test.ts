@@ -23,6 +23,9 @@ const cases: readonly [name: string, sight: Sight, move: Move][] = [
   ],
   ['both died', at('gone', 'none', 'started'), 'lost'],
   ['the target is there, and its hypervisor does not say how', at('gone', 'silent', 'started'), 'wait'],
+  ['what had arrived in part is being ended, and the source runs', at('running', 'ending', 'started'), 'wait'],
+  ['the same while the source still stands', at('stopped', 'ending', 'underway'), 'wait'],
+  ['the guest has moved, and shuts down already', at('gone', 'ending', 'started'), 'handOver'],
   ['the target does not answer, the source stands', at('stopped', 'silent', 'started'), 'takeBack'],
 ]
 for (const [name, sight, move] of cases) test(`outcome: ${name}`, () => assert.equal(nextMove(sight), move))
@@ -62,6 +65,9 @@ function accidents(world: World): World[] {
     be({ job: 'none', source: 'running', ...(target === 'incoming' && { target: 'none' }) })
   // The source's libvirtd is killed: afterwards it lets the guest run, or leaves it standing when all was sent.
   if (job === 'switching' || job === 'arriving') be({ job: 'none' })
+  // The target is ended, or its guest shuts down, and that is seen.
+  if (target === 'incoming') be({ target: 'ending', job: 'none', ...(source === 'stopped' && { source: 'running' }) })
+  if (target === 'running') be({ target: 'ending' })
   // The target's is killed: what had not arrived is ended when it is started again, by then the source knows.
   if (target === 'incoming' || target === 'arrived') be({ target: 'silent' })
   if (target === 'silent') {
@@ -82,7 +88,7 @@ function agent(world: World): World[] {
   if (todo) {
     const [step, ...later] = todo
     // A hypervisor that does not answer lets nobody run: the pass ends with a fault.
-    if (step === 'runTarget' && !['arrived', 'running'].includes(rest.target)) return [rest]
+    if (step === 'runTarget' && !['arrived', 'running', 'ending'].includes(rest.target)) return [rest]
     return [...forgotten, { ...rest, ...done(rest, step!), ...(later.length && { todo: later }) }]
   }
   if (sawTarget === undefined) return [{ ...rest, sawTarget: rest.target }]
@@ -100,6 +106,8 @@ function agent(world: World): World[] {
   }
   if (move === 'start')
     return [...forgotten, { ...rest, isStarted: true, job: 'sending' }, { ...rest, isStarted: true }]
+  if (move === 'handOver' && source !== 'gone')
+    assert.notEqual(sawTarget, 'ending', `the source is ended for a target that ends: ${JSON.stringify(world)}`)
   if (move === 'lost')
     assert.ok(!['arrived', 'running'].includes(rest.target), `a guest that arrived is lost: ${JSON.stringify(world)}`)
   const planned = steps[move]
@@ -118,7 +126,7 @@ function done(world: World, step: NonNullable<World['todo']>[number]): Partial<W
     case 'runSource':
       return { source: world.source === 'stopped' ? 'running' : world.source }
     case 'runTarget':
-      return { target: 'running' }
+      return { target: world.target === 'ending' ? 'ending' : 'running' }
     default:
       return { written: step }
   }

@@ -2,10 +2,10 @@
 export type SourceCopy = 'gone' | 'running' | 'stopped'
 
 /**
- * The guest where it goes to: not there, on its way, all there but not running, running, or there while its hypervisor does
- * not answer, so that nobody knows.
+ * The guest where it goes to: not there, on its way, all there but not running, running, shutting down, or there while its
+ * hypervisor does not answer, so that nobody knows.
  */
-export type TargetCopy = 'none' | 'incoming' | 'arrived' | 'running' | 'silent'
+export type TargetCopy = 'none' | 'incoming' | 'arrived' | 'running' | 'ending' | 'silent'
 
 /** What is seen of a guest that moves. */
 export type Sight = Readonly<{
@@ -41,6 +41,8 @@ export type Move = 'start' | 'wait' | 'handOver' | 'takeBack' | 'giveUp' | 'lost
  */
 export function nextMove({ source, target, isUnderway, isStarted, isOverdue }: Sight): Move {
   if (target === 'running') return 'handOver'
+  // It ran, and its guest shuts down; or a hypervisor ends what was on its way, and the source goes on.
+  if (target === 'ending') return source === 'gone' ? 'handOver' : 'wait'
   if (target === 'arrived') return source === 'running' ? 'giveUp' : 'handOver'
   // What did not arrive before its source died is ended by its own hypervisor; what did has yet to be seen as arrived.
   if (source === 'gone') return target === 'none' || isOverdue ? 'lost' : 'wait'

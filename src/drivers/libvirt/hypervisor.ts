@@ -182,8 +182,8 @@ export class LibvirtHypervisor implements Hypervisor {
   async unpause(signal: AbortSignal): Promise<void> {
     const { libvirt } = this.#options
     const domain = await this.#domain(signal)
-    // libvirt refuses to have one go on that already does.
-    if (!domain || (await libvirt.getState(domain, { signal })).state === 'running') return
+    // libvirt refuses to have one go on that already does, or that shuts down.
+    if (!domain || (await libvirt.getState(domain, { signal })).state !== 'paused') return
     await libvirt.resume(domain, { signal })
   }
 

@@ -30,7 +30,7 @@ export function duplicateFields(text: string): Readonly<{ paths: readonly string
     } else if (letter === '"') {
       const end = endOfString(text, at)
       if (isName && frame?.names) {
-        frame.step = JSON.parse(text.slice(at, end + 1)) as string
+        frame.step = nameOf(text.slice(at + 1, end))
         if (!frame.names.has(frame.step)) frame.names.add(frame.step)
         else if (paths.length < maxNamed) paths.push(pathOf(open))
         else more++
@@ -40,6 +40,11 @@ export function duplicateFields(text: string): Readonly<{ paths: readonly string
     }
   }
   return { paths, more }
+}
+
+/** What a name is that is written so between its quotes. */
+function nameOf(written: string): string {
+  return written.includes('\\') ? (JSON.parse(`"${written}"`) as string) : written
 }
 
 /** Where a string that begins at `from` ends. */

@@ -38,9 +38,9 @@ export function requireModest(value: unknown, most = maxValues): void {
     if (typeof at !== 'object' || at === null) return
     if (Array.isArray(at)) for (const item of at) visit(item, depth + 1)
     else
-      for (const [name, item] of Object.entries(at)) {
+      for (const name of Object.keys(at)) {
         characters -= name.length
-        visit(item, depth + 1)
+        visit((at as JsonObject)[name], depth + 1)
       }
   }
   visit(value, 0)

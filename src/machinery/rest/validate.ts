@@ -112,26 +112,40 @@ export function pruneUnknown(schema: Schema, object: JsonObject): { object: Json
   return { object: { ...(pruned as JsonObject), ...(metadata !== undefined && { metadata }) }, unknown }
 }
 
+/** A value without its unknown fields; the value itself when all are known. */
 function prune(schema: JsonObject, value: Json, path: Path, unknown: Unknown): Json {
-  if (Array.isArray(value)) {
-    const { items } = schema
-    return isObject(items) ? value.map((item: Json, i) => below(items, item, i)) : value
-  }
+  if (Array.isArray(value)) return pruneList(schema.items, value, path, unknown)
   if (!isObject(value) || schema['x-kubernetes-preserve-unknown-fields'] === true) return value
   if (!isObject(schema.properties) && !isObject(schema.additionalProperties)) return value
+  const keys = Object.keys(value)
   const kept: [string, Json | undefined][] = []
-  for (const [key, item] of Object.entries(value)) {
+  let isSame = true
+  for (const key of keys) {
+    const item = value[key]
     const known = schemaBelow(schema, key)
-    if (known) kept.push([key, item === undefined ? item : below(known, item, key)])
-    else if (unknown.paths.length < maxUnknown) unknown.paths.push(dotted([...path, key]))
-    else unknown.more++
+    if (!known) {
+      isSame = false
+      if (unknown.paths.length < maxUnknown) unknown.paths.push(dotted([...path, key]))
+      else unknown.more++
+      continue
+    }
+    const pruned = item === undefined ? item : pruneBelow(known, item, key, path, unknown)
+    if (pruned !== item) isSame = false
+    kept.push([key, pruned])
   }
-  return Object.fromEntries(kept)
+  return isSame ? value : Object.fromEntries(kept)
+}
 
-  function below(inner: JsonObject, item: Json, step: string | number): Json {
-    path.push(step)
-    const pruned = prune(inner, item, path, unknown)
-    path.pop()
-    return pruned
-  }
+function pruneList(items: Json | undefined, list: readonly Json[], path: Path, unknown: Unknown): Json {
+  if (!isObject(items)) return list as Json
+  const pruned = list.map((item, i) => pruneBelow(items, item, i, path, unknown))
+  return pruned.every((item, i) => item === list[i]) ? (list as Json) : pruned
+}
+
+function pruneBelow(schema: JsonObject, item: Json, step: string | number, path: Path, unknown: Unknown): Json {
+  if (typeof item !== 'object' || item === null) return item
+  path.push(step)
+  const pruned = prune(schema, item, path, unknown)
+  path.pop()
+  return pruned
 }
