@@ -10,6 +10,7 @@ import { conclude } from './figures.ts'
 import { benchLink } from './link.ts'
 import { benchMemory } from './memory.ts'
 import { benchMigrate } from './migrate.ts'
+import { benchPause } from './pause.ts'
 import { benchPlug } from './plug.ts'
 import { benchRewire } from './rewire.ts'
 import { benchScale } from './scale.ts'
@@ -30,7 +31,12 @@ const real: Readonly<Record<string, Bench>> = {
   memory: benchMemory,
 }
 /** Those that each have a server of their own, with guests in memory only. */
-const simulated: Readonly<Record<string, Bench>> = { api: benchApi, fanout: benchFanout, scale: benchScale }
+const simulated: Readonly<Record<string, Bench>> = {
+  api: benchApi,
+  pause: benchPause,
+  fanout: benchFanout,
+  scale: benchScale,
+}
 
 /** Runs the benches whose names are given, or all; `--json FILE` also writes every figure. The exit status is 1 when a promise does not hold. */
 async function main(words: readonly string[]): Promise<void> {

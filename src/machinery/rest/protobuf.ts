@@ -1,6 +1,7 @@
 import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
+import { maxBodyValues } from './body-limits.ts'
 import { type Shape, shapes, type Type } from './protobuf-shapes.ts'
 
 /** How kubectl since 1.32 sends the kinds it was compiled with, whether or not a server asked for it. */
@@ -10,9 +11,6 @@ export const protobufType = 'application/vnd.kubernetes.protobuf'
 const magic = Buffer.from('k8s\0')
 
 const unknown: Shape = { 1: ['typeMeta', { 1: ['apiVersion', 'string'], 2: ['kind', 'string'] }], 2: ['raw', 'bytes'] }
-
-/** Most fields of one body, those inside of others too: each costs more than its bytes. */
-const maxFields = 100_000
 
 /** What a body must be; undefined when the path does not say. */
 export type Expected = Pick<Kind, 'group' | 'version' | 'kind'> | undefined
@@ -24,7 +22,7 @@ export type Expected = Pick<Kind, 'group' | 'version' | 'kind'> | undefined
  */
 export function decodeObject(body: Buffer, expected?: Expected): JsonObject {
   if (!body.subarray(0, magic.length).equals(magic)) throw new Fault('BadRequest', 'the body is no Kubernetes protobuf')
-  const budget = { fields: maxFields }
+  const budget = { fields: maxBodyValues }
   const { typeMeta, raw } = decode(body.subarray(magic.length), unknown, budget) as Envelope
   const { apiVersion = '', kind = '' } = typeMeta ?? {}
   const name = `${apiVersion} ${kind}`
@@ -49,7 +47,8 @@ function decode(bytes: Buffer, shape: Shape, budget: Budget): Values {
   // By the names of the shape, which are ours.
   const values: Values = {}
   while (!reader.isAtEnd) {
-    if (--budget.fields < 0) throw new Fault('TooLarge', `the protobuf of the body has more than ${maxFields} fields`)
+    if (--budget.fields < 0)
+      throw new Fault('TooLarge', `the protobuf of the body has more than ${maxBodyValues} fields`)
     const { number, value } = reader.field()
     const [name, type] = shape[number] ?? []
     if (name === undefined || type === undefined) continue

@@ -1,6 +1,7 @@
 import { load as parseYaml } from 'js-yaml'
 import { Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { hasMoreValues, maxBodyValues, requireShortYaml } from './body-limits.ts'
 import { decodeObject, type Expected, protobufType } from './protobuf.ts'
 import type { IncludeObject } from './table.ts'
 
@@ -16,25 +17,24 @@ export function queryOf(search: string): Query {
 
 /** Deepest nesting of a value we take; recursion over it is safe. Ours nest some fifteen deep. */
 const maxDepth = 200
-/** Most values in one body: no JSON text below the body limit can have more. */
-const maxValues = 3 * 1024 * 1024
+/** Most values of what a patch makes. */
+const maxValues = 1024 * 1024
 /** Most characters of all strings and names in one body. */
 const maxCharacters = 3 * 1024 * 1024
-/** Values that the aliases of a YAML text may always make, however short the text is. */
-const someValues = 10_000
 
 /**
- * `most` is how many values are taken: YAML aliases can make more values than there are characters in the text.
- * @throws Fault BadRequest for a value that is nested too deeply, grows too large when written out, or is no JSON.
+ * `most` is how many values are taken.
+ * @throws Fault BadRequest for a value that is nested too deeply or is no JSON, TooLarge for one that has too many values or
+ *   characters when it is written out (YAML aliases can make much of little).
  */
 export function requireModest(value: unknown, most = maxValues): void {
   let [values, characters] = [most, maxCharacters]
   const visit = (at: unknown, depth: number): void => {
     if (depth > maxDepth) throw new Fault('BadRequest', `the body is nested deeper than ${maxDepth} levels`)
-    if (--values < 0) throw new Fault('BadRequest', `the body has more than ${most} values`)
+    if (--values < 0) throw tooManyValues(most)
     if (typeof at === 'number' && !Number.isFinite(at)) throw new Fault('BadRequest', 'the body has a number too large')
     if (typeof at === 'string') characters -= at.length
-    if (characters < 0) throw new Fault('BadRequest', `the body has more than ${maxCharacters} characters`)
+    if (characters < 0) throw new Fault('TooLarge', `the body has more than ${maxCharacters} characters`)
     if (typeof at !== 'object' || at === null) return
     if (Array.isArray(at)) for (const item of at) visit(item, depth + 1)
     else
@@ -44,6 +44,10 @@ export function requireModest(value: unknown, most = maxValues): void {
       }
   }
   visit(value, 0)
+}
+
+function tooManyValues(most: number): Fault {
+  return new Fault('TooLarge', `the body has more than ${most} values`)
 }
 
 /** True for `1`, `true` and a bare name, as the Kubernetes API server reads booleans. */
@@ -95,16 +99,35 @@ export function parseBody(contentType: string, body: Buffer | undefined, expecte
     const [first] = String(error instanceof Error ? error.message : error).split('\n')
     throw new Fault('BadRequest', `the body of the request is not well-formed: ${first}`)
   }
-  const isYaml = contentType === 'application/yaml'
-  requireModest(value, isYaml ? Math.max(someValues, body?.length ?? 0) : maxValues)
+  requireModest(value, maxBodyValues)
   return value
 }
 
 function parserOf(contentType: string, expected: Expected): ((body: Buffer) => Json) | undefined {
-  if (contentType === '' || /[/+]json$/.test(contentType)) return (body) => JSON.parse(body.toString('utf8')) as Json
-  if (contentType === 'application/yaml') return (body) => parseYaml(body.toString('utf8')) as Json
+  if (contentType === '' || /[/+]json$/.test(contentType)) return parseJson
+  if (contentType === 'application/yaml') return jsonOrYaml
   if (contentType === protobufType) return (body) => decodeObject(body, expected)
   return undefined
+}
+
+/** JSON is YAML, and read faster as what it is. @throws Fault TooLarge for what would take long to read */
+function jsonOrYaml(body: Buffer): Json {
+  const text = body.toString('utf8')
+  if (/^\s*[{[]/.test(text))
+    try {
+      return parseJson(body)
+    } catch (error) {
+      // A YAML text may begin like JSON.
+      if (error instanceof Fault) throw error
+    }
+  requireShortYaml(body)
+  return parseYaml(text) as Json
+}
+
+/** @throws Fault TooLarge for more values than are taken: nobody is to wait until they have all been read */
+function parseJson(body: Buffer): Json {
+  if (hasMoreValues(body, maxBodyValues)) throw tooManyValues(maxBodyValues)
+  return JSON.parse(body.toString('utf8')) as Json
 }
 
 /** A body that must be an object. @throws Fault BadRequest */
