@@ -95,7 +95,8 @@ describe('the API over HTTPS', () => {
     refused(await post('a: [', 'application/yaml'), 400, /not well-formed/)
     refused(await post('{}', 'text/plain'), 415, /unknown format \(text\/plain\)/)
     refused(await post(`{"a":"${'x'.repeat(3 * 1024 * 1024)}"}`), 413, /larger than 3145728 bytes/)
-    refused(await post(`${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`), 400, /nested deeper/)
+    refused(await post(`${'{"a":'.repeat(500)}1${'}'.repeat(500)}`), 400, /nested deeper/)
+    refused(await post(`${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`), 413, /more than 20000 values/)
   })
 
   it('takes YAML where JSON would do', async () => {
@@ -311,6 +312,25 @@ describe('the API over HTTPS', () => {
     assert.equal((await send('&fieldValidation=Ignore')).code, 201)
     const warned = await send('')
     assert.deepEqual([warned.code, warned.headers.warning], [201, '299 - "duplicate field \\"data.a\\""'])
+    const path = '/api/v1/namespaces/kube-system/configmaps/twice'
+    await cluster.api.create('/api/v1/namespaces/kube-system/configmaps', { metadata: { name: 'twice' } })
+    for (const type of ['merge-patch+json', 'strategic-merge-patch+json']) {
+      const options = { type: `application/${type}`, body: '{"data":{"a":"1","a":"2"}}' }
+      refused(
+        await cluster.api.send('PATCH', `${path}?fieldValidation=Strict`, options),
+        400,
+        /duplicate field "data.a"$/,
+      )
+      const { headers } = await cluster.api.send('PATCH', `${path}?dryRun=All`, options)
+      assert.equal(headers.warning, '299 - "duplicate field \\"data.a\\""')
+    }
+    const applied = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"twice"},"data":{"a":"1","a":"2"}}'
+    const apply = { type: 'application/apply-patch+yaml', body: applied }
+    refused(await cluster.api.send('PATCH', `${path}?fieldManager=m`, apply), 400, /has "data.a" twice$/)
+    const review = '{"spec":{"nonResourceAttributes":{"verb":"get","verb":"list","path":"/"}}}'
+    const reviews = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
+    const asked = await cluster.api.send('POST', `${reviews}?fieldValidation=Strict`, { body: review })
+    refused(asked, 400, /duplicate field "spec.nonResourceAttributes.verb"$/)
   })
 
   it('refuses selectors it does not understand instead of selecting too much', async () => {

@@ -18,9 +18,10 @@ import { jsonAnswer, notServed, refusal, textAnswer } from './json-answer.ts'
 import { encodeOpenapiV2, openapiV2, openapiV2Protobuf, openapiV2ProtobufAnswer } from './openapi-v2.ts'
 import { parseResourcePath, type ResourcePath } from './path.ts'
 import type { Registry } from './registry.ts'
-import { dryRunOf, flag, objectBody, type Query, queryOf } from './request.ts'
+import { dryRunOf, fieldValidationOf, flag, isJson, objectBody, type Query, queryOf } from './request.ts'
 import { answer, notAllowed } from './resources.ts'
 import type { Served, User } from './strategy.ts'
+import { tellDuplicates } from './unknown.ts'
 import { registryFor } from './view.ts'
 import { warningHeaders } from './warning.ts'
 import { planWatch, streamWatch } from './watch.ts'
@@ -132,14 +133,17 @@ async function answerTo(serving: Serving, asked: Read): Promise<Answer> {
 
 async function answerQuestion(
   question: Question,
-  { exchange, user, trail, body }: Read,
+  { exchange, query, user, trail, body }: Read,
   path: ResourcePath,
 ): Promise<Answer> {
   if (exchange.method !== 'POST') throw notAllowed(exchange.method)
   trail.isQuestion = !question.isWrite
-  const input = objectBody(contentTypeOf(exchange), body, question.kind)
+  const type = contentTypeOf(exchange)
+  const input = objectBody(type, body, question.kind)
   const warnings: string[] = []
-  const answer = jsonAnswer(201, await ask(question, input, { user, path, warn: (text) => warnings.push(text) }))
+  const warn = (text: string) => warnings.push(text)
+  if (isJson(type)) tellDuplicates(question.kind, String(body), { unknownFields: fieldValidationOf(query), warn })
+  const answer = jsonAnswer(201, await ask(question, input, { user, path, warn }))
   return warnings.length ? { ...answer, headers: { warning: warningHeaders(warnings) } } : answer
 }
 

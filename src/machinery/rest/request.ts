@@ -2,6 +2,7 @@ import { load as parseYaml } from 'js-yaml'
 import { Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { hasMoreValues, maxBodyValues, requireShortYaml } from './body-limits.ts'
+import { duplicateFields } from './duplicates.ts'
 import { decodeObject, type Expected, protobufType } from './protobuf.ts'
 import type { IncludeObject } from './table.ts'
 
@@ -103,8 +104,13 @@ export function parseBody(contentType: string, body: Buffer | undefined, expecte
   return value
 }
 
+/** Whether a body of this type is read as JSON. */
+export function isJson(contentType: string): boolean {
+  return contentType === '' || /[/+]json$/.test(contentType)
+}
+
 function parserOf(contentType: string, expected: Expected): ((body: Buffer) => Json) | undefined {
-  if (contentType === '' || /[/+]json$/.test(contentType)) return parseJson
+  if (isJson(contentType)) return parseJson
   if (contentType === 'application/yaml') return jsonOrYaml
   if (contentType === protobufType) return (body) => decodeObject(body, expected)
   return undefined
@@ -113,15 +119,25 @@ function parserOf(contentType: string, expected: Expected): ((body: Buffer) => J
 /** JSON is YAML, and read faster as what it is. @throws Fault TooLarge for what would take long to read */
 function jsonOrYaml(body: Buffer): Json {
   const text = body.toString('utf8')
-  if (/^\s*[{[]/.test(text))
-    try {
-      return parseJson(body)
-    } catch (error) {
-      // A YAML text may begin like JSON.
-      if (error instanceof Fault) throw error
-    }
+  const value = /^\s*[{[]/.test(text) ? ifJson(body) : undefined
+  if (value !== undefined) {
+    // As in YAML, no mapping has a key twice.
+    const [twice] = duplicateFields(text).paths
+    if (twice !== undefined) throw new Fault('BadRequest', `the body of the request has "${twice}" twice`)
+    return value
+  }
   requireShortYaml(body)
   return parseYaml(text) as Json
+}
+
+/** The value of a JSON text; undefined for other texts, which may begin like one. */
+function ifJson(body: Buffer): Json | undefined {
+  try {
+    return parseJson(body)
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
 }
 
 /** @throws Fault TooLarge for more values than are taken: nobody is to wait until they have all been read */

@@ -9,7 +9,7 @@ import { applyPatch, type PatchType, patchTypes } from './patch.ts'
 import type { ResourcePath } from './path.ts'
 import { propagationOf } from './propagation.ts'
 import type { DeleteOptions, Registry, WriteOptions } from './registry.ts'
-import { dryRunOf, fieldValidationOf, flag, objectBody, parseBody, type Query, wantsTable } from './request.ts'
+import { dryRunOf, fieldValidationOf, flag, isJson, objectBody, parseBody, type Query, wantsTable } from './request.ts'
 import { parseFieldSelector, parseLabelSelector } from './selector.ts'
 import { deleted, notFound } from './status.ts'
 import type { User } from './strategy.ts'
@@ -93,6 +93,7 @@ class Call {
         if (contentType === applyType) return this.#apply(key)
         const type = patchType(contentType)
         const patch = parseBody('application/json', body)
+        if (type !== 'application/json-patch+json') this.#tellDuplicates()
         // Half of an object can be managedFields; only patches that mean them have to carry them along.
         const meant = body?.includes('managedFields') ?? false
         const change = (current: Doc) =>
@@ -138,11 +139,15 @@ class Call {
 
   /** The object that was sent. Fields that its JSON has twice are told like those nobody knows. */
   #input(): JsonObject {
-    const { contentType, body, query, warn } = this.#request
+    const { contentType, body } = this.#request
     const input = objectBody(contentType, body, this.#kind)
-    const isJson = contentType === '' || contentType.endsWith('json')
-    if (isJson) tellDuplicates(this.#kind, String(body), { unknownFields: fieldValidationOf(query), warn })
+    if (isJson(contentType)) this.#tellDuplicates()
     return input
+  }
+
+  #tellDuplicates(): void {
+    const { body, query, warn } = this.#request
+    tellDuplicates(this.#kind, String(body), { unknownFields: fieldValidationOf(query), warn })
   }
 
   #deleteOptions(): JsonObject {
