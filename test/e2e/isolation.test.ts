@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { eventually } from '../../src/base/wait.ts'
@@ -101,6 +102,13 @@ describe('a QEMU that was taken over', () => {
       /denied|No such device/,
     )
     assert.match(await brokenOut('cat /run/console.log'), /Permission denied/)
+  })
+
+  test('asks no name server, which its sandbox would wait for', async () => {
+    assert.match(await brokenOut(`getent hosts ${hostname()}`), /^127\.0\.1\.1\s/)
+    assert.match(await brokenOut('cat /etc/nsswitch.conf'), /^hosts: files$/m)
+    const log = readFileSync(`${await stage.sandbox('x')}/var/log/libvirt/libvirtd.log`, 'utf8')
+    assert.doesNotMatch(log, /getaddrinfo failed/)
   })
 
   test('keeps its user while its guest moves, and so may read what it owns there', async () => {

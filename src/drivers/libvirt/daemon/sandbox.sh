@@ -34,7 +34,9 @@ done
 mount --bind "$dir/etc" etc/libvirt
 ln -s libvirt/passwd etc/passwd
 ln -s libvirt/group etc/group
-printf 'passwd: files\ngroup: files\n' > etc/nsswitch.conf
+# libvirtd looks its own name up whenever a guest starts, moves or arrives. A name server it would wait for, for seconds.
+printf 'passwd: files\ngroup: files\nhosts: files\n' > etc/nsswitch.conf
+printf '127.0.0.1 localhost\n::1 localhost\n127.0.1.1 %s\n' "$(uname -n)" > etc/hosts
 [ -e /etc/ld.so.cache ] && cp /etc/ld.so.cache etc/
 if [ -d /etc/alternatives ]; then mkdir etc/alternatives; mount --bind /etc/alternatives etc/alternatives; fi
 
