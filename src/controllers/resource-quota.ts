@@ -7,7 +7,7 @@ import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 import { fromQueueKey, queueKey } from './world.ts'
 
 /** What namespaces have used, as admission counts it. */
-export type Used = Readonly<{
+type Used = Readonly<{
   /** In thousandths. */
   used(namespace: string, resource: string): bigint
   /** `hasRoom`: of something there may be more than before. The listener must neither wait nor throw. */

@@ -154,10 +154,10 @@ function errorsTo(lines: string[]): Log {
 }
 
 /** A cluster on ground of its own; `stop` removes that too. */
-export async function startCluster(): Promise<Cluster> {
+export async function startCluster(options: Parameters<typeof startOn>[1] = {}): Promise<Cluster> {
   const ground = await makeGround()
   try {
-    const cluster = await startOn(ground)
+    const cluster = await startOn(ground, options)
     const stop = async () => {
       try {
         await cluster.stop()
