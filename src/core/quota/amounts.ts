@@ -1,11 +1,12 @@
 import type { Pod } from '#apis/core/pod.ts'
 import { parseQuantity, type Quantity, quantityText } from '#apis/meta/quantity.ts'
+import { isObject } from '#base/json.ts'
 
 /** How much of what, by the names of a ResourceQuota, in thousandths. */
 export type Amounts = Readonly<Record<string, bigint>>
 
 type Named = Readonly<Record<string, string | number>>
-type Container = Readonly<{ name?: string; resources?: Readonly<{ requests?: Named; limits?: Named }> }>
+type Container = Readonly<Record<string, unknown>>
 
 /** What containers ask for, by the two names a quota may call it; and what they are held to. */
 export const computeResources: ReadonlySet<string> = new Set([
@@ -31,15 +32,22 @@ export function podAmounts(pod: Pod): Amounts {
 }
 
 /** Without a request, a container asks for what it is limited to (Kubernetes). */
-function containerAmounts({ resources = {} }: Container): Amounts {
+function containerAmounts({ resources }: Container): Amounts {
   const amounts: Record<string, bigint> = {}
   for (const what of ['cpu', 'memory']) {
-    const limit = parseQuantity(resources.limits?.[what])?.milli
-    const request = parseQuantity(resources.requests?.[what])?.milli ?? limit
+    const limit = amountIn(resources, 'limits', what)
+    const request = amountIn(resources, 'requests', what) ?? limit
     if (request !== undefined) amounts[what] = amounts[`requests.${what}`] = request
     if (limit !== undefined) amounts[`limits.${what}`] = limit
   }
   return amounts
+}
+
+/** No schema says what containers are; whatever is no amount is none, and nobody gives back by asking for less than nothing. */
+function amountIn(resources: unknown, kind: 'requests' | 'limits', what: string): bigint | undefined {
+  const amounts = isObject(resources) ? resources[kind] : undefined
+  const milli = isObject(amounts) ? parseQuantity(amounts[what])?.milli : undefined
+  return milli !== undefined && milli < 0n ? 0n : milli
 }
 
 /**
@@ -53,7 +61,7 @@ export function unsaid(pod: Pod, limited: readonly string[]): string | undefined
     .map((name) => ({ name, by: pod.spec.containers.filter((one) => containerAmounts(one)[name] === undefined) }))
     .filter(({ by }) => by.length)
   if (!missing.length) return undefined
-  const nameOf = ({ name = '' }: Container) => name
+  const nameOf = ({ name }: Container) => String(name ?? '')
   return `must specify ${missing.map(({ name, by }) => `${name} for: ${by.map(nameOf).toSorted().join(',')}`).join('; ')}`
 }
 

@@ -39,6 +39,21 @@ test('a pod takes what its containers ask for, or else what they are limited to'
   )
 })
 
+test('whatever containers hold is counted or left out, and nothing counts as less than nothing', () => {
+  for (const resources of [
+    null,
+    5,
+    'x',
+    [],
+    { limits: null },
+    { requests: 7 },
+    { limits: { cpu: {}, memory: 'much' } },
+  ]) {
+    assert.deepEqual(podAmounts(pod([resources as unknown as Resources])), { pods: 1000n })
+  }
+  assert.deepEqual(podAmounts(pod([{ requests: { cpu: '-5' } }])), { pods: 1000n, cpu: 0n, 'requests.cpu': 0n })
+})
+
 test('only what grows is held against a quota, and the first quota by name that is exceeded is told', () => {
   const used = (resource: string) => (resource === 'cpu' ? 3000n : 0n)
   const more = growth({ cpu: 2000n, memory: 500n, pods: 0n }, { cpu: 1000n, memory: 500n })

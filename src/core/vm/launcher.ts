@@ -1,7 +1,7 @@
 import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance, type VmiSpec, type VmiStatus } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
-import { quantityText } from '#apis/meta/quantity.ts'
+import { parseQuantity, quantityText } from '#apis/meta/quantity.ts'
 import { sha256Hex } from '#base/sha256.ts'
 import { nodeNameLabel } from '../access/node.ts'
 import { migrationJobAnnotation, migrationJobLabel, targetNodeLabel } from '../migration/labels.ts'
@@ -89,8 +89,10 @@ function resourcesOf(spec: VmiSpec) {
   const { bytes = 0 } = memoryOf(spec)
   const memory = `${Math.ceil(footprintOf(bytes) / 1024)}Ki`
   const { requests = {}, limits = {} } = spec.domain.resources ?? {}
-  const cpu =
-    requests.cpu ?? limits.cpu ?? quantityText({ milli: BigInt(vcpusOf(spec) * milliPerCpu), form: 'decimal' })
+  const named = requests.cpu ?? limits.cpu
+  const cpu = parseQuantity(named)
+    ? named
+    : quantityText({ milli: BigInt(vcpusOf(spec) * milliPerCpu), form: 'decimal' })
   return {
     requests: { cpu: String(cpu), memory },
     limits: { memory, ...(limits.cpu !== undefined && { cpu: String(limits.cpu) }) },
