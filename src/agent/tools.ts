@@ -7,6 +7,7 @@ import type { Hypervisor, Images, Incoming, Sandboxes, SandboxState } from '#cor
 import { attachmentsOf } from '#core/sandbox/plan.ts'
 import { userOf } from '#core/sandbox/users.ts'
 import { domainName, queuesOf } from '#core/vm/domain.ts'
+import { podMemory } from '#core/vm/place.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
 import type { Guests } from './guests.ts'
@@ -109,10 +110,13 @@ export async function ensureWith(
     ...(resourceVersion !== undefined && { revision: resourceVersion }),
   }
   const user = userOf(pod)
+  const memoryBytes = podMemory(pod, 'limits')
   return tools.sandboxes.ensure(
     {
       ...{ uid, namespace, name, owner, attachments, optional },
       ...(user !== undefined && { user }),
+      // Pods of earlier versions do not say.
+      ...(memoryBytes > 0 && { memoryBytes }),
       ...(incoming && { incoming }),
     },
     signal,

@@ -4,6 +4,7 @@ import { Event } from './core/event.ts'
 import { Namespace } from './core/namespace.ts'
 import { Node } from './core/node.ts'
 import { Pod } from './core/pod.ts'
+import { ResourceQuota } from './core/resourcequota.ts'
 import { Secret } from './core/secret.ts'
 import { ServiceAccount } from './core/serviceaccount.ts'
 import { KubeVirt } from './kubevirt/kubevirt.ts'
@@ -24,6 +25,7 @@ export const kinds: readonly Kind[] = [
   ConfigMap,
   Secret,
   ServiceAccount,
+  ResourceQuota,
   Lease,
   VirtualMachine,
   VirtualMachineInstance,

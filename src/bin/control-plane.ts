@@ -2,6 +2,7 @@ import { Lease } from '#apis/coordination/lease.ts'
 import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
+import { ResourceQuota } from '#apis/core/resourcequota.ts'
 import { kinds } from '#apis/kinds.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
@@ -18,6 +19,7 @@ import { movedKeyOf, startMigrationController } from '#controllers/migration.ts'
 import { startNamespaceController } from '#controllers/namespace.ts'
 import { startNodeLifecycleController } from '#controllers/node-lifecycle.ts'
 import { Places } from '#controllers/places.ts'
+import { startResourceQuotaController } from '#controllers/resource-quota.ts'
 import { startServiceAccountController } from '#controllers/service-account.ts'
 import { startVmController } from '#controllers/vm.ts'
 import { startVmiController } from '#controllers/vmi.ts'
@@ -26,6 +28,7 @@ import { leaseNamespace, nodeNameLabel, nodeReadVeto, nodesGroup, type Placement
 import { type Component, controllers } from '#core/access/system-roles.ts'
 import { clusterConfig } from '#core/admission/config.ts'
 import { systemGroup } from '#core/admission/template.ts'
+import type { NamespaceLimits } from '#core/quota/limits.ts'
 import type { UserRange } from '#core/sandbox/users.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Informer, makeInformer } from '#machinery/client/informer.ts'
@@ -37,6 +40,7 @@ import type { Store } from '#machinery/store/store.ts'
 import { type AccessCaches, accessSource, followAccess } from './access.ts'
 import { clusterNamespace } from './identity.ts'
 import { MacPool } from './mac-pool.ts'
+import { Quotas } from './quotas.ts'
 import { servedKinds } from './served.ts'
 
 /** How often events that nobody repeats are looked for, milliseconds. */
@@ -62,7 +66,7 @@ export async function startControlPlane(
   store: Store,
   log: Log,
   signal: AbortSignal,
-  guestUsers: UserRange,
+  { guestUsers, namespaceLimits }: Readonly<{ guestUsers: UserRange; namespaceLimits: NamespaceLimits }>,
 ): Promise<ControlPlane> {
   let kubevirts: Informer<KubeVirt> | undefined
   let migrations: Informer<VirtualMachineInstanceMigration, 'byVmi'> | undefined
@@ -82,17 +86,16 @@ export async function startControlPlane(
     accessSource(() => caches),
     (user, wanted) => nodeReadVeto(user, wanted, placement),
   )
-  const registry = new Registry(
-    store,
-    servedKinds({
-      macs,
-      access,
-      config,
-      placement,
-      instance: (namespace, name) => vmis.get({ namespace, name }),
-      migrations: (namespace, name) => migrations?.indexed('byVmi', `${namespace}/${name}`) ?? [],
-    }),
-  )
+  const served = servedKinds({
+    macs,
+    access,
+    config,
+    placement,
+    instance: (namespace, name) => vmis.get({ namespace, name }),
+    migrations: (namespace, name) => migrations?.indexed('byVmi', `${namespace}/${name}`) ?? [],
+  })
+  const usage = new Quotas(store, served, namespaceLimits)
+  const registry = new Registry(store, served, { ration: (write) => usage.refusal(write) })
   macs.use(registry.claims)
   const own = new LocalClient(registry, {
     user: { name: 'system:apiserver', groups: [mastersGroup, systemGroup] },
@@ -122,7 +125,8 @@ export async function startControlPlane(
       indexes: { byVmi: (one) => [movedKeyOf(one)] },
     },
   )
-  await Promise.all([vms, vmis, pods, nodes, namespaces, kubevirts, migrations].map((one) => one.synced))
+  const quotas = makeInformer(clientOf(controllers.resourceQuota), ResourceQuota, {}, options)
+  await Promise.all([vms, vmis, pods, nodes, namespaces, kubevirts, migrations, quotas].map((one) => one.synced))
   await registry.repairClaims()
   const users = new GuestUsers(guestUsers, () => pods.list())
   const world = {
@@ -133,6 +137,8 @@ export async function startControlPlane(
     nodes,
     kubevirts,
     takeUser: () => users.take(),
+    onRoom: (listener: (namespace: string) => void) =>
+      usage.onChange((namespace, hasRoom) => hasRoom && listener(namespace)),
     places: new Places(nodes, pods),
     recorder: makeRecorder(client, { component: 'patchbay-controller' }, log),
     log,
@@ -157,6 +163,7 @@ export async function startControlPlane(
     startNamespaceController({ ...as(controllers.namespace), namespaces }),
     startClusterRoleController({ ...as(controllers.clusterRole), roles: caches.clusterRoles }),
     startServiceAccountController({ ...as(controllers.serviceAccount), namespaces, accounts: caches.accounts }),
+    startResourceQuotaController({ ...as(controllers.resourceQuota), quotas, usage }),
     startGarbageController({ ...as(controllers.garbage), kinds: collected }),
     startNodeLifecycleController({ ...as(controllers.node), ...nodeWorld }),
   ]

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { parseQuantity } from '#apis/meta/quantity.ts'
 import { Fault } from '#base/fault.ts'
 import type { UserRange } from '#core/sandbox/users.ts'
 import { defaultLimits, type Limits } from '#machinery/http/limits.ts'
@@ -17,6 +18,14 @@ export function secondsOf(option: string, text: string): number {
 export function countOf(option: string, text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new Fault('Invalid', `${option} ${text} is no whole number above 0`)
   return Number(text)
+}
+
+/** An option that is a number of bytes, such as 256Mi. @throws Fault Invalid */
+export function bytesOption(option: string, text: string): number {
+  const milli = parseQuantity(text)?.milli ?? 0n
+  if (milli >= 1000n && milli % 1000n === 0n && milli <= 1000n * BigInt(Number.MAX_SAFE_INTEGER))
+    return Number(milli / 1000n)
+  throw new Fault('Invalid', `${option} ${text} is no number of bytes above 0, such as 256Mi`)
 }
 
 /** Shortest life that all tokens may be held to, seconds (Kubernetes). */

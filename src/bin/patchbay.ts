@@ -2,10 +2,20 @@ import { Command } from 'commander'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { version } from '#base/version.ts'
 import { Ending } from '#cli/context.ts'
+import { defaultNamespaceLimits } from '#core/quota/limits.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
 import { plainArguments } from './arguments.ts'
 import { addClientCommands } from './client-commands.ts'
-import { addLimitOptions, countOf, limitsOf, secondsOf, tlsFilesOf, tokenLifeOf, userRangeOf } from './options.ts'
+import {
+  addLimitOptions,
+  bytesOption,
+  countOf,
+  limitsOf,
+  secondsOf,
+  tlsFilesOf,
+  tokenLifeOf,
+  userRangeOf,
+} from './options.ts'
 
 const defaultUids = `${defaultUsers.first}-${defaultUsers.last}`
 
@@ -51,6 +61,12 @@ addLimitOptions(program.command('up'))
   .option('--audit-log-maxbackup <count>', 'how many old files of the audit log are kept', '4')
   .option('--compaction-interval <seconds>', 'how long changes are kept for watches that come back', '300')
   .option('--store-quota <MiB>', 'size of the store above which only deletes and small changes are possible', '2048')
+  .option(
+    '--namespace-objects <count>',
+    'most objects of a namespace; the system’s own namespaces have no such bound',
+    String(defaultNamespaceLimits.objects),
+  )
+  .option('--namespace-bytes <bytes>', 'most bytes of all objects of a namespace', '256Mi')
   .option('--simulate', 'run guests in memory only, for trying the API without root', false)
   .action(
     async (
@@ -71,6 +87,8 @@ addLimitOptions(program.command('up'))
         auditLogMaxbackup: string
         compactionInterval: string
         storeQuota: string
+        namespaceObjects: string
+        namespaceBytes: string
       },
       command: Command,
     ) => {
@@ -103,6 +121,10 @@ addLimitOptions(program.command('up'))
           ),
           maxPods: countOf('--max-pods', options.maxPods),
           guestUsers: userRangeOf('--guest-uid-range', options.guestUidRange),
+          namespaceLimits: {
+            objects: countOf('--namespace-objects', options.namespaceObjects),
+            bytes: bytesOption('--namespace-bytes', options.namespaceBytes),
+          },
           limits: limitsOf(command),
           historyMs: secondsOf('--compaction-interval', options.compactionInterval),
           storeQuotaBytes: countOf('--store-quota', options.storeQuota) * 1024 * 1024,

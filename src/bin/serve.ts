@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os'
 import { explain, Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
+import type { NamespaceLimits } from '#core/quota/limits.ts'
 import type { UserRange } from '#core/sandbox/users.ts'
 import type { Limits } from '#machinery/http/limits.ts'
 import { openListener, ownName } from '#machinery/http/listener.ts'
@@ -35,6 +36,8 @@ export type ServeOptions = Readonly<{
   maxTokenSeconds: number
   /** What the processes of guests run as. */
   guestUsers: UserRange
+  /** What all objects of a namespace may take. */
+  namespaceLimits: NamespaceLimits
   /** Looks at the store before anything is written to it; throws to refuse it. */
   admit?: (store: Store) => Promise<void>
   log: Log
@@ -71,7 +74,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   stack.defer(closeControl)
   const stop = new AbortController()
   stack.defer(() => stop.abort())
-  const plane = await startControlPlane(store, log, stop.signal, options.guestUsers)
+  const plane = await startControlPlane(store, log, stop.signal, options)
   const metrics = new Metrics()
   metrics.followObjects(plane)
   stack.defer(() => plane.settled())

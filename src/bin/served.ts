@@ -4,8 +4,10 @@ import { Event, EventOfEvents, eventNames } from '#apis/core/event.ts'
 import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
+import { ResourceQuota } from '#apis/core/resourcequota.ts'
 import { Secret } from '#apis/core/secret.ts'
 import { ServiceAccount } from '#apis/core/serviceaccount.ts'
+import { kinds } from '#apis/kinds.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
@@ -20,6 +22,9 @@ import { instanceErrors } from '#core/admission/instance.ts'
 import { systemGroup, templateErrors } from '#core/admission/template.ts'
 import { specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
 import { migrationErrors, migrationWithDefaults } from '#core/migration/admission.ts'
+import { quotaErrors, quotaResources, quotaWithDefaults } from '#core/quota/admission.ts'
+import { podAmounts } from '#core/quota/amounts.ts'
+import { countOf } from '#core/quota/judge.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
 import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import type { Owner } from '#machinery/rest/claims.ts'
@@ -41,7 +46,7 @@ export type ServedWorld = Readonly<{
 export function servedKinds(world: ServedWorld): readonly Served[] {
   const { macs, access, config, placement, instance, migrations } = world
   const worldOf = (own: Owner) => ({ config: config(), holderOf: (mac: string) => macs.holderOf(mac, own) })
-  return [
+  const served = [
     serve(Namespace, {
       prepare: (namespace, old) =>
         old
@@ -53,7 +58,10 @@ export function servedKinds(world: ServedWorld): readonly Served[] {
             },
     }),
     serve(Node, { restrict: (node, old, user) => nodeWrite(user, node, old) }),
-    serve(Pod, { restrict: (pod, old, user) => podWrite(user, pod, old) }),
+    serve(Pod, {
+      restrict: (pod, old, user) => podWrite(user, pod, old),
+      amounts: (pod) => ({ ...podCount, ...podAmounts(pod) }),
+    }),
     serve(Event, { validate: eventErrors, restrict: (event, _old, user) => eventWrite(user, event, placement) }),
     serveView(EventOfEvents, Event, eventNames),
     serve(VirtualMachine, {
@@ -96,7 +104,21 @@ export function servedKinds(world: ServedWorld): readonly Served[] {
     serve(ConfigMap, { prepare: configMapWithDefaults, validate: configMapErrors }),
     serve(Secret, { prepare: secretWithDefaults, validate: secretErrors }),
     serve(ServiceAccount),
+    serve(ResourceQuota, {
+      prepare: quotaWithDefaults,
+      validate: (quota) => quotaErrors(quota, limitable),
+    }),
     serve(Lease, { restrict: (lease, old, user) => leaseWrite(user, old ?? lease) }),
     ...accessKinds(access),
   ]
+  return served.map(counted)
+}
+
+const podCount = countOf(Pod)
+const limitable = quotaResources(kinds)
+
+/** Every object of a namespace takes at least one of its kind. */
+function counted(one: Served): Served {
+  const count = countOf(one.kind)
+  return { ...one, strategy: { amounts: () => count, ...one.strategy } }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { exists } from '#base/file.ts'
 import { silent } from '#base/log.ts'
+import { defaultNamespaceLimits } from '#core/quota/limits.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
 import { defaultLimits } from '#machinery/http/limits.ts'
 import { up } from './up.ts'
@@ -23,6 +24,7 @@ test('a server that is not started by root says so before it makes anything', as
       historyMs: 1000,
       storeQuotaBytes: 1e9,
       guestUsers: defaultUsers,
+      namespaceLimits: defaultNamespaceLimits,
       maxTokenSeconds: 86_400,
       audit: { maxBytes: 1024, files: 1 },
       cni: { pluginDirs: [], timeoutMs: 1000 },

@@ -49,6 +49,7 @@ async function open(t: TestContext) {
     nodes,
     places: new Places(nodes, pods),
     kubevirts: makeInformer(client, KubeVirt, {}, options),
+    onRoom: () => undefined,
     takeUser: () => 1_900_000_000,
     recorder: (_about: unknown, type: string, reason: string) => void told.push(`${type} ${reason}`),
     log: silent,

@@ -1,7 +1,7 @@
 import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstanceMigration as Migration, type MigrationState } from '#apis/kubevirt/migration.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { faultKind } from '#base/fault.ts'
+import { explain, faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
 import { migrationFinalizer } from '#core/migration/admission.ts'
@@ -10,7 +10,7 @@ import { migrationJobAnnotation, migrationJobLabel, targetNodeLabel } from '#cor
 import { isOver, type MigrationStep, nextStep, withAbortRequested, withMigrationPhase } from '#core/migration/phases.ts'
 import { homePodName, podRole } from '#core/migration/place.ts'
 import { userOf } from '#core/sandbox/users.ts'
-import { launcherName, launcherPod } from '#core/vm/launcher.ts'
+import { failedCreate, launcherName, launcherPod } from '#core/vm/launcher.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import type { Informer } from '#machinery/client/informer.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
@@ -59,6 +59,10 @@ export function startMigrationController(world: MigrationWorld): Controller {
   })
   world.nodes.onChange(enqueueAll)
   world.kubevirts.onChange(enqueueAll)
+  world.onRoom((namespace) => {
+    for (const one of world.migrations.list())
+      if (one.metadata.namespace === namespace && !isOver(one)) controller.enqueue(queueKey(one))
+  })
   return controller
 }
 
@@ -116,7 +120,9 @@ async function carryOut(
       await world.places.put(pod, () => client.create(Pod, pod))
       recorder(migration, 'Normal', 'SuccessfulCreate', `Created migration target pod ${pod.metadata.name}`)
     } catch (error) {
-      if (faultKind(error) !== 'AlreadyExists') throw error
+      const kind = faultKind(error)
+      if (kind === 'Forbidden') recorder(migration, 'Warning', failedCreate, `Error creating pod: ${explain(error)}`)
+      if (kind !== 'AlreadyExists') throw error
     }
   } else if (step.do === 'bind' && vmi) {
     await bind(world, vmi, step.state)

@@ -1,9 +1,11 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { faultKind } from '#base/fault.ts'
+import { explain, Fault, faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
 import { attachmentMode } from '#core/migration/required.ts'
+import { findCondition } from '#core/vm/conditions.ts'
 import { instanceOf, withAnnotationsOf } from '#core/vm/instance.ts'
+import { failedCreate } from '#core/vm/launcher.ts'
 import { liveUpdate, withoutUnplugged } from '#core/vm/live.ts'
 import { isFinal, planPower } from '#core/vm/power.ts'
 import { vmStatus } from '#core/vm/status.ts'
@@ -26,6 +28,11 @@ export function startVmController(world: World): Controller {
   })
   world.vms.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
   world.vmis.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
+  world.onRoom((namespace) => {
+    for (const vm of world.vms.list())
+      if (vm.metadata.namespace === namespace && findCondition(vm.status?.conditions, 'Failure'))
+        controller.enqueue(queueKey(vm))
+  })
   world.kubevirts.onChange(() => {
     for (const vm of world.vms.list()) controller.enqueue(queueKey(vm))
   })
@@ -45,15 +52,18 @@ async function reconcile(world: World, key: string): Promise<{ againAfterMs: num
   await cleanUp(world, vm, vmi)
   const nowMs = Date.now()
   const action = planPower(vm, vmi, nowMs)
-  if (action.do === 'start' && !found) await start(world, vm)
+  const refused = action.do === 'start' && !found ? await start(world, vm) : undefined
   if (action.do === 'stop') await stop(world, vm, action.uid)
-  const seen = { vmi, restartRequired, generation: vm.metadata.generation, nowMs, now: timestamp(nowMs) }
+  const failure = refused && `failure while starting VMI: ${explain(refused)}`
+  const seen = { vmi, restartRequired, failure, generation: vm.metadata.generation, nowMs, now: timestamp(nowMs) }
   await world.client.modify(
     VirtualMachine,
     vm.metadata,
     (current) => ({ ...current, status: vmStatus(current, seen) }),
     { subresource: 'status' },
   )
+  // To be tried again, at the latest then.
+  if (refused) throw refused
   if (vm.metadata.deletionTimestamp && !vmi) await dropFinalizer(world.client, VirtualMachine, vm, vmFinalizer)
   return action.do === 'nothing' && action.againAfterMs !== undefined
     ? { againAfterMs: action.againAfterMs }
@@ -64,7 +74,8 @@ function isOwned(vmi: VirtualMachineInstance, vm: VirtualMachine): boolean {
   return vmi.metadata.ownerReferences?.some((owner) => owner.uid === vm.metadata.uid) ?? false
 }
 
-async function start(world: World, vm: VirtualMachine): Promise<void> {
+/** Makes the instance of a VM; resolves to why that may not be. */
+async function start(world: World, vm: VirtualMachine): Promise<Fault | undefined> {
   try {
     const isPaused = vm.status?.stateChangeRequests?.[0]?.data?.paused === 'true'
     const vmi = await world.client.create(VirtualMachineInstance, instanceOf(vm, { isPaused }))
@@ -75,9 +86,14 @@ async function start(world: World, vm: VirtualMachine): Promise<void> {
       `Started the virtual machine by creating the new virtual machine instance ${vmi.metadata.name}`,
     )
   } catch (error) {
+    if (error instanceof Fault && error.kind === 'Forbidden') {
+      world.recorder(vm, 'Warning', failedCreate, `Error creating virtual machine instance: ${explain(error)}`)
+      return error
+    }
     // The cache had not heard yet of the one an earlier pass made.
     if (faultKind(error) !== 'AlreadyExists') throw error
   }
+  return undefined
 }
 
 async function stop(world: World, vm: VirtualMachine, uid: string): Promise<void> {

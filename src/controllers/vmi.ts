@@ -1,14 +1,22 @@
 import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { networksAnnotation } from '#apis/net/attachment.ts'
-import { faultKind } from '#base/fault.ts'
+import { explain, faultKind } from '#base/fault.ts'
+import { sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
 import { homePodName, podRole } from '#core/migration/place.ts'
 import { desiredNics } from '#core/nic/desired.ts'
 import { networksRequest } from '#core/sandbox/plan.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
-import { isPodObsolete, isScheduled, launcherPod, scheduledStatus } from '#core/vm/launcher.ts'
+import {
+  failedCreate,
+  isPodObsolete,
+  isScheduled,
+  launcherPod,
+  refusedStatus,
+  scheduledStatus,
+} from '#core/vm/launcher.ts'
 import { withPhase } from '#core/vm/phase.ts'
 import { isFinal } from '#core/vm/power.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
@@ -31,9 +39,12 @@ export function startVmiController(world: World): Controller {
     // It made room for those that wait.
     if (!now) enqueueWaiting()
   })
-  world.nodes.onChange(enqueueWaiting)
-  function enqueueWaiting(): void {
-    for (const vmi of world.vmis.list()) if (!isScheduled(vmi)) controller.enqueue(queueKey(vmi))
+  world.nodes.onChange(() => enqueueWaiting())
+  world.onRoom(enqueueWaiting)
+  function enqueueWaiting(namespace?: string): void {
+    for (const vmi of world.vmis.list())
+      if (!isScheduled(vmi) && (namespace === undefined || vmi.metadata.namespace === namespace))
+        controller.enqueue(queueKey(vmi))
   }
   return controller
 }
@@ -59,7 +70,7 @@ async function reconcile(world: World, key: string): Promise<undefined> {
     else await failWithoutPod(world, vmi, podKey)
     return
   }
-  const pod = found ?? (await createPod(world, vmi))
+  const pod = found ?? (await createPod(world, vmi).catch((error: unknown) => tellRefusal(world, vmi, error)))
   const now = timestamp()
   if ('spec' in pod) await labelNode(world, vmi, pod.spec.nodeName)
   await world.client.modify(
@@ -113,6 +124,26 @@ async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod
     // It has just gone again; the change that tells so brings the next pass.
     return found ?? { why: 'the pod of the instance has just been deleted' }
   }
+}
+
+/** Tells the owner of an instance that its pod may not be made. @throws what was thrown: it is tried again, at the latest then */
+async function tellRefusal(world: World, vmi: VirtualMachineInstance, error: unknown): Promise<never> {
+  if (faultKind(error) !== 'Forbidden') throw error
+  const why = explain(error)
+  let isNews = false
+  await world.client.modify(
+    VirtualMachineInstance,
+    vmi.metadata,
+    (current) => {
+      if (current.metadata.uid !== vmi.metadata.uid || isScheduled(current)) return undefined
+      const status = refusedStatus(current, why, timestamp())
+      isNews = !sameJson(status.conditions, current.status?.conditions)
+      return { ...current, status }
+    },
+    { subresource: 'status' },
+  )
+  if (isNews) world.recorder(vmi, 'Warning', failedCreate, `Error creating pod: ${why}`)
+  throw error
 }
 
 /** Writes down which node's agent is to run an instance. */

@@ -21,6 +21,8 @@ export type World = Readonly<{
   kubevirts: Informer<KubeVirt>
   /** Users for the processes of a new guest. @throws Fault Unavailable when there are none left */
   takeUser: () => number
+  /** Tells when a namespace may have more of something than before. */
+  onRoom: (listener: (namespace: string) => void) => void
   /** Where new pods go. */
   places: Places
   recorder: Recorder

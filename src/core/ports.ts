@@ -101,6 +101,8 @@ export type SandboxSpec = SandboxId &
     optional?: ReadonlySet<string>
     /** The user its QEMU runs as on the host (uid); absent for pods made before each guest had its own. */
     user?: number
+    /** What its pod is limited to, bytes: its processes are held to that and something more, where the host allows it. */
+    memoryBytes?: number
     /** The sandbox its guest is to come from; counts only while its hypervisor is started. */
     incoming?: Incoming
   }>

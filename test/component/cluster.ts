@@ -5,6 +5,7 @@ import { type AgentOptions, startAgent } from '#agent/agent.ts'
 import { type Log, type LogFields, silent } from '#base/log.ts'
 import { createDataDir, type DataDir, dataDirAt } from '#bin/data-dir.ts'
 import { serve } from '#bin/serve.ts'
+import { defaultNamespaceLimits, type NamespaceLimits } from '#core/quota/limits.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
 import { defaultLimits, type Limits } from '#machinery/http/limits.ts'
@@ -66,6 +67,7 @@ export async function startOn(
     limits?: Partial<Limits>
     historyMs?: number
     storeQuotaBytes?: number
+    namespaceLimits?: Partial<NamespaceLimits>
   } = {},
 ): Promise<Cluster> {
   await using stack = new AsyncDisposableStack()
@@ -79,6 +81,7 @@ export async function startOn(
       historyMs: options.historyMs ?? 300_000,
       storeQuotaBytes: options.storeQuotaBytes ?? 2 ** 31,
       guestUsers: defaultUsers,
+      namespaceLimits: { ...defaultNamespaceLimits, ...options.namespaceLimits },
       maxTokenSeconds: 86_400,
       audit: { maxBytes: 10 * 1024 * 1024, files: 5 },
       ...(options.tokenAuthFile !== undefined && { tokenAuthFile: options.tokenAuthFile }),
@@ -151,10 +154,10 @@ function errorsTo(lines: string[]): Log {
 }
 
 /** A cluster on ground of its own; `stop` removes that too. */
-export async function startCluster(): Promise<Cluster> {
+export async function startCluster(options: Parameters<typeof startOn>[1] = {}): Promise<Cluster> {
   const ground = await makeGround()
   try {
-    const cluster = await startOn(ground)
+    const cluster = await startOn(ground, options)
     const stop = async () => {
       try {
         await cluster.stop()

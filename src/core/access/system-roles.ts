@@ -50,6 +50,10 @@ export const controllers = {
     name: 'system:controller:service-account-controller',
     rules: [rule('', ['namespaces'], read), rule('', ['serviceaccounts'], [...read, 'create'])],
   },
+  resourceQuota: {
+    name: 'system:controller:resourcequota-controller',
+    rules: [rule('', ['resourcequotas'], read), rule('', ['resourcequotas/status'], ['update'])],
+  },
   node: {
     name: 'system:controller:node-controller',
     rules: [

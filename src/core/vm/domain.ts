@@ -1,4 +1,5 @@
 import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
+import { parseQuantity } from '#apis/meta/quantity.ts'
 import { type DesiredNic, desiredNics } from '../nic/desired.ts'
 import { pausedAnnotation } from './actions.ts'
 import { extraPorts, interfaceCount, placeholders } from './pci.ts'
@@ -28,26 +29,10 @@ export const otherDevices = 2
 /** Most queues a tap can have. */
 const maxQueues = 256
 
-const units: Readonly<Record<string, number>> = {
-  '': 1,
-  m: 1e-3,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-}
-
 /** A Kubernetes quantity in bytes; undefined when it is none. */
 export function bytesOf(quantity: string | number | undefined): number | undefined {
-  const match = /^(\d+(?:\.\d+)?(?:e\d+)?)([a-zA-Z]{0,2})$/.exec(String(quantity ?? ''))
-  const unit = match ? units[match[2]!] : undefined
-  return match && unit !== undefined ? Math.round(Number(match[1]) * unit) : undefined
+  const milli = parseQuantity(quantity)?.milli
+  return milli === undefined || milli < 0n ? undefined : Math.round(Number(milli) / 1000)
 }
 
 /** Name of an instance's domain: outside checks find it by this. */
@@ -56,7 +41,7 @@ export function domainName(namespace: string, name: string): string {
 }
 
 /** Number of CPUs a guest sees. */
-function vcpusOf(spec: VmiSpec): number {
+export function vcpusOf(spec: VmiSpec): number {
   const { cores = 1, sockets = 1, threads = 1 } = spec.domain.cpu ?? {}
   return cores * sockets * threads
 }

@@ -1,13 +1,14 @@
 import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance, type VmiSpec, type VmiStatus } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
+import { parseQuantity, quantityText } from '#apis/meta/quantity.ts'
 import { sha256Hex } from '#base/sha256.ts'
 import { nodeNameLabel } from '../access/node.ts'
 import { migrationJobAnnotation, migrationJobLabel, targetNodeLabel } from '../migration/labels.ts'
 import { desiredNics } from '../nic/desired.ts'
 import { networksRequest } from '../sandbox/plan.ts'
-import { isTrue, withCondition, withoutCondition } from './conditions.ts'
-import { footprintOf, memoryOf } from './domain.ts'
+import { findCondition, isTrue, withCondition, withoutCondition } from './conditions.ts'
+import { footprintOf, memoryOf, vcpusOf } from './domain.ts'
 import { withPhase } from './phase.ts'
 import { isFinal } from './power.ts'
 
@@ -77,11 +78,25 @@ export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Pla
   }
 }
 
-/** What a pod takes of its node: the guest's memory and what its processes take beside it. */
+/** Of a CPU of the host, how much a guest asks for each of its own, thousandths: its default `cpuAllocationRatio` is 10 (KubeVirt). */
+const milliPerCpu = 100
+
+/**
+ * What a pod takes of its node and of the quotas of its namespace: the guest's memory and what its processes take beside it,
+ * and CPU as KubeVirt reckons it, which is limited only if the owner says so.
+ */
 function resourcesOf(spec: VmiSpec) {
   const { bytes = 0 } = memoryOf(spec)
   const memory = `${Math.ceil(footprintOf(bytes) / 1024)}Ki`
-  return { requests: { memory }, limits: { memory } }
+  const { requests = {}, limits = {} } = spec.domain.resources ?? {}
+  const named = requests.cpu ?? limits.cpu
+  const cpu = parseQuantity(named)
+    ? named
+    : quantityText({ milli: BigInt(vcpusOf(spec) * milliPerCpu), form: 'decimal' })
+  return {
+    requests: { cpu: String(cpu), memory },
+    limits: { memory, ...(limits.cpu !== undefined && { cpu: String(limits.cpu) }) },
+  }
 }
 
 /** An instance has been handed over to its node's agent, which writes its phase from then on. */
@@ -107,7 +122,8 @@ export function scheduledStatus(vmi: VirtualMachineInstance, pod: Pod | { why: s
     )
     return { ...withPhase(status, 'Pending', now), conditions }
   }
-  const conditions = withoutCondition(ready, 'PodScheduled')
+  const refused = findCondition(ready, 'Synchronized')?.reason === failedCreate
+  const conditions = withoutCondition(refused ? withoutCondition(ready, 'Synchronized') : ready, 'PodScheduled')
   if (!isTrue(pod.status?.conditions, 'Ready')) return { ...withPhase(status, 'Scheduling', now), conditions }
   const nodeName = pod.spec.nodeName ?? ''
   return {
@@ -116,6 +132,20 @@ export function scheduledStatus(vmi: VirtualMachineInstance, pod: Pod | { why: s
     nodeName,
     activePods: { [pod.metadata.uid ?? '']: nodeName },
   }
+}
+
+/** Reason of conditions and Events about what may not be made (KubeVirt). */
+export const failedCreate = 'FailedCreate'
+
+/** The status of an instance whose pod may not be made, and why, in KubeVirt's words. */
+export function refusedStatus({ status = {} }: VirtualMachineInstance, why: string, now: string): VmiStatus {
+  const message = `failed to create virtual machine pod: ${why}`
+  const conditions = withCondition(
+    status.conditions,
+    { type: 'Synchronized', status: 'False', reason: failedCreate, message },
+    now,
+  )
+  return { ...withPhase(status, 'Pending', now), conditions }
 }
 
 /** True when an instance has no use for its pod any more: it ended, or it is deleted before its guest was ever started. */

@@ -3,6 +3,7 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
 import { isMigrating } from '../migration/place.ts'
 import { findCondition, isTrue, withCondition, withoutCondition } from './conditions.ts'
+import { failedCreate } from './launcher.ts'
 import { backoffMs, isFinal, isRequestDone, runStrategyOf } from './power.ts'
 
 /** Conditions of an instance that a VM has words of its own for; all others are mirrored as they are. */
@@ -17,6 +18,8 @@ export const imageMissingReason = 'ErrImagePull'
 export type VmObservation = Readonly<{
   vmi: VirtualMachineInstance | undefined
   restartRequired: boolean
+  /** Why its instance may not be made. */
+  failure?: string | undefined
   /** The generation of the VM that was acted upon; the one written to may be newer. */
   generation?: number | undefined
   nowMs: number
@@ -44,7 +47,7 @@ export function vmStatus(vm: VirtualMachine, seen: VmObservation): VmStatus {
   }
 }
 
-function conditions(vm: VirtualMachine, { vmi, restartRequired, now }: VmObservation): readonly Condition[] {
+function conditions(vm: VirtualMachine, { vmi, restartRequired, failure, now }: VmObservation): readonly Condition[] {
   const theirs = vmi?.status?.conditions ?? []
   const ready = vmi ? findCondition(theirs, 'Ready') : undefined
   let list = withCondition(
@@ -56,6 +59,9 @@ function conditions(vm: VirtualMachine, { vmi, restartRequired, now }: VmObserva
   for (const condition of mirrored) list = withCondition(list, plain(condition), now)
   const kept = new Set([...mirrored.map((condition) => condition.type), ...notMirrored])
   list = list.filter((condition) => kept.has(condition.type))
+  list = failure
+    ? withCondition(list, { type: 'Failure', status: 'True', reason: failedCreate, message: failure }, now)
+    : withoutCondition(list, 'Failure')
   return restartRequired
     ? withCondition(list, { type: 'RestartRequired', status: 'True', message: restartMessage }, now)
     : withoutCondition(list, 'RestartRequired')

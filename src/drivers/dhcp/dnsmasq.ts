@@ -4,6 +4,7 @@ import { basename, join } from 'node:path'
 import { Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { eventually } from '#base/wait.ts'
+import { shellArguments } from '../libvirt/daemon/cgroup.ts'
 import { isInSandbox } from '../libvirt/daemon/process.ts'
 
 /** One guest interface to serve: its MAC gets one address for ever. */
@@ -99,8 +100,9 @@ async function launch({ dir, init, user }: DhcpPlace, config: string): Promise<C
   const output = await open(join(dir, 'dnsmasq.out'), 'w', 0o600)
   try {
     const child = spawn(
-      'nsenter',
-      [
+      'sh',
+      await shellArguments(dir, [
+        'nsenter',
         `--target=${init}`,
         '--mount',
         '--root',
@@ -112,7 +114,7 @@ async function launch({ dir, init, user }: DhcpPlace, config: string): Promise<C
         '--keep-in-foreground',
         '-C',
         config,
-      ],
+      ]),
       {
         cwd: '/',
         env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },

@@ -16,6 +16,7 @@ import type {
 } from '#core/ports.ts'
 import { ownerAfter } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
+import { ensureCgroups, removeCgroups, sandboxMaxBytes } from '../libvirt/daemon/cgroup.ts'
 import { sharedQemuUid } from '../libvirt/daemon/config.ts'
 import { ensureInit, findDaemon, findInit, socketPath, startDaemon } from '../libvirt/daemon/daemon.ts'
 import { findProcess, type ProcessIdentity } from '../libvirt/daemon/process.ts'
@@ -71,6 +72,7 @@ export class HostSandboxes implements Sandboxes {
   readonly #observedMs = new Map<string, number>()
   /** A process of each sandbox's guest, where it was asked for. */
   readonly #guests = new Map<string, ProcessIdentity>()
+  #isUnlimitedTold = false
   readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
 
   constructor(options: HostSandboxesOptions) {
@@ -177,6 +179,7 @@ export class HostSandboxes implements Sandboxes {
     this.#guests.delete(uid)
     const netns = netnsName(uid)
     await killAll(dir, netns)
+    await removeCgroups(dir)
     const { namespace, name } = await this.#records.find(uid)
     if (name) log.info({ pod: `${namespace}/${name}`, uid }, 'Removing sandbox')
     await network.detachAll(uid, netns, signal)
@@ -274,6 +277,7 @@ export class HostSandboxes implements Sandboxes {
     if (!this.#live.has(uid)) {
       await ensureNetns(netns, signal)
       await capabilities.seed(dir)
+      if (spec.memoryBytes !== undefined) await this.#limit(dir, spec.memoryBytes)
     }
     const incoming = spec.incoming && { dir: this.#records.at(spec.incoming.from), name: spec.incoming.migration }
     if (incoming) await shareImages(incoming.dir, dir)
@@ -324,6 +328,14 @@ export class HostSandboxes implements Sandboxes {
       onCreated: () => this.#options.capabilities.save(dir),
       onObserve: () => this.#observedMs.set(uid, performance.now()),
     })
+  }
+
+  /** Holds the processes of a sandbox to the memory of its pod. A host that does not let us is told of once. */
+  async #limit(dir: string, podBytes: number): Promise<void> {
+    const left = await ensureCgroups(dir, sandboxMaxBytes(podBytes))
+    if (!left.length || this.#isUnlimitedTold) return
+    this.#isUnlimitedTold = true
+    this.#options.log.warn({ left }, 'Running sandboxes without cgroup limits, which this host does not let us set')
   }
 
   /** Has the next pass make a picture of what is there. */

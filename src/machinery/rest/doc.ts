@@ -58,10 +58,13 @@ export function bumped(doc: Doc): Doc {
 /** Most bytes of one stored object, with everything that is known about the owners of its fields (etcd's limit). */
 const maxStoredBytes = 1.5 * 1024 * 1024
 
-/** @throws Fault TooLarge for an object that is too large to be stored, unless it was larger before */
-export function requireStorable(kind: Kind, next: Doc, current?: Doc): void {
+/**
+ * The bytes of an object as it is stored.
+ * @throws Fault TooLarge for one that is too large for that, unless it was larger before
+ */
+export function requireStorable(kind: Kind, next: Doc, current?: Doc): number {
   const bytes = sizeOf(next)
-  if (bytes <= maxStoredBytes || (current && bytes <= sizeOf(current))) return
+  if (bytes <= maxStoredBytes || (current && bytes <= sizeOf(current))) return bytes
   throw new Fault(
     'TooLarge',
     `${kind.plural} "${next.metadata.name}" would have ${bytes} bytes; at most ${maxStoredBytes} can be stored, metadata.managedFields included`,

@@ -1,5 +1,14 @@
 /** What a field holds. `[shape]` is a list of it; a field that is not listed is of no interest to the server. */
-export type Type = 'string' | 'integer' | 'boolean' | 'bytes' | 'map' | 'bytesMap' | Shape | readonly ['string' | Shape]
+export type Type =
+  | 'string'
+  | 'integer'
+  | 'boolean'
+  | 'bytes'
+  | 'map'
+  | 'bytesMap'
+  | 'quantityMap'
+  | Shape
+  | readonly ['string' | Shape]
 export type Shape = Readonly<{ [number: number]: readonly [name: string, type: Type] }>
 
 // Field numbers: generated.proto of k8s.io/apimachinery and k8s.io/api. Times are the server's business and left out.
@@ -69,6 +78,25 @@ export const shapes: Readonly<Record<string, Shape>> = {
     5: ['immutable', 'boolean'],
   },
   'v1 ConfigMap': { 1: metadata, 2: ['data', 'map'], 3: ['binaryData', 'bytesMap'], 4: ['immutable', 'boolean'] },
+  'v1 ResourceQuota': {
+    1: metadata,
+    2: [
+      'spec',
+      {
+        1: ['hard', 'quantityMap'],
+        2: ['scopes', ['string']],
+        3: [
+          'scopeSelector',
+          {
+            1: [
+              'matchExpressions',
+              [{ 1: ['scopeName', 'string'], 2: ['operator', 'string'], 3: ['values', ['string']] }],
+            ],
+          },
+        ],
+      },
+    ],
+  },
   'v1 ServiceAccount': {
     1: metadata,
     3: ['imagePullSecrets', [{ 1: ['name', 'string'] }]],

@@ -27,6 +27,12 @@ test('bytes in a protobuf body become base64', () => {
   assert.deepEqual(data, { k: 'aGVsbG8=' })
 })
 
+test('quantities in a protobuf body become texts', () => {
+  const hard = (name: string, amount: string) => field(1, Buffer.concat([text(1, name), field(2, text(1, amount))]))
+  const quota = protobufOf('v1', 'ResourceQuota', field(2, Buffer.concat([hard('pods', '2'), hard('memory', '1Gi')])))
+  assert.deepEqual(decodeObject(quota).spec, { hard: { pods: '2', memory: '1Gi' } })
+})
+
 test('a protobuf body of another kind than the path asks for is refused before its fields are read', async () => {
   const broken = protobufOf('v1', 'Namespace', Buffer.from([0xff]))
   const expected = { group: 'authorization.k8s.io', version: 'v1', kind: 'SelfSubjectAccessReview' }

@@ -53,7 +53,7 @@ function decode(bytes: Buffer, shape: Shape, budget: Budget): Values {
     const [name, type] = shape[number] ?? []
     if (name === undefined || type === undefined) continue
     if (isList(type)) listAt(values, name).push(single(type[0], value, budget))
-    else if (type === 'map' || type === 'bytesMap') mapAt(values, name).set(...entry(type, value, budget))
+    else if (isMap(type)) mapAt(values, name).set(...entry(type, value, budget))
     else values[name] = single(type, value, budget)
   }
   for (const [name, value] of Object.entries(values)) if (value instanceof Map) values[name] = Object.fromEntries(value)
@@ -77,16 +77,19 @@ function mapAt(values: Values, name: string): Map<string, unknown> {
 const entryOf = {
   map: { 1: ['key', 'string'], 2: ['value', 'string'] },
   bytesMap: { 1: ['key', 'string'], 2: ['value', 'bytes'] },
+  // A quantity is a message around its text.
+  quantityMap: { 1: ['key', 'string'], 2: ['value', { 1: ['text', 'string'] }] },
 } as const satisfies Record<string, Shape>
 
-function entry(type: 'map' | 'bytesMap', value: Buffer | number, budget: Budget): [key: string, value: unknown] {
+function entry(type: keyof typeof entryOf, value: Buffer | number, budget: Budget): [key: string, value: unknown] {
   if (typeof value === 'number') return broken()
   const { key = '', value: item = '' } = decode(value, entryOf[type], budget)
+  if (type === 'quantityMap') return [String(key), (item as Values).text ?? '']
   return [String(key), Buffer.isBuffer(item) ? item.toString('base64') : item]
 }
 
 /** One value of a field. */
-function single(type: Exclude<Type, 'map' | 'bytesMap' | List>, value: Buffer | number, budget: Budget): unknown {
+function single(type: Exclude<Type, keyof typeof entryOf | List>, value: Buffer | number, budget: Budget): unknown {
   if (type === 'integer') return typeof value === 'number' ? value : broken()
   if (type === 'boolean') return typeof value === 'number' ? value !== 0 : broken()
   if (typeof value === 'number') return broken()
@@ -95,6 +98,10 @@ function single(type: Exclude<Type, 'map' | 'bytesMap' | List>, value: Buffer | 
 }
 
 type List = Extract<Type, readonly unknown[]>
+
+function isMap(type: Type): type is keyof typeof entryOf {
+  return typeof type === 'string' && Object.hasOwn(entryOf, type)
+}
 
 function isList(type: Type): type is List {
   return Array.isArray(type)

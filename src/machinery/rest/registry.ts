@@ -20,10 +20,12 @@ import {
   withoutRevision,
 } from './doc.ts'
 import { clientMetadata, generatedName, metadataErrors, newFinalizerErrors, requireHeader } from './metadata.ts'
+import { requireMortal, requireRevision, requireUid } from './preconditions.ts'
 import { finalizersFor } from './propagation.ts'
 import { alreadyExists, conflict, forbidden, invalid, notFound } from './status.ts'
 import type { Served, User } from './strategy.ts'
 import { withoutUnknown } from './unknown.ts'
+import type { Ration, Taking } from './usage.ts'
 import { schemaErrors } from './validate.ts'
 
 /** How a write is to be done. */
@@ -62,11 +64,14 @@ export class Registry {
   readonly store: Store
   readonly served: readonly Served[]
   readonly claims: Claims
+  readonly ration: Ration
   readonly #byPath = new Map<string, Served>()
 
-  constructor(store: Store, served: readonly Served[], claims = new Claims(store)) {
+  /** `ration` says who has to do without; nobody unless given. */
+  constructor(store: Store, served: readonly Served[], parts: Readonly<{ claims?: Claims; ration?: Ration }> = {}) {
     this.store = store
-    this.claims = claims
+    this.claims = parts.claims ?? new Claims(store)
+    this.ration = parts.ration ?? (() => undefined)
     this.served = served
     for (const one of served) this.#byPath.set(pathOf(one.kind), one)
   }
@@ -106,27 +111,29 @@ export class Registry {
     const draft = this.#draft(kind, namespace, input)
     if (kind.namespaced) await this.#requireNamespace(kind, draft.metadata)
     const { strategy } = this.#strategyOf(kind)
-    const build = (): Doc => {
+    const build = (): { prepared: Doc; bytes: number } => {
       const object = withoutUnknown(kind, draft, input, options)
       const prepared = (strategy.prepare?.(object, undefined, options.user) ?? object) as Doc
       this.#check(kind, prepared, undefined, options)
       this.#restrict(kind, prepared, undefined, options.user)
       const owned = trackCreate(kind, object as unknown as JsonObject, writerOf(options))
       const whole = withManagers(prepared, owned)
-      requireStorable(kind, whole)
-      return whole
+      return { prepared: whole, bytes: requireStorable(kind, whole) }
     }
+    const { user } = options
     const key = storeKey(kind, draft.metadata)
     if (options.dryRun) {
-      const prepared = build()
+      const { prepared, bytes } = build()
       if (await this.store.get(key)) throw alreadyExists(kind, prepared.metadata.name)
+      this.#requireRoom({ kind, next: prepared, current: undefined, bytes, user })
       return prepared
     }
     const row = await this.#claiming(kind, key, draft.metadata.uid, (claim) => {
-      const prepared = build()
+      const { prepared, bytes } = build()
       claim(prepared, undefined)
       return this.store.update(key, (current) => {
         if (current) throw alreadyExists(kind, prepared.metadata.name)
+        this.#requireRoom({ kind, next: prepared, current: undefined, bytes, user })
         return { type: 'put', value: prepared as unknown as JsonObject }
       })
     })
@@ -151,7 +158,9 @@ export class Registry {
       const next = this.#next(kind, current, wanted, options)
       if (!next) return undefined
       const gone = next.metadata.deletionTimestamp && !next.metadata.finalizers?.length
-      if (!gone) requireStorable(kind, next, current)
+      const bytes = gone ? 0 : requireStorable(kind, next, current)
+      const { user, subresource } = options
+      if (!next.metadata.deletionTimestamp) this.#requireRoom({ kind, next, current, bytes, user, subresource })
       claim?.(next, current)
       const value = next as unknown as JsonObject
       return gone ? { type: 'delete', value } : { type: 'put', value }
@@ -214,20 +223,9 @@ export class Registry {
       const doc = docOf(row)
       const { metadata } = doc
       this.#restrict(kind, doc, doc, options.user)
-      if (isNamespace(kind) && immortal.has(key.name))
-        throw forbidden(kind, key.name, 'this namespace may not be deleted')
-      if (options.uid !== undefined && options.uid !== metadata.uid)
-        throw conflict(
-          kind,
-          key.name,
-          `Precondition failed: UID in precondition: ${options.uid}, UID in object meta: ${metadata.uid}`,
-        )
-      if (options.resourceVersion !== undefined && options.resourceVersion !== metadata.resourceVersion)
-        throw conflict(
-          kind,
-          key.name,
-          `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${metadata.resourceVersion}`,
-        )
+      requireMortal(kind, key.name)
+      requireUid(kind, metadata, options.uid)
+      requireRevision(kind, metadata, options.resourceVersion)
       const finalizers = finalizersFor(metadata, kind.isUncollected ? undefined : options.propagation)
       gone = !finalizers.length
       if (gone) return { type: 'delete', value: row.value }
@@ -304,12 +302,7 @@ export class Registry {
         'BadRequest',
         'the namespace of the provided object does not match the namespace sent on the request',
       )
-    if (meta.uid && meta.uid !== current.metadata.uid)
-      throw conflict(
-        kind,
-        name,
-        `Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${current.metadata.uid}`,
-      )
+    requireUid(kind, current.metadata, meta.uid || undefined)
     if (meta.resourceVersion && meta.resourceVersion !== current.metadata.resourceVersion)
       throw conflict(
         kind,
@@ -363,6 +356,12 @@ export class Registry {
     )
   }
 
+  /** @throws Fault Forbidden for what takes more than its namespace may have */
+  #requireRoom(write: Taking): void {
+    const why = this.ration(write)
+    if (why !== undefined) throw forbidden(write.kind, write.next.metadata.name, why)
+  }
+
   /** @throws Fault Forbidden for those who may write such objects, yet not this one */
   #restrict(kind: Kind, next: Doc, current: Doc | undefined, user: User): void {
     const why = this.#strategyOf(kind).strategy.restrict?.(next, current, user)
@@ -388,9 +387,6 @@ export class Registry {
     return served
   }
 }
-
-/** Namespaces that are never deleted (those of Kubernetes). */
-const immortal: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public', 'kube-node-lease'])
 
 /** Who makes a write, as managedFields names it. */
 export function writerOf({ manager, user, operation = 'Update', subresource }: WriteOptions): Writer {

@@ -23,6 +23,8 @@ export type Strategy<T extends ApiObject = ApiObject> = Readonly<{
   restrict?: (object: T, old: T | undefined, user: User) => string | undefined
   /** Values that only one owner may have (see claims.ts). Sees only objects that fit the schema. */
   claims?: (object: T) => Wish
+  /** What an object takes of its namespace, by name; a value that is the same again costs nothing (see usage.ts). */
+  amounts?: (object: T) => Readonly<Record<string, bigint>>
   /** Name of the admission webhook that real KubeVirt would deny with; it opens the message of a refusal. */
   webhook?: string
 }>

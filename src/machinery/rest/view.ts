@@ -29,8 +29,8 @@ class ViewRegistry extends Registry {
   readonly #outward: ReadonlyMap<string, string>
   readonly #inward: ReadonlyMap<string, string>
 
-  constructor({ store, served, claims }: Registry, kind: Kind, { of, fields }: View) {
-    super(store, served, claims)
+  constructor({ store, served, claims, ration }: Registry, kind: Kind, { of, fields }: View) {
+    super(store, served, { claims, ration })
     this.#kind = kind
     this.#of = of
     this.#inward = new Map(Object.entries(fields))

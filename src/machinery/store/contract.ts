@@ -23,6 +23,7 @@ export function storeContract(name: string, open: Open): void {
     updates(opened)
     concurrency(opened)
     lists(opened)
+    following(opened)
     watches(opened)
     readers(opened)
     history(opened)
@@ -144,6 +145,33 @@ function lists(opened: Opened): void {
     )
     assert.equal(rows.length, 20)
     assert.equal(rows.find(({ key }) => key.endsWith('vm-5'))?.value.n, 1)
+  })
+}
+
+function following(opened: Opened): void {
+  it('tells a follower what there is, and each change before anybody decides over it', async (t) => {
+    const store = await opened(t)
+    await store.update('/a', put({ text: 'ä' }))
+    await store.update('/b', put({}))
+    await store.update('/b', remove({ last: 'words' }))
+    const told: unknown[] = []
+    const late = store.update('/c', put({ n: 1 }))
+    store.follow((...what) => told.push(what))
+    assert.deepEqual(told.splice(0), [
+      ['/a', { text: 'ä' }, 13],
+      ['/c', { n: 1 }, 7],
+    ])
+    const writes = [
+      store.update('/c', remove()),
+      store.update('/c', () => {
+        assert.deepEqual(told.splice(0), [['/c', undefined, 0]])
+        return { type: 'put', value: { n: 22 } }
+      }),
+      store.update('/a', () => undefined),
+    ]
+    assert.deepEqual(told, [['/c', { n: 22 }, 8]])
+    await Promise.all([late, ...writes])
+    assert.equal(told.length, 1)
   })
 }
 

@@ -109,6 +109,34 @@ describe('JournaledStore', () => {
     )
   })
 
+  it('tells followers what a key holds after all when a write is lost', async () => {
+    const { journal, store } = open()
+    const told: unknown[] = []
+    const first = store.update('/a', increment)
+    await settled()
+    journal.appends[0]!.resolve()
+    await first
+    store.follow((key, value) => told.push([key, value]))
+    assert.deepEqual(told.splice(0), [['/a', { n: 1 }]])
+    const lost = Promise.allSettled([
+      store.update('/a', increment),
+      store.update('/a', increment),
+      store.update('/b', put({})),
+    ])
+    await settled()
+    assert.deepEqual(told.splice(0), [
+      ['/a', { n: 2 }],
+      ['/a', { n: 3 }],
+      ['/b', {}],
+    ])
+    journal.appends[1]!.reject(new Error('disk full'))
+    await lost
+    assert.deepEqual(told, [
+      ['/a', { n: 1 }],
+      ['/b', undefined],
+    ])
+  })
+
   it('refuses everything, saying why, once its journal is broken', async () => {
     const { journal, store } = open()
     const waiting = read(store, '', 0, 1)

@@ -4,7 +4,7 @@ import { Feed } from './feed.ts'
 import { History } from './history.ts'
 import type { Contents, Journal, Write } from './journal.ts'
 import { Rows } from './rows.ts'
-import type { Change, Decision, Row, Store } from './store.ts'
+import type { Change, Decision, Follower, Row, Store } from './store.ts'
 
 export type Tuning = Readonly<{
   /** How many of the newest changes are kept in memory for watches; older ones are read from the journal. */
@@ -66,6 +66,7 @@ export class JournaledStore implements Store {
   /** Newest pending write per key. */
   readonly #pending = new Map<string, Pending>()
   #queued: Pending[] = []
+  readonly #followers: Follower[] = []
   /** Sent to the journal, oldest first. */
   #sent: (readonly Pending[])[] = []
   /** Failed appends so far. */
@@ -155,6 +156,12 @@ export class JournaledStore implements Store {
     return this.#enqueue({ change, text, done: Promise.withResolvers<Row>() })
   }
 
+  follow(follower: Follower): void {
+    for (const row of this.#rows.list('')) tell(follower, row.key, row)
+    for (const { change, text } of this.#pending.values()) tell(follower, change.row.key, rowAfter(change), text)
+    this.#followers.push(follower)
+  }
+
   async *watch(prefix: string, after: number, signal: AbortSignal): AsyncGenerator<readonly Change[], void> {
     if (after > this.#revision) {
       throw new Fault('Expired', `Revision ${after} is not of the ${this.#name}, which is at ${this.#revision}`)
@@ -239,7 +246,9 @@ export class JournaledStore implements Store {
   }
 
   #enqueue(pending: Pending): Promise<Row> {
-    this.#pending.set(pending.change.row.key, pending)
+    const { change, text } = pending
+    this.#pending.set(change.row.key, pending)
+    for (const follower of this.#followers) tell(follower, change.row.key, rowAfter(change), text)
     this.#queued.push(pending)
     if (this.#queued.length === 1) this.#flushSoon()
     return pending.done.promise
@@ -287,6 +296,8 @@ export class JournaledStore implements Store {
     this.#sent = []
     this.#queued = []
     this.#pending.clear()
+    for (const key of new Set(lost.map(({ change }) => change.row.key)))
+      for (const follower of this.#followers) tell(follower, key, this.#rows.get(key))
     const why = remedyOf(cause)
     this.#lastFailure = `Writing to the ${this.#name} failed${why || `: ${explain(cause)}`}`
     for (const { change, done } of lost) {
@@ -315,6 +326,10 @@ export class JournaledStore implements Store {
     const text = `Revision ${revision} of the ${this.#name} has been compacted; the oldest is ${this.#compacted}`
     return new Fault('Expired', text)
   }
+}
+
+function tell(follower: Follower, key: string, row: Row | undefined, text?: string): void {
+  follower(key, row?.value, row ? Buffer.byteLength(text ?? JSON.stringify(row.value)) : 0)
 }
 
 function rowAfter(change: Change): Row | undefined {

@@ -13,6 +13,11 @@ export type Change = Readonly<{ type: 'put' | 'delete'; row: Row; previous?: Row
 export type Decision = Readonly<{ type: 'put'; value: JsonObject }> | Readonly<{ type: 'delete'; value?: JsonObject }>
 
 /**
+ * Is told what a key holds (undefined: nothing any more), and how many bytes of JSON that is. It must neither wait nor throw.
+ */
+export type Follower = (key: string, value: JsonObject | undefined, bytes: number) => void
+
+/**
  * A revisioned key-value store. Every implementation passes the same suite (contract.ts).
  *
  * - Revisions are integers that only grow; every committed change has its own.
@@ -39,6 +44,11 @@ export interface Store {
    * @throws Fault Expired when `after` has been compacted away, or when the reader fell too far behind.
    */
   watch(prefix: string, after: number, signal: AbortSignal): AsyncIterable<readonly Change[]>
+  /**
+   * Tells of every key there is, and from then on of each change as soon as it is decided: within `update`, before anybody
+   * decides over it, and before it is on disk. When it cannot be written, what the key held before is told again.
+   */
+  follow(follower: Follower): void
   /** Forgets history up to `revision`: watches may no longer start before it. Current rows stay. */
   compact(revision: number): Promise<void>
   /** Waits for accepted updates to reach the disk, then releases everything. Later calls reject with Fault Unavailable. */

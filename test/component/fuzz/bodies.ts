@@ -165,7 +165,14 @@ export class Bodies {
       virtualmachines: () => vm(name, [{ name: 'red' }, { name: 'blue', state }], { runStrategy }),
       virtualmachineinstances: () => ({ metadata: { name }, spec: vm('x').spec.template.spec }),
       'network-attachment-definitions': () => nad(name),
-      pods: () => ({ metadata: { generateName: 'p-' }, spec: { containers: [] } }),
+      pods: () => ({
+        metadata: { generateName: 'p-' },
+        spec: { containers: [{ name: 'c', resources: { limits: { memory: '1Mi' } } }] },
+      }),
+      resourcequotas: () => ({
+        metadata: { name },
+        spec: { hard: { pods: '100', 'limits.memory': '1Gi', secrets: 50 } },
+      }),
       events: () => ({ metadata: { name }, involvedObject: { kind: 'Pod', name }, reason: 'x', type: 'Normal' }),
       configmaps: () => ({ metadata: { name }, data: { a: 'x', b: 'y' } }),
       secrets: () => ({ metadata: { name }, data: { a: 'eA==' }, stringData: { b: 'y' } }),

@@ -114,6 +114,7 @@ const namespaced: readonly (readonly [root: string, plural: string])[] = [
   ['/api/v1', 'configmaps'],
   ['/api/v1', 'secrets'],
   ['/api/v1', 'serviceaccounts'],
+  ['/api/v1', 'resourcequotas'],
   ['/apis/coordination.k8s.io/v1', 'leases'],
   [rbac, 'roles'],
   [rbac, 'rolebindings'],

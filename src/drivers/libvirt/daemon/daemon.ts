@@ -8,6 +8,7 @@ import { Fault } from '#base/fault.ts'
 import { exists, writeFileAtomic } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
+import { shellArguments } from './cgroup.ts'
 import { driverDir, groupFile, libvirtdConf, passwdFile, qemuConf } from './config.ts'
 import { findProcess, findProgram, innerPid, isInSandbox, type ProcessIdentity, signalProcess } from './process.ts'
 
@@ -226,11 +227,11 @@ async function launch(options: DaemonOptions): Promise<ChildProcess> {
   ])
 }
 
-/** Runs a program in namespaces, in a session of its own. */
+/** Runs a program in namespaces and in the cgroups of the sandbox, in a session of its own. */
 async function spawnDetached(dir: string, args: readonly string[]): Promise<ChildProcess> {
   const output = await open(outputPath(dir), 'w', 0o600)
   try {
-    const child = spawn('nsenter', args, {
+    const child = spawn('sh', await shellArguments(dir, ['nsenter', ...args]), {
       cwd: '/',
       // The daemon's environment reaches QEMU's log and has no business with ours.
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/', LIBVIRT_DRIVER_DIR: driverDir },

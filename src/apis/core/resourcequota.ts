@@ -1,0 +1,60 @@
+import { Type } from 'typebox'
+import type { JsonObject } from '#base/json.ts'
+import type { Kind, ObjectMeta } from '../meta/object.ts'
+import { parseQuantity, quantityText } from '../meta/quantity.ts'
+import { loose, mapOf, type Of, objectSchema, quantity } from '../meta/schema.ts'
+
+const amounts = mapOf(quantity('An amount of one resource.'))
+
+const quotaSpecSchema = Type.Object({
+  hard: Type.Optional(amounts),
+  scopes: Type.Optional(Type.Array(Type.String())),
+  scopeSelector: Type.Optional(loose()),
+})
+
+const quotaStatusSchema = Type.Object({ hard: Type.Optional(amounts), used: Type.Optional(amounts) })
+
+/** What all objects of a namespace together may take: by resource, such as `pods` or `requests.memory`, the most of it. */
+export type ResourceQuota = Readonly<{
+  apiVersion: string
+  kind: string
+  metadata: ObjectMeta
+  spec?: Of<typeof quotaSpecSchema>
+  status?: Of<typeof quotaStatusSchema>
+}>
+
+/** `pods: 1/2, requests.memory: 1Gi/2Gi`: what is used of each limit whose name is, or is not, one of `limits.…`. */
+function usedText(quota: JsonObject, isLimit: boolean): string {
+  const { hard = {}, used = {} } = (quota as unknown as ResourceQuota).status ?? {}
+  return Object.keys(hard)
+    .filter((name) => name.startsWith('limits.') === isLimit)
+    .toSorted()
+    .map((name) => `${name}: ${text(used[name] ?? 0)}/${text(hard[name])}`)
+    .join(', ')
+}
+
+function text(amount: unknown): string {
+  const parsed = parseQuantity(amount)
+  return parsed ? quantityText(parsed) : String(amount)
+}
+
+export const ResourceQuota: Kind<ResourceQuota> = {
+  group: '',
+  version: 'v1',
+  kind: 'ResourceQuota',
+  plural: 'resourcequotas',
+  singular: 'resourcequota',
+  shortNames: ['quota'],
+  categories: [],
+  namespaced: true,
+  status: true,
+  columns: [
+    { name: 'Request', type: 'string', path: 'status', cell: (quota) => usedText(quota, false) },
+    { name: 'Limit', type: 'string', path: 'status', cell: (quota) => usedText(quota, true) },
+    { name: 'Age', type: 'date', path: 'metadata.creationTimestamp' },
+  ],
+  schema: objectSchema(
+    { spec: Type.Optional(quotaSpecSchema), status: Type.Optional(quotaStatusSchema) },
+    'What all objects of a namespace together may take.',
+  ),
+}

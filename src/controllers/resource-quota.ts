@@ -1,0 +1,46 @@
+import { ResourceQuota } from '#apis/core/resourcequota.ts'
+import type { Log } from '#base/log.ts'
+import { quotaStatus } from '#core/quota/judge.ts'
+import type { Client } from '#machinery/client/client.ts'
+import type { Informer } from '#machinery/client/informer.ts'
+import { type Controller, runController } from '#machinery/loop/reconcile.ts'
+import { fromQueueKey, queueKey } from './world.ts'
+
+/** What namespaces have used, as admission counts it. */
+type Used = Readonly<{
+  /** In thousandths. */
+  used(namespace: string, resource: string): bigint
+  /** `hasRoom`: of something there may be more than before. The listener must neither wait nor throw. */
+  onChange(listener: (namespace: string, hasRoom: boolean) => void): void
+}>
+
+type Options = Readonly<{
+  client: Client
+  quotas: Informer<ResourceQuota>
+  usage: Used
+  log: Log
+  signal: AbortSignal
+}>
+
+/** Writes into the status of quotas what they allow and what is used of it. Nothing is decided by that status. */
+export function startResourceQuotaController({ client, quotas, usage, log, signal }: Options): Controller {
+  const controller = runController({ name: 'resource-quota', workers: 1, log, signal, reconcile })
+  quotas.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
+  usage.onChange((namespace) => {
+    for (const { metadata } of quotas.list())
+      if (metadata.namespace === namespace) controller.enqueue(queueKey({ metadata }))
+  })
+  for (const quota of quotas.list()) controller.enqueue(queueKey(quota))
+  return controller
+
+  async function reconcile(key: string): Promise<undefined> {
+    const { namespace, name } = fromQueueKey(key)
+    if (!quotas.get({ namespace, name })) return
+    await client.modify(
+      ResourceQuota,
+      { namespace, name },
+      (current) => ({ ...current, status: quotaStatus(current, (resource) => usage.used(namespace, resource)) }),
+      { subresource: 'status' },
+    )
+  }
+}

@@ -1,0 +1,81 @@
+import type { Pod } from '#apis/core/pod.ts'
+import { parseQuantity, type Quantity, quantityText } from '#apis/meta/quantity.ts'
+import { isObject } from '#base/json.ts'
+
+/** How much of what, by the names of a ResourceQuota, in thousandths. */
+export type Amounts = Readonly<Record<string, bigint>>
+
+type Named = Readonly<Record<string, string | number>>
+type Container = Readonly<Record<string, unknown>>
+
+/** What containers ask for, by the two names a quota may call it; and what they are held to. */
+export const computeResources: ReadonlySet<string> = new Set([
+  'cpu',
+  'memory',
+  'requests.cpu',
+  'requests.memory',
+  'limits.cpu',
+  'limits.memory',
+])
+
+/**
+ * What a pod takes of the quotas of its namespace: nothing once it has ended (Kubernetes). One that is being deleted counts
+ * until it is gone, for its guest still takes what it takes.
+ */
+export function podAmounts(pod: Pod): Amounts {
+  const { phase } = pod.status ?? {}
+  if (phase === 'Succeeded' || phase === 'Failed') return {}
+  const sum: Record<string, bigint> = { pods: 1000n }
+  for (const container of pod.spec.containers)
+    for (const [name, amount] of Object.entries(containerAmounts(container))) sum[name] = (sum[name] ?? 0n) + amount
+  return sum
+}
+
+/** Without a request, a container asks for what it is limited to (Kubernetes). */
+function containerAmounts({ resources }: Container): Amounts {
+  const amounts: Record<string, bigint> = {}
+  for (const what of ['cpu', 'memory']) {
+    const limit = amountIn(resources, 'limits', what)
+    const request = amountIn(resources, 'requests', what) ?? limit
+    if (request !== undefined) amounts[what] = amounts[`requests.${what}`] = request
+    if (limit !== undefined) amounts[`limits.${what}`] = limit
+  }
+  return amounts
+}
+
+/** No schema says what containers are; whatever is no amount is none, and nobody gives back by asking for less than nothing. */
+function amountIn(resources: unknown, kind: 'requests' | 'limits', what: string): bigint | undefined {
+  const amounts = isObject(resources) ? resources[kind] : undefined
+  const milli = isObject(amounts) ? parseQuantity(amounts[what])?.milli : undefined
+  return milli !== undefined && milli < 0n ? 0n : milli
+}
+
+/**
+ * What a pod leaves open though quotas count it: whoever limits CPU or memory has every container say what it takes.
+ * In Kubernetes' words; undefined when it says all.
+ */
+export function unsaid(pod: Pod, limited: readonly string[]): string | undefined {
+  const missing = limited
+    .filter((name) => computeResources.has(name))
+    .toSorted()
+    .map((name) => ({ name, by: pod.spec.containers.filter((one) => containerAmounts(one)[name] === undefined) }))
+    .filter(({ by }) => by.length)
+  if (!missing.length) return undefined
+  const nameOf = ({ name }: Container) => String(name ?? '')
+  return `must specify ${missing.map(({ name, by }) => `${name} for: ${by.map(nameOf).toSorted().join(',')}`).join('; ')}`
+}
+
+/** An amount as text; memory by powers of 1024. */
+export function amountText(resource: string, milli: bigint): string {
+  return quantityText({ milli, form: resource.endsWith('memory') ? 'binary' : 'decimal' })
+}
+
+/** Quantities by name; what is none is left out. */
+export function quantitiesIn(hard: Named | undefined): ReadonlyMap<string, Quantity> {
+  const quantities = new Map<string, Quantity>()
+  for (const [name, value] of Object.entries(hard ?? {})) {
+    const quantity = parseQuantity(value)
+    if (quantity) quantities.set(name, quantity)
+  }
+  return quantities
+}

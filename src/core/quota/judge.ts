@@ -1,0 +1,72 @@
+import type { Pod } from '#apis/core/pod.ts'
+import type { ResourceQuota } from '#apis/core/resourcequota.ts'
+import type { ApiObject, Kind } from '#apis/meta/object.ts'
+import { quantityText } from '#apis/meta/quantity.ts'
+import { type Amounts, amountText, quantitiesIn, unsaid } from './amounts.ts'
+
+type Named = Pick<Kind, 'group' | 'plural'>
+
+/** The names under which quotas count objects of a kind, whatever is in them. */
+export function countNames({ group, plural }: Named): readonly string[] {
+  if (group) return [`count/${plural}.${group}`]
+  // `pods` counts those that have not ended, and is an amount of each pod.
+  return objectNames.has(plural) ? [`count/${plural}`, plural] : [`count/${plural}`]
+}
+
+/** The kinds Kubernetes counts by their plural name alone. */
+const objectNames: ReadonlySet<string> = new Set(['configmaps', 'secrets', 'resourcequotas'])
+
+/**
+ * Why an object may not be written that takes `more` of what its namespace has used (all in thousandths), in Kubernetes'
+ * words; undefined when it may.
+ */
+export function quotaRefusal(
+  object: ApiObject,
+  more: Amounts,
+  quotas: readonly ResourceQuota[],
+  used: (resource: string) => bigint,
+): string | undefined {
+  for (const quota of quotas) {
+    const hard = quantitiesIn(quota.spec?.hard)
+    const { name } = quota.metadata
+    // Of all objects only a new pod takes one of `pods`.
+    const open = more.pods ? unsaid(object as unknown as Pod, [...hard.keys()]) : undefined
+    if (open !== undefined) return `failed quota: ${name}: ${open}`
+  }
+  for (const quota of quotas) {
+    const hard = quantitiesIn(quota.spec?.hard)
+    const exceeded = [...hard.keys()]
+      .filter((one) => (more[one] ?? 0n) > 0n && used(one) + more[one]! > hard.get(one)!.milli)
+      .toSorted()
+    if (!exceeded.length) continue
+    const listed = (textOf: (resource: string) => string) => exceeded.map((one) => `${one}=${textOf(one)}`).join(',')
+    const requested = listed((one) => amountText(one, more[one]!))
+    const taken = listed((one) => amountText(one, used(one)))
+    const limited = listed((one) => quantityText(hard.get(one)!))
+    return `exceeded quota: ${quota.metadata.name}, requested: ${requested}, used: ${taken}, limited: ${limited}`
+  }
+  return undefined
+}
+
+/** The status of a quota: what it allows, and how much of that is used. */
+export function quotaStatus(
+  quota: ResourceQuota,
+  used: (resource: string) => bigint,
+): NonNullable<ResourceQuota['status']> {
+  const hard = quantitiesIn(quota.spec?.hard)
+  return {
+    hard: Object.fromEntries([...hard].map(([name, quantity]) => [name, quantityText(quantity)])),
+    used: Object.fromEntries([...hard.keys()].map((name) => [name, amountText(name, used(name))])),
+  }
+}
+
+/** What is taken more by `now` than by `before`. */
+export function growth(now: Amounts, before: Amounts): Amounts {
+  const more = Object.entries(now).map(([name, amount]) => [name, amount - (before[name] ?? 0n)] as const)
+  return Object.fromEntries(more.filter(([, amount]) => amount > 0n))
+}
+
+/** What an object takes of the quotas of its namespace as one of its kind. Always the same value for a kind. */
+export function countOf(kind: Named): Amounts {
+  return Object.freeze(Object.fromEntries(countNames(kind).map((name) => [name, 1000n])))
+}
