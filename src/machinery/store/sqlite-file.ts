@@ -186,6 +186,11 @@ export class SqliteFile {
     })
   }
 
+  /** Forgets all history and goes on at a later revision: no watch can resume from one before. */
+  skipTo(revision: number): void {
+    this.compact(this.compacted, revision)
+  }
+
   /** Gives some free pages back to the file system; whether there are more. */
   shrink(): boolean {
     if (this.#freePages <= sparePages) return false
@@ -238,23 +243,31 @@ export class SqliteFile {
 
   /** @throws Refusal when a row is not as it was written, or is missing */
   #verify(): void {
-    const damaged: string[] = []
     let rows = 0
-    let bad = 0
-    const all = this.#db.prepare('SELECT revision, key, deleted, value, previous, sum FROM log').iterate()
-    for (const row of all as Iterable<unknown> as Iterable<LogRow & { sum: number }>) {
+    const damaged = this.#findRows((row) => {
       rows++
-      if (sumOf(row) === row.sum) continue
-      bad++
-      if (damaged.length < namedKeys) damaged.push(`${row.key} (revision ${row.revision})`)
-    }
+      return sumOf(row) !== row.sum
+    })
     const counted = Number(this.#pragma('SELECT rows FROM counted'))
-    const problems = [
-      ...(bad
-        ? [`${bad} of its rows are not as they were written: ${damaged.join(', ')}${bad > namedKeys ? ' …' : ''}`]
-        : []),
+    this.#refuseIf([
+      ...(damaged ? [`${damaged.count} of its rows are not as they were written: ${damaged.names}`] : []),
       ...(counted === rows ? [] : [`it has ${rows} rows where ${counted} were written`]),
-    ]
+    ])
+  }
+
+  /** How many rows of the log are bad, and the names of some. */
+  #findRows(isBad: (row: LogRow & { sum: number }) => boolean): { count: number; names: string } | undefined {
+    const named: string[] = []
+    let count = 0
+    const all = this.#db.prepare('SELECT * FROM log').iterate()
+    for (const row of all as Iterable<unknown> as Iterable<LogRow & { sum: number }>) {
+      if (!isBad(row) || ++count > namedKeys) continue
+      named.push(`${row.key} (revision ${row.revision})`)
+    }
+    return count ? { count, names: `${named.join(', ')}${count > namedKeys ? ' …' : ''}` } : undefined
+  }
+
+  #refuseIf(problems: readonly string[]): void {
     if (problems.length === 0) return
     const text = `The store ${this.#path} is damaged: ${problems.join('; ')}`
     throw new Refusal('damaged', `${text}. Nothing was changed; restore a backup with: patchbay restore FILE`)
@@ -291,7 +304,10 @@ export class SqliteFile {
     }
   }
 
+  /** @throws Refusal for rows that cannot be read: once they have a checksum, nothing would tell of them */
   #migrate(): void {
+    const unreadable = this.#findRows(({ value }) => !isObject(value))
+    this.#refuseIf(unreadable ? [`${unreadable.count} of its rows are no JSON objects: ${unreadable.names}`] : [])
     const sum = (revision: unknown, key: unknown, deleted: unknown, value: unknown, previous: unknown) =>
       sumOf({ revision, key, deleted, value, previous } as LogRow)
     this.#db.function('row_sum', { deterministic: true }, sum)
@@ -335,6 +351,15 @@ export class SqliteFile {
 /** SQLite's code of an error, without what makes it more exact. */
 function codeOf(error: unknown): number {
   return Number((error as { errcode?: unknown }).errcode) & 0xff
+}
+
+function isObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null
+  } catch {
+    return false
+  }
 }
 
 /** The checksum of a row: of everything in it, so that no part can change unseen. */
