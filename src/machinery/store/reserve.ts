@@ -1,14 +1,4 @@
-import {
-  closeSync,
-  existsSync,
-  ftruncateSync,
-  openSync,
-  rmSync,
-  statfsSync,
-  statSync,
-  truncateSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, existsSync, ftruncateSync, openSync, statfsSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 const mebibyte = 1024 * 1024
@@ -50,10 +40,6 @@ export class Reserve {
   /** Takes what is missing, as far as there is room for it. */
   take(): void {
     while (!this.isWhole && this.#room() >= pieceBytes + marginBytes && this.#takePiece()) this.#pieces++
-  }
-
-  remove(): void {
-    rmSync(this.#path, { force: true })
   }
 
   #takePiece(): boolean {

@@ -76,7 +76,8 @@ class Server {
     if (!this.#file.lacksDisk || this.#recovering) return
     this.#recovering = setTimeout(() => {
       this.#recovering = undefined
-      this.#file.recover()
+      // What is wrong with the disk beside its being full, the next write tells; this is tried again.
+      attempt(() => this.#file.recover())
       this.#say({ replies: [], size: sizeOf(this.#file) })
       this.#recoverLater()
     }, recoverMs)
