@@ -86,7 +86,7 @@ export class HandPair implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { dir, netns } of this.#places) {
-      await killAll(dir, netns)
+      await killAll(dir, netns, undefined)
       await program('ip', ['netns', 'delete', netns])
     }
     await rm(this.#dir, { recursive: true, force: true })

@@ -87,7 +87,7 @@ class Hand {
 }
 
 async function clear(dir: string, netns: string): Promise<void> {
-  await killAll(dir, netns)
+  await killAll(dir, netns, undefined)
   await program('sh', [
     '-c',
     'CNI_COMMAND=DEL CNI_CONTAINERID=$1 CNI_NETNS=/run/netns/$1 CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni /usr/lib/cni/bridge < $2/net.json',

@@ -4,6 +4,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { explain, Fault } from '#base/fault.ts'
 import { exists } from '#base/file.ts'
 import { silent } from '#base/log.ts'
+import { isYoungerThan } from '#core/sandbox/owner.ts'
+import { SandboxRecords } from '#drivers/host/records.ts'
 import { SqliteFile } from '#machinery/store/sqlite-file.ts'
 import { completeBackup, keptFiles, splitBackup, syncPath, writeKept } from './backup-file.ts'
 import { askServer } from './control.ts'
@@ -67,18 +69,54 @@ export async function restore({ file, dataDir }: BackupOptions): Promise<string>
     await copyFile(file, draft, constants.COPYFILE_EXCL)
     const { manifest, files } = splitBackup(draft, file)
     // Opening it checks every row.
-    new SqliteFile(draft).close()
+    const replaced = (await exists(dir.store)) ? newestOf(dir.store) : 0
+    const store = new SqliteFile(draft)
+    const { revision } = store
+    try {
+      store.skipTo(Math.max(revision, replaced) + lostRevisions)
+    } finally {
+      store.close()
+    }
     await syncPath(draft)
     const aside = join(dir.root, `before-restore-${new Date().toISOString().replace(/[:.]/g, '-')}`)
     await mkdir(aside, { mode: 0o700 })
     await keepAside(dir, aside)
     await writeKept(dir, files)
+    await disownYounger(dir, revision)
     await rename(draft, dir.store)
     await syncPath(dir.root)
     return `Restored ${file}, made ${manifest.made} by Patchbay ${manifest.version}; what was there before is in ${aside}`
   } finally {
     for (const suffix of ['', '-wal', '-shm']) await rm(`${draft}${suffix}`, { force: true })
   }
+}
+
+/**
+ * Revisions that may have been given away between a backup and its restore, which nobody knows of any more: they are not
+ * given away twice, or clients would take what is new for what they have seen (as etcd's `--bump-revision`).
+ */
+const lostRevisions = 1_000_000
+
+/** The newest revision of the store that is replaced; 0 if it cannot be read. */
+function newestOf(path: string): number {
+  try {
+    using db = new DatabaseSync(path)
+    const sql = 'SELECT max((SELECT revision FROM compacted), (SELECT coalesce(max(revision), 0) FROM log)) AS newest'
+    return Number(db.prepare(sql).get()?.newest ?? 0)
+  } catch {
+    // A damaged one: it is replaced because it is.
+    return 0
+  }
+}
+
+/**
+ * Sandboxes that were made after the backup have no pod in it. That they are younger than their store cannot be seen any
+ * more once revisions have been skipped; so it is written down now that they are nobody's, and their guests are left alone.
+ */
+async function disownYounger(dir: DataDir, revision: number): Promise<void> {
+  const records = new SandboxRecords(dir.pods, silent)
+  for (const { uid, owner } of await records.list())
+    if (isYoungerThan(owner, String(revision))) await records.disown(uid)
 }
 
 /** Leaves no log beside the store: it would be taken for one of the store that comes. */

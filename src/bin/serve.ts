@@ -8,7 +8,7 @@ import type { Limits } from '#machinery/http/limits.ts'
 import { openListener, ownName } from '#machinery/http/listener.ts'
 import type { KeyPair } from '#machinery/rest/certificates.ts'
 import { kubernetesDoor } from '#machinery/rest/door.ts'
-import { openSqliteStore } from '#machinery/store/sqlite.ts'
+import { openSqliteStore, type SqliteStore } from '#machinery/store/sqlite.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { writeBackup } from './backup.ts'
 import { openControl } from './control.ts'
@@ -17,6 +17,7 @@ import { type DataDir, writeKubeconfig } from './data-dir.ts'
 import { type AuditLimits, makeGuard } from './guard.ts'
 import { identityOf, openKeys, renewedKeys, type TlsFiles } from './keys.ts'
 import { Metrics } from './metrics.ts'
+import { alarmKey } from './store-alarm.ts'
 
 export type ServeOptions = Readonly<{
   dir: DataDir
@@ -46,7 +47,7 @@ export type ServeOptions = Readonly<{
 /** The API server of a data directory, its store and its controllers; disposing it closes them in order. */
 export type Serving = AsyncDisposable &
   Readonly<{
-    store: Store
+    store: SqliteStore
     plane: ControlPlane
     metrics: Metrics
     port: number
@@ -64,6 +65,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     path: dir.store,
     historyMs: options.historyMs,
     quotaBytes: options.storeQuotaBytes,
+    alarmKey,
     log,
   })
   stack.defer(() => store.close())
@@ -131,7 +133,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
 const renewMs = 60_000
 
 /** Does `work` again and again. Returns what stops it. */
-function every(ms: number, work: () => Promise<void>, onError: (error: unknown) => void): () => void {
+export function every(ms: number, work: () => Promise<void>, onError: (error: unknown) => void): () => void {
   const timer = setInterval(() => work().catch(onError), ms)
   timer.unref()
   return () => clearInterval(timer)

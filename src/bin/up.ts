@@ -1,12 +1,13 @@
 import { rm } from 'node:fs/promises'
-import { Fault } from '#base/fault.ts'
+import { explain, Fault } from '#base/fault.ts'
 import { writeFileAtomic } from '#base/file.ts'
 import { collectWhenIdle } from '#base/idle-collector.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { asSentence, createDataDir, type DataDir, dataDirAt } from './data-dir.ts'
 import { type CniLimits, startHost } from './host.ts'
 import { claimDataDir } from './identity.ts'
-import { type ServeOptions, serve } from './serve.ts'
+import { every, type ServeOptions, serve } from './serve.ts'
+import { lookMs, StoreAlarm } from './store-alarm.ts'
 
 export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
   Readonly<{
@@ -64,6 +65,10 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
   })
   stack.defer(() => agent.stop())
   stack.defer(() => stop.abort())
+  const problem = () => serving.store.problem
+  const alarm = new StoreAlarm({ client: serving.plane.own, node: nodeName, problem, log })
+  const onError = (error: unknown) => log.error({ cause: explain(error) }, 'Cannot look at the store')
+  stack.defer(every(lookMs, () => alarm.look(Date.now()), onError))
   ready(`Patchbay is ready: ${serving.url}, try: kubectl --kubeconfig ${dir.kubeconfig} get vms -A`)
   await aborted(options.signal)
   log.info({}, 'Stopping; guests go on')

@@ -49,6 +49,15 @@ describe('the API over HTTPS', () => {
     assert.equal((await one.send('GET', vmsPath(ns))).code, 200)
   })
 
+  it('knows who has a valid certificate by that, whatever token is beside it', async () => {
+    for (const authorization of ['Bearer nonsense', 'Bearer a.b.c', 'Basic YTpi']) {
+      const self = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
+      const { code, json } = await cluster.api.send('POST', self, { body: {}, headers: { authorization } })
+      assert.equal(code, 201)
+      assert.equal(json.status.userInfo.username, 'admin')
+    }
+  })
+
   it('answers 404 with a Status about what it does not serve', async () => {
     const paths = [
       '/',

@@ -5,6 +5,7 @@ import { describe, it } from 'node:test'
 import { backup, restore } from '#bin/backup.ts'
 import { askServer } from '#bin/control.ts'
 import { openSqliteStore } from '#machinery/store/sqlite.ts'
+import type { Api } from './api.ts'
 import { makeGround, startOn } from './cluster.ts'
 
 describe('a backup', { timeout: 120_000 }, () => {
@@ -69,6 +70,47 @@ describe('a backup', { timeout: 120_000 }, () => {
     t.after(() => third.stop())
     assert.equal(third.cluster, cluster)
     assert.deepEqual((await third.store.get('/test/rows/a'))?.value, { n: 1 })
+  })
+
+  it('restored gives no revision twice: a watch from before is Expired, and a list is newer than any before', async (t) => {
+    const ground = await makeGround()
+    t.after(() => ground.remove())
+    const options = { file: join(ground.dir.root, 'saved'), dataDir: ground.dir.root }
+    const all = '/api/v1/namespaces/default/configmaps'
+    const during = async <T>(work: (api: Api) => Promise<T>): Promise<T> => {
+      const cluster = await startOn(ground, { agent: false })
+      try {
+        return await work(cluster.api)
+      } finally {
+        await cluster.stop()
+      }
+    }
+    const listed = async (api: Api) => Number((await api.send('GET', all)).json.metadata.resourceVersion)
+    const create = async (api: Api, name: string) => {
+      assert.equal((await api.send('POST', all, { body: { metadata: { name } } })).code, 201)
+      return listed(api)
+    }
+    const saved = await during((api) => create(api, 'saved'))
+    await backup(options)
+    // A watch of such a client would see nothing of `later` again if its revisions were given away anew.
+    const seen = await during((api) => create(api, 'later'))
+    for (let round = 1; round <= 2; round++) {
+      await restore(options)
+      await during(async (api) => {
+        const now = await listed(api)
+        assert.ok(now >= seen + round * 1_000_000, `${now} after ${seen}`)
+        for (const from of [saved, seen, seen + 1]) {
+          const watch = await api.send('GET', `${all}?watch=true&resourceVersion=${from}&timeoutSeconds=1`)
+          const said = watch.code === 200 ? JSON.parse(watch.text.split('\n')[0]!).object : watch.json
+          assert.deepEqual([said.code, said.reason], [410, 'Expired'], watch.text)
+        }
+        assert.deepEqual(
+          (await api.list(all)).map(({ metadata }) => metadata.name),
+          ['saved'],
+        )
+        assert.ok((await create(api, 'since')) > now)
+      })
+    }
   })
 
   it('that is damaged, or none, is refused and changes nothing', async (t) => {

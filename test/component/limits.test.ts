@@ -170,6 +170,28 @@ describe('a client that takes too much', () => {
     assert.ok(answers.some(({ code }) => code === 201))
   })
 
+  it('health is told while nobody else gets a place, also by who takes all of them', async () => {
+    const greedy = http2()
+    await once(greedy, 'connect')
+    // What is not read holds its place; so does what is not sent.
+    const held = Array.from({ length: 8 }, () => {
+      const path = '/api/v1/namespaces/default/configmaps'
+      const stream = greedy.request({ ':method': 'POST', ':path': path, 'content-type': 'application/json' })
+      stream.on('error', () => undefined)
+      stream.write('{')
+      return stream
+    })
+    await eventually('there is no place left', async () => {
+      const { code } = await outcome(http2().request({ ':path': listPath }))
+      return code === 429
+    })
+    for (const path of ['/healthz', '/livez', '/readyz', '/version']) {
+      assert.equal((await outcome(greedy.request({ ':path': path }))).code, 200, path)
+      assert.equal((await outcome(http2().request({ ':path': path }))).code, 200, path)
+    }
+    for (const stream of held) stream.close()
+  })
+
   it('watches beyond the limit are told to come back, and get in when another ends', async () => {
     const watches = [http2(), http2()].map((session) => session.request({ ':path': watchPath }))
     for (const watch of watches) assert.equal((await outcome(watch)).code, 200)

@@ -37,5 +37,5 @@ it('a full store refuses what makes it grow with the remedy, is not ready, and i
     'there is room again',
     async () => (await cluster.api.send('POST', all, { body: configMap('more') })).code === 201,
   )
-  assert.equal(await readyz(), 'ok')
+  await eventually('it is ready', async () => (await readyz()) === 'ok')
 })

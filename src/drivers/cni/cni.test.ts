@@ -38,6 +38,42 @@ const succeed = `[ $CNI_COMMAND = ADD ] && echo '${result}'\nexit 0\n`
 const fail = `[ $CNI_COMMAND = DEL ] && exit 0\necho '{"code":11,"msg":"no bridge","details":"try later"}'\nexit 1\n`
 
 describe('CNI', () => {
+  for (const path of ['/etc', '/var/lib/cni', 'DIR/ipam/../pki', 'DIR/ipamx', 'ipam', '', '/etc\0', 7, null, {}])
+    it(`lets no plugin write outside the data directory: dataDir ${JSON.stringify(path)}`, async () => {
+      await using at = await bench({ one: succeed })
+      const dataDir = typeof path === 'string' ? path.replace('DIR', at.dir) : path
+      for (const plugin of [
+        { type: 'one', ipam: { type: 'host-local', dataDir } },
+        { type: 'one', dataDir },
+      ]) {
+        const list = { cniVersion: '0.4.0', name: 'blue', plugins: [plugin] }
+        await assert.rejects(at.open().add({ ...where, conflist: list }, signal), {
+          kind: 'Invalid',
+          message: /dataDir: .* is not below \S+\/ipam; leave it out, or name a folder there$/,
+        })
+      }
+      await assert.rejects(at.calls(), { code: 'ENOENT' })
+      assert.deepEqual(await at.open().interfacesOf(where.containerId), [])
+    })
+
+  it('keeps little of what a plugin complains of, however much that is', async () => {
+    const flood = `printf '{"code":1,"msg":"%0300000d","details":"%0300000d"}' 0 0\nexit 1\n`
+    await using at = await bench({ one: flood })
+    const failed = await at
+      .open()
+      .add({ ...where, conflist: conflist('one') }, signal)
+      .catch((error) => error)
+    assert.match(failed.message, /failed: 0+; 0+$/)
+    assert.ok(failed.message.length < 3000)
+  })
+
+  it('lets a network have its leases in a folder of its own of the data directory', async () => {
+    await using at = await bench({ one: succeed })
+    const plugins = [{ type: 'one', ipam: { type: 'host-local', dataDir: `${at.dir}/ipam/blue` } }]
+    await at.open().add({ ...where, conflist: { cniVersion: '0.4.0', name: 'blue', plugins } }, signal)
+    assert.equal((await at.input('one', 'ADD')).ipam.dataDir, `${at.dir}/ipam/blue`)
+  })
+
   it('adds through the chain and deletes in reverse order, with what the plugins said, after a restart too', async () => {
     await using at = await bench({ one: succeed, two: succeed })
     assert.deepEqual(await at.open().add({ ...where, conflist: conflist('one', 'two') }, signal), {

@@ -1,9 +1,9 @@
 import { access, constants, readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
-import { type Conflist, type PluginConf, parseConflist } from './conflist.ts'
+import { type Conflist, type PluginConf, parseConflist, quoted } from './conflist.ts'
 import { callPlugin } from './plugin.ts'
 import { endStragglers } from './stragglers.ts'
 
@@ -196,13 +196,29 @@ export class Cni {
   }
 }
 
+/**
+ * Gives leases a place of ours. A plugin makes folders and files where it is told to, as root: anywhere else is refused.
+ * @throws Fault Invalid
+ */
 function withIpamDir(conflist: Conflist, ipamDir: string): Conflist {
   const plugins = conflist.plugins.map((plugin): PluginConf => {
     const { ipam } = plugin
-    if (!isObject(ipam) || ipam.type !== 'host-local' || ipam.dataDir !== undefined) return plugin
+    requireBelow(ipamDir, plugin.dataDir, 'dataDir')
+    if (!isObject(ipam)) return plugin
+    requireBelow(ipamDir, ipam.dataDir, 'ipam.dataDir')
+    if (ipam.type !== 'host-local' || ipam.dataDir !== undefined) return plugin
     return { ...plugin, ipam: { ...ipam, dataDir: ipamDir } }
   })
   return { ...conflist, plugins }
+}
+
+function requireBelow(folder: string, path: unknown, field: string): void {
+  if (path === undefined) return
+  if (typeof path === 'string' && !path.includes('\0') && path.startsWith('/')) {
+    const whole = resolve(path)
+    if (whole === folder || whole.startsWith(`${folder}/`)) return
+  }
+  throw new Fault('Invalid', `${field}: ${quoted(path)} is not below ${folder}; leave it out, or name a folder there`)
 }
 
 /** Results before version 0.3.0 have one address per family instead of a list. */

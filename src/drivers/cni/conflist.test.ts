@@ -60,6 +60,28 @@ describe('a CNI configuration', () => {
   })
 })
 
+describe('a hostile CNI configuration', () => {
+  const huge = 'x'.repeat(30_000)
+  for (const [what, text] of [
+    ['larger than any', JSON.stringify({ type: 'bridge', pad: 'x'.repeat(1_400_000) })],
+    ['a long name', JSON.stringify({ type: 'bridge', name: `/${huge}` })],
+    ['a long type', JSON.stringify({ type: huge })],
+    ['a version that is an object', JSON.stringify({ type: 'bridge', cniVersion: { [huge]: huge } })],
+    ['thousands of plugins', JSON.stringify({ plugins: Array.from({ length: 5000 }, () => ({})) })],
+    ['NUL and newline in its name', JSON.stringify({ type: 'bridge', name: 'a\0b\nc' })],
+    ['NUL in a type', JSON.stringify({ type: 'bridge\0' })],
+    ['a newline behind a type', JSON.stringify({ type: 'bridge\n' })],
+    ['dots for a name', JSON.stringify({ type: 'bridge', name: '..' })],
+    ['__proto__ for a plugin', '{"__proto__":{"type":"bridge"}}'],
+    ['nesting without end in a list', `{"plugins":${'['.repeat(20_000)}${']'.repeat(20_000)}}`],
+  ] as const)
+    it(`is refused in a few words: ${what}`, () => {
+      const { length } = errorsOf(text)
+      assert.ok(length > 0 && length <= 11, String(length))
+      assert.ok(errorsOf(text).join().length < 2000)
+    })
+})
+
 it('refuses a configuration nested without end, in a sentence', () => {
   const text = `{"type":"bridge","a":${'['.repeat(5000)}${']'.repeat(5000)}}`
   assert.deepEqual(parseConflist(text, ['bridge'], 'n'), {

@@ -14,6 +14,19 @@ const pluginName = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/
 /** Deepest nesting of a configuration: it is copied and compared level by level. */
 const maxDepth = 100
 
+/** Longest configuration, characters; real ones have some hundred. */
+const maxText = 64 * 1024
+
+/** Most errors that are told at once, and most characters that are quoted of a value: they are stored with every guest. */
+const maxErrors = 10
+const maxQuoted = 100
+
+/** A value as an error shows it, cut where it is long. */
+export function quoted(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'undefined'
+  return text.length > maxQuoted ? `${text.slice(0, maxQuoted)}…` : text
+}
+
 /**
  * Reads a configuration or configuration list. Everything wrong is told at once, each with the field and what to do.
  * `plugins` are the names of the plugins on this host; `fallbackName` is used when the configuration has no name.
@@ -23,6 +36,8 @@ export function parseConflist(
   plugins: readonly string[],
   fallbackName: string,
 ): { conflist: Conflist } | { errors: string[] } {
+  if (text.length > maxText)
+    return { errors: [`spec.config has ${text.length} characters; at most ${maxText} are possible`] }
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -38,10 +53,10 @@ export function parseConflist(
   const errors: string[] = []
   const name = value.name ?? fallbackName
   if (typeof name !== 'string' || !networkName.test(name))
-    errors.push(`name: ${JSON.stringify(name)} is no network name; use letters, digits, "_", "." and "-"`)
+    errors.push(`name: ${quoted(name)} is no network name; use letters, digits, "_", "." and "-"`)
   const cniVersion = value.cniVersion ?? '0.3.1'
   if (typeof cniVersion !== 'string' || !versions.includes(cniVersion))
-    errors.push(`cniVersion: ${JSON.stringify(cniVersion)} is not supported; use one of ${versions.join(', ')}`)
+    errors.push(`cniVersion: ${quoted(cniVersion)} is not supported; use one of ${versions.join(', ')}`)
   const { plugins: chain, ...single } = value
   const list = chain === undefined ? [single] : chain
   if (!Array.isArray(list) || !list.length) errors.push('plugins: must be a list with at least one plugin')
@@ -50,7 +65,7 @@ export function parseConflist(
       ...list.flatMap((plugin, i) => pluginErrors(plugin, chain === undefined ? '' : `plugins[${i}].`, plugins)),
     )
   return errors.length
-    ? { errors }
+    ? { errors: errors.length > maxErrors ? [...errors.slice(0, maxErrors), '…'] : errors }
     : { conflist: { cniVersion: cniVersion as string, name: name as string, plugins: list as PluginConf[] } }
 }
 
@@ -65,10 +80,10 @@ function pluginErrors(plugin: unknown, path: string, available: readonly string[
 function typeErrors(type: unknown, field: string, available: readonly string[]): string[] {
   if (typeof type !== 'string' || type === '') return [`${field}: is required; it names the CNI plugin`]
   if (!pluginName.test(type))
-    return [`${field}: ${JSON.stringify(type)} is not the plain name of a plugin; paths are not allowed`]
+    return [`${field}: ${quoted(type)} is not the plain name of a plugin; paths are not allowed`]
   if (!available.includes(type))
     return [
-      `${field}: there is no CNI plugin "${type}" on this host; available: ${available.join(', ') || 'none (install containernetworking-plugins)'}`,
+      `${field}: there is no CNI plugin ${quoted(type)} on this host; available: ${available.join(', ') || 'none (install containernetworking-plugins)'}`,
     ]
   return []
 }

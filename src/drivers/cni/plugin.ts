@@ -26,6 +26,9 @@ export type PluginCall = Readonly<{
 /** Most output a plugin may write, bytes. */
 const maxOutput = 1024 * 1024
 
+/** Most characters of each part of its complaint: it is stored with every guest of the network. */
+const maxSaid = 1000
+
 /**
  * Runs one plugin once; the answer of ADD is its result, that of others an empty object.
  * @throws Fault Unavailable with what the plugin said (data: plugin, code, msg, details), Timeout, Aborted
@@ -115,8 +118,11 @@ function pluginFailure(
   err: string,
 ): Fault {
   const said = isObject(answer) ? answer : {}
-  const msg = typeof said.msg === 'string' ? said.msg : (err || text).trim().slice(0, 300) || `exit code ${code}`
-  const details = typeof said.details === 'string' && said.details ? `; ${said.details}` : ''
+  const msg =
+    typeof said.msg === 'string'
+      ? said.msg.slice(0, maxSaid)
+      : (err || text).trim().slice(0, 300) || `exit code ${code}`
+  const details = typeof said.details === 'string' && said.details ? `; ${said.details.slice(0, maxSaid)}` : ''
   return new Fault('Unavailable', `${what} failed: ${msg}${details}`, {
     data: { plugin, code: said.code ?? code, msg, details: said.details },
   })

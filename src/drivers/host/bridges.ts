@@ -2,6 +2,7 @@ import { Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { isObject } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
+import { quoted } from '../cni/conflist.ts'
 import { ipBatch, listLinks } from './links.ts'
 
 type Owned = Readonly<{ bridges: Readonly<Record<string, string>> }>
@@ -80,7 +81,7 @@ function bridgesOf(config: unknown): string[] {
     if (typeof name !== 'string' || !linkName.test(name) || name === '.' || name === '..')
       throw new Fault(
         'Invalid',
-        `bridge: ${JSON.stringify(name)} cannot be the name of a bridge; use at most 15 letters, digits, dots, dashes or underscores`,
+        `bridge: ${quoted(name)} cannot be the name of a bridge; use at most 15 letters, digits, dots, dashes or underscores`,
       )
     return [name]
   })

@@ -5,9 +5,9 @@ import { processesIn } from './netns.ts'
 /** How long killed processes may take to be gone, milliseconds. */
 const killMs = 10_000
 
-/** Ends every process of a sandbox and waits until they are gone. */
-export async function killAll(dir: string, netns: string): Promise<void> {
-  const inNetns = await Promise.all((await processesIn(netns)).map(findProcess))
+/** Ends every process of a sandbox and waits until they are gone. `inode` is the number of its network namespace, if known. */
+export async function killAll(dir: string, netns: string, inode: number | undefined): Promise<void> {
+  const inNetns = await Promise.all((await processesIn(netns, inode)).map(findProcess))
   const all = [...(await listSandboxProcesses(dir)), ...inNetns.filter((one) => one !== undefined)]
   for (const one of all) await signalProcess(one, 'SIGKILL')
   await eventually(

@@ -11,7 +11,7 @@ import {
   makeExchange,
   socketPath,
 } from '../libvirt/daemon/daemon.ts'
-import { findProgram, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
+import { findProcess, findProgram, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
 import { migrateFlags } from '../libvirt/rpc/flags.ts'
 import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
 
@@ -61,12 +61,18 @@ export function guestProcesses(dir: string): Promise<readonly ProcessIdentity[]>
   return findProgram(dir, (name) => name.startsWith('qemu-system'))
 }
 
-/** Ends the guest of a sandbox at once and resolves when none of its processes is left. */
+/**
+ * Ends the guest of a sandbox at once and resolves when none of its processes is left. All processes of the host are looked
+ * through before and after, and not while these end: a host may have thousands, and others wait meanwhile.
+ */
 export async function killGuestProcesses(dir: string): Promise<void> {
-  const isGone = async () => {
-    const left = await guestProcesses(dir)
+  for (let left = await guestProcesses(dir); left.length; left = await guestProcesses(dir)) {
     for (const one of left) await signalProcess(one, 'SIGKILL')
-    return left.length === 0
+    const areGone = async () => (await Promise.all(left.map(isGone))).every(Boolean)
+    await eventually('the processes of a guest end', areGone, { deadlineMs: killMs, everyMs: 1 })
   }
-  await eventually('the processes of a guest end', isGone, { deadlineMs: killMs, everyMs: 1 })
+}
+
+async function isGone({ pid, startTime }: ProcessIdentity): Promise<boolean> {
+  return (await findProcess(pid))?.startTime !== startTime
 }

@@ -8,8 +8,8 @@ import type { SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { Wiring } from './rewire.ts'
 
-/** What is written down about a sandbox before anything of it is made. */
-export type SandboxRecord = SandboxId & Wiring & Readonly<{ owner?: SandboxOwner; user?: number }>
+/** What is written down about a sandbox before anything of it is made; `netns`, its namespace's number, right after that. */
+export type SandboxRecord = SandboxId & Wiring & Readonly<{ owner?: SandboxOwner; user?: number; netns?: number }>
 
 const isUid = (name: string) => /^[0-9a-f-]{36}$/.test(name)
 

@@ -178,7 +178,8 @@ export class HostSandboxes implements Sandboxes {
     this.#observedMs.delete(uid)
     this.#guests.delete(uid)
     const netns = netnsName(uid)
-    await killAll(dir, netns)
+    const known = await this.#records.read(uid).catch(() => undefined) // a damaged one tells nothing
+    await killAll(dir, netns, known?.netns)
     await removeCgroups(dir)
     const { namespace, name } = await this.#records.find(uid)
     if (name) log.info({ pod: `${namespace}/${name}`, uid }, 'Removing sandbox')
@@ -266,16 +267,22 @@ export class HostSandboxes implements Sandboxes {
     const owner = ownerAfter(old?.owner, spec.owner)
     // A sandbox keeps the user it was made for.
     const user = old ? old.user : spec.user
-    const record = {
+    let record: SandboxRecord = {
       ...{ uid, namespace, name, owner, attachments: withoutConfig(attachments) },
       ...(user !== undefined && { user }),
       ...(lowered && { lowered }),
+      ...(old?.netns !== undefined && { netns: old.netns }),
     }
     if (!sameJson(old, record)) await this.#records.write(record)
     const netns = netnsName(uid)
     // The libvirtd we are connected to has both.
     if (!this.#live.has(uid)) {
-      await ensureNetns(netns, signal)
+      const isOurs = (inode: number) => old !== undefined && (old.netns ?? inode) === inode
+      const inode = await ensureNetns(netns, { isOurs, holder: (await findInit(dir))?.pid }, signal)
+      if (inode !== record.netns) {
+        record = { ...record, netns: inode }
+        await this.#records.write(record)
+      }
       await capabilities.seed(dir)
       if (spec.memoryBytes !== undefined) await this.#limit(dir, spec.memoryBytes)
     }

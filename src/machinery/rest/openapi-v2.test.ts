@@ -22,6 +22,12 @@ test('OpenAPI 2.0: every kind is defined, every reference leads somewhere, and p
   assert.deepEqual(parameters[0], { name: 'dryRun', in: 'query', type: 'string' })
 })
 
+test('OpenAPI 2.0: is made once and encoded once, whoever asks for it', () => {
+  const document = openapiV2(kinds)
+  assert.equal(openapiV2(kinds), document)
+  assert.equal(encodeOpenapiV2(document), encodeOpenapiV2(document))
+})
+
 test('OpenAPI 2.0: its protobuf is that of gnostic', () => {
   const a = { type: 'object', required: ['b'], properties: { b: { $ref: '#/definitions/B' } }, 'x-y': [1] }
   const bytes = encodeOpenapiV2({ swagger: '2.0', definitions: { A: a, B: { type: 'string', unknown: true } } })

@@ -25,6 +25,8 @@ export interface Journal {
   shrink(): Promise<boolean>
   /** Bytes on disk that hold something. */
   readonly usedBytes: number
+  /** Whether the disk is as good as full: what is left is kept for deletes and for forgetting history. */
+  readonly lacksDisk: boolean
   /** Resolves with the reason when the journal cannot go on; every later call rejects. */
   readonly broken: Promise<unknown>
   close(): Promise<void>

@@ -16,6 +16,7 @@ class HandJournal implements Journal {
   readonly broken = this.#broken.promise
   compactFails = false
   usedBytes = 0
+  lacksDisk = false
 
   append(writes: readonly Write[], epoch: number): Promise<void> {
     const settled = Promise.withResolvers<void>()

@@ -21,6 +21,8 @@ export type Tuning = Readonly<{
   historyBytes?: number
   /** Above that many bytes on disk, what makes the store grow is refused. */
   quotaBytes?: number
+  /** The key of the row that tells somebody of a full store, and may therefore be made in one; it stays small. */
+  alarmKey?: string
   log?: Log
 }>
 
@@ -41,11 +43,11 @@ const defaults = {
   quotaBytes: 2048 * mebibyte,
 }
 
-/**
- * An object may still grow up to this size when the store is full, characters: so that nodes go on reporting, and that
- * what is to be deleted can be marked so.
- */
+/** An object may still grow up to this size when the store is full, characters: so that nodes go on reporting. */
 const smallText = 16 * 1024
+
+/** A larger one may grow by so much, characters: so that what is to be deleted can be marked so. */
+const smallGrowth = 512
 
 /** A decided change that is not yet known to be durable. */
 type Pending = Write & Readonly<{ done: PromiseWithResolvers<Row> }>
@@ -79,6 +81,7 @@ export class JournaledStore implements Store {
   #compacting: Promise<void> = Promise.resolve()
   readonly #history: History
   readonly #quotaBytes: number
+  readonly #alarmKey: string | undefined
   readonly #onTrouble: (error: unknown) => void
   #lastFailure: string | undefined
   #stopped: Fault | undefined
@@ -97,6 +100,7 @@ export class JournaledStore implements Store {
     })
     for (const row of contents.rows) this.#rows.put(row)
     this.#quotaBytes = tuned.quotaBytes
+    this.#alarmKey = tuned.alarmKey
     const log = tuning.log ?? silent
     this.#onTrouble = (error) => log.warn({ cause: explain(error) }, 'Cannot forget old history; trying again later')
     this.#history = new History(this, contents.historyBytes, {
@@ -118,7 +122,7 @@ export class JournaledStore implements Store {
   /** Why writes fail or are refused, as a sentence with what to do; undefined when they are not. */
   get problem(): string | undefined {
     if (this.#lastFailure !== undefined) return this.#lastFailure
-    return this.#isFull() ? this.#fullText() : undefined
+    return this.#fullness()
   }
 
   async get(key: string): Promise<Row | undefined> {
@@ -150,7 +154,7 @@ export class JournaledStore implements Store {
     }
     // Before a revision is given away, because this may throw.
     const text = JSON.stringify(value)
-    if (decision.type === 'put') this.#requireRoom(key, current, text)
+    this.#requireRoom(key, decision.type, current, text)
     const row: Row = { key, revision: ++this.#allocated, value }
     const change: Change = { type: decision.type, row, ...(current && { previous: current }) }
     return this.#enqueue({ change, text, done: Promise.withResolvers<Row>() })
@@ -217,22 +221,28 @@ export class JournaledStore implements Store {
     await this.#journal.close()
   }
 
-  #isFull(): boolean {
-    return this.#journal.usedBytes > this.#quotaBytes
-  }
-
-  #fullText(): string {
-    const sizes = `${this.#journal.usedBytes} of ${this.#quotaBytes} bytes`
+  /** What the store is full of, as a sentence; undefined when there is room. */
+  #fullness(): string | undefined {
+    const { usedBytes, lacksDisk } = this.#journal
+    if (lacksDisk) return `The disk of the ${this.#name} is full: free some space, it goes on by itself then`
+    if (usedBytes <= this.#quotaBytes) return undefined
+    const sizes = `${usedBytes} of ${this.#quotaBytes} bytes`
     return `The ${this.#name} is full (${sizes}): delete objects, or start with a larger --store-quota`
   }
 
   /** Deletes, and updates that do not let an object grow, are possible in a full store, too. @throws Fault Unavailable */
-  #requireRoom(key: string, current: Row | undefined, text: string): void {
-    if (!this.#isFull()) return
-    // History gives way before any object does.
+  #requireRoom(key: string, type: Decision['type'], current: Row | undefined, text: string): void {
+    const fullness = this.#fullness()
+    if (fullness === undefined) return
+    this.#forgetAll()
+    if (type === 'delete' || (text.length <= smallText && (current || this.#alarmKey === key))) return
+    if (current && text.length <= JSON.stringify(current.value).length + smallGrowth) return
+    throw new Fault('Unavailable', `Writing ${key} is refused. ${fullness}`)
+  }
+
+  /** In a full store history gives way before any object does. */
+  #forgetAll(): void {
     if (this.#revision > this.#compacted) this.compact(this.#revision).catch(this.#onTrouble)
-    if (current && (text.length <= smallText || text.length <= JSON.stringify(current.value).length)) return
-    throw new Fault('Unavailable', `Writing ${key} is refused. ${this.#fullText()}`)
   }
 
   #check(): void {
@@ -286,6 +296,7 @@ export class JournaledStore implements Store {
     this.#feed.publish(batch.map(({ change, text }) => ({ change, bytes: text.length })))
     for (const { change, text } of batch) this.#history.add(change.row.revision, text.length)
     for (const { change, done } of batch) done.resolve(change.row)
+    if (this.#fullness() !== undefined) this.#forgetAll()
   }
 
   /** Gives up everything pending: whatever is not of the failed append may have been decided over something that is. */

@@ -12,6 +12,7 @@ const empty = { rows: [], revision: 0, compacted: 0, historyBytes: 0 }
 class MemoryJournal implements Journal {
   readonly broken = new Promise<never>(() => {})
   readonly usedBytes = 0
+  readonly lacksDisk = false
   readonly #log: Change[] = []
 
   async append(writes: readonly Write[]): Promise<void> {

@@ -29,6 +29,21 @@ async function damagedBy(sql: string): Promise<unknown> {
   return opened
 }
 
+/** Makes a file as the first version wrote them. */
+function ofFirstSchema(rows: string): string {
+  const path = newPath()
+  const db = new DatabaseSync(path)
+  db.exec(`
+    CREATE TABLE log (revision INTEGER PRIMARY KEY, key TEXT NOT NULL, deleted INTEGER NOT NULL, value TEXT NOT NULL, previous INTEGER);
+    CREATE TABLE compacted (revision INTEGER NOT NULL);
+    INSERT INTO compacted VALUES (1);
+    INSERT INTO log VALUES ${rows};
+    PRAGMA user_version = 1;
+  `)
+  db.close()
+  return path
+}
+
 describe('a store whose file was changed by others', { timeout: 60_000 }, () => {
   for (const [what, sql, problem] of [
     [
@@ -49,16 +64,9 @@ describe('a store whose file was changed by others', { timeout: 60_000 }, () => 
   }
 
   it('goes on with a file of the first schema, which gets checksums and shrinks from then on', async (t) => {
-    const path = newPath()
-    const db = new DatabaseSync(path)
-    db.exec(`
-      CREATE TABLE log (revision INTEGER PRIMARY KEY, key TEXT NOT NULL, deleted INTEGER NOT NULL, value TEXT NOT NULL, previous INTEGER);
-      CREATE TABLE compacted (revision INTEGER NOT NULL);
-      INSERT INTO compacted VALUES (1);
-      INSERT INTO log VALUES (2, '/a', 0, '{"n":1}', NULL), (3, '/a', 0, '{"n":2}', 2), (4, '/b', 0, '{"é":"ü"}', NULL);
-      PRAGMA user_version = 1;
-    `)
-    db.close()
+    const path = ofFirstSchema(
+      `(2, '/a', 0, '{"n":1}', NULL), (3, '/a', 0, '{"n":2}', 2), (4, '/b', 0, '{"é":"ü"}', NULL)`,
+    )
     const first = await openSqliteStore({ path })
     assert.deepEqual([first.revision, first.compacted, (await first.get('/a'))?.value], [4, 1, { n: 2 }])
     await first.update('/c', put({}))
@@ -68,6 +76,27 @@ describe('a store whose file was changed by others', { timeout: 60_000 }, () => 
     assert.deepEqual((await second.get('/b'))?.value, { é: 'ü' })
     assert.equal((await second.diagnose()).integrity, 'ok')
   })
+})
+
+describe('a file of the first schema, which has no checksums', { timeout: 60_000 }, () => {
+  for (const [what, value] of [
+    ['a value that is cut off', '{"n":'],
+    ['a value that is no object', '7'],
+  ] as const) {
+    it(`is refused in one sentence with the key, and stays as it is: ${what}`, async () => {
+      const path = ofFirstSchema(`(2, '/a', 0, '{"n":1}', NULL), (3, '/b', 0, '${value}', NULL)`)
+      for (let start = 1; start <= 2; start++) {
+        const opened = await openSqliteStore({ path }).catch((error) => error)
+        assert.match(
+          explain(opened),
+          /^The store \S+\.db is damaged: 1 of its rows are no JSON objects: \/b \(revision 3\)\. .* patchbay restore FILE$/,
+        )
+      }
+      const db = new DatabaseSync(path)
+      assert.equal(db.prepare('PRAGMA user_version').get()?.user_version, 1)
+      db.close()
+    })
+  }
 })
 
 describe('a store that grows', { timeout: 60_000 }, () => {

@@ -1,6 +1,7 @@
 import { chmodSync, closeSync, existsSync, openSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { crc32 } from 'node:zlib'
+import type { Reserve } from './reserve.ts'
 
 /** What sits in one row of the log. `previous` is the revision of the row that this one supersedes. */
 export type LogRow = Readonly<{
@@ -58,6 +59,9 @@ const lockTimeoutMs = 500
 
 /** SQLite's code for "somebody else holds the lock"; more exact codes have it in their low byte. */
 const busy = 5
+
+/** SQLite's code for a disk without room, or a file at its largest. */
+const full = 13
 
 // Two or three 2 KB values fit a page of 8 KiB, one a page of 4 KiB: faster to append to and to scan. Checkpoints at 4 MB
 // are short enough to wait for (7 ms here; at 8 MB 12 ms, for 5% more writes per second).
@@ -122,18 +126,20 @@ export class SqliteFile {
   readonly #path: string
   readonly #insert: StatementSync
   readonly #history: StatementSync
+  readonly #reserve: Reserve | undefined
 
-  /** @throws Refusal when the file is not ours to use. */
-  constructor(path: string, maxBytes?: number) {
+  /** `reserve` is given up when the disk is full. @throws Refusal when the file is not ours to use. */
+  constructor(path: string, { maxBytes, reserve }: Readonly<{ maxBytes?: number; reserve?: Reserve }> = {}) {
     makePrivate(path)
     this.#path = path
+    this.#reserve = reserve
     this.#db = new DatabaseSync(path, { timeout: lockTimeoutMs })
     try {
       this.#prepareFile(maxBytes)
       this.#verify()
     } catch (error) {
       this.#db.close()
-      if ((Number((error as { errcode?: unknown }).errcode) & 0xff) === busy) {
+      if (codeOf(error) === busy) {
         throw new Refusal('inUse', `The store ${path} is in use by another process`)
       }
       throw error
@@ -180,10 +186,16 @@ export class SqliteFile {
     })
   }
 
+  /** Forgets all history and goes on at a later revision: no watch can resume from one before. */
+  skipTo(revision: number): void {
+    this.compact(this.compacted, revision)
+  }
+
   /** Gives some free pages back to the file system; whether there are more. */
   shrink(): boolean {
     if (this.#freePages <= sparePages) return false
-    this.#db.exec(`PRAGMA incremental_vacuum(${Math.min(pagesPerShrink, this.#freePages - sparePages)})`)
+    const pages = Math.min(pagesPerShrink, this.#freePages - sparePages)
+    this.#withReserve(() => this.#db.exec(`PRAGMA incremental_vacuum(${pages})`))
     return this.#freePages > sparePages
   }
 
@@ -191,6 +203,22 @@ export class SqliteFile {
   get usedBytes(): number {
     const pages = Number(this.#pragma('PRAGMA page_count')) - this.#freePages
     return pages * Number(this.#pragma('PRAGMA page_size'))
+  }
+
+  /** Whether the disk is as good as full: the reserve is in use, or could not be made. */
+  get lacksDisk(): boolean {
+    return this.#reserve?.isWhole === false
+  }
+
+  /** Takes the reserve again, as far as there is room, when the log has been brought into the file and given back. */
+  recover(): void {
+    try {
+      this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+    } catch (error) {
+      // The file may have to grow for it: the log stays, and nothing is lost.
+      if (codeOf(error) !== full) throw error
+    }
+    this.#reserve?.take()
   }
 
   /** Bytes of values that have been superseded or deleted and are kept for watches. */
@@ -215,23 +243,31 @@ export class SqliteFile {
 
   /** @throws Refusal when a row is not as it was written, or is missing */
   #verify(): void {
-    const damaged: string[] = []
     let rows = 0
-    let bad = 0
-    const all = this.#db.prepare('SELECT revision, key, deleted, value, previous, sum FROM log').iterate()
-    for (const row of all as Iterable<unknown> as Iterable<LogRow & { sum: number }>) {
+    const damaged = this.#findRows((row) => {
       rows++
-      if (sumOf(row) === row.sum) continue
-      bad++
-      if (damaged.length < namedKeys) damaged.push(`${row.key} (revision ${row.revision})`)
-    }
+      return sumOf(row) !== row.sum
+    })
     const counted = Number(this.#pragma('SELECT rows FROM counted'))
-    const problems = [
-      ...(bad
-        ? [`${bad} of its rows are not as they were written: ${damaged.join(', ')}${bad > namedKeys ? ' …' : ''}`]
-        : []),
+    this.#refuseIf([
+      ...(damaged ? [`${damaged.count} of its rows are not as they were written: ${damaged.names}`] : []),
       ...(counted === rows ? [] : [`it has ${rows} rows where ${counted} were written`]),
-    ]
+    ])
+  }
+
+  /** How many rows of the log are bad, and the names of some. */
+  #findRows(isBad: (row: LogRow & { sum: number }) => boolean): { count: number; names: string } | undefined {
+    const named: string[] = []
+    let count = 0
+    const all = this.#db.prepare('SELECT * FROM log').iterate()
+    for (const row of all as Iterable<unknown> as Iterable<LogRow & { sum: number }>) {
+      if (!isBad(row) || ++count > namedKeys) continue
+      named.push(`${row.key} (revision ${row.revision})`)
+    }
+    return count ? { count, names: `${named.join(', ')}${count > namedKeys ? ' …' : ''}` } : undefined
+  }
+
+  #refuseIf(problems: readonly string[]): void {
     if (problems.length === 0) return
     const text = `The store ${this.#path} is damaged: ${problems.join('; ')}`
     throw new Refusal('damaged', `${text}. Nothing was changed; restore a backup with: patchbay restore FILE`)
@@ -268,7 +304,10 @@ export class SqliteFile {
     }
   }
 
+  /** @throws Refusal for rows that cannot be read: once they have a checksum, nothing would tell of them */
   #migrate(): void {
+    const unreadable = this.#findRows(({ value }) => !isObject(value))
+    this.#refuseIf(unreadable ? [`${unreadable.count} of its rows are no JSON objects: ${unreadable.names}`] : [])
     const sum = (revision: unknown, key: unknown, deleted: unknown, value: unknown, previous: unknown) =>
       sumOf({ revision, key, deleted, value, previous } as LogRow)
     this.#db.function('row_sum', { deterministic: true }, sum)
@@ -276,6 +315,22 @@ export class SqliteFile {
   }
 
   #transaction(work: () => void): void {
+    this.#withReserve(() => this.#transactionOnce(work))
+  }
+
+  /** Does something that leaves nothing behind when it fails; again with room of the reserve when the disk is full. */
+  #withReserve(work: () => void): void {
+    for (;;) {
+      try {
+        work()
+        return
+      } catch (error) {
+        if (codeOf(error) !== full || !this.#reserve?.give()) throw error
+      }
+    }
+  }
+
+  #transactionOnce(work: () => void): void {
     this.#db.exec('BEGIN IMMEDIATE')
     try {
       work()
@@ -290,6 +345,20 @@ export class SqliteFile {
   /** The first column of the first row. */
   #pragma(sql: string): unknown {
     return Object.values(this.#db.prepare(sql).get() ?? {})[0]
+  }
+}
+
+/** SQLite's code of an error, without what makes it more exact. */
+function codeOf(error: unknown): number {
+  return Number((error as { errcode?: unknown }).errcode) & 0xff
+}
+
+function isObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null
+  } catch {
+    return false
   }
 }
 

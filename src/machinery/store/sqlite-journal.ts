@@ -2,7 +2,7 @@ import type { Worker } from 'node:worker_threads'
 import { Fault } from '#base/fault.ts'
 import type { Contents, Journal, Write } from './journal.ts'
 import type { Diagnosis, HistoryRow, LogRow } from './sqlite-file.ts'
-import type { Opening, Replies, Reply, Request } from './sqlite-worker.ts'
+import type { Opening, Replies, Reply, Request, Size } from './sqlite-worker.ts'
 import type { Change, Row } from './store.ts'
 
 /**
@@ -13,11 +13,11 @@ export async function openJournal(
   worker: Worker,
   path: string,
 ): Promise<Readonly<{ journal: WorkerJournal; contents: Contents }>> {
-  const { usedBytes, ...contents } = await opening(worker, path)
-  return { journal: new WorkerJournal(worker, path, usedBytes), contents }
+  const { size, ...contents } = await opening(worker, path)
+  return { journal: new WorkerJournal(worker, path, size), contents }
 }
 
-type Opened = Contents & Readonly<{ usedBytes: number }>
+type Opened = Contents & Readonly<{ size: Size }>
 
 function opening(worker: Worker, path: string): Promise<Opened> {
   const rows: Row[] = []
@@ -27,8 +27,8 @@ function opening(worker: Worker, path: string): Promise<Opened> {
   const listen = (said: Opening) => {
     if (said.type === 'rows') for (const row of said.rows) rows.push({ ...row, value: JSON.parse(row.value) })
     else if (said.type === 'ready') {
-      const { revision, compacted, historyBytes, usedBytes } = said
-      resolve({ rows, revision, compacted, historyBytes, usedBytes })
+      const { revision, compacted, historyBytes, size } = said
+      resolve({ rows, revision, compacted, historyBytes, size })
     } else if (said.reason === 'inUse' || said.reason === 'damaged') reject(new Fault('Unavailable', said.message))
     else if (said.reason === 'newer') reject(new Fault('Unsupported', said.message))
     else failed(new Error(said.message))
@@ -43,13 +43,13 @@ export class WorkerJournal implements Journal {
   readonly #worker: Worker
   readonly #path: string
   readonly #calls = new Map<number, PromiseWithResolvers<Reply['value']>>()
-  #usedBytes: number
+  #size: Size
   #lastId = 0
   #ended: Error | undefined
   #closing = false
 
-  constructor(worker: Worker, path: string, usedBytes: number) {
-    this.#usedBytes = usedBytes
+  constructor(worker: Worker, path: string, size: Size) {
+    this.#size = size
     this.#worker = worker
     this.#path = path
     const { promise, resolve } = Promise.withResolvers<unknown>()
@@ -79,7 +79,11 @@ export class WorkerJournal implements Journal {
   }
 
   get usedBytes(): number {
-    return this.#usedBytes
+    return this.#size.usedBytes
+  }
+
+  get lacksDisk(): boolean {
+    return this.#size.lacksDisk
   }
 
   async shrink(): Promise<boolean> {
@@ -118,8 +122,8 @@ export class WorkerJournal implements Journal {
     return call.promise
   }
 
-  #settle({ replies, usedBytes }: Replies): void {
-    this.#usedBytes = usedBytes ?? this.#usedBytes
+  #settle({ replies, size }: Replies): void {
+    this.#size = size ?? this.#size
     for (const { id, value, error } of replies) {
       const call = this.#calls.get(id)
       this.#calls.delete(id)

@@ -1,5 +1,6 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { collectWhenIdle } from '#base/idle-collector.ts'
+import { Reserve } from './reserve.ts'
 import { type CurrentRow, type Diagnosis, type HistoryRow, type LogRow, Refusal, SqliteFile } from './sqlite-file.ts'
 
 /** What the thread is started with. */
@@ -8,7 +9,7 @@ export type WorkerOptions = Readonly<{ path: string; maxBytes: number | undefine
 /** What the thread says before it serves: its rows in portions, then that it is ready; or why it will not. */
 export type Opening =
   | Readonly<{ type: 'rows'; rows: readonly CurrentRow[] }>
-  | Readonly<{ type: 'ready'; revision: number; compacted: number; historyBytes: number; usedBytes: number }>
+  | Readonly<{ type: 'ready'; revision: number; compacted: number; historyBytes: number; size: Size }>
   | Readonly<{ type: 'refused'; reason: Refusal['reason'] | undefined; message: string }>
 
 export type Request = Readonly<{ id: number }> &
@@ -25,13 +26,19 @@ export type Request = Readonly<{ id: number }> &
 /** The answer to one request: `error` is a sentence when it failed. */
 export type Reply = Readonly<{ id: number; value?: readonly HistoryRow[] | Diagnosis | boolean; error?: string }>
 
-/** The answers to requests that were handled together, and the bytes of the file that hold something after them. */
-export type Replies = Readonly<{ replies: readonly Reply[]; usedBytes: number | undefined }>
+/** Bytes of the file that hold something, and whether the disk is as good as full. */
+export type Size = Readonly<{ usedBytes: number; lacksDisk: boolean }>
+
+/** The answers to requests that were handled together, and what the file is like after them, unless it is closed. */
+export type Replies = Readonly<{ replies: readonly Reply[]; size: Size | undefined }>
 
 type Append = Extract<Request, { do: 'append' }>
 
 /** Rows per message while loading. */
 const portion = 1000
+
+/** How often it is looked whether a full disk has room again, milliseconds. */
+const recoverMs = 1000
 
 /** Answers requests. Whatever has queued up becomes one transaction: the more there is to do, the less each write costs. */
 class Server {
@@ -39,10 +46,12 @@ class Server {
   readonly #file: SqliteFile
   /** Failed commits so far; an append of an older epoch was sent before its sender knew, and is refused. */
   #epoch = 0
+  #recovering: NodeJS.Timeout | undefined
 
   constructor(port: MessagePort, file: SqliteFile) {
     this.#port = port
     this.#file = file
+    this.#recoverLater()
   }
 
   serve(first: Request): void {
@@ -53,8 +62,26 @@ class Server {
     const replies: Reply[] = this.#append(requests.filter((request) => request.do === 'append'))
     for (const request of requests) if (request.do !== 'append') replies.push(this.#answer(request))
     const isClosed = requests.some((request) => request.do === 'close')
-    const said: Replies = { replies, usedBytes: isClosed ? undefined : this.#file.usedBytes }
-    this.#port.postMessage(said)
+    this.#say({ replies, size: isClosed ? undefined : sizeOf(this.#file) })
+    if (isClosed) clearTimeout(this.#recovering)
+    else this.#recoverLater()
+  }
+
+  #say(replies: Replies): void {
+    this.#port.postMessage(replies)
+  }
+
+  /** While the disk lacks room somebody has to look whether it still does, also when nobody writes. */
+  #recoverLater(): void {
+    if (!this.#file.lacksDisk || this.#recovering) return
+    this.#recovering = setTimeout(() => {
+      this.#recovering = undefined
+      // What is wrong with the disk beside its being full, the next write tells; this is tried again.
+      attempt(() => this.#file.recover())
+      this.#say({ replies: [], size: sizeOf(this.#file) })
+      this.#recoverLater()
+    }, recoverMs)
+    this.#recovering.unref()
   }
 
   #append(appends: readonly Append[]): Reply[] {
@@ -83,6 +110,10 @@ class Server {
   }
 }
 
+function sizeOf({ usedBytes, lacksDisk }: SqliteFile): Size {
+  return { usedBytes, lacksDisk }
+}
+
 /** Runs something; a sentence when it failed. */
 function attempt(work: () => void): string | undefined {
   try {
@@ -96,7 +127,8 @@ function attempt(work: () => void): string | undefined {
 function start(port: MessagePort, { path, maxBytes }: WorkerOptions): void {
   const say = (opening: Opening) => port.postMessage(opening)
   try {
-    const file = new SqliteFile(path, maxBytes)
+    const reserve = path === ':memory:' ? undefined : new Reserve(`${path}-reserve`)
+    const file = new SqliteFile(path, { ...(maxBytes !== undefined && { maxBytes }), ...(reserve && { reserve }) })
     let rows: CurrentRow[] = []
     for (const row of file.current()) {
       if (rows.push(row) < portion) continue
@@ -106,8 +138,8 @@ function start(port: MessagePort, { path, maxBytes }: WorkerOptions): void {
     say({ type: 'rows', rows })
     const server = new Server(port, file)
     port.on('message', (request: Request) => server.serve(request))
-    const { revision, compacted, historyBytes, usedBytes } = file
-    say({ type: 'ready', revision, compacted, historyBytes, usedBytes })
+    const { revision, compacted, historyBytes } = file
+    say({ type: 'ready', revision, compacted, historyBytes, size: sizeOf(file) })
   } catch (error) {
     const reason = error instanceof Refusal ? error.reason : undefined
     say({ type: 'refused', reason, message: error instanceof Error ? error.message : String(error) })

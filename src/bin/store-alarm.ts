@@ -1,0 +1,99 @@
+import { Event } from '#apis/core/event.ts'
+import { Node } from '#apis/core/node.ts'
+import { explain, faultKind } from '#base/fault.ts'
+import type { Log } from '#base/log.ts'
+import { timestamp } from '#base/time.ts'
+import type { Client } from '#machinery/client/client.ts'
+import { storeKey } from '#machinery/rest/doc.ts'
+
+/** The Event, always the same one: there is room for it in a full store (`alarmKey`). */
+const event = { namespace: 'default', name: 'patchbay-store' }
+export const alarmKey = storeKey(Event, event)
+
+/** How often the store is looked at, milliseconds. */
+export const lookMs = 1000
+
+/** How often the Event is repeated while the problem lasts, milliseconds: before it would be swept for its age. */
+const repeatMs = 900_000
+
+const component = 'patchbay-store'
+const reason = 'StoreFull'
+
+type Options = Readonly<{
+  /** A client that may write Events. */
+  client: Client
+  /** Name of the node whose disk the store is on. */
+  node: string
+  /** What is wrong with the store, as a sentence with what to do. */
+  problem: () => string | undefined
+  log: Log
+}>
+
+/**
+ * Tells of a store that takes no writes by an Event of its node. What could not be written is kept and tried again, also when
+ * the problem is over: its owner is to learn that there was one.
+ */
+export class StoreAlarm {
+  readonly #options: Options
+  /** What was wrong last. */
+  #seen: string | undefined
+  /** What has still to be told. */
+  #untold: string | undefined
+  #toldMs = Number.NEGATIVE_INFINITY
+  #ongoing = false
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /** To be called again and again; never fails. */
+  async look(nowMs: number): Promise<void> {
+    const { problem, log } = this.#options
+    const now = problem()
+    if (now !== undefined && this.#seen === undefined) log.error({ problem: now }, 'The store takes no writes')
+    if (now === undefined && this.#seen !== undefined) log.info({}, 'The store takes writes again')
+    if (now !== undefined && (this.#seen === undefined || nowMs - this.#toldMs >= repeatMs)) this.#untold = now
+    this.#seen = now
+    if (this.#untold === undefined || this.#ongoing) return
+    this.#ongoing = true
+    try {
+      await this.#tell(this.#untold, nowMs)
+      this.#untold = undefined
+      this.#toldMs = nowMs
+    } catch (error) {
+      log.debug({ cause: explain(error) }, 'Cannot record the event of the full store yet')
+    } finally {
+      this.#ongoing = false
+    }
+  }
+
+  async #tell(message: string, nowMs: number): Promise<void> {
+    const { client, node } = this.#options
+    const now = timestamp(nowMs)
+    const uid = (await client.get(Node, { name: node }))?.metadata.uid ?? ''
+    const said = {
+      involvedObject: { apiVersion: 'v1', kind: Node.kind, name: node, uid },
+      reason,
+      message,
+      type: 'Warning',
+      lastTimestamp: now,
+      source: { component, host: node },
+      reportingComponent: component,
+      reportingInstance: node,
+    } as const
+    const again = await client.modify(Event, event, (old) => ({ ...old, ...said, count: (old.count ?? 0) + 1 }))
+    if (again) return
+    try {
+      await client.create(Event, {
+        apiVersion: 'v1',
+        kind: Event.kind,
+        metadata: event,
+        ...said,
+        count: 1,
+        firstTimestamp: now,
+      })
+    } catch (error) {
+      if (faultKind(error) !== 'AlreadyExists') throw error
+    }
+  }
+}
