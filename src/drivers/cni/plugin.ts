@@ -93,7 +93,7 @@ export function callPlugin(call: PluginCall): Promise<JsonObject> {
       const text = Buffer.concat(out).toString()
       const answer = parse(text)
       const garbled = `${what} succeeded, but its answer is no JSON object: ${text.slice(0, 100)}`
-      if (code !== 0) reject(pluginFailure(what, type, code, answer, text, Buffer.concat(err).toString()))
+      if (code !== 0) reject(pluginFailure(what, call, code, answer, text, Buffer.concat(err).toString()))
       else if (command !== 'ADD') resolve({})
       else if (isObject(answer)) resolve(answer)
       else reject(new Fault('Unavailable', garbled, { data: { plugin: type } }))
@@ -108,7 +108,7 @@ export function callPlugin(call: PluginCall): Promise<JsonObject> {
 
 function pluginFailure(
   what: string,
-  plugin: string,
+  { type: plugin, config }: PluginCall,
   code: number | null,
   answer: unknown,
   text: string,
@@ -117,9 +117,16 @@ function pluginFailure(
   const said = isObject(answer) ? answer : {}
   const msg = typeof said.msg === 'string' ? said.msg : (err || text).trim().slice(0, 300) || `exit code ${code}`
   const details = typeof said.details === 'string' && said.details ? `; ${said.details}` : ''
-  return new Fault('Unavailable', `${what} failed: ${msg}${details}`, {
+  return new Fault('Unavailable', `${what} failed: ${msg}${details}${missingLink(msg, config)}`, {
     data: { plugin, code: said.code ?? code, msg, details: said.details },
   })
+}
+
+/** Plugins say that a link is not found, and not which. */
+function missingLink(msg: string, { master, device }: JsonObject): string {
+  const [field, name] = typeof master === 'string' ? ['master', master] : ['device', device]
+  if (typeof name !== 'string' || !/link not found/i.test(msg) || msg.includes(name)) return ''
+  return ` (${field} "${name}": is there a link of this name on the host?)`
 }
 
 function parse(text: string): unknown {
