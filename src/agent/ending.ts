@@ -121,19 +121,23 @@ export async function end(
   return undefined
 }
 
-/** Removes a sandbox. What cannot be given back keeps its pod, and its owner is told why. */
+/** Removes a sandbox. What cannot be given back yet keeps its pod, and its owner is told why; so it is of what never can. */
 async function remove(
   tools: InstanceTools,
   pod: Pod,
   vmi: VirtualMachineInstance | undefined,
   signal: AbortSignal,
 ): Promise<void> {
+  const tell = (what: string) => {
+    for (const about of vmi ? [pod, vmi] : [pod]) tools.recorder(about, 'Warning', 'FailedKillPod', what)
+  }
+  const sandbox = `the sandbox of pod ${pod.metadata.name}`
   try {
-    await tools.sandboxes.remove(pod.metadata.uid ?? '', signal)
+    const notUndone = await tools.sandboxes.remove(pod.metadata.uid ?? '', signal)
+    if (notUndone.length)
+      tell(`${sandbox} was removed, but not all was undone that CNI plugins did: ${notUndone.join('; ')}`)
   } catch (fault) {
-    const why = `the sandbox of pod ${pod.metadata.name} cannot be removed, and is tried again and again: ${explain(fault)}`
-    if (faultKind(fault) !== 'Aborted')
-      for (const about of vmi ? [pod, vmi] : [pod]) tools.recorder(about, 'Warning', 'FailedKillPod', why)
+    if (faultKind(fault) !== 'Aborted') tell(`${sandbox} cannot be removed, and is tried again: ${explain(fault)}`)
     throw fault
   }
 }

@@ -99,11 +99,13 @@ export function startOrphans(options: Options): Orphans {
 
   async function remove({ uid, namespace, name }: FoundSandbox): Promise<void> {
     log.info({ uid, pod: `${namespace}/${name}` }, 'Removing a sandbox whose pod is gone')
+    const sandbox = `The sandbox of the deleted pod ${namespace}/${name}`
+    const tell = (what: string) => recorder(me, 'Warning', 'FailedKillPod', `${sandbox} ${what}`)
     try {
-      await sandboxes.remove(uid, signal)
+      const notUndone = await sandboxes.remove(uid, signal)
+      if (notUndone.length) tell(`was removed, but not all was undone that CNI plugins did: ${notUndone.join('; ')}`)
     } catch (fault) {
-      const what = `The sandbox of the deleted pod ${namespace}/${name} cannot be removed, and is tried again and again`
-      if (faultKind(fault) !== 'Aborted') recorder(me, 'Warning', 'FailedKillPod', `${what}: ${explain(fault)}`)
+      if (faultKind(fault) !== 'Aborted') tell(`cannot be removed, and is tried again: ${explain(fault)}`)
       throw fault
     }
   }

@@ -23,15 +23,16 @@ export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: s
   const dir = dataDirAt(root)
   const signal = new AbortController().signal
   say((await stopServer(dir)) ? 'Stopped the server' : `No server of ${dir.root} was running`)
-  const { sandboxes, bridges } = hostSandboxes(dir, { log, isUnused: () => true })
+  const { sandboxes, bridges } = hostSandboxes(dir, { log, isUnused: () => true, letGoAfter: 1 })
   const found = await sandboxes.list()
   const problems: unknown[] = []
   await Promise.all(
     found.map(async ({ uid, namespace, name }) => {
       try {
         await sandboxes.shutdownGuest(uid, graceMs, signal)
-        await sandboxes.remove(uid, signal)
+        const notUndone = await sandboxes.remove(uid, signal)
         say(`Removed ${namespace}/${name}`)
+        for (const what of notUndone) say(`  not undone: ${what}`)
       } catch (error) {
         problems.push(error)
       }

@@ -106,7 +106,7 @@ async function realHost({ client, dir, cni, log, signal }: HostOptions): Promise
     return networks.get({ namespace, name }) === undefined
   }
   await networks.synced
-  const { sandboxes, network } = hostSandboxes(dir, { log, cni, isUnused })
+  const { sandboxes, network } = hostSandboxes(dir, { log, cni, isUnused, letGoAfter })
   networks.onChange((now) => {
     if (!now)
       network
@@ -126,12 +126,15 @@ async function realHost({ client, dir, cni, log, signal }: HostOptions): Promise
   }
 }
 
-/** The sandboxes of a data directory, for the agent and for `patchbay down`. */
+/** How often a CNI plugin is asked to undo what it did: some 15 seconds, as tries are spaced. */
+const letGoAfter = 5
+
+/** The sandboxes of a data directory, for the agent and for `patchbay down`, which asks every plugin once. */
 export function hostSandboxes(
   dir: DataDir,
-  options: Readonly<{ log: Log; cni?: CniLimits; isUnused: (network: string) => boolean }>,
+  options: Readonly<{ log: Log; cni?: CniLimits; isUnused: (network: string) => boolean; letGoAfter: number }>,
 ) {
-  const { log, isUnused } = options
+  const { log, isUnused, letGoAfter } = options
   const images = new ImageFolder(dir.images)
   const bridges = new HostBridges(dir.host, log)
   const cni = new Cni({
@@ -144,6 +147,7 @@ export function hostSandboxes(
     bridges,
     podNetwork: defaultPodNetwork,
     isUnused,
+    letGoAfter,
     log,
   })
   let verdict: Promise<Accelerator> | undefined

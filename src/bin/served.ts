@@ -20,7 +20,7 @@ import { type ClusterConfig, kubeVirtErrors } from '#core/admission/config.ts'
 import { eventErrors } from '#core/admission/event.ts'
 import { instanceErrors } from '#core/admission/instance.ts'
 import { systemGroup, templateErrors } from '#core/admission/template.ts'
-import { specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
+import { isBeyondAdmission, specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
 import { migrationErrors, migrationWithDefaults } from '#core/migration/admission.ts'
 import { quotaErrors, quotaResources, quotaWithDefaults } from '#core/quota/admission.ts'
 import { podAmounts } from '#core/quota/amounts.ts'
@@ -69,10 +69,13 @@ export function servedKinds(world: ServedWorld): readonly Served[] {
         const newMac = macs.chooserFor(ownerOf(VirtualMachine.kind, vm.metadata))
         return withLinkChanger(withDefaults(vm, old, newMac, config()), old, user.name)
       },
-      validate: (vm, old, user) => [
-        ...vmErrors(vm, old, worldOf(ownerOf(VirtualMachine.kind, vm.metadata))),
-        ...templateErrors(vm, old, user),
-      ],
+      validate: (vm, old, user) =>
+        isBeyondAdmission(vm, old)
+          ? []
+          : [
+              ...vmErrors(vm, old, worldOf(ownerOf(VirtualMachine.kind, vm.metadata))),
+              ...templateErrors(vm, old, user),
+            ],
       claims: (vm) => macs.wishOfVm(vm),
       webhook: 'virtualmachine-validator.kubevirt.io',
     }),

@@ -157,8 +157,11 @@ export interface Sandboxes {
   hasGuest(uid: string): Promise<boolean>
   /** Ends the guest of a sandbox by its process, without its hypervisor. Resolves when it is proven gone. */
   killGuest(uid: string): Promise<void>
-  /** Takes everything of a sandbox away: guest, processes, links, leases, namespace, files. */
-  remove(uid: string, signal: AbortSignal): Promise<void>
+  /**
+   * Takes everything of a sandbox away: guest, processes, links, leases, namespace, files. Resolves to sentences about what
+   * could not be undone and is not tried again.
+   */
+  remove(uid: string, signal: AbortSignal): Promise<readonly string[]>
   /** All sandboxes there are traces of. */
   list(): Promise<readonly FoundSandbox[]>
   /** Strikes out whose a sandbox is: it is left alone from then on, unless `ensure` is called for it. */

@@ -94,10 +94,7 @@ describe('a sandbox without a pod', () => {
       const { message } = await eventually('it is reported', async () =>
         (await cluster.api.list('/api/v1/namespaces/default/events')).find((one) => one.reason === 'FailedKillPod'),
       )
-      assert.match(
-        message,
-        /undeletable cannot be removed, and is tried again and again: A network cannot be given back/,
-      )
+      assert.match(message, /undeletable cannot be removed, and is tried again: A network cannot be given back/)
       await isGone(await make('stray', { node: 'node1', cluster: cluster.cluster }))
       await run(cluster.api, 'default', vm('beside'))
       assert.ok(await has(uid))

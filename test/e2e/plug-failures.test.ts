@@ -338,8 +338,7 @@ exec /usr/lib/cni/bridge
     await complains(away)
     await othersObey()
     await stage.k('delete', 'vm', 'x', '--wait=false')
-    const told =
-      /^the sandbox of pod virt-launcher-x-\S+ cannot be removed, and is tried again and again: .*the switch is away/
+    const told = /^the sandbox of pod virt-launcher-x-\S+ cannot be removed, and is tried again: .*the switch is away/
     await eventually('the event', async () =>
       (await events('FailedKillPod')).some((one) => one.type === 'Warning' && told.test(one.message)),
     )

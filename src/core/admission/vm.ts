@@ -1,7 +1,7 @@
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
-import { isObject } from '#base/json.ts'
+import { isObject, sameJson } from '#base/json.ts'
 import { linkChangedByAnnotation, linkChangedInAnnotation, networkChangedByAnnotation } from '../nic/drift.ts'
 import { bootErrors } from './boot.ts'
 import { type ClusterConfig, clusterConfig } from './config.ts'
@@ -16,6 +16,14 @@ export type AdmissionWorld = Readonly<{
   /** Names another VM that has a MAC. */
   holderOf: (mac: string) => string | undefined
 }>
+
+/**
+ * Whether an update of a VM is none of admission's business: it leaves the spec alone, which may have become wrong by a rule that
+ * came later, or the VM is to end, as in KubeVirt.
+ */
+export function isBeyondAdmission(vm: VirtualMachine, old: VirtualMachine | undefined): boolean {
+  return old !== undefined && (old.metadata.deletionTimestamp !== undefined || sameJson(vm.spec, old.spec))
+}
 
 /** Everything that forbids a VM, all at once. */
 export function vmErrors(

@@ -5,6 +5,7 @@ import { access, chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import type { Fault } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
 import { Cni } from './cni.ts'
 
@@ -112,17 +113,48 @@ describe('CNI', () => {
     assert.deepEqual(await readdir(at.cache), [])
   })
 
-  it('keeps the record when even undoing fails, so that DEL can be tried again', async () => {
-    await using at = await bench({ one: `[ -e "$0.ok" ] || exit 3\n` })
+  it('owes nothing for an ADD that failed: each plugin is asked once to undo it, and the reason told is that of the ADD', async () => {
+    const broken = `echo '{"code":5,"msg":"no link to '$CNI_COMMAND'"}'\nexit 1\n`
+    await using at = await bench({ one: `[ $CNI_COMMAND = DEL ] && exit 3\n${succeed}`, two: broken })
     const cni = at.open()
-    await assert.rejects(cni.add({ ...where, conflist: conflist('one') }, signal), {
-      kind: 'Unavailable',
-      data: { plugin: 'one', code: 3, msg: 'exit code 3', details: undefined },
+    await assert.rejects(cni.add({ ...where, conflist: conflist('one', 'two') }, signal), (fault: Fault) => {
+      assert.match(fault.message, /"two" of network "blue" \(ADD\) failed: no link to ADD$/)
+      assert.deepEqual(fault.data.notUndone, [
+        'CNI plugin "two" of network "blue" (DEL) failed: no link to DEL',
+        'CNI plugin "one" of network "blue" (DEL) failed: exit code 3',
+      ])
+      return true
     })
-    assert.equal(await cni.cached(where), undefined)
-    await assert.rejects(cni.del(where, signal), { kind: 'Unavailable' })
-    await writeFile(join(at.dir, 'one.ok'), '')
+    assert.deepEqual(
+      await at.calls(),
+      ['one ADD', 'two ADD', 'two DEL', 'one DEL'].map((call) => `${call} net1`),
+    )
+    assert.deepEqual(await readdir(at.cache), [])
+    await cni.del(where, signal)
+  })
+
+  it('lets go of what a killed process had begun to add', async () => {
+    await using at = await bench({ one: `[ $CNI_COMMAND = ADD ] && exec sleep 600\nexit 3\n` })
+    const controller = new AbortController()
+    const adding = at.open().add({ ...where, conflist: conflist('one') }, controller.signal)
+    const kept = await eventually('it is written down', async () =>
+      (await readdir(at.cache).catch(() => [])).find((name) => name.endsWith('.json')),
+    )
+    const record = await readFile(join(at.cache, kept), 'utf8')
+    controller.abort()
+    await assert.rejects(adding, { kind: 'Aborted' })
+    await writeFile(join(at.cache, kept), record)
     await at.open().del(where, signal)
+    assert.deepEqual(await readdir(at.cache), [])
+  })
+
+  it('keeps what was added when it cannot be deleted, until that is let go', async () => {
+    await using at = await bench({ one: `[ $CNI_COMMAND = DEL ] && exit 3\n${succeed}` })
+    const cni = at.open()
+    await cni.add({ ...where, conflist: conflist('one') }, signal)
+    await assert.rejects(cni.del(where, signal), { kind: 'Unavailable' })
+    assert.ok(await cni.cached(where))
+    assert.deepEqual(await cni.letGo(where, signal), ['CNI plugin "one" of network "blue" (DEL) failed: exit code 3'])
     assert.deepEqual(await readdir(at.cache), [])
   })
 

@@ -1,7 +1,7 @@
 import { access, constants, readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { Fault } from '#base/fault.ts'
-import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
+import { explain, Fault } from '#base/fault.ts'
+import { exists, readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { type Conflist, type PluginConf, parseConflist, quoted } from './conflist.ts'
 import { callPlugin } from './plugin.ts'
@@ -85,17 +85,25 @@ export class Cni {
       if (file.startsWith(`${containerId}-`)) await rm(join(this.#options.cacheDir, file), { force: true })
   }
 
-  /** Adds an interface. When a plugin of the chain fails, the whole chain is undone before the fault is thrown. */
+  /**
+   * Adds an interface. When a plugin of the chain fails, the whole chain is undone before the fault is thrown: the fault of the
+   * ADD, whose data says what could not be undone (`notUndone`, sentences). Nothing is owed for an ADD that failed.
+   */
   async add(request: CniWhere & Readonly<{ conflist: Conflist }>, signal: AbortSignal): Promise<CniResult> {
     const conflist = withIpamDir(request.conflist, this.#options.ipamDir)
+    await requireDhcpDaemon(conflist)
     // Written down first: whatever dies from here on, DEL will know what to undo.
     await this.#write(request, { conflist, netns: request.netns })
     let result: JsonObject | undefined
     try {
       for (const plugin of conflist.plugins) result = await this.#call('ADD', request, conflist, plugin, result, signal)
     } catch (error) {
-      await this.#undo(request, conflist, result)
-      throw error
+      const notUndone = await this.letGo(
+        request,
+        AbortSignal.timeout(this.#options.timeoutMs * conflist.plugins.length),
+      )
+      if (!notUndone.length || !(error instanceof Fault)) throw error
+      throw new Fault(error.kind, error.message, { cause: error.cause, data: { ...error.data, notUndone } })
     }
     await this.#write(request, { conflist, netns: request.netns, result: result ?? {} })
     return resultOf(result ?? {})
@@ -109,26 +117,45 @@ export class Cni {
       await this.#call('CHECK', where, cached.conflist, plugin, cached.result, signal)
   }
 
-  /** Deletes an interface. One that was never added, or is gone already, is fine. */
+  /**
+   * Deletes an interface that was added; a failure keeps the record, so that it can be tried again. One that was never added, or
+   * is gone already, is fine, and what an ADD that failed has left is let go.
+   */
   async del(where: CniWhere, signal: AbortSignal): Promise<void> {
     const cached = await this.#read(where)
     if (!cached) return
-    const { conflist, result } = cached
-    const here = { ...where, pluginDirs: [...new Set([...this.#options.pluginDirs, ...(cached.pluginDirs ?? [])])] }
-    for (const plugin of conflist.plugins.toReversed()) await this.#call('DEL', here, conflist, plugin, result, signal)
+    if (!cached.result) {
+      await this.letGo(where, signal)
+      return
+    }
+    for (const plugin of cached.conflist.plugins.toReversed()) await this.#delOne(where, cached, plugin, signal)
     await rm(this.#file(where), { force: true })
   }
 
-  /** Tries to undo a failed ADD; what cannot be undone now stays written down for the next DEL. */
-  async #undo(where: CniWhere, conflist: Conflist, result: JsonObject | undefined): Promise<void> {
-    const signal = AbortSignal.timeout(this.#options.timeoutMs * conflist.plugins.length)
-    try {
-      for (const plugin of conflist.plugins.toReversed())
-        await this.#call('DEL', where, conflist, plugin, result, signal)
-      await rm(this.#file(where), { force: true })
-    } catch {
-      // The fault of the ADD is the one to tell; the record is kept, so nothing is lost.
-    }
+  /**
+   * Deletes an interface as far as its plugins can, each of which is asked once, and forgets it. Resolves to what could not be
+   * undone, in sentences. Many plugins fail DEL whenever ADD could not work: the parent link is not there for either.
+   * @throws Fault Aborted
+   */
+  async letGo(where: CniWhere, signal: AbortSignal): Promise<readonly string[]> {
+    const cached = await this.#read(where)
+    if (!cached) return []
+    const notUndone: string[] = []
+    for (const plugin of cached.conflist.plugins.toReversed())
+      try {
+        await this.#delOne(where, cached, plugin, signal)
+      } catch (error) {
+        if (signal.aborted) throw error
+        notUndone.push(explain(error))
+      }
+    await rm(this.#file(where), { force: true })
+    return notUndone
+  }
+
+  #delOne(where: CniWhere, cached: Cached, plugin: PluginConf, signal: AbortSignal): Promise<JsonObject> {
+    const { conflist, result } = cached
+    const pluginDirs = [...new Set([...this.#options.pluginDirs, ...(cached.pluginDirs ?? [])])]
+    return this.#call('DEL', { ...where, pluginDirs }, conflist, plugin, result, signal)
   }
 
   async #call(
@@ -193,6 +220,21 @@ export class Cni {
   #write(where: CniWhere, cached: Cached): Promise<void> {
     const { pluginDirs } = this.#options
     return writeFileAtomic(this.#file(where), JSON.stringify({ ...cached, pluginDirs }))
+  }
+}
+
+const defaultDhcpSocket = '/run/cni/dhcp.sock'
+
+/** @throws Fault Unavailable when addresses are to come from the dhcp plugin's daemon, and it does not run */
+async function requireDhcpDaemon({ name, plugins }: Conflist): Promise<void> {
+  for (const { ipam } of plugins) {
+    if (!isObject(ipam) || ipam.type !== 'dhcp') continue
+    const socket = typeof ipam.daemonSocketPath === 'string' ? ipam.daemonSocketPath : defaultDhcpSocket
+    if (await exists(socket)) continue
+    throw new Fault(
+      'Unavailable',
+      `network "${name}" takes addresses by DHCP (ipam.type "dhcp"), but no CNI DHCP daemon of this host listens at ${quoted(socket)}; start one ("dhcp daemon", beside the other CNI plugins) or take ipam out of the network's config: then guests ask the network themselves`,
+    )
   }
 }
 

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
+import { quoted } from './conflist.ts'
 import { ownerVariable } from './stragglers.ts'
 
 export type PluginCall = Readonly<{
@@ -96,7 +97,7 @@ export function callPlugin(call: PluginCall): Promise<JsonObject> {
       const text = Buffer.concat(out).toString()
       const answer = parse(text)
       const garbled = `${what} succeeded, but its answer is no JSON object: ${text.slice(0, 100)}`
-      if (code !== 0) reject(pluginFailure(what, type, code, answer, text, Buffer.concat(err).toString()))
+      if (code !== 0) reject(pluginFailure(what, call, code, answer, text, Buffer.concat(err).toString()))
       else if (command !== 'ADD') resolve({})
       else if (isObject(answer)) resolve(answer)
       else reject(new Fault('Unavailable', garbled, { data: { plugin: type } }))
@@ -111,7 +112,7 @@ export function callPlugin(call: PluginCall): Promise<JsonObject> {
 
 function pluginFailure(
   what: string,
-  plugin: string,
+  { type: plugin, config }: PluginCall,
   code: number | null,
   answer: unknown,
   text: string,
@@ -123,9 +124,16 @@ function pluginFailure(
       ? said.msg.slice(0, maxSaid)
       : (err || text).trim().slice(0, 300) || `exit code ${code}`
   const details = typeof said.details === 'string' && said.details ? `; ${said.details.slice(0, maxSaid)}` : ''
-  return new Fault('Unavailable', `${what} failed: ${msg}${details}`, {
+  return new Fault('Unavailable', `${what} failed: ${msg}${details}${missingLink(msg, config)}`, {
     data: { plugin, code: said.code ?? code, msg, details: said.details },
   })
+}
+
+/** Plugins say that a link is not found, and not which. */
+function missingLink(msg: string, { master, device }: JsonObject): string {
+  const [field, name] = typeof master === 'string' ? ['master', master] : ['device', device]
+  if (typeof name !== 'string' || !/link not found/i.test(msg) || msg.includes(name)) return ''
+  return ` (${field} ${quoted(name)}: is there a link of this name on the host?)`
 }
 
 function parse(text: string): unknown {

@@ -27,8 +27,13 @@ export type SandboxNetworkOptions = Readonly<{
   podNetwork: PodNetwork
   /** Says that nobody needs a network any more, `namespace/name`. */
   isUnused: (network: string) => boolean
+  /** How often a plugin is asked to undo what it did before that is let go. */
+  letGoAfter: number
   log: Log
 }>
+
+/** What could not be deleted and is tried again, and sentences about what is not. */
+type Deleted = Readonly<{ faults: readonly unknown[]; notUndone: readonly string[] }>
 
 /** What CNI made of an attachment, with what its plugins answered. */
 type Attached = Readonly<{ attachment: Attachment; result: CniResult }>
@@ -52,6 +57,8 @@ export class SandboxNetwork {
   #nat: Promise<void> | undefined
   /** The rules this process has given each namespace. */
   readonly #rules = new Map<string, string>()
+  /** How often each interface could not be deleted, by sandbox. */
+  readonly #tries = new Map<string, Map<string, number>>()
 
   constructor(options: SandboxNetworkOptions) {
     this.#options = options
@@ -65,7 +72,7 @@ export class SandboxNetwork {
     signal: AbortSignal,
   ): Promise<AttachResult> {
     const { uid, netns } = place
-    const leftovers = await this.#giveBackStrays(place, attachments, signal)
+    const leftovers = [...(await this.#giveBackStrays(place, attachments, signal))]
     const before = await listSandboxLinks(place, signal)
     let links = before
     const attached: Attached[] = []
@@ -164,34 +171,54 @@ export class SandboxNetwork {
   /** Gives networks of a sandbox back, the last one first. A network that was never attached is no error. */
   async detach(uid: string, netns: string, attachments: readonly Attachment[], signal: AbortSignal): Promise<void> {
     const names = attachments.map((attachment) => attachment.links.pod)
-    for (const fault of await this.#delete(uid, netns, names.toReversed(), signal)) throw fault
+    for (const fault of troubles(await this.#delete(uid, netns, names.toReversed(), signal))) throw fault
   }
 
-  /** Gives everything back that CNI ever put into a sandbox. */
-  async detachAll(uid: string, netns: string, signal: AbortSignal): Promise<void> {
-    for (const fault of await this.#delete(uid, netns, await this.#options.cni.interfacesOf(uid), signal)) throw fault
+  /**
+   * Gives everything back that CNI ever put into a sandbox. What has failed as often as it may is let go: resolves to sentences
+   * about what could not be undone.
+   */
+  async detachAll(uid: string, netns: string, signal: AbortSignal): Promise<readonly string[]> {
+    const names = await this.#options.cni.interfacesOf(uid)
+    const { faults, notUndone } = await this.#delete(uid, netns, names, signal)
+    for (const fault of faults) throw fault
     await this.#options.cni.forget(uid)
     this.#rules.delete(netns)
+    this.#tries.delete(uid)
+    return notUndone
   }
 
-  /** Deletes what CNI added. One that fails keeps no other from being deleted. Resolves to what failed. */
-  async #delete(uid: string, netns: string, names: readonly string[], signal: AbortSignal): Promise<unknown[]> {
-    const faults: unknown[] = []
-    for (const ifName of names)
+  /** Deletes what CNI added. One that fails keeps no other from being deleted, and is let go after so many tries. */
+  async #delete(uid: string, netns: string, names: readonly string[], signal: AbortSignal): Promise<Deleted> {
+    const { cni, letGoAfter } = this.#options
+    const tries = this.#tries.get(uid) ?? new Map<string, number>()
+    this.#tries.set(uid, tries)
+    const deleted = { faults: [] as unknown[], notUndone: [] as string[] }
+    for (const ifName of names) {
+      const where = { containerId: uid, netns: netnsPath(netns), ifName }
       try {
-        await this.#options.cni.del({ containerId: uid, netns: netnsPath(netns), ifName }, signal)
+        await cni.del(where, signal)
+        tries.delete(ifName)
       } catch (fault) {
-        faults.push(fault)
-        if (faultKind(fault) === 'Aborted') break
+        if (faultKind(fault) === 'Aborted') return { ...deleted, faults: [...deleted.faults, fault] }
+        const failed = (tries.get(ifName) ?? 0) + 1
+        tries.set(ifName, failed)
+        if (failed < letGoAfter) deleted.faults.push(fault)
+        else deleted.notUndone.push(...(await cni.letGo(where, signal)))
       }
-    return faults
+    }
+    return deleted
   }
 
   /**
    * Gives back what CNI put into a sandbox for none of its attachments: a network that was left, or that a move which came to
    * nothing had brought. It leaves the guest's bridge before anything is joined to that.
    */
-  async #giveBackStrays(place: Place, attachments: readonly Attachment[], signal: AbortSignal): Promise<unknown[]> {
+  async #giveBackStrays(
+    place: Place,
+    attachments: readonly Attachment[],
+    signal: AbortSignal,
+  ): Promise<readonly unknown[]> {
     const { uid, netns } = place
     const known = new Set(attachments.map(({ links }) => links.pod))
     const strays = (await this.#options.cni.interfacesOf(uid)).filter((name) => !known.has(name))
@@ -204,7 +231,7 @@ export class SandboxNetwork {
       joined.map((name) => `link set ${name} nomaster`),
       signal,
     )
-    return this.#delete(uid, netns, strays, signal)
+    return troubles(await this.#delete(uid, netns, strays, signal))
   }
 
   /** Removes bridges of ours that nobody needs any more. */
@@ -244,8 +271,9 @@ export class SandboxNetwork {
         `a link called ${attachment.links.pod} is in the sandbox already, and CNI did not put it there; remove it: ip -n ${netns} link delete ${attachment.links.pod}`,
       )
     await bridges.claim(conflist, attachment.network, signal)
-    // What an earlier attempt left half done is taken back first.
-    await cni.del(where, signal)
+    // What was there before is taken back first, as far as that goes: it must not stand in the way of what is wanted now.
+    const notUndone = await cni.letGo(where, signal)
+    if (notUndone.length) log.warn({ uid, interface: where.ifName, notUndone }, 'Could not undo what CNI did before')
     log.info({ network: attachment.network, interface: attachment.links.pod }, 'Attaching network')
     return cni.add({ ...where, conflist }, signal)
   }
@@ -292,6 +320,11 @@ export class SandboxNetwork {
     })
     this.#rules.set(netns, rules)
   }
+}
+
+/** All that is to be told, once about what is given up. */
+function troubles({ faults, notUndone }: Deleted): readonly unknown[] {
+  return [...faults, ...notUndone.map((why) => new Fault('Unavailable', `given up after several tries: ${why}`))]
 }
 
 /** The lease to serve a guest: always behind masquerade, else the address CNI gave, if it gave any. */

@@ -170,7 +170,7 @@ export class HostSandboxes implements Sandboxes {
     return killGuestProcesses(this.#records.at(uid))
   }
 
-  async remove(uid: string, signal: AbortSignal): Promise<void> {
+  async remove(uid: string, signal: AbortSignal): Promise<readonly string[]> {
     const dir = this.#records.at(uid)
     const { log, network } = this.#options
     this.#live.get(uid)?.libvirt.close()
@@ -183,10 +183,11 @@ export class HostSandboxes implements Sandboxes {
     await removeCgroups(dir)
     const { namespace, name } = await this.#records.find(uid)
     if (name) log.info({ pod: `${namespace}/${name}`, uid }, 'Removing sandbox')
-    await network.detachAll(uid, netns, signal)
+    const notUndone = await network.detachAll(uid, netns, signal)
     await removeNetns(netns, signal)
     await rm(dir, { recursive: true, force: true })
     await network.sweep(signal)
+    return notUndone
   }
 
   /** Asks the guest of a sandbox to shut down and waits until it has, or until `graceMs` are over. No guest is fine. */

@@ -180,10 +180,11 @@ export class SimSandboxes implements Sandboxes {
     sandbox.end = 'destroyed'
   }
 
-  async remove(uid: string): Promise<void> {
+  async remove(uid: string): Promise<readonly string[]> {
     if (this.#sandboxes.get(uid)?.id.name.includes('undeletable'))
       throw new Fault('Unavailable', 'A network cannot be given back; the name asks for it')
     this.#sandboxes.delete(uid)
+    return []
   }
 
   async list(): Promise<readonly FoundSandbox[]> {

@@ -50,6 +50,20 @@ export function sameSpec(a: Doc, b: Doc): boolean {
   return sameJson(left, right)
 }
 
+/**
+ * Whether a write does nothing but take finalizers away, of which any rule that came later would keep an object from ending.
+ * Whose they are to take is said by `restrict`.
+ */
+export function onlyLetsGo(next: Doc, current: Doc): boolean {
+  const without = ({ metadata: { finalizers: _f, managedFields: _m, ...metadata }, ...doc }: Doc) => ({
+    ...doc,
+    metadata: withoutRevision(metadata as ObjectMeta),
+  })
+  const had = new Set(current.metadata.finalizers)
+  const kept = next.metadata.finalizers ?? []
+  return kept.length < had.size && kept.every((one) => had.has(one)) && sameJson(without(next), without(current))
+}
+
 /** A generation later: something was asked for. */
 export function bumped(doc: Doc): Doc {
   return { ...doc, metadata: { ...doc.metadata, generation: (doc.metadata.generation ?? 0) + 1 } }

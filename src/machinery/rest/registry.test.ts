@@ -350,6 +350,17 @@ test('a kind’s own rules fill in, see the old object, and deny in the name of 
   )
 })
 
+test('a finalizer can be taken from an object that a later rule forbids, and nothing else be done to it', async (t) => {
+  let isForbidden = false
+  const error = { field: 'spec', message: 'not any more', reason: 'FieldValueForbidden' } as const
+  const registry = await openRegistry(t, [serve(Widget, { validate: () => (isForbidden ? [error] : []) })])
+  await makeWidget(registry, 'a', {}, { finalizers: ['x.y/z'] })
+  isForbidden = true
+  const fault = await faultIn(() => change(registry, withMeta({ finalizers: [], labels: { a: 'b' } })))
+  assert.equal(fault.kind, 'Invalid')
+  assert.deepEqual((await change(registry, withMeta({ finalizers: [] }))).metadata.finalizers ?? [], [])
+})
+
 test('64 patches of one object at a time are all applied, each in a revision of its own', async (t) => {
   const registry = await openRegistry(t)
   const { metadata } = await makeWidget(registry, 'a', { named: {} })

@@ -1,4 +1,4 @@
-import { type ApiObject, apiVersionOf, type FieldError, type Kind, type ObjectMeta } from '#apis/meta/object.ts'
+import { apiVersionOf, type FieldError, type Kind, type ObjectMeta } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { type JsonObject, sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
@@ -11,6 +11,7 @@ import {
   type Doc,
   docOf,
   isNamespace,
+  onlyLetsGo,
   pathOf,
   prefixOf,
   requireStorable,
@@ -368,7 +369,8 @@ export class Registry {
     if (why !== undefined) throw forbidden(kind, next.metadata.name, why)
   }
 
-  #check(kind: Kind, next: ApiObject, current: Doc | undefined, options: WriteOptions): void {
+  #check(kind: Kind, next: Doc, current: Doc | undefined, options: WriteOptions): void {
+    if (current && onlyLetsGo(next, current)) return
     const { strategy } = this.#strategyOf(kind)
     const errors: FieldError[] = [
       ...metadataErrors(next.metadata, { isNamespace: isNamespace(kind), anySegment: kind.names === 'segment' }),
