@@ -23,7 +23,7 @@ export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: s
   const dir = dataDirAt(root)
   const signal = new AbortController().signal
   say((await stopServer(dir)) ? 'Stopped the server' : `No server of ${dir.root} was running`)
-  const { sandboxes, bridges } = hostSandboxes(dir, { log, isUnused: () => true, letGoAfter: 1 })
+  const { sandboxes, bridges } = hostSandboxes(dir, { log, isUnused: () => true, letGoMs: 0 })
   const found = await sandboxes.list()
   const problems: unknown[] = []
   await Promise.all(

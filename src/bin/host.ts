@@ -106,7 +106,7 @@ async function realHost({ client, dir, cni, log, signal }: HostOptions): Promise
     return networks.get({ namespace, name }) === undefined
   }
   await networks.synced
-  const { sandboxes, network } = hostSandboxes(dir, { log, cni, isUnused, letGoAfter })
+  const { sandboxes, network } = hostSandboxes(dir, { log, cni, isUnused, letGoMs })
   networks.onChange((now) => {
     if (!now)
       network
@@ -126,15 +126,15 @@ async function realHost({ client, dir, cni, log, signal }: HostOptions): Promise
   }
 }
 
-/** How often a CNI plugin is asked to undo what it did: some 15 seconds, as tries are spaced. */
-const letGoAfter = 5
+/** How long a CNI plugin is asked to undo what it did before that is let go, milliseconds. */
+const letGoMs = 30_000
 
 /** The sandboxes of a data directory, for the agent and for `patchbay down`, which asks every plugin once. */
 export function hostSandboxes(
   dir: DataDir,
-  options: Readonly<{ log: Log; cni?: CniLimits; isUnused: (network: string) => boolean; letGoAfter: number }>,
+  options: Readonly<{ log: Log; cni?: CniLimits; isUnused: (network: string) => boolean; letGoMs: number }>,
 ) {
-  const { log, isUnused, letGoAfter } = options
+  const { log, isUnused, letGoMs } = options
   const images = new ImageFolder(dir.images)
   const bridges = new HostBridges(dir.host, log)
   const cni = new Cni({
@@ -147,7 +147,7 @@ export function hostSandboxes(
     bridges,
     podNetwork: defaultPodNetwork,
     isUnused,
-    letGoAfter,
+    letGoMs,
     log,
   })
   let verdict: Promise<Accelerator> | undefined

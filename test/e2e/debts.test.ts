@@ -89,7 +89,7 @@ describe('networks that cannot be added or given back', () => {
     assert.deepEqual(await records(), [])
   })
 
-  test('what a plugin will not give back holds its VM for some tries only, and is told', async () => {
+  test('what a plugin will not give back holds its VM for half a minute only, and is told', async () => {
     await stage.apply(nad('sticky', { cniVersion: '0.4.0', name: 'sticky', type: 'sticky', bridge: 'br-sticky' }))
     await stage.apply(vm('held', { secondary: { sticky: 'up' }, graceSeconds: 0 }))
     await stage.waitFor('held', 'AgentConnected')

@@ -27,8 +27,8 @@ export type SandboxNetworkOptions = Readonly<{
   podNetwork: PodNetwork
   /** Says that nobody needs a network any more, `namespace/name`. */
   isUnused: (network: string) => boolean
-  /** How often a plugin is asked to undo what it did before that is let go. */
-  letGoAfter: number
+  /** How long a plugin is asked to undo what it did before that is let go, milliseconds. */
+  letGoMs: number
   log: Log
 }>
 
@@ -57,8 +57,8 @@ export class SandboxNetwork {
   #nat: Promise<void> | undefined
   /** The rules this process has given each namespace. */
   readonly #rules = new Map<string, string>()
-  /** How often each interface could not be deleted, by sandbox. */
-  readonly #tries = new Map<string, Map<string, number>>()
+  /** Since when each interface could not be deleted, by sandbox; milliseconds of the monotonic clock. */
+  readonly #failing = new Map<string, Map<string, number>>()
 
   constructor(options: SandboxNetworkOptions) {
     this.#options = options
@@ -175,7 +175,7 @@ export class SandboxNetwork {
   }
 
   /**
-   * Gives everything back that CNI ever put into a sandbox. What has failed as often as it may is let go: resolves to sentences
+   * Gives everything back that CNI ever put into a sandbox. What has failed for as long as it may is let go: resolves to sentences
    * about what could not be undone.
    */
   async detachAll(uid: string, netns: string, signal: AbortSignal): Promise<readonly string[]> {
@@ -184,26 +184,26 @@ export class SandboxNetwork {
     for (const fault of faults) throw fault
     await this.#options.cni.forget(uid)
     this.#rules.delete(netns)
-    this.#tries.delete(uid)
+    this.#failing.delete(uid)
     return notUndone
   }
 
-  /** Deletes what CNI added. One that fails keeps no other from being deleted, and is let go after so many tries. */
+  /** Deletes what CNI added. One that fails keeps no other from being deleted, and is let go when it has failed for so long. */
   async #delete(uid: string, netns: string, names: readonly string[], signal: AbortSignal): Promise<Deleted> {
-    const { cni, letGoAfter } = this.#options
-    const tries = this.#tries.get(uid) ?? new Map<string, number>()
-    this.#tries.set(uid, tries)
+    const { cni, letGoMs } = this.#options
+    const failing = this.#failing.get(uid) ?? new Map<string, number>()
+    this.#failing.set(uid, failing)
     const deleted = { faults: [] as unknown[], notUndone: [] as string[] }
     for (const ifName of names) {
       const where = { containerId: uid, netns: netnsPath(netns), ifName }
       try {
         await cni.del(where, signal)
-        tries.delete(ifName)
+        failing.delete(ifName)
       } catch (fault) {
         if (faultKind(fault) === 'Aborted') return { ...deleted, faults: [...deleted.faults, fault] }
-        const failed = (tries.get(ifName) ?? 0) + 1
-        tries.set(ifName, failed)
-        if (failed < letGoAfter) deleted.faults.push(fault)
+        const since = failing.get(ifName) ?? performance.now()
+        failing.set(ifName, since)
+        if (performance.now() - since < letGoMs) deleted.faults.push(fault)
         else deleted.notUndone.push(...(await cni.letGo(where, signal)))
       }
     }
@@ -324,7 +324,7 @@ export class SandboxNetwork {
 
 /** All that is to be told, once about what is given up. */
 function troubles({ faults, notUndone }: Deleted): readonly unknown[] {
-  return [...faults, ...notUndone.map((why) => new Fault('Unavailable', `given up after several tries: ${why}`))]
+  return [...faults, ...notUndone.map((why) => new Fault('Unavailable', `given up: ${why}`))]
 }
 
 /** The lease to serve a guest: always behind masquerade, else the address CNI gave, if it gave any. */
