@@ -97,7 +97,7 @@ function wishOf(tools: InstanceTools, { domain }: Running, { do: what, nic }: St
 function due(tools: InstanceTools, running: Running, all: readonly Step[]) {
   const uid = running.pod.metadata.uid ?? ''
   const resting = all.flatMap((step): Report['failed'] => {
-    const failure = step.do !== 'update' && tools.patience.resting(uid, step, wishOf(tools, running, step))
+    const failure = step.do !== 'update' && tools.patience.resting(uid, step.nic.name, wishOf(tools, running, step))
     return failure ? [{ step, cause: failure.cause }] : []
   })
   return { steps: all.filter((step) => !resting.some((one) => one.step === step)), resting }
@@ -105,9 +105,9 @@ function due(tools: InstanceTools, running: Running, all: readonly Step[]) {
 
 function learn(tools: InstanceTools, running: Running, done: readonly Step[], failed: Report['failed']): void {
   const uid = running.pod.metadata.uid ?? ''
-  for (const step of done) if (step.do !== 'update') tools.patience.succeeded(uid, step)
+  for (const step of done) if (step.do !== 'update') tools.patience.succeeded(uid, step.nic.name)
   for (const { step, cause } of failed)
-    if (step.do !== 'update') tools.patience.failed(uid, step, wishOf(tools, running, step), cause)
+    if (step.do !== 'update') tools.patience.failed(uid, step.nic.name, wishOf(tools, running, step), cause)
 }
 
 /** Moves cards to other networks, then attaches networks to the sandbox and plugs the cards whose networks came. */

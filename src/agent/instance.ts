@@ -17,6 +17,7 @@ import { follow } from './follow.ts'
 import type { Judgement } from './links.ts'
 import { isReadyToMove, movingPass } from './moving.ts'
 import { ownerOf } from './owner.ts'
+import { wholeSandbox } from './patience.ts'
 import { followPowerRequest } from './power-request.ts'
 import { report, tellDrift, writePod } from './report.ts'
 import { withFreshNetworks } from './rewire.ts'
@@ -53,11 +54,17 @@ export async function instancePass(
   if (unsupported) return report(tools, pod, own, { reason: 'UnsupportedInterface', message: unsupported }, undefined)
   const missing = isScheduled(own) ? undefined : await missingImage(tools, own)
   if (missing) return report(tools, pod, own, missing, undefined)
+  const uid = pod.metadata.uid ?? ''
+  const wish = wishOf(tools, own)
+  const rest = tools.patience.resting(uid, wholeSandbox, wish)
+  if (rest) return { againAfterMs: rest.leftMs }
   let sandbox: SandboxState
   try {
     sandbox = await ensureKnown(tools, pod, own, signal)
+    tools.patience.succeeded(uid, wholeSandbox)
   } catch (error) {
     if (faultKind(error) === 'Aborted') throw error
+    tools.patience.failed(uid, wholeSandbox, wish, error)
     await report(tools, pod, own, { reason: 'FailedSandbox', message: explain(error) }, undefined)
     throw error
   }
@@ -65,6 +72,15 @@ export async function instancePass(
   await writePod(tools, pod, own, sandbox)
   if (!isScheduled(own)) return undefined
   return guestPass(tools, pod, own, sandbox, signal)
+}
+
+/** All that decides whether a sandbox can be made: a change of it is a reason to try again at once. */
+function wishOf(tools: InstanceTools, { spec, metadata, status }: VirtualMachineInstance): string {
+  const networks = desiredNics(spec, metadata.namespace ?? 'default').map(({ network }) => [
+    network,
+    tools.configOf(network),
+  ])
+  return JSON.stringify([spec, status?.phase, networks])
 }
 
 async function guestPass(

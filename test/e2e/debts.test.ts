@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
@@ -26,6 +26,10 @@ describe('networks that cannot be added or given back', () => {
     const sticky = `[ "$CNI_COMMAND" = DEL ] && [ -e ${stuck} ] && { echo '{"msg":"the switch is away"}'; exit 1; }`
     await writeFile(`${plugins}/sticky`, `#!/bin/sh\n${sticky}\nexec /usr/lib/cni/bridge\n`)
     await chmod(`${plugins}/sticky`, 0o755)
+    // Complains in other words each time.
+    const wordy = `[ "$CNI_COMMAND" = ADD ] || exit 0\ndate +%s%N >> ${stage.dir}/tries\necho "{\\"msg\\":\\"broken at $(date +%N)\\"}"; exit 1`
+    await writeFile(`${plugins}/wordy`, `#!/bin/sh\n${wordy}\n`)
+    await chmod(`${plugins}/wordy`, 0o755)
     await provideDemoGuest(stage)
     await stage.up(['--cni-bin-dir', `/usr/lib/cni,${plugins}`])
   })
@@ -63,6 +67,24 @@ describe('networks that cannot be added or given back', () => {
     await complains('never', /"macvlan" of network "never" \(ADD\) failed: .*eno9/)
     await isGone('never')
     assert.deepEqual(await records(), [])
+  })
+
+  test('a network that fails is tried less and less often, whatever its plugin says', async () => {
+    await stage.apply(nad('wordy', { cniVersion: '0.4.0', name: 'wordy', type: 'wordy' }))
+    await stage.apply(vm('wordy', { secondary: { wordy: 'up' } }))
+    const tries = async () => (await readFile(`${stage.dir}/tries`, 'utf8').catch(() => '')).split('\n').filter(Boolean)
+    const [first, , , , fifth] = await eventually(
+      'it is tried five times',
+      async () => {
+        const all = await tries()
+        return all.length >= 5 && all
+      },
+      { deadlineMs: patienceMs },
+    )
+    // 250 ms, then twice as long each time.
+    const ms = Number((BigInt(fifth!) - BigInt(first!)) / 1_000_000n)
+    assert.ok(ms >= 3700, `five tries within ${ms} ms`)
+    await isGone('wordy')
   })
 
   test('addresses by DHCP without a daemon are refused in words, and the VM runs when they are not asked for any more', async () => {
@@ -109,12 +131,13 @@ describe('networks that cannot be added or given back', () => {
   test('patchbay down comes to its end, and says what a plugin did not give back', async () => {
     await stage.apply(vm('last', { secondary: { sticky: 'up' }, graceSeconds: 0 }))
     await stage.waitFor('last', 'AgentConnected')
+    const { uid } = (await stage.pod('last')).metadata
     await writeFile(stuck, '')
     const { code, stdout, stderr } = await stage.down()
     assert.equal(code, 0, stderr)
     assert.match(stdout, /not undone: .*the switch is away/)
     assert.match(stdout, /Nothing of .* runs on this host any more/)
     assert.deepEqual(await records(), [])
-    assert.doesNotMatch(await must('ip', ['netns']), /pb-[0-9a-f]{8}-/)
+    assert.ok(!(await must('ip', ['netns'])).includes(uid))
   })
 })
