@@ -80,7 +80,7 @@ function wishOf(tools: InstanceTools, { spec, metadata, status }: VirtualMachine
     network,
     tools.configOf(network),
   ])
-  return JSON.stringify([spec, status?.phase, networks])
+  return JSON.stringify([spec, status?.phase === 'Running', networks])
 }
 
 async function guestPass(

@@ -74,6 +74,21 @@ describe('the certificate of a node', () => {
     }
   })
 
+  it('reads networks, whose configurations it runs, and writes none', async () => {
+    assert.ok((await own.list(nadsPath(ns))).length)
+    for (const [method, path] of [
+      ['POST', nadsPath(ns)],
+      ['PATCH', nadsPath(ns, 'red')],
+      ['DELETE', nadsPath(ns, 'red')],
+    ] as const) {
+      const body = method === 'DELETE' ? {} : { body: { metadata: { name: 'x' } } }
+      const type = method === 'PATCH' ? { type: 'application/merge-patch+json' } : {}
+      assert.equal((await own.send(method, path, { ...body, ...type })).code, 403, method)
+    }
+    for (const resource of ['configmaps', 'serviceaccounts', 'secrets', 'resourcequotas'])
+      assert.equal((await own.send('GET', `/api/v1/namespaces/${ns}/${resource}`)).code, 403, resource)
+  })
+
   it('speaks in Events for itself only, and about what is on its node', async () => {
     const about = { kind: 'Pod', namespace: ns, name: pod }
     const event = (host: string, over: object = {}) => ({
