@@ -61,7 +61,8 @@ async function main(words: readonly string[]): Promise<void> {
   for (const bench of reals) await withGuest(bench)
   for (const bench of chosen(simulated)) {
     await using stage = await Stage.open({ simulate: true })
-    await stage.up()
+    // One namespace holds them all: 10,000 instances, their pods and Events.
+    await stage.up(['--namespace-objects', '100000', '--namespace-bytes', '1Gi'])
     await bench(stage)
   }
   process.exitCode = conclude(values.json) ? 1 : 0

@@ -133,6 +133,17 @@ describe('CNI', () => {
     await cni.del(where, signal)
   })
 
+  it('tells the ADD’s reason also when undoing it takes as long as it may', async () => {
+    await using at = await bench({ hang: 'exec sleep 600\n' })
+    await assert.rejects(at.open(300).add({ ...where, conflist: conflist('hang') }, signal), (fault: Fault) => {
+      assert.equal(fault.kind, 'Timeout')
+      assert.match(fault.message, /"hang" of network "blue" \(ADD\) did not end/)
+      assert.match(String(fault.data.notUndone), /\(DEL\) did not end/)
+      return true
+    })
+    assert.deepEqual(await readdir(at.cache), [])
+  })
+
   it('lets go of what a killed process had begun to add', async () => {
     await using at = await bench({ one: `[ $CNI_COMMAND = ADD ] && exec sleep 600\nexit 3\n` })
     const controller = new AbortController()

@@ -98,10 +98,8 @@ export class Cni {
     try {
       for (const plugin of conflist.plugins) result = await this.#call('ADD', request, conflist, plugin, result, signal)
     } catch (error) {
-      const notUndone = await this.letGo(
-        request,
-        AbortSignal.timeout(this.#options.timeoutMs * conflist.plugins.length),
-      )
+      // Not to be interrupted, and each plugin has its own time limit.
+      const notUndone = await this.letGo(request, new AbortController().signal)
       if (!notUndone.length || !(error instanceof Fault)) throw error
       throw new Fault(error.kind, error.message, { cause: error.cause, data: { ...error.data, notUndone } })
     }

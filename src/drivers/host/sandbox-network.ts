@@ -272,10 +272,15 @@ export class SandboxNetwork {
       )
     await bridges.claim(conflist, attachment.network, signal)
     // What was there before is taken back first, as far as that goes: it must not stand in the way of what is wanted now.
-    const notUndone = await cni.letGo(where, signal)
-    if (notUndone.length) log.warn({ uid, interface: where.ifName, notUndone }, 'Could not undo what CNI did before')
+    const tell = (notUndone: unknown) =>
+      log.warn({ uid, interface: where.ifName, notUndone }, 'Could not undo what a CNI plugin did')
+    const before = await cni.letGo(where, signal)
+    if (before.length) tell(before)
     log.info({ network: attachment.network, interface: attachment.links.pod }, 'Attaching network')
-    return cni.add({ ...where, conflist }, signal)
+    return cni.add({ ...where, conflist }, signal).catch((error: unknown) => {
+      if (error instanceof Fault && error.data.notUndone) tell(error.data.notUndone)
+      throw error
+    })
   }
 
   /** Once per process: the rule may have gone with whatever ran before us. */
