@@ -128,7 +128,8 @@ export async function startControlPlane(
   const quotas = makeInformer(clientOf(controllers.resourceQuota), ResourceQuota, {}, options)
   await Promise.all([vms, vmis, pods, nodes, namespaces, kubevirts, migrations, quotas].map((one) => one.synced))
   await registry.repairClaims()
-  const users = new GuestUsers(guestUsers, () => pods.list())
+  const places = new Places(nodes, pods)
+  const users = new GuestUsers(guestUsers, places.users)
   const world = {
     client,
     vms,
@@ -139,7 +140,7 @@ export async function startControlPlane(
     takeUser: () => users.take(),
     onRoom: (listener: (namespace: string) => void) =>
       usage.onChange((namespace, hasRoom) => hasRoom && listener(namespace)),
-    places: new Places(nodes, pods),
+    places,
     recorder: makeRecorder(client, { component: 'patchbay-controller' }, log),
     log,
     signal,

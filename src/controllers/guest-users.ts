@@ -1,21 +1,20 @@
-import type { Pod } from '#apis/core/pod.ts'
 import { Fault } from '#base/fault.ts'
 import { nextUser, type UserRange } from '#core/sandbox/users.ts'
 
 /** Gives the processes of each new guest users that no other guest has. */
 export class GuestUsers {
   readonly #range: UserRange
-  readonly #pods: () => readonly Pod[]
+  readonly #taken: Parameters<typeof nextUser>[1]
   #last: number | undefined
 
-  constructor(range: UserRange, pods: () => readonly Pod[]) {
+  constructor(range: UserRange, taken: Parameters<typeof nextUser>[1]) {
     this.#range = range
-    this.#pods = pods
+    this.#taken = taken
   }
 
   /** @throws Fault Unavailable when all are taken */
   take(): number {
-    const user = nextUser(this.#range, this.#pods(), this.#last)
+    const user = nextUser(this.#range, this.#taken, this.#last)
     if (user === undefined)
       throw new Fault(
         'Unavailable',

@@ -23,11 +23,14 @@ export function dhcpUserOf(user: number): number {
 }
 
 /**
- * The next users that no pod has, after `before`: what was given last comes last again, so that a pod that is not seen yet
- * shares with nobody. Undefined when the range is used up.
+ * The next users that are not `taken`, after `before`: what was given last comes last again, so that processes that end late
+ * share with nobody. Undefined when the range is used up.
  */
-export function nextUser(range: UserRange, pods: readonly Pod[], before: number | undefined): number | undefined {
-  const taken = new Set(pods.map(userOf))
+export function nextUser(
+  range: UserRange,
+  taken: Pick<ReadonlyMap<number, unknown>, 'has' | 'size'>,
+  before: number | undefined,
+): number | undefined {
   const count = Math.floor((range.last - range.first + 1) / usersPerGuest)
   const start = before === undefined ? 0 : (before - range.first) / usersPerGuest + 1
   for (let i = 0; i < Math.min(taken.size + 1, count); i++) {

@@ -5,7 +5,7 @@ import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { footprintOf } from './domain.ts'
 import { launcherPod } from './launcher.ts'
-import { chooseNode, podMemory } from './place.ts'
+import { chooseNode, podMemory, type Taken } from './place.ts'
 
 const Gi = 2 ** 30
 const node = (name: string, allocatable: Readonly<Record<string, string>> = {}, over: Partial<Node> = {}): Node => ({
@@ -20,6 +20,9 @@ const vmi = (guest = '1Gi', nodeSelector?: Readonly<Record<string, string>>) =>
     metadata: { name: 'x', uid: 'u' },
     spec: { domain: { memory: { guest }, devices: {} }, ...(nodeSelector && { nodeSelector }) },
   }) as unknown as VirtualMachineInstance
+const takenBy =
+  (pods: Readonly<Record<string, number>> = {}) =>
+  (name: string): Taken => ({ pods: pods[name] ?? 0, bytes: (pods[name] ?? 0) * footprintOf(Gi) })
 const podOn = (nodeName: string): Pod => launcherPod(vmi(), { nodeName, user: undefined })
 const chosen = (place: ReturnType<typeof chooseNode>) => ('node' in place ? place.node.metadata.name : place.why)
 
@@ -32,26 +35,26 @@ test('a pod says the memory of its guest and what its processes take beside it',
 
 test('an instance goes to the node with the fewest pods, by name among equals, and never for its name alone', () => {
   const nodes = [node('evil'), node('b'), node('a')]
-  assert.equal(chosen(chooseNode(vmi(), nodes, [])), 'a')
-  assert.equal(chosen(chooseNode(vmi(), nodes, [podOn('a')])), 'b')
-  assert.equal(chosen(chooseNode(vmi(), nodes, [podOn('a'), podOn('b')])), 'evil')
-  assert.equal(chosen(chooseNode(vmi(), nodes, [podOn('b')], { leaving: 'a' })), 'evil')
-  assert.equal(chosen(chooseNode(vmi(), [node('a')], [], { leaving: 'a' })), 'a')
+  assert.equal(chosen(chooseNode(vmi(), nodes, takenBy())), 'a')
+  assert.equal(chosen(chooseNode(vmi(), nodes, takenBy({ a: 1 }))), 'b')
+  assert.equal(chosen(chooseNode(vmi(), nodes, takenBy({ a: 1, b: 1 }))), 'evil')
+  assert.equal(chosen(chooseNode(vmi(), nodes, takenBy({ b: 1 }), { leaving: 'a' })), 'evil')
+  assert.equal(chosen(chooseNode(vmi(), [node('a')], takenBy(), { leaving: 'a' })), 'a')
 })
 
 test('a node without room takes no more, and each reason is counted', () => {
   const bytes = footprintOf(Gi)
-  assert.equal(chosen(chooseNode(vmi(), [node('a', { memory: `${bytes}` })], [])), 'a')
-  const why = (nodes: readonly Node[], pods: readonly Pod[] = [], one = vmi()) => chosen(chooseNode(one, nodes, pods))
+  assert.equal(chosen(chooseNode(vmi(), [node('a', { memory: `${bytes}` })], takenBy())), 'a')
+  const why = (nodes: readonly Node[], taken = takenBy(), one = vmi()) => chosen(chooseNode(one, nodes, taken))
   const see = '; see kubectl describe nodes'
   assert.equal(why([node('a', { memory: `${bytes - 1}` })]), `0/1 nodes are available: 1 Insufficient memory${see}`)
   assert.equal(
-    why([node('a', { memory: `${2 * bytes - 1}`, pods: '1' }), node('b', { pods: '0' })], [podOn('a')]),
+    why([node('a', { memory: `${2 * bytes - 1}`, pods: '1' }), node('b', { pods: '0' })], takenBy({ a: 1 })),
     `0/2 nodes are available: 1 Insufficient memory, 2 Too many pods${see}`,
   )
   const nodes = [node('a', {}, { spec: { unschedulable: true } }), node('b', {}, { status: {} }), node('c')]
   assert.equal(
-    why(nodes, [], vmi('1Gi', { zone: 'x' })),
+    why(nodes, takenBy(), vmi('1Gi', { zone: 'x' })),
     `0/3 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) were not ready, 1 node(s) were unschedulable${see}`,
   )
   assert.equal(why([]), `0/0 nodes are available${see}`)

@@ -17,24 +17,23 @@ export type Place = Readonly<{ node: Node }> | Readonly<{ why: string }>
 
 /**
  * The node an instance goes to: of those that are ready, not cordoned, fit its nodeSelector and have room for one more pod and
- * its memory the one with the fewest pods; the first by name of several. `pods` are all there are.
+ * its memory the one with the fewest pods; the first by name of several. `takenOf` says what all pods take of a node.
  */
 export function chooseNode(
   vmi: VirtualMachineInstance,
   nodes: readonly Node[],
-  pods: readonly Pod[],
+  takenOf: (node: string) => Taken,
   { selector = {}, leaving }: PlaceOptions = {},
 ): Place {
   const wanted = Object.entries({ ...vmi.spec.nodeSelector, ...selector })
   const bytes = footprintOf(memoryOf(vmi.spec).bytes ?? 0)
-  const taken = takenByNode(pods)
   const reasons = new Map<string, number>()
   const fitting = nodes.filter((node) => {
-    const why = whyNot(node, wanted, taken.get(node.metadata.name) ?? nothing, bytes)
+    const why = whyNot(node, wanted, takenOf(node.metadata.name), bytes)
     for (const one of why) reasons.set(one, (reasons.get(one) ?? 0) + 1)
     return !why.length
   })
-  const podsOn = ({ metadata }: Node) => taken.get(metadata.name)?.pods ?? 0
+  const podsOn = ({ metadata }: Node) => takenOf(metadata.name).pods
   const isLeft = ({ metadata }: Node) => Number(metadata.name === leaving)
   const [node] = fitting.toSorted(
     (a, b) => isLeft(a) - isLeft(b) || podsOn(a) - podsOn(b) || (a.metadata.name < b.metadata.name ? -1 : 1),
@@ -45,19 +44,11 @@ export function chooseNode(
   return { why: `0/${nodes.length} nodes are available${details}; see kubectl describe nodes` }
 }
 
-type Taken = Readonly<{ pods: number; bytes: number }>
-const nothing: Taken = { pods: 0, bytes: 0 }
+/** What pods take of a node. */
+export type Taken = Readonly<{ pods: number; bytes: number }>
 
-/** What pods take of each node. */
-function takenByNode(pods: readonly Pod[]): Map<string, Taken> {
-  const taken = new Map<string, Taken>()
-  for (const pod of pods) {
-    const { nodeName = '' } = pod.spec
-    const before = taken.get(nodeName) ?? nothing
-    taken.set(nodeName, { pods: before.pods + 1, bytes: before.bytes + podMemory(pod, 'requests') })
-  }
-  return taken
-}
+/** What is taken of a node without pods. */
+export const nothingTaken: Taken = { pods: 0, bytes: 0 }
 
 /** The memory a pod asks for or is limited to, bytes; none for pods made before they said so. */
 export function podMemory({ spec }: Pod, what: 'requests' | 'limits'): number {
