@@ -1,11 +1,13 @@
 import { path } from '../tools/stage/api.ts'
 import type { Stage } from '../tools/stage/stage.ts'
 import { showAlone } from './figures.ts'
-import { cpuMs, delayRef, pssMb } from './proc.ts'
+import { cpuMs, delayRef, pssMb, untilRests } from './proc.ts'
 
 /** Memory idle and a minute after a burst of 10,000 PATCHes, and CPU while nothing happens. */
 export async function benchMemory(stage: Stage): Promise<void> {
-  const idleMs = 20_000
+  const idleMs = 60_000
+  // What the guest's start left to do is no idleness.
+  await untilRests(stage.pid, 20)
   const before = await cpuMs(stage.pid)
   await delayRef(idleMs)
   const share = ((await cpuMs(stage.pid)) - before) / idleMs

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { delay } from '#base/wait.ts'
+import { delay, eventually } from '#base/wait.ts'
 
 /** Proportional set size of a process, MB. */
 export async function pssMb(pid: number): Promise<number> {
@@ -18,4 +18,17 @@ export async function delayRef(ms: number): Promise<void> {
   const keep = setInterval(() => undefined, ms)
   await delay(ms)
   clearInterval(keep)
+}
+
+/** A server that uses less of a processor has nothing to catch up on, milliseconds a second. */
+const restingMs = 200
+
+/** Resolves when a process has dealt with what was asked of it. */
+export async function untilRests(pid: number, usedMs = restingMs): Promise<void> {
+  const rests = async () => {
+    const before = await cpuMs(pid)
+    await delayRef(1000)
+    return (await cpuMs(pid)) - before < usedMs
+  }
+  await eventually('the server rests', rests, { deadlineMs: 120_000 })
 }

@@ -3,15 +3,13 @@ import { path } from '../tools/stage/api.ts'
 import { vm } from '../tools/stage/manifests.ts'
 import type { Stage } from '../tools/stage/stage.ts'
 import { note, percentile, show, showAlone } from './figures.ts'
-import { cpuMs, delayRef, pssMb } from './proc.ts'
+import { cpuMs, pssMb, untilRests } from './proc.ts'
 
 const [few, many] = [100, 10_000]
 /** Creations under way at a time. */
 const width = 32
 const patches = 200
 const lists = 5
-/** A server that uses less of a processor has nothing to catch up on, milliseconds a second. */
-const restingMs = 200
 
 /** Listing 10,000 instances that simulated agents run, memory, and what one change costs among them against among 100. */
 export async function benchScale(stage: Stage): Promise<void> {
@@ -69,12 +67,7 @@ async function fill(stage: Stage, from: number, to: number): Promise<number> {
 
 /** Patches some of the instances once the server has dealt with what was asked of it before. */
 async function patchMs(stage: Stage): Promise<number[]> {
-  const rests = async () => {
-    const before = await cpuMs(stage.pid)
-    await delayRef(1000)
-    return (await cpuMs(stage.pid)) - before < restingMs
-  }
-  await eventually('the server rests', rests, { deadlineMs: 120_000 })
+  await untilRests(stage.pid)
   const samples: number[] = []
   for (let i = 0; i < patches; i++) {
     const body = { metadata: { annotations: { n: String(i) } } }

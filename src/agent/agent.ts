@@ -74,7 +74,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const [namespace = '', name = ''] = network.split('/')
     return nads.get({ namespace, name })
   }
-  const guests = new Guests(enqueueUid, signal)
+  const guests = new Guests((uid) => sandboxes.hypervisorOf(uid), enqueueUid, signal)
   const recorder = makeRecorder(client, { component: agentComponent, host: node.name }, log)
   const running = new Map<string, RunningGuest>()
   const probes = new Probes(options.prober, onHealth, signal)

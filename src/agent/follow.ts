@@ -37,7 +37,9 @@ export type Followed = Readonly<{
  */
 export async function follow(tools: InstanceTools, running: Running, signal: AbortSignal): Promise<Followed> {
   const { pod, vmi, domain, links } = running
-  const plan = planNics(withKept(wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default'), links), domain.nics)
+  const isDeaf = ({ name }: { name: string }) => running.sandbox.deaf.includes(name)
+  const observed = domain.nics.map((nic) => (isDeaf(nic) ? { ...nic, isDeaf: true } : nic))
+  const plan = planNics(withKept(wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default'), links), observed)
   const { steps, resting } = due(
     tools,
     running,
@@ -64,7 +66,7 @@ export async function follow(tools: InstanceTools, running: Running, signal: Abo
   const after = steps.length ? await sandbox.hypervisor.observe(signal) : domain
   if (after && steps.length) {
     tools.links.saw(pod.metadata.uid ?? '', after.nics)
-    tools.guests.ask(pod.metadata.uid ?? '', sandbox.hypervisor)
+    tools.guests.ask(pod.metadata.uid ?? '')
   }
   tellChanges(tools, vmi, done, links)
   if (after) sandbox = await giveBack(tools, { ...running, sandbox, domain: after }, signal)

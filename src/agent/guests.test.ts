@@ -29,17 +29,22 @@ function open(t: TestContext) {
     return guest.info
   }
   const hypervisor = { guestInterfaces, guestInfo } as unknown as Hypervisor
-  const guests = new Guests((uid) => news.push(uid), stop.signal)
+  const current = { hypervisor: hypervisor as Hypervisor | undefined }
+  const guests = new Guests(
+    () => current.hypervisor,
+    (uid) => news.push(uid),
+    stop.signal,
+  )
   const pass = async (ms: number) => {
     t.mock.timers.tick(ms)
     await new Promise(setImmediate)
   }
-  return { guests, guest, hypervisor, news, stop, pass }
+  return { guests, guest, current, news, stop, pass }
 }
 
 test('a guest is asked soon after a cause, then less and less often, and never left alone for good', async (t) => {
-  const { guests, guest, hypervisor, pass } = open(t)
-  guests.ask('a', hypervisor)
+  const { guests, guest, pass } = open(t)
+  guests.ask('a')
   for (const [i, ms] of [200, 300, 500, 1000, 2000, 4000, 8000, 30_000, 30_000].entries()) {
     await pass(ms - 1)
     assert.equal(guest.asked, i, `not yet after ${ms - 1} ms`)
@@ -49,9 +54,9 @@ test('a guest is asked soon after a cause, then less and less often, and never l
 })
 
 test('what a guest says is news once', async (t) => {
-  const { guests, guest, hypervisor, news, pass } = open(t)
+  const { guests, guest, news, pass } = open(t)
   guest.answer = eth0
-  guests.ask('a', hypervisor)
+  guests.ask('a')
   assert.equal(guests.known('a'), undefined)
   await pass(200)
   assert.deepEqual([guests.known('a'), news], [eth0, ['a']])
@@ -64,9 +69,9 @@ test('what a guest says is news once', async (t) => {
 })
 
 test('a guest that does not answer is asked again, and what it said before stays', async (t) => {
-  const { guests, guest, hypervisor, news, pass } = open(t)
+  const { guests, guest, news, pass } = open(t)
   guest.answer = eth0
-  guests.ask('a', hypervisor)
+  guests.ask('a')
   await pass(200)
   for (const answer of [undefined, new Error('no agent')]) {
     guest.answer = answer
@@ -76,22 +81,34 @@ test('a guest that does not answer is asked again, and what it said before stays
   assert.equal(guest.asked, 3)
 })
 
-test('a new cause starts anew, with the hypervisor it came from', async (t) => {
-  const { guests, guest, hypervisor, pass } = open(t)
-  guests.ask('a', hypervisor)
+test('a new cause starts anew', async (t) => {
+  const { guests, guest, pass } = open(t)
+  guests.ask('a')
   for (const ms of [200, 300, 500, 1000]) await pass(ms)
   assert.equal(guest.asked, 4)
-  let other = 0
-  guests.ask('a', { guestInterfaces: async () => void other++ } as unknown as Hypervisor)
+  guests.ask('a')
   await pass(200)
-  assert.deepEqual([guest.asked, other], [4, 1])
+  assert.equal(guest.asked, 5)
+})
+
+test('it is the hypervisor the sandbox has now that is asked, once there is one again', async (t) => {
+  const { guests, guest, current, news, pass } = open(t)
+  guests.ask('a')
+  await pass(200)
+  current.hypervisor = undefined
+  await pass(300)
+  assert.deepEqual([guest.asked, news], [1, []])
+  current.hypervisor = { guestInterfaces: async () => eth0, guestInfo: async () => undefined } as unknown as Hypervisor
+  await pass(500)
+  assert.deepEqual([guest.asked, guests.known('a'), news], [1, eth0, ['a']])
 })
 
 test('a guest that is forgotten is not asked, and an answer under way is no news', async (t) => {
-  const { guests, news, pass } = open(t)
+  const { guests, current, news, pass } = open(t)
   let answer: (value: readonly GuestInterface[]) => void = () => undefined
   const guestInterfaces = () => new Promise<readonly GuestInterface[]>((resolve) => (answer = resolve))
-  guests.ask('a', { guestInterfaces } as unknown as Hypervisor)
+  current.hypervisor = { guestInterfaces } as unknown as Hypervisor
+  guests.ask('a')
   assert.equal(guests.isAsked('a'), true)
   await pass(200)
   guests.forget('a')
@@ -101,17 +118,17 @@ test('a guest that is forgotten is not asked, and an answer under way is no news
 })
 
 test('after the end nobody is asked any more, not even for a new cause', async (t) => {
-  const { guests, guest, hypervisor, stop, pass } = open(t)
-  guests.ask('a', hypervisor)
+  const { guests, guest, stop, pass } = open(t)
+  guests.ask('a')
   stop.abort()
-  guests.ask('b', hypervisor)
+  guests.ask('b')
   await pass(60_000)
   assert.deepEqual([guest.asked, guests.isAsked('a'), guests.isAsked('b')], [0, false, false])
 })
 
 test('a guest is asked about itself when its agent has answered, and again now and then', async (t) => {
-  const { guests, guest, hypervisor, news, pass } = open(t)
-  guests.ask('a', hypervisor)
+  const { guests, guest, news, pass } = open(t)
+  guests.ask('a')
   await pass(200)
   assert.equal(guest.askedInfo, 0)
   guest.answer = eth0

@@ -10,7 +10,6 @@ const steadyMs = 30_000
 const infoEvery = 10
 
 type Watched = {
-  hypervisor: Hypervisor
   known: readonly GuestInterface[] | undefined
   info: GuestInfo | undefined
   /** Answers until the guest is asked about itself again. */
@@ -26,10 +25,17 @@ type Watched = {
  */
 export class Guests {
   readonly #watched = new Map<string, Watched>()
+  readonly #hypervisorOf: (uid: string) => Hypervisor | undefined
   readonly #onNews: (uid: string) => void
   readonly #signal: AbortSignal
 
-  constructor(onNews: (uid: string) => void, signal: AbortSignal) {
+  /** `hypervisorOf` is asked each time: a sandbox gets another one when its libvirtd was started again. */
+  constructor(
+    hypervisorOf: (uid: string) => Hypervisor | undefined,
+    onNews: (uid: string) => void,
+    signal: AbortSignal,
+  ) {
+    this.#hypervisorOf = hypervisorOf
     this.#onNews = onNews
     this.#signal = signal
     signal.addEventListener('abort', () => {
@@ -48,11 +54,10 @@ export class Guests {
   }
 
   /** Starts asking a guest, or asks soon again because of a new cause. */
-  ask(uid: string, hypervisor: Hypervisor): void {
+  ask(uid: string): void {
     if (this.#signal.aborted) return
     const fresh = { known: undefined, info: undefined, infoIn: 0, step: 0, timer: undefined, asking: false }
-    const one = this.#watched.get(uid) ?? { hypervisor, ...fresh }
-    one.hypervisor = hypervisor
+    const one = this.#watched.get(uid) ?? fresh
     one.step = 0
     this.#watched.set(uid, one)
     this.#schedule(uid, one)
@@ -60,8 +65,7 @@ export class Guests {
 
   /** Asks a guest soon again that is asked already. */
   askAgain(uid: string): void {
-    const one = this.#watched.get(uid)
-    if (one) this.ask(uid, one.hypervisor)
+    if (this.isAsked(uid)) this.ask(uid)
   }
 
   isAsked(uid: string): boolean {
@@ -84,7 +88,9 @@ export class Guests {
     one.asking = true
     one.step++
     // An agent that does not answer is no fault: the guest may be booting, hung, or without one.
-    const answer = await one.hypervisor.guestInterfaces(this.#signal).catch(() => undefined)
+    const answer = await this.#hypervisorOf(uid)
+      ?.guestInterfaces(this.#signal)
+      .catch(() => undefined)
     if (answer && this.#watched.get(uid) === one) {
       if (!sameJson(answer, one.known)) {
         one.known = answer
@@ -99,7 +105,9 @@ export class Guests {
   /** Asks a guest that answers about itself, when it is time to. */
   async #askInfo(uid: string, one: Watched): Promise<void> {
     if (one.infoIn-- > 0) return
-    const info = await one.hypervisor.guestInfo(this.#signal).catch(() => undefined)
+    const info = await this.#hypervisorOf(uid)
+      ?.guestInfo(this.#signal)
+      .catch(() => undefined)
     one.infoIn = info ? infoEvery : 0
     if (!info || this.#watched.get(uid) !== one || sameJson(info, one.info)) return
     one.info = info

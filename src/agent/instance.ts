@@ -121,7 +121,7 @@ async function guestPass(
     domain &&= await followPause(vmi, sandbox.hypervisor, domain, signal)
     if (domain) await followPowerRequest(tools, vmi, sandbox.hypervisor, signal)
   }
-  if (domain?.agentConnected && !tools.guests.isAsked(uid)) tools.guests.ask(uid, sandbox.hypervisor)
+  if (domain?.agentConnected && !tools.guests.isAsked(uid)) tools.guests.ask(uid)
   if (domain && !domain.agentConnected) tools.guests.forget(uid)
   if (domain) {
     tools.probes.watch(uid, vmi.spec, targetOf(vmi, sandbox))

@@ -6,9 +6,9 @@ import { wantedNics } from '#core/nic/desired.ts'
 import { driftText, linkChangedByAnnotation, linkDriftAnnotation, networkChangedByAnnotation } from '#core/nic/drift.ts'
 import type { Step } from '#core/nic/plan.ts'
 import type { SandboxState } from '#core/ports.ts'
+import { untold } from '#core/sandbox/dhcp.ts'
 import { attachmentsOf, networkStatuses } from '#core/sandbox/plan.ts'
 import { findCondition, withCondition } from '#core/vm/conditions.ts'
-import { queuesOf } from '#core/vm/domain.ts'
 import { isFinal } from '#core/vm/power.ts'
 import { type Pass, runningStatus, type Trouble } from '#core/vm/running.ts'
 import type { Judgement } from './links.ts'
@@ -63,12 +63,13 @@ export async function writePod(
     sandbox.attached.has(name),
   )
   // What it has, not what is wanted: a network that does not come is not there.
-  const attachments = attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf).map((one) => ({
+  const attachments = attachmentsOf(nics, vmi, tools).map((one) => ({
     ...one,
     network: sandbox.networks.get(one.name) ?? one.network,
   }))
   const annotation = JSON.stringify(networkStatuses(attachments, sandbox.ips))
-  if (pod.metadata.annotations?.[networkStatusAnnotation] !== annotation)
+  if (pod.metadata.annotations?.[networkStatusAnnotation] !== annotation) {
+    for (const what of untold(nics, sandbox.ips)) tools.recorder(vmi, 'Warning', 'AddressNotTold', what)
     await tools.client.modify(Pod, pod.metadata, (current) => ({
       ...current,
       metadata: {
@@ -76,6 +77,7 @@ export async function writePod(
         annotations: { ...current.metadata.annotations, [networkStatusAnnotation]: annotation },
       },
     }))
+  }
   const primary = nics.find((nic) => nic.primary)
   const ips = (primary && sandbox.ips.get(primary.name)) ?? []
   const now = timestamp()

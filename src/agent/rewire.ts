@@ -5,7 +5,6 @@ import type { NicDriver } from '#core/nic/execute.ts'
 import { wantsBounce } from '#core/nic/rewire.ts'
 import type { SandboxState } from '#core/ports.ts'
 import { attachmentsOf } from '#core/sandbox/plan.ts'
-import { queuesOf } from '#core/vm/domain.ts'
 import { ensure, type InstanceTools } from './tools.ts'
 
 /** An instance in its sandbox. */
@@ -19,7 +18,7 @@ export function nicDriver(tools: InstanceTools, { pod, vmi, sandbox: { hyperviso
     unplug: (nic, signal) => hypervisor.unplug(nic, signal),
     rewire: async (nic, signal) => {
       const nics = desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default').filter(({ name }) => name === nic.name)
-      const [attachment] = attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf)
+      const [attachment] = attachmentsOf(nics, vmi, tools)
       if (!attachment) return
       const bounce = wantsBounce(vmi.metadata.annotations, tools.annotationsOf(nic.network))
       await tools.sandboxes.rewire(pod.metadata.uid ?? '', attachment, { bounce, link: nic.link }, signal)

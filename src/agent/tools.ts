@@ -6,7 +6,7 @@ import { type DesiredNic, desiredNics } from '#core/nic/desired.ts'
 import type { Hypervisor, Images, Incoming, Sandboxes, SandboxState } from '#core/ports.ts'
 import { attachmentsOf } from '#core/sandbox/plan.ts'
 import { userOf } from '#core/sandbox/users.ts'
-import { domainName, queuesOf } from '#core/vm/domain.ts'
+import { domainName } from '#core/vm/domain.ts'
 import { podMemory } from '#core/vm/place.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
@@ -101,7 +101,7 @@ export async function ensureWith(
   signal: AbortSignal,
 ): Promise<SandboxState> {
   const { namespace = 'default', name, uid = '' } = pod.metadata
-  const attachments = attachmentsOf(nics, queuesOf(vmi.spec), tools.configOf)
+  const attachments = attachmentsOf(nics, vmi, tools)
   const optional = new Set(nics.filter(isOptional).map((nic) => nic.name))
   const { resourceVersion } = pod.metadata
   const owner = {
@@ -111,7 +111,7 @@ export async function ensureWith(
   }
   const user = userOf(pod)
   const memoryBytes = podMemory(pod, 'limits')
-  return tools.sandboxes.ensure(
+  const state = await tools.sandboxes.ensure(
     {
       ...{ uid, namespace, name, owner, attachments, optional },
       ...(user !== undefined && { user }),
@@ -121,4 +121,14 @@ export async function ensureWith(
     },
     signal,
   )
+  if (state.repaired.length) {
+    const what = state.repaired.join('; ')
+    tools.recorder(
+      vmi,
+      'Warning',
+      'NetworkRepaired',
+      `Mended on node ${tools.nodeName}, where somebody changed it: ${what}`,
+    )
+  }
+  return state
 }

@@ -36,6 +36,7 @@ import { makeRecorder, sweepEvents } from '#machinery/client/recorder.ts'
 import { Authorizer, mastersGroup } from '#machinery/rest/access/authorizer.ts'
 import { LocalClient } from '#machinery/rest/local-client.ts'
 import { Registry } from '#machinery/rest/registry.ts'
+import type { User } from '#machinery/rest/strategy.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { type AccessCaches, accessSource, followAccess } from './access.ts'
 import { clusterNamespace } from './identity.ts'
@@ -54,6 +55,8 @@ export type ControlPlane = Readonly<{
   access: Authorizer
   /** The server's own client, which may do everything. */
   own: Client
+  /** A client that writes as somebody whose rights were looked at already. */
+  clientAs(user: User): Client
   /** A client for the agent of a node in this process: it may do no more than an agent elsewhere. */
   agentClient(node: string): Client
   vms(): readonly VirtualMachine[]
@@ -61,16 +64,24 @@ export type ControlPlane = Readonly<{
   settled(): Promise<void>
 }>
 
+export type PlaneOptions = Readonly<{
+  guestUsers: UserRange
+  namespaceLimits: NamespaceLimits
+  /** Whether networks are attached by whoever names them, without the right to get them. */
+  anyNamespaceNetworks: boolean
+}>
+
 /** Starts everything that runs beside the store and needs no host. Resolves when the caches are filled. */
 export async function startControlPlane(
   store: Store,
   log: Log,
   signal: AbortSignal,
-  { guestUsers, namespaceLimits }: Readonly<{ guestUsers: UserRange; namespaceLimits: NamespaceLimits }>,
+  { guestUsers, namespaceLimits, anyNamespaceNetworks }: PlaneOptions,
 ): Promise<ControlPlane> {
   let kubevirts: Informer<KubeVirt> | undefined
+  let nodes: Informer<Node> | undefined
   let migrations: Informer<VirtualMachineInstanceMigration, 'byVmi'> | undefined
-  const config = () => clusterConfig(kubevirts?.list()[0])
+  const config = () => clusterConfig(kubevirts?.list()[0], nodes?.list())
   const macs = new MacPool(
     () => config().macRange,
     (namespace, name) => vms.get({ namespace, name }),
@@ -89,6 +100,7 @@ export async function startControlPlane(
   const served = servedKinds({
     macs,
     access,
+    anyNamespaceNetworks,
     config,
     placement,
     instance: (namespace, name) => vmis.get({ namespace, name }),
@@ -112,7 +124,7 @@ export async function startControlPlane(
   const vms = makeInformer(client, VirtualMachine, {}, options)
   const vmis = makeInformer(client, VirtualMachineInstance, {}, options)
   const pods = makeInformer(client, Pod, {}, { ...options, indexes: { byVmi: (pod) => [instanceKeyOf(pod)] } })
-  const nodes = makeInformer(client, Node, {}, options)
+  nodes = makeInformer(client, Node, {}, options)
   const namespaces = makeInformer(own, Namespace, {}, options)
   kubevirts = makeInformer(own, KubeVirt, {}, options)
   const migrator = clientOf(controllers.migration)
@@ -181,6 +193,7 @@ export async function startControlPlane(
     cluster,
     access,
     own,
+    clientAs: (user) => new LocalClient(registry, { user, manager: 'patchbay' }),
     agentClient: (node) =>
       new LocalClient(registry, {
         user: { name: `system:node:${node}`, groups: [nodesGroup] },

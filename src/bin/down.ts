@@ -6,6 +6,7 @@ import { removeOutboundNat } from '#drivers/host/pod-network.ts'
 import { findProcess, signalProcess } from '#drivers/libvirt/daemon/process.ts'
 import { type DataDir, dataDirAt } from './data-dir.ts'
 import { hostSandboxes } from './host.ts'
+import { podNetworkIn } from './pod-network.ts'
 import { findServer } from './server-process.ts'
 
 export type DownOptions = Readonly<{ dataDir: string; graceMs: number; log: Log }>
@@ -23,7 +24,8 @@ export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: s
   const dir = dataDirAt(root)
   const signal = new AbortController().signal
   say((await stopServer(dir)) ? 'Stopped the server' : `No server of ${dir.root} was running`)
-  const { sandboxes, bridges } = hostSandboxes(dir, { log, isUnused: () => true, letGoMs: 0 })
+  const podNetwork = await podNetworkIn(dir)
+  const { sandboxes, bridges } = hostSandboxes(dir, { log, podNetwork, isUnused: () => true, letGoMs: 0 })
   const found = await sandboxes.list()
   const problems: unknown[] = []
   await Promise.all(
@@ -45,7 +47,7 @@ export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: s
       { cause: problems[0] },
     )
   await bridges.sweep(() => true, signal)
-  await removeOutboundNat(signal)
+  await removeOutboundNat(podNetwork, signal)
   say(`Nothing of ${dir.root} runs on this host any more; its data is kept`)
 }
 

@@ -71,7 +71,7 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
       ...reviews(plane.access, reviewKinds),
       tokenRequests({ accounts, kind: TokenRequest, tokens, maxExpirationSeconds: options.maxTokenSeconds, uidOf }),
     ],
-    actions: vmActions(plane.own),
+    actions: vmActions(plane.own, (user) => plane.clientAs(user)),
     audit,
   }
   const close = () => {

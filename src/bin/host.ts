@@ -12,7 +12,7 @@ import { Cni } from '#drivers/cni/cni.ts'
 import { HostBridges } from '#drivers/host/bridges.ts'
 import { CapabilityCache } from '#drivers/host/capabilities.ts'
 import { type Accelerator, probeAccelerator } from '#drivers/host/kvm.ts'
-import { defaultPodNetwork } from '#drivers/host/pod-network.ts'
+import { type PodNetwork, podsIn } from '#drivers/host/pod-network.ts'
 import { hostProber } from '#drivers/host/prober.ts'
 import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
 import { HostSandboxes } from '#drivers/host/sandboxes.ts'
@@ -36,9 +36,10 @@ type HostOptions = Readonly<{
   nodeName: string
   cluster: string
   cni: CniLimits
+  podNetwork: PodNetwork
   simulate: boolean
-  /** Most pods of this node. */
-  maxPods: number
+  /** Most pods of this node; as many as there are addresses for unless given. */
+  maxPods?: number
   metrics: Metrics
   log: Log
   signal: AbortSignal
@@ -48,9 +49,11 @@ type HostOptions = Readonly<{
 export async function startHost(options: HostOptions): Promise<{ stop(): Promise<void> }> {
   const { client, nodeName, log, signal } = options
   const drivers = options.simulate ? simulated() : await realHost(options)
+  const { subnet } = options.podNetwork
+  const limits = { pods: Math.min(options.maxPods ?? Number.POSITIVE_INFINITY, podsIn(subnet)), memory: totalmem() }
   const agent = await startAgent({
     client,
-    node: nodeFacts(nodeName, options.simulate ? noLimit : { pods: options.maxPods, memory: totalmem() }),
+    node: nodeFacts(nodeName, options.simulate ? noLimit : limits),
     cluster: options.cluster,
     ...drivers,
     onApplied: (seconds) => options.metrics.applied(seconds),
@@ -98,7 +101,7 @@ function simulated(): Drivers {
   }
 }
 
-async function realHost({ client, dir, cni, log, signal }: HostOptions): Promise<Drivers> {
+async function realHost({ client, dir, cni, podNetwork, log, signal }: HostOptions): Promise<Drivers> {
   const networks = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
   const images = new ImageFolder(dir.images)
   const isUnused = (network: string) => {
@@ -106,7 +109,7 @@ async function realHost({ client, dir, cni, log, signal }: HostOptions): Promise
     return networks.get({ namespace, name }) === undefined
   }
   await networks.synced
-  const { sandboxes, network } = hostSandboxes(dir, { log, cni, isUnused, letGoMs })
+  const { sandboxes, network } = hostSandboxes(dir, { log, cni, podNetwork, isUnused, letGoMs })
   networks.onChange((now) => {
     if (!now)
       network
@@ -132,9 +135,15 @@ const letGoMs = 30_000
 /** The sandboxes of a data directory, for the agent and for `patchbay down`, which asks every plugin once. */
 export function hostSandboxes(
   dir: DataDir,
-  options: Readonly<{ log: Log; cni?: CniLimits; isUnused: (network: string) => boolean; letGoMs: number }>,
+  options: Readonly<{
+    log: Log
+    cni?: CniLimits
+    podNetwork: PodNetwork
+    isUnused: (network: string) => boolean
+    letGoMs: number
+  }>,
 ) {
-  const { log, isUnused, letGoMs } = options
+  const { log, podNetwork, isUnused, letGoMs } = options
   const images = new ImageFolder(dir.images)
   const bridges = new HostBridges(dir.host, log)
   const cni = new Cni({
@@ -145,7 +154,7 @@ export function hostSandboxes(
   const network = new SandboxNetwork({
     cni,
     bridges,
-    podNetwork: defaultPodNetwork,
+    podNetwork,
     isUnused,
     letGoMs,
     log,

@@ -28,9 +28,12 @@ async function openServer(t: TestContext, given?: Store) {
     (namespace, name) => known.get(`${namespace}/${name}`) as unknown as VirtualMachine,
   )
   const access = new Authorizer({ role: () => undefined, bindings: () => [] })
-  const config = () => ({ ...clusterConfig(), macRange: tiny })
+  const config = () => ({ ...clusterConfig(), permitBridgeOnPodNetwork: true, macRange: tiny })
   const placement = { nodeOfPod: () => undefined, nodesOfInstance: () => [] }
-  const served = servedKinds({ macs, access, config, placement, instance: () => undefined, migrations: () => [] })
+  const served = servedKinds({
+    ...{ macs, access, config, placement, anyNamespaceNetworks: false },
+    ...{ instance: () => undefined, migrations: () => [] },
+  })
   const registry = new Registry(store, served)
   macs.use(registry.claims)
   for (const row of (await store.list('/kubevirt.io/virtualmachines/')).rows) {

@@ -55,7 +55,15 @@ addLimitOptions(program.command('up'))
     'certificate (PEM) to show clients instead of one of our own authority; read again when it changes',
   )
   .option('--tls-private-key-file <file>', 'its private key (PEM)')
-  .option('--max-pods <count>', 'most pods of this node; the pod network has 253 addresses', '253')
+  .option('--max-pods <count>', 'most pods of this node; the pod network may have addresses for less')
+  .option(
+    '--pod-cidr <network>',
+    'addresses of this node’s pods; pods there keep what the data directory says (default: 10.244.0.0/23)',
+  )
+  .option(
+    '--pod-bridge <name>',
+    'bridge of the pod network; two servers on one host need one each (default: patchbay0)',
+  )
   .option('--guest-uid-range <first-last>', 'uids that the processes of guests run as, two for each guest', defaultUids)
   .option('--audit-log-maxsize <MiB>', 'size at which the audit log begins a new file', '10')
   .option('--audit-log-maxbackup <count>', 'how many old files of the audit log are kept', '4')
@@ -67,6 +75,11 @@ addLimitOptions(program.command('up'))
     String(defaultNamespaceLimits.objects),
   )
   .option('--namespace-bytes <bytes>', 'most bytes of all objects of a namespace', '256Mi')
+  .option(
+    '--any-namespace-networks',
+    'let everybody attach the networks of all namespaces, as Multus does, without the right to get them',
+    false,
+  )
   .option('--simulate', 'run guests in memory only, for trying the API without root', false)
   .action(
     async (
@@ -78,7 +91,9 @@ addLimitOptions(program.command('up'))
         cniTimeout: string
         simulate: boolean
         guestUidRange: string
-        maxPods: string
+        maxPods?: string
+        podCidr?: string
+        podBridge?: string
         serviceAccountMaxTokenExpiration: string
         tokenAuthFile?: string
         tlsCertFile?: string
@@ -89,6 +104,7 @@ addLimitOptions(program.command('up'))
         storeQuota: string
         namespaceObjects: string
         namespaceBytes: string
+        anyNamespaceNetworks: boolean
       },
       command: Command,
     ) => {
@@ -102,15 +118,17 @@ addLimitOptions(program.command('up'))
         maxBytes: countOf('--audit-log-maxsize', options.auditLogMaxsize) * 1024 * 1024,
         files: countOf('--audit-log-maxbackup', options.auditLogMaxbackup) + 1,
       }
-      const { dataDir, listen, node, simulate, tokenAuthFile } = options
+      const { dataDir, listen, node, simulate, anyNamespaceNetworks, tokenAuthFile } = options
       const tlsFiles = tlsFilesOf(options)
       const { up } = await import('./up.ts')
+      const { podBridgeOf, podCidrOf } = await import('./pod-network.ts')
       await up(
         {
           dataDir,
           listen,
           node,
           simulate,
+          anyNamespaceNetworks,
           ...(tokenAuthFile !== undefined && { tokenAuthFile }),
           ...(tlsFiles && { tlsFiles }),
           cni,
@@ -119,7 +137,11 @@ addLimitOptions(program.command('up'))
             '--service-account-max-token-expiration',
             options.serviceAccountMaxTokenExpiration,
           ),
-          maxPods: countOf('--max-pods', options.maxPods),
+          ...(options.maxPods !== undefined && { maxPods: countOf('--max-pods', options.maxPods) }),
+          podNetwork: {
+            ...(options.podBridge !== undefined && { bridge: podBridgeOf('--pod-bridge', options.podBridge) }),
+            ...(options.podCidr !== undefined && { subnet: podCidrOf('--pod-cidr', options.podCidr) }),
+          },
           guestUsers: userRangeOf('--guest-uid-range', options.guestUidRange),
           namespaceLimits: {
             objects: countOf('--namespace-objects', options.namespaceObjects),

@@ -2,8 +2,6 @@ import { networkInterfaces } from 'node:os'
 import { explain, Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
-import type { NamespaceLimits } from '#core/quota/limits.ts'
-import type { UserRange } from '#core/sandbox/users.ts'
 import type { Limits } from '#machinery/http/limits.ts'
 import { openListener, ownName } from '#machinery/http/listener.ts'
 import type { KeyPair } from '#machinery/rest/certificates.ts'
@@ -12,37 +10,34 @@ import { openSqliteStore, type SqliteStore } from '#machinery/store/sqlite.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { writeBackup } from './backup.ts'
 import { openControl } from './control.ts'
-import { type ControlPlane, startControlPlane } from './control-plane.ts'
+import { type ControlPlane, type PlaneOptions, startControlPlane } from './control-plane.ts'
 import { type DataDir, writeKubeconfig } from './data-dir.ts'
 import { type AuditLimits, makeGuard } from './guard.ts'
 import { identityOf, openKeys, renewedKeys, type TlsFiles } from './keys.ts'
 import { Metrics } from './metrics.ts'
 import { alarmKey } from './store-alarm.ts'
 
-export type ServeOptions = Readonly<{
-  dir: DataDir
-  /** `HOST:PORT`, `[HOST]:PORT` or `:PORT`; port 0 takes any that is free. */
-  listen: string
-  limits: Limits
-  /** How long changes are kept for watches that come back, milliseconds. */
-  historyMs: number
-  /** Above that many bytes of store, what makes it grow is refused. */
-  storeQuotaBytes: number
-  /** Tokens beside those of ServiceAccounts, as kube-apiserver's --token-auth-file. */
-  tokenAuthFile?: string
-  /** The operator's own server certificate. */
-  tlsFiles?: TlsFiles
-  audit: AuditLimits
-  /** Longest life of a ServiceAccount's token, seconds. */
-  maxTokenSeconds: number
-  /** What the processes of guests run as. */
-  guestUsers: UserRange
-  /** What all objects of a namespace may take. */
-  namespaceLimits: NamespaceLimits
-  /** Looks at the store before anything is written to it; throws to refuse it. */
-  admit?: (store: Store) => Promise<void>
-  log: Log
-}>
+export type ServeOptions = PlaneOptions &
+  Readonly<{
+    dir: DataDir
+    /** `HOST:PORT`, `[HOST]:PORT` or `:PORT`; port 0 takes any that is free. */
+    listen: string
+    limits: Limits
+    /** How long changes are kept for watches that come back, milliseconds. */
+    historyMs: number
+    /** Above that many bytes of store, what makes it grow is refused. */
+    storeQuotaBytes: number
+    /** Tokens beside those of ServiceAccounts, as kube-apiserver's --token-auth-file. */
+    tokenAuthFile?: string
+    /** The operator's own server certificate. */
+    tlsFiles?: TlsFiles
+    audit: AuditLimits
+    /** Longest life of a ServiceAccount's token, seconds. */
+    maxTokenSeconds: number
+    /** Looks at the store before anything is written to it; throws to refuse it. */
+    admit?: (store: Store) => Promise<void>
+    log: Log
+  }>
 
 /** The API server of a data directory, its store and its controllers; disposing it closes them in order. */
 export type Serving = AsyncDisposable &

@@ -11,11 +11,13 @@ import { kinds } from '#apis/kinds.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
-import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { VirtualMachineInstance, type VmiSpec } from '#apis/kubevirt/vmi.ts'
+import type { ObjectMeta } from '#apis/meta/object.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { namespaceFinalizer } from '#controllers/namespace.ts'
 import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefaults } from '#core/access/config.ts'
 import { eventWrite, instanceWrite, leaseWrite, nodeWrite, type Placement, podWrite } from '#core/access/node.ts'
+import { attachErrors } from '#core/admission/attach.ts'
 import { type ClusterConfig, kubeVirtErrors } from '#core/admission/config.ts'
 import { eventErrors } from '#core/admission/event.ts'
 import { instanceErrors } from '#core/admission/instance.ts'
@@ -28,7 +30,7 @@ import { countOf } from '#core/quota/judge.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
 import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import type { Owner } from '#machinery/rest/claims.ts'
-import { type Served, serve, serveView } from '#machinery/rest/strategy.ts'
+import { type Served, serve, serveView, type User } from '#machinery/rest/strategy.ts'
 import { accessKinds } from './access.ts'
 import { type MacPool, ownerOf } from './mac-pool.ts'
 
@@ -36,6 +38,8 @@ import { type MacPool, ownerOf } from './mac-pool.ts'
 export type ServedWorld = Readonly<{
   macs: MacPool
   access: Authorizer
+  /** Whether networks are attached by whoever names them, without the right to get them. */
+  anyNamespaceNetworks: boolean
   config: () => ClusterConfig
   placement: Placement
   instance: (namespace: string, name: string) => VirtualMachineInstance | undefined
@@ -45,6 +49,17 @@ export type ServedWorld = Readonly<{
 /** Every kind the server serves, with the rules that are its own. */
 export function servedKinds(world: ServedWorld): readonly Served[] {
   const { macs, access, config, placement, instance, migrations } = world
+  const attachable = (
+    specs: Readonly<{ now: VmiSpec; old: VmiSpec | undefined; path: string }>,
+    { namespace = '' }: ObjectMeta,
+    user: User,
+  ) => {
+    // The controllers copy what was judged in the VM.
+    if (world.anyNamespaceNetworks || user.groups.includes(systemGroup)) return []
+    const { now, old, path } = specs
+    const attacher = { user: user.name, mayAttach: mayGetNetwork(access, user) }
+    return attachErrors(now.networks, old?.networks, { path, namespace }, attacher)
+  }
   const worldOf = (own: Owner) => ({ config: config(), holderOf: (mac: string) => macs.holderOf(mac, own) })
   const served = [
     serve(Namespace, {
@@ -69,13 +84,16 @@ export function servedKinds(world: ServedWorld): readonly Served[] {
         const newMac = macs.chooserFor(ownerOf(VirtualMachine.kind, vm.metadata))
         return withLinkChanger(withDefaults(vm, old, newMac, config()), old, user.name)
       },
-      validate: (vm, old, user) =>
-        isBeyondAdmission(vm, old)
+      validate: (vm, old, user) => [
+        ...(isBeyondAdmission(vm, old)
           ? []
           : [
               ...vmErrors(vm, old, worldOf(ownerOf(VirtualMachine.kind, vm.metadata))),
               ...templateErrors(vm, old, user),
-            ],
+            ]),
+        // Its guest may run on for a while though it is to go.
+        ...attachable(templatesOf(vm, old), vm.metadata, user),
+      ],
       claims: (vm) => macs.wishOfVm(vm),
       webhook: 'virtualmachine-validator.kubevirt.io',
     }),
@@ -90,7 +108,11 @@ export function servedKinds(world: ServedWorld): readonly Served[] {
         const { holderOf, ...world } = worldOf(owner)
         // What it has from its VM was judged there.
         const judged = (mac: string) => (copied.includes(mac) ? undefined : holderOf(mac))
-        return instanceErrors(vmi, old, user, { ...world, holderOf: judged })
+        const specs = { now: vmi.spec, old: old?.spec, path: 'spec' }
+        return [
+          ...instanceErrors(vmi, old, user, { ...world, holderOf: judged }),
+          ...attachable(specs, vmi.metadata, user),
+        ]
       },
       claims: (vmi) => macs.wishOfInstance(vmi),
       restrict: (vmi, old, user) => instanceWrite(user, old ?? vmi),
@@ -115,6 +137,17 @@ export function servedKinds(world: ServedWorld): readonly Served[] {
     ...accessKinds(access),
   ]
   return served.map(counted)
+}
+
+/** The specs of a VM's instance, as it was and as it is to be. */
+function templatesOf(vm: VirtualMachine, old: VirtualMachine | undefined) {
+  return { now: vm.spec.template.spec, old: old?.spec.template.spec, path: 'spec.template.spec' }
+}
+
+function mayGetNetwork(access: Authorizer, user: User) {
+  const { group, plural: resource } = NetworkAttachmentDefinition
+  return (namespace: string, name: string) =>
+    access.decide(user, { verb: 'get', group, resource, namespace, name }).allowed
 }
 
 const podCount = countOf(Pod)

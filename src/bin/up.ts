@@ -1,11 +1,15 @@
 import { rm } from 'node:fs/promises'
+import { Node } from '#apis/core/node.ts'
 import { explain, Fault } from '#base/fault.ts'
 import { writeFileAtomic } from '#base/file.ts'
 import { collectWhenIdle } from '#base/idle-collector.ts'
+import { defaultPodNetwork } from '#drivers/host/pod-network.ts'
+import type { Client } from '#machinery/client/client.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { asSentence, createDataDir, type DataDir, dataDirAt } from './data-dir.ts'
 import { type CniLimits, startHost } from './host.ts'
 import { claimDataDir } from './identity.ts'
+import { type PodNetworkWish, settlePodNetwork } from './pod-network.ts'
 import { every, type ServeOptions, serve } from './serve.ts'
 import { lookMs, StoreAlarm } from './store-alarm.ts'
 
@@ -15,9 +19,10 @@ export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
     /** Name of this node; the one the data directory remembers, else the host's name, unless given. */
     node: string | undefined
     cni: CniLimits
+    podNetwork: PodNetworkWish
     simulate: boolean
-    /** Most pods of this node. */
-    maxPods: number
+    /** Most pods of this node; as many as there are addresses for unless given. */
+    maxPods?: number
     signal: AbortSignal
   }>
 
@@ -46,6 +51,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
   }
   const serving = stack.use(await serve({ ...options, dir, admit }))
   const { cluster } = serving.plane
+  const podNetwork = options.simulate ? defaultPodNetwork : await settlePodNetwork(dir, options.podNetwork, log)
   await claim.keep(nodeName, cluster)
   await writeFileAtomic(dir.pid, `${process.pid}\n`, 0o644)
   stack.defer(() => rm(dir.pid, { force: true }))
@@ -57,13 +63,16 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
     nodeName,
     cluster,
     cni: options.cni,
+    podNetwork,
     simulate: options.simulate,
-    maxPods: options.maxPods,
+    ...(options.maxPods !== undefined && { maxPods: options.maxPods }),
     metrics: serving.metrics,
     log,
     signal: stop.signal,
   })
   stack.defer(() => agent.stop())
+  // An agent may not change the spec of its node; there it is the server's word, as in Kubernetes.
+  if (!options.simulate) await writePodCidr(serving.plane.own, nodeName, podNetwork.subnet)
   stack.defer(() => stop.abort())
   const problem = () => serving.store.problem
   const alarm = new StoreAlarm({ client: serving.plane.own, node: nodeName, problem, log })
@@ -79,4 +88,8 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return resolve()
     signal.addEventListener('abort', () => resolve(), { once: true })
   })
+}
+
+async function writePodCidr(client: Client, name: string, podCIDR: string): Promise<void> {
+  await client.modify(Node, { name }, (node) => ({ ...node, spec: { ...node.spec, podCIDR, podCIDRs: [podCIDR] } }))
 }

@@ -13,6 +13,7 @@ import {
 import { isTrue } from '#core/vm/conditions.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Action, type ActionCall, numberIn } from '#machinery/rest/actions.ts'
+import type { User } from '#machinery/rest/strategy.ts'
 import { keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
 import { guestActions } from './guest-actions.ts'
 import { migrateAction } from './migrate-action.ts'
@@ -20,8 +21,11 @@ import { nicActions } from './nic-actions.ts'
 
 type Decide = (vm: VirtualMachine, vmi: VirtualMachineInstance | undefined, call: ActionCall) => Verdict
 
-/** The verbs of VMs and instances that virtctl calls: paths, codes and texts are KubeVirt's (facts/kubevirt.md §5.2). */
-export function vmActions(client: Client): readonly Action[] {
+/**
+ * The verbs of VMs and instances that virtctl calls: paths, codes and texts are KubeVirt's (facts/kubevirt.md §5.2). What edits a
+ * VM as its owner would is written by the client of whoever asks.
+ */
+export function vmActions(client: Client, clientAs: (user: User) => Client): readonly Action[] {
   const power = (subresource: string, decide: Decide) =>
     putAction(VirtualMachine, subresource, (call) => changePower(client, decide, call))
   const pause = (subresource: string, paused: boolean) =>
@@ -33,7 +37,7 @@ export function vmActions(client: Client): readonly Action[] {
     pause('pause', true),
     pause('unpause', false),
     migrateAction(client),
-    ...nicActions(client),
+    ...nicActions(clientAs),
     ...guestActions(client),
   ]
 }

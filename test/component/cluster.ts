@@ -68,6 +68,7 @@ export async function startOn(
     historyMs?: number
     storeQuotaBytes?: number
     namespaceLimits?: Partial<NamespaceLimits>
+    anyNamespaceNetworks?: boolean
   } = {},
 ): Promise<Cluster> {
   await using stack = new AsyncDisposableStack()
@@ -82,6 +83,7 @@ export async function startOn(
       storeQuotaBytes: options.storeQuotaBytes ?? 2 ** 31,
       guestUsers: defaultUsers,
       namespaceLimits: { ...defaultNamespaceLimits, ...options.namespaceLimits },
+      anyNamespaceNetworks: options.anyNamespaceNetworks ?? false,
       maxTokenSeconds: 86_400,
       audit: { maxBytes: 10 * 1024 * 1024, files: 5 },
       ...(options.tokenAuthFile !== undefined && { tokenAuthFile: options.tokenAuthFile }),

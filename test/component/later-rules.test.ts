@@ -15,13 +15,17 @@ describe('a VM that a later rule forbids', () => {
     ns = await makeNamespace(cluster.api)
     const bridged = vm('a')
     bridged.spec.template.spec.domain.devices.interfaces = [{ name: 'default', bridge: {} }]
+    await permit(true)
     await run(cluster.api, ns, bridged)
-    const spec = { configuration: { network: { permitBridgeInterfaceOnPodNetwork: false } } }
-    const { code } = await cluster.api.send('PATCH', kubevirt, { type: merge, body: { spec } })
-    assert.equal(code, 200)
+    await permit(false)
   })
   after(() => cluster?.stop())
 
+  async function permit(permitBridgeInterfaceOnPodNetwork: boolean): Promise<void> {
+    const spec = { configuration: { network: { permitBridgeInterfaceOnPodNetwork } } }
+    const { code } = await cluster.api.send('PATCH', kubevirt, { type: merge, body: { spec } })
+    assert.equal(code, 200)
+  }
   const patch = (body: Any) => cluster.api.send('PATCH', vmsPath(ns, 'a'), { type: merge, body })
 
   it('takes labels, and no change of its spec that leaves it forbidden', async () => {

@@ -151,7 +151,9 @@ describe('networks that come by migration', () => {
     const { code } = await cluster.api.send('PATCH', kubevirt, {
       body: {
         spec: {
-          configuration: { network: { attachment: 'Migration', autoMigration } },
+          configuration: {
+            network: { attachment: 'Migration', autoMigration, permitBridgeInterfaceOnPodNetwork: true },
+          },
           workloadUpdateStrategy: { workloadUpdateMethods: ['LiveMigrate'] },
         },
       },

@@ -25,6 +25,7 @@ describe('networks of real guests that come by migration', () => {
       configuration: {
         network: {
           attachment: 'Migration',
+          permitBridgeInterfaceOnPodNetwork: true,
           autoMigration: { gracePeriodSeconds: 1, recheckSeconds: 0.2, updateDelaySeconds: 0.2 },
         },
       },

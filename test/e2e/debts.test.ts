@@ -5,13 +5,13 @@ import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { addition, nad, vm } from '../../tools/stage/manifests.ts'
-import { must } from '../../tools/stage/program.ts'
+import { must, program } from '../../tools/stage/program.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: objects of the API, looked into as they come
 type Any = any
 
-const config = (name: string, more: object) => ({ cniVersion: '0.3.1', name, type: 'macvlan', mode: 'bridge', ...more })
+const config = (name: string, more: object) => ({ cniVersion: '0.3.1', name, type: 'host-device', ...more })
 const at = '/spec/template/spec'
 
 describe('networks that cannot be added or given back', () => {
@@ -33,7 +33,11 @@ describe('networks that cannot be added or given back', () => {
     await provideDemoGuest(stage)
     await stage.up(['--cni-bin-dir', `/usr/lib/cni,${plugins}`])
   })
-  after(() => stage[Symbol.asyncDispose]())
+  after(async () => {
+    // Nobody but that plugin knows that there is one.
+    await program('ip', ['link', 'delete', 'br-sticky'])
+    await stage[Symbol.asyncDispose]()
+  })
 
   const complaint = async (name: string): Promise<string> => {
     const { body } = await stage.api.call('GET', path.vmi(name))
@@ -52,9 +56,9 @@ describe('networks that cannot be added or given back', () => {
   const records = async () => (await readdir(`${stage.dir}/cni`)).filter((file) => file.endsWith('.json'))
 
   test('a parent link that is not there is named; a mended network starts the VM; deleted, nothing is left', async () => {
-    await stage.apply(nad('typo', config('typo', { master: 'eno8', ipam: {} })))
+    await stage.apply(nad('typo', config('typo', { device: 'eno8' })))
     await stage.apply(vm('typo', { secondary: { typo: 'up' }, graceSeconds: 0 }))
-    await complains('typo', /"macvlan" of network "typo" \(ADD\) failed: .*eno8/)
+    await complains('typo', /"host-device" of network "typo" \(ADD\) failed: .*eno8/)
     await mend('typo')
     await stage.waitFor('typo', 'AgentConnected')
     await isGone('typo')
@@ -62,9 +66,9 @@ describe('networks that cannot be added or given back', () => {
   })
 
   test('a VM whose network never came can be deleted', async () => {
-    await stage.apply(nad('never', config('never', { master: 'eno9', ipam: {} })))
+    await stage.apply(nad('never', config('never', { device: 'eno9' })))
     await stage.apply(vm('never', { secondary: { never: 'up' } }))
-    await complains('never', /"macvlan" of network "never" \(ADD\) failed: .*eno9/)
+    await complains('never', /"host-device" of network "never" \(ADD\) failed: .*eno9/)
     await isGone('never')
     assert.deepEqual(await records(), [])
   })
@@ -98,7 +102,7 @@ describe('networks that cannot be added or given back', () => {
   })
 
   test('a plug that failed and was taken back keeps no VM from being deleted', async () => {
-    await stage.apply(nad('bad', config('bad', { master: 'eno7', ipam: {} })))
+    await stage.apply(nad('bad', config('bad', { device: 'eno7' })))
     await stage.apply(vm('plugged', { graceSeconds: 0 }))
     await stage.waitFor('plugged', 'AgentConnected')
     const patch = (operations: unknown) =>

@@ -23,6 +23,7 @@ describe('moving real guests to fresh sandboxes', () => {
     stage = await Stage.open()
     await provideDemoGuest(stage)
     await stage.up()
+    await stage.configure({ configuration: { network: { permitBridgeInterfaceOnPodNetwork: true } } })
     await stage.apply(nad('blue'), nad('green'))
     await stage.apply(
       vm('x', { secondary: { blue: 'up', green: 'down' }, graceSeconds: 0 }),

@@ -39,6 +39,8 @@ describe('guests whose store may be elsewhere', () => {
   after(async () => {
     // Without it `patchbay down` could not give the network back.
     await bringPlugin()
+    // That such a plugin makes a bridge nobody else can know.
+    await program('ip', ['link', 'delete', 'br-red'])
     await stage[Symbol.asyncDispose]()
   })
 

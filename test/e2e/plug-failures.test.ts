@@ -6,7 +6,7 @@ import { linkNames } from '#core/nic/names.ts'
 import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { nad, vm } from '../../tools/stage/manifests.ts'
-import { must } from '../../tools/stage/program.ts'
+import { must, program } from '../../tools/stage/program.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: objects of the API, looked into as they come
@@ -56,6 +56,8 @@ describe('plugging, unplugging and moving that fail on a real host', () => {
   })
   after(async () => {
     await rm(`${stage.dir}/stuck`, { force: true })
+    // That such a plugin makes a bridge nobody else can know.
+    await program('ip', ['link', 'delete', 'br-sticky'])
     await stage[Symbol.asyncDispose]()
   })
 

@@ -1,13 +1,17 @@
+/** On a NetworkAttachmentDefinition whose guests use addresses that it did not give them. */
+export const anySource = { 'patchbay.dev/any-source': 'true' } as const
+
 /** A NetworkAttachmentDefinition of Debian's bridge plugin. */
 export function nad(
   name: string,
   config: unknown = { cniVersion: '0.4.0', name, type: 'bridge', bridge: `br-${name}` },
+  annotations: Readonly<Record<string, string>> = {},
 ) {
   const text = typeof config === 'string' ? config : JSON.stringify(config)
   return {
     apiVersion: 'k8s.cni.cncf.io/v1',
     kind: 'NetworkAttachmentDefinition',
-    metadata: { name, namespace: 'default' },
+    metadata: { name, namespace: 'default', annotations },
     spec: { config: text },
   }
 }

@@ -53,6 +53,17 @@ async function clearStages(netns: string, folder: string): Promise<void> {
       '0',
     ])
     if (code !== 0) console.error(stderr)
-    else await rm(dir, { recursive: true, force: true })
+    else {
+      // To remove what is mounted there would remove it where it comes from, too.
+      for (const mount of mountsBelow(dir, await readFile('/proc/self/mountinfo', 'utf8')))
+        await program('umount', [mount])
+      await rm(dir, { recursive: true, force: true })
+    }
   }
+}
+
+/** Where anything is mounted in a folder, what was mounted last first. */
+export function mountsBelow(dir: string, mountinfo: string): string[] {
+  const points = mountinfo.split('\n').map((line) => line.split(' ')[4] ?? '')
+  return points.filter((point) => point.startsWith(`${dir}/`)).toReversed()
 }

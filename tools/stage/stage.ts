@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { type FSWatcher, mkdirSync, readdirSync, watch } from 'node:fs'
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { eventually } from '../../src/base/wait.ts'
@@ -6,6 +7,7 @@ import { Api, path } from './api.ts'
 import { runInGuest } from './guest.ts'
 import { processOf } from './processes.ts'
 import { must, type Outcome, program } from './program.ts'
+import { difference, namespaceSnapshot, type Snapshot, tracesOf } from './snapshot.ts'
 import { TruthChecker } from './truth.ts'
 
 /** The checkout. */
@@ -18,6 +20,12 @@ const job = 'kubevirt.io/migrationJobUID'
 
 /** What a guest or a server may take under emulation on a busy machine before we give up, milliseconds. */
 export const patienceMs = 120_000
+
+/** How long the kernel may take to bury processes and namespaces whose end was waited for, milliseconds. */
+const burialMs = 20_000
+
+/** Real stages that are open at a time share their network namespace: what it was before the first, the last compares. */
+const shared: { stages: number; before: Promise<Snapshot> } = { stages: 0, before: Promise.resolve({}) }
 
 export type StageOptions = Readonly<{
   simulate?: boolean
@@ -35,6 +43,8 @@ export class Stage implements AsyncDisposable {
   readonly #watchTruth: boolean
   #server: ChildProcess | undefined
   #api: Api | undefined
+  #pods: FSWatcher | undefined
+  readonly #uids = new Set<string>()
   /** Looks on all the time; on real hosts only, for a simulated one has no libvirt to compare with. */
   readonly truth: TruthChecker
 
@@ -46,6 +56,10 @@ export class Stage implements AsyncDisposable {
   }
 
   static async open(options: StageOptions = {}): Promise<Stage> {
+    if (!options.simulate) {
+      if (shared.stages++ === 0) shared.before = namespaceSnapshot()
+      await shared.before
+    }
     const stage = new Stage(await mkdtemp('/tmp/pb-'), options)
     // Whoever started us clears up after us if we do not live to do so.
     if (stage.#mark) await writeFile(stage.#mark, '')
@@ -103,7 +117,19 @@ export class Stage implements AsyncDisposable {
     this.#api?.close()
     this.#api = await Api.from(this.kubeconfig)
     if (this.#watchTruth) this.truth.start()
+    if (!this.#simulate) this.#notePods()
     return line
+  }
+
+  /** Writes down which pods there ever are, to know what is left of them by. */
+  #notePods(): void {
+    this.#pods?.close()
+    const folder = `${this.dir}/pods`
+    // Otherwise made with the first pod.
+    mkdirSync(folder, { recursive: true })
+    const note = (name: string | null) => name && /^[\da-f-]{36}$/.test(name) && this.#uids.add(name)
+    this.#pods = watch(folder, { persistent: false }, (_, name) => note(name))
+    readdirSync(folder).forEach(note)
   }
 
   /** Kills the server as a power cut would. */
@@ -249,10 +275,33 @@ export class Stage implements AsyncDisposable {
     await this.#end('SIGTERM')
     // A simulated host has nothing to clean up.
     const { code, stderr } = this.#simulate ? { code: 0, stderr: '' } : await this.down()
+    this.#pods?.close()
     if (code !== 0) throw new Error(`patchbay down failed: ${stderr}`)
+    // Whoever started us clears up, if it can, what we keep then.
+    await this.#nothingIsLeft()
     await rm(this.dir, { recursive: true, force: true })
     if (this.#mark) await rm(this.#mark, { force: true })
     if (lies) throw lies
+  }
+
+  /** @throws Fault Timeout naming all that is on the host and was not before, or the other way round */
+  async #nothingIsLeft(): Promise<void> {
+    const isLast = !this.#simulate && shared.stages === 1
+    const before = isLast ? await shared.before : {}
+    const look = async () => ({
+      ...(isLast && (await namespaceSnapshot())),
+      ...(await tracesOf({ dir: this.dir, uids: this.#uids })),
+    })
+    await eventually(
+      `nothing of ${this.dir} is left`,
+      async () => {
+        const left = difference(before, await look())
+        if (left.length) throw new Error(`on the host is left:\n${left.join('\n')}`)
+        return true
+      },
+      { deadlineMs: burialMs, everyMs: 100 },
+    )
+    if (!this.#simulate) shared.stages--
   }
 
   async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {

@@ -16,7 +16,13 @@ export type Node = Readonly<{
   apiVersion: string
   kind: string
   metadata: ObjectMeta
-  spec?: Readonly<{ unschedulable?: boolean; taints?: readonly unknown[] }>
+  spec?: Readonly<{
+    unschedulable?: boolean
+    taints?: readonly unknown[]
+    /** The addresses of its pods. */
+    podCIDR?: string
+    podCIDRs?: readonly string[]
+  }>
   status?: Of<typeof nodeStatusSchema>
 }>
 
@@ -47,7 +53,12 @@ export const Node: Kind<Node> = {
   schema: objectSchema(
     {
       spec: Type.Optional(
-        Type.Object({ unschedulable: Type.Optional(Type.Boolean()), taints: Type.Optional(Type.Array(loose())) }),
+        Type.Object({
+          unschedulable: Type.Optional(Type.Boolean()),
+          taints: Type.Optional(Type.Array(loose())),
+          podCIDR: Type.Optional(Type.String()),
+          podCIDRs: Type.Optional(Type.Array(Type.String())),
+        }),
       ),
       status: Type.Optional(nodeStatusSchema),
     },

@@ -78,6 +78,19 @@ const domain = Type.Object({
   devices,
 })
 
+const dnsConfig = Type.Object(
+  {
+    nameservers: Type.Optional(Type.Array(Type.String())),
+    searches: Type.Optional(Type.Array(Type.String())),
+    options: Type.Optional(
+      Type.Array(Type.Object({ name: Type.Optional(Type.String()), value: Type.Optional(Type.String()) }), {
+        description: 'Kept and not carried out: DHCP has no option for them, in KubeVirt neither.',
+      }),
+    ),
+  },
+  { description: 'Where the guest is told to look names up.' },
+)
+
 /** The specification of a running VM; also `spec.template.spec` of a VirtualMachine. */
 export const vmiSpecSchema = Type.Object({
   domain,
@@ -93,10 +106,18 @@ export const vmiSpecSchema = Type.Object({
   architecture: Type.Optional(Type.String()),
   evictionStrategy: Type.Optional(Type.String()),
   startStrategy: Type.Optional(Type.String()),
-  hostname: Type.Optional(Type.String()),
-  subdomain: Type.Optional(Type.String()),
-  dnsPolicy: Type.Optional(Type.String()),
-  dnsConfig: Type.Optional(loose()),
+  hostname: Type.Optional(
+    Type.String({ description: 'What the guest is told to be called; the name of the instance when absent.' }),
+  ),
+  subdomain: Type.Optional(
+    Type.String({ description: 'Comes before NAMESPACE.svc.cluster.local in the domain the guest is told.' }),
+  ),
+  dnsPolicy: Type.Optional(
+    Type.String({
+      description: "None: the guest is told of the name servers in dnsConfig only, else of the host's before them.",
+    }),
+  ),
+  dnsConfig: Type.Optional(dnsConfig),
   livenessProbe: Type.Optional(probeSchema),
   readinessProbe: Type.Optional(probeSchema),
   accessCredentials: Type.Optional(Type.Array(loose())),

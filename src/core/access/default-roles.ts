@@ -43,18 +43,20 @@ const actions = [
   ...['start', 'stop', 'restart', 'addvolume', 'removevolume', ...nicActions].map((name) => `virtualmachines/${name}`),
 ]
 const migrations = ['virtualmachineinstancemigrations']
+// Who can write a network attachment has a CNI plugin run as root with any settings: cluster-admin alone.
+const viewNetworks = rule('k8s.cni.cncf.io', ['network-attachment-definitions'], read)
 const useVms: readonly Rule[] = [
   rule('subresources.kubevirt.io', consoles, ['get']),
   rule('subresources.kubevirt.io', actions, ['update']),
   rule('kubevirt.io', vmKinds, full),
   rule('kubevirt.io', migrations, read),
+  // A card is put on the networks that its VM's owner may get.
+  viewNetworks,
 ]
 const viewVms: readonly Rule[] = [
   rule('subresources.kubevirt.io', consoles.slice(2, 5), ['get']),
   rule('kubevirt.io', [...vmKinds, ...migrations], read),
 ]
-// Who can write a network attachment has a CNI plugin run as root with any settings: cluster-admin alone.
-const viewNetworks = rule('k8s.cni.cncf.io', ['network-attachment-definitions'], read)
 const kubevirtLabel = { 'kubevirt.io': '' }
 
 /** The ClusterRoles every installation has: Kubernetes' and KubeVirt's own names. */

@@ -2,6 +2,8 @@ import { type Interface, interfaceModels } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { isObject } from '#base/json.ts'
+import { isIpv4 } from '../nic/cidr.ts'
+import { isPrintable, isSayable, maxOptionBytes } from '../sandbox/dhcp.ts'
 import { isGroupMac, macNumber } from './macs.ts'
 
 const macPattern = /^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$/
@@ -10,6 +12,8 @@ const pciPattern = /^([\da-fA-F]{4}):([\da-fA-F]{2}):([\da-fA-F]{2})\.([0-7]{1})
 const reservedMac = '02:00:00:00:00:00'
 /** Highest ACPI index (KubeVirt's documentation). */
 const maxAcpiIndex = 16 * 1024 - 1
+/** KubeVirt finds that out when it starts the guest. */
+const unsayable = `must be no more than ${maxOptionBytes} bytes: there is no room for more in DHCP`
 
 /** Everything wrong with model, addresses and DHCP options of an interface, in KubeVirt's words. */
 export function addressErrors(one: Interface, field: string): FieldError[] {
@@ -49,17 +53,22 @@ function macErrors({ macAddress: mac, masquerade }: Interface, field: string): F
 function dhcpErrors({ dhcpOptions }: Interface, field: string): FieldError[] {
   const errors: FieldError[] = []
   const seen = new Set<number>()
-  for (const [i, { option }] of (dhcpOptions?.privateOptions ?? []).entries()) {
+  for (const [i, { option, value }] of (dhcpOptions?.privateOptions ?? []).entries()) {
     const at = `${field}.privateOptions[${i}]`
     if (option < 224 || option > 254)
       errors.push(bad(at, 'provided DHCPPrivateOptions are out of range, must be in range 224 to 254'))
     if (seen.has(option)) errors.push(bad(at, 'Found Duplicates: you have provided duplicate DHCPPrivateOptions'))
     seen.add(option)
+    if (!isSayable(value)) errors.push(bad(at, unsayable))
   }
-  const isIpv4 = (text: string) => /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/.test(text)
   for (const [i, server] of (dhcpOptions?.ntpServers ?? []).entries())
     if (!isIpv4(server))
       errors.push(bad(`${field}.ntpServers[${i}]`, 'NTP servers must be a list of valid IPv4 addresses.'))
+  for (const name of ['bootFileName', 'tftpServerName'] as const) {
+    const text = dhcpOptions?.[name] ?? ''
+    if (!isSayable(text)) errors.push(bad(`${field}.${name}`, unsayable))
+    else if (!isPrintable(text)) errors.push(bad(`${field}.${name}`, 'must have no control characters'))
+  }
   return errors
 }
 

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Interface, Network } from '#apis/kubevirt/interface.ts'
+import type { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { clusterConfig } from './config.ts'
 import { instanceErrors } from './instance.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { systemGroup } from './template.ts'
@@ -9,10 +11,12 @@ import { vmErrors, withDefaults } from './vm.ts'
 
 const nad: Network = { name: 'foo', multus: { networkName: 'nad' } }
 const pod: Network = { name: 'foo', pod: {} }
+// The table is KubeVirt's, where a bridge on the pod network needs no permission.
+const permitting = { spec: { configuration: { network: { permitBridgeInterfaceOnPodNetwork: true } } } }
 const check = (interfaces: readonly Interface[], networks: readonly Network[]) =>
-  interfaceErrors({ domain: { devices: { interfaces } }, networks }, 'fake').map(
-    ({ field, message }) => `${field} | ${message}`,
-  )
+  interfaceErrors({ domain: { devices: { interfaces } }, networks }, 'fake', {
+    config: clusterConfig(permitting as unknown as KubeVirt),
+  }).map(({ field, message }) => `${field} | ${message}`)
 const at = 'fake.domain.devices.interfaces[0]'
 
 // facts/kubevirt.md §2.1 and §8.8: verdicts and texts of KubeVirt's own unit table.
@@ -215,11 +219,19 @@ test('running and runStrategy exclude each other, and a name must fit a domain n
   assert.match(errors[1]?.message ?? '', /^running and runstrategy are mutually exclusive$/)
 })
 
-test('a VM without interfaces and networks gets one bridged to the pod network, with a MAC', () => {
-  const made = withDefaults(vm(), undefined, () => '02:00:00:00:00:aa').spec.template.spec
-  assert.deepEqual(made.domain.devices.interfaces, [{ name: 'default', bridge: {}, macAddress: '02:00:00:00:00:aa' }])
-  assert.deepEqual(made.networks, [{ name: 'default', pod: {} }])
-})
+for (const [binding, network] of [
+  ['masquerade', {}],
+  ['bridge', { permitBridgeInterfaceOnPodNetwork: true }],
+  ['masquerade', { permitBridgeInterfaceOnPodNetwork: true, defaultNetworkInterface: 'masquerade' }],
+  ['bridge', { defaultNetworkInterface: 'bridge' }],
+] as const)
+  test(`a VM without interfaces and networks gets one to the pod network, ${binding} with ${JSON.stringify(network)}, and a MAC`, () => {
+    const config = clusterConfig({ spec: { configuration: { network } } } as unknown as KubeVirt)
+    const made = withDefaults(vm(), undefined, () => '02:00:00:00:00:aa', config).spec.template.spec
+    const expected = { name: 'default', [binding]: {}, macAddress: '02:00:00:00:00:aa' }
+    assert.deepEqual(made.domain.devices.interfaces, [expected])
+    assert.deepEqual(made.networks, [{ name: 'default', pod: {} }])
+  })
 
 test('a MAC is given once and kept by interface name through updates that leave it out', () => {
   let given = 0

@@ -3,6 +3,7 @@ import type { FieldError } from '#apis/meta/object.ts'
 import { sameJson } from '#base/json.ts'
 import { bootErrors } from './boot.ts'
 import { clusterConfig } from './config.ts'
+import { dnsErrors } from './dns.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { macErrors } from './macs.ts'
 import { probeErrors } from './probes.ts'
@@ -27,6 +28,7 @@ export function instanceErrors(
         ...macErrors(vmi.spec, undefined, 'spec', holderOf),
         ...probeErrors(vmi.spec, 'spec'),
         ...bootErrors(vmi.spec, 'spec'),
+        ...dnsErrors(vmi.spec, 'spec'),
       ]
   if (user.groups.includes(systemGroup)) return errors
   if (old && !sameJson(old.spec, vmi.spec))

@@ -29,13 +29,43 @@ const ranges = (...list: NonNullable<Interface['portRanges']>): Omit<Interface, 
 })
 const gate = (...featureGates: string[]) => ({ configuration: { developerConfiguration: { featureGates } } })
 const open = gate('PortRangesSpec')
+const permitting = { network: { permitBridgeInterfaceOnPodNetwork: true } }
 const claim = (claimName?: string, requestName?: string): Network => ({
   name: 'foo',
   resourceClaim: { ...(claimName && { claimName }), ...(requestName && { requestName }) },
 })
 const dra = { ...gate('NetworkDevicesWithDRA'), spec: { resourceClaims: [{ name: 'c' }] } }
 
+const roomless = 'must be no more than 254 bytes: there is no room for more in DHCP'
+
 const rows: readonly Row[] = [
+  [
+    'a boot file of 255 bytes',
+    { bridge: {}, dhcpOptions: { bootFileName: `${'ü'.repeat(127)}x` } },
+    nad,
+    [`${at}.dhcpOptions.bootFileName | ${roomless}`],
+  ],
+  ['a boot file of 254 bytes', { bridge: {}, dhcpOptions: { bootFileName: 'ü'.repeat(127) } }, nad, []],
+  [
+    'a TFTP server of two lines',
+    { bridge: {}, dhcpOptions: { tftpServerName: 'a\nb' } },
+    nad,
+    [`${at}.dhcpOptions.tftpServerName | must have no control characters`],
+  ],
+  [
+    'a private option of 255 bytes',
+    { bridge: {}, dhcpOptions: { privateOptions: [{ option: 240, value: 'x'.repeat(255) }] } },
+    nad,
+    [`${at}.dhcpOptions.privateOptions[0] | ${roomless}`],
+  ],
+  [
+    'an IPv6 network of its own',
+    { masquerade: {} },
+    { name: 'foo', pod: { vmIPv6NetworkCIDR: 'fd10:0:2::/120' } },
+    [
+      'fake.networks[0].pod.vmIPv6NetworkCIDR | Invalid value: "fd10:0:2::/120": guests have no IPv6 here, because the pod network has none; leave it out',
+    ],
+  ],
   [
     'PCI address 0000:80.10.1',
     { bridge: {}, pciAddress: '0000:80.10.1' },
@@ -85,7 +115,7 @@ const rows: readonly Row[] = [
   [
     'portRanges without masquerade',
     { bridge: {}, portRanges: [range(1, 2)] },
-    pod,
+    nad,
     [`${at}.portRanges | portRanges are only supported on masquerade interfaces`],
     open,
   ],
@@ -168,12 +198,12 @@ const rows: readonly Row[] = [
     ],
   ],
   [
-    'bridge on the pod network where that is not permitted',
+    'bridge on the pod network where nobody permits it',
     { bridge: {} },
     pod,
     [`${at}.name | Bridge on pod network configuration is not enabled under kubevirt-config`],
-    { configuration: { network: { permitBridgeInterfaceOnPodNetwork: false } } },
   ],
+  ['bridge on the pod network where that is permitted', { bridge: {} }, pod, [], { configuration: permitting }],
   [
     'passtBinding, gate shut',
     { passtBinding: {} },
@@ -267,7 +297,7 @@ test('admission: two Multus defaults; pod network and Multus default', () => {
   assert.deepEqual(two([standard('a'), standard('b')], [{ bridge: {} }, { bridge: {} }]), [
     'Multus CNI should only have one default network',
   ])
-  assert.deepEqual(two([pod, standard('b')], [{ bridge: {} }, { bridge: {} }]), [
+  assert.deepEqual(two([pod, standard('b')], [{ bridge: {} }, { bridge: {} }], permitting), [
     'Pod network cannot be defined when Multus default network is defined',
   ])
 })

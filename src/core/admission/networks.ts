@@ -1,20 +1,26 @@
 import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
-import { guestNetworkProblem } from './cidr.ts'
+import { guestNetworkProblem } from '../nic/cidr.ts'
 import type { ClusterConfig } from './config.ts'
 
 /** Everything wrong with the networks of a spec, in KubeVirt's words (facts/kubevirt.md §8.8). */
-export function networkErrors(spec: VmiSpec, path: string, { hasGate }: ClusterConfig): FieldError[] {
+export function networkErrors(spec: VmiSpec, path: string, { hasGate, podNetworks }: ClusterConfig): FieldError[] {
   const networks = spec.networks ?? []
   return [
-    ...networks.flatMap((network, i) => oneErrors(network, i, networks, `${path}.networks[${i}]`)),
+    ...networks.flatMap((network, i) => oneErrors(network, i, networks, `${path}.networks[${i}]`, podNetworks)),
     ...defaultErrors(networks, path),
     ...claimErrors(spec, networks, path, hasGate('NetworkDevicesWithDRA')),
   ]
 }
 
-function oneErrors(network: Network, index: number, all: readonly Network[], field: string): FieldError[] {
+function oneErrors(
+  network: Network,
+  index: number,
+  all: readonly Network[],
+  field: string,
+  podNetworks: readonly string[],
+): FieldError[] {
   const errors: FieldError[] = []
   if (all.findIndex((other) => other.name === network.name) < index)
     errors.push({
@@ -27,8 +33,15 @@ function oneErrors(network: Network, index: number, all: readonly Network[], fie
   if (types > 1) errors.push({ field, message: 'should have only one network type', reason: 'FieldValueRequired' })
   if (network.multus && !network.multus.networkName)
     errors.push({ field, message: 'CNI delegating plugin must have a networkName', reason: 'FieldValueRequired' })
-  const { vmNetworkCIDR: cidr } = network.pod ?? {}
-  const why = cidr === undefined ? undefined : guestNetworkProblem(cidr)
+  const { vmNetworkCIDR: cidr, vmIPv6NetworkCIDR: cidr6 } = network.pod ?? {}
+  if (cidr6)
+    errors.push(
+      bad(
+        `${field}.pod.vmIPv6NetworkCIDR`,
+        `Invalid value: ${JSON.stringify(cidr6.slice(0, 64))}: guests have no IPv6 here, because the pod network has none; leave it out`,
+      ),
+    )
+  const why = cidr === undefined ? undefined : guestNetworkProblem(cidr, podNetworks)
   if (why !== undefined)
     errors.push(bad(`${field}.pod.vmNetworkCIDR`, `Invalid value: ${JSON.stringify(cidr?.slice(0, 64))}: ${why}`))
   return errors

@@ -5,6 +5,7 @@ import { isObject, sameJson } from '#base/json.ts'
 import { linkChangedByAnnotation, linkChangedInAnnotation, networkChangedByAnnotation } from '../nic/drift.ts'
 import { bootErrors } from './boot.ts'
 import { type ClusterConfig, clusterConfig } from './config.ts'
+import { dnsErrors } from './dns.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { macErrors } from './macs.ts'
 import { probeErrors } from './probes.ts'
@@ -45,6 +46,7 @@ export function vmErrors(
     ...macErrors(spec, old?.spec.template.spec, 'spec.template.spec', holderOf),
     ...probeErrors(spec, 'spec.template.spec'),
     ...bootErrors(spec, 'spec.template.spec'),
+    ...dnsErrors(spec, 'spec.template.spec'),
   ]
 }
 

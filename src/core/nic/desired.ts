@@ -6,7 +6,8 @@ import type { WantedNic } from './plan.ts'
 
 /** A wanted interface, and where it goes in the sandbox. */
 export type DesiredNic = WantedNic &
-  Readonly<{ links: LinkNames; primary: boolean; ports: NonNullable<Interface['ports']>; guestCidr: string }>
+  Readonly<{ links: LinkNames; primary: boolean; ports: NonNullable<Interface['ports']>; guestCidr: string }> &
+  Pick<Interface, 'dhcpOptions'>
 
 /** The network a masqueraded guest sees unless its owner chose another (facts/kubevirt.md §1.2). */
 const defaultGuestCidr = '10.0.2.0/24'
@@ -28,7 +29,7 @@ export function isDefaultNetwork(network: Network): boolean {
 }
 
 /** `namespace/name` of the NAD a network means; `pod` for the pod network. */
-function networkKey(network: Network, namespace: string): string {
+export function networkKey(network: Network, namespace: string): string {
   const name = network.multus?.networkName
   if (name === undefined) return podNetwork
   return name.includes('/') ? name : `${namespace}/${name}`
@@ -60,6 +61,7 @@ export function wantedNics(spec: VmiSpec, namespace: string): DesiredNic[] {
         links: primary ? primaryLinkNames : linkNames(network.name),
         primary,
         ports: one.ports ?? [],
+        ...(one.dhcpOptions && { dhcpOptions: one.dhcpOptions }),
         guestCidr: network.pod?.vmNetworkCIDR ?? defaultGuestCidr,
         absent: one.state === 'absent',
         isPluggable: one.bridge !== undefined && !primary,

@@ -29,6 +29,3 @@ export const fieldNames = Object.keys(fields) as readonly Field[]
 
 /** The network name of the pod network in a Nic. */
 export const podNetwork = 'pod'
-
-/** The addresses of the pod network on each host. */
-export const podSubnet = '10.244.0.0/24'

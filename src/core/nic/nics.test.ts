@@ -169,3 +169,49 @@ for (const [what, given, told, expected] of [
     assert.deepEqual(status?.ipAddresses ?? [], expected)
     assert.equal(status?.ipAddress, expected[0])
   })
+
+// Devices that share the MAC of a card: those on top of it, which KubeVirt takes for it (kubevirt#9600, kubevirt#18760).
+const eth1 = { name: 'eth1', ips: ['192.168.5.7'] }
+for (const [what, devices, given, before, expected] of [
+  ['a VLAN without an address', [eth1, { name: 'eth1.100', ips: [] }], [], undefined, ['eth1', ['192.168.5.7']]],
+  ['a VLAN with one', [eth1, { name: 'eth1.100', ips: ['10.1.0.5'] }], [], undefined, ['eth1', ['192.168.5.7']]],
+  [
+    'a VLAN listed first',
+    [
+      { name: 'vlan5', ips: ['10.1.0.5'] },
+      { name: 'eth1', ips: [] },
+    ],
+    [],
+    undefined,
+    ['eth1', []],
+  ],
+  [
+    'a bridge that took its address',
+    [
+      { name: 'br-ex', ips: ['10.1.0.5'] },
+      { name: 'eth1', ips: [] },
+    ],
+    [],
+    undefined,
+    ['eth1', ['10.1.0.5']],
+  ],
+  ['the name it had before', [eth1, { name: 'lan0', ips: ['10.1.0.5'] }], [], 'lan0', ['lan0', ['10.1.0.5']]],
+  ['what the guest has, not what CNI gave', [eth1], ['192.168.5.99'], undefined, ['eth1', ['192.168.5.7']]],
+] as const)
+  test(`the device and addresses of a bridged card: ${what}`, () => {
+    const mac = '02:00:00:00:00:02'
+    const [wanted] = desiredNics(
+      {
+        domain: { devices: { interfaces: [{ name: 'lan', bridge: {}, macAddress: mac }] } },
+        networks: [{ name: 'lan', multus: { networkName: 'lan' } }],
+      },
+      'ns',
+    )
+    const guest = devices.map((one) => ({ ...one, mac: mac.toUpperCase() }))
+    const was = before === undefined ? [] : [{ name: 'lan', interfaceName: before }]
+    const list = interfaceStatuses(
+      ...[[wanted!], [{ ...wanted!, queues: 1 }], guest, new Map([['lan', given]]), new Set<string>(), was],
+    )
+    assert.equal(list.length, 1)
+    assert.deepEqual([list[0]?.interfaceName, list[0]?.ipAddresses ?? []], expected)
+  })

@@ -26,6 +26,7 @@ const brief = (desired: WantedNic[], observed: Nic[]) => {
 const card = { isPluggable: true } as const
 const gone = { absent: true, isPluggable: true } as const
 const on = (network: string, link: 'up' | 'down' = 'up'): WantedNic => ({ ...nic({ network, link }), ...card })
+const deaf = { ...nic(), isDeaf: true }
 const primary: WantedNic = { ...nic(), isPluggable: false }
 const cases: readonly [name: string, desired: WantedNic[], observed: Nic[], plan: string][] = [
   ['nothing to do', [nic()], [nic()], ''],
@@ -37,6 +38,8 @@ const cases: readonly [name: string, desired: WantedNic[], observed: Nic[], plan
     [nic(), nic({ name: 'b', link: 'down' })],
     'update a link -> down; update b link -> up',
   ],
+  ['a card that lost its tap is plugged anew', [primary], [deaf], 'unplug a -> up; plug a -> up'],
+  ['but not one that is to go', [{ ...nic(), ...gone }], [deaf], 'unplug a -> up'],
   ['a new MAC needs a restart', [nic({ mac: '02:00:00:00:00:0b' })], [nic()], 'needs restart a: mac'],
   ['a bridge to a secondary network is rewired', [on('ns/blue')], [nic()], 'rewire a network -> up'],
   ['a network of anything else needs a restart', [nic({ network: 'ns/blue' })], [nic()], 'needs restart a: network'],

@@ -24,8 +24,11 @@ export type WantedNic = Nic &
     isPluggable?: boolean
   }>
 
-/** An interface that is there. `isPluggable` is known where it is somebody's wish too (a VM's instance). */
-type PresentNic = Nic & Pick<WantedNic, 'isPluggable'>
+/**
+ * An interface that is there. `isPluggable` is known where it is somebody's wish too (a VM's instance); `isDeaf` is one that
+ * lost its tap, and with that its network.
+ */
+type PresentNic = Nic & Pick<WantedNic, 'isPluggable'> & Readonly<{ isDeaf?: boolean }>
 
 /**
  * Decides what to do about the interfaces of a running guest, and does nothing. The same function compares a VM's template
@@ -47,6 +50,11 @@ export function planNics(desired: readonly WantedNic[], observed: readonly Prese
     if (!now) {
       if (nic.isPluggable) steps.push({ do: 'plug', nic: plain(nic), changed: [] })
       else needs.push({ nic: nic.name, why: 'restart', changed: ['added'] })
+      continue
+    }
+    if (now.isDeaf) {
+      // Nothing gives a card another tap but to plug it again.
+      steps.push({ do: 'unplug', nic: plain(now), changed: [] }, { do: 'plug', nic: plain(now), changed: [] })
       continue
     }
     const changes = changesOf(nic, now)

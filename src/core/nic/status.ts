@@ -15,6 +15,7 @@ const maxGuestOnly = 10
  * `status.interfaces`: what the hypervisor has, in the order of the spec with the primary first, joined by MAC with what the
  * guest agent tells (undefined while there is no agent). Link state is always the hypervisor's word, never the spec's.
  * `podIps` are the addresses CNI gave, by network; `attached` are the networks the sandbox has, whether or not the guest does.
+ * `before` is the status until now: of several devices with a card's MAC the card's own is the one that was there first.
  */
 export function interfaceStatuses(
   desired: readonly DesiredNic[],
@@ -22,18 +23,19 @@ export function interfaceStatuses(
   guest: readonly GuestInterface[] | undefined,
   podIps: ReadonlyMap<string, readonly string[]>,
   attached: ReadonlySet<string> = new Set(),
+  before: readonly InterfaceStatus[] = [],
 ): InterfaceStatus[] {
   const present = new Map(observed.map((nic) => [nic.name, nic]))
-  const byMac = new Map((guest ?? []).map((one) => [one.mac.toLowerCase(), one]))
+  const known = new Set(before.flatMap(({ name, interfaceName }) => (name && interfaceName ? [interfaceName] : [])))
   const ordered = [...desired.filter((nic) => nic.primary), ...desired.filter((nic) => !nic.primary)]
-  const known = ordered.flatMap((nic): InterfaceStatus[] => {
+  const cards = ordered.flatMap((nic): InterfaceStatus[] => {
     const now = present.get(nic.name)
-    if (now) return [statusOf(nic, now, byMac.get(now.mac), podIps.get(nic.name) ?? [])]
+    if (now) return [statusOf(nic, now, deviceOf(now.mac, guest ?? [], known), podIps.get(nic.name) ?? [])]
     return attached.has(nic.name) && !nic.primary ? [sandboxOnly(nic)] : []
   })
   const macs = new Set(observed.map((nic) => nic.mac))
   const others = (guest ?? []).filter((one) => one.name !== 'lo' && !macs.has(one.mac.toLowerCase()))
-  return [...known, ...others.slice(0, maxGuestOnly).map(guestOnly)]
+  return [...cards, ...others.slice(0, maxGuestOnly).map(guestOnly)]
 }
 
 function statusOf(
@@ -44,7 +46,7 @@ function statusOf(
 ): InterfaceStatus {
   // A masqueraded guest's link-local addresses mean nothing outside the guest.
   const agentIps = guest?.ips.filter((ip) => nic.binding !== 'masquerade' || !isLinkLocal(ip))
-  const ips = agentIps ? mergedIps(podIps, agentIps) : podIps
+  const ips = agentIps ? mergedIps(nic.binding, podIps, agentIps) : podIps
   const sources = ['domain', ...(guest ? ['guest-agent'] : []), ...(nic.primary ? [] : ['multus-status'])]
   return {
     name: nic.name,
@@ -58,11 +60,35 @@ function statusOf(
   }
 }
 
+/** Names of devices that are made on top of others: VLANs, and aliases. */
+const stacked = /[.:@]|^vlan/i
+/** Names that Linux and Windows give to cards. */
+const cardName = /^(eth|en|Ethernet)/i
+
 /**
- * The addresses of an interface that both CNI and the guest's agent know: of each family those of CNI, unless it gave none
- * or the guest has none, in which case the guest's word counts (facts/kubevirt.md §2.4).
+ * The guest's device of a card. A VLAN, a bridge or a bond on top of it has the same MAC, and takes neither its name nor its
+ * place; a bridge or a bond that took its addresses has them for it.
  */
-function mergedIps(podIps: readonly string[], agentIps: readonly string[]): string[] {
+function deviceOf(
+  mac: string,
+  guest: readonly GuestInterface[],
+  known: ReadonlySet<string>,
+): GuestInterface | undefined {
+  const all = guest.filter((one) => one.mac.toLowerCase() === mac)
+  const rank = ({ name }: GuestInterface) =>
+    known.has(name) ? 0 : stacked.test(name) ? 3 : cardName.test(name) ? 1 : 2
+  const [own, ...others] = all.toSorted((a, b) => rank(a) - rank(b))
+  if (!own || own.ips.length) return own
+  const above = others.find(({ name, ips }) => ips.length && !stacked.test(name))
+  return above ? { ...own, ips: above.ips } : own
+}
+
+/**
+ * The addresses of an interface that both CNI and the guest's agent know. Behind masquerade those that count are of each family
+ * CNI's, unless it gave none or the guest has none (facts/kubevirt.md §2.4); a bridged card has those that the guest says.
+ */
+function mergedIps(binding: string, podIps: readonly string[], agentIps: readonly string[]): string[] {
+  if (binding === 'bridge') return [...agentIps]
   return [isIpv4, (ip: string) => !isIpv4(ip)].flatMap((isOfFamily) => {
     const [given, told] = [podIps.filter(isOfFamily), agentIps.filter(isOfFamily)]
     return given.length && told.length ? given : told

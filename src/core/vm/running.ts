@@ -97,7 +97,7 @@ function withDomain(
     migrationMethod: 'LiveMigration',
     migrationTransport: 'Unix',
     pciPorts: domain.ports,
-    interfaces: interfaceStatuses(wanted, domain.nics, known, podIps, attached),
+    interfaces: interfaceStatuses(wanted, domain.nics, known, podIps, attached, vmi.status?.interfaces),
   }
 }
 

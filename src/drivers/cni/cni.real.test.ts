@@ -41,8 +41,8 @@ describe("Debian's CNI plugins", {
     await rm(dir, { recursive: true })
   })
 
-  it('plug, check and unplug', async () => {
-    const conflist = await cni.parse(JSON.stringify(config), 'NetworkAttachmentDefinition default/blue')
+  it('plug and unplug', async () => {
+    const conflist = await cni.parse(JSON.stringify(config), 'NetworkAttachmentDefinition default/blue', signal)
     const { ips } = await cni.add({ ...where, conflist }, signal)
     assert.equal(ips[0]?.address, '10.77.0.2/24')
     assert.match(await links(pod), /net1/)
@@ -51,7 +51,6 @@ describe("Debian's CNI plugins", {
       (await readdir(`${dir}/ipam/blue`)).filter((name) => name.startsWith('10.')),
       ['10.77.0.2'],
     )
-    await cni.check(where, signal)
     await cni.del(where, signal)
     assert.doesNotMatch(await links(pod), /net1/)
     assert.deepEqual(
@@ -60,9 +59,56 @@ describe("Debian's CNI plugins", {
     )
   })
 
+  const nat = async () => (await run('ip', ['netns', 'exec', host, 'iptables-save', '-t', 'nat'])).stdout
+  const masqueraded = {
+    cniVersion: '0.4.0',
+    name: 'nat',
+    plugins: [
+      {
+        type: 'bridge',
+        bridge: 'br-nat',
+        isGateway: true,
+        ipMasq: true,
+        ipam: { type: 'host-local', subnet: '10.78.0.0/24' },
+      },
+    ],
+  }
+  for (const [what, damage] of [
+    ['whose addresses the guest has', ['addr', 'flush', 'dev', 'net1']],
+    ['that somebody deleted', ['link', 'delete', 'net1']],
+  ] as const)
+    it(`leave no rules of ipMasq behind for a link ${what}`, async () => {
+      const conflist = await cni.parse(JSON.stringify(masqueraded), 'NetworkAttachmentDefinition default/nat', signal)
+      await cni.add({ ...where, conflist }, signal)
+      assert.match(await nat(), /10\.78\.0\./)
+      await run('ip', ['-n', pod, ...damage])
+      await cni.del(where, signal)
+      assert.doesNotMatch(await nat(), /10\.78\.0\.|pod-1/)
+      assert.doesNotMatch(await links(pod), /net1/)
+    })
+
+  it('go on masquerading for one card when another of the same guest leaves the same network', async () => {
+    const conflist = await cni.parse(JSON.stringify(masqueraded), 'NetworkAttachmentDefinition default/nat', signal)
+    const cards = ['net1', 'net2', 'net3'].map((ifName) => ({ ...where, ifName }))
+    for (const card of cards) {
+      await cni.add({ ...card, conflist }, signal)
+      await run('ip', ['-n', pod, 'addr', 'flush', 'dev', card.ifName])
+    }
+    const whole = (await nat()).split('\n').filter((line) => line.includes('-A CNI-'))
+    assert.equal(whole.length, 2)
+    for (const card of cards.slice(0, 2)) {
+      await cni.del(card, signal)
+      const now = (await nat()).split('\n')
+      for (const rule of whole) assert.ok(now.includes(rule), rule)
+      assert.doesNotMatch(await links(pod), new RegExp(card.ifName))
+    }
+    await cni.del(cards[2]!, signal)
+    assert.doesNotMatch(await nat(), /10\.78\.0\.|pod-1/)
+  })
+
   it('leave nothing half plugged when the second of them fails', async () => {
     const broken = { ...config, plugins: [config.plugins[0], { type: 'tuning', sysctl: { 'net.no.such': '1' } }] }
-    const conflist = await cni.parse(JSON.stringify(broken), 'NetworkAttachmentDefinition default/blue')
+    const conflist = await cni.parse(JSON.stringify(broken), 'NetworkAttachmentDefinition default/blue', signal)
     await assert.rejects(cni.add({ ...where, conflist }, signal), { kind: 'Unavailable', message: /"tuning"/ })
     assert.doesNotMatch(await links(pod), /net1/)
     assert.deepEqual(
@@ -72,7 +118,7 @@ describe("Debian's CNI plugins", {
   })
 
   it('unplug quietly what is gone already', async () => {
-    const conflist = await cni.parse(JSON.stringify(config), 'NetworkAttachmentDefinition default/blue')
+    const conflist = await cni.parse(JSON.stringify(config), 'NetworkAttachmentDefinition default/blue', signal)
     await cni.add({ ...where, conflist }, signal)
     await run('ip', ['netns', 'del', pod])
     await cni.del(where, signal)

@@ -1,42 +1,13 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { access, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Fault } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
-import { Cni } from './cni.ts'
-
-const result = '{"cniVersion":"0.4.0","ips":[{"version":"4","address":"10.1.0.2/24","gateway":"10.1.0.1"}]}'
-const where = { containerId: 'pod-1', netns: '/run/netns/none', ifName: 'net1' }
-const signal = new AbortController().signal
-
-/** A folder of plugins written in sh; each call is a line of `calls`, its input a file `TYPE.COMMAND`. */
-async function bench(scripts: Readonly<Record<string, string>>) {
-  const dir = await mkdtemp(join(tmpdir(), 'pb-cni-'))
-  for (const [name, body] of Object.entries(scripts)) {
-    const head = `#!/bin/sh\ncat > ${dir}/${name}.$CNI_COMMAND\necho ${name} $CNI_COMMAND $CNI_IFNAME >> ${dir}/calls\n`
-    await writeFile(join(dir, name), head + body)
-    await chmod(join(dir, name), 0o755)
-  }
-  const cache = join(dir, 'cache')
-  const open = (timeoutMs = 5000) =>
-    new Cni({ cacheDir: cache, ipamDir: join(dir, 'ipam'), pluginDirs: [dir], timeoutMs })
-  const calls = async () => (await readFile(join(dir, 'calls'), 'utf8')).trim().split('\n')
-  const input = async (name: string, command: string) =>
-    JSON.parse(await readFile(join(dir, `${name}.${command}`), 'utf8'))
-  return { dir, cache, open, calls, input, [Symbol.asyncDispose]: () => rm(dir, { recursive: true }) }
-}
-
-const conflist = (...types: string[]) => ({
-  cniVersion: '0.4.0',
-  name: 'blue',
-  plugins: types.map((type) => ({ type, ipam: { type: 'host-local' } })),
-})
-const succeed = `[ $CNI_COMMAND = ADD ] && echo '${result}'\nexit 0\n`
-const fail = `[ $CNI_COMMAND = DEL ] && exit 0\necho '{"code":11,"msg":"no bridge","details":"try later"}'\nexit 1\n`
+import type { Cni } from './cni.ts'
+import { bench, conflist, fail, result, signal, succeed, where } from './sh-plugins.ts'
 
 describe('CNI', () => {
   for (const path of ['/etc', '/var/lib/cni', 'DIR/ipam/../pki', 'DIR/ipamx', 'ipam', '', '/etc\0', 7, null, {}])
@@ -78,19 +49,19 @@ describe('CNI', () => {
   it('adds through the chain and deletes in reverse order, with what the plugins said, after a restart too', async () => {
     await using at = await bench({ one: succeed, two: succeed })
     assert.deepEqual(await at.open().add({ ...where, conflist: conflist('one', 'two') }, signal), {
-      ips: [{ version: '4', address: '10.1.0.2/24', gateway: '10.1.0.1' }],
+      ips: [{ address: '10.1.0.2/24', gateway: '10.1.0.1' }],
       routes: [],
+      hostInterfaces: [],
     })
     const first = await at.input('one', 'ADD')
     assert.equal(first.prevResult, undefined)
     assert.equal(first.ipam.dataDir, join(at.dir, 'ipam'))
     assert.deepEqual((await at.input('two', 'ADD')).prevResult, JSON.parse(result))
     const later = at.open()
-    assert.equal((await later.cached(where))?.ips[0]?.address, '10.1.0.2/24')
-    await later.check(where, signal)
+    assert.equal((await later.added(where))?.result.ips[0]?.address, '10.1.0.2/24')
     await later.del(where, signal)
     assert.deepEqual((await at.input('one', 'DEL')).prevResult, JSON.parse(result))
-    const order = ['one ADD', 'two ADD', 'one CHECK', 'two CHECK', 'two DEL', 'one DEL']
+    const order = ['one ADD', 'two ADD', 'two DEL', 'one DEL']
     assert.deepEqual(
       await at.calls(),
       order.map((call) => `${call} net1`),
@@ -98,6 +69,61 @@ describe('CNI', () => {
     assert.deepEqual(await readdir(at.cache), [])
     await later.del(where, signal)
   })
+
+  it('tells plugins the pod and the MAC; at DEL too', async () => {
+    const told = `echo "$CNI_ARGS" > "$0.args.$CNI_COMMAND"\n${succeed}`
+    await using at = await bench({ one: told })
+    const runtime = { pod: { namespace: 'default', name: 'virt-launcher-x', uid: 'u1' }, mac: '02:00:00:00:00:01' }
+    await at.open().add({ ...where, conflist: conflist('one'), runtime }, signal)
+    await at.open().del(where, signal)
+    const args =
+      'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=virt-launcher-x;K8S_POD_INFRA_CONTAINER_ID=pod-1;K8S_POD_UID=u1;MAC=02:00:00:00:00:01\n'
+    for (const command of ['ADD', 'DEL'])
+      assert.equal(await readFile(join(at.dir, `one.args.${command}`), 'utf8'), args)
+  })
+
+  it('tells plugins that declare capabilities what is wanted of them, others nothing; at DEL too', async () => {
+    const types = ['none', 'mac', 'ips', 'portMappings', 'bandwidth', 'ipRanges']
+    await using at = await bench(Object.fromEntries(types.map((type) => [type, succeed])))
+    const runtime = {
+      mac: '02:00:00:00:00:01',
+      ips: ['10.1.0.2/24'],
+      ports: [{ protocol: 'tcp', port: 80 } as const],
+      bandwidth: { ingress: '10M', egress: '1k' },
+    }
+    const plugins = types.map((type) => (type === 'none' ? { type } : { type, capabilities: { [type]: true } }))
+    const list = { cniVersion: '0.4.0', name: 'blue', plugins }
+    await at.open().add({ ...where, conflist: list, runtime }, signal)
+    await at.open().del(where, signal)
+    const burst = 2147483647
+    const wanted = [
+      undefined,
+      { mac: '02:00:00:00:00:01' },
+      { ips: ['10.1.0.2/24'] },
+      { portMappings: [{ hostPort: 80, containerPort: 80, protocol: 'tcp' }] },
+      { bandwidth: { ingressRate: 1e7, ingressBurst: burst, egressRate: 1000, egressBurst: burst } },
+      undefined,
+    ]
+    for (const command of ['ADD', 'DEL'])
+      for (const [i, type] of types.entries()) {
+        const { runtimeConfig, capabilities } = await at.input(type, command)
+        assert.deepEqual([runtimeConfig, capabilities], [wanted[i], undefined], `${type} ${command}`)
+      }
+  })
+
+  for (const ingress of ['fast', '', '999', '-1M', '2P'])
+    it(`refuses the bandwidth ${JSON.stringify(ingress)} in a sentence before any plugin is run, where one asks for it`, async () => {
+      await using at = await bench({ one: succeed })
+      const runtime = { bandwidth: { ingress } }
+      const plugins = [{ type: 'one', capabilities: { bandwidth: true } }]
+      const asking = { cniVersion: '0.4.0', name: 'blue', plugins }
+      await assert.rejects(at.open().add({ ...where, conflist: asking, runtime }, signal), {
+        kind: 'Invalid',
+        message: /kubernetes\.io\/ingress-bandwidth: ".*" is no quantity of bits per second between 1k and 1P/,
+      })
+      await assert.rejects(at.calls(), { code: 'ENOENT' })
+      await at.open().add({ ...where, conflist: conflist('one'), runtime }, signal)
+    })
 
   it('undoes the whole chain when a plugin fails, and says which and why', async () => {
     await using at = await bench({ one: succeed, two: fail })
@@ -110,6 +136,9 @@ describe('CNI', () => {
       await at.calls(),
       ['one ADD', 'two ADD', 'two DEL', 'one DEL'].map((call) => `${call} net1`),
     )
+    // Plugins find by the result what they made.
+    for (const type of ['one', 'two'])
+      assert.deepEqual((await at.input(type, 'DEL')).prevResult, JSON.parse(result), type)
     assert.deepEqual(await readdir(at.cache), [])
   })
 
@@ -164,7 +193,7 @@ describe('CNI', () => {
     const cni = at.open()
     await cni.add({ ...where, conflist: conflist('one') }, signal)
     await assert.rejects(cni.del(where, signal), { kind: 'Unavailable' })
-    assert.ok(await cni.cached(where))
+    assert.ok(await cni.added(where))
     assert.deepEqual(await cni.letGo(where, signal), ['CNI plugin "one" of network "blue" (DEL) failed: exit code 3'])
     assert.deepEqual(await readdir(at.cache), [])
   })
@@ -241,14 +270,67 @@ describe('CNI', () => {
 
   it('refuses a configuration with a sentence, and a plugin that went away', async () => {
     await using at = await bench({ one: succeed })
-    await assert.rejects(at.open().parse('{"type":"../one"}', 'NetworkAttachmentDefinition default/blue'), {
+    await assert.rejects(at.open().parse('{"type":"../one"}', 'NetworkAttachmentDefinition default/blue', signal), {
       kind: 'Invalid',
       message: /default\/blue .*type: .*paths are not allowed/,
     })
-    assert.equal((await at.open().parse('{"type":"one"}', 'NetworkAttachmentDefinition default/blue')).name, 'blue')
+    assert.equal(
+      (await at.open().parse('{"type":"one"}', 'NetworkAttachmentDefinition default/blue', signal)).name,
+      'blue',
+    )
     await assert.rejects(at.open().add({ ...where, conflist: conflist('gone') }, signal), {
       kind: 'Invalid',
       message: /"gone"/,
+    })
+  })
+
+  const speaking = (...versions: string[]) =>
+    `[ $CNI_COMMAND = VERSION ] && echo '${JSON.stringify({ cniVersion: '1.0.0', supportedVersions: versions })}'\n${succeed}`
+  const parsed = (cni: Cni, list: object) =>
+    cni.parse(JSON.stringify({ name: 'blue', ...list }), 'NetworkAttachmentDefinition default/blue', signal)
+
+  it('runs a list with the highest version that all its plugins speak, those that give addresses among them', async () => {
+    await using at = await bench({
+      new: speaking('0.4.0', '1.0.0', '1.1.0'),
+      old: speaking('0.3.1', '0.4.0'),
+      silent: succeed,
+    })
+    const cni = at.open()
+    const newest = { type: 'new', ipam: { type: 'old' } }
+    for (const [version, list] of [
+      ['1.1.0', { cniVersion: '1.1.0', plugins: [{ type: 'new' }, { type: 'silent' }] }],
+      ['1.0.0', { cniVersion: '1.0.0', plugins: [{ type: 'new' }] }],
+      ['1.1.0', { cniVersions: ['0.4.0', '1.1.0', '7.0.0'], plugins: [{ type: 'new' }] }],
+      ['0.4.0', { cniVersion: '1.1.0', plugins: [newest] }],
+      ['0.4.0', { cniVersion: '1.0.0', plugins: [{ type: 'new' }, { type: 'old' }] }],
+      ['0.3.1', { plugins: [{ type: 'silent' }] }],
+    ] as const) {
+      const conflist = await parsed(cni, list)
+      assert.equal(conflist.cniVersion, version)
+      await cni.add({ ...where, conflist }, signal)
+      assert.equal((await at.input(conflist.plugins[0]!.type, 'ADD')).cniVersion, version)
+      await cni.del(where, signal)
+      assert.equal((await at.input(conflist.plugins[0]!.type, 'DEL')).cniVersion, version)
+    }
+    // Each of the three once.
+    assert.equal((await at.calls()).filter((call) => call.includes('VERSION')).length, 3)
+    await writeFile(join(at.dir, 'old'), `#!/bin/sh\n${speaking('1.0.0')}`)
+    assert.equal((await parsed(cni, { cniVersion: '1.1.0', plugins: [newest] })).cniVersion, '1.0.0')
+  })
+
+  it('says which plugin speaks which versions when none fits all of a network', async () => {
+    await using at = await bench({
+      new: speaking('0.4.0', '1.0.0'),
+      old: speaking('0.3.1'),
+      all: speaking('0.3.1', '0.4.0'),
+    })
+    await assert.rejects(parsed(at.open(), { cniVersion: '0.3.1', plugins: [{ type: 'all' }, { type: 'new' }] }), {
+      kind: 'Invalid',
+      message:
+        'NetworkAttachmentDefinition default/blue cannot be used: cniVersion: no version up to 0.3.1 is spoken by all plugins ("new" speaks 0.4.0, 1.0.0); set cniVersion to 0.4.0',
+    })
+    await assert.rejects(parsed(at.open(), { cniVersion: '1.0.0', plugins: [{ type: 'new' }, { type: 'old' }] }), {
+      message: /\("new" speaks 0\.4\.0, 1\.0\.0; "old" speaks 0\.3\.1\); use plugins that go together$/,
     })
   })
 })

@@ -1,11 +1,18 @@
-import { access, constants, readdir, rm } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { access, constants, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { explain, Fault } from '#base/fault.ts'
-import { exists, readTextIfAny, writeFileAtomic } from '#base/file.ts'
-import { isObject, type JsonObject } from '#base/json.ts'
-import { type Conflist, type PluginConf, parseConflist, quoted } from './conflist.ts'
+import { isObject, type JsonObject, sameJson } from '#base/json.ts'
+import { deleteSharedRules, isMasqueraded, restoreAddresses } from './addresses.ts'
+import { type Conflist, type PluginConf, parseConflist, typesOf } from './conflist.ts'
+import { unknownFields } from './fields.ts'
+import { requireDhcpDaemon, withIpamDir } from './ipam.ts'
+import { canInherit, givenIn, Heirs, staticPlugin, withoutIpam, withStatic } from './leases.ts'
 import { callPlugin } from './plugin.ts'
+import { type CniRecord, CniRecords, type CniWhere } from './records.ts'
+import { type CniResult, resultOf } from './result.ts'
+import { argsOf, type CniRuntime, runtimeConfigOf } from './runtime.ts'
 import { endStragglers } from './stragglers.ts'
+import { negotiatedVersion, PluginVersions, spokenVersions } from './versions.ts'
 
 export type CniOptions = Readonly<{
   /** Where results are kept, so that DEL knows what ADD did. */
@@ -18,29 +25,27 @@ export type CniOptions = Readonly<{
   wrap?: readonly string[]
 }>
 
-/** One interface of one container. */
-export type CniWhere = Readonly<{ containerId: string; netns: string; ifName: string }>
-
-/** The part of a result that we use. */
-export type CniResult = Readonly<{
-  ips: readonly Readonly<{ address: string; gateway?: string }>[]
-  routes: readonly Readonly<{ dst: string; gw?: string }>[]
-}>
-
-/** What is kept of an ADD. `pluginDirs` are where its plugins were found, for a DEL by a process that was told of others. */
-type Cached = Readonly<{ conflist: Conflist; netns: string; result?: JsonObject; pluginDirs?: readonly string[] }>
+/** An interface to add, and by what. */
+type AddRequest = CniWhere & Readonly<{ conflist: Conflist; runtime?: CniRuntime }>
 
 const defaultPluginDirs = ['/usr/lib/cni', '/opt/cni/bin']
 const defaultTimeoutMs = 20_000
+/** How long a plugin may take to say which versions it speaks, which needs nothing of the host. */
+const versionTimeoutMs = 5000
 
 /** Runs CNI plugins as their specification says: chains, cached results, DEL in reverse order. */
 export class Cni {
   readonly #options: Required<Pick<CniOptions, 'pluginDirs' | 'timeoutMs'>> & CniOptions
   /** Once plugins of an earlier process that used the same cache have ended. */
   #alone: Promise<void> | undefined
+  readonly #versions = new PluginVersions()
+  readonly #records: CniRecords
+  readonly #heirs: Heirs
 
   constructor(options: CniOptions) {
+    this.#heirs = new Heirs(options.cacheDir)
     this.#options = { pluginDirs: defaultPluginDirs, timeoutMs: defaultTimeoutMs, ...options }
+    this.#records = new CniRecords(options.cacheDir, this.#options.pluginDirs)
   }
 
   /** Names of the plugins on this host. */
@@ -49,70 +54,143 @@ export class Cni {
     return [...new Set(found.flat())].sort()
   }
 
-  /** Reads a configuration. @throws Fault Invalid with everything wrong with it; `what` says whose it is. */
-  async parse(text: string, what: string): Promise<Conflist> {
+  /**
+   * Reads a configuration, and finds the version of the specification that all of its plugins speak.
+   * @throws Fault Invalid with everything wrong with it, Aborted; `what` says whose it is
+   */
+  async parse(text: string, what: string, signal: AbortSignal): Promise<Conflist> {
+    const refuse = (errors: readonly string[]) => new Fault('Invalid', `${what} cannot be used: ${errors.join('; ')}`)
     const fallback = what.replace(/.*[/ ]/, '')
     const parsed = parseConflist(text, await this.plugins(), fallback)
-    if ('errors' in parsed) throw new Fault('Invalid', `${what} cannot be used: ${parsed.errors.join('; ')}`)
-    return parsed.conflist
+    if ('errors' in parsed) throw refuse(parsed.errors)
+    const { conflist } = parsed
+    const unknown = await Promise.all(conflist.plugins.map((plugin) => this.#unknown(plugin)))
+    if (unknown.flat().length) throw refuse(unknown.flat())
+    const speakers = await Promise.all(
+      typesOf(conflist).map(async (type) => ({ type, versions: await this.#spoken(type, signal) })),
+    )
+    const version = negotiatedVersion(conflist.cniVersion, speakers)
+    if (typeof version !== 'string') throw refuse([version.problem])
+    return { ...conflist, cniVersion: version }
   }
 
-  /** What ADD answered, if it was done and not undone. */
-  async cached(where: CniWhere): Promise<CniResult | undefined> {
-    const cached = await this.#read(where)
-    return cached?.result && resultOf(cached.result)
-  }
-
-  /** The configuration an interface was added by, if it was and is not undone. */
-  async addedBy(where: CniWhere): Promise<Conflist | undefined> {
-    const cached = await this.#read(where)
-    return cached?.result && cached.conflist
+  /** By which configuration an interface was added and what ADD answered, if that was done and not undone. */
+  async added(where: CniWhere): Promise<Readonly<{ conflist: Conflist; result: CniResult }> | undefined> {
+    const cached = await this.#records.read(where)
+    return cached?.result && { conflist: cached.conflist, result: resultOf(cached.result) }
   }
 
   /** Names of a container's interfaces that there are traces of: added, half added, or not yet deleted. */
-  async interfacesOf(containerId: string): Promise<string[]> {
-    const [prefix, suffix] = [`${containerId}-`, '.json']
-    const files = await readdir(this.#options.cacheDir).catch(() => [])
-    return files
-      .filter((file) => file.startsWith(prefix) && file.endsWith(suffix))
-      .map((file) => file.slice(prefix.length, -suffix.length))
+  interfacesOf(containerId: string): Promise<string[]> {
+    return this.#records.interfacesOf(containerId)
   }
 
   /** Removes what is left of a container whose interfaces are all deleted: files that a crash kept from being finished. */
-  async forget(containerId: string): Promise<void> {
-    const files = await readdir(this.#options.cacheDir).catch(() => [])
-    for (const file of files)
-      if (file.startsWith(`${containerId}-`)) await rm(join(this.#options.cacheDir, file), { force: true })
+  forget(containerId: string): Promise<void> {
+    return this.#records.forget(containerId)
   }
 
   /**
    * Adds an interface. When a plugin of the chain fails, the whole chain is undone before the fault is thrown: the fault of the
    * ADD, whose data says what could not be undone (`notUndone`, sentences). Nothing is owed for an ADD that failed.
    */
-  async add(request: CniWhere & Readonly<{ conflist: Conflist }>, signal: AbortSignal): Promise<CniResult> {
+  async add(request: AddRequest, signal: AbortSignal): Promise<CniResult> {
+    return this.#add(request, await this.#recordOf(request), {}, signal)
+  }
+
+  /**
+   * Adds an interface whose link was lost again, with the addresses it had; its IPAM is not asked. When it fails all stays as it
+   * was. By another configuration than before it is deleted and added as if it were new; `tell` hears what could not be undone.
+   */
+  async addAgain(
+    request: AddRequest,
+    tell: (notUndone: readonly string[]) => void,
+    signal: AbortSignal,
+  ): Promise<CniResult> {
+    const wanted = await this.#recordOf(request)
+    const before = await this.#records.read(request)
+    const isSame = before?.result && sameJson(before.lease?.conflist ?? before.conflist, wanted.conflist)
+    if (!isSame || !(await this.plugins()).includes(staticPlugin)) {
+      tell(await this.letGo(request, signal))
+      return this.add(request, signal)
+    }
+    const { lease, result: had = {} } = before
+    const conflist = lease ? before.conflist : withStatic(wanted.conflist, had)
+    const now = { ...before, ...wanted, conflist }
+    tell(await this.#undo(request, now, signal))
+    try {
+      const result = await this.#chain(request, now, async () => undefined, signal)
+      await this.#records.write(request, {
+        ...before,
+        ...wanted,
+        ...(lease && { conflist }),
+        result: { ...result, ...givenIn(had) },
+      })
+      return resultOf({ ...result, ...givenIn(had) })
+    } catch (error) {
+      tell(await this.#undo(request, now, new AbortController().signal))
+      throw error
+    }
+  }
+
+  /**
+   * Adds an interface that is to have the addresses of another one, which keeps them until it is deleted: their guest moves. By
+   * another configuration, or where that cannot be, it gets addresses of its own.
+   */
+  async inherit(request: AddRequest, from: CniWhere, signal: AbortSignal): Promise<CniResult> {
+    const wanted = await this.#recordOf(request)
+    const holder = await this.#records.read(from)
+    const { conflist } = wanted
+    const isSame = holder?.result && sameJson(holder.lease?.conflist ?? holder.conflist, conflist)
+    if (!isSame || !canInherit(conflist)) return this.#add(request, wanted, {}, signal)
+    const { containerId, ifName } = from
+    const lease = holder.lease ?? { containerId, ifName, conflist }
+    await this.#heirs.note(lease, request)
+    return this.#add(request, { ...wanted, conflist: withoutIpam(conflist), lease }, givenIn(holder.result!), signal)
+  }
+
+  /** What is to be written down of an interface before it is added. @throws Fault Invalid, Unavailable */
+  async #recordOf(request: AddRequest): Promise<CniRecord & Required<Pick<CniRecord, 'runtime'>>> {
     const conflist = withIpamDir(request.conflist, this.#options.ipamDir)
     await requireDhcpDaemon(conflist)
-    // Written down first: whatever dies from here on, DEL will know what to undo.
-    await this.#write(request, { conflist, netns: request.netns })
+    const { netns, runtime = {} } = request
+    // What cannot be told is refused before anything is begun.
+    for (const plugin of conflist.plugins) runtimeConfigOf(plugin, runtime)
+    return { conflist, netns, runtime }
+  }
+
+  /** Runs the plugins of a chain; `note` hears what the last one answered before the next one is run. */
+  async #chain(
+    where: CniWhere,
+    record: CniRecord,
+    note: (partial: JsonObject) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<JsonObject> {
+    const { result: _, ...fresh } = record
     let result: JsonObject | undefined
+    for (const [i, plugin] of record.conflist.plugins.entries()) {
+      if (i > 0) await note(result ?? {})
+      result = await this.#call('ADD', where, { ...fresh, ...(result && { result }) }, plugin, signal)
+    }
+    return result ?? {}
+  }
+
+  async #add(request: CniWhere, record: CniRecord, given: JsonObject, signal: AbortSignal): Promise<CniResult> {
+    // Written down first: whatever dies from here on, DEL will know what to undo.
+    await this.#records.write(request, record)
+    let result: JsonObject
     try {
-      for (const plugin of conflist.plugins) result = await this.#call('ADD', request, conflist, plugin, result, signal)
+      // The next one may fail, and those before find by it what they made.
+      const note = (partial: JsonObject) => this.#records.write(request, { ...record, partial })
+      result = { ...(await this.#chain(request, record, note, signal)), ...given }
     } catch (error) {
       // Not to be interrupted, and each plugin has its own time limit.
       const notUndone = await this.letGo(request, new AbortController().signal)
       if (!notUndone.length || !(error instanceof Fault)) throw error
       throw new Fault(error.kind, error.message, { cause: error.cause, data: { ...error.data, notUndone } })
     }
-    await this.#write(request, { conflist, netns: request.netns, result: result ?? {} })
-    return resultOf(result ?? {})
-  }
-
-  /** Asks the plugins whether an interface is still as they made it. @throws Fault Unavailable when it is not */
-  async check(where: CniWhere, signal: AbortSignal): Promise<void> {
-    const cached = await this.#read(where)
-    if (!cached?.result) throw new Fault('NotFound', `Interface ${where.ifName} was never added`)
-    for (const plugin of cached.conflist.plugins)
-      await this.#call('CHECK', where, cached.conflist, plugin, cached.result, signal)
+    await this.#records.write(request, { ...record, result })
+    return resultOf(result)
   }
 
   /**
@@ -120,14 +198,17 @@ export class Cni {
    * is gone already, is fine, and what an ADD that failed has left is let go.
    */
   async del(where: CniWhere, signal: AbortSignal): Promise<void> {
-    const cached = await this.#read(where)
+    const cached = await this.#records.read(where)
     if (!cached) return
     if (!cached.result) {
       await this.letGo(where, signal)
       return
     }
-    for (const plugin of cached.conflist.plugins.toReversed()) await this.#delOne(where, cached, plugin, signal)
-    await rm(this.#file(where), { force: true })
+    const record = await this.#withoutHeritage(where, cached)
+    await this.#restore(where, record, signal)
+    for (const plugin of record.conflist.plugins.toReversed()) await this.#delOne(where, record, plugin, signal)
+    await this.#release(where, record, signal)
+    await this.#records.remove(where)
   }
 
   /**
@@ -136,57 +217,155 @@ export class Cni {
    * @throws Fault Aborted
    */
   async letGo(where: CniWhere, signal: AbortSignal): Promise<readonly string[]> {
-    const cached = await this.#read(where)
+    const cached = await this.#records.read(where)
     if (!cached) return []
+    const record = await this.#withoutHeritage(where, cached)
+    const notUndone = await this.#undo(where, record, signal)
+    await this.#release(where, record, signal).catch((error: unknown) => {
+      if (signal.aborted) throw error
+      notUndone.push(explain(error))
+    })
+    await this.#records.remove(where)
+    return notUndone
+  }
+
+  /** Asks each plugin once to undo what it did. Resolves to what could not be undone. @throws Fault Aborted */
+  async #undo(where: CniWhere, record: CniRecord, signal: AbortSignal): Promise<string[]> {
     const notUndone: string[] = []
-    for (const plugin of cached.conflist.plugins.toReversed())
+    const tryTo = async (step: Promise<unknown>) => {
       try {
-        await this.#delOne(where, cached, plugin, signal)
+        await step
       } catch (error) {
         if (signal.aborted) throw error
         notUndone.push(explain(error))
       }
-    await rm(this.#file(where), { force: true })
+    }
+    await tryTo(this.#restore(where, record, signal))
+    const { partial, result = partial } = record
+    for (const plugin of record.conflist.plugins.toReversed())
+      await tryTo(this.#delOne(where, { ...record, ...(result && { result }) }, plugin, signal))
     return notUndone
   }
 
-  #delOne(where: CniWhere, cached: Cached, plugin: PluginConf, signal: AbortSignal): Promise<JsonObject> {
-    const { conflist, result } = cached
+  /** A record as it is to be deleted by: addresses that somebody else goes on with are not given back. */
+  async #withoutHeritage(where: CniWhere, record: CniRecord): Promise<CniRecord> {
+    if (record.lease || !(await this.#heirs.has(where))) return record
+    return { ...record, conflist: withoutIpam(record.conflist) }
+  }
+
+  /** Gives addresses back that an interface had of another one, if it was the last to go on with them. */
+  async #release(where: CniWhere, { lease, netns }: CniRecord, signal: AbortSignal): Promise<void> {
+    if (!lease) return
+    const { conflist, ...holder } = lease
+    const isLast = !(await this.#records.has(holder)) && !(await this.#heirs.has(holder, where))
+    if (isLast)
+      for (const plugin of conflist.plugins) {
+        if (!isObject(plugin.ipam) || typeof plugin.ipam.type !== 'string') continue
+        await this.#call(
+          'DEL',
+          { ...holder, netns },
+          { conflist, netns },
+          { ...plugin, type: plugin.ipam.type },
+          signal,
+        )
+      }
+    await this.#heirs.drop(holder, where)
+  }
+
+  /** Lets plugins see the addresses whose rules of ipMasq are to go with a link. */
+  async #restore(where: CniWhere, cached: CniRecord, signal: AbortSignal): Promise<void> {
+    const { conflist, partial = {}, result = partial } = cached
+    if (!isMasqueraded(conflist)) return
+    const addresses = resultOf(result).ips.map(({ address }) => address)
+    const { wrap = [] } = this.#options
+    const isShared = await this.#hasSibling(where, conflist.name)
+    const isDone = isShared && (await deleteSharedRules(where.containerId, addresses, wrap, signal))
+    await restoreAddresses(where, isDone ? [] : addresses, signal)
+  }
+
+  /** Whether another interface of the same container has rules of ipMasq on a network. */
+  async #hasSibling(where: CniWhere, network: string): Promise<boolean> {
+    for (const ifName of await this.interfacesOf(where.containerId)) {
+      const other = ifName === where.ifName ? undefined : (await this.added({ ...where, ifName }))?.conflist
+      if (other?.name === network && isMasqueraded(other)) return true
+    }
+    return false
+  }
+
+  #delOne(where: CniWhere, cached: CniRecord, plugin: PluginConf, signal: AbortSignal): Promise<JsonObject> {
     const pluginDirs = [...new Set([...this.#options.pluginDirs, ...(cached.pluginDirs ?? [])])]
-    return this.#call('DEL', { ...where, pluginDirs }, conflist, plugin, result, signal)
+    return this.#call('DEL', { ...where, pluginDirs }, cached, plugin, signal)
   }
 
   async #call(
-    command: 'ADD' | 'CHECK' | 'DEL',
-    { pluginDirs = this.#options.pluginDirs, ...where }: CniWhere & Readonly<{ pluginDirs?: readonly string[] }>,
-    conflist: Conflist,
+    command: 'ADD' | 'DEL',
+    {
+      pluginDirs = this.#options.pluginDirs,
+      containerId,
+      netns,
+      ifName,
+    }: CniWhere & Readonly<{ pluginDirs?: readonly string[] }>,
+    { conflist, runtime = {}, result: prevResult }: CniRecord,
     plugin: PluginConf,
-    prevResult: JsonObject | undefined,
     signal: AbortSignal,
   ): Promise<JsonObject> {
     const { timeoutMs, wrap, cacheDir } = this.#options
     await this.#takeOver()
     const { capabilities: _, ...conf } = plugin
+    const runtimeConfig = runtimeConfigOf(plugin, runtime)
     return callPlugin({
-      ...where,
+      containerId,
+      netns,
+      ifName,
       command,
+      args: argsOf(containerId, runtime),
       type: plugin.type,
       network: conflist.name,
       program: await this.#find(plugin.type, pluginDirs),
       path: pluginDirs.join(':'),
       owner: cacheDir,
-      config: { ...conf, cniVersion: conflist.cniVersion, name: conflist.name, ...(prevResult && { prevResult }) },
+      config: {
+        ...conf,
+        cniVersion: conflist.cniVersion,
+        name: conflist.name,
+        ...(runtimeConfig && { runtimeConfig }),
+        ...(prevResult && { prevResult }),
+      },
       timeoutMs,
       signal,
       ...(wrap && { wrap }),
     })
   }
 
+  async #unknown(plugin: PluginConf): Promise<readonly string[]> {
+    const program = await this.#find(plugin.type, this.#options.pluginDirs)
+    const fields = await unknownFields(plugin, program)
+    return fields.map(
+      (field) =>
+        `${field}: ${program} does not know it and would do without; install newer CNI plugins, or take it out`,
+    )
+  }
+
+  /** The versions a plugin says it speaks. It is asked once for as long as it is the same program. */
+  async #spoken(type: string, signal: AbortSignal): Promise<readonly string[] | undefined> {
+    const { wrap, cacheDir, pluginDirs, timeoutMs } = this.#options
+    const program = await this.#find(type, pluginDirs)
+    return this.#versions.of(program, () =>
+      callPlugin({
+        ...{ program, type, signal, command: 'VERSION', network: '', args: {}, owner: cacheDir },
+        ...{ containerId: '', netns: '', ifName: '', path: pluginDirs.join(':') },
+        config: { cniVersion: spokenVersions.at(-1) },
+        timeoutMs: Math.min(timeoutMs, versionTimeoutMs),
+        ...(wrap && { wrap }),
+      }),
+    )
+  }
+
   /** Before the first plugin is run. */
   #takeOver(): Promise<void> {
     this.#alone ??= endStragglers(
       this.#options.cacheDir,
-      async (where) => (await this.addedBy(where)) !== undefined,
+      async (where) => (await this.added(where)) !== undefined,
     ).catch((error: unknown) => {
       this.#alone = undefined
       throw error
@@ -204,70 +383,5 @@ export class Cni {
       if (usable) return program
     }
     throw new Fault('Invalid', `CNI plugin "${type}" is not in ${pluginDirs.join(' or ')}; install it there`)
-  }
-
-  #file({ containerId, ifName }: CniWhere): string {
-    return join(this.#options.cacheDir, `${containerId}-${ifName}.json`)
-  }
-
-  async #read(where: CniWhere): Promise<Cached | undefined> {
-    const text = await readTextIfAny(this.#file(where))
-    return text === undefined ? undefined : (JSON.parse(text) as Cached)
-  }
-
-  #write(where: CniWhere, cached: Cached): Promise<void> {
-    const { pluginDirs } = this.#options
-    return writeFileAtomic(this.#file(where), JSON.stringify({ ...cached, pluginDirs }))
-  }
-}
-
-const defaultDhcpSocket = '/run/cni/dhcp.sock'
-
-/** @throws Fault Unavailable when addresses are to come from the dhcp plugin's daemon, and it does not run */
-async function requireDhcpDaemon({ name, plugins }: Conflist): Promise<void> {
-  for (const { ipam } of plugins) {
-    if (!isObject(ipam) || ipam.type !== 'dhcp') continue
-    const socket = typeof ipam.daemonSocketPath === 'string' ? ipam.daemonSocketPath : defaultDhcpSocket
-    if (await exists(socket)) continue
-    throw new Fault(
-      'Unavailable',
-      `network "${name}" takes addresses by DHCP (ipam.type "dhcp"), but no CNI DHCP daemon of this host listens at ${quoted(socket)}; start one ("dhcp daemon", beside the other CNI plugins) or take ipam out of the network's config: then guests ask the network themselves`,
-    )
-  }
-}
-
-/**
- * Gives leases a place of ours. A plugin makes folders and files where it is told to, as root: anywhere else is refused.
- * @throws Fault Invalid
- */
-function withIpamDir(conflist: Conflist, ipamDir: string): Conflist {
-  const plugins = conflist.plugins.map((plugin): PluginConf => {
-    const { ipam } = plugin
-    requireBelow(ipamDir, plugin.dataDir, 'dataDir')
-    if (!isObject(ipam)) return plugin
-    requireBelow(ipamDir, ipam.dataDir, 'ipam.dataDir')
-    if (ipam.type !== 'host-local' || ipam.dataDir !== undefined) return plugin
-    return { ...plugin, ipam: { ...ipam, dataDir: ipamDir } }
-  })
-  return { ...conflist, plugins }
-}
-
-function requireBelow(folder: string, path: unknown, field: string): void {
-  if (path === undefined) return
-  if (typeof path === 'string' && !path.includes('\0') && path.startsWith('/')) {
-    const whole = resolve(path)
-    if (whole === folder || whole.startsWith(`${folder}/`)) return
-  }
-  throw new Fault('Invalid', `${field}: ${quoted(path)} is not below ${folder}; leave it out, or name a folder there`)
-}
-
-/** Results before version 0.3.0 have one address per family instead of a list. */
-function resultOf(result: JsonObject): CniResult {
-  const routes = (Array.isArray(result.routes) ? result.routes : []) as CniResult['routes']
-  if (Array.isArray(result.ips)) return { ips: result.ips as CniResult['ips'], routes }
-  const old = [result.ip4, result.ip6].filter(isObject)
-  return {
-    ips: old.map(({ ip, gateway }) => ({ address: String(ip), ...(typeof gateway === 'string' && { gateway }) })),
-    routes,
   }
 }

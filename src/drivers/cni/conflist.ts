@@ -1,13 +1,14 @@
 import { isDeeperThan, isObject, type JsonObject } from '#base/json.ts'
+import { highestSpoken, spokenVersions } from './versions.ts'
 
 /** One plugin of a chain, with everything its author wrote. */
 export type PluginConf = JsonObject & Readonly<{ type: string }>
 
-/** A CNI network configuration list. A single configuration is a list of one. */
+/** A CNI network configuration list, run as what `cniVersion` says. A single configuration is a list of one. */
 export type Conflist = Readonly<{ cniVersion: string; name: string; plugins: readonly PluginConf[] }>
 
-/** The versions of the CNI specification we speak. */
-const versions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0']
+/** What a configuration without one is taken to be written for. */
+const defaultVersion = '0.3.1'
 const networkName = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/
 const pluginName = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/
 
@@ -54,9 +55,7 @@ export function parseConflist(
   const name = value.name ?? fallbackName
   if (typeof name !== 'string' || !networkName.test(name))
     errors.push(`name: ${quoted(name)} is no network name; use letters, digits, "_", "." and "-"`)
-  const cniVersion = value.cniVersion ?? '0.3.1'
-  if (typeof cniVersion !== 'string' || !versions.includes(cniVersion))
-    errors.push(`cniVersion: ${quoted(cniVersion)} is not supported; use one of ${versions.join(', ')}`)
+  const cniVersion = versionOf(value, errors)
   const { plugins: chain, ...single } = value
   const list = chain === undefined ? [single] : chain
   if (!Array.isArray(list) || !list.length) errors.push('plugins: must be a list with at least one plugin')
@@ -66,7 +65,26 @@ export function parseConflist(
     )
   return errors.length
     ? { errors: errors.length > maxErrors ? [...errors.slice(0, maxErrors), '…'] : errors }
-    : { conflist: { cniVersion: cniVersion as string, name: name as string, plugins: list as PluginConf[] } }
+    : { conflist: { cniVersion, name: name as string, plugins: list as PluginConf[] } }
+}
+
+/** Names of all plugins of a list, those that give addresses among them, each once. */
+export function typesOf({ plugins }: Conflist): string[] {
+  const types = plugins.flatMap(({ type, ipam }) => [type, ...(isObject(ipam) ? [ipam.type] : [])])
+  return [...new Set(types.filter((type) => typeof type === 'string'))]
+}
+
+/** The highest version we speak of those a configuration is written for: `cniVersion`, or the list `cniVersions` (since 1.1.0). */
+function versionOf({ cniVersion, cniVersions }: JsonObject, errors: string[]): string {
+  if (cniVersions !== undefined && !Array.isArray(cniVersions))
+    errors.push(`cniVersions: ${quoted(cniVersions)} must be a list of versions`)
+  const list: readonly unknown[] = Array.isArray(cniVersions) ? cniVersions : []
+  const own = cniVersion ?? (list.length ? undefined : defaultVersion)
+  const version = highestSpoken([...list, own])
+  if (version !== undefined) return version
+  const [field, value] = list.length ? ['cniVersions', [...list, own]] : ['cniVersion', own]
+  errors.push(`${field}: ${quoted(value)} is not supported; use one of ${spokenVersions.join(', ')}`)
+  return defaultVersion
 }
 
 function pluginErrors(plugin: unknown, path: string, available: readonly string[]): string[] {

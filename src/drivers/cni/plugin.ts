@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
-import { quoted } from './conflist.ts'
+import { hintFor } from './hints.ts'
 import { ownerVariable } from './stragglers.ts'
 
 export type PluginCall = Readonly<{
@@ -10,11 +10,13 @@ export type PluginCall = Readonly<{
   /** Its name, for messages. */
   type: string
   network: string
-  command: 'ADD' | 'CHECK' | 'DEL'
+  command: 'ADD' | 'DEL' | 'VERSION'
   containerId: string
   netns: string
   ifName: string
   path: string
+  /** CNI_ARGS: what the runtime says of the pod. */
+  args: Readonly<Record<string, string>>
   /** Whose it is, see endStragglers. */
   owner: string
   config: JsonObject
@@ -31,7 +33,7 @@ const maxOutput = 1024 * 1024
 const maxSaid = 1000
 
 /**
- * Runs one plugin once; the answer of ADD is its result, that of others an empty object.
+ * Runs one plugin once; the answer of ADD is its result, that of VERSION what it speaks, that of DEL an empty object.
  * @throws Fault Unavailable with what the plugin said (data: plugin, code, msg, details), Timeout, Aborted
  */
 export function callPlugin(call: PluginCall): Promise<JsonObject> {
@@ -44,6 +46,9 @@ export function callPlugin(call: PluginCall): Promise<JsonObject> {
     CNI_NETNS: call.netns,
     CNI_IFNAME: call.ifName,
     CNI_PATH: call.path,
+    CNI_ARGS: Object.entries(call.args)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(';'),
     [ownerVariable]: call.owner,
   }
   const [file = program, ...args] = [...wrap, program]
@@ -98,7 +103,7 @@ export function callPlugin(call: PluginCall): Promise<JsonObject> {
       const answer = parse(text)
       const garbled = `${what} succeeded, but its answer is no JSON object: ${text.slice(0, 100)}`
       if (code !== 0) reject(pluginFailure(what, call, code, answer, text, Buffer.concat(err).toString()))
-      else if (command !== 'ADD') resolve({})
+      else if (command === 'DEL') resolve({})
       else if (isObject(answer)) resolve(answer)
       else reject(new Fault('Unavailable', garbled, { data: { plugin: type } }))
     }
@@ -124,16 +129,9 @@ function pluginFailure(
       ? said.msg.slice(0, maxSaid)
       : (err || text).trim().slice(0, 300) || `exit code ${code}`
   const details = typeof said.details === 'string' && said.details ? `; ${said.details.slice(0, maxSaid)}` : ''
-  return new Fault('Unavailable', `${what} failed: ${msg}${details}${missingLink(msg, config)}`, {
+  return new Fault('Unavailable', `${what} failed: ${msg}${details}${hintFor(plugin, msg, config)}`, {
     data: { plugin, code: said.code ?? code, msg, details: said.details },
   })
-}
-
-/** Plugins say that a link is not found, and not which. */
-function missingLink(msg: string, { master, device }: JsonObject): string {
-  const [field, name] = typeof master === 'string' ? ['master', master] : ['device', device]
-  if (typeof name !== 'string' || !/link not found/i.test(msg) || msg.includes(name)) return ''
-  return ` (${field} ${quoted(name)}: is there a link of this name on the host?)`
 }
 
 function parse(text: string): unknown {

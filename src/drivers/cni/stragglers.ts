@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { Fault } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
-import type { CniWhere } from './cni.ts'
+import type { CniWhere } from './records.ts'
 
 /** Environment variable that says whose a plugin is; what a plugin starts, an IPAM plugin say, inherits it. */
 export const ownerVariable = 'PATCHBAY_CNI_CACHE'

@@ -11,7 +11,8 @@ const lease: DhcpLease = {
   router: '10.0.2.1',
   dns: ['10.0.0.53'],
   mtu: 1400,
-  hostname: 'default',
+  routes: [],
+  told: { hostname: 'shop' },
   foreignSubnet: false,
 }
 
@@ -20,7 +21,7 @@ const leases = '/run/dhcp/x.leases'
 test('one MAC gets one address for ever, and nobody else gets any', () => {
   const lines = dnsmasqConfig(lease, leases).split('\n')
   assert.ok(lines.includes('dhcp-range=10.0.2.2,static,255.255.255.0,infinite'))
-  assert.ok(lines.includes('dhcp-host=02:00:00:00:00:01,10.0.2.2,default'))
+  assert.ok(lines.includes('dhcp-host=02:00:00:00:00:01,10.0.2.2'))
   assert.ok(lines.includes('dhcp-ignore=tag:!known'), 'nobody else is so much as refused')
   assert.ok(lines.includes('port=0'), 'no name service')
   assert.ok(lines.includes('dhcp-option=option:dns-server,10.0.0.53'))

@@ -6,22 +6,20 @@ import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { eventually } from '#base/wait.ts'
 import { shellArguments } from '../libvirt/daemon/cgroup.ts'
 import { isInSandbox } from '../libvirt/daemon/process.ts'
+import { optionLines, type Told } from './options.ts'
 
 /** One guest interface to serve: its MAC gets one address for ever. */
-export type DhcpLease = Readonly<{
-  /** The bridge to serve on, and our own address on it. */
-  bridge: string
-  server: string
-  mac: string
-  address: string
-  netmask: string
-  router?: string
-  dns: readonly string[]
-  mtu: number
-  hostname: string
-  /** Our address is outside the guest's subnet, so dnsmasq has to be told that the subnet is served here too. */
-  foreignSubnet: boolean
-}>
+export type DhcpLease = Told &
+  Readonly<{
+    /** The bridge to serve on, and our own address on it. */
+    bridge: string
+    server: string
+    mac: string
+    address: string
+    netmask: string
+    /** Our address is outside the guest's subnet, so dnsmasq has to be told that the subnet is served here too. */
+    foreignSubnet: boolean
+  }>
 
 /** A sandbox as its DHCP servers need it. */
 export type DhcpPlace = Readonly<{
@@ -55,11 +53,9 @@ export function dnsmasqConfig(lease: DhcpLease, leaseFile: string): string {
     'user=root',
     ...(lease.foreignSubnet ? [`shared-network=${lease.bridge},${lease.address}`] : ['dhcp-authoritative']),
     `dhcp-range=${lease.address},static,${lease.netmask},infinite`,
-    `dhcp-host=${lease.mac},${lease.address},${lease.hostname}`,
-    // Without a router dnsmasq would name itself, which routes nowhere.
-    lease.router === undefined ? 'dhcp-option=option:router' : `dhcp-option=option:router,${lease.router}`,
-    ...(lease.dns.length ? [`dhcp-option=option:dns-server,${lease.dns.join(',')}`] : []),
-    `dhcp-option=option:mtu,${lease.mtu}`,
+    // Its name is an option of its own: here some names would mean other things, such as `ignore`.
+    `dhcp-host=${lease.mac},${lease.address}`,
+    ...optionLines(lease),
     '',
   ].join('\n')
 }

@@ -34,6 +34,23 @@ export class HostBridges {
     })
   }
 
+  /** Whether a bridge of this name was made, or is about to be, by us. */
+  async isOwn(name: string): Promise<boolean> {
+    return (await this.#read()).bridges[name] !== undefined
+  }
+
+  /** @throws Fault Unavailable for a bridge that is there and is not ours: two networks with the same addresses would be one */
+  requireOwn(name: string, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(async () => {
+      const { bridges } = await this.#read()
+      if (bridges[name] !== undefined || !(await listLinks(undefined, signal)).has(name)) return
+      throw new Fault(
+        'Unavailable',
+        `the bridge ${name} of the pod network is there and was not made for this data directory: another one's may be, and they must not share it; start with another --pod-bridge and --pod-cidr, or remove it: ip link delete ${name}`,
+      )
+    })
+  }
+
   /** Removes bridges of ours without ports, all of them or only those whose network `isUnused` says nobody needs. */
   sweep(isUnused: (network: string) => boolean, signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
@@ -73,7 +90,7 @@ export class HostBridges {
 const linkName = /^[A-Za-z0-9_.-]{1,15}$/
 
 /** Names of the bridges a configuration's bridge plugins make. @throws Fault Invalid for a name no link can have */
-function bridgesOf(config: unknown): string[] {
+export function bridgesOf(config: unknown): string[] {
   const plugins = isObject(config) && Array.isArray(config.plugins) ? config.plugins : [config]
   return plugins.flatMap((plugin): string[] => {
     if (!isObject(plugin) || plugin.type !== 'bridge') return []

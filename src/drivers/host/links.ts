@@ -1,15 +1,24 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { basename } from 'node:path'
+import type { Link as LinkState } from '#core/sandbox/wiring.ts'
 import { findDaemon } from '../libvirt/daemon/daemon.ts'
 import { run } from './run.ts'
 
-/** A network link as `ip -j link` shows it. */
-export type Link = Readonly<{ ifname: string; mtu: number; master?: string }>
+/** A network link, with its MAC. */
+export type Link = LinkState & Readonly<{ address?: string }>
 
 /** All links of a named namespace, or of our own. */
 export async function listLinks(netns: string | undefined, signal: AbortSignal): Promise<Map<string, Link>> {
   const text = await run('ip', [...(netns ? ['-n', netns] : []), '-j', 'link'], { signal })
-  return byName(JSON.parse(text) as Link[])
+  const links = JSON.parse(text) as (Omit<Link, 'isUp'> & { flags: readonly string[] })[]
+  return byName(
+    links.map(({ ifname, mtu, master, address, flags }) => ({
+      ...{ ifname, mtu, isUp: flags.includes('UP') },
+      ...(flags.includes('UP') && { hasCarrier: flags.includes('LOWER_UP') }),
+      ...(master !== undefined && { master }),
+      ...(address !== undefined && { address }),
+    })),
+  )
 }
 
 /**
@@ -30,15 +39,35 @@ export async function listSandboxLinks(
   }
 }
 
+/** The bit of a link's flags that says it is up (linux/if.h). */
+const up = 1
+
+/** Reads all links of the namespace that a /sys shows. One that goes away meanwhile is left out. */
 async function readLinks(folder: string): Promise<Map<string, Link>> {
-  const read = async (ifname: string): Promise<Link> => {
-    const [mtu, master] = await Promise.all([
-      readFile(`${folder}/${ifname}/mtu`, 'utf8'),
-      readlink(`${folder}/${ifname}/master`).catch(() => undefined),
-    ])
-    return { ifname, mtu: Number(mtu), ...(master !== undefined && { master: basename(master) }) }
+  const read = async (ifname: string): Promise<Link[]> => {
+    try {
+      const file = (name: string) => readFile(`${folder}/${ifname}/${name}`, 'utf8')
+      const [mtu, address, flags, carrier, master] = await Promise.all([
+        file('mtu'),
+        file('address'),
+        file('flags'),
+        // Of a link that is down the kernel does not tell.
+        file('carrier').catch(() => undefined),
+        readlink(`${folder}/${ifname}/master`).catch(() => undefined),
+      ])
+      return [
+        {
+          ...{ ifname, mtu: Number(mtu), address: address.trim(), isUp: (Number(flags) & up) !== 0 },
+          ...(carrier !== undefined && { hasCarrier: carrier.trim() === '1' }),
+          ...(master !== undefined && { master: basename(master) }),
+        },
+      ]
+    } catch (error) {
+      if (['ENOENT', 'EINVAL', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return []
+      throw error
+    }
   }
-  return byName(await Promise.all((await readdir(folder)).map(read)))
+  return byName((await Promise.all((await readdir(folder)).map(read))).flat())
 }
 
 function byName(links: readonly Link[]): Map<string, Link> {

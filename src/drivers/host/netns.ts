@@ -37,7 +37,7 @@ export async function ensureNetns(
 }
 
 /** The kernel's number of a named namespace; undefined when there is none, and for one of the host itself. */
-async function findNetns(name: string): Promise<number | undefined> {
+export async function findNetns(name: string): Promise<number | undefined> {
   const [there, own, first] = await Promise.all(
     [netnsPath(name), '/proc/self/ns/net', '/proc/1/ns/net'].map((path) => stat(path).catch(() => undefined)),
   )

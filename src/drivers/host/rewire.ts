@@ -1,9 +1,11 @@
 import { explain } from '#base/fault.ts'
+import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import { movedLinkName } from '#core/nic/names.ts'
 import type { Mover } from '#core/nic/rewire.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
+import { withoutConfig } from './records.ts'
 import type { LivePlace, SandboxNetwork } from './sandbox-network.ts'
 
 /** Most time the local steps of a move may take together, milliseconds; they take a few hundred. */
@@ -35,11 +37,37 @@ export function asAttached(wanted: readonly Attachment[], present: readonly Atta
   return wanted.map((one) => {
     const now = byName.get(one.name)
     if (!now) return one
-    const kept = { ...one, network: now.network, links: { ...one.links, pod: now.links.pod } }
-    if (now.network === one.network) return kept
-    const { config: _, problem: _p, ...bare } = kept
+    const { carried } = now
+    const kept = {
+      ...{ ...one, network: now.network, links: { ...one.links, pod: now.links.pod } },
+      ...(carried && { carried }),
+    }
+    const { isOpen: _, ...closed } = kept
+    const asItWas = now.isOpen ? { ...closed, isOpen: now.isOpen } : closed
+    // A network whose definition is gone says nothing about its cards any more.
+    if (now.network === one.network) return one.problem === undefined ? kept : asItWas
+    const { config: _c, problem: _p, ...bare } = asItWas
     return bare
   })
+}
+
+/**
+ * Attachments of a sandbox that a guest comes to, with the addresses it has in the one it comes from: IPAM may give its new place
+ * others, of which it hears when it asks next. What it brought there it brings along. `addressesIn` finds what CNI gave there.
+ */
+export async function withCarried(
+  attachments: readonly Attachment[],
+  source: readonly Attachment[],
+  addressesIn: (one: Attachment) => Promise<readonly string[]>,
+): Promise<Attachment[]> {
+  return Promise.all(
+    attachments.map(async (one) => {
+      const before = source.find(({ name, network }) => name === one.name && network === one.network)
+      if (!before || one.binding !== 'bridge') return one
+      const carried = [...new Set([...(before.carried ?? []), ...(await addressesIn(before))])]
+      return carried.length ? { ...one, carried } : one
+    }),
+  )
 }
 
 /** An attachment to move to, under the name CNI is to know it by. */
@@ -104,4 +132,10 @@ async function announce(hypervisor: LibvirtHypervisor, name: string, log: Log, s
   await hypervisor
     .announce(name, signal)
     .catch((error: unknown) => log.warn({ interface: name, cause: explain(error) }, 'Cannot announce interface'))
+}
+
+/** Whether all that is wanted is there as it is wanted. */
+export function hasAll(present: readonly Attachment[], wanted: readonly Attachment[]): boolean {
+  const byName = new Map(withoutConfig(present).map((one) => [one.name, one]))
+  return withoutConfig(wanted).every((one) => sameJson(one, byName.get(one.name)))
 }

@@ -11,34 +11,31 @@ import type {
   Incoming,
   MoveOptions,
   Sandboxes,
+  SandboxId,
   SandboxSpec,
   SandboxState,
 } from '#core/ports.ts'
 import { ownerAfter } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import { ensureCgroups, removeCgroups, sandboxMaxBytes } from '../libvirt/daemon/cgroup.ts'
+import { removeCgroups } from '../libvirt/daemon/cgroup.ts'
 import { sharedQemuUid } from '../libvirt/daemon/config.ts'
-import { ensureInit, findDaemon, findInit, socketPath, startDaemon } from '../libvirt/daemon/daemon.ts'
+import { ensureInit, findDaemon, findInit, startDaemon } from '../libvirt/daemon/daemon.ts'
 import { findProcess, type ProcessIdentity } from '../libvirt/daemon/process.ts'
 import { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
 import { powerFlags } from '../libvirt/rpc/flags.ts'
-import { type Libvirt, openLibvirt } from '../libvirt/rpc/libvirt.ts'
-import { boundLogs } from './bounded-log.ts'
+import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
 import type { CapabilityCache } from './capabilities.ts'
-import { unlessSeen, watchDomainFiles, watchLeases } from './domain-files.ts'
+import { connectWatched } from './connect.ts'
 import { killAll } from './kill.ts'
 import type { Accelerator } from './kvm.ts'
+import { MemoryLimits } from './memory-limits.ts'
 import { guestProcesses, killGuestProcesses, moveGuest, shareImages } from './moving.ts'
-import { ensureNetns, netnsName, netnsPath, removeNetns } from './netns.ts'
+import { ensureNetns, findNetns, netnsName, netnsPath, removeNetns } from './netns.ts'
+import type { Place, Source } from './networks.ts'
 import { type SandboxRecord, SandboxRecords, withoutConfig } from './records.ts'
-import { asAttached, hostMover, movedAttachment, raiseLowered, type Wiring } from './rewire.ts'
-import type { Place, SandboxNetwork } from './sandbox-network.ts'
-
-/** A sandbox that is known to be whole is looked at more closely this often, milliseconds. */
-const inspectMs = 20_000
-
-/** How long libvirtd may take to answer what it need not ask QEMU for, milliseconds. */
-const callTimeoutMs = 15_000
+import { asAttached, hasAll, hostMover, movedAttachment, raiseLowered, type Wiring } from './rewire.ts'
+import type { Damage, SandboxNetwork } from './sandbox-network.ts'
+import { SandboxWatch, type Watched } from './sandbox-watch.ts'
 
 export type HostSandboxesOptions = Readonly<{
   /** Folder that holds one folder per sandbox, named by its UID. */
@@ -57,7 +54,9 @@ type Live = Readonly<{
   state: SandboxState
   hypervisor: LibvirtHypervisor
   libvirt: Libvirt
-}> & { inspectedMs: number }
+  /** What it is to be, unless the next `ensure` makes it anew anyway. */
+  watched?: Watched
+}>
 
 /**
  * The sandboxes of this host. A sandbox is a folder, a network namespace, and a libvirtd with its QEMU; all of it is found
@@ -72,27 +71,39 @@ export class HostSandboxes implements Sandboxes {
   readonly #observedMs = new Map<string, number>()
   /** A process of each sandbox's guest, where it was asked for. */
   readonly #guests = new Map<string, ProcessIdentity>()
-  #isUnlimitedTold = false
+  /** What of each sandbox was found damaged and is not mended yet. */
+  readonly #damage = new Map<string, Damage>()
+  readonly #watch: SandboxWatch
+  readonly #limits: MemoryLimits
   readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
 
   constructor(options: HostSandboxesOptions) {
     this.#options = options
     this.#records = new SandboxRecords(options.pods, options.log)
+    this.#limits = new MemoryLimits(options.log)
+    this.#watch = new SandboxWatch({
+      network: options.network,
+      list: () => [...this.#live.values()].flatMap(({ watched }) => watched ?? []),
+      cardsOf: async (uid, signal) => {
+        const domain = await this.#live.get(uid)?.hypervisor.observe(signal)
+        // Before it runs its taps need not be open yet.
+        return domain && domain.state !== 'moving' ? domain.nics.map(({ name }) => name) : []
+      },
+      onDamage: (uid, damage) => {
+        options.log.warn({ uid, ...damage }, 'A sandbox is not as it was made')
+        this.#damage.set(uid, damage)
+        this.#lookAgain(uid)
+        this.#tell(uid)
+      },
+      log: options.log,
+    })
   }
 
   async ensure(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState> {
     const live = this.#live.get(spec.uid)
-    if (live && hasAll(live.attachments, asAttached(spec.attachments, live.attachments))) {
-      if (performance.now() - live.inspectedMs < inspectMs) return live.state
-      if (await this.#options.network.isWhole(this.#records.at(spec.uid), netnsName(spec.uid), live.attachments)) {
-        live.inspectedMs = performance.now()
-        await boundLogs(this.#records.at(spec.uid)).catch((error: unknown) =>
-          this.#options.log.warn({ uid: spec.uid, cause: explain(error) }, 'Cannot cut the logs of a sandbox'),
-        )
-        return live.state
-      }
-    }
-    return this.#make(spec, signal)
+    if (live && hasAll(live.attachments, asAttached(spec.attachments, live.attachments))) return live.state
+    this.#watch.start()
+    return this.#watch.during(spec.uid, () => this.#make(spec, signal))
   }
 
   async release(uid: string, names: readonly string[], signal: AbortSignal): Promise<void> {
@@ -104,7 +115,7 @@ export class HostSandboxes implements Sandboxes {
       { pod: `${record.namespace}/${record.name}`, networks: leaving.map(({ name }) => name) },
       'Releasing networks',
     )
-    await network.release(this.#place(uid), leaving, signal)
+    await this.#watch.during(uid, () => network.release(this.#place(record), leaving, signal))
     const attachments = record.attachments.filter(({ name }) => !names.includes(name))
     await this.#records.write({ ...record, attachments })
     this.#lookAgain(uid)
@@ -128,7 +139,7 @@ export class HostSandboxes implements Sandboxes {
     const card = (await hypervisor.observe(signal))?.nics.find(({ name }) => name === wanted.name)
     const init = await findInit(this.#records.at(uid))
     if (!init) throw new Fault('Unavailable', 'The sandbox has no processes')
-    const place = { ...this.#place(uid), init: init.pid, user: before.user ?? sharedQemuUid }
+    const place = { ...this.#place(before), init: init.pid, user: before.user ?? sharedQemuUid }
     const to = movedAttachment(wanted)
     const write = async (change: (wiring: Wiring) => Wiring) => {
       const record = (await this.#records.read(uid))!
@@ -137,7 +148,7 @@ export class HostSandboxes implements Sandboxes {
     }
     try {
       const mover = hostMover({ place, network, hypervisor, from, to, write, log, signal })
-      await move(mover, card ? cableOf(card.link, link, bounce) : noCable)
+      await this.#watch.during(uid, () => move(mover, card ? cableOf(card.link, link, bounce) : noCable))
     } finally {
       this.#lookAgain(uid)
     }
@@ -177,6 +188,8 @@ export class HostSandboxes implements Sandboxes {
     this.#live.delete(uid)
     this.#observedMs.delete(uid)
     this.#guests.delete(uid)
+    this.#damage.delete(uid)
+    this.#watch.forget(uid)
     const netns = netnsName(uid)
     const known = await this.#records.read(uid).catch(() => undefined) // a damaged one tells nothing
     await killAll(dir, netns, known?.netns)
@@ -225,20 +238,15 @@ export class HostSandboxes implements Sandboxes {
     const dir = this.#records.at(uid)
     const record = await this.#records.read(uid)
     if (!record) return undefined
-    const accelerator = await this.#options.accelerator()
-    await startDaemon({
-      dir,
-      netns: netnsPath(netnsName(uid)),
-      user: record.user ?? sharedQemuUid,
-      kvm: accelerator === 'kvm',
-      log: this.#options.log,
-      signal,
-    })
+    const [{ log }, accelerator] = [this.#options, await this.#options.accelerator()]
+    const user = record.user ?? sharedQemuUid
+    await startDaemon({ dir, netns: netnsPath(netnsName(uid)), user, kvm: accelerator === 'kvm', log, signal })
     const libvirt = await this.#connect(uid, dir)
     const hypervisor = this.#hypervisor(dir, libvirt, accelerator, record)
-    const none = { attached: new Set<string>(), failed: new Map(), networks: new Map(), ips: new Map(), leftovers: [] }
+    const none = { attached: new Set<string>(), failed: new Map(), networks: new Map(), ips: new Map() }
+    const state = { ...none, hypervisor, leftovers: [], repaired: [], deaf: [] }
     // The next `ensure` finds no attachments noted, and looks at what is there.
-    this.#live.set(uid, { attachments: [], state: { ...none, hypervisor }, hypervisor, libvirt, inspectedMs: 0 })
+    this.#live.set(uid, { attachments: [], state, hypervisor, libvirt })
     return hypervisor
   }
 
@@ -248,6 +256,7 @@ export class HostSandboxes implements Sandboxes {
 
   /** Ends our connections; sandboxes and guests go on. */
   close(): void {
+    this.#watch.close()
     for (const { libvirt } of this.#live.values()) libvirt.close()
     this.#live.clear()
   }
@@ -262,12 +271,13 @@ export class HostSandboxes implements Sandboxes {
     const wanted = new Set(spec.attachments.map((one) => one.name))
     const others = old?.attachments.filter((one) => !wanted.has(one.name)) ?? []
     const made = await network.made(uid, netnsName(uid), old?.attachments ?? [])
-    const attachments = [...asAttached(spec.attachments, made), ...others]
+    const source = spec.incoming && (await this.#sourceAt(spec.incoming.from))
+    const asThere = [...asAttached(spec.attachments, made), ...others]
+    const attachments = source ? await network.carry(asThere, source) : asThere
     const optional = new Set([...(spec.optional ?? []), ...others.map((one) => one.name)])
-    const lowered = old?.lowered
     const owner = ownerAfter(old?.owner, spec.owner)
     // A sandbox keeps the user it was made for.
-    const user = old ? old.user : spec.user
+    const { user, lowered }: Pick<SandboxRecord, 'user' | 'lowered'> = old ?? spec
     let record: SandboxRecord = {
       ...{ uid, namespace, name, owner, attachments: withoutConfig(attachments) },
       ...(user !== undefined && { user }),
@@ -276,8 +286,8 @@ export class HostSandboxes implements Sandboxes {
     }
     if (!sameJson(old, record)) await this.#records.write(record)
     const netns = netnsName(uid)
-    // The libvirtd we are connected to has both.
-    if (!this.#live.has(uid)) {
+    // The libvirtd we are connected to has both, unless somebody took the name away.
+    if (!this.#live.has(uid) || (await findNetns(netns)) !== record.netns) {
       const isOurs = (inode: number) => old !== undefined && (old.netns ?? inode) === inode
       const inode = await ensureNetns(netns, { isOurs, holder: (await findInit(dir))?.pid }, signal)
       if (inode !== record.netns) {
@@ -285,7 +295,7 @@ export class HostSandboxes implements Sandboxes {
         await this.#records.write(record)
       }
       await capabilities.seed(dir)
-      if (spec.memoryBytes !== undefined) await this.#limit(dir, spec.memoryBytes)
+      if (spec.memoryBytes !== undefined) await this.#limits.hold(dir, spec.memoryBytes)
     }
     const incoming = spec.incoming && { dir: this.#records.at(spec.incoming.from), name: spec.incoming.migration }
     if (incoming) await shareImages(incoming.dir, dir)
@@ -294,12 +304,17 @@ export class HostSandboxes implements Sandboxes {
       ...{ dir, netns: netnsPath(netns), user: user ?? sharedQemuUid, kvm: accelerator === 'kvm', log, signal },
       ...(incoming && { incoming }),
     }
+    const isSuspect = !this.#live.has(uid) || this.#damage.has(uid)
     const init = await ensureInit(daemonOptions)
-    const place = { ...this.#place(uid), init: init.pid, user: user ?? sharedQemuUid }
-    // Both take their time and neither needs the other.
+    const place = {
+      ...this.#place(record),
+      init: init.pid,
+      user: user ?? sharedQemuUid,
+      ...(source && { source }),
+    }
     const [daemon, networked] = await Promise.allSettled([
       startDaemon(daemonOptions),
-      network.attach(place, attachments, optional, signal),
+      network.attach(place, attachments, { optional, isSuspect }, signal),
     ])
     if (networked.status === 'rejected') throw networked.reason
     if (daemon.status === 'rejected') throw daemon.reason
@@ -315,10 +330,14 @@ export class HostSandboxes implements Sandboxes {
     }
     const present = attachments.filter(({ name }) => ips.has(name))
     const networks = new Map(present.map((one) => [one.name, one.network]))
-    const state: SandboxState = { ips, hypervisor, attached: new Set(networks.keys()), failed, networks, leftovers }
-    this.#live.set(uid, { attachments: present, state, hypervisor, libvirt, inspectedMs: performance.now() })
+    const attached = new Set(networks.keys())
+    const state: SandboxState = { ips, hypervisor, attached, failed, networks, leftovers, repaired: [], deaf: [] }
+    const live = { attachments: present, state, hypervisor, libvirt }
+    this.#live.set(uid, { ...live, watched: { place, attachments: present, inode: record.netns } })
     if (leftovers.length) this.#lookAgain(uid)
-    return state
+    const { why: repaired = [], deaf = [] } = this.#damage.get(uid) ?? {}
+    this.#damage.delete(uid)
+    return { ...state, repaired, deaf }
   }
 
   #hypervisor(
@@ -338,57 +357,40 @@ export class HostSandboxes implements Sandboxes {
     })
   }
 
-  /** Holds the processes of a sandbox to the memory of its pod. A host that does not let us is told of once. */
-  async #limit(dir: string, podBytes: number): Promise<void> {
-    const left = await ensureCgroups(dir, sandboxMaxBytes(podBytes))
-    if (!left.length || this.#isUnlimitedTold) return
-    this.#isUnlimitedTold = true
-    this.#options.log.warn({ left }, 'Running sandboxes without cgroup limits, which this host does not let us set')
+  #tell(uid: string, isNetwork = false): void {
+    for (const listener of this.#listeners) listener(uid, isNetwork)
   }
 
   /** Has the next pass make a picture of what is there. */
   #lookAgain(uid: string): void {
     const live = this.#live.get(uid)
-    if (live) this.#live.set(uid, { ...live, attachments: [], inspectedMs: 0 })
+    if (!live) return
+    const { watched: _, ...rest } = live
+    this.#live.set(uid, { ...rest, attachments: [] })
   }
 
   async #connect(uid: string, dir: string): Promise<Libvirt> {
-    const libvirt = await openLibvirt({
-      socketPath: socketPath(dir),
+    const libvirt = await connectWatched(dir, {
       log: this.#options.log.child({ sandbox: uid }),
-      callTimeoutMs,
+      observedMs: () => this.#observedMs.get(uid) ?? 0,
+      tell: (isNetwork) => this.#tell(uid, isNetwork),
     })
-    const tell = (isNetwork = false) => {
-      for (const listener of this.#listeners) listener(uid, isNetwork)
-    }
-    libvirt.onEvent((event) => {
-      if (event.type !== 'metadataChange' && event.type !== 'migrationIteration') tell()
-    })
-    const unwatch = [
-      watchDomainFiles(
-        dir,
-        unlessSeen(() => this.#observedMs.get(uid) ?? 0, tell),
-        this.#options.log,
-      ),
-      watchLeases(dir, () => tell(true), this.#options.log),
-    ]
     void libvirt.closed.then((why) => {
-      for (const end of unwatch) end()
       if (this.#live.get(uid)?.libvirt !== libvirt) return
       this.#live.delete(uid)
       this.#options.log.warn({ uid, why: why.message }, 'Lost libvirtd')
-      tell()
+      this.#tell(uid)
+      // What its guest's agent would have said meanwhile was heard by nobody.
+      this.#tell(uid, true)
     })
     return libvirt
   }
 
-  #place(uid: string): Place {
-    return { dir: this.#records.at(uid), uid, netns: netnsName(uid) }
+  async #sourceAt(uid: string): Promise<Source> {
+    return { uid, netns: netnsName(uid), attachments: (await this.#records.read(uid))?.attachments ?? [] }
   }
-}
 
-/** Whether all that is wanted is there as it is wanted. */
-function hasAll(present: readonly Attachment[], wanted: readonly Attachment[]): boolean {
-  const byName = new Map(withoutConfig(present).map((one) => [one.name, one]))
-  return withoutConfig(wanted).every((one) => sameJson(one, byName.get(one.name)))
+  #place({ uid, namespace, name }: SandboxId): Place {
+    return { dir: this.#records.at(uid), uid, netns: netnsName(uid), namespace, name }
+  }
 }

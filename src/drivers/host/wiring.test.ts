@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { Link } from './links.ts'
-import { guestAddresses, isWired, masqueradeRules, netmask, wiringCommands } from './wiring.ts'
+import { guestAddresses, masqueradeRules, netmask, wiringCommands } from './wiring.ts'
 
 const attachment = (over: Partial<Attachment> = {}): Attachment => ({
   name: 'default',
@@ -17,7 +17,7 @@ const attachment = (over: Partial<Attachment> = {}): Attachment => ({
 })
 const link = (ifname: string, master?: string): [string, Link] => [
   ifname,
-  { ifname, mtu: 1400, ...(master && { master }) },
+  { ifname, mtu: 1400, isUp: true, ...(master && { master }) },
 ]
 const user = { uid: 64055 }
 
@@ -58,13 +58,15 @@ test('a bridged guest gets the address that CNI gave: it is taken off the link',
   )
 })
 
-test('a sandbox is whole only while every link is on its bridge', () => {
-  const whole = [link('eth0', 'k6t-eth0'), link('k6t-eth0'), link('tap0', 'k6t-eth0')]
-  const bridge = attachment({ binding: 'bridge' })
-  assert.equal(isWired(bridge, new Map(whole)), true)
-  for (const [name] of whole)
-    assert.equal(isWired(bridge, new Map(whole.filter(([other]) => other !== name))), false, `without ${name}`)
-  assert.equal(isWired(bridge, new Map([link('eth0'), ...whole.slice(1)])), false, 'eth0 is off the bridge')
+test('a link that a plugin gave the guest’s MAC gets another, and learns nothing of what is reflected', () => {
+  const bridged = attachment({ binding: 'bridge' })
+  const withMac = (address: string) => new Map([['eth0', { ifname: 'eth0', mtu: 1500, isUp: true, address }]])
+  const told = wiringCommands(bridged, withMac('02:00:00:00:00:01'), user)
+  const renamed = told.indexOf('link set eth0 address 0e:00:00:00:00:01')
+  assert.ok(renamed > told.indexOf('link set eth0 down') && renamed < told.indexOf('link set eth0 master k6t-eth0'))
+  assert.ok(told.includes('link set eth0 type bridge_slave learning off'))
+  const untold = wiringCommands(bridged, withMac('9a:00:00:00:00:07'), user)
+  assert.ok(!untold.some((command) => / address /.test(command)))
 })
 
 test('NAT forwards everything, or only the ports that were asked for', () => {

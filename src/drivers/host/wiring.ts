@@ -21,8 +21,9 @@ export function netmask(prefix: number): string {
  * missing is made, so it can be run again after a crash at any point.
  */
 export function wiringCommands(attachment: Attachment, present: ReadonlyMap<string, Link>, user: QemuUser): string[] {
-  const { links, binding } = attachment
-  const mtu = present.get(links.pod)?.mtu ?? 1500
+  const { links, binding, mac } = attachment
+  const pod = present.get(links.pod)
+  const mtu = pod?.mtu ?? 1500
   const bridge = present.get(links.bridge)
   const tap = present.get(links.tap)
   const queues = attachment.queues > 1 ? ' multi_queue' : ''
@@ -34,7 +35,13 @@ export function wiringCommands(attachment: Attachment, present: ReadonlyMap<stri
     ...(binding === 'bridge'
       ? [
           `addr flush dev ${links.pod}`,
+          // A plugin that was told the guest's MAC has given it to this link: the bridge would keep the guest's frames.
+          ...(pod?.address === mac
+            ? [`link set ${links.pod} down`, `link set ${links.pod} address ${otherMac(mac)}`]
+            : []),
           `link set ${links.pod} master ${links.bridge}`,
+          // What a switch reflects must not teach the bridge that the guest is out there. KubeVirt does the same.
+          `link set ${links.pod} type bridge_slave learning off`,
           `addr replace ${dhcpAddress}/32 dev ${links.bridge}`,
         ]
       : [`addr replace ${gateway}/${prefix} dev ${links.bridge}`]),
@@ -44,6 +51,13 @@ export function wiringCommands(attachment: Attachment, present: ReadonlyMap<stri
     ...(binding === 'bridge' ? [`link set ${links.pod} up`] : []),
     `link set ${links.bridge} up`,
   ]
+}
+
+/** A unicast MAC of nobody's: not that one, and the same each time. */
+function otherMac(mac: string): string {
+  const [first = '02', ...rest] = mac.split(':')
+  const octet = ((Number.parseInt(first, 16) ^ 0x0c) | 0x02) & 0xfe
+  return [octet.toString(16).padStart(2, '0'), ...rest].join(':')
 }
 
 /** The commands that take an attachment's pod interface off the bridge that joins it to the guest. */
@@ -66,18 +80,6 @@ export function namingCommand(
   const isMoved = links.pod === movedLinkName(name, network)
   if (!isMoved || !present.has(links.pod) || present.has(canonical)) return undefined
   return `link property add dev ${links.pod} altname ${canonical}`
-}
-
-/** Whether everything of an attachment is there and joined. */
-export function isWired(attachment: Attachment, present: ReadonlyMap<string, Link>): boolean {
-  const { links, binding } = attachment
-  const joined = (name: string) => present.get(name)?.master === links.bridge
-  return (
-    present.has(links.pod) &&
-    present.has(links.bridge) &&
-    joined(links.tap) &&
-    (binding === 'masquerade' || joined(links.pod))
-  )
 }
 
 /** NAT between the pod address and a masqueraded guest, as an nftables script that replaces what was there. */

@@ -33,7 +33,10 @@ add)
   ip link set "$2" up
   /etc/cable "$2" "$state" &
   # In the foreground of this process, which nobody waits for; asks again every few seconds until somebody answers.
-  exec udhcpc -f -i "$2" -p "$state/pid" -s /etc/lease -O mtu -t 4 -T 1 -A 8 >/dev/null 2>&1
+  for option in mtu search staticroutes ntpsrv tftp bootfile 240; do set -- "$@" -O "$option"; done
+  nic=$2
+  shift 2
+  exec udhcpc -f -i "$nic" -p "$state/pid" -s /etc/lease "$@" -t 4 -T 1 -A 8 >/dev/null 2>&1
   ;;
 remove)
   [ -f "$state/pid" ] && kill "$(cat "$state/pid")"
@@ -69,7 +72,10 @@ add | remove) /etc/nic "$ACTION" "$INTERFACE" & ;;
 esac
 `
 
-/** What udhcpc calls. Each card's routes get a metric of their own, so that the first card wins and none is refused. */
+/**
+ * What udhcpc calls. Each card's routes get a metric of their own, so that the first card wins and none is refused. What it was
+ * told stays in a file.
+ */
 const lease = `#!/bin/sh
 metric=$((100 + $(cat "/sys/class/net/$interface/ifindex")))
 case $1 in
@@ -85,13 +91,25 @@ bound | renew)
     ;;
   esac
   [ -z "$mtu" ] || ip link set "$interface" mtu "$mtu"
-  for router in $router; do
-    # A router outside the own subnet is reached through this card.
-    ip route add "$router" dev "$interface" metric "$metric" 2>/dev/null
-    ip route add default via "$router" dev "$interface" metric "$metric"
-    break
+  # Whoever is told routes takes no heed of the router (RFC 3442).
+  [ -n "$staticroutes" ] || [ -z "$router" ] || staticroutes="0.0.0.0/0 \${router%% *}"
+  set -- $staticroutes
+  while [ -n "$2" ]; do
+    via=
+    if [ "$2" != 0.0.0.0 ]; then
+      # A router outside the own subnet is reached through this card.
+      ip route add "$2" dev "$interface" metric "$metric" 2>/dev/null
+      via="via $2"
+    fi
+    ip route add "$1" $via dev "$interface" metric "$metric"
+    shift 2
   done
-  [ -z "$dns" ] || for server in $dns; do echo "nameserver $server"; done > /etc/resolv.conf
+  [ -z "$dns" ] || {
+    search=\${search:-$domain}
+    [ -z "$search" ] || echo "search $search"
+    for server in $dns; do echo "nameserver $server"; done
+  } > /etc/resolv.conf
+  env > "/run/nic/$interface/lease"
   ;;
 esac
 `

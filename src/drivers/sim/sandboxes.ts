@@ -96,7 +96,16 @@ export class SimSandboxes implements Sandboxes {
     this.#sandboxes.set(uid, sandbox)
     const { ips, networks } = sandbox
     const attached = new Set(ips.keys())
-    return { ips, hypervisor: this.#hypervisor(sandbox), attached, failed, networks, leftovers: [] }
+    return {
+      ips,
+      hypervisor: this.#hypervisor(sandbox),
+      attached,
+      failed,
+      networks,
+      leftovers: [],
+      repaired: [],
+      deaf: [],
+    }
   }
 
   /** A network whose config has `ipam` gives an address, which the guest takes at once. */

@@ -1,19 +1,12 @@
 import { cut, isLabelKey, mapErrors, tooMany } from '#apis/meta/labels.ts'
+import { dnsLabel, dnsSubdomain } from '#apis/meta/names.ts'
 import { apiVersionOf, type FieldError, type Kind, maxErrors, type ObjectMeta } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 
-const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
-const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
-const segment = /^(?!\.{1,2}$)[^/%]+$/
-const segmentRule = "may not be '.' or '..' nor contain '/' or '%'"
+const segment = { pattern: /^(?!\.{1,2}$)[^/%]+$/, rule: "may not be '.' or '..' nor contain '/' or '%'", max: 253 }
 /** Most finalizers, and most owners, of one object. */
 const maxHolders = 100
-
-const subdomainRule =
-  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-const labelRule =
-  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 
 /** Everything wrong with the metadata a client sent. Namespaces must be labels, other names may contain dots, and
  * those with `anySegment` whatever fits into a path. */
@@ -25,11 +18,7 @@ export function metadataErrors(
   const bad = (field: string, message: string) =>
     errors.push({ field: `metadata.${field}`, message, reason: 'FieldValueInvalid' })
   const name: unknown = meta.name ?? ''
-  const [pattern, rule, max] = isNamespace
-    ? ([label, labelRule, 63] as const)
-    : anySegment
-      ? ([segment, segmentRule, 253] as const)
-      : ([subdomain, subdomainRule, 253] as const)
+  const { pattern, rule, max } = isNamespace ? dnsLabel : anySegment ? segment : dnsSubdomain
   if (name === '')
     errors.push({
       field: 'metadata.name',

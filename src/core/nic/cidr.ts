@@ -1,25 +1,27 @@
-import { podSubnet } from '../nic/nic.ts'
-
 /** An IPv4 network: its first address, and how many bits all its addresses share. */
-type Net = Readonly<{ first: number; prefix: number }>
+export type Net = Readonly<{ first: number; prefix: number }>
 
 /** Networks that nobody routes on the internet (RFC 1918). */
 const privateNets = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'].map((text) => parseCidr(text)!)
 /** Longest prefix that leaves an address for the gateway and one for the guest. */
 const maxPrefix = 30
 
-/** Why a network cannot be the one a masqueraded guest sees itself in. */
-export function guestNetworkProblem(text: string): string | undefined {
+/** Why a network cannot be the one a masqueraded guest sees itself in; `podNetworks` are those of the nodes' pods. */
+export function guestNetworkProblem(text: string, podNetworks: readonly string[]): string | undefined {
   const net = parseCidr(text)
   if (!net) return 'must be an IPv4 network, such as 10.0.2.0/24'
   if (!privateNets.some((one) => holds(one, net)) || net.prefix > maxPrefix)
     return `must be a private IPv4 network (in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16) of at least /${maxPrefix}`
-  const pods = parseCidr(podSubnet)!
-  return holds(pods, net) || holds(net, pods) ? `must not overlap the pod network ${podSubnet}` : undefined
+  const pods = podNetworks.find((one) => overlaps(parseCidr(one), net))
+  return pods === undefined ? undefined : `must not overlap the pod network ${pods}`
 }
 
-/** Undefined for what is no network: host bits must be zero. */
-function parseCidr(text: string): Net | undefined {
+function overlaps(one: Net | undefined, other: Net): boolean {
+  return one !== undefined && (holds(one, other) || holds(other, one))
+}
+
+/** Reads an IPv4 network; undefined for what is none: host bits must be zero. */
+export function parseCidr(text: string): Net | undefined {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(text)
   if (!match) return undefined
   const [a = 0, b = 0, c = 0, d = 0, prefix = 0] = match.slice(1).map(Number)
@@ -32,6 +34,12 @@ function sizeOf(prefix: number): number {
   return 2 ** (32 - prefix)
 }
 
-function holds(outer: Net, inner: Net): boolean {
+/** Whether a text is an IPv4 address, as everybody writes it. */
+export function isIpv4(text: string): boolean {
+  return /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/.test(text)
+}
+
+/** Whether a network is another one, or a part of it. */
+export function holds(outer: Net, inner: Net): boolean {
   return inner.first >= outer.first && inner.first + sizeOf(inner.prefix) <= outer.first + sizeOf(outer.prefix)
 }

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { guestNetworkProblem } from './cidr.ts'
 
+const pods = ['10.245.0.0/23', '10.244.0.0/24', 'nonsense']
+
 test('a guest sees itself in a private network that is not the pod network', () => {
   for (const good of ['10.0.2.0/24', '192.168.0.0/16', '172.31.255.252/30', '10.244.1.0/24'])
-    assert.equal(guestNetworkProblem(good), undefined, good)
+    assert.equal(guestNetworkProblem(good, pods), undefined, good)
   for (const [bad, why] of [
     ['0.0.0.0/0', /private/],
     ['127.0.0.0/8', /private/],
@@ -18,8 +20,9 @@ test('a guest sees itself in a private network that is not the pod network', () 
     ['nonsense', /must be an IPv4 network/],
     ['', /must be an IPv4 network/],
     ['10.244.0.0/24', /overlap the pod network/],
+    ['10.245.1.0/24', /overlap the pod network 10.245/],
     ['10.0.0.0/8', /overlap the pod network/],
     ['10.244.0.128/30', /overlap the pod network/],
   ] as const)
-    assert.match(guestNetworkProblem(bad) ?? '', why, bad)
+    assert.match(guestNetworkProblem(bad, pods) ?? '', why, bad)
 })

@@ -1,0 +1,128 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Fault } from '#base/fault.ts'
+import { exists, readTextIfAny, writeFileAtomic } from '#base/file.ts'
+import { isObject } from '#base/json.ts'
+import type { Log } from '#base/log.ts'
+import { holds, type Net, parseCidr } from '#core/nic/cidr.ts'
+import { HostBridges } from '#drivers/host/bridges.ts'
+import { defaultPodNetwork, formerPodNetwork, type PodNetwork } from '#drivers/host/pod-network.ts'
+import { foldersOf } from '#drivers/host/records.ts'
+import type { DataDir } from './data-dir.ts'
+
+/** What the operator says of the pod network; what is left out stays as the data directory has it. */
+export type PodNetworkWish = Readonly<{ bridge?: string; subnet?: string }>
+
+/** Longest prefix of a pod network: it leaves room for one pod. */
+const maxPrefix = 30
+const minPrefix = 8
+
+/** An option that is the network of this node's pods. @throws Fault Invalid */
+export function podCidrOf(option: string, text: string): string {
+  const net = parseCidr(text)
+  if (net && net.prefix >= minPrefix && net.prefix <= maxPrefix) return text
+  throw new Fault(
+    'Invalid',
+    `${option} ${text} is no IPv4 network of /${minPrefix} to /${maxPrefix} such as ${defaultPodNetwork.subnet} (all bits behind the prefix are 0)`,
+  )
+}
+
+/** An option that is the name of a bridge. @throws Fault Invalid */
+export function podBridgeOf(option: string, text: string): string {
+  if (/^[a-z][a-z0-9_.-]{0,14}$/i.test(text)) return text
+  throw new Fault(
+    'Invalid',
+    `${option} ${text} cannot be the name of a bridge; use at most 15 letters, digits, dots, dashes or underscores, a letter first`,
+  )
+}
+
+/** The pod network of a data directory as it says so itself. @throws Fault Invalid for a damaged file */
+export async function podNetworkIn(dir: DataDir): Promise<PodNetwork> {
+  return (await readNetwork(dir)) ?? ((await isFormer(dir)) ? formerPodNetwork : defaultPodNetwork)
+}
+
+/**
+ * The pod network of a data directory from now on, written down there. Pods keep the addresses they have, so that it only
+ * changes while there are none.
+ * @throws Fault Invalid for another one than that of the pods there are, and for one that this host uses for something else
+ */
+export async function settlePodNetwork(dir: DataDir, wish: PodNetworkWish, log: Log): Promise<PodNetwork> {
+  const now = await podNetworkIn(dir)
+  const wanted = { ...now, ...wish }
+  const { uids } = await foldersOf(dir.pods)
+  if (uids.length && (wanted.bridge !== now.bridge || wanted.subnet !== now.subnet))
+    throw new Fault(
+      'Invalid',
+      `The ${uids.length} pod(s) of ${dir.root} are on bridge ${now.bridge} with addresses of ${now.subnet}; start without --pod-bridge and --pod-cidr, or end them first: patchbay down --data-dir ${dir.root}`,
+    )
+  const isOwn = await new HostBridges(dir.host, log).isOwn(wanted.bridge)
+  requireFree(wanted, await readFile('/proc/net/route', 'utf8'), isOwn)
+  await writeFileAtomic(fileOf(dir), `${JSON.stringify(wanted)}\n`)
+  return wanted
+}
+
+/**
+ * `table` are the IPv4 routes of this host as the kernel shows them; `isOwn` says that a bridge of that name would be ours.
+ * @throws Fault Invalid for a network whose addresses this host finds somewhere else
+ */
+export function requireFree({ bridge, subnet }: PodNetwork, table: string, isOwn: boolean): void {
+  const own = parseCidr(subnet)!
+  // A wider one behind a router only loses the addresses that are ours, which is what private networks are for.
+  for (const { device, net, isDirect } of routesIn(table))
+    if (!(device === bridge && isOwn) && (holds(own, net) || (isDirect && holds(net, own))))
+      throw new Fault(
+        'Invalid',
+        `The pod network ${subnet} overlaps a network that this host has behind ${device}; start with another --pod-cidr (and, beside another Patchbay, another --pod-bridge)`,
+      )
+}
+
+type Route = Readonly<{ device: string; net: Net; isDirect: boolean }>
+
+/** All routes but default ones, which lead everywhere. */
+function routesIn(table: string): readonly Route[] {
+  const lines = table.trim().split('\n').slice(1)
+  return lines.flatMap((line) => {
+    const [device = '', destination = '', gateway = '', , , , , mask = ''] = line.split(/\s+/)
+    const prefix = 32 - Math.log2(2 ** 32 - numberOf(mask))
+    return prefix === 0
+      ? []
+      : [{ device, net: { first: numberOf(destination), prefix }, isDirect: numberOf(gateway) === 0 }]
+  })
+}
+
+/** The kernel prints addresses as they are in memory: the first byte last. */
+function numberOf(hex: string): number {
+  return Buffer.from(hex.padStart(8, '0'), 'hex').readUInt32LE()
+}
+
+async function readNetwork(dir: DataDir): Promise<PodNetwork | undefined> {
+  const text = await readTextIfAny(fileOf(dir))
+  if (text === undefined) return undefined
+  const value = parsed(text)
+  if (
+    isObject(value) &&
+    typeof value.bridge === 'string' &&
+    typeof value.subnet === 'string' &&
+    parseCidr(value.subnet)
+  )
+    return { bridge: value.bridge, subnet: value.subnet }
+  throw new Fault('Invalid', `${fileOf(dir)} is damaged; put it back, or remove it if no guest of ${dir.root} runs`)
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // What it should have been, its reader says.
+    return undefined
+  }
+}
+
+/** Whether guests were run from here before the directory said which network they are on. */
+async function isFormer(dir: DataDir): Promise<boolean> {
+  return (await foldersOf(dir.pods)).uids.length > 0 || (await exists(dir.host))
+}
+
+function fileOf(dir: DataDir): string {
+  return join(dir.root, 'pod-network.json')
+}

@@ -1,0 +1,42 @@
+import type { Network } from '#apis/kubevirt/interface.ts'
+import type { FieldError } from '#apis/meta/object.ts'
+import { networkKey } from '../nic/desired.ts'
+import { podNetwork } from '../nic/nic.ts'
+
+/** Whoever puts a card on networks. */
+export type Attacher = Readonly<{
+  /** Its name, for the refusal. */
+  user: string
+  /** Whether it may get a NetworkAttachmentDefinition; it may attach the networks it may get. */
+  mayAttach: (namespace: string, name: string) => boolean
+}>
+
+type Networks = readonly Network[] | undefined
+
+/**
+ * Refuses networks that a write brings in and whose writer may not get them: a name alone would reach into any namespace, as it
+ * does with Multus unless that isolates namespaces. Nothing is looked up, so that a refusal does not tell what exists. `path` is
+ * where the spec stands in the object, and `namespace` the object's own.
+ */
+export function attachErrors(
+  networks: Networks,
+  old: Networks,
+  { path, namespace }: Readonly<{ path: string; namespace: string }>,
+  { user, mayAttach }: Attacher,
+): FieldError[] {
+  const before = new Map((old ?? []).map((one) => [one.name, networkKey(one, namespace)]))
+  return (networks ?? []).flatMap((one, i): FieldError[] => {
+    const key = networkKey(one, namespace)
+    if (key === podNetwork || before.get(one.name) === key) return []
+    const [where = '', ...rest] = key.split('/')
+    const name = rest.join('/')
+    if (mayAttach(where, name)) return []
+    return [
+      {
+        field: `${path}.networks[${i}].multus.networkName`,
+        message: `user ${JSON.stringify(user)} cannot attach network ${JSON.stringify(key)}: that takes the right to get network-attachment-definitions.k8s.cni.cncf.io ${JSON.stringify(name)} in the namespace ${JSON.stringify(where)}; have a role there give it, or choose a network that you may get`,
+        reason: 'FieldValueForbidden',
+      },
+    ]
+  })
+}

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { type TestContext, test } from 'node:test'
+import { ensureNetns, netnsName, netnsPath, removeNetns } from './netns.ts'
+import { PacketRules } from './packet-rules.ts'
+import { run } from './run.ts'
+
+const signal = AbortSignal.timeout(60_000)
+
+const nat = (to: string) => `table ip k6t
+delete table ip k6t
+table ip k6t {
+  chain pre { type nat hook prerouting priority dstnat
+    iifname "eth0" ip daddr 10.0.0.1 tcp dport { 80, 22 } dnat to ${to}
+  }
+}
+`
+const filter = (tap: string) => `table bridge ${tap}
+delete table bridge ${tap}
+table bridge ${tap} {
+  chain guest { type filter hook prerouting priority -300; policy accept;
+    iifname "${tap}" ether saddr != 02:00:00:00:00:01 drop
+  }
+}
+`
+
+/** A namespace of the test's own, and how to run nft in it. */
+async function open(t: TestContext) {
+  const name = netnsName(randomUUID())
+  t.after(() => removeNetns(name, AbortSignal.timeout(10_000)))
+  await ensureNetns(name, { isOurs: () => false }, signal)
+  const nft = (...words: string[]) => run('nsenter', [`--net=${netnsPath(name)}`, 'nft', ...words], { signal })
+  const rules = new PacketRules('pbtest')
+  const tables = async () => (await nft('list', 'tables')).trim().split('\n').filter(Boolean)
+  const isRight = async (script: string) => {
+    await rules.look([name], signal)
+    return rules.isRight(name, script)
+  }
+  return { name, nft, rules, tables, isRight }
+}
+
+test('whatever is done to rules is seen at the next look, and put right', async (t) => {
+  const { name, nft, rules, isRight } = await open(t)
+  const script = nat('10.0.2.2') + filter('tap0')
+  await rules.ensure(name, script, { isForwarding: true }, signal)
+  assert.equal(rules.isRight(name, script), true)
+  assert.equal(await isRight(script), true)
+  const forwards = await run('nsenter', [`--net=${netnsPath(name)}`, 'cat', '/proc/sys/net/ipv4/ip_forward'], {
+    signal,
+  })
+  assert.equal(forwards.trim(), '1')
+  for (const damage of [
+    ['flush', 'ruleset'],
+    ['flush', 'table', 'ip', 'k6t'],
+    ['delete', 'table', 'bridge', 'tap0'],
+    ['flush', 'chain', 'bridge', 'tap0', 'guest'],
+    ['insert', 'rule', 'bridge', 'tap0', 'guest', 'accept'],
+    ['add', 'table', 'bridge', 'tapffff'],
+  ]) {
+    await nft(...damage)
+    assert.equal(await isRight(script), false, damage.join(' '))
+    await rules.ensure(name, script, {}, signal)
+    assert.equal(await isRight(script), true, damage.join(' '))
+  }
+})
+
+test("other rules are other rules, and those of nobody's any more go; somebody else's table is left alone", async (t) => {
+  const { name, nft, rules, tables, isRight } = await open(t)
+  await nft('add', 'table', 'inet', 'theirs')
+  await rules.ensure(name, nat('10.0.2.2') + filter('tap0') + filter('tap1'), {}, signal)
+  assert.equal(await isRight(nat('10.0.2.9')), false)
+  await rules.ensure(name, filter('tap1'), {}, signal)
+  assert.deepEqual(await tables(), ['table inet theirs', 'table bridge tap1'])
+  assert.equal(await isRight(filter('tap1')), true)
+  await rules.ensure(name, '', {}, signal)
+  assert.deepEqual(await tables(), ['table inet theirs'])
+  assert.equal(await isRight(''), true)
+})
+
+test('another process finds nothing to trust, and makes the rules anew', async (t) => {
+  const { name, rules, isRight } = await open(t)
+  await rules.ensure(name, filter('tap0'), {}, signal)
+  const later = new PacketRules('pbtest')
+  await later.look([name], signal)
+  assert.equal(later.isRight(name, filter('tap0')), false)
+  await later.ensure(name, filter('tap0'), {}, signal)
+  assert.equal(later.isRight(name, filter('tap0')), true)
+  assert.equal(await isRight(filter('tap0')), true)
+})
+
+test('one namespace that is gone keeps no other from being looked at', async (t) => {
+  const { name, rules } = await open(t)
+  await rules.ensure(name, filter('tap0'), {}, signal)
+  await rules.look(['pb-none', name, 'host'], signal)
+  assert.deepEqual([rules.isRight('pb-none', filter('tap0')), rules.isRight(name, filter('tap0'))], [false, true])
+  assert.equal(rules.isRight('host', ''), true)
+})
+
+test('rules that the kernel does not take leave those that were there', async (t) => {
+  const { name, rules, isRight } = await open(t)
+  await rules.ensure(name, filter('tap0'), {}, signal)
+  await assert.rejects(rules.ensure(name, `${filter('tap1')}nonsense\n`, {}, signal), { kind: 'Unavailable' })
+  assert.equal(await isRight(filter('tap0')), true)
+})
