@@ -1,5 +1,5 @@
 import { realpath } from 'node:fs/promises'
-import { Fault } from '#base/fault.ts'
+import { explain, Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
 import { removeOutboundNat } from '#drivers/host/pod-network.ts'
@@ -13,6 +13,9 @@ export type DownOptions = Readonly<{ dataDir: string; graceMs: number; log: Log 
 
 /** How long a server may take to stop, milliseconds. */
 const stopMs = 20_000
+
+/** How long the links of namespaces that were removed may stay on our bridges, milliseconds. */
+const sweepMs = 5000
 
 /** Stops the server of a data directory, shuts its guests down, and removes every trace of them from the host. */
 export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: string) => void): Promise<void> {
@@ -46,7 +49,14 @@ export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: s
       `${problems.length} of ${found.length} sandboxes could not be removed; run patchbay down again once this is mended`,
       { cause: problems[0] },
     )
-  await bridges.sweep(() => true, signal)
+  // The kernel takes its time with the links of namespaces that are gone; what stays longer is somebody's.
+  const isSwept = async () => {
+    await bridges.sweep(() => true, signal)
+    return !(await bridges.any())
+  }
+  await eventually('nothing is on our bridges any more', isSwept, { deadlineMs: sweepMs, everyMs: 100 }).catch(
+    (error: unknown) => log.warn({ cause: explain(error) }, 'Left bridges that somebody is on'),
+  )
   await removeOutboundNat(podNetwork, signal)
   say(`Nothing of ${dir.root} runs on this host any more; its data is kept`)
 }

@@ -122,8 +122,10 @@ describe('an interface that goes on with the addresses of another', () => {
     for (const change of [
       { name: 'red' },
       { plugins: [{ type: 'bridge', ipMasq: true, ipam: { type: 'host-local' } }] },
+      { plugins: [{ type: 'bridge', ipam: { type: 'host-local' } }, { type: 'sbr' }] },
     ]) {
       await using at = await open()
+      await at.write('sbr', succeed)
       const list = { ...conflist('bridge'), ...change }
       await at.cni.add({ ...request, conflist: 'plugins' in change ? list : request.conflist }, signal)
       await at.cni.inherit({ ...request, ...other, conflist: list }, where, signal)

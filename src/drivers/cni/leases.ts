@@ -31,13 +31,17 @@ function mapIpam(conflist: Conflist, change: (plugin: PluginConf) => PluginConf)
   return { ...conflist, plugins: conflist.plugins.map((one) => (isObject(one.ipam) ? change(one) : one)) }
 }
 
+/** Plugins that do what they do to a link, whatever addresses it has. Others of Debian's fail without any, or make rules for them. */
+const heedless: ReadonlySet<string> = new Set(['tuning', 'bandwidth'])
+
 /**
- * Whether an interface can take over another's addresses while that one still has them: the plugin makes links without any,
- * and nothing else of the host is made for them.
+ * Whether an interface can take over another's addresses while that one still has them: the plugins make and tune links
+ * without any, and nothing else of the host is made for them.
  */
 export function canInherit(conflist: Conflist): boolean {
-  const [first] = conflist.plugins
-  return first?.type === 'bridge' && isObject(first.ipam) && !isMasqueraded(conflist)
+  const [first, ...others] = conflist.plugins
+  const isPlain = first?.type === 'bridge' && isObject(first.ipam) && !isMasqueraded(conflist)
+  return isPlain && others.every(({ type }) => heedless.has(type))
 }
 
 /** The part of a result that tells of addresses. */

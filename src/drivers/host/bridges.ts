@@ -39,6 +39,11 @@ export class HostBridges {
     return (await this.#read()).bridges[name] !== undefined
   }
 
+  /** Whether there are bridges of ours. */
+  async any(): Promise<boolean> {
+    return Object.keys((await this.#read()).bridges).length > 0
+  }
+
   /** @throws Fault Unavailable for a bridge that is there and is not ours: two networks with the same addresses would be one */
   requireOwn(name: string, signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
