@@ -28,6 +28,7 @@ describe('moving cards of real guests to other networks', () => {
   let stage: Stage
   let identity: Identity
   let netns: string
+  const ownBridges: string[] = []
   const peers: string[] = []
 
   before(async () => {
@@ -58,6 +59,10 @@ exec /usr/lib/cni/bridge`,
   })
   after(async () => {
     for (const peer of peers) await program('ip', ['netns', 'delete', peer])
+    // What the test made is none of Patchbay's, and nobody is on it any more after this.
+    await stage.stop()
+    await stage.down()
+    for (const bridge of ownBridges) await program('ip', ['link', 'delete', bridge])
     await stage[Symbol.asyncDispose]()
   })
 
@@ -71,7 +76,10 @@ exec /usr/lib/cni/bridge`,
     peers.push(peer)
     await must('ip', ['netns', 'add', peer])
     const links = await must('ip', ['-o', 'link'])
-    if (!links.includes(` br-${side}:`)) await must('ip', ['link', 'add', `br-${side}`, 'type', 'bridge'])
+    if (!links.includes(` br-${side}:`)) {
+      await must('ip', ['link', 'add', `br-${side}`, 'type', 'bridge'])
+      ownBridges.push(`br-${side}`)
+    }
     const commands = [
       `ip link set br-${side} up`,
       `ip link add p-${side} type veth peer name eth0 netns ${peer}`,

@@ -164,10 +164,12 @@ describe('a DHCP server in a sandbox', { skip: canRun ? false : 'needs root, lib
   })
 
   it('that cannot start says why', async () => {
-    await assert.rejects(ensureDnsmasq({ dir, init, user }, lease('br-none'), signal), (error) => {
+    // It reads its configuration before it listens; of some other things it complains only after that.
+    const wrong = { ...lease('br-none'), address: 'nowhere' }
+    await assert.rejects(ensureDnsmasq({ dir, init, user }, wrong, signal), (error) => {
       assert.match(
         explain(error),
-        /^dnsmasq ended with status 2 instead of serving: dnsmasq: unknown interface br-none$/,
+        /^dnsmasq ended with status 1 instead of serving: dnsmasq: .* at line \d+ of \/run\/dhcp/,
       )
       return true
     })
