@@ -4,6 +4,7 @@ import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
 import { Fault } from '#base/fault.ts'
 import { exists, readTextIfAny, writeFileAtomic } from '#base/file.ts'
+import { isObject, parsedJson } from '#base/json.ts'
 import { foldersOf } from '#drivers/host/records.ts'
 import { storeKey } from '#machinery/rest/doc.ts'
 import type { Store } from '#machinery/store/store.ts'
@@ -60,7 +61,8 @@ export async function claimDataDir(dir: DataDir, wantedNode: string | undefined)
 async function readIdentity(path: string): Promise<Identity | undefined> {
   const text = await readTextIfAny(path)
   if (text === undefined) return undefined
-  const identity = parsed(text)
+  const value = parsedJson(text)
+  const identity = isObject(value) ? (value as unknown as Identity) : undefined
   if (identity && identity.layout > currentLayout)
     throw new Fault(
       'Invalid',
@@ -71,16 +73,6 @@ async function readIdentity(path: string): Promise<Identity | undefined> {
     'Invalid',
     `${path} is damaged; put it back, or remove it: it is written again by the store beside it`,
   )
-}
-
-function parsed(text: string): Identity | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Identity) : undefined
-  } catch {
-    // What it should have been, its reader says.
-    return undefined
-  }
 }
 
 /** The node of a directory that does not say so itself: the store knows which there were. */

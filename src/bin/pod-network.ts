@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Fault } from '#base/fault.ts'
 import { exists, readTextIfAny, writeFileAtomic } from '#base/file.ts'
-import { isObject } from '#base/json.ts'
+import { isObject, parsedJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import { holds, type Net, parseCidr } from '#core/nic/cidr.ts'
 import { HostBridges } from '#drivers/host/bridges.ts'
@@ -98,7 +98,7 @@ function numberOf(hex: string): number {
 async function readNetwork(dir: DataDir): Promise<PodNetwork | undefined> {
   const text = await readTextIfAny(fileOf(dir))
   if (text === undefined) return undefined
-  const value = parsed(text)
+  const value = parsedJson(text)
   if (
     isObject(value) &&
     typeof value.bridge === 'string' &&
@@ -107,15 +107,6 @@ async function readNetwork(dir: DataDir): Promise<PodNetwork | undefined> {
   )
     return { bridge: value.bridge, subnet: value.subnet }
   throw new Fault('Invalid', `${fileOf(dir)} is damaged; put it back, or remove it if no guest of ${dir.root} runs`)
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // What it should have been, its reader says.
-    return undefined
-  }
 }
 
 /** Whether guests were run from here before the directory said which network they are on. */

@@ -4,23 +4,14 @@ import { after, before, describe, test } from 'node:test'
 import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
-import { nad, vm } from '../../tools/stage/manifests.ts'
+import { addressedNad, vm } from '../../tools/stage/manifests.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: objects of the API, looked into as they come
 type Any = any
 
 /** Three addresses: two guests have one each, and one is left for a third. */
-const blue = nad('blue', {
-  cniVersion: '0.4.0',
-  name: 'blue',
-  type: 'bridge',
-  bridge: 'br-blue',
-  ipam: {
-    type: 'host-local',
-    ranges: [[{ subnet: '10.77.0.0/24', rangeStart: '10.77.0.10', rangeEnd: '10.77.0.12' }]],
-  },
-})
+const blue = addressedNad('blue', { subnet: '10.77.0.0/24', rangeStart: '10.77.0.10', rangeEnd: '10.77.0.12' })
 
 describe('addresses of real guests', () => {
   let stage: Stage

@@ -4,36 +4,20 @@ import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
 import { damagesTo } from '../../tools/stage/damage.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
-import { nad, vm } from '../../tools/stage/manifests.ts'
+import { addressedNad, vm } from '../../tools/stage/manifests.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
+import { pick, randomOf } from '../component/random.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: objects of the API, looked into as they come
 type Any = any
 
 /** A network that gives its guests addresses, so that they are theirs without anybody's help. */
-const blue = nad('blue', {
-  cniVersion: '0.4.0',
-  name: 'blue',
-  type: 'bridge',
-  bridge: 'br-blue',
-  ipam: { type: 'host-local', ranges: [[{ subnet: '10.77.0.0/24' }]] },
-})
+const blue = addressedNad('blue', { subnet: '10.77.0.0/24' })
 
 /** How many rounds of anything there are, and what they begin with: `npm run soak host` has 200. */
 const rounds = Number(process.env.ROUNDS ?? 2)
 const seed = Number(process.env.SEED ?? Date.now() % 100_000)
 const all = ['x', 'y', 'z'] as const
-
-/** Numbers below a bound that look random and are the same for the same seed (mulberry32). */
-function numbers(from: number): (below: number) => number {
-  let state = from
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
 
 describe('what is done to the host under real guests', () => {
   let stage: Stage
@@ -109,11 +93,11 @@ describe('what is done to the host under real guests', () => {
     })
 
   test(`${rounds} rounds of anything, Patchbay and QEMU being killed among it: every round heals, and nobody is killed who was not`, async () => {
-    const random = numbers(seed)
+    const random = randomOf(seed)
     const kinds = [...Object.keys(damagesTo(stage, 'x')), 'Patchbay is killed', 'QEMU is killed']
     const slowest = { ms: 0, what: '' }
     for (let round = 1; round <= rounds; round++) {
-      const victim = all[random(all.length)]!
+      const victim = pick(random, all)
       // Each kind comes before any comes again.
       const kind = kinds[(round - 1 + (seed % kinds.length)) % kinds.length]!
       const before = new Map(await Promise.all(all.map(async (one) => [one, await stage.qemuPid(one)] as const)))

@@ -5,16 +5,10 @@ import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
 import { reboot } from '../../tools/stage/damage.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
-import { nad, vm } from '../../tools/stage/manifests.ts'
+import { addressedNad, vm } from '../../tools/stage/manifests.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 
-const blue = nad('blue', {
-  cniVersion: '0.4.0',
-  name: 'blue',
-  type: 'bridge',
-  bridge: 'br-blue',
-  ipam: { type: 'host-local', ranges: [[{ subnet: '10.77.0.0/24' }]] },
-})
+const blue = addressedNad('blue', { subnet: '10.77.0.0/24' })
 
 describe('a reboot of the host', () => {
   let stage: Stage

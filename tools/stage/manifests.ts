@@ -16,6 +16,15 @@ export function nad(
   }
 }
 
+/** The same, giving guests addresses of a range. */
+export function addressedNad(
+  name: string,
+  range: Readonly<{ subnet: string; rangeStart?: string; rangeEnd?: string }>,
+) {
+  const ipam = { type: 'host-local', ranges: [[range]] }
+  return nad(name, { cniVersion: '0.4.0', name, type: 'bridge', bridge: `br-${name}`, ipam })
+}
+
 type VmOptions = Readonly<{
   runStrategy?: string
   /** State of the pod interface. */

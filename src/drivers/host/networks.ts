@@ -68,18 +68,21 @@ export class CniNetworks {
     links: ReadonlyMap<string, Link>,
     signal: AbortSignal,
   ): Promise<CniResult> {
-    const { cni, log } = this.#options
     const result = await this.#add(place, attachment, links, signal)
     try {
       requireRoom({ attachment, result })
       return result
     } catch (fault) {
       const where = whereOf(place, attachment)
-      const notUndone = await cni.letGo(where, signal)
-      const about = { uid: place.uid, interface: where.ifName, notUndone }
-      if (notUndone.length) log.warn(about, 'Could not undo what a CNI plugin did')
+      this.#tell(where, await this.#options.cni.letGo(where, signal))
       throw fault
     }
+  }
+
+  /** Says what could not be undone, if anything. */
+  #tell({ containerId, ifName }: CniWhere, notUndone: readonly string[]): void {
+    const about = { uid: containerId, interface: ifName, notUndone }
+    if (notUndone.length) this.#options.log.warn(about, 'Could not undo what a CNI plugin did')
   }
 
   /**
@@ -115,10 +118,7 @@ export class CniNetworks {
       )
     await bridges.claim(conflist, attachment.network, signal)
     if (isPod) await bridges.requireOwn(podNetwork.bridge, signal)
-    const tell = (notUndone: readonly string[]) => {
-      if (notUndone.length)
-        log.warn({ uid, interface: where.ifName, notUndone }, 'Could not undo what a CNI plugin did')
-    }
+    const tell = (notUndone: readonly string[]) => this.#tell(where, notUndone)
     // What was half done is taken back first, as far as that goes: it must not stand in the way of what is wanted now.
     if (!before) tell(await cni.letGo(where, signal))
     log.info({ network: attachment.network, interface: attachment.links.pod }, 'Attaching network')

@@ -102,3 +102,13 @@ test('rules that the kernel does not take leave those that were there', async (t
   await assert.rejects(rules.ensure(name, `${filter('tap1')}nonsense\n`, {}, signal), { kind: 'Unavailable' })
   assert.equal(await isRight(filter('tap0')), true)
 })
+
+test('a look that was begun before rules were applied does not take their place', async (t) => {
+  const { name, rules, isRight } = await open(t)
+  // It goes on for a while after it has seen what is asked about.
+  const looking = rules.look([name, ...Array<string>(200).fill('pb-none')], signal)
+  const applying = rules.ensure(name, filter('tap0'), {}, signal)
+  await Promise.all([looking, applying])
+  assert.equal(rules.isRight(name, filter('tap0')), true)
+  assert.equal(await isRight(filter('tap0')), true)
+})

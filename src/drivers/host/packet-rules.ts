@@ -43,12 +43,14 @@ export class PacketRules {
   /** Looks at what there is. A namespace that cannot be entered has nothing. */
   async look(all: readonly Where[], signal: AbortSignal): Promise<void> {
     if (!all.length) return
+    const before = new Map(this.#applied)
     const text = await run('sh', ['-c', look, 'sh', this.#hostTable, ...all], { signal })
     const [, ...parts] = text.split(/^# /m)
     for (const part of parts) {
       const end = part.indexOf('\n')
       const where = part.slice(0, end)
-      this.#listed.set(where, this.#own(where, part.slice(end + 1)))
+      // What was applied meanwhile was listed with that, and this is from before.
+      if (this.#applied.get(where) === before.get(where)) this.#listed.set(where, this.#own(where, part.slice(end + 1)))
     }
   }
 
