@@ -26,7 +26,10 @@ export type NicRow = Readonly<{
   hypervisor?: 'up' | 'down'
   /** Name of the device in the guest. */
   guest?: string
+  /** Where it is reached. */
   addresses?: readonly string[]
+  /** What the guest itself has, where that is something else (masquerade). */
+  guestAddresses?: readonly string[]
   podInterface?: string
   queues?: number
   source?: string
@@ -90,12 +93,14 @@ function partsOf({ own, ours }: Places): Partial<NicRow> {
 
 function partsOfStatus(status: InterfaceStatus | undefined): Partial<NicRow> {
   if (!status) return {}
-  const { mac, linkState, interfaceName, ipAddresses, podInterfaceName, queueCount, infoSource } = status
+  const { mac, linkState, interfaceName, ipAddresses, guestAddresses, podInterfaceName, queueCount, infoSource } =
+    status
   return {
     ...(mac && { mac }),
     ...(linkState && { hypervisor: linkState }),
     ...(interfaceName && { guest: interfaceName }),
     ...(ipAddresses?.length && { addresses: ipAddresses }),
+    ...(guestAddresses?.length && { guestAddresses }),
     ...(podInterfaceName && { podInterface: podInterfaceName }),
     ...(queueCount && { queues: queueCount }),
     ...(infoSource && { source: infoSource }),

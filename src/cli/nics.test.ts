@@ -61,6 +61,12 @@ test('interfaces that agree everywhere have no mark, and those only the guest kn
   assert.match(first!, /10\.0\.0\.2,fd00::2 +-/)
 })
 
+test('behind masquerade the address the guest has is shown beside the one it is reached at', () => {
+  const statuses = [status('default', 0, { ipAddresses: ['10.244.0.5'], guestAddresses: ['10.0.2.2'] })]
+  const [, row] = nicLines(nicRows(vmOf([both[0]!]), vmiOf([both[0]!], statuses)), { running: true, wide: false })
+  assert.match(row!, /eth0 10\.0\.2\.2 \(pod 10\.244\.0\.5\)$/)
+})
+
 test('of a VM that does not run only what is declared is shown', () => {
   const declared = [nic('default', 0, { state: 'linkDown', model: 'e1000' }), nic('blue', 2, { state: 'absent' })]
   for (const vmi of [undefined, { ...vmiOf(both, []), status: { phase: 'Succeeded' as const } }])

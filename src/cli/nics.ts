@@ -29,7 +29,7 @@ const headings: readonly Heading[] = [
   ['MODEL', ({ model }) => model],
   ['DECLARED', declaredText],
   ['HYPERVISOR', ({ hypervisor }) => hypervisor, 'running'],
-  ['GUEST', ({ guest, addresses }) => [guest, addresses?.[0]].filter(Boolean).join(' '), 'running'],
+  ['GUEST', guestText, 'running'],
   ['ADDRESSES', ({ addresses }) => addresses?.join(','), 'wide'],
   ['POD-INTERFACE', ({ podInterface }) => podInterface, 'wide'],
   ['QUEUES', ({ queues }) => queues?.toString(), 'wide'],
@@ -47,6 +47,12 @@ export function nicLines(rows: readonly NicRow[], { running, wide }: { running: 
   )
   const told = rows.flatMap(({ name, differences }) => differences.map((text) => `! ${name}: ${text}`))
   return told.length ? [...lines, '', ...told] : lines
+}
+
+/** The guest's device with its address, and the address of the pod where that is another: it is that one is reached at. */
+function guestText({ guest, addresses, guestAddresses }: NicRow): string {
+  const [own, reached] = [guestAddresses?.[0], addresses?.[0]]
+  return [guest, own ?? reached, own && reached && `(pod ${reached})`].filter(Boolean).join(' ')
 }
 
 function declaredText({ declared, instance }: NicRow): string | undefined {

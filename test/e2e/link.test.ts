@@ -72,6 +72,8 @@ describe('link state of a real guest', () => {
       [1, 1, 1],
     )
     assert.match(String(interfaces[0]?.ipAddress), /^10\.244\.0\.\d+$/)
+    const { stdout: shown } = await stage.patchbay('nics', 'x')
+    assert.match(shown, new RegExp(`eth0 10\\.0\\.2\\.2 \\(pod ${interfaces[0]?.ipAddress}\\)`))
   })
 
   test('a patch that was acknowledged survives kill -9 of Patchbay, and the guest never notices', async () => {

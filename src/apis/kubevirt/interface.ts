@@ -100,6 +100,12 @@ export const interfaceStatusSchema = Type.Object({
   mac: Type.Optional(Type.String()),
   ipAddress: Type.Optional(Type.String()),
   ipAddresses: Type.Optional(Type.Array(Type.String())),
+  guestAddresses: Type.Optional(
+    Type.Array(Type.String(), {
+      description:
+        'What the guest itself has, where that differs from the addresses it is reached at. Not in KubeVirt.',
+    }),
+  ),
   interfaceName: Type.Optional(
     Type.String({ description: 'Name of the device in the guest, as the guest agent tells it.' }),
   ),

@@ -168,6 +168,8 @@ for (const [what, given, told, expected] of [
     const [status] = interfaceStatuses([wanted!], [{ ...wanted!, queues: 1 }], guest, new Map([['default', given]]))
     assert.deepEqual(status?.ipAddresses ?? [], expected)
     assert.equal(status?.ipAddress, expected[0])
+    const isSame = !told?.length || told.join() === expected.join()
+    assert.deepEqual(status?.guestAddresses, isSame ? undefined : told)
   })
 
 // Devices that share the MAC of a card: those on top of it, which KubeVirt takes for it (kubevirt#9600, kubevirt#18760).

@@ -1,4 +1,5 @@
 import type { InterfaceStatus } from '#apis/kubevirt/interface.ts'
+import { sameJson } from '#base/json.ts'
 import type { DesiredNic } from './desired.ts'
 import type { Nic } from './nic.ts'
 
@@ -57,6 +58,8 @@ function statusOf(
     infoSource: sources.join(', '),
     ...(guest && { interfaceName: guest.name }),
     ...addresses(ips),
+    // Behind masquerade the guest does not know the address it is reached at (facts/kubevirt.md §1.2).
+    ...(nic.binding === 'masquerade' && agentIps?.length && !sameJson(agentIps, ips) && { guestAddresses: agentIps }),
   }
 }
 
