@@ -83,6 +83,8 @@ class Hand {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#dir, { recursive: true, force: true })
+    // No plugin takes away a bridge that it made.
+    await program('ip', ['link', 'delete', 'hand0'])
   }
 }
 
