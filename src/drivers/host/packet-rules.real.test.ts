@@ -88,6 +88,13 @@ test('another process finds nothing to trust, and makes the rules anew', async (
   assert.equal(await isRight(filter('tap0')), true)
 })
 
+test('rules that go before it is learned what they became are missed all the same', async (t) => {
+  const { name, nft, rules, isRight } = await open(t)
+  await rules.ensure(name, filter('tap0') + filter('tap1'), {}, signal)
+  await nft('delete', 'table', 'bridge', 'tap0')
+  assert.equal(await isRight(filter('tap0') + filter('tap1')), false)
+})
+
 test('one namespace that is gone keeps no other from being looked at', async (t) => {
   const { name, rules } = await open(t)
   await rules.ensure(name, filter('tap0'), {}, signal)

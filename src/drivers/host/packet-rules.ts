@@ -15,25 +15,26 @@ for where in "$@"; do
 done 2>/dev/null
 true`
 
-/** Applies rules, and lists what they have become. */
-const apply = `nft -f - || exit 1
-if [ "$1" = host ]; then nft list table ip "$2"; else nft list ruleset; fi`
-
 /** Masquerading forwards packets, and takes those that come from the sandbox's own loopback. */
-const forward = 'for key in ip_forward conf/all/route_localnet; do echo 1 > /proc/sys/net/ipv4/$key; done'
+const forward =
+  'for key in ip_forward conf/all/route_localnet; do echo 1 > /proc/sys/net/ipv4/$key; done; exec nft -f -'
 
 /** A table by family and name, and all of it as nft lists it. */
 type Tables = ReadonlyMap<string, string>
 
+/** A script that was applied, and what it became; while that is being learned, the learning. */
+type Applied = { readonly script: string; meaning?: Tables; learning?: Promise<void> }
+
 /**
  * The rules of the packet filter, in sandboxes and on the host. What there is of them is looked at, not remembered: whoever
  * reloads a firewall tells nobody. The kernel lists rules differently from how they were written, so what a script becomes is
- * learned when it is applied.
+ * learned by listing it right after it was applied, for which nobody waits. Tables that are gone by then are seen to be; a rule
+ * that somebody changes within these milliseconds is not.
  */
 export class PacketRules {
   readonly #hostTable: string
   readonly #listed = new Map<Where, Tables>()
-  readonly #applied = new Map<Where, Readonly<{ script: string; meaning: Tables }>>()
+  readonly #applied = new Map<Where, Applied>()
 
   /** `hostTable` is the name of our table (family ip) on the host. */
   constructor(hostTable: string) {
@@ -43,23 +44,23 @@ export class PacketRules {
   /** Looks at what there is. A namespace that cannot be entered has nothing. */
   async look(all: readonly Where[], signal: AbortSignal): Promise<void> {
     if (!all.length) return
+    await Promise.all(all.map((where) => this.#applied.get(where)?.learning))
     const before = new Map(this.#applied)
-    const text = await run('sh', ['-c', look, 'sh', this.#hostTable, ...all], { signal })
-    const [, ...parts] = text.split(/^# /m)
-    for (const part of parts) {
-      const end = part.indexOf('\n')
-      const where = part.slice(0, end)
-      // What was applied meanwhile was listed with that, and this is from before.
-      if (this.#applied.get(where) === before.get(where)) this.#listed.set(where, this.#own(where, part.slice(end + 1)))
+    for (const [where, tables] of await this.#list(all, signal)) {
+      // What was applied meanwhile is listed after that, and this is from before.
+      const applied = this.#applied.get(where)
+      if (applied === before.get(where) && !applied?.learning) this.#listed.set(where, tables)
     }
   }
 
-  /** Whether the rules there are just those of a script, by the last look. */
+  /** Whether the rules there are just those of a script, by the last look or because they were applied since. */
   isRight(where: Where, script: string): boolean {
     const applied = this.#applied.get(where)
+    if (applied?.learning) return applied.script === script
     const listed = this.#listed.get(where)
     if (!listed) return false
-    return script === '' ? listed.size === 0 : applied?.script === script && areSame(applied.meaning, listed)
+    if (script === '') return listed.size === 0
+    return applied?.script === script && applied.meaning !== undefined && areSame(applied.meaning, listed)
   }
 
   /**
@@ -73,18 +74,47 @@ export class PacketRules {
     signal: AbortSignal,
   ): Promise<void> {
     if (this.isRight(where, script)) return
-    const wanted = new Set([...script.matchAll(/^table (\S+ \S+) \{$/gm)].map((match) => match[1]!))
-    const gone = [...(this.#listed.get(where)?.keys() ?? [])].filter((name) => !wanted.has(name))
+    // What is there to be removed is known only then.
+    await this.#applied.get(where)?.learning
+    const wanted = tablesOf(script)
+    const gone = [...(this.#listed.get(where)?.keys() ?? [])].filter((name) => !wanted.includes(name))
     // A table is named before it is deleted, so that deleting one that is not there is no error.
     const input = gone.map((name) => `table ${name}\ndelete table ${name}\n`).join('') + script
     if (input) {
       const enter = where === 'host' ? [] : ['nsenter', `--net=${netnsPath(where)}`]
-      const [program = 'sh', ...args] = [...enter, 'sh', '-c', isForwarding ? `${forward}\n${apply}` : apply]
+      const [program = 'nft', ...args] = [...enter, ...(isForwarding ? ['sh', '-c', forward] : ['nft', '-f', '-'])]
       this.#listed.delete(where)
-      const text = await run(program, [...args, 'sh', where, this.#hostTable], { input, signal })
-      this.#listed.set(where, this.#own(where, text))
+      await run(program, args, { input, signal })
     }
-    this.#applied.set(where, { script, meaning: this.#listed.get(where) ?? new Map() })
+    const applied: Applied = { script }
+    applied.learning = this.#learn(where, applied, wanted, signal)
+    this.#applied.set(where, applied)
+  }
+
+  /** Lists what was just applied. Where that does not succeed, or not all is there, it counts as not applied. */
+  async #learn(where: Where, applied: Applied, wanted: readonly string[], signal: AbortSignal): Promise<void> {
+    const tables = await this.#list([where], signal).then(
+      (listed) => listed.get(where),
+      () => undefined,
+    )
+    delete applied.learning
+    // Another script was applied meanwhile, or the namespace has been forgotten.
+    if (this.#applied.get(where) !== applied) return
+    if (tables) this.#listed.set(where, tables)
+    if (tables && wanted.every((name) => tables.has(name))) applied.meaning = tables
+    else this.#applied.delete(where)
+  }
+
+  async #list(all: readonly Where[], signal: AbortSignal): Promise<ReadonlyMap<Where, Tables>> {
+    const text = await run('sh', ['-c', look, 'sh', this.#hostTable, ...all], { signal })
+    const [, ...parts] = text.split(/^# /m)
+    return new Map(
+      parts.map((part) => {
+        const end = part.indexOf('\n')
+        const where = part.slice(0, end)
+        return [where, this.#own(where, part.slice(end + 1))]
+      }),
+    )
   }
 
   /** Forgets a namespace that is gone, or is to be. */
@@ -98,6 +128,11 @@ export class PacketRules {
     const tables = [...text.matchAll(/^table (\S+ \S+) \{\n[\s\S]*?^\}$/gm)]
     return new Map(tables.flatMap((match) => (isOwn(match[1]!) ? [[match[1]!, match[0]] as const] : [])))
   }
+}
+
+/** The tables a script makes. */
+function tablesOf(script: string): readonly string[] {
+  return [...script.matchAll(/^table (\S+ \S+) \{$/gm)].map((match) => match[1]!)
 }
 
 function areSame(a: Tables, b: Tables): boolean {

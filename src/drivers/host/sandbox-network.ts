@@ -80,12 +80,15 @@ export class SandboxNetwork {
     if (attached.some(({ attachment }) => lost.has(attachment.name) || !whole.has(attachment.name)))
       links = await listSandboxLinks(place, signal)
     this.#wanted.set(netns, new Map(attached.map((one) => [one.attachment.name, rulesOf(one)])))
-    await this.#setRules(netns, signal)
-    await ipBatch(
-      netns,
-      attached.flatMap(({ attachment }) => wiringCommands(attachment, links, { uid: place.user })),
-      signal,
-    )
+    // Side by side: until both are done no guest has these cards.
+    await Promise.all([
+      this.#setRules(netns, signal),
+      ipBatch(
+        netns,
+        attached.flatMap(({ attachment }) => wiringCommands(attachment, links, { uid: place.user })),
+        signal,
+      ),
+    ])
     for (const one of attached) {
       // A server goes on to listen on a bridge that was deleted, not on the one of the same name that is there now.
       const { bridge } = one.attachment.links
