@@ -22,8 +22,8 @@ const forward =
 /** A table by family and name, and all of it as nft lists it. */
 type Tables = ReadonlyMap<string, string>
 
-/** A script that was applied, and what it became; while that is being learned, the learning. */
-type Applied = { readonly script: string; meaning?: Tables; learning?: Promise<void> }
+/** Tables that were applied as they were written, and what they became; while that is being learned, the learning. */
+type Applied = { readonly tables: Tables; meaning?: Tables; learning?: Promise<void> }
 
 /**
  * The rules of the packet filter, in sandboxes and on the host. What there is of them is looked at, not remembered: whoever
@@ -55,17 +55,28 @@ export class PacketRules {
 
   /** Whether the rules there are just those of a script, by the last look or because they were applied since. */
   isRight(where: Where, script: string): boolean {
+    return this.#isRight(where, tablesIn(script))
+  }
+
+  #isRight(where: Where, wanted: Tables): boolean {
     const applied = this.#applied.get(where)
-    if (applied?.learning) return applied.script === script
-    const listed = this.#listed.get(where)
-    if (!listed) return false
-    if (script === '') return listed.size === 0
-    return applied?.script === script && applied.meaning !== undefined && areSame(applied.meaning, listed)
+    const listed = applied?.learning ? applied.tables : this.#listed.get(where)
+    return listed?.size === wanted.size && [...wanted].every(([name, text]) => this.#has(where, name, text))
+  }
+
+  /** Whether a table is as it is to be. */
+  #has(where: Where, name: string, text: string): boolean {
+    const applied = this.#applied.get(where)
+    if (applied?.tables.get(name) !== text) return false
+    if (applied.learning) return true
+    const meaning = applied.meaning?.get(name)
+    return meaning !== undefined && this.#listed.get(where)?.get(name) === meaning
   }
 
   /**
    * Makes the rules those of a script, which must replace every table it names; tables of ours that it does not name are removed.
-   * Nothing is done where they are so by the last look. `isForwarding` also has the namespace forward packets.
+   * Only what is not so by the last look is touched: the kernel waits for all of its readers before it deletes a table, which
+   * takes several times as long as to make one. `isForwarding` also has the namespace forward packets.
    */
   async ensure(
     where: Where,
@@ -73,26 +84,30 @@ export class PacketRules {
     { isForwarding = false }: Readonly<{ isForwarding?: boolean }>,
     signal: AbortSignal,
   ): Promise<void> {
-    if (this.isRight(where, script)) return
+    const wanted = tablesIn(script)
+    if (this.#isRight(where, wanted)) return
     // What is there to be removed is known only then.
     await this.#applied.get(where)?.learning
-    const wanted = tablesOf(script)
-    const gone = [...(this.#listed.get(where)?.keys() ?? [])].filter((name) => !wanted.includes(name))
+    const listed = this.#listed.get(where)
+    const gone = [...(listed?.keys() ?? [])].filter((name) => !wanted.has(name))
+    const wrong = [...wanted].filter(([name, text]) => !this.#has(where, name, text))
     // A table is named before it is deleted, so that deleting one that is not there is no error.
-    const input = gone.map((name) => `table ${name}\ndelete table ${name}\n`).join('') + script
+    const deleted = (name: string) => `table ${name}\ndelete table ${name}\n`
+    const made = wrong.map(([name, text]) => `${!listed || listed.has(name) ? deleted(name) : ''}${text}\n`)
+    const input = [...gone.map(deleted), ...made].join('')
     if (input) {
       const enter = where === 'host' ? [] : ['nsenter', `--net=${netnsPath(where)}`]
       const [program = 'nft', ...args] = [...enter, ...(isForwarding ? ['sh', '-c', forward] : ['nft', '-f', '-'])]
       this.#listed.delete(where)
       await run(program, args, { input, signal })
     }
-    const applied: Applied = { script }
-    applied.learning = this.#learn(where, applied, wanted, signal)
+    const applied: Applied = { tables: wanted }
+    applied.learning = this.#learn(where, applied, signal)
     this.#applied.set(where, applied)
   }
 
   /** Lists what was just applied. Where that does not succeed, or not all is there, it counts as not applied. */
-  async #learn(where: Where, applied: Applied, wanted: readonly string[], signal: AbortSignal): Promise<void> {
+  async #learn(where: Where, applied: Applied, signal: AbortSignal): Promise<void> {
     const tables = await this.#list([where], signal).then(
       (listed) => listed.get(where),
       () => undefined,
@@ -101,7 +116,7 @@ export class PacketRules {
     // Another script was applied meanwhile, or the namespace has been forgotten.
     if (this.#applied.get(where) !== applied) return
     if (tables) this.#listed.set(where, tables)
-    if (tables && wanted.every((name) => tables.has(name))) applied.meaning = tables
+    if (tables && [...applied.tables.keys()].every((name) => tables.has(name))) applied.meaning = tables
     else this.#applied.delete(where)
   }
 
@@ -123,18 +138,14 @@ export class PacketRules {
     this.#applied.delete(where)
   }
 
+  /** Our tables among those listed. */
   #own(where: Where, text: string): Tables {
     const isOwn = (name: string) => (where === 'host' ? name === `ip ${this.#hostTable}` : sandboxTable.test(name))
-    const tables = [...text.matchAll(/^table (\S+ \S+) \{\n[\s\S]*?^\}$/gm)]
-    return new Map(tables.flatMap((match) => (isOwn(match[1]!) ? [[match[1]!, match[0]] as const] : [])))
+    return new Map([...tablesIn(text)].filter(([name]) => isOwn(name)))
   }
 }
 
-/** The tables a script makes. */
-function tablesOf(script: string): readonly string[] {
-  return [...script.matchAll(/^table (\S+ \S+) \{$/gm)].map((match) => match[1]!)
-}
-
-function areSame(a: Tables, b: Tables): boolean {
-  return a.size === b.size && [...a].every(([name, text]) => b.get(name) === text)
+/** The tables with content in a script or a listing. */
+function tablesIn(text: string): Tables {
+  return new Map([...text.matchAll(/^table (\S+ \S+) \{\n[\s\S]*?^\}$/gm)].map((match) => [match[1]!, match[0]]))
 }
