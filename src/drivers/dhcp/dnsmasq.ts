@@ -151,9 +151,12 @@ async function isListening(pid: number): Promise<boolean> {
 
 /** Ends the dnsmasq of a bridge and removes its files; none is no error. */
 export async function stopDnsmasq(dir: string, bridge: string): Promise<void> {
+  const files = dnsmasqFiles(dir, bridge)
+  const there = await Promise.all([files.config, files.pid].map(readTextIfAny))
+  if (there.every((text) => text === undefined)) return
   const pid = await dnsmasqPid(dir, bridge)
   if (pid !== undefined) process.kill(pid, 'SIGKILL')
-  for (const file of Object.values(dnsmasqFiles(dir, bridge))) await rm(file, { force: true })
+  for (const file of [files.pid, files.leases, files.config]) await rm(file, { force: true })
 }
 
 /** The dnsmasq that serves a bridge of a sandbox, if it runs. */

@@ -1,7 +1,8 @@
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { Link as LinkState } from '#core/sandbox/wiring.ts'
-import { findDaemon } from '../libvirt/daemon/daemon.ts'
+import { findInit } from '../libvirt/daemon/daemon.ts'
+import { isInSandbox } from '../libvirt/daemon/process.ts'
 import { run } from './run.ts'
 
 /** A network link, with its MAC. */
@@ -22,19 +23,19 @@ export async function listLinks(netns: string | undefined, signal: AbortSignal):
 }
 
 /**
- * All links of a sandbox. Its libvirtd sees them in its /sys, where they are read without starting a process: to start one
+ * All links of a sandbox. Its first process sees them in its /sys, where they are read without starting a process: to start one
  * holds up all of Patchbay for as long as it takes to copy its page tables, milliseconds that grow with its memory.
  */
 export async function listSandboxLinks(
-  { dir, netns }: Readonly<{ dir: string; netns: string }>,
+  { dir, netns, init }: Readonly<{ dir: string; netns: string; init?: number }>,
   signal: AbortSignal,
 ): Promise<Map<string, Link>> {
-  const daemon = await findDaemon(dir)
-  if (!daemon) return listLinks(netns, signal)
+  const pid = init !== undefined && (await isInSandbox(init, dir)) ? init : (await findInit(dir))?.pid
+  if (pid === undefined) return listLinks(netns, signal)
   try {
-    return await readLinks(`/proc/${daemon.pid}/root/sys/class/net`)
+    return readLinks(`/proc/${pid}/root/sys/class/net`)
   } catch {
-    // A link or the libvirtd itself went away meanwhile.
+    // The sandbox went away meanwhile, or somebody has taken its /sys.
     return listLinks(netns, signal)
   }
 }
@@ -42,24 +43,23 @@ export async function listSandboxLinks(
 /** The bit of a link's flags that says it is up (linux/if.h). */
 const up = 1
 
-/** Reads all links of the namespace that a /sys shows. One that goes away meanwhile is left out. */
-async function readLinks(folder: string): Promise<Map<string, Link>> {
-  const read = async (ifname: string): Promise<Link[]> => {
+/**
+ * Reads all links of the namespace that a /sys shows. One that goes away meanwhile is left out. The kernel answers at once: to
+ * wait for each of these files would take several times as long as to read them.
+ */
+function readLinks(folder: string): Map<string, Link> {
+  const read = (ifname: string): Link[] => {
+    const file = (name: string) => readFileSync(`${folder}/${ifname}/${name}`, 'utf8').trim()
     try {
-      const file = (name: string) => readFile(`${folder}/${ifname}/${name}`, 'utf8')
-      const [mtu, address, flags, carrier, master] = await Promise.all([
-        file('mtu'),
-        file('address'),
-        file('flags'),
-        // Of a link that is down the kernel does not tell.
-        file('carrier').catch(() => undefined),
-        readlink(`${folder}/${ifname}/master`).catch(() => undefined),
-      ])
+      const isUp = (Number(file('flags')) & up) !== 0
+      const master = unlessRefused(() => basename(readlinkSync(`${folder}/${ifname}/master`)))
+      // Of a link that is down the kernel does not tell.
+      const carrier = unlessRefused(() => file('carrier'))
       return [
         {
-          ...{ ifname, mtu: Number(mtu), address: address.trim(), isUp: (Number(flags) & up) !== 0 },
-          ...(carrier !== undefined && { hasCarrier: carrier.trim() === '1' }),
-          ...(master !== undefined && { master: basename(master) }),
+          ...{ ifname, mtu: Number(file('mtu')), address: file('address'), isUp },
+          ...(isUp && carrier !== undefined && { hasCarrier: carrier === '1' }),
+          ...(master !== undefined && { master }),
         },
       ]
     } catch (error) {
@@ -67,7 +67,16 @@ async function readLinks(folder: string): Promise<Map<string, Link>> {
       throw error
     }
   }
-  return byName((await Promise.all((await readdir(folder)).map(read))).flat())
+  return byName(readdirSync(folder).flatMap(read))
+}
+
+/** What a file says that the kernel has only sometimes. */
+function unlessRefused(read: () => string): string | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
 }
 
 function byName(links: readonly Link[]): Map<string, Link> {

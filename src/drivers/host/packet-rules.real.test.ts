@@ -106,7 +106,9 @@ test('one namespace that is gone keeps no other from being looked at', async (t)
 test('rules that the kernel does not take leave those that were there', async (t) => {
   const { name, rules, isRight } = await open(t)
   await rules.ensure(name, filter('tap0'), {}, signal)
-  await assert.rejects(rules.ensure(name, filter('tap1').replace('drop', 'nonsense'), {}, signal), { kind: 'Unavailable' })
+  await assert.rejects(rules.ensure(name, filter('tap1').replace('drop', 'nonsense'), {}, signal), {
+    kind: 'Unavailable',
+  })
   assert.equal(await isRight(filter('tap0')), true)
 })
 

@@ -1,3 +1,4 @@
+import { delay } from '#base/wait.ts'
 import { netnsPath } from './netns.ts'
 import { run } from './run.ts'
 
@@ -19,6 +20,9 @@ true`
 const forward =
   'for key in ip_forward conf/all/route_localnet; do echo 1 > /proc/sys/net/ipv4/$key; done; exec nft -f -'
 
+/** When rules that were applied are listed, milliseconds: whoever applied them has more to do, which starts processes too. */
+const learnAfterMs = 100
+
 /** A table by family and name, and all of it as nft lists it. */
 type Tables = ReadonlyMap<string, string>
 
@@ -28,7 +32,7 @@ type Applied = { readonly tables: Tables; meaning?: Tables; learning?: Promise<v
 /**
  * The rules of the packet filter, in sandboxes and on the host. What there is of them is looked at, not remembered: whoever
  * reloads a firewall tells nobody. The kernel lists rules differently from how they were written, so what a script becomes is
- * learned by listing it right after it was applied, for which nobody waits. Tables that are gone by then are seen to be; a rule
+ * learned by listing it soon after it was applied, for which nobody waits. Tables that are gone by then are seen to be; a rule
  * that somebody changes within these milliseconds is not.
  */
 export class PacketRules {
@@ -86,9 +90,8 @@ export class PacketRules {
   ): Promise<void> {
     const wanted = tablesIn(script)
     if (this.#isRight(where, wanted)) return
-    // What is there to be removed is known only then.
-    await this.#applied.get(where)?.learning
-    const listed = this.#listed.get(where)
+    const before = this.#applied.get(where)
+    const listed = before?.learning ? before.tables : this.#listed.get(where)
     const gone = [...(listed?.keys() ?? [])].filter((name) => !wanted.has(name))
     const wrong = [...wanted].filter(([name, text]) => !this.#has(where, name, text))
     // A table is named before it is deleted, so that deleting one that is not there is no error.
@@ -108,13 +111,15 @@ export class PacketRules {
 
   /** Lists what was just applied. Where that does not succeed, or not all is there, it counts as not applied. */
   async #learn(where: Where, applied: Applied, signal: AbortSignal): Promise<void> {
-    const tables = await this.#list([where], signal).then(
-      (listed) => listed.get(where),
-      () => undefined,
-    )
+    const isLast = () => this.#applied.get(where) === applied
+    const list = async () => {
+      await delay(learnAfterMs, signal)
+      // When others were applied meanwhile, there is nothing to be learned of these.
+      return isLast() ? (await this.#list([where], signal)).get(where) : undefined
+    }
+    const tables = await list().catch(() => undefined)
     delete applied.learning
-    // Another script was applied meanwhile, or the namespace has been forgotten.
-    if (this.#applied.get(where) !== applied) return
+    if (!isLast()) return
     if (tables) this.#listed.set(where, tables)
     if (tables && [...applied.tables.keys()].every((name) => tables.has(name))) applied.meaning = tables
     else this.#applied.delete(where)

@@ -59,7 +59,7 @@ export class SandboxNetwork {
     const made = await this.#networks.made(place, attachments)
     const host = made.length && isSuspect ? await listLinks(undefined, signal) : undefined
     const observed = await this.#observe(place, attachments, host, signal)
-    const lost = planWiring(made.map(cardOf), observed).add
+    const plan = planWiring(made.map(cardOf), observed)
     const whole = new Map(made.map((one) => [one.attachment.name, one.result]))
     if (attachments.some(isOnPodNetwork)) await this.#letOut(signal)
     let links = observed.sandbox
@@ -67,7 +67,7 @@ export class SandboxNetwork {
     const failed = new Map<string, unknown>()
     for (const attachment of attachments)
       try {
-        const known = lost.has(attachment.name) ? undefined : whole.get(attachment.name)
+        const known = plan.add.has(attachment.name) ? undefined : whole.get(attachment.name)
         const result = known ?? (await this.#networks.add(place, attachment, links, signal))
         const one = { attachment, result }
         // An earlier version may have added it.
@@ -77,25 +77,27 @@ export class SandboxNetwork {
         if (!optional.has(attachment.name) || faultKind(error) === 'Aborted') throw error
         failed.set(attachment.name, error)
       }
-    if (attached.some(({ attachment }) => lost.has(attachment.name) || !whole.has(attachment.name)))
-      links = await listSandboxLinks(place, signal)
+    const isNew = ({ attachment: { name } }: Attached) => plan.add.has(name) || !whole.has(name)
+    if (attached.some(isNew)) links = await listSandboxLinks(place, signal)
+    const apart = attached.filter((one) => isSuspect || isNew(one) || plan.join.has(one.attachment.name))
     this.#wanted.set(netns, new Map(attached.map((one) => [one.attachment.name, rulesOf(one)])))
     // Side by side: until both are done no guest has these cards.
     await Promise.all([
       this.#setRules(netns, signal),
       ipBatch(
         netns,
-        attached.flatMap(({ attachment }) => wiringCommands(attachment, links, { uid: place.user })),
+        apart.flatMap(({ attachment }) => wiringCommands(attachment, links, { uid: place.user })),
         signal,
       ),
     ])
-    for (const one of attached) {
+    const tell = async (one: Attached) => {
       // A server goes on to listen on a bridge that was deleted, not on the one of the same name that is there now.
       const { bridge } = one.attachment.links
       if (!observed.sandbox.has(bridge)) await stopDnsmasq(place.dir, bridge)
       await nameLink(netns, one.attachment, links, signal)
       await serve(place, one, links, signal)
     }
+    await Promise.all(attached.map(tell))
     const ips = new Map(attached.map(({ attachment, result }) => [attachment.name, addressesOf(result)]))
     return { ips, failed, leftovers }
   }

@@ -313,7 +313,8 @@ export class HostSandboxes implements Sandboxes {
       ...(source && { source }),
     }
     const [daemon, networked] = await Promise.allSettled([
-      startDaemon(daemonOptions),
+      // One we are connected to answers.
+      this.#live.has(uid) || startDaemon(daemonOptions),
       network.attach(place, attachments, { optional, isSuspect }, signal),
     ])
     if (networked.status === 'rejected') throw networked.reason
