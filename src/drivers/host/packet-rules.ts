@@ -1,4 +1,5 @@
 import { delay } from '#base/wait.ts'
+import { ipBatch } from './links.ts'
 import { netnsPath } from './netns.ts'
 import { run } from './run.ts'
 
@@ -16,12 +17,19 @@ for where in "$@"; do
 done 2>/dev/null
 true`
 
-/** Masquerading forwards packets, and takes those that come from the sandbox's own loopback. */
-const forward =
-  'for key in ip_forward conf/all/route_localnet; do echo 1 > /proc/sys/net/ipv4/$key; done; exec nft -f -'
+/**
+ * Makes links, rules and then links in one process. Masquerading forwards packets, and takes those that come from the sandbox's
+ * own loopback.
+ */
+const apply = `links() { [ -z "$1" ] || printf '%s\\n' "$1" | ip -batch -; }
+links "$1" || exit
+[ -z "$2" ] || for key in ip_forward conf/all/route_localnet; do echo 1 > /proc/sys/net/ipv4/$key; done
+nft -f - && links "$3"`
 
 /** When rules that were applied are listed, milliseconds: whoever applied them has more to do, which starts processes too. */
 const learnAfterMs = 100
+
+type RuleOptions = Readonly<{ isForwarding?: boolean; before?: readonly string[]; after?: readonly string[] }>
 
 /** A table by family and name, and all of it as nft lists it. */
 type Tables = ReadonlyMap<string, string>
@@ -80,18 +88,21 @@ export class PacketRules {
   /**
    * Makes the rules those of a script, which must replace every table it names; tables of ours that it does not name are removed.
    * Only what is not so by the last look is touched: the kernel waits for all of its readers before it deletes a table, which
-   * takes several times as long as to make one. `isForwarding` also has the namespace forward packets.
+   * takes several times as long as to make one. `isForwarding` also has the namespace forward packets; `before` and
+   * `after` are commands of `ip` that are carried out before the rules are made, and once they are.
    */
   async ensure(
     where: Where,
     script: string,
-    { isForwarding = false }: Readonly<{ isForwarding?: boolean }>,
+    { isForwarding = false, before = [], after = [] }: RuleOptions,
     signal: AbortSignal,
   ): Promise<void> {
     const wanted = tablesIn(script)
-    if (this.#isRight(where, wanted)) return
-    const before = this.#applied.get(where)
-    const listed = before?.learning ? before.tables : this.#listed.get(where)
+    const netns = where === 'host' ? undefined : where
+    const links = [...before, ...after]
+    if (this.#isRight(where, wanted)) return ipBatch(netns, links, signal)
+    const known = this.#applied.get(where)
+    const listed = known?.learning ? known.tables : this.#listed.get(where)
     const gone = [...(listed?.keys() ?? [])].filter((name) => !wanted.has(name))
     const wrong = [...wanted].filter(([name, text]) => !this.#has(where, name, text))
     // A table is named before it is deleted, so that deleting one that is not there is no error.
@@ -99,11 +110,12 @@ export class PacketRules {
     const made = wrong.map(([name, text]) => `${!listed || listed.has(name) ? deleted(name) : ''}${text}\n`)
     const input = [...gone.map(deleted), ...made].join('')
     if (input) {
-      const enter = where === 'host' ? [] : ['nsenter', `--net=${netnsPath(where)}`]
-      const [program = 'nft', ...args] = [...enter, ...(isForwarding ? ['sh', '-c', forward] : ['nft', '-f', '-'])]
+      const enter = netns === undefined ? [] : ['nsenter', `--net=${netnsPath(netns)}`]
+      const words = ['sh', '-c', apply, 'sh', before.join('\n'), isForwarding ? 'forward' : '', after.join('\n')]
+      const [program = 'sh', ...args] = [...enter, ...words]
       this.#listed.delete(where)
-      await run(program, args, { input, signal })
-    }
+      await run(program, args, { input, signal, what: `making the links and packet filter rules of ${where}` })
+    } else await ipBatch(netns, links, signal)
     const applied: Applied = { tables: wanted }
     applied.learning = this.#learn(where, applied, signal)
     this.#applied.set(where, applied)

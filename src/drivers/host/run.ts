@@ -4,7 +4,8 @@ import { Fault } from '#base/fault.ts'
 /** Longest time a host command may take, milliseconds; the ones we use take a few. */
 const defaultTimeoutMs = 20_000
 
-export type RunOptions = Readonly<{ input?: string; signal?: AbortSignal; timeoutMs?: number }>
+/** `what` names what is done in faults, in place of the command. */
+export type RunOptions = Readonly<{ input?: string; signal?: AbortSignal; timeoutMs?: number; what?: string }>
 
 /**
  * Runs a program without a shell and resolves to its standard output.
@@ -13,13 +14,13 @@ export type RunOptions = Readonly<{ input?: string; signal?: AbortSignal; timeou
 export function run(
   program: string,
   args: readonly string[],
-  { input, signal, timeoutMs = defaultTimeoutMs }: RunOptions = {},
+  { input, signal, timeoutMs = defaultTimeoutMs, ...named }: RunOptions = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: 'pipe' })
     const out: Buffer[] = []
     const err: Buffer[] = []
-    const what = [program, ...args.slice(0, 6)].join(' ')
+    const what = named.what ?? [program, ...args.slice(0, 6)].join(' ')
     const timer = setTimeout(() => {
       child.kill('SIGKILL')
       reject(new Fault('Timeout', `${what} took longer than ${timeoutMs} ms`))

@@ -81,15 +81,9 @@ export class SandboxNetwork {
     if (attached.some(isNew)) links = await listSandboxLinks(place, signal)
     const apart = attached.filter((one) => isSuspect || isNew(one) || plan.join.has(one.attachment.name))
     this.#wanted.set(netns, new Map(attached.map((one) => [one.attachment.name, rulesOf(one)])))
-    // Side by side: until both are done no guest has these cards.
-    await Promise.all([
-      this.#setRules(netns, signal),
-      ipBatch(
-        netns,
-        apart.flatMap(({ attachment }) => wiringCommands(attachment, links, { uid: place.user })),
-        signal,
-      ),
-    ])
+    // Until both are there no guest has these cards.
+    const before = apart.flatMap(({ attachment }) => wiringCommands(attachment, links, { uid: place.user }))
+    await this.#setRules(netns, { before }, signal)
     const tell = async (one: Attached) => {
       // A server goes on to listen on a bridge that was deleted, not on the one of the same name that is there now.
       const { bridge } = one.attachment.links
@@ -129,9 +123,9 @@ export class SandboxNetwork {
       throw new Fault('Unavailable', `network ${to.network} is not in the sandbox any more`)
     // What it sends on the other network has its address there.
     this.#wanted.get(netns)?.set(to.name, rulesOf(made))
-    await this.#setRules(netns, signal)
     // Not a moment with two of them: what is a loop in one network, or a leak between two, is worse than a gap.
-    await ipBatch(netns, [...unwiringCommands(from, links), ...wiringCommands(to, links, { uid: user })], signal)
+    const after = [...unwiringCommands(from, links), ...wiringCommands(to, links, { uid: user })]
+    await this.#setRules(netns, { after }, signal)
     // The guest's lease was the other network's.
     await stopDnsmasq(dir, to.links.bridge)
     await serve(place, made, links, signal)
@@ -151,7 +145,7 @@ export class SandboxNetwork {
       )
     }
     for (const { name } of attachments) this.#wanted.get(netns)?.delete(name)
-    await this.#setRules(netns, signal)
+    await this.#setRules(netns, {}, signal)
     await this.#networks.remove(place, attachments, signal)
   }
 
@@ -216,10 +210,15 @@ export class SandboxNetwork {
     }
   }
 
-  async #setRules(netns: string, signal: AbortSignal): Promise<void> {
+  /** Makes the rules of a sandbox what they are to be; `before` and `after` are commands for its links. */
+  async #setRules(
+    netns: string,
+    links: Readonly<{ before?: readonly string[]; after?: readonly string[] }>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const rules = this.#wanted.get(netns)
     const isForwarding = [...(rules?.values() ?? [])].some(({ nat }) => nat !== '')
-    await this.#rules.ensure(netns, scriptOf(rules), { isForwarding }, signal)
+    await this.#rules.ensure(netns, scriptOf(rules), { isForwarding, ...links }, signal)
   }
 
   #letOut(signal: AbortSignal): Promise<void> {
