@@ -11,15 +11,14 @@ import { makeInformer } from '#machinery/client/informer.ts'
 import { makeRecorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
 import { keepRounds } from '#machinery/loop/rounds.ts'
+import type { AgentContext, RunningGuest } from './context.ts'
 import { Guests } from './guests.ts'
 import { type LeaseTimes, type NodeFacts, startHeartbeat, usualLeaseTimes } from './heartbeat.ts'
-import { instancePass } from './instance.ts'
-import { LinkMemory } from './links.ts'
+import { Memories } from './memory.ts'
 import { Moves } from './moves.ts'
 import { startOrphans } from './orphans.ts'
-import { Patience } from './patience.ts'
+import { instancePass } from './pass.ts'
 import { Probes } from './probes.ts'
-import type { InstanceTools, RunningGuest } from './tools.ts'
 
 export type AgentOptions = Readonly<{
   client: Client
@@ -78,14 +77,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const recorder = makeRecorder(client, { component: agentComponent, host: node.name }, log)
   const running = new Map<string, RunningGuest>()
   const probes = new Probes(options.prober, onHealth, signal)
-  const tools: InstanceTools = {
+  const context: AgentContext = {
     client,
     sandboxes,
     images,
     guests,
-    links: new LinkMemory(),
+    memories: new Memories(),
     moves: new Moves(),
-    patience: new Patience(),
     probes,
     onApplied: options.onApplied ?? (() => undefined),
     running,
@@ -93,8 +91,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     log,
     nodeName: node.name,
     cluster: options.cluster,
-    configOf: (network) => nadOf(network)?.spec?.config,
-    annotationsOf: (network) => nadOf(network)?.metadata.annotations,
+    nads: {
+      configOf: (network) => nadOf(network)?.spec?.config,
+      annotationsOf: (network) => nadOf(network)?.metadata.annotations,
+    },
     podOf: (namespace, name) => pods.get({ namespace, name }),
     again: (pod) => enqueue(pod),
     attachmentMode: () => attachmentMode(kubevirts.list()[0]),
@@ -108,7 +108,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       const [namespace = '', name = ''] = key.split('/')
       const pod = pods.get({ namespace, name })
       if (!pod) return undefined
-      return instancePass(tools, pod, vmis.get({ namespace, name: instanceNameOf(pod) }), passSignal)
+      return instancePass(context, pod, vmis.get({ namespace, name: instanceNameOf(pod) }), passSignal)
     },
   })
   const enqueue = (pod: Pod) => controller.enqueue(`${pod.metadata.namespace}/${pod.metadata.name}`)

@@ -36,7 +36,7 @@ test('a link whose owner declared something new is no drift', () => {
   const links = new LinkMemory()
   links.judge('u', vmi('up'), red('up'), red('up'))
   assert.deepEqual(links.judge('u', vmi('up'), red('down'), red('up')), { fresh: [], kept: [] })
-  links.saw('u', red('down'))
+  assert.deepEqual(links.judge('u', vmi('up'), red('down'), red('down')), { fresh: [], kept: [] })
   // The owner changes their mind before the status of the first change is known here.
   assert.deepEqual(links.judge('u', vmi('up'), red('up'), red('down')), { fresh: [], kept: [] })
 })

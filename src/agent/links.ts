@@ -1,6 +1,7 @@
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import {
   type Drift,
+  type LinkDrift,
   type Links,
   linkChangedInAnnotation,
   linkDrift,
@@ -10,25 +11,17 @@ import {
 import type { Nic } from '#core/nic/nic.ts'
 import { isTrue } from '#core/vm/conditions.ts'
 
-/** What a look at a guest's links showed. */
-export type Judgement = Readonly<{
-  /** Changes behind our back that were not seen before. */
-  fresh: readonly Drift[]
-  /** Changes that are to stay as they were found. */
-  kept: readonly Drift[]
-}>
-
 /** `kept` tells of each link that was left as found in which generation of the VM that was. */
 type Memory = { known: Links; kept: ReadonlyMap<string, string> }
 
 /**
  * Tells links that somebody else changed from links whose owner has declared something new. It remembers what each guest's
- * links were when last seen or made; a new process begins with what the status says.
+ * links were when last seen; a new process begins with what the status says.
  */
 export class LinkMemory {
   readonly #memory = new Map<string, Memory>()
 
-  judge(uid: string, vmi: VirtualMachineInstance, desired: readonly Nic[], observed: readonly Nic[]): Judgement {
+  judge(uid: string, vmi: VirtualMachineInstance, desired: readonly Nic[], observed: readonly Nic[]): LinkDrift {
     const { known, kept: before } = this.#memory.get(uid) ?? fromStatus(vmi)
     const fresh = linkDrift(desired, observed, known)
     const generation = generationOf(vmi)
@@ -44,12 +37,6 @@ export class LinkMemory {
       : []
     this.#memory.set(uid, { known: linksOf(observed), kept: new Map(kept.map(({ nic }) => [nic, generation])) })
     return { fresh, kept }
-  }
-
-  /** Notes what a guest's links are after we changed them. */
-  saw(uid: string, nics: readonly Nic[]): void {
-    const kept = this.#memory.get(uid)?.kept ?? new Map()
-    this.#memory.set(uid, { known: linksOf(nics), kept })
   }
 
   forget(uid: string): void {

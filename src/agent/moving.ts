@@ -7,8 +7,8 @@ import { eventually } from '#base/wait.ts'
 import { nextMove, type SourceCopy, type TargetCopy } from '#core/migration/outcome.ts'
 import { completedState, failedState, moveLimits, withMigrationState } from '#core/migration/state.ts'
 import type { Hypervisor, MoveProgress, ObservedDomain } from '#core/ports.ts'
-import { finish } from './ending.ts'
-import { type Again, type InstanceTools, nameOf } from './tools.ts'
+import { type Again, type AgentContext, nameOf } from './context.ts'
+import { reportEnd } from './report.ts'
 
 /** How often the target is looked at while the guest stands still, milliseconds. */
 const standingMs = 2
@@ -32,7 +32,7 @@ const copies: Readonly<Record<ObservedDomain['state'], TargetCopy>> = {
 
 /** A move as its agent sees it. */
 type Going = Readonly<{
-  tools: InstanceTools
+  context: AgentContext
   /** Where the guest comes from. */
   pod: Pod
   vmi: VirtualMachineInstance
@@ -47,17 +47,12 @@ type Going = Readonly<{
 /** What is known of a guest where it comes from, and how far its hypervisor is with sending it. */
 type SourceSight = Readonly<{ source: SourceCopy; domain?: ObservedDomain; job?: MoveProgress }>
 
-/** Whether the agents have begun, or may begin, to move an instance's guest: the sandbox it goes to is ready. */
-export function isReadyToMove({ status }: VirtualMachineInstance): boolean {
-  return status?.migrationState?.targetNodeAddress !== undefined
-}
-
 /**
  * One look at a guest that is being moved, and the one thing to do about it; nothing else is changed about it meanwhile. All
  * decisions are nextMove's. Whoever dies, the next look finds where both copies are.
  */
-export async function movingPass(
-  tools: InstanceTools,
+export async function migrate(
+  context: AgentContext,
   pod: Pod,
   vmi: VirtualMachineInstance,
   isUnwanted: boolean,
@@ -67,7 +62,7 @@ export async function movingPass(
   if (!state) return undefined
   const to = state.targetAttachmentPodUID ?? ''
   return new Mover({
-    tools,
+    context,
     pod,
     vmi,
     state,
@@ -95,17 +90,17 @@ class Mover {
 
   /** Does the one thing to do when the target was last seen so. `standing`: nothing, while the guest stands still. */
   async #decide(seen: TargetCopy): Promise<Again | 'standing'> {
-    const { tools, state, pod, to, isUnwanted, signal } = this.#going
+    const { context, state, pod, to, isUnwanted, signal } = this.#going
     const uid = state.migrationUid ?? ''
     const { source, domain, job } = await this.#sourceCopy()
     const target = source === 'gone' ? await this.#targetCopy() : seen
-    const isUnderway = job !== undefined || tools.moves.isPending(uid)
+    const isUnderway = job !== undefined || context.moves.isPending(uid)
     const isStarted = state.startTimestamp !== undefined
     const isOverdue = this.#elapsedMs() > moveLimits(this.#going.vmi).completionMs + arrivalMs
     const move = isUnwanted && !isStarted ? 'giveUp' : nextMove({ source, target, isUnderway, isStarted, isOverdue })
     const isBad = move === 'lost' || move === 'takeBack' || move === 'giveUp'
     const sight = { seen, source, target, isUnderway, isStarted, isOverdue, isUnwanted }
-    tools.log[isBad ? 'warn' : 'debug'](
+    context.log[isBad ? 'warn' : 'debug'](
       { domain: nameOf(this.#going.vmi), ...sight, move },
       'Looked at a guest that moves',
     )
@@ -113,35 +108,36 @@ class Mover {
       case 'start':
         return this.#start(domain)
       case 'wait': {
-        if (isUnwanted || (job && this.#isTooLong(tools.moves.stalledMs(uid, job, Date.now())))) await this.#abort()
+        if (isUnwanted || (job && this.#isTooLong(context.moves.stalledMs(uid, job, Date.now())))) await this.#abort()
         if (source === 'running' || state.mode === 'Paused') return { againAfterMs: underwayMs }
         return target === 'incoming' ? 'standing' : { againAfterMs: unknownMs }
       }
       case 'handOver':
         return this.#handOver(source)
       case 'takeBack':
-        await tools.sandboxes.killGuest(to)
+        await context.sandboxes.killGuest(to)
         if (state.mode !== 'Paused') await this.#hypervisorOf(pod.metadata.uid ?? '').unpause(signal)
         return this.#fail()
       case 'giveUp':
-        await tools.sandboxes.killGuest(to)
+        await context.sandboxes.killGuest(to)
         return this.#fail()
       case 'lost':
-        await tools.sandboxes.killGuest(to)
+        await context.sandboxes.killGuest(to)
         await this.#fail('the guest ended before it was moved')
-        return finish(tools, pod, this.#going.vmi, 'crashed')
+        await reportEnd(context, pod, this.#going.vmi, 'crashed')
+        return undefined
     }
   }
 
   async #targetCopy(): Promise<TargetCopy> {
-    const { tools, to, signal } = this.#going
+    const { context, to, signal } = this.#going
     // One that does not answer has not told that the guest arrived.
-    const domain = await tools.sandboxes
+    const domain = await context.sandboxes
       .hypervisorOf(to)
       ?.observe(signal)
       .catch(() => undefined)
     if (domain) return copies[domain.state]
-    return (await tools.sandboxes.hasGuest(to)) ? 'silent' : 'none'
+    return (await context.sandboxes.hasGuest(to)) ? 'silent' : 'none'
   }
 
   /** What the target is once it is not on its way any more; undefined when that takes long. */
@@ -165,7 +161,7 @@ class Mover {
    */
   async #sourceCopy(): Promise<SourceSight> {
     const uid = this.#going.pod.metadata.uid ?? ''
-    const isGone = async () => !(await this.#going.tools.sandboxes.hasGuest(uid))
+    const isGone = async () => !(await this.#going.context.sandboxes.hasGuest(uid))
     const asked = new AbortController()
     const answer = this.#askSource(uid).finally(() => asked.abort())
     const end = eventually('the source ends', isGone, { deadlineMs: endlessMs, everyMs: lookMs, signal: asked.signal })
@@ -178,8 +174,8 @@ class Mover {
   }
 
   async #askSource(uid: string): Promise<SourceSight | undefined> {
-    const { tools, signal } = this.#going
-    const hypervisor = tools.sandboxes.hypervisorOf(uid)
+    const { context, signal } = this.#going
+    const hypervisor = context.sandboxes.hypervisorOf(uid)
     const domain = await hypervisor?.observe(signal)
     if (!domain) return undefined
     const job = await hypervisor?.moveProgress(signal)
@@ -189,26 +185,26 @@ class Mover {
 
   /** The next pass tries again when it does not answer. */
   #hypervisorOf(uid: string): Hypervisor {
-    const hypervisor = this.#going.tools.sandboxes.hypervisorOf(uid)
+    const hypervisor = this.#going.context.sandboxes.hypervisorOf(uid)
     if (!hypervisor) throw new Fault('Unavailable', `The hypervisor of sandbox ${uid} does not answer`)
     return hypervisor
   }
 
   async #start(domain: ObservedDomain | undefined): Promise<Again> {
-    const { tools, pod, vmi, state, to } = this.#going
+    const { context, pod, vmi, state, to } = this.#going
     const uid = state.migrationUid ?? ''
     const mode = domain?.state === 'paused' ? 'Paused' : 'PreCopy'
     // Written first: whoever finds it later does not start it a second time.
     const written = await this.#write({ startTimestamp: timestamp(), mode, targetNodeDomainDetected: false })
     if (!written) return undefined
-    tools.log.info({ domain: nameOf(vmi), to: state.targetPod }, 'Moving guest')
-    tools.recorder(vmi, 'Normal', 'Migrating', 'VirtualMachineInstance is migrating.')
+    context.log.info({ domain: nameOf(vmi), to: state.targetPod }, 'Moving guest')
+    context.recorder(vmi, 'Normal', 'Migrating', 'VirtualMachineInstance is migrating.')
     const incoming = { from: pod.metadata.uid ?? '', migration: uid }
-    const { again } = tools
-    tools.moves.start(
+    const { again } = context
+    context.moves.start(
       uid,
       Date.now(),
-      () => tools.sandboxes.move(incoming, to, moveLimits(vmi)),
+      () => context.sandboxes.move(incoming, to, moveLimits(vmi)),
       () => again(pod),
     )
     return { againAfterMs: underwayMs }
@@ -216,30 +212,30 @@ class Mover {
 
   /** Ends the source for good, then lets the target run: at no time do both. */
   async #handOver(source: SourceCopy): Promise<Again> {
-    const { tools, pod, vmi, state, to, signal } = this.#going
+    const { context, pod, vmi, state, to, signal } = this.#going
     const uid = pod.metadata.uid ?? ''
-    if (source !== 'gone') await tools.sandboxes.killGuest(uid)
+    if (source !== 'gone') await context.sandboxes.killGuest(uid)
     if (state.mode !== 'Paused') await this.#hypervisorOf(to).unpause(signal)
-    tools.log.info({ domain: nameOf(vmi), to: state.targetPod }, 'Guest has moved')
-    tools.guests.forget(uid)
-    tools.probes.forget(uid)
-    tools.links.forget(uid)
-    tools.running.delete(uid)
+    context.log.info({ domain: nameOf(vmi), to: state.targetPod }, 'Guest has moved')
+    context.guests.forget(uid)
+    context.probes.forget(uid)
+    context.memories.forget(uid)
+    context.running.delete(uid)
     await this.#write(completedState(state, timestamp()))
-    tools.moves.forget(state.migrationUid ?? '')
+    context.moves.forget(state.migrationUid ?? '')
     const node = state.targetNode ?? ''
-    tools.recorder(vmi, 'Normal', 'Migrated', `The VirtualMachineInstance migrated to node ${node}.`)
+    context.recorder(vmi, 'Normal', 'Migrated', `The VirtualMachineInstance migrated to node ${node}.`)
     return undefined
   }
 
   async #abort(): Promise<void> {
-    const { tools, pod, vmi, state, signal } = this.#going
-    const hypervisor = tools.sandboxes.hypervisorOf(pod.metadata.uid ?? '')
+    const { context, pod, vmi, state, signal } = this.#going
+    const hypervisor = context.sandboxes.hypervisorOf(pod.metadata.uid ?? '')
     if (state.abortStatus !== 'Aborting') await this.#write({ abortStatus: 'Aborting' })
     await hypervisor
       ?.abortMove(signal)
       .catch((error: unknown) =>
-        tools.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Cannot call a move off yet'),
+        context.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Cannot call a move off yet'),
       )
   }
 
@@ -253,23 +249,23 @@ class Mover {
   }
 
   async #fail(why?: string): Promise<undefined> {
-    const { tools, vmi, state } = this.#going
+    const { context, vmi, state } = this.#going
     const uid = state.migrationUid ?? ''
-    const reason = why ?? tools.moves.failure(uid) ?? 'the hypervisor gave the migration up while nobody watched'
+    const reason = why ?? context.moves.failure(uid) ?? 'the hypervisor gave the migration up while nobody watched'
     const timedOut = state.abortStatus === 'Aborting' && !state.abortRequested
     const said = timedOut ? 'it did not come to its end in time (completionTimeoutPerGiB, progressTimeout)' : reason
-    tools.log.warn({ domain: nameOf(vmi), reason: said }, 'Guest was not moved')
+    context.log.warn({ domain: nameOf(vmi), reason: said }, 'Guest was not moved')
     await this.#write(failedState(state, said, timestamp()))
-    tools.moves.forget(uid)
-    tools.recorder(vmi, 'Warning', 'MigrationFailed', `The VirtualMachineInstance was not migrated: ${said}`)
+    context.moves.forget(uid)
+    context.recorder(vmi, 'Warning', 'MigrationFailed', `The VirtualMachineInstance was not migrated: ${said}`)
     return undefined
   }
 
   /** True when it was this migration's to write. */
   async #write(change: Partial<MigrationState>): Promise<boolean> {
-    const { tools, vmi, state } = this.#going
+    const { context, vmi, state } = this.#going
     let isWritten = false
-    await tools.client.modify(
+    await context.client.modify(
       VirtualMachineInstance,
       vmi.metadata,
       (current) => {

@@ -5,8 +5,8 @@ import { Fault } from '#base/fault.ts'
 import { silent } from '#base/log.ts'
 import type { Hypervisor } from '#core/ports.ts'
 import { withPowerRequest } from '#core/vm/power-request.ts'
-import { followPowerRequest } from './power-request.ts'
-import type { InstanceTools } from './tools.ts'
+import type { AgentContext } from './context.ts'
+import { carryOutRequest } from './power-request.ts'
 
 /** An instance that asks to be reset, behind a server whose writes can be made to fail, and a guest that counts. */
 function open() {
@@ -19,14 +19,14 @@ function open() {
     if (world.isServerGone) throw new Fault('Unavailable', 'the server is gone')
     stored = change(stored) ?? stored
   }
-  const tools = { client: { modify }, log: silent, recorder: () => undefined } as unknown as InstanceTools
+  const tools = { client: { modify }, log: silent, recorder: () => undefined } as unknown as AgentContext
   const hypervisor = {
     reset: async () => {
       world.resets++
       if (world.failure) throw world.failure
     },
   } as unknown as Hypervisor
-  const pass = (vmi = stored) => followPowerRequest(tools, vmi, hypervisor, new AbortController().signal)
+  const pass = (vmi = stored) => carryOutRequest(tools, vmi, hypervisor, new AbortController().signal)
   const states = () =>
     stored.status?.powerRequests?.map(({ state, message }) => [state, message].filter(Boolean).join())
   return { world, first, pass, states }

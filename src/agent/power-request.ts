@@ -3,38 +3,39 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import type { Hypervisor } from '#core/ports.ts'
 import { nextRecord, recordOf, withRecord } from '#core/vm/power-request.ts'
-import { type InstanceTools, nameOf } from './tools.ts'
+import { type AgentContext, nameOf } from './context.ts'
 
 const words = { Reset: 'The guest was reset', SoftReboot: 'The guest was told to reboot' } as const
 
 /** Resets a guest, or tells it to reboot, when somebody asked for that: at most once for each request (core/vm/power-request.ts). */
-export async function followPowerRequest(
-  tools: InstanceTools,
+export async function carryOutRequest(
+  context: AgentContext,
   vmi: VirtualMachineInstance,
   hypervisor: Hypervisor,
   signal: AbortSignal,
 ): Promise<void> {
   if (!nextRecord(vmi, Date.now())) return
-  const begun = await writeRecord(tools, vmi, (current) => nextRecord(current, Date.now()))
+  const begun = await writeRecord(context, vmi, (current) => nextRecord(current, Date.now()))
   if (!begun) return
   const { id, action, state } = begun
-  if (state !== 'Begun') return tools.log.warn({ domain: nameOf(vmi), action, id, state }, 'Request is not carried out')
-  tools.log.info({ domain: nameOf(vmi), action, id }, 'Carrying out request')
+  if (state !== 'Begun')
+    return context.log.warn({ domain: nameOf(vmi), action, id, state }, 'Request is not carried out')
+  context.log.info({ domain: nameOf(vmi), action, id }, 'Carrying out request')
   let end: PowerRequestRecord = { id, action, state: 'Done' }
   try {
     await (action === 'Reset' ? hypervisor.reset(signal) : hypervisor.softReboot(signal))
-    tools.recorder(vmi, 'Normal', action, words[action])
+    context.recorder(vmi, 'Normal', action, words[action])
   } catch (error) {
     if (faultKind(error) === 'Aborted') throw error
     // What comes too late may have been done all the same.
     end = { id, action, state: faultKind(error) === 'Timeout' ? 'Unknown' : 'Failed', message: explain(error) }
   }
-  await writeRecord(tools, vmi, (current) => (recordOf(current, id) ? end : undefined))
+  await writeRecord(context, vmi, (current) => (recordOf(current, id) ? end : undefined))
 }
 
 /** Writes what `decide` makes of the newest instance; resolves to it, or undefined when there was nothing to write. */
 async function writeRecord(
-  { client }: InstanceTools,
+  { client }: AgentContext,
   vmi: VirtualMachineInstance,
   decide: (current: VirtualMachineInstance) => PowerRequestRecord | undefined,
 ): Promise<PowerRequestRecord | undefined> {

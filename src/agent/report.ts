@@ -2,46 +2,90 @@ import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { networkStatusAnnotation } from '#apis/net/attachment.ts'
 import { timestamp } from '#base/time.ts'
+import type { Observation } from '#core/instance/observation.ts'
 import { wantedNics } from '#core/nic/desired.ts'
-import { driftText, linkChangedByAnnotation, linkDriftAnnotation, networkChangedByAnnotation } from '#core/nic/drift.ts'
+import {
+  type Drift,
+  driftText,
+  type LinkDrift,
+  linkChangedByAnnotation,
+  linkDriftAnnotation,
+  networkChangedByAnnotation,
+} from '#core/nic/drift.ts'
 import type { Step } from '#core/nic/plan.ts'
-import type { SandboxState } from '#core/ports.ts'
+import type { DomainEnd, SandboxState } from '#core/ports.ts'
 import { untold } from '#core/sandbox/dhcp.ts'
 import { attachmentsOf, networkStatuses } from '#core/sandbox/plan.ts'
 import { findCondition, withCondition } from '#core/vm/conditions.ts'
 import { isFinal } from '#core/vm/power.ts'
 import { type Pass, runningStatus, type Trouble } from '#core/vm/running.ts'
-import type { Judgement } from './links.ts'
-import { type InstanceTools, nameOf } from './tools.ts'
+import { type AgentContext, nameOf } from './context.ts'
 
-/** What a pass saw; what it did not look at is absent. */
+/** What is to be written down, and what keeps the instance from being what its spec says. */
+type Findings = Readonly<{ reports: 'sandbox' | 'trouble' | 'all'; trouble: Trouble | undefined }>
+
+/**
+ * Writes down what was seen of a pod's sandbox and its guest; without findings what has been done so far, while there is more to
+ * do. What has not changed is not written.
+ */
+export async function report(
+  context: AgentContext,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  seen: Observation,
+  findings: Findings | undefined,
+): Promise<void> {
+  const { reports = 'all', trouble } = findings ?? {}
+  const { sandbox, guest, drift } = seen
+  if (sandbox && findings && reports !== 'trouble') await writePod(context, pod, vmi, sandbox)
+  if (reports === 'sandbox') return
+  const domain = guest?.is === 'there' ? guest.domain : undefined
+  const isWhole = reports === 'all' && sandbox
+  await writeInstance(context, pod, vmi, trouble, {
+    ...(isWhole && { domain, podIps: sandbox.ips, attached: sandbox.attached, drift: drift.kept }),
+    ...(isWhole && { readiness: context.probes.health(pod.metadata.uid ?? '').readiness }),
+  })
+}
+
+/** Writes down that an instance's guest has ended, and stops asking it. */
+export async function reportEnd(
+  context: AgentContext,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  end: DomainEnd,
+): Promise<void> {
+  const { uid = '' } = pod.metadata
+  context.guests.forget(uid)
+  context.probes.forget(uid)
+  context.running.delete(uid)
+  context.log.info({ domain: nameOf(vmi), ended: end }, 'Guest ended')
+  await writeInstance(context, pod, vmi, undefined, { end })
+}
+
+/** What of a pass is written into the status; what was not looked at is absent. */
 type Seen = Partial<Pick<Pass, 'domain' | 'end' | 'podIps' | 'attached' | 'drift' | 'readiness'>>
 
 /** Writes the agent's part of the instance's status; trouble that is new becomes an Event too. */
-export async function report(
-  tools: InstanceTools,
+async function writeInstance(
+  context: AgentContext,
   pod: Pod,
   vmi: VirtualMachineInstance,
   trouble: Trouble | undefined,
-  seen: Seen | undefined,
-): Promise<undefined> {
+  seen: Seen,
+): Promise<void> {
+  const { client, guests, log, recorder } = context
   const old = findCondition(vmi.status?.conditions, 'Synchronized')
   if (trouble && old?.message !== trouble.message) {
-    tools.log.warn({ domain: nameOf(vmi), ...trouble }, 'Instance cannot be made as wanted')
-    tools.recorder(vmi, 'Warning', trouble.event ?? 'SyncFailed', trouble.message)
+    log.warn({ domain: nameOf(vmi), ...trouble }, 'Instance cannot be made as wanted')
+    recorder(vmi, 'Warning', trouble.event ?? 'SyncFailed', trouble.message)
   }
   const uid = pod.metadata.uid ?? ''
-  const [guest, info] = [tools.guests.known(uid), tools.guests.info(uid)]
-  const nothing = {
-    domain: undefined,
-    end: undefined,
-    podIps: new Map(),
-    attached: new Set<string>(),
-    drift: [],
-    readiness: undefined,
+  const pass: Pass = {
+    ...{ domain: undefined, end: undefined, podIps: new Map(), attached: new Set(), drift: [], readiness: undefined },
+    ...seen,
+    ...{ guest: guests.known(uid), info: guests.info(uid), trouble, now: timestamp() },
   }
-  const pass: Pass = { ...nothing, ...seen, guest, info, trouble, now: timestamp() }
-  await tools.client.modify(
+  await client.modify(
     VirtualMachineInstance,
     vmi.metadata,
     (current) =>
@@ -54,7 +98,7 @@ export async function report(
 
 /** Tells that the sandbox is there, and with which networks. */
 export async function writePod(
-  tools: InstanceTools,
+  { client, nads, recorder }: AgentContext,
   pod: Pod,
   vmi: VirtualMachineInstance,
   sandbox: SandboxState,
@@ -63,14 +107,14 @@ export async function writePod(
     sandbox.attached.has(name),
   )
   // What it has, not what is wanted: a network that does not come is not there.
-  const attachments = attachmentsOf(nics, vmi, tools).map((one) => ({
+  const attachments = attachmentsOf(nics, vmi, nads).map((one) => ({
     ...one,
     network: sandbox.networks.get(one.name) ?? one.network,
   }))
   const annotation = JSON.stringify(networkStatuses(attachments, sandbox.ips))
   if (pod.metadata.annotations?.[networkStatusAnnotation] !== annotation) {
-    for (const what of untold(nics, sandbox.ips)) tools.recorder(vmi, 'Warning', 'AddressNotTold', what)
-    await tools.client.modify(Pod, pod.metadata, (current) => ({
+    for (const what of untold(nics, sandbox.ips)) recorder(vmi, 'Warning', 'AddressNotTold', what)
+    await client.modify(Pod, pod.metadata, (current) => ({
       ...current,
       metadata: {
         ...current.metadata,
@@ -81,7 +125,7 @@ export async function writePod(
   const primary = nics.find((nic) => nic.primary)
   const ips = (primary && sandbox.ips.get(primary.name)) ?? []
   const now = timestamp()
-  await tools.client.modify(
+  await client.modify(
     Pod,
     pod.metadata,
     (current) => {
@@ -103,46 +147,50 @@ export async function writePod(
 }
 
 /** Tells of links that somebody else changed. */
-export function tellDrift(tools: InstanceTools, vmi: VirtualMachineInstance, { fresh, kept }: Judgement): void {
+export function tellDrift(context: AgentContext, vmi: VirtualMachineInstance, { fresh, kept }: LinkDrift): void {
   for (const one of fresh) {
     const isKept = kept.some(({ nic }) => nic === one.nic)
     const what = isKept ? `left so because of the annotation ${linkDriftAnnotation}` : 'putting it back'
-    tools.log.info({ domain: nameOf(vmi), ...one, isKept }, 'Link was changed behind our back')
-    tools.recorder(vmi, 'Warning', 'LinkDrift', `The ${driftText([one])}; somebody else changed it; ${what}`)
+    context.log.info({ domain: nameOf(vmi), ...one, isKept }, 'Link was changed behind our back')
+    context.recorder(vmi, 'Warning', 'LinkDrift', `The ${driftText([one])}; somebody else changed it; ${what}`)
   }
+}
+
+/** Tells the owner of cards that the guest has let go of. */
+export function tellUnplugged({ recorder }: AgentContext, vmi: VirtualMachineInstance, nics: readonly string[]): void {
+  for (const nic of nics) recorder(vmi, 'Normal', 'NicUnplugged', `Interface "${nic}" was unplugged`)
 }
 
 /** Tells the owner of each link that was changed: what it was, what it is, and who wanted that. */
 export function tellChanges(
-  tools: InstanceTools,
+  context: AgentContext,
   vmi: VirtualMachineInstance,
   done: readonly Step[],
-  { fresh }: Judgement,
+  drift: readonly Drift[],
 ): void {
   const mover = vmi.metadata.annotations?.[networkChangedByAnnotation]
   for (const { do: what, nic, from } of done) {
     if (what === 'rewire')
-      tools.recorder(
+      context.recorder(
         vmi,
         'Normal',
         'NicRewired',
         `Interface "${nic.name}" was moved from network ${from} to ${nic.network}, asked for by ${mover ?? 'its owner'}`,
       )
     if (what === 'plug')
-      tools.recorder(
+      context.recorder(
         vmi,
         'Normal',
         'NicPlugged',
         `Interface "${nic.name}" was plugged into network ${nic.network}, link ${nic.link}`,
       )
-    if (what === 'unplug') tools.recorder(vmi, 'Normal', 'NicUnplugged', `Interface "${nic.name}" was unplugged`)
   }
   const who = vmi.metadata.annotations?.[linkChangedByAnnotation]
   for (const { nic, changed } of done) {
     if (!changed.includes('link')) continue
     const [from, to] = nic.link === 'up' ? ['down', 'up'] : ['up', 'down']
-    const why = fresh.some((one) => one.nic === nic.name) ? 'as declared' : `asked for by ${who ?? 'its owner'}`
-    tools.recorder(
+    const why = drift.some((one) => one.nic === nic.name) ? 'as declared' : `asked for by ${who ?? 'its owner'}`
+    context.recorder(
       vmi,
       'Normal',
       'LinkChanged',

@@ -43,3 +43,6 @@ export function driftText(drift: readonly Drift[]): string {
     .map(({ nic, declared, found }) => `link of interface "${nic}" is ${found}, declared ${declared}`)
     .join('; ')
 }
+
+/** What a look at a guest's links showed: changes from outside that were not seen before, and those that stay as found. */
+export type LinkDrift = Readonly<{ fresh: readonly Drift[]; kept: readonly Drift[] }>

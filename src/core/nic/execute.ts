@@ -6,7 +6,7 @@ export interface CardDriver {
   update(nic: Nic, changed: readonly Field[], signal: AbortSignal): Promise<void>
   /** Gives the guest a card on a network its sandbox has. */
   plug(nic: Nic, signal: AbortSignal): Promise<void>
-  /** Has the guest let go of a card. Faults: Timeout when it has not yet; it goes on being asked. */
+  /** Asks the guest to let go of a card, and does not wait; none of that name is no error. */
   unplug(nic: Nic, signal: AbortSignal): Promise<void>
 }
 

@@ -1,5 +1,5 @@
 import type { Field, Nic } from './nic.ts'
-import type { Plan } from './plan.ts'
+import type { Plan, Step } from './plan.ts'
 
 /** A plan in words, one line for each thing that changes: `update link of interface "red": up -> down (live)`. */
 export function planLines({ steps, needs }: Plan, desired: readonly Nic[], observed: readonly Nic[]): string[] {
@@ -19,4 +19,10 @@ export function planLines({ steps, needs }: Plan, desired: readonly Nic[], obser
     }),
     ...needs.flatMap(({ nic, why, changed }) => changed.map((field) => line(nic, field, why))),
   ]
+}
+
+/** A step in words, for logs: `update red link down`, `rewire red network up default/red -> default/blue`. */
+export function planText({ do: what, nic, changed, from }: Step): string {
+  const way = from === undefined ? '' : `${from} -> ${nic.network}`
+  return [what, nic.name, changed.join(), nic.link, way].filter(Boolean).join(' ')
 }

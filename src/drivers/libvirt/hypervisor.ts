@@ -19,9 +19,6 @@ import type { Libvirt } from './rpc/libvirt.ts'
 import type { Domain } from './rpc/procedures.ts'
 import type { StateAndReason } from './rpc/states.ts'
 
-/** How long a guest is waited for to let go of a card, milliseconds; it is asked again after that. */
-const releaseMs = 5000
-
 /** Longest time a guest agent may take to list its interfaces, milliseconds. */
 const agentTimeoutMs = 5000
 
@@ -146,20 +143,6 @@ export class LibvirtHypervisor implements Hypervisor {
     const { domain, nics } = await this.#guest(nic.name, signal)
     if (!nics.some(({ name }) => name === nic.name)) return
     await this.#options.libvirt.detachAlias(domain, aliasOf(nic.name), undefined, { signal })
-    const isGone = async () => {
-      const { nics: left } = await this.#guest(nic.name, signal)
-      return !left.some(({ name }) => name === nic.name)
-    }
-    try {
-      await eventually(`the guest lets go of ${nic.name}`, isGone, { deadlineMs: releaseMs, everyMs: 20, signal })
-    } catch (cause) {
-      if (faultKind(cause) !== 'Timeout') throw cause
-      throw new Fault(
-        'Timeout',
-        `The guest has not let go of interface ${nic.name} yet; it is asked again and again (is it paused, or was it booted without PCIe hot plug?)`,
-        { cause },
-      )
-    }
   }
 
   async #guest(nic: string, signal: AbortSignal): Promise<{ domain: Domain; nics: ReadDomain['nics'] }> {

@@ -1,0 +1,51 @@
+import type { Pod } from '#apis/core/pod.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Log } from '#base/log.ts'
+import type { AttachmentMode } from '#core/migration/required.ts'
+import type { Hypervisor, Images, Sandboxes } from '#core/ports.ts'
+import type { FindNads } from '#core/sandbox/plan.ts'
+import { domainName } from '#core/vm/domain.ts'
+import type { Client } from '#machinery/client/client.ts'
+import type { Recorder } from '#machinery/client/recorder.ts'
+import type { Guests } from './guests.ts'
+import type { Memories } from './memory.ts'
+import type { Moves } from './moves.ts'
+import type { Probes } from './probes.ts'
+
+/** A guest that runs on this host. */
+export type RunningGuest = Readonly<{ namespace: string; name: string; hypervisor: Hypervisor }>
+
+/** What passes over the pods of a node work with. */
+export type AgentContext = Readonly<{
+  client: Client
+  sandboxes: Sandboxes
+  images: Images
+  guests: Guests
+  probes: Probes
+  moves: Moves
+  memories: Memories
+  recorder: Recorder
+  log: Log
+  nodeName: string
+  /** The cluster its sandboxes are made for. */
+  cluster: string
+  /** Told how long a hypervisor took to change links, seconds. */
+  onApplied: (seconds: number) => void
+  /** Guests that run, by sandbox. */
+  running: Map<string, RunningGuest>
+  nads: FindNads
+  /** The pod an instance's guest is in, as far as it is on this node. */
+  podOf: (namespace: string, name: string) => Pod | undefined
+  /** Has a pod looked at soon. */
+  again: (pod: Pod) => void
+  /** How networks come to guests that run. */
+  attachmentMode: () => AttachmentMode
+}>
+
+/** When to look at a pod again although nothing changed. */
+export type Again = Readonly<{ againAfterMs: number }> | undefined
+
+/** The name of an instance's domain, by which logs speak of it. */
+export function nameOf(vmi: VirtualMachineInstance): string {
+  return domainName(vmi.metadata.namespace ?? 'default', vmi.metadata.name)
+}

@@ -1,0 +1,193 @@
+import type { Pod } from '#apis/core/pod.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { explain, faultKind } from '#base/fault.ts'
+import { nicDepends } from '#core/instance/guest.ts'
+import type { Observation } from '#core/instance/observation.ts'
+import { sandboxDepends, startDepends } from '#core/instance/plan.ts'
+import { cleanupKey, type InstanceStep, keysOf, nicKey } from '#core/instance/steps.ts'
+import type { Step as NicStep } from '#core/nic/plan.ts'
+import type { Hypervisor, SandboxState } from '#core/ports.ts'
+import { receive } from './arrival.ts'
+import { type Again, type AgentContext, nameOf } from './context.ts'
+import { migrate } from './moving.ts'
+import { carryOutRequest } from './power-request.ts'
+import { removeSandbox } from './removal.ts'
+import { reportEnd } from './report.ts'
+import { ensureSandbox } from './sandbox.ts'
+
+/** What a step is carried out on. */
+export type Target = Readonly<{ context: AgentContext; pod: Pod; vmi: VirtualMachineInstance; seen: Observation }>
+
+/** What became of steps. */
+export type Outcome = Readonly<{
+  /** The sandbox as it is now; undefined when it has to be looked at again. */
+  sandbox: SandboxState | undefined
+  /** Changes of interfaces that are done. */
+  done: readonly NicStep[]
+  isRequestDone: boolean
+  /** Nothing is left to do in this pass. */
+  isOver: boolean
+  again: Again
+}>
+
+type Done = Partial<Outcome> | undefined
+/** The step of a kind; several kinds may share a shape. */
+type StepOf<D extends InstanceStep['do'], S = InstanceStep> = S extends { do: infer K }
+  ? D extends K
+    ? S
+    : never
+  : never
+type Act<D extends InstanceStep['do']> = (target: Target, step: StepOf<D>, signal: AbortSignal) => Promise<Done>
+
+/** How each step is carried out. */
+const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
+  ensure,
+  release,
+  start: async ({ context, vmi, seen }, { domain }, signal) => {
+    const nics = domain.nics.map(({ name, link }) => `${name} ${link}`)
+    context.log.info({ domain: domain.name, memoryKiB: domain.memoryKiB, nics }, 'Starting guest')
+    await hypervisorOf(seen).create(domain, signal)
+    context.recorder(vmi, 'Normal', 'Started', 'VirtualMachineInstance started.')
+    return undefined
+  },
+  update: async ({ seen }, { nic }, signal) => {
+    await hypervisorOf(seen).update(nic.nic, nic.changed, signal)
+    return { done: [nic] }
+  },
+  plug: async ({ seen }, { nic }, signal) => {
+    await hypervisorOf(seen).plug(nic.nic, signal)
+    return { done: [nic] }
+  },
+  unplug: async ({ context, pod, seen }, { nic }, signal) => {
+    context.memories.askedToLetGo(pod.metadata.uid ?? '', nic.nic.name)
+    await hypervisorOf(seen).unplug(nic.nic, signal)
+    return undefined
+  },
+  rewire: async ({ context, pod }, { nic, attachment, bounce }, signal) => {
+    await context.sandboxes.rewire(pod.metadata.uid ?? '', attachment, { bounce, link: nic.nic.link }, signal)
+    // What it left behind is looked after by the next look at the sandbox.
+    return { done: [nic], sandbox: undefined }
+  },
+  pause: async ({ seen }, _, signal) => void (await hypervisorOf(seen).pause(signal)),
+  resume: async ({ seen }, _, signal) => void (await hypervisorOf(seen).unpause(signal)),
+  power: async ({ context, vmi, seen }, _, signal) => {
+    await carryOutRequest(context, vmi, hypervisorOf(seen), signal)
+    return { isRequestDone: true }
+  },
+  shutdown: async ({ context, pod, vmi }, _, signal) => {
+    const uid = pod.metadata.uid ?? ''
+    context.memories.askedToShutDown(uid)
+    const asking = context.sandboxes.hypervisorOf(uid)?.shutdown(signal)
+    // It is ended when its time is up.
+    await asking?.catch((error: unknown) =>
+      context.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Guest cannot be asked to shut down'),
+    )
+    return undefined
+  },
+  destroy: async ({ context, pod, vmi }, _, signal) => {
+    context.log.info({ domain: nameOf(vmi) }, 'Ending guest that did not shut down in time')
+    await context.sandboxes.hypervisorOf(pod.metadata.uid ?? '')?.destroy(signal)
+    return undefined
+  },
+  kill: async ({ context, pod, vmi }, { cause }) => {
+    const about = { domain: nameOf(vmi), cause: explain(cause) }
+    context.log.warn(about, 'Ending guest by its process; its hypervisor does not answer')
+    await context.sandboxes.killGuest(pod.metadata.uid ?? '')
+    return undefined
+  },
+  finish: async ({ context, pod, vmi }, { end }) => {
+    await reportEnd(context, pod, vmi, end)
+    return { isOver: true }
+  },
+  remove: async ({ context, pod, seen }, _, signal) => {
+    await removeSandbox(context, pod, seen.owner.is === 'here' ? seen.owner.vmi : undefined, signal)
+    return { isOver: true }
+  },
+  migrate: async ({ context, pod, vmi }, { isUnwanted }, signal) => {
+    return { isOver: true, again: await migrate(context, pod, vmi, isUnwanted, signal) }
+  },
+  receive: async ({ context, pod, vmi }, { from }, signal) => {
+    await receive(context, pod, vmi, from, signal)
+    return { isOver: true }
+  },
+}
+
+/**
+ * Carries out steps in order. One that fails keeps no other from being tried; what failed is remembered, and the next plan goes by
+ * it. @throws Fault Aborted
+ */
+export async function execute(
+  target: Target,
+  steps: readonly InstanceStep[],
+  before: Pick<Outcome, 'sandbox' | 'isRequestDone'>,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { context, pod, seen } = target
+  const uid = pod.metadata.uid ?? ''
+  let outcome: Outcome = { ...before, done: [], isOver: false, again: undefined }
+  for (const step of steps) {
+    try {
+      signal.throwIfAborted()
+      const act = acts[step.do] as Act<typeof step.do>
+      const { done = [], ...rest } = (await act(target, step as never, signal)) ?? {}
+      outcome = { ...outcome, ...rest, done: [...outcome.done, ...done] }
+      if (step.do !== 'ensure') for (const key of keysOf(step)) context.memories.succeeded(uid, key)
+    } catch (cause) {
+      if (faultKind(cause) === 'Aborted' || signal.aborted || !isRemembered(step)) throw cause
+      for (const [key, depends] of dependencies(seen, target.vmi, step))
+        context.memories.failed(uid, key, depends, cause)
+    }
+  }
+  return outcome
+}
+
+/** Steps of a whole pass fail it; the queue tries it again. */
+function isRemembered(step: InstanceStep): boolean {
+  return ['ensure', 'release', 'start', 'update', 'plug', 'unplug', 'rewire'].includes(step.do)
+}
+
+/** What each key of a step's failure depends on. */
+function dependencies(seen: Observation, vmi: VirtualMachineInstance, step: InstanceStep): [string, string][] {
+  if (step.do === 'ensure')
+    return step.plugs.length
+      ? step.plugs.map((nic) => [nicKey(nic), nicDepends(seen, nic)])
+      : keysOf(step).map((key) => [key, sandboxDepends(seen, vmi)])
+  if (step.do === 'release') return [[step.do, step.names.join()]]
+  if (step.do === 'start') return [[step.do, startDepends(vmi)]]
+  return 'nic' in step ? [[nicKey(step.nic), nicDepends(seen, step.nic)]] : []
+}
+
+async function ensure(
+  { context, pod, vmi, seen }: Target,
+  { attachments, optional, plugs }: StepOf<'ensure'>,
+  signal: AbortSignal,
+): Promise<Done> {
+  const uid = pod.metadata.uid ?? ''
+  const sandbox = await ensureSandbox(context, pod, vmi, { attachments, optional }, signal)
+  const failed = plugs.filter(({ nic }) => sandbox.failed.has(nic.name))
+  for (const one of failed)
+    context.memories.failed(uid, nicKey(one), nicDepends(seen, one), sandbox.failed.get(one.nic.name))
+  if (!plugs.length) context.memories.succeeded(uid, 'ensure')
+  const [leftover] = sandbox.leftovers
+  if (leftover === undefined) context.memories.succeeded(uid, cleanupKey)
+  else context.memories.failed(uid, cleanupKey, '', leftover)
+  return { sandbox }
+}
+
+async function release(
+  { context, pod, seen }: Target,
+  { names }: StepOf<'release'>,
+  signal: AbortSignal,
+): Promise<Done> {
+  await context.sandboxes.release(pod.metadata.uid ?? '', names, signal)
+  const { sandbox } = seen
+  if (!sandbox) return undefined
+  const without = <T>(map: ReadonlyMap<string, T>) => new Map([...map].filter(([name]) => !names.includes(name)))
+  const attached = new Set([...sandbox.attached].filter((name) => !names.includes(name)))
+  return { sandbox: { ...sandbox, attached, ips: without(sandbox.ips), networks: without(sandbox.networks) } }
+}
+
+/** The hypervisor of the sandbox that was seen. A plan has no such step without it. */
+function hypervisorOf({ sandbox }: Observation): Hypervisor {
+  return sandbox!.hypervisor
+}

@@ -1,0 +1,62 @@
+import { type Failures, withFailure, withoutFailure } from '#core/instance/backoff.ts'
+import type { Asked } from '#core/instance/observation.ts'
+import { LinkMemory } from './links.ts'
+
+/** What the agent remembers of one sandbox. Nothing of it has to survive: a new process begins anew, and asks again. */
+export type Memory = {
+  /** What failed lately. */
+  failures: Failures
+  asked: Asked
+}
+
+/** What the agent remembers of sandboxes, by UID. */
+export class Memories {
+  readonly links = new LinkMemory()
+  readonly #all = new Map<string, Memory>()
+
+  of(uid: string): Memory {
+    const known = this.#all.get(uid)
+    if (known) return known
+    const memory: Memory = { failures: new Map(), asked: { unplug: new Map() } }
+    this.#all.set(uid, memory)
+    return memory
+  }
+
+  failed(uid: string, key: string, depends: string, cause: unknown): void {
+    const memory = this.of(uid)
+    memory.failures = withFailure(memory.failures, key, { depends, cause, nowMs: Date.now() })
+  }
+
+  succeeded(uid: string, key: string): void {
+    const memory = this.of(uid)
+    memory.failures = withoutFailure(memory.failures, key)
+  }
+
+  /** Notes that a guest was asked to shut down. */
+  askedToShutDown(uid: string): void {
+    const memory = this.of(uid)
+    memory.asked = { ...memory.asked, shutdownMs: Date.now() }
+  }
+
+  /** Notes that a guest was asked to let go of a card. */
+  askedToLetGo(uid: string, nic: string): void {
+    const memory = this.of(uid)
+    const nowMs = Date.now()
+    const firstMs = memory.asked.unplug.get(nic)?.firstMs ?? nowMs
+    memory.asked = { ...memory.asked, unplug: new Map([...memory.asked.unplug, [nic, { firstMs, lastMs: nowMs }]]) }
+  }
+
+  /** Forgets that a guest was asked to let go of cards it does not have any more; returns their interfaces. */
+  letGo(uid: string, present: ReadonlySet<string>): readonly string[] {
+    const memory = this.of(uid)
+    const gone = [...memory.asked.unplug.keys()].filter((nic) => !present.has(nic))
+    const left = [...memory.asked.unplug].filter(([nic]) => present.has(nic))
+    if (gone.length) memory.asked = { ...memory.asked, unplug: new Map(left) }
+    return gone
+  }
+
+  forget(uid: string): void {
+    this.#all.delete(uid)
+    this.links.forget(uid)
+  }
+}

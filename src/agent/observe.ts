@@ -1,0 +1,116 @@
+import type { Pod } from '#apis/core/pod.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { faultKind } from '#base/fault.ts'
+import { nodeNameLabel } from '#core/access/node.ts'
+import { type GuestObservation, type Observation, type Owner, type Task, taskOf } from '#core/instance/observation.ts'
+import { homePodName } from '#core/migration/place.ts'
+import { desiredNics } from '#core/nic/desired.ts'
+import type { LinkDrift } from '#core/nic/drift.ts'
+import type { SandboxState } from '#core/ports.ts'
+import { type AgentContext, nameOf } from './context.ts'
+
+/** What is known from earlier in the same pass. */
+export type Known = Readonly<{ sandbox?: SandboxState; isRequestDone: boolean }>
+
+const noDrift: LinkDrift = { fresh: [], kept: [] }
+
+/** Finds the instance a pod was made for. That the agent does not see it proves nothing; only the server's word does. */
+export async function ownerOf(
+  { client, nodeName }: AgentContext,
+  { metadata }: Pod,
+  known: VirtualMachineInstance | undefined,
+): Promise<Owner> {
+  const owner = metadata.ownerReferences?.find(({ kind }) => kind === VirtualMachineInstance.kind)
+  if (!owner) return { is: 'unknown' }
+  if (known?.metadata.uid === owner.uid) return { is: 'here', vmi: known }
+  const vmi = await client.get(VirtualMachineInstance, { namespace: metadata.namespace ?? '', name: owner.name })
+  if (vmi?.metadata.uid !== owner.uid) return { is: 'gone' }
+  return vmi.metadata.labels?.[nodeNameLabel] === nodeName ? { is: 'here', vmi } : { is: 'elsewhere' }
+}
+
+/** Looks at everything that decides about a pod, and changes nothing. @throws Fault Unavailable, Timeout, Aborted */
+export async function observe(
+  context: AgentContext,
+  pod: Pod,
+  owner: Owner,
+  { sandbox, isRequestDone }: Known,
+  signal: AbortSignal,
+): Promise<Observation> {
+  const { memories, probes, nads, nodeName } = context
+  const uid = pod.metadata.uid ?? ''
+  const task = taskOf(pod, owner)
+  const [guest, missingImage] = await Promise.all([
+    observeGuest(context, uid, task, sandbox, signal),
+    task.do === 'run' && guestIsToStart(task.vmi) ? missingImageOf(context, task.vmi) : undefined,
+  ])
+  const { failures, asked } = memories.of(uid)
+  const { failed: unwell } = probes.health(uid)
+  return {
+    pod,
+    owner,
+    activePodUid: activePodUid(context, owner),
+    ...(sandbox && { sandbox }),
+    ...(guest && { guest }),
+    ...(missingImage !== undefined && { missingImage }),
+    ...(unwell && { unwell }),
+    drift: task.do === 'run' ? driftOf(context, uid, task.vmi, guest) : noDrift,
+    isRequestDone,
+    mode: context.attachmentMode(),
+    nads,
+    nodeName,
+    asked,
+    failures,
+    nowMs: Date.now(),
+  }
+}
+
+/** Looks at the guest where the task is about one. While it is to run, nothing is decided about it before its sandbox is whole. */
+async function observeGuest(
+  { sandboxes }: AgentContext,
+  uid: string,
+  task: Task,
+  sandbox: SandboxState | undefined,
+  signal: AbortSignal,
+): Promise<GuestObservation | undefined> {
+  if (task.do === 'run') {
+    if (!sandbox) return undefined
+    const domain = await sandbox.hypervisor.observe(signal)
+    return domain ? { is: 'there', domain } : { is: 'none', end: await sandbox.hypervisor.lastEnd(nameOf(task.vmi)) }
+  }
+  if ((task.do !== 'stop' && task.do !== 'remove') || !task.vmi) return undefined
+  try {
+    const hypervisor = await sandboxes.reach(uid, signal)
+    const domain = await hypervisor?.observe(signal)
+    if (domain) return { is: 'there', domain }
+    return { is: 'none', end: await hypervisor?.lastEnd(nameOf(task.vmi)).catch(() => undefined) }
+  } catch (cause) {
+    if (faultKind(cause) === 'Aborted') throw cause
+    return { is: 'silent', cause, hasProcess: await sandboxes.hasGuest(uid) }
+  }
+}
+
+function guestIsToStart({ status }: VirtualMachineInstance): boolean {
+  return status?.phase !== 'Running'
+}
+
+/** The image an instance boots from, if this node does not have it. */
+async function missingImageOf({ images }: AgentContext, { spec }: VirtualMachineInstance): Promise<string | undefined> {
+  const image = spec.domain.firmware?.kernelBoot?.container?.image
+  return image === undefined || (await images.has(image)) ? undefined : image
+}
+
+function driftOf(
+  { memories }: AgentContext,
+  uid: string,
+  vmi: VirtualMachineInstance,
+  guest: GuestObservation | undefined,
+): LinkDrift {
+  if (guest?.is !== 'there') return noDrift
+  return memories.links.judge(uid, vmi, desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default'), guest.domain.nics)
+}
+
+function activePodUid({ podOf }: AgentContext, owner: Owner): string | undefined {
+  if (owner.is !== 'here') return undefined
+  const { vmi } = owner
+  return podOf(vmi.metadata.namespace ?? '', homePodName(vmi))?.metadata.uid
+}

@@ -1,0 +1,109 @@
+import type { Pod } from '#apis/core/pod.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Observation } from '#core/instance/observation.ts'
+import { type InstancePlan, planInstance } from '#core/instance/plan.ts'
+import { areSlow, type InstanceStep } from '#core/instance/steps.ts'
+import { desiredNics } from '#core/nic/desired.ts'
+import type { Drift } from '#core/nic/drift.ts'
+import { podNetwork } from '#core/nic/nic.ts'
+import { planText } from '#core/nic/words.ts'
+import { type Again, type AgentContext, nameOf } from './context.ts'
+import { execute, type Outcome } from './execute.ts'
+import { observe, ownerOf } from './observe.ts'
+import { report, tellChanges, tellDrift, tellUnplugged } from './report.ts'
+
+/** Most observations of one pass. One that needs more goes on in the next. */
+const maxRounds = 30
+
+/**
+ * One pass over one pod of this node: observe, plan, execute, and again, until nothing is left to do; then report what is there.
+ * @returns when to look again although nothing changed
+ */
+export async function instancePass(
+  context: AgentContext,
+  pod: Pod,
+  cached: VirtualMachineInstance | undefined,
+  signal: AbortSignal,
+): Promise<Again> {
+  const owner = await ownerOf(context, pod, cached)
+  const vmi = owner.is === 'here' ? owner.vmi : undefined
+  let known: Outcome = { sandbox: undefined, done: [], isRequestDone: false, isOver: false, again: undefined }
+  const drift: Drift[] = []
+  for (let round = 0; round < maxRounds; round++) {
+    const { sandbox, isRequestDone } = known
+    const seen = await observe(context, pod, owner, { ...(sandbox && { sandbox }), isRequestDone }, signal)
+    if (vmi) noteUnplugged(context, pod, vmi, seen)
+    const { steps, ...plan } = planInstance(seen)
+    if (vmi && seen.drift.fresh.length) {
+      tellDrift(context, vmi, seen.drift)
+      drift.push(...seen.drift.fresh)
+    }
+    if (!steps.length) return settle(context, { pod, vmi, seen }, plan)
+    // The truth first, then the remedy: whoever watches the status sees that a link was cut, and that one card is plugged while
+    // the network of the next is waited for.
+    const isNews = seen.drift.fresh.length > 0 || (known.done.length > 0 && areSlow(steps))
+    if (vmi && isNews) {
+      attend(context, pod, vmi, seen)
+      await report(context, pod, vmi, seen, undefined)
+    }
+    known = await carryOut(context, { pod, vmi, seen }, steps, known, signal)
+    if (vmi) tellChanges(context, vmi, known.done, drift)
+    if (known.isOver) return known.again
+  }
+  context.log.warn({ pod: `${pod.metadata.namespace}/${pod.metadata.name}` }, 'Pass does not come to an end')
+  return { againAfterMs: 1000 }
+}
+
+type Seen = Readonly<{ pod: Pod; vmi: VirtualMachineInstance | undefined; seen: Observation }>
+
+async function carryOut(
+  context: AgentContext,
+  { pod, vmi, seen }: Seen,
+  steps: readonly InstanceStep[],
+  known: Outcome,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const changes = steps.flatMap((step) => ('nic' in step ? [planText(step.nic)] : []))
+  if (vmi && changes.length) context.log.info({ domain: nameOf(vmi), steps: changes }, 'Changing guest')
+  const start = performance.now()
+  const outcome = await execute({ context, pod, vmi: vmi!, seen }, steps, known, signal)
+  if (outcome.done.some(({ changed }) => changed.includes('link')))
+    context.onApplied((performance.now() - start) / 1000)
+  if (changes.length) context.guests.ask(pod.metadata.uid ?? '')
+  return outcome
+}
+
+/** Writes down what was seen when nothing is left to do, and goes on watching the guest. */
+async function settle(
+  context: AgentContext,
+  { pod, vmi, seen }: Seen,
+  { reports, trouble, againAfterMs }: Omit<InstancePlan, 'steps'>,
+): Promise<Again> {
+  if (vmi && reports !== 'nothing') {
+    if (reports === 'all') attend(context, pod, vmi, seen)
+    await report(context, pod, vmi, seen, { reports, trouble })
+  }
+  return againAfterMs === undefined ? undefined : { againAfterMs }
+}
+
+/** Cards that the guest was asked to let go of and does not have any more. */
+function noteUnplugged(context: AgentContext, pod: Pod, vmi: VirtualMachineInstance, { guest }: Observation): void {
+  if (guest?.is !== 'there') return
+  const present = new Set(guest.domain.nics.map(({ name }) => name))
+  tellUnplugged(context, vmi, context.memories.letGo(pod.metadata.uid ?? '', present))
+}
+
+/** Asks a guest that is there what it says about itself, and probes it. */
+function attend(context: AgentContext, pod: Pod, vmi: VirtualMachineInstance, { guest, sandbox }: Observation): void {
+  if (guest?.is !== 'there' || !sandbox) return
+  const { guests, probes, running } = context
+  const { uid = '' } = pod.metadata
+  const { namespace = 'default', name } = vmi.metadata
+  const { hypervisor } = sandbox
+  if (!guest.domain.agentConnected) guests.forget(uid)
+  else if (!guests.isAsked(uid)) guests.ask(uid)
+  // Probes try the guest at the address CNI gave its primary interface.
+  const primary = desiredNics(vmi.spec, namespace).find((nic) => nic.primary && nic.network === podNetwork)
+  probes.watch(uid, vmi.spec, { ip: primary && sandbox.ips.get(primary.name)?.[0], hypervisor })
+  running.set(uid, { namespace, name, hypervisor })
+}

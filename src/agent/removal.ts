@@ -1,0 +1,45 @@
+import { Pod } from '#apis/core/pod.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { explain, faultKind } from '#base/fault.ts'
+import { sandboxFinalizer } from '#core/vm/launcher.ts'
+import { dropFinalizer } from '#machinery/client/finalizers.ts'
+import type { AgentContext } from './context.ts'
+
+/** Takes the sandbox of a pod off the host, and then the pod out of the API. What cannot be undone yet keeps the pod. */
+export async function removeSandbox(
+  context: AgentContext,
+  pod: Pod,
+  vmi: VirtualMachineInstance | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const { client, guests, memories, probes, running } = context
+  const { uid = '' } = pod.metadata
+  guests.forget(uid)
+  memories.forget(uid)
+  probes.forget(uid)
+  running.delete(uid)
+  await remove(context, pod, vmi, signal)
+  await dropFinalizer(client, Pod, pod, sandboxFinalizer)
+  if (!pod.metadata.deletionTimestamp) await client.delete(Pod, pod.metadata, { uid })
+}
+
+/** Removes a sandbox. Its owner hears what cannot be given back yet, and what never can. */
+async function remove(
+  { sandboxes, recorder }: AgentContext,
+  pod: Pod,
+  vmi: VirtualMachineInstance | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const tell = (what: string) => {
+    for (const about of vmi ? [pod, vmi] : [pod]) recorder(about, 'Warning', 'FailedKillPod', what)
+  }
+  const sandbox = `the sandbox of pod ${pod.metadata.name}`
+  try {
+    const notUndone = await sandboxes.remove(pod.metadata.uid ?? '', signal)
+    if (notUndone.length)
+      tell(`${sandbox} was removed, but not all was undone that CNI plugins did: ${notUndone.join('; ')}`)
+  } catch (fault) {
+    if (faultKind(fault) !== 'Aborted') tell(`${sandbox} cannot be removed, and is tried again: ${explain(fault)}`)
+    throw fault
+  }
+}

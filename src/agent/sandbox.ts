@@ -1,0 +1,43 @@
+import type { Pod } from '#apis/core/pod.ts'
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Incoming, SandboxState } from '#core/ports.ts'
+import type { Attachment } from '#core/sandbox/plan.ts'
+import { userOf } from '#core/sandbox/users.ts'
+import { podMemory } from '#core/vm/place.ts'
+import type { AgentContext } from './context.ts'
+
+/** What a sandbox is to have. */
+export type Wanted = Readonly<{
+  attachments: readonly Attachment[]
+  /** Those that may fail. */
+  optional: ReadonlySet<string>
+  incoming?: Incoming
+}>
+
+/** Makes the sandbox of a pod, or finds it, and reports what had to be repaired. @throws Fault Invalid, Unavailable, Timeout */
+export async function ensureSandbox(
+  { sandboxes, recorder, nodeName, cluster }: AgentContext,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  { attachments, optional, incoming }: Wanted,
+  signal: AbortSignal,
+): Promise<SandboxState> {
+  const { namespace = 'default', name, uid = '', resourceVersion } = pod.metadata
+  const owner = { node: nodeName, cluster, ...(resourceVersion !== undefined && { revision: resourceVersion }) }
+  const user = userOf(pod)
+  const memoryBytes = podMemory(pod, 'limits')
+  const state = await sandboxes.ensure(
+    {
+      ...{ uid, namespace, name, owner, attachments, optional },
+      ...(user !== undefined && { user }),
+      // Pods of earlier versions do not say.
+      ...(memoryBytes > 0 && { memoryBytes }),
+      ...(incoming && { incoming }),
+    },
+    signal,
+  )
+  const repaired = state.repaired.join('; ')
+  if (repaired)
+    recorder(vmi, 'Warning', 'NetworkRepaired', `Mended on node ${nodeName}, where somebody changed it: ${repaired}`)
+  return state
+}

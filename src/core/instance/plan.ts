@@ -1,0 +1,152 @@
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { explain } from '#base/fault.ts'
+import { desiredNics, unsupportedInterface } from '../nic/desired.ts'
+import { attachmentsOf } from '../sandbox/plan.ts'
+import { domainSpec } from '../vm/domain.ts'
+import { isScheduled } from '../vm/launcher.ts'
+import type { Trouble } from '../vm/running.ts'
+import { imageMissingReason } from '../vm/status.ts'
+import { backingOff } from './backoff.ts'
+import { planGuest, release } from './guest.ts'
+import { type Observation, taskOf } from './observation.ts'
+import { type InstanceStep, sandboxKey } from './steps.ts'
+import { planStop } from './stop.ts'
+
+/**
+ * What is to be done next about a pod, and what its instance's status is to say once nothing is. Steps that change what was
+ * seen are followed by another observation.
+ */
+export type InstancePlan = Readonly<{
+  steps: readonly InstanceStep[]
+  /** What keeps the instance from being what its spec says. */
+  trouble?: Trouble
+  /** What is written down when there are no steps: nothing, that the sandbox is there, that something is wrong, or all that was seen. */
+  reports: 'nothing' | 'sandbox' | 'trouble' | 'all'
+  /** When to look again although nothing changed, milliseconds from now. */
+  againAfterMs?: number
+}>
+
+/**
+ * Decides everything that a pass over a pod of this node does, and does nothing. It needs no memory of what was done before: a
+ * pass that died anywhere is finished by the next one, from what that observes.
+ */
+export function planInstance(seen: Observation): InstancePlan {
+  const task = taskOf(seen.pod, seen.owner)
+  switch (task.do) {
+    case 'nothing':
+      return { steps: [], reports: 'nothing' }
+    case 'remove': {
+      const stop = task.vmi && planStop(seen, task.vmi, task)
+      return stop ? withLast(stop, { do: 'remove' }) : { steps: [{ do: 'remove' }], reports: 'nothing' }
+    }
+    case 'stop':
+      // A guest that is to go needs none of its networks any more, and is not kept by one that cannot be had.
+      return planStop(seen, task.vmi, task)
+    case 'receive':
+      return seen.activePodUid === undefined
+        ? { steps: [], reports: 'nothing' }
+        : { steps: [{ do: 'receive', from: seen.activePodUid }], reports: 'nothing' }
+    case 'migrate': {
+      const migrate: InstanceStep = { do: 'migrate', isUnwanted: task.isUnwanted }
+      if (task.isUnwanted || seen.sandbox) return { steps: [migrate], reports: 'nothing' }
+      return planSandbox(seen, task.vmi)
+    }
+    case 'run':
+      return planRun(seen, task.vmi)
+  }
+}
+
+/** A plan that ends a guest, with what follows once it has ended. */
+function withLast(stop: InstancePlan, last: InstanceStep): InstancePlan {
+  return stop.steps.at(-1)?.do === 'finish' ? { ...stop, steps: [...stop.steps, last] } : stop
+}
+
+function planRun(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
+  const unsupported = unsupportedInterface(vmi.spec)
+  if (unsupported) return refused({ reason: 'UnsupportedInterface', message: unsupported })
+  // It is looked for before a sandbox is made: one without an image takes no address.
+  if (seen.missingImage !== undefined && !isScheduled(vmi)) return refused(imageTrouble(seen, seen.missingImage))
+  const { sandbox, guest, unwell } = seen
+  if (!sandbox) return planSandbox(seen, vmi)
+  if (!isScheduled(vmi)) return { steps: [], reports: 'sandbox' }
+  if (unwell) return planStop(seen, vmi, { sinceMs: unwell.sinceMs, end: 'crashed' })
+  if (guest?.is === 'there') return planGuest(seen, vmi, sandbox, guest.domain)
+  if (guest?.is === 'none' && guest.end) return { steps: [{ do: 'finish', end: guest.end }], reports: 'nothing' }
+  if (vmi.status?.phase === 'Running') return { steps: [{ do: 'finish', end: 'crashed' }], reports: 'nothing' }
+  return planStart(seen, vmi)
+}
+
+function refused(trouble: Trouble): InstancePlan {
+  return { steps: [], trouble, reports: 'trouble' }
+}
+
+/**
+ * Makes the sandbox with what its guest has already: networks that are to come may take their time, and what is there must not
+ * wait for them. Before its guest runs, with all of it: one that runs can do without a network that does not come, and one that is
+ * to start cannot.
+ */
+function planSandbox(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
+  const isRunning = vmi.status?.phase === 'Running'
+  const known = new Set((vmi.status?.interfaces ?? []).map(({ name }) => name))
+  const nics = desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default').filter(
+    ({ name, primary }) => !isRunning || primary || known.has(name),
+  )
+  const depends = sandboxDepends(seen, vmi)
+  const failure = backingOff(seen.failures, sandboxKey, depends, seen.nowMs)
+  if (failure)
+    return {
+      ...refused({ reason: 'FailedSandbox', message: explain(failure.cause) }),
+      againAfterMs: failure.untilMs - seen.nowMs,
+    }
+  const optional = new Set(isRunning ? nics.filter(({ primary }) => !primary).map(({ name }) => name) : [])
+  const attachments = attachmentsOf(nics, vmi, seen.nads)
+  return { steps: [{ do: 'ensure', attachments, optional, plugs: [] }], reports: 'nothing' }
+}
+
+/** All that decides whether a sandbox can be made. */
+export function sandboxDepends({ nads }: Pick<Observation, 'nads'>, vmi: VirtualMachineInstance): string {
+  const { spec, metadata, status } = vmi
+  const networks = desiredNics(spec, metadata.namespace ?? 'default').map(({ network }) => [
+    network,
+    nads.configOf(network),
+  ])
+  return JSON.stringify([spec, status?.phase === 'Running', networks])
+}
+
+function planStart(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
+  const { sandbox, missingImage, failures, nowMs } = seen
+  const nics = desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default')
+  // One that was attached for an earlier wish: a guest never starts on it.
+  const stale = nics.filter(({ name, network }) => (sandbox?.networks.get(name) ?? network) !== network)
+  const names = stale.map(({ name }) => name)
+  const released = backingOff(failures, 'release', names.join(), nowMs)
+  if (released)
+    return {
+      ...refused({ reason: 'FailedSandbox', message: explain(released.cause) }),
+      againAfterMs: released.untilMs - nowMs,
+    }
+  if (stale.length) return { steps: release(seen, names), reports: 'nothing' }
+  if (nics.some(({ name }) => !sandbox?.attached.has(name))) return planSandbox(seen, vmi)
+  const domain = domainSpec(vmi)
+  if ('problem' in domain) return { ...refused({ reason: 'InvalidSpec', message: domain.problem }), reports: 'all' }
+  if (missingImage !== undefined) return { ...refused(imageTrouble(seen, missingImage)), reports: 'all' }
+  const failure = backingOff(failures, 'start', startDepends(vmi), nowMs)
+  if (!failure) return { steps: [{ do: 'start', domain }], reports: 'nothing' }
+  const message = `the guest cannot be started: ${explain(failure.cause)}`
+  return {
+    steps: [],
+    trouble: { reason: 'FailedStart', message },
+    reports: 'all',
+    againAfterMs: failure.untilMs - nowMs,
+  }
+}
+
+/** All that decides whether a guest can be started. */
+export function startDepends({ spec, metadata }: VirtualMachineInstance): string {
+  return JSON.stringify([spec, metadata.annotations])
+}
+
+function imageTrouble({ nodeName }: Observation, image: string): Trouble {
+  const remedy = `make it with: patchbay image import ${image} DIR (or patchbay image build-demo)`
+  return { reason: imageMissingReason, message: `image "${image}" is not on node ${nodeName}; ${remedy}` }
+}

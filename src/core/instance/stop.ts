@@ -1,0 +1,43 @@
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { explain } from '#base/fault.ts'
+import type { DomainEnd } from '../ports.ts'
+import type { Observation } from './observation.ts'
+import type { InstancePlan } from './plan.ts'
+import type { InstanceStep } from './steps.ts'
+
+/** Default time a guest is given to shut down, seconds (Kubernetes' default). */
+const defaultGraceSeconds = 30
+/** How often a guest that does not shut down is asked again, milliseconds. */
+const askAgainMs = 5000
+
+/** Since when a guest is to go (milliseconds since the epoch), and how its end is judged; by how it ended unless given. */
+type Leaving = Readonly<{ sinceMs: number; end?: DomainEnd }>
+
+/**
+ * Ends a guest: it is asked to shut down until its grace period is over, and is then ended at once. One whose hypervisor does not
+ * answer is let run as long, and then ended by its process. The last step is `finish` when, and only when, it has gone.
+ */
+export function planStop(seen: Observation, vmi: VirtualMachineInstance, { sinceMs, end }: Leaving): InstancePlan {
+  const { guest, asked, nowMs } = seen
+  const leftMs = sinceMs + (vmi.spec.terminationGracePeriodSeconds ?? defaultGraceSeconds) * 1000 - nowMs
+  const next = (...steps: readonly InstanceStep[]): InstancePlan => ({ steps, reports: 'nothing' })
+  if (!guest || guest.is === 'none' || (guest.is === 'silent' && !guest.hasProcess)) {
+    const found = guest?.is === 'none' ? guest.end : undefined
+    return next({ do: 'finish', end: end ?? found ?? 'destroyed' })
+  }
+  if (guest.is === 'there') {
+    if (leftMs <= 0) return next({ do: 'destroy' })
+    const sinceAskedMs = nowMs - (asked.shutdownMs ?? 0)
+    if (sinceAskedMs >= askAgainMs) return next({ do: 'shutdown' })
+    return { ...next(), againAfterMs: Math.min(leftMs, askAgainMs - sinceAskedMs) }
+  }
+  if (leftMs <= 0) return next({ do: 'kill', cause: guest.cause })
+  const why = explain(guest.cause)
+  const message = `the guest cannot be asked to shut down, and is ended when its grace period is over: ${why}`
+  return {
+    steps: [],
+    trouble: { reason: 'FailedKillPod', message, event: 'FailedKillPod' },
+    reports: 'trouble',
+    againAfterMs: Math.min(leftMs, askAgainMs),
+  }
+}
