@@ -95,6 +95,6 @@ export function taskOf(pod: Pod, owner: Owner): Task {
 }
 
 /** Whether the agents have begun, or may begin, to move an instance's guest: the sandbox it goes to is ready. */
-export function isReadyToMove({ status }: VirtualMachineInstance): boolean {
+function isReadyToMove({ status }: VirtualMachineInstance): boolean {
   return status?.migrationState?.targetNodeAddress !== undefined
 }

@@ -15,7 +15,7 @@ type Leaving = Readonly<{ sinceMs: number; end?: DomainEnd }>
 
 /**
  * Ends a guest: it is asked to shut down until its grace period is over, and is then ended at once. One whose hypervisor does not
- * answer is let run as long, and then ended by its process. The last step is `finish` when, and only when, it has gone.
+ * answer is let run as long; its process is killed then. The last step is `finish` when, and only when, it has gone.
  */
 export function planStop(seen: Observation, vmi: VirtualMachineInstance, { sinceMs, end }: Leaving): InstancePlan {
   const { guest, asked, nowMs } = seen
@@ -27,7 +27,7 @@ export function planStop(seen: Observation, vmi: VirtualMachineInstance, { since
   }
   if (guest.is === 'there') {
     if (leftMs <= 0) return next({ do: 'destroy' })
-    const sinceAskedMs = nowMs - (asked.shutdownMs ?? 0)
+    const sinceAskedMs = nowMs - (asked.shutdownMs ?? Number.NEGATIVE_INFINITY)
     if (sinceAskedMs >= askAgainMs) return next({ do: 'shutdown' })
     return { ...next(), againAfterMs: Math.min(leftMs, askAgainMs - sinceAskedMs) }
   }
