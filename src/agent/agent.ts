@@ -5,7 +5,7 @@ import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import type { Log } from '#base/log.ts'
 import { agentComponent, nodeNameLabel } from '#core/access/node.ts'
 import { attachmentMode } from '#core/migration/required.ts'
-import type { Images, Prober, Sandboxes } from '#core/ports.ts'
+import type { Host, Images, Prober } from '#core/ports.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import { makeRecorder } from '#machinery/client/recorder.ts'
@@ -25,7 +25,7 @@ export type AgentOptions = Readonly<{
   node: NodeFacts
   /** The cluster it is a node of: UID of the namespace kube-system. */
   cluster: string
-  sandboxes: Sandboxes
+  host: Host
   images: Images
   prober: Prober
   /** Calls back when an image may have come. */
@@ -52,7 +52,7 @@ const usualResyncMs = 30_000
 
 /** Runs the node agent: registers the node, then keeps every sandbox of this host as the API says. Resolves when it serves. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { client, node, sandboxes, images, signal, resyncMs: everyMs = usualResyncMs } = options
+  const { client, node, host, images, signal, resyncMs: everyMs = usualResyncMs } = options
   const log = options.log.child({ component: 'agent', node: node.name })
   const heartbeat = await startHeartbeat({ client, node, times: options.leaseTimes ?? usualLeaseTimes, log, signal })
   const pods = makeInformer(
@@ -73,13 +73,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const [namespace = '', name = ''] = network.split('/')
     return nads.get({ namespace, name })
   }
-  const guests = new Guests((uid) => sandboxes.hypervisorOf(uid), enqueueUid, signal)
+  const guests = new Guests((uid) => host.lifecycle.hypervisorOf(uid)?.guestAgent, enqueueUid, signal)
   const recorder = makeRecorder(client, { component: agentComponent, host: node.name }, log)
   const running = new Map<string, RunningGuest>()
   const probes = new Probes(options.prober, onHealth, signal)
   const context: AgentContext = {
     client,
-    sandboxes,
+    host,
     images,
     guests,
     memories: new Memories(),
@@ -140,14 +140,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   nads.onChange(waiting)
   kubevirts.onChange(waiting)
   options.onImage(waiting)
-  sandboxes.onChange((uid, isNetwork) => {
+  host.lifecycle.onChange((uid, isNetwork) => {
     if (isNetwork) guests.askAgain(uid)
     else enqueueUid(uid)
   })
   waiting()
   keepRounds({ list: () => pods.list(), look: enqueue, everyMs, signal })
   const self = { node: node.name, cluster: options.cluster }
-  const orphans = startOrphans({ client, sandboxes, self, pods, recorder, log, everyMs, signal })
+  const orphans = startOrphans({ client, sandboxes: host.lifecycle, self, pods, recorder, log, everyMs, signal })
   return {
     running: () => [...running.values()],
     left: orphans.left,

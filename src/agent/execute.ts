@@ -46,38 +46,38 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
   start: async ({ context, vmi, seen }, { domain }, signal) => {
     const nics = domain.nics.map(({ name, link }) => `${name} ${link}`)
     context.log.info({ domain: domain.name, memoryKiB: domain.memoryKiB, nics }, 'Starting guest')
-    await hypervisorOf(seen).create(domain, signal)
+    await hypervisorOf(seen).domain.create(domain, signal)
     context.recorder(vmi, 'Normal', 'Started', 'VirtualMachineInstance started.')
     return undefined
   },
   update: async ({ seen }, { nic }, signal) => {
-    await hypervisorOf(seen).update(nic.nic, nic.changed, signal)
+    await hypervisorOf(seen).cards.update(nic.nic, nic.changed, signal)
     return { done: [nic] }
   },
   plug: async ({ seen }, { nic }, signal) => {
-    await hypervisorOf(seen).plug(nic.nic, signal)
+    await hypervisorOf(seen).cards.plug(nic.nic, signal)
     return { done: [nic] }
   },
   unplug: async ({ context, pod, seen }, { nic }, signal) => {
     context.memories.askedToLetGo(pod.metadata.uid ?? '', nic.nic.name)
-    await hypervisorOf(seen).unplug(nic.nic, signal)
+    await hypervisorOf(seen).cards.unplug(nic.nic, signal)
     return undefined
   },
   rewire: async ({ context, pod }, { nic, attachment, bounce }, signal) => {
-    await context.sandboxes.rewire(pod.metadata.uid ?? '', attachment, { bounce, link: nic.nic.link }, signal)
+    await context.host.networks.rewire(pod.metadata.uid ?? '', attachment, { bounce, link: nic.nic.link }, signal)
     // What it left behind is looked after by the next look at the sandbox.
     return { done: [nic], sandbox: undefined }
   },
-  pause: async ({ seen }, _, signal) => void (await hypervisorOf(seen).pause(signal)),
-  resume: async ({ seen }, _, signal) => void (await hypervisorOf(seen).unpause(signal)),
+  pause: async ({ seen }, _, signal) => void (await hypervisorOf(seen).domain.pause(signal)),
+  resume: async ({ seen }, _, signal) => void (await hypervisorOf(seen).domain.resume(signal)),
   power: async ({ context, vmi, seen }, _, signal) => {
-    await carryOutRequest(context, vmi, hypervisorOf(seen), signal)
+    await carryOutRequest(context, vmi, hypervisorOf(seen).domain, signal)
     return { isRequestDone: true }
   },
   shutdown: async ({ context, pod, vmi }, _, signal) => {
     const uid = pod.metadata.uid ?? ''
     context.memories.askedToShutDown(uid)
-    const asking = context.sandboxes.hypervisorOf(uid)?.shutdown(signal)
+    const asking = context.host.lifecycle.hypervisorOf(uid)?.domain.shutdown(signal)
     // It is ended when its time is up.
     await asking?.catch((error: unknown) =>
       context.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Guest cannot be asked to shut down'),
@@ -86,13 +86,13 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
   },
   destroy: async ({ context, pod, vmi }, _, signal) => {
     context.log.info({ domain: nameOf(vmi) }, 'Ending guest that did not shut down in time')
-    await context.sandboxes.hypervisorOf(pod.metadata.uid ?? '')?.destroy(signal)
+    await context.host.lifecycle.hypervisorOf(pod.metadata.uid ?? '')?.domain.destroy(signal)
     return undefined
   },
   kill: async ({ context, pod, vmi }, { cause }) => {
     const about = { domain: nameOf(vmi), cause: explain(cause) }
     context.log.warn(about, 'Ending guest by its process; its hypervisor does not answer')
-    await context.sandboxes.killGuest(pod.metadata.uid ?? '')
+    await context.host.processes.kill(pod.metadata.uid ?? '')
     return undefined
   },
   finish: async ({ context, pod, vmi }, { end }) => {
@@ -179,7 +179,7 @@ async function release(
   { names }: StepOf<'release'>,
   signal: AbortSignal,
 ): Promise<Done> {
-  await context.sandboxes.release(pod.metadata.uid ?? '', names, signal)
+  await context.host.networks.release(pod.metadata.uid ?? '', names, signal)
   const { sandbox } = seen
   if (!sandbox) return undefined
   const without = <T>(map: ReadonlyMap<string, T>) => new Map([...map].filter(([name]) => !names.includes(name)))

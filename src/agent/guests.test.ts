@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { GuestInterface } from '#core/nic/status.ts'
-import type { Hypervisor } from '#core/ports.ts'
+import type { GuestAgent } from '#core/ports.ts'
 import type { GuestInfo } from '#core/vm/guest-info.ts'
 import { Guests } from './guests.ts'
 
@@ -18,20 +18,20 @@ function open(t: TestContext) {
     info: undefined as GuestInfo | Error | undefined,
     askedInfo: 0,
   }
-  const guestInterfaces = async () => {
+  const interfaces = async () => {
     guest.asked++
     if (guest.answer instanceof Error) throw guest.answer
     return guest.answer
   }
-  const guestInfo = async () => {
+  const info = async () => {
     guest.askedInfo++
     if (guest.info instanceof Error) throw guest.info
     return guest.info
   }
-  const hypervisor = { guestInterfaces, guestInfo } as unknown as Hypervisor
-  const current = { hypervisor: hypervisor as Hypervisor | undefined }
+  const agent = { interfaces, info } as unknown as GuestAgent
+  const current = { agent: agent as GuestAgent | undefined }
   const guests = new Guests(
-    () => current.hypervisor,
+    () => current.agent,
     (uid) => news.push(uid),
     stop.signal,
   )
@@ -95,10 +95,10 @@ test('it is the hypervisor the sandbox has now that is asked, once there is one 
   const { guests, guest, current, news, pass } = open(t)
   guests.ask('a')
   await pass(200)
-  current.hypervisor = undefined
+  current.agent = undefined
   await pass(300)
   assert.deepEqual([guest.asked, news], [1, []])
-  current.hypervisor = { guestInterfaces: async () => eth0, guestInfo: async () => undefined } as unknown as Hypervisor
+  current.agent = { interfaces: async () => eth0, info: async () => undefined } as unknown as GuestAgent
   await pass(500)
   assert.deepEqual([guest.asked, guests.known('a'), news], [1, eth0, ['a']])
 })
@@ -106,8 +106,8 @@ test('it is the hypervisor the sandbox has now that is asked, once there is one 
 test('a guest that is forgotten is not asked, and an answer under way is no news', async (t) => {
   const { guests, current, news, pass } = open(t)
   let answer: (value: readonly GuestInterface[]) => void = () => undefined
-  const guestInterfaces = () => new Promise<readonly GuestInterface[]>((resolve) => (answer = resolve))
-  current.hypervisor = { guestInterfaces } as unknown as Hypervisor
+  const interfaces = () => new Promise<readonly GuestInterface[]>((resolve) => (answer = resolve))
+  current.agent = { interfaces } as unknown as GuestAgent
   guests.ask('a')
   assert.equal(guests.isAsked('a'), true)
   await pass(200)

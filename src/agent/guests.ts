@@ -1,6 +1,6 @@
 import { sameJson } from '#base/json.ts'
 import type { GuestInterface } from '#core/nic/status.ts'
-import type { Hypervisor } from '#core/ports.ts'
+import type { GuestAgent } from '#core/ports.ts'
 import type { GuestInfo } from '#core/vm/guest-info.ts'
 
 /** When to ask a guest agent after something happened, milliseconds each after the one before; then every `steadyMs`. */
@@ -25,17 +25,13 @@ type Watched = {
  */
 export class Guests {
   readonly #watched = new Map<string, Watched>()
-  readonly #hypervisorOf: (uid: string) => Hypervisor | undefined
+  readonly #agentOf: (uid: string) => GuestAgent | undefined
   readonly #onNews: (uid: string) => void
   readonly #signal: AbortSignal
 
-  /** `hypervisorOf` is asked each time: a sandbox gets another one when its libvirtd was started again. */
-  constructor(
-    hypervisorOf: (uid: string) => Hypervisor | undefined,
-    onNews: (uid: string) => void,
-    signal: AbortSignal,
-  ) {
-    this.#hypervisorOf = hypervisorOf
+  /** `agentOf` is asked each time: a sandbox gets another one when its libvirtd was started again. */
+  constructor(agentOf: (uid: string) => GuestAgent | undefined, onNews: (uid: string) => void, signal: AbortSignal) {
+    this.#agentOf = agentOf
     this.#onNews = onNews
     this.#signal = signal
     signal.addEventListener('abort', () => {
@@ -88,8 +84,8 @@ export class Guests {
     one.asking = true
     one.step++
     // An agent that does not answer is no fault: the guest may be booting, hung, or without one.
-    const answer = await this.#hypervisorOf(uid)
-      ?.guestInterfaces(this.#signal)
+    const answer = await this.#agentOf(uid)
+      ?.interfaces(this.#signal)
       .catch(() => undefined)
     if (answer && this.#watched.get(uid) === one) {
       if (!sameJson(answer, one.known)) {
@@ -105,8 +101,8 @@ export class Guests {
   /** Asks a guest that answers about itself, when it is time to. */
   async #askInfo(uid: string, one: Watched): Promise<void> {
     if (one.infoIn-- > 0) return
-    const info = await this.#hypervisorOf(uid)
-      ?.guestInfo(this.#signal)
+    const info = await this.#agentOf(uid)
+      ?.info(this.#signal)
       .catch(() => undefined)
     one.infoIn = info ? infoEvery : 0
     if (!info || this.#watched.get(uid) !== one || sameJson(info, one.info)) return

@@ -115,14 +115,14 @@ class Mover {
       case 'handOver':
         return this.#handOver(source)
       case 'takeBack':
-        await context.sandboxes.killGuest(to)
-        if (state.mode !== 'Paused') await this.#hypervisorOf(pod.metadata.uid ?? '').unpause(signal)
+        await context.host.processes.kill(to)
+        if (state.mode !== 'Paused') await this.#hypervisorOf(pod.metadata.uid ?? '').domain.resume(signal)
         return this.#fail()
       case 'giveUp':
-        await context.sandboxes.killGuest(to)
+        await context.host.processes.kill(to)
         return this.#fail()
       case 'lost':
-        await context.sandboxes.killGuest(to)
+        await context.host.processes.kill(to)
         await this.#fail('the guest ended before it was moved')
         await reportEnd(context, pod, this.#going.vmi, 'crashed')
         return undefined
@@ -132,12 +132,12 @@ class Mover {
   async #targetCopy(): Promise<TargetCopy> {
     const { context, to, signal } = this.#going
     // One that does not answer has not told that the guest arrived.
-    const domain = await context.sandboxes
+    const domain = await context.host.lifecycle
       .hypervisorOf(to)
-      ?.observe(signal)
+      ?.domain.observe(signal)
       .catch(() => undefined)
     if (domain) return copies[domain.state]
-    return (await context.sandboxes.hasGuest(to)) ? 'silent' : 'none'
+    return (await context.host.processes.has(to)) ? 'silent' : 'none'
   }
 
   /** What the target is once it is not on its way any more; undefined when that takes long. */
@@ -161,7 +161,7 @@ class Mover {
    */
   async #sourceCopy(): Promise<SourceSight> {
     const uid = this.#going.pod.metadata.uid ?? ''
-    const isGone = async () => !(await this.#going.context.sandboxes.hasGuest(uid))
+    const isGone = async () => !(await this.#going.context.host.processes.has(uid))
     const asked = new AbortController()
     const answer = this.#askSource(uid).finally(() => asked.abort())
     const end = eventually('the source ends', isGone, { deadlineMs: endlessMs, everyMs: lookMs, signal: asked.signal })
@@ -175,17 +175,17 @@ class Mover {
 
   async #askSource(uid: string): Promise<SourceSight | undefined> {
     const { context, signal } = this.#going
-    const hypervisor = context.sandboxes.hypervisorOf(uid)
-    const domain = await hypervisor?.observe(signal)
+    const hypervisor = context.host.lifecycle.hypervisorOf(uid)
+    const domain = await hypervisor?.domain.observe(signal)
     if (!domain) return undefined
-    const job = await hypervisor?.moveProgress(signal)
+    const job = await hypervisor?.job.progress(signal)
     const source = domain.state === 'running' || domain.state === 'shutting-down' ? 'running' : 'stopped'
     return { source, domain, ...(job && { job }) }
   }
 
   /** The next pass tries again when it does not answer. */
   #hypervisorOf(uid: string): Hypervisor {
-    const hypervisor = this.#going.context.sandboxes.hypervisorOf(uid)
+    const hypervisor = this.#going.context.host.lifecycle.hypervisorOf(uid)
     if (!hypervisor) throw new Fault('Unavailable', `The hypervisor of sandbox ${uid} does not answer`)
     return hypervisor
   }
@@ -199,12 +199,12 @@ class Mover {
     if (!written) return undefined
     context.log.info({ domain: nameOf(vmi), to: state.targetPod }, 'Moving guest')
     context.recorder(vmi, 'Normal', 'Migrating', 'VirtualMachineInstance is migrating.')
-    const incoming = { from: pod.metadata.uid ?? '', migration: uid }
+    const hypervisor = this.#hypervisorOf(pod.metadata.uid ?? '')
     const { again } = context
     context.moves.start(
       uid,
       Date.now(),
-      () => context.sandboxes.move(incoming, to, moveLimits(vmi)),
+      () => hypervisor.job.start(uid, to, moveLimits(vmi)),
       () => again(pod),
     )
     return { againAfterMs: underwayMs }
@@ -214,8 +214,8 @@ class Mover {
   async #handOver(source: SourceCopy): Promise<Again> {
     const { context, pod, vmi, state, to, signal } = this.#going
     const uid = pod.metadata.uid ?? ''
-    if (source !== 'gone') await context.sandboxes.killGuest(uid)
-    if (state.mode !== 'Paused') await this.#hypervisorOf(to).unpause(signal)
+    if (source !== 'gone') await context.host.processes.kill(uid)
+    if (state.mode !== 'Paused') await this.#hypervisorOf(to).domain.resume(signal)
     context.log.info({ domain: nameOf(vmi), to: state.targetPod }, 'Guest has moved')
     context.guests.forget(uid)
     context.probes.forget(uid)
@@ -230,10 +230,10 @@ class Mover {
 
   async #abort(): Promise<void> {
     const { context, pod, vmi, state, signal } = this.#going
-    const hypervisor = context.sandboxes.hypervisorOf(pod.metadata.uid ?? '')
+    const hypervisor = context.host.lifecycle.hypervisorOf(pod.metadata.uid ?? '')
     if (state.abortStatus !== 'Aborting') await this.#write({ abortStatus: 'Aborting' })
-    await hypervisor
-      ?.abortMove(signal)
+    await hypervisor?.job
+      .abort(signal)
       .catch((error: unknown) =>
         context.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Cannot call a move off yet'),
       )

@@ -66,26 +66,28 @@ export async function observe(
 
 /** Looks at the guest where the task is about one. While it is to run, nothing is decided about it before its sandbox is whole. */
 async function observeGuest(
-  { sandboxes }: AgentContext,
+  { host }: AgentContext,
   uid: string,
   task: Task,
   sandbox: SandboxState | undefined,
   signal: AbortSignal,
 ): Promise<GuestObservation | undefined> {
+  const { vmi } = 'vmi' in task ? task : {}
+  const lastEnd = async () => vmi && host.processes.lastEnd(uid, nameOf(vmi))
   if (task.do === 'run') {
     if (!sandbox) return undefined
-    const domain = await sandbox.hypervisor.observe(signal)
-    return domain ? { is: 'there', domain } : { is: 'none', end: await sandbox.hypervisor.lastEnd(nameOf(task.vmi)) }
+    const domain = await sandbox.hypervisor.domain.observe(signal)
+    return domain ? { is: 'there', domain } : { is: 'none', end: await lastEnd() }
   }
   if ((task.do !== 'stop' && task.do !== 'remove') || !task.vmi) return undefined
   try {
-    const hypervisor = await sandboxes.reach(uid, signal)
-    const domain = await hypervisor?.observe(signal)
+    const hypervisor = await host.lifecycle.connect(uid, signal)
+    const domain = await hypervisor?.domain.observe(signal)
     if (domain) return { is: 'there', domain }
-    return { is: 'none', end: await hypervisor?.lastEnd(nameOf(task.vmi)).catch(() => undefined) }
+    return { is: 'none', end: await lastEnd().catch(() => undefined) }
   } catch (cause) {
     if (faultKind(cause) === 'Aborted') throw cause
-    return { is: 'silent', cause, hasProcess: await sandboxes.hasGuest(uid) }
+    return { is: 'silent', cause, hasProcess: await host.processes.has(uid) }
   }
 }
 

@@ -3,7 +3,7 @@ import { Pod } from '#apis/core/pod.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
-import type { FoundSandbox, Sandboxes } from '#core/ports.ts'
+import type { FoundSandbox, Lifecycle } from '#core/ports.ts'
 import { foreignReason, isYoungerThan, type NodeIdentity } from '#core/sandbox/owner.ts'
 import { sandboxFinalizer } from '#core/vm/launcher.ts'
 import type { Client } from '#machinery/client/client.ts'
@@ -14,7 +14,7 @@ import { keepRounds } from '#machinery/loop/rounds.ts'
 
 type Options = Readonly<{
   client: Client
-  sandboxes: Sandboxes
+  sandboxes: Pick<Lifecycle, 'list' | 'disown' | 'remove'>
   self: NodeIdentity
   pods: Informer<Pod, 'byUid'>
   recorder: Recorder

@@ -3,7 +3,6 @@ import { test } from 'node:test'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { Fault } from '#base/fault.ts'
 import { silent } from '#base/log.ts'
-import type { Hypervisor } from '#core/ports.ts'
 import { withPowerRequest } from '#core/vm/power-request.ts'
 import type { AgentContext } from './context.ts'
 import { carryOutRequest } from './power-request.ts'
@@ -20,13 +19,13 @@ function open() {
     stored = change(stored) ?? stored
   }
   const tools = { client: { modify }, log: silent, recorder: () => undefined } as unknown as AgentContext
-  const hypervisor = {
-    reset: async () => {
+  const domain = {
+    restart: async () => {
       world.resets++
       if (world.failure) throw world.failure
     },
-  } as unknown as Hypervisor
-  const pass = (vmi = stored) => carryOutRequest(tools, vmi, hypervisor, new AbortController().signal)
+  }
+  const pass = (vmi = stored) => carryOutRequest(tools, vmi, domain, new AbortController().signal)
   const states = () =>
     stored.status?.powerRequests?.map(({ state, message }) => [state, message].filter(Boolean).join())
   return { world, first, pass, states }

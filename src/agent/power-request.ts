@@ -1,7 +1,7 @@
 import type { PowerRequestRecord } from '#apis/kubevirt/guest.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, faultKind } from '#base/fault.ts'
-import type { Hypervisor } from '#core/ports.ts'
+import type { Domain } from '#core/ports.ts'
 import { nextRecord, recordOf, withRecord } from '#core/vm/power-request.ts'
 import { type AgentContext, nameOf } from './context.ts'
 
@@ -11,7 +11,7 @@ const words = { Reset: 'The guest was reset', SoftReboot: 'The guest was told to
 export async function carryOutRequest(
   context: AgentContext,
   vmi: VirtualMachineInstance,
-  hypervisor: Hypervisor,
+  domain: Pick<Domain, 'restart'>,
   signal: AbortSignal,
 ): Promise<void> {
   if (!nextRecord(vmi, Date.now())) return
@@ -23,7 +23,7 @@ export async function carryOutRequest(
   context.log.info({ domain: nameOf(vmi), action, id }, 'Carrying out request')
   let end: PowerRequestRecord = { id, action, state: 'Done' }
   try {
-    await (action === 'Reset' ? hypervisor.reset(signal) : hypervisor.softReboot(signal))
+    await domain.restart(action, signal)
     context.recorder(vmi, 'Normal', action, words[action])
   } catch (error) {
     if (faultKind(error) === 'Aborted') throw error

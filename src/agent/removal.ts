@@ -25,7 +25,7 @@ export async function removeSandbox(
 
 /** Removes a sandbox. Its owner hears what cannot be given back yet, and what never can. */
 async function remove(
-  { sandboxes, recorder }: AgentContext,
+  { host, recorder }: AgentContext,
   pod: Pod,
   vmi: VirtualMachineInstance | undefined,
   signal: AbortSignal,
@@ -35,7 +35,7 @@ async function remove(
   }
   const sandbox = `the sandbox of pod ${pod.metadata.name}`
   try {
-    const notUndone = await sandboxes.remove(pod.metadata.uid ?? '', signal)
+    const notUndone = await host.lifecycle.remove(pod.metadata.uid ?? '', signal)
     if (notUndone.length)
       tell(`${sandbox} was removed, but not all was undone that CNI plugins did: ${notUndone.join('; ')}`)
   } catch (fault) {

@@ -3,6 +3,7 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Incoming, SandboxState } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { userOf } from '#core/sandbox/users.ts'
+import { domainUuid } from '#core/vm/domain.ts'
 import { podMemory } from '#core/vm/place.ts'
 import type { AgentContext } from './context.ts'
 
@@ -16,7 +17,7 @@ export type Wanted = Readonly<{
 
 /** Makes the sandbox of a pod, or finds it, and reports what had to be repaired. @throws Fault Invalid, Unavailable, Timeout */
 export async function ensureSandbox(
-  { sandboxes, recorder, nodeName, cluster }: AgentContext,
+  { host, recorder, nodeName, cluster }: AgentContext,
   pod: Pod,
   vmi: VirtualMachineInstance,
   { attachments, optional, incoming }: Wanted,
@@ -26,9 +27,9 @@ export async function ensureSandbox(
   const owner = { node: nodeName, cluster, ...(resourceVersion !== undefined && { revision: resourceVersion }) }
   const user = userOf(pod)
   const memoryBytes = podMemory(pod, 'limits')
-  const state = await sandboxes.ensure(
+  const state = await host.lifecycle.ensure(
     {
-      ...{ uid, namespace, name, owner, attachments, optional },
+      ...{ uid, namespace, name, owner, attachments, optional, domain: domainUuid(vmi) },
       ...(user !== undefined && { user }),
       // Pods of earlier versions do not say.
       ...(memoryBytes > 0 && { memoryBytes }),

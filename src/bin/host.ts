@@ -7,7 +7,7 @@ import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
-import type { Images, Prober, Sandboxes } from '#core/ports.ts'
+import type { Host, Images, Prober } from '#core/ports.ts'
 import { Cni } from '#drivers/cni/cni.ts'
 import { HostBridges } from '#drivers/host/bridges.ts'
 import { CapabilityCache } from '#drivers/host/capabilities.ts'
@@ -74,7 +74,7 @@ export async function startHost(options: HostOptions): Promise<{ stop(): Promise
 async function trafficOf(agent: Agent, node: string, log: Log): Promise<GuestTraffic[]> {
   const one = async ({ namespace, name, hypervisor }: RunningGuest) => {
     try {
-      return [{ node, namespace, name, nics: await hypervisor.traffic(AbortSignal.timeout(scrapeMs)) }]
+      return [{ node, namespace, name, nics: await hypervisor.cards.traffic(AbortSignal.timeout(scrapeMs)) }]
     } catch (error) {
       log.warn({ guest: `${namespace}/${name}`, cause: explain(error) }, 'Cannot read the counters of a guest')
       return []
@@ -84,7 +84,7 @@ async function trafficOf(agent: Agent, node: string, log: Log): Promise<GuestTra
 }
 
 type Drivers = Readonly<{
-  sandboxes: Sandboxes
+  host: Host
   images: Images
   prober: Prober
   onImage: (listener: () => void) => void
@@ -93,7 +93,7 @@ type Drivers = Readonly<{
 
 function simulated(): Drivers {
   return {
-    sandboxes: new SimSandboxes(),
+    host: new SimSandboxes().host,
     images: { has: async () => true },
     prober: simProber,
     onImage: () => undefined,
@@ -117,7 +117,7 @@ async function realHost({ client, dir, cni, podNetwork, log, signal }: HostOptio
         .catch((error: unknown) => log.warn({ cause: explain(error) }, 'Cannot remove unused bridges'))
   })
   return {
-    sandboxes,
+    host: sandboxes.host,
     images,
     prober: hostProber,
     onImage: (listener) => {

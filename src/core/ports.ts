@@ -1,4 +1,4 @@
-import type { PciPorts } from '#apis/kubevirt/guest.ts'
+import type { GuestAction, PciPorts } from '#apis/kubevirt/guest.ts'
 import type { CardDriver } from './nic/execute.ts'
 import type { GuestInterface, ObservedNic } from './nic/status.ts'
 import type { SandboxOwner } from './sandbox/owner.ts'
@@ -38,44 +38,69 @@ export type MoveOptions = Readonly<{ bandwidthMiBs?: number; maxDowntimeMs: numb
 export type MoveProgress = Readonly<{ remainingBytes: number }>
 
 /**
- * The hypervisor of one sandbox. Every method but `reset` and `softReboot` is idempotent. Faults: Unavailable when it does not
- * answer.
+ * The guest of a sandbox, as a domain of its hypervisor. Every method but `restart` is idempotent. Faults: Unavailable when the
+ * hypervisor does not answer.
  */
-export interface Hypervisor extends CardDriver {
+export interface Domain {
   /** The guest, or undefined when there is none. */
   observe(signal: AbortSignal): Promise<ObservedDomain | undefined>
   create(domain: DomainSpec, signal: AbortSignal): Promise<void>
-  /** Why the last guest ended, asked only when there is none; undefined when none was ever started here. */
-  lastEnd(domain: string): Promise<DomainEnd | undefined>
   /** Asks the guest to shut down and does not wait. */
   shutdown(signal: AbortSignal): Promise<void>
-  /** Stops the guest's CPUs, and lets them go on. */
-  pause(signal: AbortSignal): Promise<void>
-  unpause(signal: AbortSignal): Promise<void>
-  /** Starts the guest anew as its reset button would; it is not asked. */
-  reset(signal: AbortSignal): Promise<void>
-  /** Tells the guest to reboot: by its agent, else by its power button. */
-  softReboot(signal: AbortSignal): Promise<void>
   /** Ends the guest at once. */
   destroy(signal: AbortSignal): Promise<void>
-  /** What the hypervisor has of a move away from here, or undefined when it is not at one. */
-  moveProgress(signal: AbortSignal): Promise<MoveProgress | undefined>
-  /** Calls a move away from here off; none is no error. */
-  abortMove(signal: AbortSignal): Promise<void>
+  /** Stops the guest's CPUs, and lets them go on. */
+  pause(signal: AbortSignal): Promise<void>
+  resume(signal: AbortSignal): Promise<void>
+  /**
+   * `Reset` starts the guest anew as its reset button would, without asking it; `SoftReboot` tells it to reboot, by its agent or
+   * else by its power button.
+   */
+  restart(how: GuestAction, signal: AbortSignal): Promise<void>
+}
+
+/** The cards of a guest that runs. Every method is idempotent. Faults: Unavailable when there is no guest. */
+export interface Cards extends CardDriver {
   /** Traffic of every interface since its tap was made. */
   traffic(signal: AbortSignal): Promise<readonly NicTraffic[]>
-  /** Network devices by the guest's own agent; undefined when it does not answer. */
-  guestInterfaces(signal: AbortSignal): Promise<readonly GuestInterface[] | undefined>
-  /** What the guest's agent tells of guest and itself. Faults: Unavailable when there is none, Timeout. */
-  guestInfo(signal: AbortSignal): Promise<GuestInfo>
-  /** Resolves when the guest's agent answers. Faults: Unavailable when there is none, Timeout. */
-  pingAgent(signal: AbortSignal): Promise<void>
-  /** Runs a command in the guest by its agent and resolves to its exit code. Faults: Unavailable, Timeout. */
+}
+
+/** The agent inside a guest. Faults: Unavailable when there is none, Timeout. */
+export interface GuestAgent {
+  /** Network devices as the guest has them; undefined when it does not answer. */
+  interfaces(signal: AbortSignal): Promise<readonly GuestInterface[] | undefined>
+  /** What it says of guest and itself. */
+  info(signal: AbortSignal): Promise<GuestInfo>
+  /** Resolves when it answers. */
+  ping(signal: AbortSignal): Promise<void>
+  /** Runs a command in the guest and resolves to its exit code. */
   execute(command: readonly string[], timeoutMs: number, signal: AbortSignal): Promise<number>
 }
 
+/** The migration of a guest away from its sandbox. */
+export interface MigrationJob {
+  /**
+   * Moves the guest to the sandbox `to` on behalf of a migration (its UID); it arrives with its CPUs stopped. Resolves when the
+   * hypervisors are done with it; where the guest is then, only a look tells, whether this resolves or rejects.
+   */
+  start(migration: string, to: string, options: MoveOptions): Promise<void>
+  /** How far it is, or undefined when there is none underway. */
+  progress(signal: AbortSignal): Promise<MoveProgress | undefined>
+  /** Calls it off; none is no error. */
+  abort(signal: AbortSignal): Promise<void>
+}
+
+/**
+ * The hypervisor of a sandbox. Who only looks at guests is given no more than the parts of it for that, so that a guest which is
+ * not Patchbay's own cannot be ended by it.
+ */
+export type Hypervisor = Readonly<{ domain: Domain; cards: Cards; guestAgent: GuestAgent; job: MigrationJob }>
+
 /** Whom a probe tries. `ip` is the guest's address on the pod network. */
-export type ProbeTarget = Readonly<{ ip: string | undefined; hypervisor: Hypervisor }>
+export type ProbeTarget = Readonly<{
+  ip: string | undefined
+  hypervisor: Readonly<{ domain: Pick<Domain, 'observe'>; guestAgent: GuestAgent }>
+}>
 
 /** Finds out whether a guest is well. */
 export interface Prober {
@@ -101,6 +126,8 @@ export type SandboxSpec = SandboxId &
     optional?: ReadonlySet<string>
     /** The user its QEMU runs as on the host (uid); absent for pods made before each guest had its own. */
     user?: number
+    /** UUID of its guest's domain: any other one is not Patchbay's. */
+    domain: string
     /** What its pod is limited to, bytes: its processes are held to that and something more, where the host allows it. */
     memoryBytes?: number
     /** The sandbox its guest is to come from; counts only while its hypervisor is started. */
@@ -128,39 +155,17 @@ export type SandboxState = Readonly<{
   deaf: readonly string[]
 }>
 
-/** All sandboxes of this host. Every method is idempotent and repeatable after a crash at any point. */
-export interface Sandboxes {
+/** The sandboxes of a host. Every method is idempotent and repeatable after a crash at any point. */
+export interface Lifecycle {
   /** Makes the sandbox as wanted, or finds it so. Faults: Invalid for a bad network configuration, Unavailable, Timeout. */
   ensure(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState>
-  /**
-   * Moves an attachment that a guest has a card on to another network. The card, its tap and its address stay; its link is
-   * `link` in the end, and goes down and up meanwhile if `bounce`. When it fails, the card is on the network it was on. The
-   * network that is left is given back by the next `ensure`.
-   */
-  rewire(
-    uid: string,
-    attachment: Attachment,
-    how: Readonly<{ bounce: boolean; link: 'up' | 'down' }>,
-    signal: AbortSignal,
-  ): Promise<void>
-  /** Gives networks of a sandbox back that its guest does not have any more. */
-  release(uid: string, names: readonly string[], signal: AbortSignal): Promise<void>
   /** The hypervisor of a sandbox, as far as it answers; it is `ensure` that starts one. */
   hypervisorOf(uid: string): Hypervisor | undefined
   /**
    * The hypervisor of a sandbox whatever became of its networks, started again if it has ended; undefined when nothing was
    * ever made there. Faults: Unavailable when it does not answer.
    */
-  reach(uid: string, signal: AbortSignal): Promise<Hypervisor | undefined>
-  /**
-   * Moves the guest of the sandbox it comes from to another one, where it arrives with its CPUs stopped. Resolves when the
-   * hypervisors are done with it; where the guest is then, only a look tells, whether this resolves or rejects.
-   */
-  move(incoming: Incoming, to: string, options: MoveOptions): Promise<void>
-  /** Whether there is a guest's process in a sandbox, whatever its hypervisor knows. */
-  hasGuest(uid: string): Promise<boolean>
-  /** Ends the guest of a sandbox by its process, without its hypervisor. Resolves when it is proven gone. */
-  killGuest(uid: string): Promise<void>
+  connect(uid: string, signal: AbortSignal): Promise<Hypervisor | undefined>
   /**
    * Takes everything of a sandbox away: guest, processes, links, leases, namespace, files. Resolves to sentences about what
    * could not be undone and is not tried again.
@@ -176,6 +181,36 @@ export interface Sandboxes {
    */
   onChange(listener: (uid: string, isNetwork?: boolean) => void): void
 }
+
+/** The networks of sandboxes that exist. Every method is idempotent and repeatable after a crash at any point. */
+export interface Networks {
+  /**
+   * Moves an attachment that a guest has a card on to another network. The card, its tap and its address stay; its link is
+   * `link` in the end, and goes down and up meanwhile if `bounce`. When it fails, the card is on the network it was on. The
+   * network that is left is given back by the next `ensure`.
+   */
+  rewire(
+    uid: string,
+    attachment: Attachment,
+    how: Readonly<{ bounce: boolean; link: 'up' | 'down' }>,
+    signal: AbortSignal,
+  ): Promise<void>
+  /** Gives networks of a sandbox back that its guest does not have any more. */
+  release(uid: string, names: readonly string[], signal: AbortSignal): Promise<void>
+}
+
+/** The processes of guests, whatever their hypervisors know of them. */
+export interface GuestProcesses {
+  /** Whether there is one in a sandbox. */
+  has(uid: string): Promise<boolean>
+  /** Ends it. Resolves when it is proven gone. */
+  kill(uid: string): Promise<void>
+  /** Why the last guest of a sandbox ended, asked only when there is none; undefined when none was ever started there. */
+  lastEnd(uid: string, domain: string): Promise<DomainEnd | undefined>
+}
+
+/** What an agent does on its host, by what it is done to. */
+export type Host = Readonly<{ lifecycle: Lifecycle; networks: Networks; processes: GuestProcesses }>
 
 /** Images guests boot from, on this host. */
 export interface Images {

@@ -102,7 +102,7 @@ export async function startOn(
       client: plane.agentClient(name),
       node: nodeNamed(name, allocatable),
       cluster: plane.cluster,
-      sandboxes: host,
+      host: host.host,
       images: { has: async (image: string) => image !== 'missing' },
       prober: simProber,
       onImage: () => undefined,

@@ -27,7 +27,7 @@ describe('a sandbox without a pod', () => {
   }
   const make = async (name: string, owner: { node: string; cluster: string; revision?: string }) => {
     const uid = randomUUID()
-    await ground.sandboxes.ensure({ uid, namespace: 'default', name, owner, attachments: [] })
+    await ground.sandboxes.ensure({ uid, namespace: 'default', name, owner, domain: '', attachments: [] })
     return uid
   }
   const has = async (uid: string) => (await ground.sandboxes.list()).some((one) => one.uid === uid)
@@ -123,7 +123,7 @@ describe('a sandbox without a pod', () => {
     await during({ node: 'node2' }, async (cluster) => {
       assert.match((await reported(cluster, 'SandboxLeft', uid)).message, /another node \(node1\)/)
       await isGone(await make('stray', { node: 'node2', cluster: cluster.cluster }))
-      assert.ok(await ground.sandboxes.hasGuest(uid))
+      assert.ok(await ground.sandboxes.host.processes.has(uid))
       assert.equal(ground.sandboxes.starts(uid), 1)
     })
   })
@@ -156,7 +156,7 @@ describe('a guest that is to stop', () => {
     await cluster.api.until('it says so', vmisPath(ns, 'deaf-a'), (one) =>
       one.status.conditions.some((each: Any) => each.type === 'Synchronized' && each.reason === 'FailedKillPod'),
     )
-    assert.ok(await cluster.sandboxes.hasGuest(uid))
+    assert.ok(await cluster.sandboxes.host.processes.has(uid))
     cluster.sandboxes.endGuest(uid, 'shutdown')
     await cluster.api.until('it is gone', vmsPath(ns, 'deaf-a'), (one) => one === undefined)
   })

@@ -170,7 +170,8 @@ export class InstanceWorld {
     const networks = this.networks
     switch (step.do) {
       case 'ensure': {
-        const all = (this.networks ??= new Map())
+        const all = this.networks ?? new Map<string, string>()
+        this.networks = all
         for (const { name, network } of step.attachments) {
           if (all.has(name)) continue
           this.#effect(`attach ${name}`)

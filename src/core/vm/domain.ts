@@ -40,6 +40,11 @@ export function domainName(namespace: string, name: string): string {
   return `${namespace}_${name}`
 }
 
+/** UUID of an instance's domain. */
+export function domainUuid({ spec, metadata }: VirtualMachineInstance): string {
+  return (spec.domain.firmware?.uuid ?? metadata.uid ?? '').toLowerCase()
+}
+
 /** Number of CPUs a guest sees. */
 export function vcpusOf(spec: VmiSpec): number {
   const { cores = 1, sockets = 1, threads = 1 } = spec.domain.cpu ?? {}
@@ -80,7 +85,7 @@ export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem:
       problem:
         'there is nothing to boot: set spec.domain.firmware.kernelBoot.container.image to an image made by "patchbay image import" (disks arrive in a later version)',
     }
-  const { cpu, firmware } = spec.domain
+  const { cpu } = spec.domain
   const { wanted, bytes } = memoryOf(spec)
   if (bytes === undefined || bytes < 2 ** 20)
     return { problem: `memory "${wanted}" is no usable quantity; write for example 256Mi` }
@@ -92,7 +97,7 @@ export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem:
   const used = nics.length + otherDevices
   return {
     name: domainName(namespace, metadata.name),
-    uuid: firmware?.uuid ?? metadata.uid ?? '',
+    uuid: domainUuid(vmi),
     isPaused: spec.startStrategy === 'Paused' || metadata.annotations?.[pausedAnnotation] === 'true',
     memoryKiB: Math.ceil(bytes / 1024),
     ports: { nics: nics.length + held, extra: extraPorts(bytes, used, held, metadata.annotations) },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { appendFile, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { endOf } from '../libvirt/hypervisor.ts'
+import { endOf } from '../libvirt/guest-domain.ts'
 import { boundLog, readLogEnds } from './bounded-log.ts'
 
 const start = '2026-01-01 00:00:00.000+0000: starting up libvirt version: 9.0.0\n'

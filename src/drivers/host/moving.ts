@@ -1,6 +1,5 @@
 import { link, mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Fault } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
 import type { MoveOptions } from '#core/ports.ts'
 import {
@@ -14,6 +13,7 @@ import {
 import { findProcess, findProgram, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
 import { migrateFlags } from '../libvirt/rpc/flags.ts'
 import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
+import type { Domain } from '../libvirt/rpc/procedures.ts'
 
 /** How long a killed guest may take to be gone, milliseconds. */
 const killMs = 10_000
@@ -32,23 +32,21 @@ export async function shareImages(from: string, to: string): Promise<void> {
 /**
  * Has a libvirtd move its guest to the one of the sandbox `to`. They meet in an exchange of the source's: there the source
  * finds a second name of the target's socket, and the target's QEMU takes the guest in. The guest arrives stopped.
- * @throws Fault NotFound when there is no guest, and whatever libvirt says
+ * @throws Fault with whatever libvirt says
  */
 export async function moveGuest(
-  source: Readonly<{ libvirt: Libvirt; exchange: Exchange; user: number }>,
+  source: Readonly<{ libvirt: Libvirt; guest: Domain; exchange: Exchange; user: number }>,
   to: string,
   { bandwidthMiBs, maxDowntimeMs, isAutoConverging }: MoveOptions,
 ): Promise<void> {
-  const { libvirt, exchange, user } = source
-  const [domain] = await libvirt.listDomains(0)
-  if (!domain) throw new Fault('NotFound', 'There is no guest to move')
+  const { libvirt, guest, exchange, user } = source
   await makeExchange(exchange, user)
   const socket = join(exchangePath(exchange), 'libvirt-sock')
   await rm(socket, { force: true })
   await link(socketPath(to), socket)
-  await libvirt.setMaxDowntime(domain, maxDowntimeMs)
+  await libvirt.setMaxDowntime(guest, maxDowntimeMs)
   const place = join(exchangesInSandbox, exchange.name)
-  await libvirt.migrate(domain, {
+  await libvirt.migrate(guest, {
     destination: `qemu+unix:///system?socket=${place}/libvirt-sock`,
     migrateUri: `unix://${place}/${exchangeOfQemu}/qemu.sock`,
     flags: migrateFlags.paused | migrateFlags.abortOnError | (isAutoConverging ? migrateFlags.autoConverge : 0),

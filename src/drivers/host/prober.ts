@@ -27,10 +27,10 @@ async function tryOnce(
 ): Promise<string | undefined> {
   switch (check.type) {
     case 'agent':
-      await target.hypervisor.pingAgent(signal)
+      await target.hypervisor.guestAgent.ping(signal)
       return undefined
     case 'exec': {
-      const code = await target.hypervisor.execute(check.command, timeoutMs, signal)
+      const code = await target.hypervisor.guestAgent.execute(check.command, timeoutMs, signal)
       return code === 0 ? undefined : `command ${check.command[0]} exited with ${code}`
     }
     default: {

@@ -9,7 +9,9 @@ import type { Attachment } from '#core/sandbox/plan.ts'
 import type { Wiring } from './rewire.ts'
 
 /** What is written down about a sandbox before anything of it is made; `netns`, its namespace's number, right after that. */
-export type SandboxRecord = SandboxId & Wiring & Readonly<{ owner?: SandboxOwner; user?: number; netns?: number }>
+export type SandboxRecord = SandboxId &
+  Wiring &
+  Readonly<{ owner?: SandboxOwner; user?: number; netns?: number; domain?: string }>
 
 const isUid = (name: string) => /^[0-9a-f-]{36}$/.test(name)
 

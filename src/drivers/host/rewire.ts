@@ -86,7 +86,7 @@ export function hostMover({ place, network, hypervisor, from, to, write, log, si
   const local = AbortSignal.timeout(localMs)
   const { name } = to
   const sides = { old: from, new: to }
-  const card = (link: 'up' | 'down') => hypervisor.setLink(name, link, local)
+  const card = (link: 'up' | 'down') => hypervisor.cards.setLink(name, link, local)
   return {
     attach: () => network.attachBeside(place, to, signal),
     lower: async () => {
@@ -114,10 +114,10 @@ export async function raiseLowered(
   log: Log,
   signal: AbortSignal,
 ): Promise<void> {
-  const nics = (await hypervisor.observe(signal))?.nics ?? []
+  const nics = (await hypervisor.domain.observe(signal))?.nics ?? []
   for (const { name } of nics.filter((nic) => lowered.includes(nic.name))) {
     log.info({ interface: name }, 'Raising link that an interrupted move took down')
-    await hypervisor.setLink(name, 'up', signal)
+    await hypervisor.cards.setLink(name, 'up', signal)
     await announce(hypervisor, name, log, signal)
   }
 }
@@ -129,7 +129,7 @@ function withoutLowered({ lowered = [], ...rest }: Wiring, name: string): Wiring
 
 /** Switches learn where a card is from what it sends; a quiet guest would stay unreachable until it sends something. */
 async function announce(hypervisor: LibvirtHypervisor, name: string, log: Log, signal: AbortSignal): Promise<void> {
-  await hypervisor
+  await hypervisor.cards
     .announce(name, signal)
     .catch((error: unknown) => log.warn({ interface: name, cause: explain(error) }, 'Cannot announce interface'))
 }

@@ -7,10 +7,10 @@ import { eventually } from '#base/wait.ts'
 import { cableOf, move, noCable } from '#core/nic/rewire.ts'
 import type {
   FoundSandbox,
+  Host,
   Hypervisor,
-  Incoming,
-  MoveOptions,
-  Sandboxes,
+  Lifecycle,
+  Networks,
   SandboxId,
   SandboxSpec,
   SandboxState,
@@ -20,16 +20,16 @@ import type { Attachment } from '#core/sandbox/plan.ts'
 import { removeCgroups } from '../libvirt/daemon/cgroup.ts'
 import { sharedQemuUid } from '../libvirt/daemon/config.ts'
 import { ensureInit, findDaemon, findInit, startDaemon } from '../libvirt/daemon/daemon.ts'
-import { findProcess, type ProcessIdentity } from '../libvirt/daemon/process.ts'
-import { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
+import { type LibvirtHypervisor, libvirtHypervisor } from '../libvirt/hypervisor.ts'
 import { powerFlags } from '../libvirt/rpc/flags.ts'
 import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
 import type { CapabilityCache } from './capabilities.ts'
 import { connectWatched } from './connect.ts'
+import { HostGuestProcesses } from './guest-processes.ts'
 import { killAll } from './kill.ts'
 import type { Accelerator } from './kvm.ts'
 import { MemoryLimits } from './memory-limits.ts'
-import { guestProcesses, killGuestProcesses, moveGuest, shareImages } from './moving.ts'
+import { moveGuest, shareImages } from './moving.ts'
 import { ensureNetns, findNetns, netnsName, netnsPath, removeNetns } from './netns.ts'
 import type { Place, Source } from './networks.ts'
 import { type SandboxRecord, SandboxRecords, withoutConfig } from './records.ts'
@@ -63,29 +63,33 @@ type Live = Readonly<{
  * again by what is on disk and in the kernel. Every step looks before it acts, so that a pass that died anywhere is finished
  * by the next one.
  */
-export class HostSandboxes implements Sandboxes {
+export class HostSandboxes implements Lifecycle, Networks {
+  /** What an agent is given of it. */
+  readonly host: Host
+
   readonly #options: HostSandboxesOptions
   readonly #records: SandboxRecords
   readonly #live = new Map<string, Live>()
   /** When the guest of each sandbox was last looked at. */
   readonly #observedMs = new Map<string, number>()
-  /** A process of each sandbox's guest, where it was asked for. */
-  readonly #guests = new Map<string, ProcessIdentity>()
   /** What of each sandbox was found damaged and is not mended yet. */
   readonly #damage = new Map<string, Damage>()
   readonly #watch: SandboxWatch
   readonly #limits: MemoryLimits
+  readonly #processes: HostGuestProcesses
   readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
 
   constructor(options: HostSandboxesOptions) {
     this.#options = options
     this.#records = new SandboxRecords(options.pods, options.log)
     this.#limits = new MemoryLimits(options.log)
+    this.#processes = new HostGuestProcesses((uid) => this.#records.at(uid))
+    this.host = { lifecycle: this, networks: this, processes: this.#processes }
     this.#watch = new SandboxWatch({
       network: options.network,
       list: () => [...this.#live.values()].flatMap(({ watched }) => watched ?? []),
       cardsOf: async (uid, signal) => {
-        const domain = await this.#live.get(uid)?.hypervisor.observe(signal)
+        const domain = await this.#live.get(uid)?.hypervisor.domain.observe(signal)
         // Before it runs its taps need not be open yet.
         return domain && domain.state !== 'moving' ? domain.nics.map(({ name }) => name) : []
       },
@@ -125,7 +129,7 @@ export class HostSandboxes implements Sandboxes {
   async rewire(
     uid: string,
     wanted: Attachment,
-    { bounce, link }: Parameters<Sandboxes['rewire']>[2],
+    { bounce, link }: Parameters<Networks['rewire']>[2],
     signal: AbortSignal,
   ): Promise<void> {
     const { log, network } = this.#options
@@ -136,7 +140,7 @@ export class HostSandboxes implements Sandboxes {
       throw new Fault('Unavailable', `The sandbox has no network for interface ${wanted.name}`)
     if (from.network === wanted.network) return
     const { hypervisor } = live
-    const card = (await hypervisor.observe(signal))?.nics.find(({ name }) => name === wanted.name)
+    const card = (await hypervisor.domain.observe(signal))?.nics.find(({ name }) => name === wanted.name)
     const init = await findInit(this.#records.at(uid))
     if (!init) throw new Fault('Unavailable', 'The sandbox has no processes')
     const place = { ...this.#place(before), init: init.pid, user: before.user ?? sharedQemuUid }
@@ -159,35 +163,13 @@ export class HostSandboxes implements Sandboxes {
     return this.#live.get(uid)?.state.hypervisor
   }
 
-  async move({ from, migration }: Incoming, to: string, options: MoveOptions): Promise<void> {
-    const source = this.#live.get(from)
-    if (!source) throw new Fault('Unavailable', 'The hypervisor the guest is to leave does not answer')
-    const exchange = { dir: this.#records.at(from), name: migration }
-    const user = (await this.#records.read(from))?.user ?? sharedQemuUid
-    await moveGuest({ libvirt: source.libvirt, exchange, user }, this.#records.at(to), options)
-  }
-
-  /** Looks through all processes only when the one that was found last has ended: a move asks every few milliseconds. */
-  async hasGuest(uid: string): Promise<boolean> {
-    const known = this.#guests.get(uid)
-    if (known && (await findProcess(known.pid))?.startTime === known.startTime) return true
-    this.#guests.delete(uid)
-    const [found] = await guestProcesses(this.#records.at(uid))
-    if (found) this.#guests.set(uid, found)
-    return found !== undefined
-  }
-
-  killGuest(uid: string): Promise<void> {
-    return killGuestProcesses(this.#records.at(uid))
-  }
-
   async remove(uid: string, signal: AbortSignal): Promise<readonly string[]> {
     const dir = this.#records.at(uid)
     const { log, network } = this.#options
     this.#live.get(uid)?.libvirt.close()
     this.#live.delete(uid)
     this.#observedMs.delete(uid)
-    this.#guests.delete(uid)
+    this.#processes.forget(uid)
     this.#damage.delete(uid)
     this.#watch.forget(uid)
     const netns = netnsName(uid)
@@ -232,7 +214,7 @@ export class HostSandboxes implements Sandboxes {
     return this.#records.disown(uid)
   }
 
-  async reach(uid: string, signal: AbortSignal): Promise<Hypervisor | undefined> {
+  async connect(uid: string, signal: AbortSignal): Promise<Hypervisor | undefined> {
     const live = this.#live.get(uid)
     if (live) return live.hypervisor
     const dir = this.#records.at(uid)
@@ -278,8 +260,9 @@ export class HostSandboxes implements Sandboxes {
     const owner = ownerAfter(old?.owner, spec.owner)
     // A sandbox keeps the user it was made for.
     const { user, lowered }: Pick<SandboxRecord, 'user' | 'lowered'> = old ?? spec
+    const domain = old?.domain ?? spec.domain
     let record: SandboxRecord = {
-      ...{ uid, namespace, name, owner, attachments: withoutConfig(attachments) },
+      ...{ uid, namespace, name, owner, domain, attachments: withoutConfig(attachments) },
       ...(user !== undefined && { user }),
       ...(lowered && { lowered }),
       ...(old?.netns !== undefined && { netns: old.netns }),
@@ -320,7 +303,7 @@ export class HostSandboxes implements Sandboxes {
     if (networked.status === 'rejected') throw networked.reason
     if (daemon.status === 'rejected') throw daemon.reason
     const libvirt = this.#live.get(uid)?.libvirt ?? (await this.#connect(uid, dir))
-    const hypervisor = this.#hypervisor(dir, libvirt, accelerator, { uid, attachments })
+    const hypervisor = this.#hypervisor(dir, libvirt, accelerator, { uid, domain, attachments })
     const { ips, failed, leftovers } = networked.value
     if (lowered) {
       const { lowered: _, ...raised } = record
@@ -345,16 +328,21 @@ export class HostSandboxes implements Sandboxes {
     dir: string,
     libvirt: Libvirt,
     accelerator: Accelerator,
-    { uid, attachments }: Pick<SandboxRecord, 'uid' | 'attachments'>,
+    { uid, domain, attachments }: Pick<SandboxRecord, 'uid' | 'domain' | 'attachments'>,
   ): LibvirtHypervisor {
-    return new LibvirtHypervisor({
+    return libvirtHypervisor({
       libvirt,
+      uuid: domain,
       dir,
       accelerator,
       attachments: new Map(attachments.map((one) => [one.name, one])),
       provideImage: (image) => this.#options.provideImage(dir, image),
       onCreated: () => this.#options.capabilities.save(dir),
       onObserve: () => this.#observedMs.set(uid, performance.now()),
+      send: async (guest, migration, to, options) => {
+        const user = (await this.#records.read(uid))?.user ?? sharedQemuUid
+        await moveGuest({ libvirt, guest, exchange: { dir, name: migration }, user }, this.#records.at(to), options)
+      },
     })
   }
 

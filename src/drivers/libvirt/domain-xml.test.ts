@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
 import { domainXml, linkUpdateXml, readDomain } from './domain-xml.ts'
-import { endOf } from './hypervisor.ts'
+import { endOf } from './guest-domain.ts'
 import { findElement, parseXml, textOf } from './xml.ts'
 
 const nic: DomainSpec['nics'][number] = {

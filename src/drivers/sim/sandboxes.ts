@@ -1,3 +1,4 @@
+import type { GuestAction } from '#apis/kubevirt/guest.ts'
 import { explain, Fault } from '#base/fault.ts'
 import { delay, eventually } from '#base/wait.ts'
 import { aliasOf } from '#core/nic/names.ts'
@@ -5,13 +6,18 @@ import { type Field, type Nic, podNetwork } from '#core/nic/nic.ts'
 import { cableOf, type Mover, move, noCable } from '#core/nic/rewire.ts'
 import type { GuestInterface, ObservedNic } from '#core/nic/status.ts'
 import type {
+  Cards,
+  Domain,
   DomainEnd,
   FoundSandbox,
+  GuestAgent,
+  Host,
   Hypervisor,
-  Incoming,
+  Lifecycle,
+  MigrationJob,
+  Networks,
   ObservedDomain,
   Prober,
-  Sandboxes,
   SandboxId,
   SandboxSpec,
   SandboxState,
@@ -40,18 +46,18 @@ type Sandbox = {
   guestOnly: number
   end: DomainEnd | undefined
   starts: number
-  reboots: ('reset' | 'softReboot')[]
+  reboots: GuestAction[]
 }
 
 /** Reaches a guest over the network if its first link is up, and by its agent always. */
 export const simProber: Prober = {
   async check(check, { hypervisor }, timeoutMs, signal) {
-    if (check.type === 'agent') return hypervisor.pingAgent(signal).then(() => undefined, explain)
+    if (check.type === 'agent') return hypervisor.guestAgent.ping(signal).then(() => undefined, explain)
     if (check.type === 'exec') {
-      const code = await hypervisor.execute(check.command, timeoutMs, signal)
+      const code = await hypervisor.guestAgent.execute(check.command, timeoutMs, signal)
       return code ? `command ${check.command[0]} exited with ${code}` : undefined
     }
-    const domain = await hypervisor.observe(signal)
+    const domain = await hypervisor.domain.observe(signal)
     return domain?.nics[0]?.link === 'up' ? undefined : `no answer within ${timeoutMs / 1000} s`
   },
 }
@@ -64,7 +70,20 @@ export const simProber: Prober = {
  * in its name cannot be reset, one with `deaf` has a hypervisor that does not answer when its guest is to go, and one with
  * `undeletable` has a sandbox that cannot be removed.
  */
-export class SimSandboxes implements Sandboxes {
+export class SimSandboxes implements Lifecycle, Networks {
+  /** What an agent is given of it. */
+  readonly host: Host = {
+    lifecycle: this,
+    networks: this,
+    processes: {
+      has: async (uid) => this.#sandboxes.get(uid)?.domain !== undefined,
+      kill: async (uid) => {
+        const sandbox = this.#sandboxes.get(uid)
+        if (sandbox) Object.assign(sandbox, { domain: undefined, end: 'destroyed' })
+      },
+      lastEnd: async (uid) => this.#sandboxes.get(uid)?.end,
+    },
+  }
   readonly #sandboxes = new Map<string, Sandbox>()
   readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
   #nextIp = 2
@@ -116,7 +135,7 @@ export class SimSandboxes implements Sandboxes {
     ips.set(name, network === podNetwork || config?.includes('"ipam"') ? [address] : [])
   }
 
-  async rewire(uid: string, to: Attachment, how: Parameters<Sandboxes['rewire']>[2]): Promise<void> {
+  async rewire(uid: string, to: Attachment, how: Parameters<Networks['rewire']>[2]): Promise<void> {
     const sandbox = this.#get(uid)
     const now = sandbox.nics.get(to.name)
     const from = sandbox.networks.get(to.name)
@@ -149,44 +168,10 @@ export class SimSandboxes implements Sandboxes {
     return sandbox && this.#hypervisor(sandbox)
   }
 
-  async reach(uid: string): Promise<Hypervisor | undefined> {
+  async connect(uid: string): Promise<Hypervisor | undefined> {
     if (this.#sandboxes.get(uid)?.domain?.name.includes('deaf'))
       throw new Fault('Unavailable', 'The hypervisor does not answer; the name asks for it')
     return this.hypervisorOf(uid)
-  }
-
-  /** Takes a moment, unless the VM's name says otherwise: see above. */
-  async move({ from, migration }: Incoming, to: string): Promise<void> {
-    const [source, target] = [this.#get(from), this.#get(to)]
-    const { domain } = source
-    if (!domain) throw new Fault('NotFound', 'There is no guest to move')
-    if (domain.name.includes('drop')) throw new Fault('Unavailable', 'The connection was lost; the name asks for it')
-    const job = { migration, isAborted: false }
-    source.job = job
-    try {
-      const isDone = () => job.isAborted || !domain.name.includes('stall')
-      await eventually('a simulated move ends', isDone, { deadlineMs: 600_000, everyMs: 10 })
-      await delay(simMoveMs)
-      if (job.isAborted) throw new Fault('Aborted', 'The move was called off')
-      // It arrives stopped, and the source has only what libvirt keeps until it is told that all is well.
-      Object.assign(target, { domain, nics: source.nics, isPaused: true })
-      source.isMoved = true
-    } finally {
-      source.job = undefined
-      this.#tell(from)
-      this.#tell(to)
-    }
-  }
-
-  async hasGuest(uid: string): Promise<boolean> {
-    return this.#sandboxes.get(uid)?.domain !== undefined
-  }
-
-  async killGuest(uid: string): Promise<void> {
-    const sandbox = this.#sandboxes.get(uid)
-    if (!sandbox) return
-    sandbox.domain = undefined
-    sandbox.end = 'destroyed'
   }
 
   async remove(uid: string): Promise<readonly string[]> {
@@ -252,106 +237,138 @@ export class SimSandboxes implements Sandboxes {
   #hypervisor(sandbox: Sandbox): Hypervisor {
     const tell = () => this.#tell(sandbox.id.uid)
     return {
-      async observe(): Promise<ObservedDomain | undefined> {
-        if (!sandbox.domain) return undefined
-        return {
-          state: sandbox.isMoved ? 'moving' : sandbox.isPaused ? 'paused' : 'running',
-          uuid: sandbox.domain.uuid,
-          nics: [...sandbox.nics.values()],
-          agentConnected: true,
-          ports: { total: simPorts, free: Math.max(0, simPorts - sandbox.nics.size) },
+      domain: simDomain(sandbox, tell),
+      cards: simCards(sandbox, tell),
+      guestAgent: simGuestAgent(sandbox),
+      job: this.#job(sandbox),
+    }
+  }
+
+  #job(source: Sandbox): MigrationJob {
+    return {
+      /** Takes a moment, unless the VM's name says otherwise: see above. */
+      start: async (migration, to) => {
+        const target = this.#get(to)
+        const { domain } = source
+        if (!domain) throw new Fault('NotFound', 'There is no guest to move')
+        if (domain.name.includes('drop'))
+          throw new Fault('Unavailable', 'The connection was lost; the name asks for it')
+        const job = { migration, isAborted: false }
+        source.job = job
+        try {
+          const isDone = () => job.isAborted || !domain.name.includes('stall')
+          await eventually('a simulated move ends', isDone, { deadlineMs: 600_000, everyMs: 10 })
+          await delay(simMoveMs)
+          if (job.isAborted) throw new Fault('Aborted', 'The move was called off')
+          // It arrives stopped, and the source has only what libvirt keeps until it is told that all is well.
+          Object.assign(target, { domain, nics: source.nics, isPaused: true })
+          source.isMoved = true
+        } finally {
+          source.job = undefined
+          this.#tell(source.id.uid)
+          this.#tell(to)
         }
       },
-      async create(domain) {
-        if (sandbox.domain) return
-        sandbox.domain = domain
-        sandbox.isPaused = domain.isPaused
-        sandbox.starts++
-        sandbox.nics = new Map(domain.nics.map((nic) => [nic.name, observed(nic, nic.queues)]))
-        tell()
-      },
-      async lastEnd() {
-        return sandbox.end
-      },
-      async pause() {
-        sandbox.isPaused = true
-        tell()
-      },
-      async unpause() {
-        sandbox.isPaused = false
-        tell()
-      },
-      async reset() {
-        if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
-        if (sandbox.id.name.includes('stuck')) throw new Fault('Unavailable', 'libvirt refused to reset the guest')
-        sandbox.reboots.push('reset')
-      },
-      async softReboot() {
-        if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
-        sandbox.reboots.push('softReboot')
-      },
-      async shutdown() {
-        sandbox.domain = undefined
-        sandbox.end = 'shutdown'
-        tell()
-      },
-      async destroy() {
-        sandbox.domain = undefined
-        sandbox.end = 'destroyed'
-        tell()
-      },
-      async moveProgress() {
-        return sandbox.job && { remainingBytes: 1 }
-      },
-      async abortMove() {
-        if (sandbox.job) sandbox.job.isAborted = true
-      },
-      async guestInterfaces(): Promise<readonly GuestInterface[]> {
-        const others = Array.from({ length: sandbox.guestOnly }, (_, i) => ({
-          name: `veth${i}`,
-          mac: `0a:00:00:00:00:${(16 + i).toString(16)}`,
-          ips: [],
-        }))
-        const own = [...sandbox.nics.values()].map(({ name, mac }, i) => ({
-          name: `eth${i}`,
-          mac,
-          ips: sandbox.ips.get(name) ?? [],
-        }))
-        return [...own, ...others]
-      },
-      async traffic() {
-        const none = { rxErrors: 0, rxDropped: 0, txErrors: 0, txDropped: 0 }
-        const some = { rxBytes: 100, rxPackets: 1, txBytes: 200, txPackets: 2 }
-        return [...sandbox.nics.keys()].map((name) => ({ name, ...none, ...some }))
-      },
-      async guestInfo() {
-        const os = { name: 'Simulated', id: 'sim', kernelRelease: '0', machine: 'x86_64' }
-        return { os, agent: { version: '0', hostname: sandbox.domain?.name ?? '', timezone: 'UTC, 0' } }
-      },
-      async pingAgent() {
-        if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
-      },
-      async execute(command: readonly string[]) {
-        return command[0] === 'false' ? 1 : 0
-      },
-      async plug(nic: Nic) {
-        if (!sandbox.ips.has(nic.name)) throw new Fault('Unavailable', `The sandbox has no network for ${nic.name}`)
-        if (sandbox.nics.size >= simPorts)
-          throw new Fault('Unavailable', `No more available PCI slots for interface ${nic.name}`)
-        sandbox.nics.set(nic.name, observed(nic, 1))
-        tell()
-      },
-      async unplug({ name }: Nic) {
-        if (name.startsWith('sticky')) return
-        sandbox.nics.delete(name)
-        tell()
-      },
-      async update(nic: Nic, changed: readonly Field[]) {
-        if (nic.name.startsWith('stuck'))
-          throw new Fault('Unavailable', `libvirt refused to change ${aliasOf(nic.name)} (${changed.join()})`)
-        sandbox.nics.set(nic.name, observed(nic, sandbox.nics.get(nic.name)?.queues ?? 1))
+      progress: async () => source.job && { remainingBytes: 1 },
+      abort: async () => {
+        if (source.job) source.job.isAborted = true
       },
     }
+  }
+}
+
+function simDomain(sandbox: Sandbox, tell: () => void): Domain {
+  const end = (how: DomainEnd) => {
+    sandbox.domain = undefined
+    sandbox.end = how
+    tell()
+  }
+  const setPaused = (isPaused: boolean) => {
+    sandbox.isPaused = isPaused
+    tell()
+  }
+  return {
+    async observe(): Promise<ObservedDomain | undefined> {
+      if (!sandbox.domain) return undefined
+      return {
+        state: sandbox.isMoved ? 'moving' : sandbox.isPaused ? 'paused' : 'running',
+        uuid: sandbox.domain.uuid,
+        nics: [...sandbox.nics.values()],
+        agentConnected: true,
+        ports: { total: simPorts, free: Math.max(0, simPorts - sandbox.nics.size) },
+      }
+    },
+    async create(domain) {
+      if (sandbox.domain) return
+      sandbox.domain = domain
+      sandbox.isPaused = domain.isPaused
+      sandbox.starts++
+      sandbox.nics = new Map(domain.nics.map((nic) => [nic.name, observed(nic, nic.queues)]))
+      tell()
+    },
+    shutdown: async () => end('shutdown'),
+    destroy: async () => end('destroyed'),
+    pause: async () => setPaused(true),
+    resume: async () => setPaused(false),
+    async restart(how) {
+      if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
+      if (how === 'Reset' && sandbox.id.name.includes('stuck'))
+        throw new Fault('Unavailable', 'libvirt refused to reset the guest')
+      sandbox.reboots.push(how)
+    },
+  }
+}
+
+function simCards(sandbox: Sandbox, tell: () => void): Cards {
+  return {
+    async update(nic: Nic, changed: readonly Field[]) {
+      if (nic.name.startsWith('stuck'))
+        throw new Fault('Unavailable', `libvirt refused to change ${aliasOf(nic.name)} (${changed.join()})`)
+      sandbox.nics.set(nic.name, observed(nic, sandbox.nics.get(nic.name)?.queues ?? 1))
+    },
+    async plug(nic: Nic) {
+      if (!sandbox.ips.has(nic.name)) throw new Fault('Unavailable', `The sandbox has no network for ${nic.name}`)
+      if (sandbox.nics.size >= simPorts)
+        throw new Fault('Unavailable', `No more available PCI slots for interface ${nic.name}`)
+      sandbox.nics.set(nic.name, observed(nic, 1))
+      tell()
+    },
+    async unplug({ name }: Nic) {
+      if (name.startsWith('sticky')) return
+      sandbox.nics.delete(name)
+      tell()
+    },
+    async traffic() {
+      const none = { rxErrors: 0, rxDropped: 0, txErrors: 0, txDropped: 0 }
+      const some = { rxBytes: 100, rxPackets: 1, txBytes: 200, txPackets: 2 }
+      return [...sandbox.nics.keys()].map((name) => ({ name, ...none, ...some }))
+    },
+  }
+}
+
+function simGuestAgent(sandbox: Sandbox): GuestAgent {
+  return {
+    async interfaces(): Promise<readonly GuestInterface[]> {
+      const others = Array.from({ length: sandbox.guestOnly }, (_, i) => ({
+        name: `veth${i}`,
+        mac: `0a:00:00:00:00:${(16 + i).toString(16)}`,
+        ips: [],
+      }))
+      const own = [...sandbox.nics.values()].map(({ name, mac }, i) => ({
+        name: `eth${i}`,
+        mac,
+        ips: sandbox.ips.get(name) ?? [],
+      }))
+      return [...own, ...others]
+    },
+    async info() {
+      const os = { name: 'Simulated', id: 'sim', kernelRelease: '0', machine: 'x86_64' }
+      return { os, agent: { version: '0', hostname: sandbox.domain?.name ?? '', timezone: 'UTC, 0' } }
+    },
+    async ping() {
+      if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
+    },
+    execute: async (command) => (command[0] === 'false' ? 1 : 0),
   }
 }
 

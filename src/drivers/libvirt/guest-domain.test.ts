@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { domainState } from './hypervisor.ts'
+import { domainState } from './guest-domain.ts'
 import type { StateAndReason } from './rpc/states.ts'
 
 const idle = "<domstatus state='paused'><job type='none' async='none'/></domstatus>"

@@ -1,0 +1,88 @@
+import { explain, Fault } from '#base/fault.ts'
+import { aliasOf } from '#core/nic/names.ts'
+import type { Field, Nic } from '#core/nic/nic.ts'
+import type { Cards, NicTraffic } from '#core/ports.ts'
+import type { Attachment } from '#core/sandbox/plan.ts'
+import { linkUpdateXml, nicXml, type ReadDomain, readDomain } from './domain-xml.ts'
+import type { DomainHandle } from './handle.ts'
+import type { Domain } from './rpc/procedures.ts'
+
+/** The network cards of one sandbox's guest, each found by its alias. */
+export class LibvirtCards implements Cards {
+  readonly #handle: DomainHandle
+  readonly #attachments: ReadonlyMap<string, Attachment>
+
+  constructor(handle: DomainHandle, attachments: ReadonlyMap<string, Attachment>) {
+    this.#handle = handle
+    this.#attachments = attachments
+  }
+
+  async update(nic: Nic, changed: readonly Field[], signal: AbortSignal): Promise<void> {
+    if (changed.some((field) => field !== 'link'))
+      throw new Fault('Bug', `Cannot change ${changed.join()} of a running interface`)
+    await this.setLink(nic.name, nic.link, signal)
+  }
+
+  /** Plugs or pulls the cable of a card. */
+  async setLink(nic: string, link: Nic['link'], signal: AbortSignal): Promise<void> {
+    const { libvirt } = this.#handle
+    const domain = await this.#handle.find(signal)
+    if (!domain) throw new Fault('Unavailable', `The guest of interface ${nic} is gone`)
+    const xml = linkUpdateXml(await libvirt.getXml(domain, 0, { signal }), nic, link)
+    if (xml === undefined) throw new Fault('Unavailable', `The guest has no interface ${nic}`)
+    await libvirt.updateDevice(domain, xml, undefined, { signal })
+  }
+
+  /** Has QEMU tell the network, a few times within a second, whose a card's address is, and the guest do so too. */
+  async announce(nic: string, signal: AbortSignal): Promise<void> {
+    const domain = await this.#handle.find(signal)
+    if (!domain) return
+    const times = { initial: 50, max: 550, rounds: 5, step: 100 }
+    const command = { execute: 'announce-self', arguments: { ...times, interfaces: [aliasOf(nic)] } }
+    await this.#handle.libvirt.monitorCommand(domain, command, { signal })
+  }
+
+  async plug(nic: Nic, signal: AbortSignal): Promise<void> {
+    const { libvirt } = this.#handle
+    const { domain, nics } = await this.#guest(nic.name, signal)
+    if (nics.some(({ name }) => name === nic.name)) return
+    const attachment = this.#attachments.get(nic.name)
+    if (!attachment) throw new Fault('Unavailable', `The sandbox has no network for interface ${nic.name}`)
+    // libvirt takes duplicates, and the guest would have two cards that answer for one address.
+    const twin = nics.find(({ mac }) => mac === nic.mac)
+    if (twin) throw new Fault('Invalid', `Interface ${nic.name} has the MAC address of interface ${twin.name}`)
+    try {
+      await libvirt.attachDevice(domain, nicXml(nic, attachment), undefined, { signal })
+    } catch (cause) {
+      if (!/No more available PCI/i.test(explain(cause))) throw cause
+      throw new Fault(
+        'Unavailable',
+        `No more available PCI slots: the guest has no free port for interface ${nic.name}; unplug another one, or restart the VM, which gives it new ports`,
+        { cause },
+      )
+    }
+  }
+
+  async unplug(nic: Nic, signal: AbortSignal): Promise<void> {
+    const { domain, nics } = await this.#guest(nic.name, signal)
+    if (!nics.some(({ name }) => name === nic.name)) return
+    await this.#handle.libvirt.detachAlias(domain, aliasOf(nic.name), undefined, { signal })
+  }
+
+  async #guest(nic: string, signal: AbortSignal): Promise<{ domain: Domain; nics: ReadDomain['nics'] }> {
+    const { libvirt } = this.#handle
+    const domain = await this.#handle.find(signal)
+    if (!domain) throw new Fault('Unavailable', `The guest of interface ${nic} is gone`)
+    return { domain, nics: readDomain(await libvirt.getXml(domain, 0, { signal }), this.#attachments).nics }
+  }
+
+  async traffic(signal: AbortSignal): Promise<readonly NicTraffic[]> {
+    const domain = await this.#handle.find(signal)
+    if (!domain) return []
+    const one = async ({ name, links }: Attachment) => ({
+      name,
+      ...(await this.#handle.libvirt.interfaceStats(domain, links.tap, { signal })),
+    })
+    return Promise.all([...this.#attachments.values()].map(one))
+  }
+}

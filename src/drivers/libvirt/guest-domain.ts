@@ -1,0 +1,153 @@
+import { lstat, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { GuestAction } from '#apis/kubevirt/guest.ts'
+import { Fault, faultKind } from '#base/fault.ts'
+import type { Domain, DomainEnd, ObservedDomain } from '#core/ports.ts'
+import type { Attachment } from '#core/sandbox/plan.ts'
+import type { DomainSpec } from '#core/vm/domain.ts'
+import type { Accelerator } from '../host/kvm.ts'
+import { domainXml, fileOfImage, readDomain } from './domain-xml.ts'
+import type { DomainHandle } from './handle.ts'
+import { createFlags, powerFlags } from './rpc/flags.ts'
+import type { StateAndReason } from './rpc/states.ts'
+
+/** Longest time libvirt may wait for a guest to begin its reboot, milliseconds: other changes of the guest wait as long. */
+const rebootMs = 10_000
+
+export type GuestDomainOptions = Readonly<{
+  /** Folder of the sandbox. */
+  dir: string
+  accelerator: Accelerator
+  attachments: ReadonlyMap<string, Attachment>
+  /** Puts an image where the sandbox can see it. */
+  provideImage: (name: string) => Promise<void>
+  /** Called after a guest was started. */
+  onCreated: () => Promise<unknown>
+  /** Called whenever the guest is about to be looked at. */
+  onObserve: () => void
+}>
+
+/** The guest of one sandbox, as a domain of its libvirtd. */
+export class GuestDomain implements Domain {
+  readonly #handle: DomainHandle
+  readonly #options: GuestDomainOptions
+
+  constructor(handle: DomainHandle, options: GuestDomainOptions) {
+    this.#handle = handle
+    this.#options = options
+  }
+
+  async observe(signal: AbortSignal): Promise<ObservedDomain | undefined> {
+    const { attachments, onObserve } = this.#options
+    onObserve()
+    const { libvirt } = this.#handle
+    const domain = await this.#handle.find(signal)
+    if (!domain) return undefined
+    try {
+      const [xml, state] = await Promise.all([
+        libvirt.getXml(domain, 0, { signal }),
+        libvirt.getState(domain, { signal }),
+      ])
+      return { ...readDomain(xml, attachments), state: await this.#stateOf(domain.name, state) }
+    } catch (error) {
+      // It ended between the two questions.
+      if (faultKind(error) === 'NotFound') return undefined
+      throw error
+    }
+  }
+
+  async #stateOf(name: string, state: StateAndReason): Promise<ObservedDomain['state']> {
+    if (state.state !== 'paused') return domainState(state, '')
+    const file = join(this.#options.dir, 'run/libvirt/qemu', `${name}.xml`)
+    return domainState(state, await readFile(file, 'utf8').catch(() => ''))
+  }
+
+  async create(spec: DomainSpec, signal: AbortSignal): Promise<void> {
+    const { accelerator, provideImage, onCreated } = this.#options
+    if (await this.#handle.find(signal)) return
+    await provideImage(spec.kernel.image)
+    await this.#requireFiles(spec.kernel)
+    const flags = spec.isPaused ? createFlags.paused : createFlags.none
+    await this.#handle.libvirt.create(domainXml(spec, accelerator), flags, { signal })
+    await onCreated()
+  }
+
+  /** @throws Fault Invalid for a file that the image does not have */
+  async #requireFiles({ image, kernelPath, initrdPath }: DomainSpec['kernel']): Promise<void> {
+    for (const path of [kernelPath, ...(initrdPath === undefined ? [] : [initrdPath])]) {
+      const file = await lstat(join(this.#options.dir, 'run/images', image, fileOfImage(path))).catch(() => undefined)
+      if (!file?.isFile()) throw new Fault('Invalid', `The image "${image}" has no file ${path}`)
+    }
+  }
+
+  async shutdown(signal: AbortSignal): Promise<void> {
+    const domain = await this.#handle.find(signal)
+    if (domain) await this.#handle.libvirt.shutdown(domain, powerFlags.acpi | powerFlags.agent, { signal })
+  }
+
+  async destroy(signal: AbortSignal): Promise<void> {
+    const domain = await this.#handle.find(signal)
+    try {
+      if (domain) await this.#handle.libvirt.destroy(domain, undefined, { signal })
+    } catch (error) {
+      // It ended by itself in the same moment.
+      if (faultKind(error) !== 'NotFound') throw error
+    }
+  }
+
+  async pause(signal: AbortSignal): Promise<void> {
+    const domain = await this.#handle.find(signal)
+    if (domain) await this.#handle.libvirt.suspend(domain, { signal })
+  }
+
+  async resume(signal: AbortSignal): Promise<void> {
+    const { libvirt } = this.#handle
+    const domain = await this.#handle.find(signal)
+    // libvirt refuses to have one go on that already does, or that shuts down.
+    if (!domain || (await libvirt.getState(domain, { signal })).state !== 'paused') return
+    await libvirt.resume(domain, { signal })
+  }
+
+  async restart(how: GuestAction, signal: AbortSignal): Promise<void> {
+    const { libvirt } = this.#handle
+    const domain = await this.#handle.get(signal)
+    if (how === 'Reset') return libvirt.reset(domain, { signal })
+    await libvirt.reboot(domain, powerFlags.acpi | powerFlags.agent, { signal, timeoutMs: rebootMs })
+  }
+}
+
+/**
+ * What a guest does, by libvirt's words and by the file libvirt keeps about it. A guest that stands still is one its owner
+ * paused, unless it comes or goes. That one has arrived counts only when libvirt has written it down: a libvirtd that dies
+ * before would end the guest when it is started again.
+ */
+export function domainState({ state, reason }: StateAndReason, file: string): ObservedDomain['state'] {
+  if (state === 'shutdown') return 'shutting-down'
+  if (state === 'none' || state === 'shutoff' || state === 'crashed') return 'moving'
+  if (state !== 'paused') return 'running'
+  if (reason === 'migration' || reason === 'startingUp') return 'moving'
+  return !file || /<job [^>]*async='migration /.test(file) ? 'moving' : 'paused'
+}
+
+/**
+ * How the last guest in a QEMU log ended; undefined when none ran. libvirt writes a line when it starts one and another when
+ * it sees it end; a guest that ended while nobody looked leaves only the first, and may have crashed for all we know.
+ */
+export function endOf(log: string): DomainEnd | undefined {
+  const lines = log.split('\n')
+  const end = lines.findLast((line) => /shutting down, reason=/.test(line))
+  const reason = end && /reason=([\w-]+)/.exec(end)?.[1]
+  switch (reason) {
+    case undefined:
+      return lines.some((line) => line.includes('starting up libvirt version')) ? 'crashed' : undefined
+    case 'shutdown':
+      return 'shutdown'
+    case 'destroyed':
+      return 'destroyed'
+    // It never got as far as to run.
+    case 'failed':
+      return undefined
+    default:
+      return 'crashed'
+  }
+}

@@ -1,0 +1,27 @@
+import { Fault } from '#base/fault.ts'
+import type { Libvirt } from './rpc/libvirt.ts'
+import type { Domain } from './rpc/procedures.ts'
+
+/** Finds the guest of a sandbox at its libvirtd. */
+export class DomainHandle {
+  readonly libvirt: Libvirt
+  readonly #uuid: string | undefined
+
+  /** `uuid` is that of the guest's domain; sandboxes of earlier versions do not know it, and have no other one. */
+  constructor(libvirt: Libvirt, uuid: string | undefined) {
+    this.libvirt = libvirt
+    this.#uuid = uuid
+  }
+
+  async find(signal: AbortSignal): Promise<Domain | undefined> {
+    const all = await this.libvirt.listDomains(0, { signal })
+    return all.find(({ uuid }) => this.#uuid === undefined || uuid === this.#uuid)
+  }
+
+  /** @throws Fault Unavailable when there is none */
+  async get(signal: AbortSignal): Promise<Domain> {
+    const domain = await this.find(signal)
+    if (!domain) throw new Fault('Unavailable', 'The guest is gone')
+    return domain
+  }
+}
