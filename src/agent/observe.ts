@@ -3,7 +3,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { faultKind } from '#base/fault.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
 import { type GuestObservation, type Observation, type Owner, type Task, taskOf } from '#core/instance/observation.ts'
-import { homePodName } from '#core/migration/place.ts'
+import { activePodName } from '#core/migration/pod-role.ts'
 import { desiredNics } from '#core/nic/desired.ts'
 import type { LinkDrift } from '#core/nic/drift.ts'
 import type { SandboxState } from '#core/ports.ts'
@@ -114,5 +114,5 @@ function driftOf(
 function activePodUid({ podOf }: AgentContext, owner: Owner): string | undefined {
   if (owner.is !== 'here') return undefined
   const { vmi } = owner
-  return podOf(vmi.metadata.namespace ?? '', homePodName(vmi))?.metadata.uid
+  return podOf(vmi.metadata.namespace ?? '', activePodName(vmi))?.metadata.uid
 }

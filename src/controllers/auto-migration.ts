@@ -3,7 +3,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { type NetworkStatus, networkStatusAnnotation } from '#apis/net/attachment.ts'
 import { timestamp } from '#base/time.ts'
-import { homePodName, isMigrating } from '#core/migration/place.ts'
+import { activePodName, isMigrating } from '#core/migration/pod-role.ts'
 import {
   attachmentMode,
   autoMigrationConfig,
@@ -44,7 +44,7 @@ async function reconcile(world: MigrationWorld, key: string): Promise<{ againAft
   const kubevirt = world.kubevirts.list()[0]
   const config = autoMigrationConfig(kubevirt)
   const nowMs = Date.now()
-  const pod = world.pods.get({ namespace: vmi.metadata.namespace ?? '', name: homePodName(vmi) })
+  const pod = world.pods.get({ namespace: vmi.metadata.namespace ?? '', name: activePodName(vmi) })
   const requirement =
     attachmentMode(kubevirt) === 'Migration' ? migrationRequirement(vmi, networksOf(pod?.metadata.annotations)) : 'none'
   const old = findCondition(vmi.status.conditions, 'MigrationRequired')

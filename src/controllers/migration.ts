@@ -7,8 +7,16 @@ import { nodeNameLabel } from '#core/access/node.ts'
 import { migrationFinalizer } from '#core/migration/admission.ts'
 import { migrationConfig } from '#core/migration/config.ts'
 import { migrationJobAnnotation, migrationJobLabel, targetNodeLabel } from '#core/migration/labels.ts'
-import { isOver, type MigrationStep, nextStep, withAbortRequested, withMigrationPhase } from '#core/migration/phases.ts'
-import { homePodName, podRole } from '#core/migration/place.ts'
+import {
+  hasClaim,
+  isOver,
+  type MigrationStep,
+  nextStep,
+  withAbortRequested,
+  withClaim,
+  withMigrationPhase,
+} from '#core/migration/phases.ts'
+import { activePodName, podRole } from '#core/migration/pod-role.ts'
 import { userOf } from '#core/sandbox/users.ts'
 import { failedCreate, launcherName, launcherPod } from '#core/vm/launcher.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
@@ -33,12 +41,13 @@ export function movedKeyOf({ metadata, spec }: Migration): string {
 
 /** Takes migrations through their phases: gives them a pod, hands them to the agents, and settles where the instance is. */
 export function startMigrationController(world: MigrationWorld): Controller {
+  const claims = new Claims(world.migrations)
   const controller = runController({
     name: 'migration',
     workers: 4,
     log: world.log,
     signal: world.signal,
-    reconcile: (key) => reconcile(world, key),
+    reconcile: (key) => reconcile(world, claims, key),
   })
   const enqueueOf = (instance: string) => {
     for (const one of world.migrations.indexed('byVmi', instance)) controller.enqueue(queueKey(one))
@@ -47,6 +56,7 @@ export function startMigrationController(world: MigrationWorld): Controller {
     for (const one of world.migrations.list()) if (!isOver(one)) controller.enqueue(queueKey(one))
   }
   world.migrations.onChange((now, before) => {
+    claims.seen(now ?? before!, now !== undefined)
     controller.enqueue(queueKey((now ?? before)!))
     // The end of one makes room for those that wait.
     if (!now || isOver(now)) enqueueAll()
@@ -66,7 +76,11 @@ export function startMigrationController(world: MigrationWorld): Controller {
   return controller
 }
 
-async function reconcile(world: MigrationWorld, key: string): Promise<{ againAfterMs: number } | undefined> {
+async function reconcile(
+  world: MigrationWorld,
+  claims: Claims,
+  key: string,
+): Promise<{ againAfterMs: number } | undefined> {
   const at = fromQueueKey(key)
   const migration = world.migrations.get(at)
   if (!migration) return forget(world, at)
@@ -79,6 +93,7 @@ async function reconcile(world: MigrationWorld, key: string): Promise<{ againAft
     await prune(world, migration)
     return undefined
   }
+  if (migration.metadata.deletionTimestamp) await noteAbort(world, migration)
   const leaving = vmi?.status?.nodeName
   const place =
     vmi &&
@@ -87,21 +102,79 @@ async function reconcile(world: MigrationWorld, key: string): Promise<{ againAft
       ...(leaving !== undefined && { leaving }),
     })
   const step = nextStep({
-    migration,
+    migration: claims.latest(migration),
     vmi,
     pod,
     place,
-    all: world.migrations.list(),
+    all: claims.all(),
     config: migrationConfig(world.kubevirts.list()[0]),
     nowMs: Date.now(),
   })
-  if (migration.metadata.deletionTimestamp) await noteAbort(world, migration)
+  // Nothing is awaited between the decision and the claim, so that nobody else decides by what was there before.
+  if (step.do === 'claim') return claim(world, claims, migration, step.sourceNode)
   return carryOut(world, step, migration, vmi)
+}
+
+/** Migrations as the cache has them, but for those whose claim is being written, or was and has not been seen yet. */
+class Claims {
+  readonly #cached: Informer<Migration, 'byVmi'>
+  /** By UID, as they were written. */
+  readonly #held = new Map<string, Migration>()
+
+  constructor(cached: Informer<Migration, 'byVmi'>) {
+    this.#cached = cached
+  }
+
+  all(): readonly Migration[] {
+    return this.#cached.list().map((one) => this.latest(one))
+  }
+
+  latest(migration: Migration): Migration {
+    const held = this.#held.get(migration.metadata.uid ?? '')
+    return held && !hasClaim(migration) && !isOver(migration) ? held : migration
+  }
+
+  hold(migration: Migration): void {
+    this.#held.set(migration.metadata.uid ?? '', migration)
+  }
+
+  giveUp({ metadata }: Migration): void {
+    this.#held.delete(metadata.uid ?? '')
+  }
+
+  /** The cache has a migration anew, or not any more. */
+  seen(migration: Migration, isThere: boolean): void {
+    if (!isThere || hasClaim(migration) || isOver(migration)) this.giveUp(migration)
+  }
+}
+
+/** Claims a place for a migration. What is claimed is written down, so that it holds for whoever decides later. */
+async function claim(
+  world: MigrationWorld,
+  claims: Claims,
+  migration: Migration,
+  sourceNode: string,
+): Promise<undefined> {
+  claims.hold(withClaim(migration, sourceNode))
+  try {
+    await world.client.modify(
+      Migration,
+      migration.metadata,
+      (current) => {
+        const isSame = current.metadata.uid === migration.metadata.uid && !isOver(current)
+        return isSame ? withClaim(current, sourceNode) : undefined
+      },
+      { subresource: 'status' },
+    )
+  } catch (error) {
+    claims.giveUp(migration)
+    throw error
+  }
 }
 
 /** The pod a guest is in. */
 function homePod({ pods }: MigrationWorld, vmi: VirtualMachineInstance): Pod | undefined {
-  return pods.get({ namespace: vmi.metadata.namespace ?? 'default', name: homePodName(vmi) })
+  return pods.get({ namespace: vmi.metadata.namespace ?? 'default', name: activePodName(vmi) })
 }
 
 async function carryOut(

@@ -5,7 +5,7 @@ import { explain, faultKind } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
-import { homePodName, podRole } from '#core/migration/place.ts'
+import { activePodName, podRole } from '#core/migration/pod-role.ts'
 import { desiredNics } from '#core/nic/desired.ts'
 import { networksRequest } from '#core/sandbox/plan.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
@@ -53,7 +53,7 @@ async function reconcile(world: World, key: string): Promise<undefined> {
   const vmi = world.vmis.get(fromQueueKey(key))
   if (!vmi) return
   const { namespace = 'default' } = vmi.metadata
-  const podKey = { namespace, name: homePodName(vmi) }
+  const podKey = { namespace, name: activePodName(vmi) }
   const found = world.pods.get(podKey)
   const pods = world.pods.indexed('byVmi', key).filter((pod) => isOf(pod, vmi))
   if (isPodObsolete(vmi)) {
@@ -65,7 +65,8 @@ async function reconcile(world: World, key: string): Promise<undefined> {
   }
   if (isScheduled(vmi)) {
     for (const pod of pods)
-      if (podRole(pod, vmi) === 'left' && !pod.metadata.deletionTimestamp) await world.client.delete(Pod, pod.metadata)
+      if (podRole(pod, vmi) === 'released' && !pod.metadata.deletionTimestamp)
+        await world.client.delete(Pod, pod.metadata)
     if (found) await followNetworks(world, vmi, found)
     else await failWithoutPod(world, vmi, podKey)
     return
@@ -119,7 +120,7 @@ async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod
     if (faultKind(error) !== 'AlreadyExists') throw error
     const found = await world.client.get(Pod, {
       namespace: vmi.metadata.namespace ?? 'default',
-      name: homePodName(vmi),
+      name: activePodName(vmi),
     })
     // It has just gone again; the change that tells so brings the next pass.
     return found ?? { why: 'the pod of the instance has just been deleted' }

@@ -104,6 +104,47 @@ describe('migrations of running VMs', () => {
     await configure({ configuration: { migrations: null } })
   })
 
+  it('are never more at a time than may be, though many are made at once and some are called off', async () => {
+    await configure({ configuration: { migrations: { parallelOutboundMigrationsPerNode: 2 } } })
+    const names = Array.from({ length: 8 }, (_, i) => `stall${i}`)
+    const ns = await start(names[0]!)
+    for (const name of names.slice(1)) await start(name, [], ns)
+    let most = 0
+    /** Those that are carried out, by the pods that were made for them. */
+    const going = async () => {
+      const all = await cluster.api.list(vmimsPath(ns))
+      const open = all.filter(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed')
+      const pods = await cluster.api.list(podsPath(ns))
+      const uids = new Set(pods.map(({ metadata }) => metadata.labels?.['kubevirt.io/migrationJobUID']))
+      const found = open.filter(({ metadata }) => uids.has(metadata.uid))
+      most = Math.max(most, found.length)
+      return found
+    }
+    const twoRun = () =>
+      eventually(
+        'two are sent',
+        async () => {
+          const running = (await going()).filter(({ status }) => status?.phase === 'Running')
+          return running.length === 2 && running.map(({ metadata }) => metadata.name as string)
+        },
+        { everyMs: 5 },
+      )
+    await Promise.all(names.map((name) => migrate(ns, `m-${name}`, name)))
+    for (let round = 0; round < 3; round++) {
+      const ended = await twoRun()
+      await Promise.all(ended.map((name) => cluster.api.send('DELETE', `${vmimsPath(ns)}/${name}`)))
+      await eventually(
+        'they are over',
+        async () => (await going()).every(({ metadata }) => !ended.includes(metadata.name)),
+        { everyMs: 5 },
+      )
+    }
+    assert.equal(most, 2)
+    await cluster.api.send('DELETE', vmimsPath(ns))
+    await eventually('all are over', async () => (await going()).length === 0)
+    await configure({ configuration: { migrations: null } })
+  })
+
   it('that are over are kept, five of each instance', async () => {
     const ns = await start()
     for (const name of ['1', '2', '3', '4', '5', '6', '7']) {

@@ -1,6 +1,6 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { isMigrating, podRole } from '../migration/place.ts'
+import { isMigrating, podRole } from '../migration/pod-role.ts'
 import type { AttachmentMode } from '../migration/required.ts'
 import type { LinkDrift } from '../nic/drift.ts'
 import type { DomainEnd, ObservedDomain, SandboxState } from '../ports.ts'
@@ -79,16 +79,16 @@ export function taskOf(pod: Pod, owner: Owner): Task {
   const { vmi } = owner
   const role = podRole(pod, vmi)
   const { deletionTimestamp } = vmi.metadata
-  const isMoving = role === 'home' && isMigrating(vmi) && isReadyToMove(vmi)
+  const isMoving = role === 'active' && isMigrating(vmi) && isReadyToMove(vmi)
   const isUnwanted = isGoing || deletionTimestamp !== undefined
   // Wherever its guest is, it must be in one place before it can be ended.
   if (isMoving && (isUnwanted || !isFinal(vmi))) return { do: 'migrate', vmi, isUnwanted }
   if (isGoing) {
-    const hasGuest = role === 'home' && isScheduled(vmi) && !isFinal(vmi)
+    const hasGuest = role === 'active' && isScheduled(vmi) && !isFinal(vmi)
     const sinceMs = Date.parse(deletionTimestamp ?? pod.metadata.deletionTimestamp ?? '')
     return { do: 'remove', vmi: hasGuest ? vmi : undefined, sinceMs }
   }
-  if (isFinal(vmi) || role === 'left') return { do: 'nothing' }
+  if (isFinal(vmi) || role === 'released') return { do: 'nothing' }
   if (role === 'target') return { do: 'receive', vmi }
   if (deletionTimestamp && isScheduled(vmi)) return { do: 'stop', vmi, sinceMs: Date.parse(deletionTimestamp) }
   return { do: 'run', vmi }

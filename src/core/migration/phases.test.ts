@@ -11,8 +11,8 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { migrationErrors, migrationWithDefaults } from './admission.ts'
 import { migrationConfig } from './config.ts'
 import { liveMigratable } from './migratable.ts'
-import { type MigrationSight, type MigrationStep, nextStep, withMigrationPhase } from './phases.ts'
-import { homePodName, isMigrating, podRole } from './place.ts'
+import { type MigrationSight, type MigrationStep, nextStep, withClaim, withMigrationPhase } from './phases.ts'
+import { activePodName, isMigrating, podRole } from './pod-role.ts'
 import { moveLimits } from './state.ts'
 
 const now = '2026-01-01T00:10:00Z'
@@ -74,6 +74,7 @@ const brief = (step: MigrationStep) =>
     'phase' in step && step.phase,
     'reason' in step && step.reason,
     'node' in step && step.node,
+    'sourceNode' in step && step.sourceNode,
     'againAfterMs' in step && step.againAfterMs,
   ]
     .filter(Boolean)
@@ -87,11 +88,24 @@ const busy = (i: number, sourceNode: string): Migration => ({
   status: { phase: 'Running', migrationState: { sourceNode } },
 })
 
+const claimed = (metadata = {}) => withClaim(migration('Pending', metadata), 'node1')
+
 const cases: readonly [name: string, over: Partial<MigrationSight>, step: string][] = [
   ['a new one waits for its turn', {}, 'phase Pending'],
   ['of two of one instance the older is first', { all: [migration(undefined, { uid: 'a-uid' })] }, 'nothing'],
   ['one that is over is in nobody’s way', { all: [migration('Failed', { uid: 'a-uid' })] }, 'phase Pending'],
-  ['a pod is made for it', { migration: migration('Pending') }, 'createPod node2'],
+  ['it claims its place', { migration: migration('Pending') }, 'claim node1'],
+  ['a pod is made for it', { migration: claimed() }, 'createPod node2'],
+  [
+    'what is claimed holds, though there are more than may be by now',
+    { migration: claimed(), all: [1, 2, 3, 4, 5].map((i) => busy(i, 'node1')) },
+    'createPod node2',
+  ],
+  [
+    'others that wait for their pods count',
+    { migration: migration('Pending'), all: [1, 2].map((i) => claimed({ name: `b${i}`, uid: `b${i}` })) },
+    'nothing',
+  ],
   ['it is on its way to a node', { migration: migration('Pending'), pod: pod(false) }, 'phase Scheduling'],
   [
     'no node yet',
@@ -116,7 +130,7 @@ const cases: readonly [name: string, over: Partial<MigrationSight>, step: string
   [
     'others leave other nodes',
     { migration: migration('Pending'), all: [1, 2].map((i) => busy(i, 'node3')) },
-    'createPod node2',
+    'claim node1',
   ],
   ['its pod is not ready', { migration: migration('Scheduling', {}, now), pod: pod(false) }, 'nothing 900000'],
   [
@@ -205,18 +219,18 @@ test('where a guest is changes when its migration is completed, and only then', 
         vmi(state),
       ),
     )
-  assert.deepEqual(roles(own()), ['home', 'target'])
-  assert.deepEqual(roles(own({ completed: true })), ['left', 'home'])
-  assert.deepEqual(roles(own({ completed: true, failed: true })), ['home', 'left'])
+  assert.deepEqual(roles(own()), ['active', 'target'])
+  assert.deepEqual(roles(own({ completed: true })), ['released', 'active'])
+  assert.deepEqual(roles(own({ completed: true, failed: true })), ['active', 'released'])
   // Made, and not yet written into the instance.
   assert.deepEqual(roles({ migrationUid: 'earlier', sourcePod: 'other', targetPod: 'home', completed: true }), [
-    'home',
+    'active',
     'target',
   ])
   // Where the guest was before it was moved on has the label of an earlier migration.
   const before = { metadata: { name: 'home', labels: { 'kubevirt.io/migrationJobUID': 'earlier' } } }
-  assert.equal(podRole(before, vmi(own({ completed: true }))), 'left')
-  assert.match(homePodName(vmi()), /^virt-launcher-x-[0-9a-f]{5}$/)
+  assert.equal(podRole(before, vmi(own({ completed: true }))), 'released')
+  assert.match(activePodName(vmi()), /^virt-launcher-x-[0-9a-f]{5}$/)
   assert.deepEqual(
     [isMigrating(vmi()), isMigrating(vmi(own())), isMigrating(vmi(own({ completed: true })))],
     [false, true, false],

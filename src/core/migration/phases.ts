@@ -6,7 +6,7 @@ import { isScheduled } from '../vm/launcher.ts'
 import type { Place } from '../vm/place.ts'
 import { isFinal } from '../vm/power.ts'
 import type { MigrationConfig } from './config.ts'
-import { homePodName, isMigrating } from './place.ts'
+import { activePodName, isMigrating } from './pod-role.ts'
 
 type Migration = VirtualMachineInstanceMigration
 
@@ -39,6 +39,8 @@ export type MigrationSight = Readonly<{
 export type MigrationStep =
   | Readonly<{ do: 'nothing'; againAfterMs?: number }>
   | Readonly<{ do: 'phase'; phase: MigrationPhase; reason?: string }>
+  /** Claim one of the places for migrations that are carried out at a time. */
+  | Readonly<{ do: 'claim'; sourceNode: string }>
   /** Make the pod the guest goes to. */
   | Readonly<{ do: 'createPod'; node: string }>
   /** Write the migration into the instance, so that the agents see it. */
@@ -51,10 +53,18 @@ export function isOver({ status }: Pick<Migration, 'status'>): boolean {
   return status?.phase === 'Succeeded' || status?.phase === 'Failed'
 }
 
-/** Whether a migration uses up one of those that may be carried out at a time. */
-function isBusy(migration: Migration): boolean {
+/** Whether a migration holds one of the places for those that may be carried out at a time. */
+export function hasClaim(migration: Migration): boolean {
   const phase = migration.status?.phase
-  return !isOver(migration) && phase !== undefined && phase !== 'Pending'
+  if (isOver(migration) || phase === undefined) return false
+  return phase !== 'Pending' || sourceNodeOf(migration) !== undefined
+}
+
+/** The migration with a claim to be carried out: it is written down before anything is done, and given up when it is over. */
+export function withClaim(migration: Migration, sourceNode: string): Migration {
+  const { status, metadata } = migration
+  const state = { ...status?.migrationState, migrationUid: metadata.uid ?? '', sourceNode }
+  return { ...migration, status: { ...status, migrationState: state } }
 }
 
 /** Decides by phase what a migration needs next (facts/kubevirt.md §1.6). */
@@ -120,18 +130,21 @@ function schedule({ migration, vmi, pod, place, all, config, nowMs }: MigrationS
   const mayWait: MigrationStep = { do: 'nothing', againAfterMs: Math.max(limitMs - waited, 1000) }
   // The instance itself is not there yet, or the last move is just being tidied up.
   if (!vmi || !isScheduled(vmi) || isMigrating(vmi)) return mayWait
-  const busy = all.filter(isBusy)
-  const outbound = busy.filter((one) => sourceNodeOf(one) === vmi.status?.nodeName)
+  const isClaimed = hasClaim(migration)
+  const busy = all.filter((one) => hasClaim(one) && one.metadata.uid !== migration.metadata.uid)
+  const sourceNode = vmi.status?.nodeName ?? ''
+  const outbound = busy.filter((one) => sourceNodeOf(one) === sourceNode)
   const isFull =
     busy.length >= config.parallelMigrationsPerCluster || outbound.length >= config.parallelOutboundMigrationsPerNode
   // Waiting for others is no fault: it has no limit. Their end comes with a change of theirs.
-  if (isFull) return { do: 'nothing' }
-  if (place && 'node' in place) return { do: 'createPod', node: place.node.metadata.name }
+  if (isFull && !isClaimed) return { do: 'nothing' }
+  if (place && 'node' in place)
+    return isClaimed ? { do: 'createPod', node: place.node.metadata.name } : { do: 'claim', sourceNode }
   if (waited < limitMs) return mayWait
   return failed(`the target pod was not scheduled within ${limitMs / 1000} s: ${place?.why ?? 'there is no instance'}`)
 }
 
-/** The node a migration leaves; it is noted when its pod is made, for the instance will move. */
+/** The node a migration leaves; it is noted with the claim, for the instance will move. */
 function sourceNodeOf({ status }: Migration): string | undefined {
   return status?.migrationState?.sourceNode
 }
@@ -154,7 +167,7 @@ function bind({ migration, vmi, pod, config }: MigrationSight): MigrationStep {
     state: {
       migrationUid: migration.metadata.uid ?? '',
       sourceNode: vmi.status?.nodeName ?? '',
-      sourcePod: homePodName(vmi),
+      sourcePod: activePodName(vmi),
       targetNode: pod.spec.nodeName ?? '',
       targetPod: pod.metadata.name,
       targetAttachmentPodUID: pod.metadata.uid ?? '',

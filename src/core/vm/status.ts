@@ -1,7 +1,7 @@
 import type { PrintableStatus, VirtualMachine, VmStatus } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
-import { isMigrating } from '../migration/place.ts'
+import { isMigrating } from '../migration/pod-role.ts'
 import { findCondition, isTrue, withCondition, withoutCondition } from './conditions.ts'
 import { failedCreate } from './launcher.ts'
 import { backoffMs, isFinal, isRequestDone, runStrategyOf } from './power.ts'

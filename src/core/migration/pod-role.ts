@@ -4,12 +4,12 @@ import { firstLauncherName } from '../vm/launcher.ts'
 import { migrationJobLabel } from './labels.ts'
 
 /** What a pod is to its instance: where its guest is, where it is to go, or one it has no use for any more. */
-export type PodRole = 'home' | 'target' | 'left'
+export type PodRole = 'active' | 'target' | 'released'
 
 type Placed = Pick<VirtualMachineInstance, 'metadata' | 'status'>
 
 /** The pod a guest is in, or is to be started in. It changes in the moment a migration is written down as completed. */
-export function homePodName(vmi: Placed): string {
+export function activePodName(vmi: Placed): string {
   const state = vmi.status?.migrationState
   const pod = state?.completed && !state.failed ? state.targetPod : state?.sourcePod
   return pod ?? firstLauncherName(vmi)
@@ -25,8 +25,8 @@ export function isMigrating({ status }: Placed): boolean {
 export function podRole({ metadata }: Pick<Pod, 'metadata'>, vmi: Placed): PodRole {
   const { name, labels } = metadata
   const state = vmi.status?.migrationState
-  if (name === homePodName(vmi)) return 'home'
-  if (isMigrating(vmi)) return name === state?.targetPod ? 'target' : 'left'
-  if (name === state?.sourcePod || name === state?.targetPod) return 'left'
-  return labels?.[migrationJobLabel] === undefined ? 'left' : 'target'
+  if (name === activePodName(vmi)) return 'active'
+  if (isMigrating(vmi)) return name === state?.targetPod ? 'target' : 'released'
+  if (name === state?.sourcePod || name === state?.targetPod) return 'released'
+  return labels?.[migrationJobLabel] === undefined ? 'released' : 'target'
 }
