@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { ApiObject, Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import type { Registry } from '../rest/registry.ts'
-import { faultIn, makeWidget, openRegistry, Widget } from '../rest/rest-kit.ts'
-import type { Client } from './client.ts'
+import type { Client } from '../client/client.ts'
+import type { Registry } from './registry.ts'
+import { faultIn, makeWidget, openRegistry, Widget } from './rest-kit.ts'
 
 const kind = Widget as unknown as Kind<ApiObject & { spec: { size?: number }; status?: { phase?: string } }>
 const key = { namespace: 'default', name: 'a' }
