@@ -2,12 +2,10 @@ import { spawn } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
 import { checkArrows } from './arrows.ts'
 import { staleNotices } from './notices.ts'
+import { checkSizes } from './sizes.ts'
 
 const root = new URL('..', import.meta.url).pathname.replace(/\/$/, '')
 
-/** Lines past which a file is looked at again (docs/CONTRIBUTING.md). */
-const maxLines = 400
-const maxTestLines = 600
 /** Most lines shown of what one check found: the last ones, where programs sum up. */
 const maxShown = 60
 
@@ -24,7 +22,7 @@ const checks: readonly Check[] = [
   },
   { name: 'unused code', run: () => command('knip', ['--no-progress']) },
   { name: 'arrows', run: async () => checkArrows(root) },
-  { name: 'sizes', run: async () => tooLong() },
+  { name: 'sizes', run: async () => checkSizes(root) },
   { name: 'notices', run: async () => staleNotices(root) },
   { name: 'documentation links', run: async () => brokenLinks() },
   // The store waits for disks, the others for nobody: side by side they take the time of the longer.
@@ -37,14 +35,6 @@ function unitTests(isMeant: (file: string) => boolean): Promise<readonly string[
   const files = globSync('{src,tools}/**/*.test.ts', { cwd: root, exclude: ['**/*.{real,slow}.test.ts'] })
   const flags = ['--conditions=source', '--test', '--test-isolation=none', '--test-force-exit', '--test-timeout=60000']
   return command(process.execPath, [...flags, ...files.filter(isMeant)])
-}
-
-function tooLong(): string[] {
-  return globSync('{src,test,tools,bench}/**/*.ts', { cwd: root }).flatMap((file) => {
-    const lines = readFileSync(`${root}/${file}`, 'utf8').split('\n').length
-    const limit = file.includes('.test.ts') || file.startsWith('test/') ? maxTestLines : maxLines
-    return lines > limit ? [`${file} has ${lines} lines; split it below ${limit}`] : []
-  })
 }
 
 function brokenLinks(): string[] {
