@@ -12,7 +12,8 @@ const maxShown = 60
 /** A check and what it found wrong; an empty list is good. */
 type Check = Readonly<{ name: string; run: () => Promise<readonly string[]>; isTest?: boolean }>
 
-const store = 'src/machinery/store/'
+const isStore = (file: string) => file.startsWith('src/machinery/store/')
+const isWaiting = (file: string) => /^(src\/(drivers|machinery\/(http|client-node))|tools)\//.test(file)
 
 const checks: readonly Check[] = [
   { name: 'types', run: () => command('tsc', ['-p', root]) },
@@ -25,9 +26,14 @@ const checks: readonly Check[] = [
   { name: 'sizes', run: async () => checkSizes(root) },
   { name: 'notices', run: async () => staleNotices(root) },
   { name: 'documentation links', run: async () => brokenLinks() },
-  // The store waits for disks, the others for nobody: side by side they take the time of the longer.
-  { name: 'unit tests of the store', run: () => unitTests((file) => file.startsWith(store)), isTest: true },
-  { name: 'unit tests of everything else', run: () => unitTests((file) => !file.startsWith(store)), isTest: true },
+  // The store waits for disks, and tests of connections and programs for these: side by side they take the time of the longest.
+  { name: 'unit tests of the store', run: () => unitTests(isStore), isTest: true },
+  { name: 'unit tests of what waits', run: () => unitTests(isWaiting), isTest: true },
+  {
+    name: 'unit tests of everything else',
+    run: () => unitTests((one) => !isStore(one) && !isWaiting(one)),
+    isTest: true,
+  },
 ]
 
 /** Those that are quick; `npm test` runs the slow ones too. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkSizes, tooLong } from './sizes.ts'
+import { tooLong } from './sizes.ts'
 
 const lines = (count: number) => '  x()\n'.repeat(count)
 const braces = "const text = `{ '{' {`\nconst pattern = /[{]{2,}/ // {\n"
@@ -40,8 +40,4 @@ test('sizes: an exception holds for its function, and ends with it', () => {
   assert.deepEqual(tooLong('src/a.ts', 'function f() {}', known), [
     'src/a.ts f is short enough, and no exception any more; take it out of tools/sizes.ts',
   ])
-})
-
-test('sizes: this source keeps them', () => {
-  assert.deepEqual(checkSizes(new URL('..', import.meta.url).pathname.replace(/\/$/, '')), [])
 })

@@ -25,7 +25,7 @@ export function tooLong(file: string, text: string, known = exceptions): string[
   const kind = file.includes('.test.ts') || file.startsWith('test/') ? 'test' : 'product'
   const lines = text.split('\n').length
   const limit = maxFunction[kind]
-  const long = parseSource(file, text).functions.filter(
+  const long = parseSource(file.replace(/^src\//, ''), text).functions.filter(
     (one) => one.lines > limit && !(kind === 'test' && one.name === 'describe()'),
   )
   return [

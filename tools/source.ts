@@ -16,6 +16,17 @@ export type Source = Readonly<{
 
 /** Reads TypeScript as a compiler does, so that neither comments nor texts are taken for code. @throws for what is no TypeScript */
 export function parseSource(file: string, text: string): Source {
+  const known = parsed.get(file)
+  if (known?.text === text) return known.source
+  const source = parse(file, text)
+  parsed.set(file, { text, source })
+  return source
+}
+
+/** What was read before: every check asks for every file. */
+const parsed = new Map<string, { text: string; source: Source }>()
+
+function parse(file: string, text: string): Source {
   const { program, errors } = parseSync(file, text)
   if (errors.length) throw new Error(`${file}: ${errors[0]?.message}`)
   const found = { imports: [] as Import[], names: new Set<string>(), functions: [] as Func[] }

@@ -18,7 +18,7 @@ for (const [name, text, digest] of [
   test(`sha256: ${name}`, () => assert.equal(sha256Hex(text), digest))
 
 test('sha256: any text has the digest that OpenSSL gives it', () => {
-  const texts = fc.oneof(fc.string({ unit: 'binary', maxLength: 300 }), fc.string({ unit: 'grapheme', maxLength: 300 }))
+  const texts = fc.oneof(fc.string({ unit: 'binary', maxLength: 150 }), fc.string({ unit: 'grapheme', maxLength: 50 }))
   fc.assert(fc.property(texts, (text) => assert.equal(sha256Hex(text), hash('sha256', text))))
   // Around the ends of a block, where the padding changes.
   for (let length = 50; length < 140; length++)
