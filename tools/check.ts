@@ -39,7 +39,7 @@ const checks: readonly Check[] = [
 /** Those that are quick; `npm test` runs the slow ones too. */
 function unitTests(isMeant: (file: string) => boolean): Promise<readonly string[]> {
   const files = globSync('{src,tools}/**/*.test.ts', { cwd: root, exclude: ['**/*.{real,slow}.test.ts'] })
-  const flags = ['--conditions=source', '--test', '--test-isolation=none', '--test-force-exit', '--test-timeout=60000']
+  const flags = ['--test', '--test-isolation=none', '--test-force-exit', '--test-timeout=60000']
   return command(process.execPath, [...flags, ...files.filter(isMeant)])
 }
 

@@ -16,7 +16,7 @@ async function runWithoutNode(t: TestContext, script: string): Promise<{ stdout:
   t.after(() => rm(folder, { recursive: true }))
   const file = join(folder, 'page.mjs')
   await writeFile(file, script)
-  const args = ['--conditions=source', '--import', join(root, 'tools/browser/without-node.ts'), file]
+  const args = ['--import', join(root, 'tools/browser/without-node.ts'), file]
   return new Promise((resolve) => {
     execFile(process.execPath, args, { cwd: root }, (_, stdout, stderr) => resolve({ stdout, stderr }))
   })
