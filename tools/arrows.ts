@@ -11,6 +11,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
   drivers: ['core', 'apis', 'base'],
   controllers: ['core', 'machinery', 'apis', 'base'],
   agent: ['core', 'machinery', 'apis', 'base'],
+  server: ['controllers', 'core', 'machinery', 'apis', 'base'],
   ovirt: ['core', 'machinery', 'apis', 'base'],
   cli: ['core', 'machinery/client', 'machinery/client-node', 'apis', 'base'],
   ui: ['core', 'machinery/client', 'apis', 'base'],

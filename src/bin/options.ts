@@ -3,7 +3,7 @@ import { parseQuantity } from '#apis/meta/quantity.ts'
 import { Fault } from '#base/fault.ts'
 import type { UserRange } from '#core/sandbox/users.ts'
 import { defaultLimits, type Limits } from '#machinery/http/limits.ts'
-import type { TlsFiles } from './keys.ts'
+import type { TlsFiles } from '#server/pki.ts'
 
 /** The option that every command on a data directory has. */
 export const dataDirOption = [

@@ -58,7 +58,7 @@ image
   .action(async (name: string, from: string, { dataDir }: { dataDir: string }) => {
     const [{ createDataDir, dataDirAt }, { ImageFolder }] = await Promise.all([
       import('./data-dir.ts'),
-      import('./images.ts'),
+      import('#drivers/image/folder.ts'),
     ])
     const dir = await createDataDir(dataDirAt(dataDir), await logOf())
     await new ImageFolder(dir.images).import(name, from)
@@ -72,7 +72,7 @@ image
   .action(async ({ dataDir }: { dataDir: string }) => {
     const [{ createDataDir, dataDirAt }, { buildDemoImage }] = await Promise.all([
       import('./data-dir.ts'),
-      import('./images.ts'),
+      import('#drivers/image/folder.ts'),
     ])
     const dir = await createDataDir(dataDirAt(dataDir), await logOf())
     await buildDemoImage(dir, await logOf())
