@@ -71,7 +71,7 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
       ...reviews(api.access, reviewKinds),
       tokenRequests({ accounts, kind: TokenRequest, tokens, maxExpirationSeconds: options.maxTokenSeconds, uidOf }),
     ],
-    actions: vmActions(api.clients.own, (user) => api.clientAs(user)),
+    actions: vmActions({ client: api.clients.own, clientAs: (user) => api.clientAs(user), vmis: api.objects.vmis }),
     audit,
   }
   const close = () => {
