@@ -1,3 +1,4 @@
+import { Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import type { SandboxState } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
@@ -27,6 +28,8 @@ type Options = Readonly<{
 export class LiveSandboxes {
   readonly #options: Options
   readonly #byUid = new Map<string, Live>()
+  /** Connections that have ended. */
+  readonly #ended = new WeakSet<Libvirt>()
 
   constructor(options: Options) {
     this.#options = options
@@ -44,6 +47,7 @@ export class LiveSandboxes {
   async connect(uid: string): Promise<Libvirt> {
     const libvirt = await this.#options.open(uid)
     void libvirt.closed.then((why) => {
+      this.#ended.add(libvirt)
       if (this.#byUid.get(uid)?.libvirt !== libvirt) return
       this.#byUid.delete(uid)
       this.#options.log.warn({ uid, why: why.message }, 'Lost libvirtd')
@@ -52,8 +56,11 @@ export class LiveSandboxes {
     return libvirt
   }
 
-  /** Knows a sandbox by a connection that came from here. */
+  /** Knows a sandbox by a connection that came from here. @throws Fault Unavailable when that has ended meanwhile */
   put(uid: string, live: Live): void {
+    // Nobody would hear of its end any more: it would be taken for a sandbox that does not answer, for good.
+    if (this.#ended.has(live.libvirt))
+      throw new Fault('Unavailable', 'The libvirtd of the sandbox ended while it was being connected to')
     this.#byUid.set(uid, live)
   }
 
