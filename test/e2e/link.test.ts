@@ -72,7 +72,7 @@ describe('link state of a real guest', () => {
       [1, 1, 1],
     )
     assert.match(String(interfaces[0]?.ipAddress), /^10\.244\.0\.\d+$/)
-    const { stdout: shown } = await stage.patchbay('nics', 'x')
+    const shown = await stage.p('nics', 'x')
     assert.match(shown, new RegExp(`eth0 10\\.0\\.2\\.2 \\(pod ${interfaces[0]?.ipAddress}\\)`))
   })
 
