@@ -55,7 +55,7 @@ async function main(words: readonly string[]): Promise<void> {
   const reals = chosen(real)
   if (process.env.PATCHBAY_NETNS === undefined) {
     if (reals.length) await buildDemoGuest()
-    process.exitCode = await inOwnNetns([process.execPath, '--conditions=source', ...process.argv.slice(1)])
+    process.exitCode = await inOwnNetns([process.execPath, ...process.argv.slice(1)])
     return
   }
   for (const bench of reals) await withGuest(bench)

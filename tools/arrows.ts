@@ -1,4 +1,6 @@
 import { globSync, readFileSync } from 'node:fs'
+import { chainsOut, type Module, moduleOf } from './reach.ts'
+import { parseSource } from './source.ts'
 
 /** Who may import whom, by folder; a folder may always import itself. `bin` wires and may import anything. */
 const may: Readonly<Record<string, readonly string[]>> = {
@@ -9,8 +11,9 @@ const may: Readonly<Record<string, readonly string[]>> = {
   drivers: ['core', 'apis', 'base'],
   controllers: ['core', 'machinery', 'apis', 'base'],
   agent: ['core', 'machinery', 'apis', 'base'],
+  server: ['controllers', 'core', 'machinery', 'apis', 'base'],
   ovirt: ['core', 'machinery', 'apis', 'base'],
-  cli: ['core', 'machinery/client', 'apis', 'base'],
+  cli: ['core', 'machinery/client', 'machinery/client-node', 'apis', 'base'],
   ui: ['core', 'machinery/client', 'apis', 'base'],
 }
 
@@ -22,15 +25,9 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
 
 /** Folders that decide and never act, with the packages they may use all the same: pure ones. */
 const pure: Readonly<Record<string, readonly string[]>> = { apis: ['typebox'], core: [] }
+/** Rooms that run in a browser as well, with all they import. */
+const browser = /^(core|apis|machinery\/client)\//
 const impure = /\b(Date\.now|Math\.random|new Date\(\)|performance\.now|process\.|setTimeout|crypto\.)/
-
-const importPattern =
-  /(?:^|\n)\s*(?:import|export)\b[^'"\n;]*?(?:\{[^}]*\}[^'"\n;]*?)?from\s*['"]([^'"]+)['"]|(?:^|\n)import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g
-
-/** Every import of a module, as written. */
-function importsOf(text: string): string[] {
-  return [...text.matchAll(importPattern)].map((match) => match[1] ?? match[2] ?? match[3]!)
-}
 
 /** What a file of `src/` imports against the rules of docs/ARCHITECTURE.md; `file` is relative to src/. */
 export function problemsOf(file: string, text: string): string[] {
@@ -39,7 +36,7 @@ export function problemsOf(file: string, text: string): string[] {
   const isTest = file.endsWith('.test.ts')
   if (!allowed || isTest) return []
   const own = exceptions[file] ?? []
-  const problems = importsOf(text).flatMap((from): string[] => {
+  const problems = parseSource(file, text).imports.flatMap(({ from }): string[] => {
     if (from.startsWith('#')) {
       const target = from.slice(1)
       if (target.startsWith(`${top}/`)) return [`use a relative path for ${from}`]
@@ -81,19 +78,12 @@ export function cycles(files: ReadonlyMap<string, readonly string[]>): string[] 
 export function checkArrows(root: string): string[] {
   const files = globSync('**/*.ts', { cwd: `${root}/src` })
   const texts = new Map(files.map((file) => [file, readFileSync(`${root}/src/${file}`, 'utf8')]))
-  const graph = new Map([...texts].map(([file, text]) => [file, valueImports(file, text)]))
+  const modules: ReadonlyMap<string, Module> = new Map([...texts].map(([file, text]) => [file, moduleOf(file, text)]))
+  const graph = new Map([...modules].map(([file, { files }]) => [file, files]))
+  const inBrowser = files.filter((file) => browser.test(file) && !file.endsWith('.test.ts'))
   return [
     ...[...texts].flatMap(([file, text]) => problemsOf(file, text)),
     ...cycles(graph).map((cycle) => `import cycle: ${cycle}`),
+    ...chainsOut(inBrowser, modules, pure.apis!).map((chain) => `does not run in a browser: ${chain}`),
   ]
-}
-
-/** Imports that exist at run time, as files relative to src/. */
-function valueImports(file: string, text: string): string[] {
-  const withoutTypes = text.replace(/(^|\n)\s*(import|export) type [^;]*?from\s*['"][^'"]+['"]/g, '')
-  return importsOf(withoutTypes).flatMap((from) => {
-    if (from.startsWith('#')) return [from.slice(1)]
-    if (!from.startsWith('.')) return []
-    return [new URL(from, `file:///${file}`).pathname.slice(1)]
-  })
 }

@@ -2,19 +2,18 @@ import { spawn } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
 import { checkArrows } from './arrows.ts'
 import { staleNotices } from './notices.ts'
+import { checkSizes } from './sizes.ts'
 
 const root = new URL('..', import.meta.url).pathname.replace(/\/$/, '')
 
-/** Lines past which a file is looked at again (docs/CONTRIBUTING.md). */
-const maxLines = 400
-const maxTestLines = 600
 /** Most lines shown of what one check found: the last ones, where programs sum up. */
 const maxShown = 60
 
 /** A check and what it found wrong; an empty list is good. */
 type Check = Readonly<{ name: string; run: () => Promise<readonly string[]>; isTest?: boolean }>
 
-const store = 'src/machinery/store/'
+const isStore = (file: string) => file.startsWith('src/machinery/store/')
+const isWaiting = (file: string) => /^(src\/(drivers|machinery\/(http|client-node))|tools)\//.test(file)
 
 const checks: readonly Check[] = [
   { name: 'types', run: () => command('tsc', ['-p', root]) },
@@ -24,27 +23,24 @@ const checks: readonly Check[] = [
   },
   { name: 'unused code', run: () => command('knip', ['--no-progress']) },
   { name: 'arrows', run: async () => checkArrows(root) },
-  { name: 'sizes', run: async () => tooLong() },
+  { name: 'sizes', run: async () => checkSizes(root) },
   { name: 'notices', run: async () => staleNotices(root) },
   { name: 'documentation links', run: async () => brokenLinks() },
-  // The store waits for disks, the others for nobody: side by side they take the time of the longer.
-  { name: 'unit tests of the store', run: () => unitTests((file) => file.startsWith(store)), isTest: true },
-  { name: 'unit tests of everything else', run: () => unitTests((file) => !file.startsWith(store)), isTest: true },
+  // The store waits for disks, and tests of connections and programs for these: side by side they take the time of the longest.
+  { name: 'unit tests of the store', run: () => unitTests(isStore), isTest: true },
+  { name: 'unit tests of what waits', run: () => unitTests(isWaiting), isTest: true },
+  {
+    name: 'unit tests of everything else',
+    run: () => unitTests((one) => !isStore(one) && !isWaiting(one)),
+    isTest: true,
+  },
 ]
 
 /** Those that are quick; `npm test` runs the slow ones too. */
 function unitTests(isMeant: (file: string) => boolean): Promise<readonly string[]> {
   const files = globSync('{src,tools}/**/*.test.ts', { cwd: root, exclude: ['**/*.{real,slow}.test.ts'] })
-  const flags = ['--conditions=source', '--test', '--test-isolation=none', '--test-force-exit', '--test-timeout=60000']
+  const flags = ['--test', '--test-isolation=none', '--test-force-exit', '--test-timeout=60000']
   return command(process.execPath, [...flags, ...files.filter(isMeant)])
-}
-
-function tooLong(): string[] {
-  return globSync('{src,test,tools,bench}/**/*.ts', { cwd: root }).flatMap((file) => {
-    const lines = readFileSync(`${root}/${file}`, 'utf8').split('\n').length
-    const limit = file.includes('.test.ts') || file.startsWith('test/') ? maxTestLines : maxLines
-    return lines > limit ? [`${file} has ${lines} lines; split it below ${limit}`] : []
-  })
 }
 
 function brokenLinks(): string[] {

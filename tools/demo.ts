@@ -11,7 +11,7 @@ const { values } = parseArgs({ options: { json: { type: 'string' } } })
 if (process.env.PATCHBAY_NETNS === undefined) {
   console.log('Building the demo guest (once) ...')
   await buildDemoGuest()
-  process.exitCode = await inOwnNetns([process.execPath, '--conditions=source', ...process.argv.slice(1)])
+  process.exitCode = await inOwnNetns([process.execPath, ...process.argv.slice(1)])
 } else {
   const teller = new Teller()
   const start = performance.now()

@@ -16,5 +16,5 @@ if (!round) {
   process.exit(2)
 }
 const [layer, part, env] = round
-const args = ['--conditions=source', '--disable-warning=ExperimentalWarning', 'tools/test.ts', layer, part]
+const args = ['--disable-warning=ExperimentalWarning', 'tools/test.ts', layer, part]
 process.exitCode = spawnSync(process.execPath, args, { stdio: 'inherit', env: { ...process.env, ...env } }).status ?? 1

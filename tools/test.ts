@@ -7,7 +7,7 @@ import { buildDemoGuest } from './stage/image.ts'
 import { inOwnNetns } from './stage/netns.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
-const node = [process.execPath, '--conditions=source', '--disable-warning=ExperimentalWarning']
+const node = [process.execPath, '--disable-warning=ExperimentalWarning']
 
 /** One layer of the pyramid (docs/CONTRIBUTING.md): which files, how, and where they run. */
 type Layer = Readonly<{

@@ -54,8 +54,9 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
     await hypervisorOf(seen).cards.update(nic.nic, nic.changed, signal)
     return { done: [nic] }
   },
-  plug: async ({ seen }, { nic }, signal) => {
+  plug: async ({ context, pod, seen }, { nic }, signal) => {
     await hypervisorOf(seen).cards.plug(nic.nic, signal)
+    context.memories.plugged(pod.metadata.uid ?? '', nic.nic.name)
     return { done: [nic] }
   },
   unplug: async ({ context, pod, seen }, { nic }, signal) => {
@@ -164,6 +165,7 @@ async function ensure(
 ): Promise<Done> {
   const uid = pod.metadata.uid ?? ''
   const sandbox = await ensureSandbox(context, pod, vmi, { attachments, optional }, signal)
+  context.memories.lostTaps(uid, sandbox.deaf)
   const failed = plugs.filter(({ nic }) => sandbox.failed.has(nic.name))
   for (const one of failed)
     context.memories.failed(uid, nicKey(one), nicDepends(seen, one), sandbox.failed.get(one.nic.name))

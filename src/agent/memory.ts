@@ -7,6 +7,8 @@ export type Memory = {
   /** What failed lately. */
   failures: Failures
   asked: Asked
+  /** Cards that lost their taps and have not been plugged anew yet. */
+  deaf: ReadonlySet<string>
 }
 
 /** What the agent remembers of sandboxes, by UID. */
@@ -17,7 +19,7 @@ export class Memories {
   of(uid: string): Memory {
     const known = this.#all.get(uid)
     if (known) return known
-    const memory: Memory = { failures: new Map(), asked: { unplug: new Map() } }
+    const memory: Memory = { failures: new Map(), asked: { unplug: new Map() }, deaf: new Set() }
     this.#all.set(uid, memory)
     return memory
   }
@@ -53,6 +55,18 @@ export class Memories {
     const left = [...memory.asked.unplug].filter(([nic]) => present.has(nic))
     if (gone.length) memory.asked = { ...memory.asked, unplug: new Map(left) }
     return gone
+  }
+
+  /** Notes that cards lost their taps. */
+  lostTaps(uid: string, nics: readonly string[]): void {
+    const memory = this.of(uid)
+    if (nics.length) memory.deaf = new Set([...memory.deaf, ...nics])
+  }
+
+  /** Notes that a card was plugged: it has a tap of its own. */
+  plugged(uid: string, nic: string): void {
+    const memory = this.of(uid)
+    memory.deaf = new Set([...memory.deaf].filter((one) => one !== nic))
   }
 
   forget(uid: string): void {

@@ -43,7 +43,7 @@ export async function observe(
     observeGuest(context, uid, task, sandbox, signal),
     task.do === 'run' && guestIsToStart(task.vmi) ? missingImageOf(context, task.vmi) : undefined,
   ])
-  const { failures, asked } = memories.of(uid)
+  const { failures, asked, deaf } = memories.of(uid)
   const { failed: unwell } = probes.health(uid)
   return {
     pod,
@@ -59,6 +59,7 @@ export async function observe(
     nads,
     nodeName,
     asked,
+    deaf,
     failures,
     nowMs: Date.now(),
   }

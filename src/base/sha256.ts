@@ -1,6 +1,69 @@
-import { hash } from 'node:crypto'
+/** Bytes that are hashed at a time. */
+const blockBytes = 64
+/** The last block ends with the length of the text in bits, in that many bytes. */
+const lengthBytes = 8
 
-/** SHA-256 of a text as lower-case hexadecimal. */
+/**
+ * SHA-256 (FIPS 180-4) of a text in UTF-8, as lower-case hexadecimal. For names, not for secrets. Our own: Node's does not
+ * exist in a browser, and a browser's is asynchronous.
+ */
 export function sha256Hex(text: string): string {
-  return hash('sha256', text)
+  const state = Uint32Array.from(initial)
+  const message = padded(new TextEncoder().encode(text))
+  const schedule = new Uint32Array(constants.length)
+  for (let at = 0; at < message.byteLength; at += blockBytes) compress(state, schedule, message, at)
+  return Array.from(state, (word) => word.toString(16).padStart(8, '0')).join('')
 }
+
+/** The text, a bit that is set, as many that are not as are needed, and the length. */
+function padded(bytes: Uint8Array): DataView {
+  const blocks = Math.ceil((bytes.length + 1 + lengthBytes) / blockBytes)
+  const whole = new Uint8Array(blocks * blockBytes)
+  whole.set(bytes)
+  whole[bytes.length] = 0x80
+  const view = new DataView(whole.buffer)
+  view.setBigUint64(whole.length - lengthBytes, BigInt(bytes.length) * 8n)
+  return view
+}
+
+/** Mixes the block at `at` into the state; letters are those of the standard (section 6.2.2). */
+function compress(state: Uint32Array, w: Uint32Array, message: DataView, at: number): void {
+  for (let t = 0; t < 16; t++) w[t] = message.getUint32(at + 4 * t)
+  for (let t = 16; t < w.length; t++) {
+    const [x, y] = [w[t - 15]!, w[t - 2]!]
+    const s0 = turn(x, 7) ^ turn(x, 18) ^ (x >>> 3)
+    const s1 = turn(y, 17) ^ turn(y, 19) ^ (y >>> 10)
+    w[t] = w[t - 16]! + s0 + w[t - 7]! + s1
+  }
+  let [a, b, c, d, e, f, g, h] = state as unknown as Eight
+  for (let t = 0; t < w.length; t++) {
+    const s1 = turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)
+    const t1 = h + s1 + ((e & f) ^ (~e & g)) + constants[t]! + w[t]!
+    const s0 = turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)
+    const t2 = s0 + ((a & b) ^ (a & c) ^ (b & c))
+    ;[a, b, c, d, e, f, g, h] = [(t1 + t2) | 0, a, b, c, (d + t1) | 0, e, f, g]
+  }
+  for (const [i, word] of [a, b, c, d, e, f, g, h].entries()) state[i]! += word
+}
+
+type Eight = [number, number, number, number, number, number, number, number]
+
+/** Rotates 32 bits to the right. */
+function turn(word: number, bits: number): number {
+  return (word >>> bits) | (word << (32 - bits))
+}
+
+/** The first `count` prime numbers. */
+function primes(count: number): number[] {
+  const found: number[] = []
+  for (let n = 2; found.length < count; n++) if (found.every((prime) => n % prime !== 0)) found.push(n)
+  return found
+}
+
+/** The first 32 bits behind the point of a root. A double has 14 more, which no engine's rounding reaches. */
+function fraction(root: number): number {
+  return (root % 1) * 2 ** 32
+}
+
+const constants = Uint32Array.from(primes(64), (prime) => fraction(Math.cbrt(prime)))
+const initial = Uint32Array.from(primes(8), (prime) => fraction(Math.sqrt(prime)))

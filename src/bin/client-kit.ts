@@ -17,13 +17,15 @@ export function asClient(command: Command): Command {
 
 /** Does what a command is for with a client of the server that is meant. */
 export async function withClient(choice: Choice, work: (context: Context) => Promise<void>): Promise<void> {
-  const [{ findTarget }, { Connection }, { HttpClient }] = await Promise.all([
+  const [{ findTarget }, { Connection }, { HttpClient }, { HttpsTransport }] = await Promise.all([
     import('#cli/kubeconfig.ts'),
     import('#machinery/client/connection.ts'),
     import('#machinery/client/http-client.ts'),
+    import('#machinery/client-node/https.ts'),
   ])
   const { endpoint, namespace } = await findTarget(choice)
-  using connection = new Connection(endpoint, `patchbay/${version}`)
+  using transport = new HttpsTransport(endpoint)
+  const connection = new Connection(transport, `patchbay/${version}`)
   await work({ client: new HttpClient(connection), namespace, print })
 }
 

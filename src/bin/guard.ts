@@ -20,15 +20,15 @@ import { reviews } from '#machinery/rest/access/reviews.ts'
 import { staticTokens } from '#machinery/rest/access/static-tokens.ts'
 import { tokenRequests } from '#machinery/rest/access/token-request.ts'
 import { ServiceAccountTokens } from '#machinery/rest/access/tokens.ts'
-import type { ControlPlane } from './control-plane.ts'
+import type { Api } from '#server/api.ts'
+import { tokenKeyOf } from '#server/pki.ts'
 import type { DataDir } from './data-dir.ts'
-import { tokenKeyOf } from './keys.ts'
 
 /** How large one file of the audit log gets, and how many there are. */
 export type AuditLimits = Readonly<{ maxBytes: number; files: number }>
 
 type Options = Readonly<{
-  plane: ControlPlane
+  api: Api
   dir: DataDir
   tokenAuthFile?: string
   audit: AuditLimits
@@ -51,9 +51,9 @@ const reviewKinds = {
 
 /** What lets requests in: certificates are the server's business, tokens, roles and the audit log are put together here. */
 export async function makeGuard(options: Options): Promise<{ guard: Guard; close(): Promise<void> }> {
-  const { plane, dir, log } = options
+  const { api, dir, log } = options
   const uidOf = async (namespace: string, name: string) =>
-    (await plane.own.get(ServiceAccount, { namespace, name }))?.metadata.uid
+    (await api.clients.own.get(ServiceAccount, { namespace, name }))?.metadata.uid
   const tokens = new ServiceAccountTokens({ key: await tokenKeyOf(dir), uidOf })
   const accounts = ServiceAccount as unknown as Kind
   const file = new RotatingFile({
@@ -65,13 +65,13 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
   const flushing = setInterval(() => audit.flush(), flushMs)
   flushing.unref()
   const guard = {
-    access: plane.access,
+    access: api.access,
     tokens: [tokens, ...(await fixedTokens(options.tokenAuthFile))],
     questions: [
-      ...reviews(plane.access, reviewKinds),
+      ...reviews(api.access, reviewKinds),
       tokenRequests({ accounts, kind: TokenRequest, tokens, maxExpirationSeconds: options.maxTokenSeconds, uidOf }),
     ],
-    actions: vmActions(plane.own, (user) => plane.clientAs(user)),
+    actions: vmActions({ client: api.clients.own, clientAs: (user) => api.clientAs(user), vmis: api.objects.vmis }),
     audit,
   }
   const close = () => {

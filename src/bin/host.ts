@@ -16,13 +16,13 @@ import { type PodNetwork, podsIn } from '#drivers/host/pod-network.ts'
 import { hostProber } from '#drivers/host/prober.ts'
 import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
 import { HostSandboxes } from '#drivers/host/sandboxes.ts'
+import { ImageFolder } from '#drivers/image/folder.ts'
 import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
+import type { GuestTraffic, Metrics } from '#server/metrics.ts'
 import type { DataDir } from './data-dir.ts'
-import { ImageFolder } from './images.ts'
-import type { GuestTraffic, Metrics } from './metrics.ts'
 
 /** Time a guest's hypervisor may take to tell its counters, milliseconds. */
 const scrapeMs = 2000

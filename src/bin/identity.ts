@@ -8,6 +8,7 @@ import { isObject, parsedJson } from '#base/json.ts'
 import { foldersOf } from '#drivers/host/records.ts'
 import { storeKey } from '#machinery/rest/doc.ts'
 import type { Store } from '#machinery/store/store.ts'
+import { clusterNamespace } from '#server/bootstrap.ts'
 import type { DataDir } from './data-dir.ts'
 
 /** What a data directory says of itself: how it is laid out, and which node of which cluster it is. */
@@ -15,9 +16,6 @@ type Identity = Readonly<{ layout: number; node: string; cluster: string }>
 
 /** The layout this version writes. A directory without an identity has layout 0, which differs in nothing else. */
 const currentLayout = 1
-
-/** The namespace whose UID is the identity of a cluster, as everywhere in Kubernetes. */
-export const clusterNamespace = 'kube-system'
 
 /** A data directory that may be used, as far as can be said without its store. */
 export type Claim = Readonly<{

@@ -3,7 +3,14 @@ import { parseQuantity } from '#apis/meta/quantity.ts'
 import { Fault } from '#base/fault.ts'
 import type { UserRange } from '#core/sandbox/users.ts'
 import { defaultLimits, type Limits } from '#machinery/http/limits.ts'
-import type { TlsFiles } from './keys.ts'
+import type { TlsFiles } from '#server/pki.ts'
+
+/** The option that every command on a data directory has. */
+export const dataDirOption = [
+  '--data-dir <dir>',
+  'where everything is kept',
+  process.env.PATCHBAY_DIR ?? '/var/lib/patchbay',
+] as const
 
 /** An option that is a number of seconds, in milliseconds. @throws Fault Invalid */
 export function secondsOf(option: string, text: string): number {

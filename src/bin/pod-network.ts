@@ -4,10 +4,11 @@ import { Fault } from '#base/fault.ts'
 import { exists, readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { isObject, parsedJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
-import { holds, type Net, parseCidr } from '#core/nic/cidr.ts'
+import { parseCidr } from '#core/nic/cidr.ts'
 import { HostBridges } from '#drivers/host/bridges.ts'
 import { defaultPodNetwork, formerPodNetwork, type PodNetwork } from '#drivers/host/pod-network.ts'
 import { foldersOf } from '#drivers/host/records.ts'
+import { requireFree } from '#drivers/host/routes.ts'
 import type { DataDir } from './data-dir.ts'
 
 /** What the operator says of the pod network; what is left out stays as the data directory has it. */
@@ -59,40 +60,6 @@ export async function settlePodNetwork(dir: DataDir, wish: PodNetworkWish, log: 
   requireFree(wanted, await readFile('/proc/net/route', 'utf8'), isOwn)
   await writeFileAtomic(fileOf(dir), `${JSON.stringify(wanted)}\n`)
   return wanted
-}
-
-/**
- * `table` are the IPv4 routes of this host as the kernel shows them; `isOwn` says that a bridge of that name would be ours.
- * @throws Fault Invalid for a network whose addresses this host finds somewhere else
- */
-export function requireFree({ bridge, subnet }: PodNetwork, table: string, isOwn: boolean): void {
-  const own = parseCidr(subnet)!
-  // A wider one behind a router only loses the addresses that are ours, which is what private networks are for.
-  for (const { device, net, isDirect } of routesIn(table))
-    if (!(device === bridge && isOwn) && (holds(own, net) || (isDirect && holds(net, own))))
-      throw new Fault(
-        'Invalid',
-        `The pod network ${subnet} overlaps a network that this host has behind ${device}; start with another --pod-cidr (and, beside another Patchbay, another --pod-bridge)`,
-      )
-}
-
-type Route = Readonly<{ device: string; net: Net; isDirect: boolean }>
-
-/** All routes but default ones, which lead everywhere. */
-function routesIn(table: string): readonly Route[] {
-  const lines = table.trim().split('\n').slice(1)
-  return lines.flatMap((line) => {
-    const [device = '', destination = '', gateway = '', , , , , mask = ''] = line.split(/\s+/)
-    const prefix = 32 - Math.log2(2 ** 32 - numberOf(mask))
-    return prefix === 0
-      ? []
-      : [{ device, net: { first: numberOf(destination), prefix }, isDirect: numberOf(gateway) === 0 }]
-  })
-}
-
-/** The kernel prints addresses as they are in memory: the first byte last. */
-function numberOf(hex: string): number {
-  return Buffer.from(hex.padStart(8, '0'), 'hex').readUInt32LE()
 }
 
 async function readNetwork(dir: DataDir): Promise<PodNetwork | undefined> {

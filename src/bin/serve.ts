@@ -1,6 +1,5 @@
 import { networkInterfaces } from 'node:os'
 import { explain, Fault } from '#base/fault.ts'
-import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
 import type { Limits } from '#machinery/http/limits.ts'
 import { openListener, ownName } from '#machinery/http/listener.ts'
@@ -8,16 +7,18 @@ import type { KeyPair } from '#machinery/rest/certificates.ts'
 import { kubernetesDoor } from '#machinery/rest/door.ts'
 import { openSqliteStore, type SqliteStore } from '#machinery/store/sqlite.ts'
 import type { Store } from '#machinery/store/store.ts'
+import { type Api, type ApiOptions, startApi } from '#server/api.ts'
+import { type ControllersOptions, startControllers } from '#server/controllers.ts'
+import { Metrics } from '#server/metrics.ts'
+import { identityOf, openKeys, renewedKeys, type TlsFiles } from '#server/pki.ts'
+import { alarmKey } from '#server/store-alarm.ts'
 import { writeBackup } from './backup.ts'
 import { openControl } from './control.ts'
-import { type ControlPlane, type PlaneOptions, startControlPlane } from './control-plane.ts'
 import { type DataDir, writeKubeconfig } from './data-dir.ts'
 import { type AuditLimits, makeGuard } from './guard.ts'
-import { identityOf, openKeys, renewedKeys, type TlsFiles } from './keys.ts'
-import { Metrics } from './metrics.ts'
-import { alarmKey } from './store-alarm.ts'
 
-export type ServeOptions = PlaneOptions &
+export type ServeOptions = ApiOptions &
+  ControllersOptions &
   Readonly<{
     dir: DataDir
     /** `HOST:PORT`, `[HOST]:PORT` or `:PORT`; port 0 takes any that is free. */
@@ -36,57 +37,57 @@ export type ServeOptions = PlaneOptions &
     maxTokenSeconds: number
     /** Looks at the store before anything is written to it; throws to refuse it. */
     admit?: (store: Store) => Promise<void>
-    log: Log
   }>
 
+/** Where clients find the API, and who they are to it. */
+type Listening = Readonly<{ port: number; url: string; authority: KeyPair; admin: KeyPair }>
+
 /** The API server of a data directory, its store and its controllers; disposing it closes them in order. */
-export type Serving = AsyncDisposable &
-  Readonly<{
-    store: SqliteStore
-    plane: ControlPlane
-    metrics: Metrics
-    port: number
-    url: string
-    authority: KeyPair
-    admin: KeyPair
-  }>
+export type Serving = AsyncDisposable & Listening & Readonly<{ store: SqliteStore; api: Api; metrics: Metrics }>
 
 /** Serves the API of a data directory and leaves the administrator's kubeconfig there. @throws Fault Invalid, Unavailable */
 export async function serve(options: ServeOptions): Promise<Serving> {
-  const { dir, log, limits } = options
   const listen = parseListen(options.listen)
   await using stack = new AsyncDisposableStack()
-  const store = await openSqliteStore({
-    path: dir.store,
-    historyMs: options.historyMs,
-    quotaBytes: options.storeQuotaBytes,
-    alarmKey,
-    log,
-  })
+  const store = await openStore(options, stack)
+  const stop = new AbortController()
+  stack.defer(() => stop.abort())
+  const api = await startApi(store, options, stop.signal)
+  const controllers = await startControllers(api.clients, api, options, stop.signal)
+  stack.defer(() => controllers.stop())
+  stack.defer(() => stop.abort())
+  const metrics = new Metrics()
+  metrics.followObjects({ vms: () => api.objects.vms.list(), vmis: () => api.objects.vmis.list() })
+  const listening = await openDoors({ ...options, listen, store, api, metrics }, stack)
+  const open = stack.move()
+  return { store, api, metrics, ...listening, [Symbol.asyncDispose]: () => open.disposeAsync() }
+}
+
+/** Opens the store, and what asks a running server for copies of it. */
+async function openStore(options: ServeOptions, stack: AsyncDisposableStack): Promise<SqliteStore> {
+  const { dir, historyMs, storeQuotaBytes: quotaBytes, log } = options
+  const store = await openSqliteStore({ path: dir.store, historyMs, quotaBytes, alarmKey, log })
   stack.defer(() => store.close())
   await options.admit?.(store)
   const closeControl = await openControl(dir.control, async ({ backup }) => {
     await writeBackup(dir, backup, (to) => store.copyTo(to))
   })
   stack.defer(closeControl)
-  const stop = new AbortController()
-  stack.defer(() => stop.abort())
-  const plane = await startControlPlane(store, log, stop.signal, options)
-  const metrics = new Metrics()
-  metrics.followObjects(plane)
-  stack.defer(() => plane.settled())
-  stack.defer(() => stop.abort())
-  const keyOptions = {
-    dir,
-    names: [listen.host, ...ownAddresses()],
-    ...(options.tlsFiles && { files: options.tlsFiles }),
-    log,
-  }
+  return store
+}
+
+type Doors = Omit<ServeOptions, 'listen'> &
+  Readonly<{ listen: { host: string; port: number }; store: SqliteStore; api: Api; metrics: Metrics }>
+
+/** Opens the API to clients. */
+async function openDoors(options: Doors, stack: AsyncDisposableStack): Promise<Listening> {
+  const { listen, store, api, metrics, dir, limits, tlsFiles, log } = options
+  const keyOptions = { dir, names: [listen.host, ...ownAddresses()], ...(tlsFiles && { files: tlsFiles }), log }
   let keys = await openKeys(keyOptions)
-  const { guard, close: closeGuard } = await makeGuard({ ...options, plane })
+  const { guard, close: closeGuard } = await makeGuard(options)
   stack.defer(closeGuard)
   const door = kubernetesDoor({
-    registry: plane.registry,
+    registry: api.registry,
     guard,
     version: versionInfo(),
     metrics: () => metrics.page(),
@@ -95,13 +96,13 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     requestTimeoutMs: limits.requestTimeoutMs,
     log,
   })
-  const { authority } = keys
+  const { authority, admin } = keys
   const listener = await openListener({ listen, tls: identityOf(keys), limits, log }, [door])
   stack.defer(() => listener.close())
   stack.defer(() => door.stop())
   const url = `https://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listener.port}`
-  const address = { url, ...(options.tlsFiles && { serverName: ownName }) }
-  await writeKubeconfig(dir, address, authority, keys.admin)
+  const address = { url, ...(tlsFiles && { serverName: ownName }) }
+  await writeKubeconfig(dir, address, authority, admin)
   const renew = async () => {
     const next = await renewedKeys(keys, keyOptions)
     if (next === keys) return
@@ -111,17 +112,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     await writeKubeconfig(dir, address, keys.authority, keys.admin)
   }
   stack.defer(every(renewMs, renew, (error) => log.error({ cause: explain(error) }, 'Cannot renew certificates')))
-  const open = stack.move()
-  return {
-    store,
-    plane,
-    metrics,
-    port: listener.port,
-    url,
-    authority,
-    admin: keys.admin,
-    [Symbol.asyncDispose]: () => open.disposeAsync(),
-  }
+  return { port: listener.port, url, authority, admin }
 }
 
 /** How often certificates are looked at, milliseconds. */

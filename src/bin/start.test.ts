@@ -21,12 +21,13 @@ test('a client command starts without the modules of the server', () => {
     'bin/interrupts.ts',
     'machinery/client/http-client.ts',
     'machinery/client/connection.ts',
+    'machinery/client-node/https.ts',
     ...cli,
   ]
   const loaded = new Set(starts.flatMap((file) => [...loadedWith(new URL(file, src))]))
   const files = [...loaded].map((file) => file.slice(src.href.length))
-  assert.ok(files.includes('machinery/rest/status.ts') && files.includes('core/nic/plan.ts'))
-  const server = /^(drivers|agent|controllers|machinery\/(store|loop))\/|^(machinery\/rest\/server|base\/log)\.ts/
+  assert.ok(files.includes('machinery/client/codes.ts') && files.includes('core/nic/plan.ts'))
+  const server = /^(drivers|agent|controllers|machinery\/(store|loop|rest|http\/(exchange|listener)))|^base\/log\.ts/
   assert.deepEqual(
     files.filter((file) => server.test(file)),
     [],

@@ -6,12 +6,12 @@ import { collectWhenIdle } from '#base/idle-collector.ts'
 import { defaultPodNetwork } from '#drivers/host/pod-network.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Store } from '#machinery/store/store.ts'
+import { lookMs, StoreAlarm } from '#server/store-alarm.ts'
 import { asSentence, createDataDir, type DataDir, dataDirAt } from './data-dir.ts'
 import { type CniLimits, startHost } from './host.ts'
 import { claimDataDir } from './identity.ts'
 import { type PodNetworkWish, settlePodNetwork } from './pod-network.ts'
 import { every, type ServeOptions, serve } from './serve.ts'
-import { lookMs, StoreAlarm } from './store-alarm.ts'
 
 export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
   Readonly<{
@@ -50,7 +50,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
     nodeName = await claim.admit(store)
   }
   const serving = stack.use(await serve({ ...options, dir, admit }))
-  const { cluster } = serving.plane
+  const { cluster } = serving.api
   const podNetwork = options.simulate ? defaultPodNetwork : await settlePodNetwork(dir, options.podNetwork, log)
   await claim.keep(nodeName, cluster)
   await writeFileAtomic(dir.pid, `${process.pid}\n`, 0o644)
@@ -58,7 +58,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
   const stop = new AbortController()
   stack.defer(() => stop.abort())
   const agent = await startHost({
-    client: serving.plane.agentClient(nodeName),
+    client: serving.api.agentClient(nodeName),
     dir,
     nodeName,
     cluster,
@@ -72,10 +72,10 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
   })
   stack.defer(() => agent.stop())
   // An agent may not change the spec of its node; there it is the server's word, as in Kubernetes.
-  if (!options.simulate) await writePodCidr(serving.plane.own, nodeName, podNetwork.subnet)
+  if (!options.simulate) await writePodCidr(serving.api.clients.own, nodeName, podNetwork.subnet)
   stack.defer(() => stop.abort())
   const problem = () => serving.store.problem
-  const alarm = new StoreAlarm({ client: serving.plane.own, node: nodeName, problem, log })
+  const alarm = new StoreAlarm({ client: serving.api.clients.own, node: nodeName, problem, log })
   const onError = (error: unknown) => log.error({ cause: explain(error) }, 'Cannot look at the store')
   stack.defer(every(lookMs, () => alarm.look(Date.now()), onError))
   ready(`Patchbay is ready: ${serving.url}, try: kubectl --kubeconfig ${dir.kubeconfig} get vms -A`)

@@ -4,8 +4,8 @@ import { Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { makeLog } from '#base/log.ts'
 import { issue } from '#machinery/rest/certificates.ts'
+import { openAuthority } from '#server/pki.ts'
 import { createDataDir, type DataDir, dataDirAt, kubeconfigOf, type ServerAddress } from './data-dir.ts'
-import { openAuthority } from './keys.ts'
 
 type Options = Readonly<{ dataDir: string; name: string; groups: readonly string[]; out?: string }>
 

@@ -5,7 +5,7 @@ import { load } from 'js-yaml'
 import { Fault } from '#base/fault.ts'
 import { readTextIfAny } from '#base/file.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
-import type { Endpoint } from '#machinery/client/connection.ts'
+import type { Endpoint } from '#machinery/client-node/https.ts'
 
 /** What a user says about the server: the options that kubectl has, too. */
 export type Choice = Readonly<{ kubeconfig?: string; context?: string; namespace?: string }>

@@ -1,10 +1,12 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { ApiObject, Kind } from '#apis/meta/object.ts'
-import { Fault } from '#base/fault.ts'
-import { eventually } from '#base/wait.ts'
+import { Fault, faultKind } from '#base/fault.ts'
 import type { Client, Key } from '#machinery/client/client.ts'
+import type { Informer } from '#machinery/client/informer.ts'
+import { waitFor } from '#machinery/client/wait-for.ts'
 import type { Action, ActionCall } from '#machinery/rest/actions.ts'
+import type { User } from '#machinery/rest/strategy.ts'
 
 /** How long a node's agent may take to do something to a guest before the caller is told that it is not done, milliseconds. */
 export const agentMs = 20_000
@@ -74,30 +76,33 @@ function prefixOf(refuse: Refusal['refuse'], what: string): string {
   return refuse === 'Invalid' ? `${what} is invalid` : what
 }
 
+/** What verbs work with. */
+export type ActionWorld = Readonly<{
+  /** The server's own client: for what only the server may write. */
+  client: Client
+  /** A client in the name of a user whose rights were looked at already. */
+  clientAs(user: User): Client
+  vmis: Informer<VirtualMachineInstance>
+}>
+
 /**
- * Waits until a node's agent has done what an instance asks of it.
- * @throws Fault Timeout with `late`, and whatever `isDone` throws
+ * Waits until a node's agent has done what an instance asks of it; `asked` is the instance as it was written.
+ * @throws Fault Timeout with `late`, Aborted when the caller leaves, and whatever `isDone` throws
  */
 export async function untilDone(
-  client: Client,
-  key: Key,
+  { client, vmis }: ActionWorld,
+  { signal }: ActionCall,
+  asked: VirtualMachineInstance,
   isDone: (vmi: VirtualMachineInstance | undefined) => boolean,
   late: string,
 ): Promise<void> {
-  let refused: unknown
-  const look = async () => {
-    const vmi = await client.get(VirtualMachineInstance, key)
-    try {
-      return isDone(vmi)
-    } catch (error) {
-      refused = error
-      return true
-    }
-  }
+  const isGone = async () => (await client.get(VirtualMachineInstance, asked.metadata)) === undefined
+  const deadline = AbortSignal.timeout(agentMs)
   try {
-    await eventually('the guest is as asked', look, { deadlineMs: agentMs, everyMs: 5 })
+    await waitFor(vmis, asked, isDone, { isGone, signal: AbortSignal.any([signal, deadline]) })
   } catch (cause) {
-    throw new Fault('Timeout', late, { cause })
+    if (deadline.aborted && !signal.aborted && faultKind(cause) === 'Aborted')
+      throw new Fault('Timeout', late, { cause })
+    throw cause
   }
-  if (refused) throw refused
 }

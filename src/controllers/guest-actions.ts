@@ -5,25 +5,25 @@ import { Fault } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
 import { guestInfoBody } from '#core/vm/guest-info.ts'
 import { powerVerdict, recordOf, withPowerRequest } from '#core/vm/power-request.ts'
-import type { Client } from '#machinery/client/client.ts'
 import type { Action, ActionCall } from '#machinery/rest/actions.ts'
-import { agentMs, getAction, keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
+import { type ActionWorld, agentMs, getAction, keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
 
 const words = { Reset: ['reset', 'been reset'], SoftReboot: ['soft reboot', 'been told to reboot'] } as const
 
 /** What is asked of a running guest itself. The API server does not reach it: the node's agent does, or has told before. */
-export function guestActions(client: Client): readonly Action[] {
+export function guestActions(world: ActionWorld): readonly Action[] {
   const ask = (subresource: string, action: GuestAction) =>
-    putAction(VirtualMachineInstance, subresource, (call) => askGuest(client, call, action))
+    putAction(VirtualMachineInstance, subresource, (call) => askGuest(world, call, action))
   return [
     ask('reset', 'Reset'),
     ask('softreboot', 'SoftReboot'),
-    getAction(VirtualMachineInstance, 'guestosinfo', (call) => guestInfo(client, call)),
+    getAction(VirtualMachineInstance, 'guestosinfo', (call) => guestInfo(world, call)),
   ]
 }
 
 /** Has the agent do something once, and waits until it says so. */
-async function askGuest(client: Client, call: ActionCall, action: GuestAction): Promise<void> {
+async function askGuest(world: ActionWorld, call: ActionCall, action: GuestAction): Promise<void> {
+  const { client } = world
   const key = keyOf(call)
   const { metadata } = await mustGet(client, VirtualMachineInstance, key)
   const now = Date.now()
@@ -34,15 +34,17 @@ async function askGuest(client: Client, call: ActionCall, action: GuestAction): 
     if ('refuse' in verdict) throw refusal(VirtualMachineInstance, call.name, verdict)
     return current.metadata.uid === metadata.uid ? withPowerRequest(current, request) : undefined
   }
-  await client.modify(VirtualMachineInstance, key, decide, { dryRun: call.dryRun })
+  const asked = await client.modify(VirtualMachineInstance, key, decide, { dryRun: call.dryRun })
   if (call.dryRun) return
+  const notRunning = () => refusal(VirtualMachineInstance, call.name, { refuse: 'Conflict', text: 'VM is not running' })
+  if (!asked) throw notRunning()
   const [verb, done] = words[action]
   await untilDone(
-    client,
-    key,
+    world,
+    call,
+    asked,
     (vmi) => {
-      if (!vmi || vmi.metadata.uid !== metadata.uid)
-        throw refusal(VirtualMachineInstance, call.name, { refuse: 'Conflict', text: 'VM is not running' })
+      if (!vmi || vmi.metadata.uid !== metadata.uid) throw notRunning()
       const record = recordOf(vmi, id)
       if (!record || record.state === 'Begun') return false
       if (record.state === 'Done') return true
@@ -56,7 +58,7 @@ async function askGuest(client: Client, call: ActionCall, action: GuestAction): 
 
 const tooLate = 'the agent of its node did not answer in time; see its node, and ask again'
 
-async function guestInfo(client: Client, call: ActionCall): ReturnType<Action['run']> {
+async function guestInfo({ client }: ActionWorld, call: ActionCall): ReturnType<Action['run']> {
   const vmi = await mustGet(client, VirtualMachineInstance, keyOf(call))
   const info = guestInfoBody(vmi)
   if ('body' in info) return { code: 200, body: info.body }

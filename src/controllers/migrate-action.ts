@@ -5,16 +5,15 @@ import { apiVersionOf, type ObjectMeta } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject } from '#base/json.ts'
 import { migrateVerdict } from '#core/vm/actions.ts'
-import type { Client } from '#machinery/client/client.ts'
 import type { Action, ActionCall } from '#machinery/rest/actions.ts'
-import { keyOf, mustGet, putAction, refusal } from './action-kit.ts'
+import { type ActionWorld, keyOf, mustGet, putAction, refusal } from './action-kit.ts'
 
 /** `migrate`: asks for a migration of a VM's instance, as whoever may do so without being allowed to create one itself. */
-export function migrateAction(client: Client): Action {
-  return putAction(VirtualMachine, 'migrate', (call) => migrate(client, call))
+export function migrateAction(world: ActionWorld): Action {
+  return putAction(VirtualMachine, 'migrate', (call) => migrate(world, call))
 }
 
-async function migrate(client: Client, call: ActionCall): Promise<void> {
+async function migrate({ client, clientAs }: ActionWorld, call: ActionCall): Promise<void> {
   const key = keyOf(call)
   const { namespace, name } = key
   await mustGet(client, VirtualMachine, key)
@@ -28,7 +27,7 @@ async function migrate(client: Client, call: ActionCall): Promise<void> {
     spec: { vmiName: name, ...(addedNodeSelector && { addedNodeSelector }) },
   }
   try {
-    await client.create(VirtualMachineInstanceMigration, migration, { dryRun: call.dryRun })
+    await clientAs(call.user).create(VirtualMachineInstanceMigration, migration, { dryRun: call.dryRun })
   } catch (error) {
     // So does KubeVirt, with whatever the creation was refused for.
     if (error instanceof Fault && error.kind !== 'Bug')

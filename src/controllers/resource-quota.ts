@@ -30,7 +30,6 @@ export function startResourceQuotaController({ client, quotas, usage, log, signa
     for (const { metadata } of quotas.list())
       if (metadata.namespace === namespace) controller.enqueue(queueKey({ metadata }))
   })
-  for (const quota of quotas.list()) controller.enqueue(queueKey(quota))
   return controller
 
   async function reconcile(key: string): Promise<undefined> {

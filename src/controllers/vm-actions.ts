@@ -1,5 +1,6 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { sameJson } from '#base/json.ts'
 import {
   pausedAnnotation,
   pauseVerdict,
@@ -11,45 +12,68 @@ import {
   withRuns,
 } from '#core/vm/actions.ts'
 import { isTrue } from '#core/vm/conditions.ts'
-import type { Client } from '#machinery/client/client.ts'
 import { type Action, type ActionCall, numberIn } from '#machinery/rest/actions.ts'
-import type { User } from '#machinery/rest/strategy.ts'
-import { keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
+import { type ActionWorld, keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
 import { guestActions } from './guest-actions.ts'
 import { migrateAction } from './migrate-action.ts'
 import { nicActions } from './nic-actions.ts'
 
 type Decide = (vm: VirtualMachine, vmi: VirtualMachineInstance | undefined, call: ActionCall) => Verdict
+type Go = Exclude<Verdict, { refuse: string }>
 
 /**
- * The verbs of VMs and instances that virtctl calls: paths, codes and texts are KubeVirt's (facts/kubevirt.md §5.2). What edits a
- * VM as its owner would is written by the client of whoever asks.
+ * The verbs of VMs and instances that virtctl calls: paths, codes and texts are KubeVirt's (facts/kubevirt.md §5.2). What their
+ * caller could write is written in the caller's name; what only the server may, such as a status, in the server's.
  */
-export function vmActions(client: Client, clientAs: (user: User) => Client): readonly Action[] {
+export function vmActions(world: ActionWorld): readonly Action[] {
   const power = (subresource: string, decide: Decide) =>
-    putAction(VirtualMachine, subresource, (call) => changePower(client, decide, call))
+    putAction(VirtualMachine, subresource, (call) => changePower(world, decide, call))
   const pause = (subresource: string, paused: boolean) =>
-    putAction(VirtualMachineInstance, subresource, (call) => setPaused(client, call, paused))
+    putAction(VirtualMachineInstance, subresource, (call) => setPaused(world, call, paused))
   return [
     power('start', (vm, vmi, { input }) => startVerdict(vm, vmi, input.paused === true)),
     power('stop', (vm, vmi, { input }) => stopVerdict(vm, vmi, numberIn(input, 'gracePeriod'))),
     power('restart', (vm, vmi, { input }) => restartVerdict(vm, vmi, numberIn(input, 'gracePeriodSeconds'))),
     pause('pause', true),
     pause('unpause', false),
-    migrateAction(client),
-    ...nicActions(clientAs),
-    ...guestActions(client),
+    migrateAction(world),
+    ...nicActions(world),
+    ...guestActions(world),
   ]
 }
 
-async function changePower(client: Client, decide: Decide, call: ActionCall): Promise<void> {
+/** Decides, and writes what was decided; once more when the VM had become another one for the decision meanwhile. */
+async function changePower(world: ActionWorld, decide: Decide, call: ActionCall): Promise<void> {
+  const { client } = world
   const key = keyOf(call)
-  const vm = await mustGet(client, VirtualMachine, key)
-  const vmi = await client.get(VirtualMachineInstance, key)
-  const verdict = decide(vm, vmi, call)
-  if ('refuse' in verdict) throw refusal(VirtualMachine, call.name, verdict)
-  if (call.dryRun) return
-  const { runs, requests, graceSeconds } = verdict
+  for (;;) {
+    const vm = await mustGet(client, VirtualMachine, key)
+    const vmi = await client.get(VirtualMachineInstance, key)
+    const verdict = decide(vm, vmi, call)
+    if ('refuse' in verdict) throw refusal(VirtualMachine, call.name, verdict)
+    if (call.dryRun) return
+    const isStill = (current: VirtualMachine) => sameJson(decide(current, vmi, call), verdict)
+    if (await isWritten(world, call, { verdict, vmi, isStill })) return
+  }
+}
+
+/** What was decided on an instance, and whether it would be decided so again on a VM as it is now. */
+type Decided = Readonly<{
+  verdict: Go
+  vmi: VirtualMachineInstance | undefined
+  isStill: (vm: VirtualMachine) => boolean
+}>
+
+/** Writes what was decided, each part only if it is still so. Resolves to whether all of it was. */
+async function isWritten({ client, clientAs }: ActionWorld, call: ActionCall, decided: Decided): Promise<boolean> {
+  const { runs, requests, graceSeconds } = decided.verdict
+  const { vmi } = decided
+  const key = keyOf(call)
+  let isSo = true
+  const ifStill = (change: (vm: VirtualMachine) => VirtualMachine) => (current: VirtualMachine) => {
+    isSo = decided.isStill(current)
+    return isSo ? change(current) : undefined
+  }
   if (graceSeconds !== undefined && vmi)
     await client.modify(VirtualMachineInstance, key, (current) =>
       current.metadata.uid === vmi.metadata.uid
@@ -57,29 +81,43 @@ async function changePower(client: Client, decide: Decide, call: ActionCall): Pr
         : undefined,
     )
   // The request first: a VM that runs from now on is to find it.
-  if (requests)
-    await client.modify(
-      VirtualMachine,
-      key,
-      (current) => ({ ...current, status: { ...current.status, stateChangeRequests: requests } }),
-      { subresource: 'status' },
-    )
-  if (runs !== undefined) await client.modify(VirtualMachine, key, (current) => withRuns(current, runs))
+  if (requests) {
+    const withRequests = (current: VirtualMachine) => ({
+      ...current,
+      status: { ...current.status, stateChangeRequests: requests },
+    })
+    if (!(await client.modify(VirtualMachine, key, ifStill(withRequests), { subresource: 'status' }))) return false
+  }
+  if (!isSo || runs === undefined) return isSo
+  const changed = await clientAs(call.user).modify(
+    VirtualMachine,
+    key,
+    ifStill((current) => withRuns(current, runs)),
+  )
+  return changed !== undefined && isSo
 }
 
-async function setPaused(client: Client, call: ActionCall, paused: boolean): Promise<void> {
+async function setPaused(world: ActionWorld, call: ActionCall, paused: boolean): Promise<void> {
+  const { client } = world
   const key = keyOf(call)
   const vmi = await mustGet(client, VirtualMachineInstance, key)
-  const verdict = paused ? pauseVerdict(vmi) : unpauseVerdict(vmi)
-  if ('refuse' in verdict) throw refusal(VirtualMachineInstance, call.name, verdict)
+  const decide = (current: VirtualMachineInstance) => {
+    const verdict = paused ? pauseVerdict(current) : unpauseVerdict(current)
+    if ('refuse' in verdict) throw refusal(VirtualMachineInstance, call.name, verdict)
+  }
+  decide(vmi)
   if (call.dryRun) return
-  await client.modify(VirtualMachineInstance, key, (current) => {
+  const asked = await client.modify(VirtualMachineInstance, key, (current) => {
+    decide(current)
     const annotations = { ...current.metadata.annotations, [pausedAnnotation]: String(paused) }
     return { ...current, metadata: { ...current.metadata, annotations } }
   })
+  // It has gone meanwhile, and nothing of it runs any more.
+  if (!asked) return
   await untilDone(
-    client,
-    key,
+    world,
+    call,
+    asked,
     (now) => !now || isTrue(now.status?.conditions, 'Paused') === paused,
     `The agent of the node has not ${paused ? 'paused' : 'resumed'} the guest yet; it will as soon as it can`,
   )

@@ -23,7 +23,7 @@ export class Target {
     const child = fork(fileURLToPath(new URL('server.ts', import.meta.url)), {
       // As the launcher `patchbay` starts it.
       env: { ...process.env, MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' },
-      execArgv: ['--max-semi-space-size=4', '--conditions=source', '--disable-warning=ExperimentalWarning'],
+      execArgv: ['--max-semi-space-size=4', '--disable-warning=ExperimentalWarning'],
     })
     const [hello] = await once(child, 'message')
     return new Target(child, hello)

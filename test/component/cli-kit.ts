@@ -4,6 +4,7 @@ import { type Context, Ending, type Interrupts } from '#cli/context.ts'
 import { findTarget } from '#cli/kubeconfig.ts'
 import { Connection } from '#machinery/client/connection.ts'
 import { HttpClient } from '#machinery/client/http-client.ts'
+import { HttpsTransport } from '#machinery/client-node/https.ts'
 import type { Cluster } from './cluster.ts'
 
 const launcher = fileURLToPath(new URL('../../patchbay', import.meta.url))
@@ -52,7 +53,8 @@ export type InProcess = Context &
 /** A context of the administrator in a namespace. */
 export async function contextIn(cluster: Cluster, namespace: string): Promise<InProcess> {
   const { endpoint } = await findTarget({ kubeconfig: cluster.dir.kubeconfig })
-  const connection = new Connection(endpoint, 'patchbay/test')
+  const transport = new HttpsTransport(endpoint)
+  const connection = new Connection(transport, 'patchbay/test')
   const lines: string[] = []
   const notes: string[] = []
   const stop = new AbortController()
@@ -69,6 +71,6 @@ export async function contextIn(cluster: Cluster, namespace: string): Promise<In
     notes,
     interrupts: { signal: stop.signal, onRepeat: (listener) => repeat.push(listener) },
     interrupt,
-    close: () => connection[Symbol.dispose](),
+    close: () => transport[Symbol.dispose](),
   }
 }

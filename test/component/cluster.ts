@@ -90,7 +90,7 @@ export async function startOn(
       log,
     }),
   )
-  const { store, port, authority, plane } = serving
+  const { store, port, authority, api } = serving
   const agents: (() => Promise<void>)[] = []
   stack.defer(async () => {
     for (const end of agents) await end()
@@ -99,9 +99,9 @@ export async function startOn(
     const { sandboxes: host = new SimSandboxes(), allocatable, ...times } = how
     const stop = new AbortController()
     const agent = await startAgent({
-      client: plane.agentClient(name),
+      client: api.agentClient(name),
       node: nodeNamed(name, allocatable),
-      cluster: plane.cluster,
+      cluster: api.cluster,
       host: host.host,
       images: { has: async (image: string) => image !== 'missing' },
       prober: simProber,
@@ -131,7 +131,7 @@ export async function startOn(
   })
   const running = stack.move()
   return {
-    cluster: plane.cluster,
+    cluster: api.cluster,
     startNode,
     store,
     sandboxes,

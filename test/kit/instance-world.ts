@@ -62,6 +62,7 @@ export class InstanceWorld {
   isSilent = false
   isDeaf = false
   isStubborn = false
+  deaf: ReadonlySet<string> = new Set()
   ended: string | undefined
   isRemoved = false
   finished: string | undefined
@@ -98,6 +99,7 @@ export class InstanceWorld {
       ...(this.sandbox && { sandbox: this.sandbox }),
       ...(guest && { guest }),
       drift: { fresh: [], kept: [] },
+      deaf: this.deaf,
       isRequestDone: false,
       mode: 'InPlace',
       nads: { configOf: (network) => `{"name":"${network}"}`, annotationsOf: () => undefined },
@@ -206,6 +208,7 @@ export class InstanceWorld {
         assert.equal(networks?.get(name), network, `${name} is plugged into another network`)
         this.#effect(`plug ${name}`)
         this.guest!.set(name, { network, link })
+        this.deaf = new Set([...this.deaf].filter((one) => one !== name))
         return
       }
       case 'unplug': {

@@ -33,8 +33,11 @@ export function planGuest(
 ): InstancePlan {
   const namespace = vmi.metadata.namespace ?? 'default'
   const wanted = wantedNics(vmi.spec, namespace)
-  const observed = domain.nics.map((nic) => (sandbox.deaf.includes(nic.name) ? { ...nic, isDeaf: true } : nic))
-  const all = planNics(withKept(wanted, seen), observed).steps.filter((step) => isForHere(seen, sandbox, step))
+  const observed = domain.nics.map((nic) => (seen.deaf.has(nic.name) ? { ...nic, isDeaf: true } : nic))
+  // Nothing gives a card another tap but to plug it again, whatever it is. Whoever asked for that may have died meanwhile.
+  const had = new Set([...seen.deaf, ...cardsOf(vmi)])
+  const nics = withKept(wanted, seen).map((nic) => (had.has(nic.name) ? { ...nic, isPluggable: true } : nic))
+  const all = planNics(nics, observed).steps.filter((step) => isForHere(seen, sandbox, step))
   const held = all.flatMap((step) => heldBack(seen, step))
   const due = all.filter((step) => !held.some((one) => one.step === step))
   const of = (what: NicStep['do']) => due.filter((step) => step.do === what)
@@ -69,6 +72,13 @@ export function planGuest(
     ...(trouble && { trouble }),
     ...(waits.length && { againAfterMs: Math.max(0, Math.min(...waits)) }),
   }
+}
+
+/** The cards the guest had by its status. */
+function cardsOf({ status }: VirtualMachineInstance): string[] {
+  return (status?.interfaces ?? []).flatMap(({ name, infoSource }) =>
+    name !== undefined && infoSource?.includes('domain') ? [name] : [],
+  )
 }
 
 /** A link that is to stay as it was found is as good as wanted so. */

@@ -82,6 +82,21 @@ describe('a pass over a pod', () => {
     assert.deepEqual(Object.keys(world.cards()), ['two'])
   })
 
+  test('plugs a card anew that lost its tap, whichever it is, once the guest has let go of it', () => {
+    for (const name of ['default', 'one']) {
+      const cards = cardsOf({ network: 'red', link: 'up' }, undefined)
+      const world = running(cards, cards)
+      world.deaf = new Set([name])
+      world.isDeaf = true
+      world.pass()
+      assert.deepEqual(world.story, [`unplug ${name}`])
+      world.guest?.delete(name)
+      assert.equal(world.settle().trouble, undefined)
+      assert.deepEqual(world.story, [`unplug ${name}`, `plug ${name}`])
+      assert.deepEqual([...(world.guest?.keys() ?? [])].toSorted(), ['default', 'one'])
+    }
+  })
+
   test('leaves what failed in peace until its time has come, or until its owner changes something', () => {
     const world = running({}, cardsOf({ network: 'red', link: 'up' }, undefined))
     world.failAt = 1

@@ -45,6 +45,8 @@ export type Observation = Readonly<{
   /** The image the guest boots from, where this node does not have it. */
   missingImage?: string
   drift: LinkDrift
+  /** Cards whose taps were lost, until they have been plugged anew. */
+  deaf: ReadonlySet<string>
   /** Why the liveness probe wants the guest to go, and since when (milliseconds since the epoch). */
   unwell?: Readonly<{ message: string; sinceMs: number }>
   /** The power request was carried out in this pass. */

@@ -229,7 +229,7 @@ describe('CNI', () => {
     const request = JSON.stringify({ ...where, conflist: conflist('slow') })
     const options = JSON.stringify({ cacheDir: at.cache, ipamDir: at.cache, pluginDirs: [at.dir] })
     const script = `new (await import('#drivers/cni/cni.ts')).Cni(${options}).add(${request}, new AbortController().signal)`
-    const killed = spawn(process.execPath, ['--conditions=source', '--input-type=module', '-e', script])
+    const killed = spawn(process.execPath, ['--input-type=module', '-e', script])
     const pids = await eventually(
       'the plugin runs',
       async () => /.+\n/.exec(await readFile(join(at.dir, 'slow.pids'), 'utf8'))?.[0],

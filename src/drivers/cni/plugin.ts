@@ -32,16 +32,29 @@ const maxOutput = 1024 * 1024
 /** Most characters of each part of its complaint: it is stored with every guest of the network. */
 const maxSaid = 1000
 
+/** How a plugin ended, and what it wrote. */
+type Ended = Readonly<{ code: number | null; out: string; err: string }>
+
 /**
  * Runs one plugin once; the answer of ADD is its result, that of VERSION what it speaks, that of DEL an empty object.
  * @throws Fault Unavailable with what the plugin said (data: plugin, code, msg, details), Timeout, Aborted
  */
-export function callPlugin(call: PluginCall): Promise<JsonObject> {
-  const { program, type, command, network, wrap = [], timeoutMs, signal } = call
+export async function callPlugin(call: PluginCall): Promise<JsonObject> {
+  const { type, command, network } = call
   const what = `CNI plugin "${type}" of network "${network}" (${command})`
-  const env = {
+  const { code, out, err } = await run(call, what)
+  const answer = parse(out)
+  if (code !== 0) throw pluginFailure(what, call, code, answer, out, err)
+  if (command === 'DEL') return {}
+  if (isObject(answer)) return answer
+  const garbled = `${what} succeeded, but its answer is no JSON object: ${out.slice(0, 100)}`
+  throw new Fault('Unavailable', garbled, { data: { plugin: type } })
+}
+
+function environmentOf(call: PluginCall): Readonly<Record<string, string>> {
+  return {
     PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin',
-    CNI_COMMAND: command,
+    CNI_COMMAND: call.command,
     CNI_CONTAINERID: call.containerId,
     CNI_NETNS: call.netns,
     CNI_IFNAME: call.ifName,
@@ -51,68 +64,61 @@ export function callPlugin(call: PluginCall): Promise<JsonObject> {
       .join(';'),
     [ownerVariable]: call.owner,
   }
+}
+
+/** @throws Fault Unavailable for one that cannot be run or writes too much, Timeout, Aborted; it is killed then */
+function run(call: PluginCall, what: string): Promise<Ended> {
+  const { program, wrap = [], timeoutMs, signal } = call
+  const data = { plugin: call.type }
   const [file = program, ...args] = [...wrap, program]
   return new Promise((resolve, reject) => {
+    const interrupted = () => new Fault('Aborted', `${what} was interrupted`, { cause: signal.reason })
+    if (signal.aborted) return reject(interrupted())
     // A group of its own, so that what the plugin started dies with it.
-    const child = spawn(file, args, { env, stdio: 'pipe', detached: true })
-    const out: Buffer[] = []
-    const err: Buffer[] = []
-    let size = 0
-    const kill = () => {
-      try {
-        if (child.pid) process.kill(-child.pid, 'SIGKILL')
-      } catch {
-        // It ended by itself in this moment.
-      }
-    }
+    const child = spawn(file, args, { env: environmentOf(call), stdio: 'pipe', detached: true })
     const stop = (fault: Fault) => {
-      kill()
-      done(() => reject(fault))
+      kill(child.pid)
+      fail(fault)
     }
-    const timer = setTimeout(
-      () =>
-        stop(
-          new Fault(
-            'Timeout',
-            `${what} did not end within ${timeoutMs / 1000} s and was killed; see what it waits for, or correct the network's config`,
-            { data: { plugin: type } },
-          ),
-        ),
-      timeoutMs,
-    )
-    const abort = () => stop(new Fault('Aborted', `${what} was interrupted`, { cause: signal.reason }))
-    if (signal.aborted) return abort()
+    const late = `${what} did not end within ${timeoutMs / 1000} s and was killed; see what it waits for, or correct the network's config`
+    const timer = setTimeout(() => stop(new Fault('Timeout', late, { data })), timeoutMs)
+    const abort = () => stop(interrupted())
     signal.addEventListener('abort', abort, { once: true })
+    const [out, err]: [Buffer[], Buffer[]] = [[], []]
+    let size = 0
     const collect = (into: Buffer[]) => (chunk: Buffer) => {
       size += chunk.length
-      if (size > maxOutput)
-        stop(new Fault('Unavailable', `${what} wrote more than ${maxOutput} bytes`, { data: { plugin: type } }))
+      if (size > maxOutput) stop(new Fault('Unavailable', `${what} wrote more than ${maxOutput} bytes`, { data }))
       else into.push(chunk)
     }
     child.stdout.on('data', collect(out))
     child.stderr.on('data', collect(err))
     child.stdin.on('error', () => undefined) // a plugin that does not read its input says why by its exit code
-    child.on('error', (cause) =>
-      done(() => reject(new Fault('Unavailable', `${what} cannot be run`, { cause, data: { plugin: type } }))),
-    )
-    child.on('close', (code) => done(() => finish(code)))
+    child.on('error', (cause) => fail(new Fault('Unavailable', `${what} cannot be run`, { cause, data })))
+    child.on('close', (code) => {
+      settle()
+      resolve({ code, out: Buffer.concat(out).toString(), err: Buffer.concat(err).toString() })
+    })
     child.stdin.end(JSON.stringify(call.config))
 
-    function finish(code: number | null): void {
-      const text = Buffer.concat(out).toString()
-      const answer = parse(text)
-      const garbled = `${what} succeeded, but its answer is no JSON object: ${text.slice(0, 100)}`
-      if (code !== 0) reject(pluginFailure(what, call, code, answer, text, Buffer.concat(err).toString()))
-      else if (command === 'DEL') resolve({})
-      else if (isObject(answer)) resolve(answer)
-      else reject(new Fault('Unavailable', garbled, { data: { plugin: type } }))
+    function fail(fault: Fault): void {
+      settle()
+      reject(fault)
     }
-    function done(then: () => void): void {
+    function settle(): void {
       clearTimeout(timer)
       signal.removeEventListener('abort', abort)
-      then()
     }
   })
+}
+
+/** Ends a plugin and all it started. */
+function kill(pid: number | undefined): void {
+  try {
+    if (pid) process.kill(-pid, 'SIGKILL')
+  } catch {
+    // It ended by itself in this moment.
+  }
 }
 
 function pluginFailure(

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { explain, Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
-import type { FoundSandbox, SandboxId } from '#core/ports.ts'
-import type { SandboxOwner } from '#core/sandbox/owner.ts'
+import type { FoundSandbox, SandboxId, SandboxSpec } from '#core/ports.ts'
+import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { Wiring } from './rewire.ts'
 
@@ -89,6 +89,23 @@ export class SandboxRecords {
     if (!record?.owner) return
     const { owner: _, ...rest } = record
     await this.write(rest)
+  }
+}
+
+/** What is written down about a sandbox that is to be as `spec` says, after what was (`old`). It keeps the user it was made for. */
+export function recordAfter(
+  old: SandboxRecord | undefined,
+  spec: SandboxSpec,
+  attachments: readonly Attachment[],
+): SandboxRecord {
+  const { uid, namespace, name } = spec
+  const { user, lowered }: Pick<SandboxRecord, 'user' | 'lowered'> = old ?? spec
+  return {
+    ...{ uid, namespace, name, owner: ownerAfter(old?.owner, spec.owner), domain: old?.domain ?? spec.domain },
+    attachments: withoutConfig(attachments),
+    ...(user !== undefined && { user }),
+    ...(lowered && { lowered }),
+    ...(old?.netns !== undefined && { netns: old.netns }),
   }
 }
 

@@ -15,7 +15,6 @@ import type {
   SandboxSpec,
   SandboxState,
 } from '#core/ports.ts'
-import { ownerAfter } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { removeCgroups } from '../libvirt/daemon/cgroup.ts'
 import { sharedQemuUid } from '../libvirt/daemon/config.ts'
@@ -28,14 +27,15 @@ import { connectWatched } from './connect.ts'
 import { HostGuestProcesses } from './guest-processes.ts'
 import { killAll } from './kill.ts'
 import type { Accelerator } from './kvm.ts'
+import { LiveSandboxes } from './live.ts'
 import { MemoryLimits } from './memory-limits.ts'
 import { moveGuest, shareImages } from './moving.ts'
 import { ensureNetns, findNetns, netnsName, netnsPath, removeNetns } from './netns.ts'
 import type { Place, Source } from './networks.ts'
-import { type SandboxRecord, SandboxRecords, withoutConfig } from './records.ts'
+import { recordAfter, type SandboxRecord, SandboxRecords } from './records.ts'
 import { asAttached, hasAll, hostMover, movedAttachment, raiseLowered, type Wiring } from './rewire.ts'
 import type { Damage, SandboxNetwork } from './sandbox-network.ts'
-import { SandboxWatch, type Watched } from './sandbox-watch.ts'
+import { SandboxWatch } from './sandbox-watch.ts'
 
 export type HostSandboxesOptions = Readonly<{
   /** Folder that holds one folder per sandbox, named by its UID. */
@@ -48,14 +48,11 @@ export type HostSandboxesOptions = Readonly<{
   log: Log
 }>
 
-/** A sandbox this process has a connection to. */
-type Live = Readonly<{
+/** What a sandbox is to be attached to, and where its guest comes from when it moves here. */
+type Wanted = Readonly<{
   attachments: readonly Attachment[]
-  state: SandboxState
-  hypervisor: LibvirtHypervisor
-  libvirt: Libvirt
-  /** What it is to be, unless the next `ensure` makes it anew anyway. */
-  watched?: Watched
+  optional: ReadonlySet<string>
+  source: Source | undefined
 }>
 
 /**
@@ -69,7 +66,7 @@ export class HostSandboxes implements Lifecycle, Networks {
 
   readonly #options: HostSandboxesOptions
   readonly #records: SandboxRecords
-  readonly #live = new Map<string, Live>()
+  readonly #live: LiveSandboxes
   /** When the guest of each sandbox was last looked at. */
   readonly #observedMs = new Map<string, number>()
   /** What of each sandbox was found damaged and is not mended yet. */
@@ -85,9 +82,18 @@ export class HostSandboxes implements Lifecycle, Networks {
     this.#limits = new MemoryLimits(options.log)
     this.#processes = new HostGuestProcesses((uid) => this.#records.at(uid))
     this.host = { lifecycle: this, networks: this, processes: this.#processes }
+    this.#live = new LiveSandboxes({
+      open: (uid) => this.#connect(uid),
+      onLost: (uid) => {
+        this.#tell(uid)
+        // What its guest's agent would have said meanwhile was heard by nobody.
+        this.#tell(uid, true)
+      },
+      log: options.log,
+    })
     this.#watch = new SandboxWatch({
       network: options.network,
-      list: () => [...this.#live.values()].flatMap(({ watched }) => watched ?? []),
+      list: () => this.#live.list().flatMap(({ watched }) => watched ?? []),
       cardsOf: async (uid, signal) => {
         const domain = await this.#live.get(uid)?.hypervisor.domain.observe(signal)
         // Before it runs its taps need not be open yet.
@@ -96,7 +102,7 @@ export class HostSandboxes implements Lifecycle, Networks {
       onDamage: (uid, damage) => {
         options.log.warn({ uid, ...damage }, 'A sandbox is not as it was made')
         this.#damage.set(uid, damage)
-        this.#lookAgain(uid)
+        this.#live.lookAgain(uid)
         this.#tell(uid)
       },
       log: options.log,
@@ -122,7 +128,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     await this.#watch.during(uid, () => network.release(this.#place(record), leaving, signal))
     const attachments = record.attachments.filter(({ name }) => !names.includes(name))
     await this.#records.write({ ...record, attachments })
-    this.#lookAgain(uid)
+    this.#live.lookAgain(uid)
     await network.sweep(signal)
   }
 
@@ -154,7 +160,7 @@ export class HostSandboxes implements Lifecycle, Networks {
       const mover = hostMover({ place, network, hypervisor, from, to, write, log, signal })
       await this.#watch.during(uid, () => move(mover, card ? cableOf(card.link, link, bounce) : noCable))
     } finally {
-      this.#lookAgain(uid)
+      this.#live.lookAgain(uid)
     }
     await network.sweep(signal)
   }
@@ -166,8 +172,7 @@ export class HostSandboxes implements Lifecycle, Networks {
   async remove(uid: string, signal: AbortSignal): Promise<readonly string[]> {
     const dir = this.#records.at(uid)
     const { log, network } = this.#options
-    this.#live.get(uid)?.libvirt.close()
-    this.#live.delete(uid)
+    this.#live.end(uid)
     this.#observedMs.delete(uid)
     this.#processes.forget(uid)
     this.#damage.delete(uid)
@@ -189,7 +194,7 @@ export class HostSandboxes implements Lifecycle, Networks {
   async shutdownGuest(uid: string, graceMs: number, signal: AbortSignal): Promise<void> {
     const dir = this.#records.at(uid)
     if (!(await findDaemon(dir))) return
-    const libvirt = await this.#connect(uid, dir)
+    const libvirt = await this.#live.connect(uid)
     try {
       const [domain] = await libvirt.listDomains(0, { signal })
       if (!domain) return
@@ -223,12 +228,12 @@ export class HostSandboxes implements Lifecycle, Networks {
     const [{ log }, accelerator] = [this.#options, await this.#options.accelerator()]
     const user = record.user ?? sharedQemuUid
     await startDaemon({ dir, netns: netnsPath(netnsName(uid)), user, kvm: accelerator === 'kvm', log, signal })
-    const libvirt = await this.#connect(uid, dir)
+    const libvirt = await this.#live.connect(uid)
     const hypervisor = this.#hypervisor(dir, libvirt, accelerator, record)
     const none = { attached: new Set<string>(), failed: new Map(), networks: new Map(), ips: new Map() }
     const state = { ...none, hypervisor, leftovers: [], repaired: [], deaf: [] }
     // The next `ensure` finds no attachments noted, and looks at what is there.
-    this.#live.set(uid, { attachments: [], state, hypervisor, libvirt })
+    this.#live.put(uid, { attachments: [], state, hypervisor, libvirt })
     return hypervisor
   }
 
@@ -239,89 +244,99 @@ export class HostSandboxes implements Lifecycle, Networks {
   /** Ends our connections; sandboxes and guests go on. */
   close(): void {
     this.#watch.close()
-    for (const { libvirt } of this.#live.values()) libvirt.close()
-    this.#live.clear()
+    this.#live.close()
   }
 
   async #make(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState> {
-    const { network, capabilities, log } = this.#options
-    const { uid, namespace, name } = spec
-    const dir = this.#records.at(uid)
-    await mkdir(join(dir, 'run'), { recursive: true, mode: 0o755 })
+    const { uid } = spec
+    await mkdir(join(this.#records.at(uid), 'run'), { recursive: true, mode: 0o755 })
     const old = await this.#records.read(uid)
-    // What it has beside the wanted ones is still the guest's; their configuration counts no more.
-    const wanted = new Set(spec.attachments.map((one) => one.name))
-    const others = old?.attachments.filter((one) => !wanted.has(one.name)) ?? []
-    const made = await network.made(uid, netnsName(uid), old?.attachments ?? [])
-    const source = spec.incoming && (await this.#sourceAt(spec.incoming.from))
-    const asThere = [...asAttached(spec.attachments, made), ...others]
-    const attachments = source ? await network.carry(asThere, source) : asThere
-    const optional = new Set([...(spec.optional ?? []), ...others.map((one) => one.name)])
-    const owner = ownerAfter(old?.owner, spec.owner)
-    // A sandbox keeps the user it was made for.
-    const { user, lowered }: Pick<SandboxRecord, 'user' | 'lowered'> = old ?? spec
-    const domain = old?.domain ?? spec.domain
-    let record: SandboxRecord = {
-      ...{ uid, namespace, name, owner, domain, attachments: withoutConfig(attachments) },
-      ...(user !== undefined && { user }),
-      ...(lowered && { lowered }),
-      ...(old?.netns !== undefined && { netns: old.netns }),
-    }
-    if (!sameJson(old, record)) await this.#records.write(record)
-    const netns = netnsName(uid)
-    // The libvirtd we are connected to has both, unless somebody took the name away.
-    if (!this.#live.has(uid) || (await findNetns(netns)) !== record.netns) {
-      const isOurs = (inode: number) => old !== undefined && (old.netns ?? inode) === inode
-      const inode = await ensureNetns(netns, { isOurs, holder: (await findInit(dir))?.pid }, signal)
-      if (inode !== record.netns) {
-        record = { ...record, netns: inode }
-        await this.#records.write(record)
-      }
-      await capabilities.seed(dir)
-      if (spec.memoryBytes !== undefined) await this.#limits.hold(dir, spec.memoryBytes)
-    }
-    const incoming = spec.incoming && { dir: this.#records.at(spec.incoming.from), name: spec.incoming.migration }
-    if (incoming) await shareImages(incoming.dir, dir)
-    const accelerator = await this.#options.accelerator()
-    const daemonOptions = {
-      ...{ dir, netns: netnsPath(netns), user: user ?? sharedQemuUid, kvm: accelerator === 'kvm', log, signal },
-      ...(incoming && { incoming }),
-    }
-    const isSuspect = !this.#live.has(uid) || this.#damage.has(uid)
-    const init = await ensureInit(daemonOptions)
-    const place = {
-      ...this.#place(record),
-      init: init.pid,
-      user: user ?? sharedQemuUid,
-      ...(source && { source }),
-    }
-    const [daemon, networked] = await Promise.allSettled([
-      // One we are connected to answers.
-      this.#live.has(uid) || startDaemon(daemonOptions),
-      network.attach(place, attachments, { optional, isSuspect }, signal),
-    ])
-    if (networked.status === 'rejected') throw networked.reason
-    if (daemon.status === 'rejected') throw daemon.reason
-    const libvirt = this.#live.get(uid)?.libvirt ?? (await this.#connect(uid, dir))
-    const hypervisor = this.#hypervisor(dir, libvirt, accelerator, { uid, domain, attachments })
-    const { ips, failed, leftovers } = networked.value
-    if (lowered) {
-      const { lowered: _, ...raised } = record
-      await raiseLowered(hypervisor, lowered, log, signal).then(
+    const wanted = await this.#wantedBy(spec, old)
+    const record = await this.#ensureFolder(spec, old, wanted.attachments, signal)
+    const { place, networked, accelerator } = await this.#ensureProcesses(spec, record, wanted, signal)
+    const libvirt = this.#live.get(uid)?.libvirt ?? (await this.#live.connect(uid))
+    const { attachments } = wanted
+    const hypervisor = this.#hypervisor(place.dir, libvirt, accelerator, { ...record, attachments })
+    const { ips, failed, leftovers } = networked
+    const { lowered, ...raised } = record
+    if (lowered)
+      await raiseLowered(hypervisor, lowered, this.#options.log, signal).then(
         () => this.#records.write(raised),
         (fault: unknown) => leftovers.push(fault),
       )
-    }
     const present = attachments.filter(({ name }) => ips.has(name))
     const networks = new Map(present.map((one) => [one.name, one.network]))
     const attached = new Set(networks.keys())
     const state: SandboxState = { ips, hypervisor, attached, failed, networks, leftovers, repaired: [], deaf: [] }
     const live = { attachments: present, state, hypervisor, libvirt }
-    this.#live.set(uid, { ...live, watched: { place, attachments: present, inode: record.netns } })
-    if (leftovers.length) this.#lookAgain(uid)
+    this.#live.put(uid, { ...live, watched: { place, attachments: present, inode: record.netns } })
+    if (leftovers.length) this.#live.lookAgain(uid)
     const { why: repaired = [], deaf = [] } = this.#damage.get(uid) ?? {}
     this.#damage.delete(uid)
     return { ...state, repaired, deaf }
+  }
+
+  async #wantedBy(spec: SandboxSpec, old: SandboxRecord | undefined): Promise<Wanted> {
+    const { network } = this.#options
+    const { uid } = spec
+    // What it has beside the wanted ones is still the guest's; their configuration counts no more.
+    const names = new Set(spec.attachments.map((one) => one.name))
+    const others = old?.attachments.filter((one) => !names.has(one.name)) ?? []
+    const made = await network.made(uid, netnsName(uid), old?.attachments ?? [])
+    const source = spec.incoming && (await this.#sourceAt(spec.incoming.from))
+    const asThere = [...asAttached(spec.attachments, made), ...others]
+    const attachments = source ? await network.carry(asThere, source) : asThere
+    return { attachments, optional: new Set([...(spec.optional ?? []), ...others.map((one) => one.name)]), source }
+  }
+
+  /** Writes down what the sandbox is, then has its namespace there and what its libvirtd finds in its folder. */
+  async #ensureFolder(
+    spec: SandboxSpec,
+    old: SandboxRecord | undefined,
+    attachments: readonly Attachment[],
+    signal: AbortSignal,
+  ): Promise<SandboxRecord> {
+    const { uid } = spec
+    const dir = this.#records.at(uid)
+    const record = recordAfter(old, spec, attachments)
+    if (!sameJson(old, record)) await this.#records.write(record)
+    const netns = netnsName(uid)
+    // The libvirtd we are connected to has both, unless somebody took the name away.
+    if (this.#live.get(uid) && (await findNetns(netns)) === record.netns) return record
+    const isOurs = (inode: number) => old !== undefined && (old.netns ?? inode) === inode
+    const inode = await ensureNetns(netns, { isOurs, holder: (await findInit(dir))?.pid }, signal)
+    const whole = { ...record, netns: inode }
+    if (inode !== record.netns) await this.#records.write(whole)
+    await this.#options.capabilities.seed(dir)
+    if (spec.memoryBytes !== undefined) await this.#limits.hold(dir, spec.memoryBytes)
+    return whole
+  }
+
+  /** Has the processes of a sandbox run and its networks attached, both at a time. */
+  async #ensureProcesses(spec: SandboxSpec, record: SandboxRecord, wanted: Wanted, signal: AbortSignal) {
+    const { uid } = spec
+    const { network, log } = this.#options
+    const { attachments, optional, source } = wanted
+    const { dir, netns } = this.#place(record)
+    const incoming = spec.incoming && { dir: this.#records.at(spec.incoming.from), name: spec.incoming.migration }
+    if (incoming) await shareImages(incoming.dir, dir)
+    const accelerator = await this.#options.accelerator()
+    const user = record.user ?? sharedQemuUid
+    const daemonOptions = {
+      ...{ dir, netns: netnsPath(netns), user, kvm: accelerator === 'kvm', log, signal },
+      ...(incoming && { incoming }),
+    }
+    const isSuspect = !this.#live.get(uid) || this.#damage.has(uid)
+    const init = await ensureInit(daemonOptions)
+    const place = { ...this.#place(record), init: init.pid, user, ...(source && { source }) }
+    const [daemon, networked] = await Promise.allSettled([
+      // One we are connected to answers.
+      this.#live.get(uid) || startDaemon(daemonOptions),
+      network.attach(place, attachments, { optional, isSuspect }, signal),
+    ])
+    if (networked.status === 'rejected') throw networked.reason
+    if (daemon.status === 'rejected') throw daemon.reason
+    return { place, networked: networked.value, accelerator }
   }
 
   #hypervisor(
@@ -350,29 +365,12 @@ export class HostSandboxes implements Lifecycle, Networks {
     for (const listener of this.#listeners) listener(uid, isNetwork)
   }
 
-  /** Has the next pass make a picture of what is there. */
-  #lookAgain(uid: string): void {
-    const live = this.#live.get(uid)
-    if (!live) return
-    const { watched: _, ...rest } = live
-    this.#live.set(uid, { ...rest, attachments: [] })
-  }
-
-  async #connect(uid: string, dir: string): Promise<Libvirt> {
-    const libvirt = await connectWatched(dir, {
+  #connect(uid: string): Promise<Libvirt> {
+    return connectWatched(this.#records.at(uid), {
       log: this.#options.log.child({ sandbox: uid }),
       observedMs: () => this.#observedMs.get(uid) ?? 0,
       tell: (isNetwork) => this.#tell(uid, isNetwork),
     })
-    void libvirt.closed.then((why) => {
-      if (this.#live.get(uid)?.libvirt !== libvirt) return
-      this.#live.delete(uid)
-      this.#options.log.warn({ uid, why: why.message }, 'Lost libvirtd')
-      this.#tell(uid)
-      // What its guest's agent would have said meanwhile was heard by nobody.
-      this.#tell(uid, true)
-    })
-    return libvirt
   }
 
   async #sourceAt(uid: string): Promise<Source> {

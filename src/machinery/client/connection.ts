@@ -1,25 +1,10 @@
-import type { ClientRequest, IncomingMessage } from 'node:http'
-import { Agent, request as httpsRequest } from 'node:https'
-import { createSecureContext, type SecureContext } from 'node:tls'
 import { Fault, faultKind } from '#base/fault.ts'
 import { isObject, type Json } from '#base/json.ts'
 import { delay } from '#base/wait.ts'
 import { faultOfAnswer } from './faults.ts'
+import type { Incoming, Transport } from './transport.ts'
 
-/** Where an API server is and who we are to it. Certificates and keys are PEM. */
-export type Endpoint = Readonly<{
-  /** `https://HOST:PORT`, perhaps with a path that goes before all others. */
-  server: string
-  ca?: string
-  cert?: string
-  key?: string
-  token?: string
-  /** The name the server's certificate must be for, when it is not that of the address. */
-  serverName?: string
-  insecureSkipTlsVerify?: boolean
-}>
-
-export type Sending = Readonly<{ body?: unknown; type?: string; signal?: AbortSignal | undefined }>
+type Sending = Readonly<{ body?: unknown; type?: string; signal?: AbortSignal | undefined }>
 
 /** Longest silence of an answer, milliseconds: the server gives up after 60 s. */
 const answerMs = 75_000
@@ -28,41 +13,28 @@ const watchSilenceMs = 150_000
 /** How often a request is repeated that the server had no room for. */
 const maxRefusals = 5
 
-/** Requests to one API server over connections that are kept open. */
-export class Connection implements Disposable {
-  readonly server: string
-  readonly #base: URL
-  readonly #agent: Agent
+/** Requests to one API server in JSON, and what its answers mean. Runs in a browser: what carries them is the transport's business. */
+export class Connection {
+  readonly #transport: Transport
   readonly #headers: Readonly<Record<string, string>>
 
-  /** `program` is `NAME/VERSION`; the name owns the fields that are written. @throws Fault Invalid */
-  constructor(endpoint: Endpoint, program: string) {
-    const { server, token, serverName, insecureSkipTlsVerify = false } = endpoint
-    this.server = server
-    this.#base = new URL(server)
-    this.#agent = new Agent({
-      keepAlive: true,
-      secureContext: contextOf(endpoint),
-      rejectUnauthorized: !insecureSkipTlsVerify,
-      ...(serverName && { servername: serverName }),
-    })
-    this.#headers = {
-      accept: 'application/json',
-      'user-agent': program,
-      ...(token && { authorization: `Bearer ${token}` }),
-    }
+  /** `program` is `NAME/VERSION`; the name owns the fields that are written. */
+  constructor(transport: Transport, program: string) {
+    this.#transport = transport
+    this.#headers = { accept: 'application/json', 'user-agent': program }
   }
 
-  [Symbol.dispose](): void {
-    this.#agent.destroy()
+  /** Where the server is. */
+  get server(): string {
+    return this.#transport.server
   }
 
   /** The answer of the server, undefined when it is empty. @throws Fault of the kind the server's status says */
   async send(method: string, path: string, sending: Sending = {}): Promise<Json | undefined> {
     for (let refusals = 0; ; refusals++) {
       try {
-        const response = await this.#open(method, path, sending, answerMs)
-        return parsed(await this.#textOf(response), this.server)
+        const { pieces } = await this.#open(method, path, sending, answerMs)
+        return parsed(await textOf(pieces), this.server)
       } catch (error) {
         const seconds =
           error instanceof Fault && faultKind(error) === 'TooMany' ? error.data.retryAfterSeconds : undefined
@@ -77,117 +49,50 @@ export class Connection implements Disposable {
    * nothing was heard for so long that there can be nobody at its other end.
    */
   async *lines(path: string, signal: AbortSignal): AsyncIterable<readonly string[]> {
-    let response: IncomingMessage
+    let pieces: AsyncIterable<string>
     try {
-      response = await this.#open('GET', path, { signal }, watchSilenceMs)
+      pieces = (await this.#open('GET', path, { signal }, watchSilenceMs)).pieces
     } catch (error) {
       if (signal.aborted) return
       throw error
     }
     let rest = ''
     try {
-      for await (const chunk of response.setEncoding('utf8')) {
-        const parts = `${rest}${chunk}`.split('\n')
+      for await (const piece of pieces) {
+        const parts = `${rest}${piece}`.split('\n')
         rest = parts.pop() ?? ''
         if (parts.length) yield parts
       }
     } catch (error) {
       // Whoever cut it, the reader goes on by asking anew.
-      if (!isClosed(error) && !signal.aborted && faultKind(error) !== 'Timeout') throw this.#faultOf(error, signal)
-    } finally {
-      response.destroy()
+      if (!signal.aborted && !isCut(error) && faultKind(error) !== 'Timeout') throw error
     }
   }
 
-  async #open(method: string, path: string, sending: Sending, silenceMs: number): Promise<IncomingMessage> {
-    const response = await this.#answer(method, path, sending, silenceMs)
-    const code = response.statusCode ?? 0
-    if (code >= 200 && code < 300) return response
-    throw faultOfAnswer(code, await this.#textOf(response))
-  }
-
-  /** Asks again when a kept connection turns out to be closed; what changes something is asked once. */
-  async #answer(method: string, path: string, sending: Sending, silenceMs: number): Promise<IncomingMessage> {
-    for (;;) {
-      let sent: ClientRequest | undefined
-      try {
-        return await new Promise((resolve, reject) => {
-          sent = this.#start(method, path, sending)
-          sent.setTimeout(silenceMs, () => sent?.destroy(new Fault('Timeout', `${this.#named} does not answer`)))
-          sent.once('response', resolve)
-          sent.once('error', reject)
-        })
-      } catch (error) {
-        if (method === 'GET' && sent?.reusedSocket && isClosed(error)) continue
-        throw this.#faultOf(error, sending.signal)
-      }
-    }
-  }
-
-  #start(method: string, path: string, { body, type = 'application/json', signal }: Sending): ClientRequest {
-    const { hostname, port, pathname } = this.#base
-    const data = body === undefined ? undefined : JSON.stringify(body)
-    const sent = httpsRequest({
-      agent: this.#agent,
-      // Addresses of IPv6 are in brackets in URLs only.
-      host: hostname.replace(/^\[|\]$/g, ''),
-      port: port || 443,
+  async #open(method: string, path: string, sending: Sending, silenceMs: number): Promise<Incoming> {
+    const { body, type = 'application/json', signal } = sending
+    const answer = await this.#transport.send({
       method,
-      path: `${pathname.replace(/\/$/, '')}${path}`,
-      headers: {
-        ...this.#headers,
-        ...(data !== undefined && { 'content-type': type, 'content-length': Buffer.byteLength(data) }),
-      },
+      path,
+      headers: { ...this.#headers, ...(body !== undefined && { 'content-type': type }) },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      silenceMs,
       ...(signal && { signal }),
     })
-    sent.end(data)
-    return sent
-  }
-
-  async #textOf(response: IncomingMessage): Promise<string> {
-    let text = ''
-    try {
-      for await (const chunk of response.setEncoding('utf8')) text += chunk
-    } catch (error) {
-      throw this.#faultOf(error, undefined)
-    }
-    return text
-  }
-
-  get #named(): string {
-    return `The API server at ${this.server}`
-  }
-
-  #faultOf(error: unknown, signal: AbortSignal | undefined): Fault {
-    if (error instanceof Fault) return error
-    if (signal?.aborted) return new Fault('Aborted', 'The request was given up', { cause: error })
-    const code = String((error as NodeJS.ErrnoException).code ?? '')
-    if (/CERT|ALTNAME|ISSUER|VERIFY_LEAF/.test(code))
-      return new Fault(
-        'Unavailable',
-        `${this.#named} shows a certificate that is not to be trusted; use the kubeconfig that this server wrote (DIR/kubeconfig)`,
-        { cause: error },
-      )
-    return new Fault(
-      'Unavailable',
-      `${this.#named} cannot be reached; is \`patchbay up\` running there? Else name another with --kubeconfig or --context`,
-      { cause: error },
-    )
+    if (answer.code >= 200 && answer.code < 300) return answer
+    throw faultOfAnswer(answer.code, await textOf(answer.pieces))
   }
 }
 
-/** @throws Fault Invalid */
-function contextOf({ ca, cert, key }: Endpoint): SecureContext {
-  try {
-    return createSecureContext({ ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) })
-  } catch (cause) {
-    throw new Fault('Invalid', 'The certificates and the key of the kubeconfig do not go together', { cause })
-  }
+/** True for an answer that the other end closed before it was whole. */
+function isCut(error: unknown): boolean {
+  return error instanceof Fault && error.data.isCut === true
 }
 
-/** True for what a socket throws that the other end has closed. */
-function isClosed(error: unknown): boolean {
-  return /^(ECONNRESET|EPIPE)$/.test(String((error as NodeJS.ErrnoException)?.code))
+async function textOf(pieces: AsyncIterable<string>): Promise<string> {
+  let text = ''
+  for await (const piece of pieces) text += piece
+  return text
 }
 
 function parsed(text: string, server: string): Json | undefined {

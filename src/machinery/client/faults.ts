@@ -1,6 +1,6 @@
 import { Fault, type FaultKind } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
-import { http } from '../rest/status.ts'
+import { http } from './codes.ts'
 
 // Of two kinds that HTTP tells alike, the one listed first is meant.
 const byCode = new Map<number, FaultKind>()

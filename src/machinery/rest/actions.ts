@@ -12,6 +12,8 @@ export type ActionCall = Readonly<{
   user: User
   /** Only say whether it would work. */
   dryRun: boolean
+  /** Aborts when the client has left. */
+  signal: AbortSignal
 }>
 
 /** A verb of a resource, such as `start`: a subresource in an API group of its own that is written to or read. */

@@ -152,7 +152,11 @@ async function act(action: Action, asked: Read, path: ResourcePath): Promise<Ans
   if (exchange.method !== action.method) throw notAllowed(exchange.method)
   const { namespace = '', name = '' } = path
   const input = actionInput(contentTypeOf(exchange), asked.body)
-  const { code, body } = await action.run({ namespace, name, input, user, dryRun: isTrial(input, dryRunOf(query)) })
+  const { code, body } = await action.run({
+    ...{ namespace, name, input, user },
+    dryRun: isTrial(input, dryRunOf(query)),
+    signal: exchange.closed,
+  })
   return body ? jsonAnswer(code, body) : { code, type: '', body: '' }
 }
 

@@ -17,7 +17,7 @@ type Ack = Readonly<{ key: string; revision: number; n: number }>
 
 function startWriter(path: string) {
   const writer = fileURLToPath(new URL('./sqlite.cases/writer.ts', import.meta.url))
-  return spawn(process.execPath, ['--conditions=source', writer, path], { stdio: ['ignore', 'pipe', 'inherit'] })
+  return spawn(process.execPath, [writer, path], { stdio: ['ignore', 'pipe', 'inherit'] })
 }
 
 /** Lets the writer run until it has reported `count` writes, kills it, and returns everything it reported. */

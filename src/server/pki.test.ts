@@ -6,8 +6,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { silent } from '#base/log.ts'
 import { createAuthority, issue, isValid } from '#machinery/rest/certificates.ts'
-import { dataDirAt } from './data-dir.ts'
-import { openKeys, renewedKeys } from './keys.ts'
+import { openKeys, renewedKeys } from './pki.ts'
 
 const dayMs = 24 * 3600 * 1000
 const years = (count: number) => count * 365 * dayMs
@@ -15,7 +14,7 @@ const years = (count: number) => count * 365 * dayMs
 async function options(t: TestContext) {
   const root = await mkdtemp(join(tmpdir(), 'pbk-'))
   t.after(() => rm(root, { recursive: true, force: true }))
-  return { dir: dataDirAt(root), names: ['192.0.2.1'], log: silent }
+  return { dir: { root, pki: join(root, 'pki') }, names: ['192.0.2.1'], log: silent }
 }
 
 /** Has the clock of this process show another time. */

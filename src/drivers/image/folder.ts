@@ -6,8 +6,7 @@ import { Fault } from '#base/fault.ts'
 import { exists } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import type { Images } from '#core/ports.ts'
-import { buildDemoGuest } from '#drivers/image/demo-guest.ts'
-import type { DataDir } from './data-dir.ts'
+import { buildDemoGuest } from './demo-guest.ts'
 
 const namePattern = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/
 /** What an image must contain. */
@@ -99,8 +98,8 @@ async function copyPlain(from: string, to: string): Promise<void> {
   }
 }
 
-/** Makes the image `demo-guest` of Debian's own parts. */
-export async function buildDemoImage(dir: DataDir, log: Log): Promise<void> {
+/** Makes the image `demo-guest` of Debian's own parts; `images` and `cache` are folders of a data directory. */
+export async function buildDemoImage(dir: Readonly<{ images: string; cache: string }>, log: Log): Promise<void> {
   const folder = join(dir.cache, 'demo-guest')
   await buildDemoGuest(folder, log)
   await new ImageFolder(dir.images).import('demo-guest', folder)

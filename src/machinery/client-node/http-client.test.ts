@@ -4,16 +4,17 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { silent } from '#base/log.ts'
+import { Connection } from '../client/connection.ts'
+import { HttpClient } from '../client/http-client.ts'
 import { defaultLimits } from '../http/limits.ts'
 import { openListener } from '../http/listener.ts'
 import { Authorizer } from '../rest/access/authorizer.ts'
 import { createAuthority, issue, type KeyPair } from '../rest/certificates.ts'
+import { clientContract } from '../rest/client-contract.ts'
 import { kubernetesDoor } from '../rest/door.ts'
 import type { Registry } from '../rest/registry.ts'
 import { faultIn, makeWidget, openRegistry, Widget } from '../rest/rest-kit.ts'
-import { Connection, type Endpoint } from './connection.ts'
-import { clientContract } from './contract.ts'
-import { HttpClient } from './http-client.ts'
+import { type Endpoint, HttpsTransport } from './https.ts'
 
 type Keys = Readonly<{ authority: KeyPair; server: KeyPair; admin: KeyPair }>
 let made: Promise<Keys> | undefined
@@ -73,9 +74,9 @@ async function serve(
 }
 
 function connect(t: TestContext, endpoint: Endpoint): HttpClient {
-  const connection = new Connection(endpoint, 'test/1')
-  t.after(() => connection[Symbol.dispose]())
-  return new HttpClient(connection)
+  const transport = new HttpsTransport(endpoint)
+  t.after(() => transport[Symbol.dispose]())
+  return new HttpClient(new Connection(transport, 'test/1'))
 }
 
 clientContract('client over HTTPS', async (t, registry) => connect(t, await serve(t, registry)))
@@ -183,8 +184,9 @@ test('what is no API server is told, and a kind it does not serve is not taken f
 
 test('requests end with the signal of their client', async (t) => {
   const endpoint = await pretend(t, () => undefined)
-  const connection = new Connection(endpoint, 'test/1')
-  t.after(() => connection[Symbol.dispose]())
+  const transport = new HttpsTransport(endpoint)
+  t.after(() => transport[Symbol.dispose]())
+  const connection = new Connection(transport, 'test/1')
   const stop = new AbortController()
   const asked = faultIn(() => new HttpClient(connection, stop.signal).get(Widget, key))
   stop.abort()

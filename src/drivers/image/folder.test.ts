@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { ImageFolder } from './images.ts'
+import { ImageFolder } from './folder.ts'
 
 async function folders(t: TestContext) {
   const root = await mkdtemp(join(tmpdir(), 'pb-img-'))

@@ -31,13 +31,15 @@ export function followAccess(client: Client, options: Readonly<{ log: Log; signa
   }
 }
 
-/** What the authorizer decides by. */
-export function accessSource(caches: () => AccessCaches): AccessSource {
+/** What the authorizer decides by; as long as there are no copies, nobody has any role. */
+export function accessSource(caches: () => AccessCaches | undefined): AccessSource {
   return {
     role: (namespace, name) =>
-      namespace === undefined ? caches().clusterRoles.get({ name }) : caches().roles.get({ namespace, name }),
+      namespace === undefined ? caches()?.clusterRoles.get({ name }) : caches()?.roles.get({ namespace, name }),
     bindings: (namespace) =>
-      namespace === undefined ? caches().clusterBindings.list() : caches().bindings.indexed('namespace', namespace),
+      (namespace === undefined
+        ? caches()?.clusterBindings.list()
+        : caches()?.bindings.indexed('namespace', namespace)) ?? [],
   }
 }
 

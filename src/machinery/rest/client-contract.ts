@@ -2,16 +2,21 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { ApiObject, Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import type { Registry } from '../rest/registry.ts'
-import { faultIn, makeWidget, openRegistry, Widget } from '../rest/rest-kit.ts'
-import type { Client } from './client.ts'
+import type { Client } from '../client/client.ts'
+import type { Registry } from './registry.ts'
+import { faultIn, makeWidget, openRegistry, Widget } from './rest-kit.ts'
 
 const kind = Widget as unknown as Kind<ApiObject & { spec: { size?: number }; status?: { phase?: string } }>
 const key = { namespace: 'default', name: 'a' }
 const isFault = (wanted: string) => (error: unknown) => error instanceof Fault && error.kind === wanted
 
+type Connect = (t: TestContext, registry: Registry) => Promise<Client>
+type Opened = Readonly<{ registry: Registry; client: Client; signal: AbortSignal; stop: () => void }>
+type Open = (t: TestContext) => Promise<Opened>
+type Make = (what: string, check: (t: TestContext) => Promise<void>) => void
+
 /** What every implementation of Client promises. `connect` makes one of a registry's, for the time of a test. */
-export function clientContract(name: string, connect: (t: TestContext, registry: Registry) => Promise<Client>): void {
+export function clientContract(name: string, connect: Connect): void {
   async function open(t: TestContext) {
     const registry = await openRegistry(t)
     const stop = new AbortController()
@@ -19,8 +24,16 @@ export function clientContract(name: string, connect: (t: TestContext, registry:
     t.after(() => stop.abort())
     return { registry, client, signal: stop.signal, stop: () => stop.abort() }
   }
-  const promise = (what: string, check: (t: TestContext) => Promise<void>) => test(`${name}: ${what}`, check)
+  const promise: Make = (what, check) => {
+    test(`${name}: ${what}`, check)
+  }
+  selectingWatches(promise, open)
+  resumingWatches(promise, open)
+  reads(promise, open)
+  changes(promise, open)
+}
 
+function selectingWatches(promise: Make, open: Open): void {
   promise(
     'a watch with a selector sees an object enter as ADDED, change as MODIFIED and leave as DELETED',
     async (t) => {
@@ -76,7 +89,9 @@ export function clientContract(name: string, connect: (t: TestContext, registry:
       break
     }
   })
+}
 
+function resumingWatches(promise: Make, open: Open): void {
   promise(
     'a watch sees what comes while it is open, goes on where another ended, and ends with its signal',
     async (t) => {
@@ -106,7 +121,9 @@ export function clientContract(name: string, connect: (t: TestContext, registry:
     })
     assert.equal(fault.kind, 'Expired')
   })
+}
 
+function reads(promise: Make, open: Open): void {
   promise('what is missing reads and modifies as undefined, and deleting it is fine', async (t) => {
     const { client } = await open(t)
     assert.equal(await client.get(kind, key), undefined)
@@ -150,7 +167,9 @@ export function clientContract(name: string, connect: (t: TestContext, registry:
     const nowhere = { ...widget, metadata: { ...key, namespace: 'nowhere' } }
     await assert.rejects(client.create(kind, nowhere), isFault('NotFound'))
   })
+}
 
+function changes(promise: Make, open: Open): void {
   promise('a change is made to the newest object however many make it at once', async (t) => {
     const { registry, client } = await open(t)
     await makeWidget(registry, 'a', { size: 1 })

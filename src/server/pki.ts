@@ -8,7 +8,9 @@ import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import { ownName, type TlsIdentity, type TlsPair } from '#machinery/http/listener.ts'
 import { createAuthority, issue, isValid, type KeyPair, needsRenewal } from '#machinery/rest/certificates.ts'
-import type { DataDir } from './data-dir.ts'
+
+/** Where keys and certificates are kept: the folder `pki` of a data directory. */
+type PkiFolder = Readonly<{ pki: string }>
 
 /** Files of the operator's own server certificate, PEM: kube-apiserver's options of these names. */
 export type TlsFiles = Readonly<{ certFile: string; keyFile: string }>
@@ -17,7 +19,7 @@ export type TlsFiles = Readonly<{ certFile: string; keyFile: string }>
 export type Keys = Readonly<{ authority: KeyPair; server: KeyPair; admin: KeyPair; given?: TlsPair }>
 
 type Options = Readonly<{
-  dir: DataDir
+  dir: PkiFolder
   /** Addresses and names the server is reached at. */
   names: readonly string[]
   files?: TlsFiles
@@ -33,7 +35,7 @@ export function identityOf({ authority, server, given }: Keys): TlsIdentity {
  * The authority of this installation: made on first use. One that is not valid, because the clock was wrong when it was made or
  * it is at its end, is replaced; what it issued is worth nothing then anyway.
  */
-export async function openAuthority(dir: DataDir, log?: Log): Promise<KeyPair> {
+export async function openAuthority(dir: PkiFolder, log?: Log): Promise<KeyPair> {
   const old = await readPair(dir, 'ca')
   if (old && isValid(old, old, Date.now())) return old
   if (old)
@@ -76,7 +78,7 @@ export async function renewedKeys(keys: Keys, options: Options): Promise<Keys> {
 }
 
 /** The key that signs the tokens of ServiceAccounts, PEM: made on first use, kept for good. */
-export async function tokenKeyOf(dir: DataDir): Promise<string> {
+export async function tokenKeyOf(dir: PkiFolder): Promise<string> {
   const path = join(dir.pki, 'tokens.key')
   const known = await readTextIfAny(path)
   if (known) return known
@@ -117,7 +119,7 @@ function badFiles(log: Log, error: unknown): undefined {
   log.warn({ cause: explain(error) }, 'Keeping the server certificate in use: the one in the files is bad')
 }
 
-async function readPair(dir: DataDir, name: string): Promise<KeyPair | undefined> {
+async function readPair(dir: PkiFolder, name: string): Promise<KeyPair | undefined> {
   const [cert, key] = await Promise.all([
     readTextIfAny(join(dir.pki, `${name}.crt`)),
     readTextIfAny(join(dir.pki, `${name}.key`)),
@@ -125,7 +127,7 @@ async function readPair(dir: DataDir, name: string): Promise<KeyPair | undefined
   return cert && key ? { cert, key } : undefined
 }
 
-async function writePair(dir: DataDir, name: string, pair: KeyPair): Promise<KeyPair> {
+async function writePair(dir: PkiFolder, name: string, pair: KeyPair): Promise<KeyPair> {
   // The certificate last: a crash in between leaves a key that the next start replaces.
   await writeFileAtomic(join(dir.pki, `${name}.key`), pair.key)
   await writeFileAtomic(join(dir.pki, `${name}.crt`), pair.cert)

@@ -1,0 +1,136 @@
+import { explain } from '#base/fault.ts'
+import type { Log } from '#base/log.ts'
+import { repairDefaultRoles } from '#controllers/cluster-roles.ts'
+import { nodeNameLabel, nodeReadVeto, nodesGroup, type Placement } from '#core/access/node.ts'
+import type { Component } from '#core/access/system-roles.ts'
+import { clusterConfig } from '#core/admission/config.ts'
+import { systemGroup } from '#core/admission/template.ts'
+import type { NamespaceLimits } from '#core/quota/limits.ts'
+import type { Client } from '#machinery/client/client.ts'
+import { sweepEvents } from '#machinery/client/recorder.ts'
+import { Authorizer, mastersGroup } from '#machinery/rest/access/authorizer.ts'
+import { LocalClient } from '#machinery/rest/local-client.ts'
+import { Registry } from '#machinery/rest/registry.ts'
+import type { User } from '#machinery/rest/strategy.ts'
+import type { Store } from '#machinery/store/store.ts'
+import { type AccessCaches, accessSource, followAccess } from './access.ts'
+import { bootstrap } from './bootstrap.ts'
+import { MacPool } from './mac-pool.ts'
+import { type Clients, followObjects, type Objects } from './objects.ts'
+import { Quotas } from './quotas.ts'
+import { servedKinds } from './served.ts'
+import type { ServedWorld } from './served-vms.ts'
+
+/** How often events that nobody repeats are looked for, milliseconds. */
+const sweepMs = 300_000
+
+/** The API's inside: what is served, who may do what, and clients that go through both. */
+export type Api = Readonly<{
+  registry: Registry
+  /** Which cluster this is: UID of its namespace kube-system. */
+  cluster: string
+  access: Authorizer
+  clients: Clients
+  /** A client that writes as somebody whose rights were looked at already. */
+  clientAs(user: User): Client
+  /** A client for the agent of a node in this process: it may do no more than an agent elsewhere. */
+  agentClient(node: string): Client
+  objects: Objects
+  /** Copies of what the authorizer decides by. */
+  roles: AccessCaches
+  usage: Quotas
+}>
+
+export type ApiOptions = Readonly<{
+  namespaceLimits: NamespaceLimits
+  /** Whether networks are attached by whoever names them, without the right to get them. */
+  anyNamespaceNetworks: boolean
+  log: Log
+}>
+
+/**
+ * Makes an API of a store: everything between the two, and nothing that acts on objects. Lives until the signal aborts.
+ * Resolves when the caches it decides by are filled.
+ */
+export async function startApi(store: Store, options: ApiOptions, signal: AbortSignal): Promise<Api> {
+  const { log, namespaceLimits, anyNamespaceNetworks } = options
+  // Both are filled by clients of the API that they are for; what is written until then asks nothing of them.
+  let objects: Objects | undefined
+  let roles: AccessCaches | undefined
+  const rules = rulesOver(() => objects)
+  const access = new Authorizer(
+    accessSource(() => roles),
+    (user, wanted) => nodeReadVeto(user, wanted, rules.placement),
+  )
+  const served = servedKinds({ ...rules, access, anyNamespaceNetworks })
+  const usage = new Quotas(store, served, namespaceLimits)
+  const registry = new Registry(store, served, { ration: (write) => usage.refusal(write) })
+  rules.macs.use(registry.claims)
+  const clients = clientsOf(registry, access)
+  const cluster = await bootstrap(clients.own)
+  await repairDefaultRoles(clients.own)
+  roles = followAccess(clients.own, { log, signal })
+  await Promise.all(Object.values(roles).map((one) => one.synced))
+  objects = await followObjects(clients, { log, signal })
+  await registry.repairClaims()
+  sweepAgainAndAgain(clients.own, log, signal)
+  return {
+    registry,
+    cluster,
+    access,
+    clients,
+    clientAs: (user) => new LocalClient(registry, { user, manager: 'patchbay' }),
+    agentClient: (node) =>
+      new LocalClient(registry, {
+        user: { name: `system:node:${node}`, groups: [nodesGroup] },
+        manager: 'patchbay-agent',
+        access,
+      }),
+    objects,
+    roles,
+    usage,
+  }
+}
+
+/** What the rules of kinds ask the caches; as long as there are none, there is nothing. */
+function rulesOver(objects: () => Objects | undefined): Omit<ServedWorld, 'access' | 'anyNamespaceNetworks'> {
+  const config = () => clusterConfig(objects()?.kubevirts.list()[0], objects()?.nodes.list())
+  const placement: Placement = {
+    nodeOfPod: (namespace, name) => objects()?.pods.get({ namespace, name })?.spec.nodeName,
+    nodesOfInstance: (namespace, name) => [
+      objects()?.vmis.get({ namespace, name })?.metadata.labels?.[nodeNameLabel],
+      ...(objects()?.pods.indexed('byVmi', `${namespace}/${name}`) ?? []).map(({ spec }) => spec.nodeName),
+    ],
+  }
+  return {
+    config,
+    placement,
+    macs: new MacPool(
+      () => config().macRange,
+      (namespace, name) => objects()?.vms.get({ namespace, name }),
+    ),
+    instance: (namespace, name) => objects()?.vmis.get({ namespace, name }),
+    migrations: (namespace, name) => objects()?.migrations.indexed('byVmi', `${namespace}/${name}`) ?? [],
+  }
+}
+
+function clientsOf(registry: Registry, access: Authorizer): Clients {
+  return {
+    own: new LocalClient(registry, {
+      user: { name: 'system:apiserver', groups: [mastersGroup, systemGroup] },
+      manager: 'patchbay',
+    }),
+    as: ({ name }: Component) =>
+      new LocalClient(registry, { user: { name, groups: [systemGroup] }, manager: name.split(':').at(-1)!, access }),
+  }
+}
+
+function sweepAgainAndAgain(client: Client, log: Log, signal: AbortSignal): void {
+  const sweep = () =>
+    sweepEvents(client, Date.now()).catch((error: unknown) =>
+      log.warn({ cause: explain(error) }, 'Cannot sweep events'),
+    )
+  const timer = setInterval(sweep, sweepMs)
+  timer.unref()
+  signal.addEventListener('abort', () => clearInterval(timer))
+}

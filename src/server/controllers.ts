@@ -1,0 +1,97 @@
+import { Lease } from '#apis/coordination/lease.ts'
+import { ResourceQuota } from '#apis/core/resourcequota.ts'
+import { kinds } from '#apis/kinds.ts'
+import type { Log } from '#base/log.ts'
+import { startAutoMigrationController } from '#controllers/auto-migration.ts'
+import { startClusterRoleController } from '#controllers/cluster-roles.ts'
+import { startGarbageController } from '#controllers/garbage.ts'
+import { GuestUsers } from '#controllers/guest-users.ts'
+import { startMigrationController } from '#controllers/migration.ts'
+import { startNamespaceController } from '#controllers/namespace.ts'
+import { startNodeLifecycleController } from '#controllers/node-lifecycle.ts'
+import { Places } from '#controllers/places.ts'
+import { startResourceQuotaController } from '#controllers/resource-quota.ts'
+import { startServiceAccountController } from '#controllers/service-account.ts'
+import { startVmController } from '#controllers/vm.ts'
+import { startVmiController } from '#controllers/vmi.ts'
+import type { World } from '#controllers/world.ts'
+import { leaseNamespace } from '#core/access/node.ts'
+import { type Component, controllers } from '#core/access/system-roles.ts'
+import type { UserRange } from '#core/sandbox/users.ts'
+import { makeInformer } from '#machinery/client/informer.ts'
+import { makeRecorder } from '#machinery/client/recorder.ts'
+import type { AccessCaches } from './access.ts'
+import type { Clients, Objects } from './objects.ts'
+import type { Quotas } from './quotas.ts'
+
+/** What controllers share with the API of their process, so that there is one copy of each object. */
+export type Shared = Readonly<{ objects: Objects; roles: AccessCaches; usage: Quotas }>
+
+export type ControllersOptions = Readonly<{ guestUsers: UserRange; log: Log }>
+
+/** Running controllers. `stop` starts no more passes, aborts those that run, and waits for them. */
+export type Controllers = Readonly<{ stop(): Promise<void> }>
+
+/** Starts every controller, each as the component it is. Resolves when the caches that only they have are filled. */
+export async function startControllers(
+  clients: Clients,
+  shared: Shared,
+  { guestUsers, log }: ControllersOptions,
+  signal: AbortSignal,
+): Promise<Controllers> {
+  const { objects, roles, usage } = shared
+  const options = { log, signal }
+  const quotas = makeInformer(clients.as(controllers.resourceQuota), ResourceQuota, {}, options)
+  const leases = makeInformer(clients.as(controllers.node), Lease, { namespace: leaseNamespace }, options)
+  await Promise.all([quotas.synced, leases.synced])
+  const as = (component: Component) => ({ client: clients.as(component), log, signal })
+  const recorder = (component: Component, name: string) => makeRecorder(clients.as(component), { component: name }, log)
+  const world = worldOf(shared, guestUsers, {
+    ...as(controllers.virtualMachine),
+    recorder: recorder(controllers.virtualMachine, 'patchbay-controller'),
+  })
+  const moving = {
+    ...world,
+    ...as(controllers.migration),
+    recorder: recorder(controllers.migration, 'patchbay-controller'),
+    migrations: objects.migrations,
+  }
+  const { namespaces, nodes, vmis } = objects
+  const running = [
+    startVmController(world),
+    startVmiController(world),
+    startMigrationController(moving),
+    startAutoMigrationController(moving),
+    startNamespaceController({ ...as(controllers.namespace), namespaces }),
+    startClusterRoleController({ ...as(controllers.clusterRole), roles: roles.clusterRoles }),
+    startServiceAccountController({ ...as(controllers.serviceAccount), namespaces, accounts: roles.accounts }),
+    startResourceQuotaController({ ...as(controllers.resourceQuota), quotas, usage }),
+    startGarbageController({ ...as(controllers.garbage), kinds: kinds.filter((kind) => !kind.isUncollected) }),
+    startNodeLifecycleController({
+      ...as(controllers.node),
+      ...{ nodes, leases, vmis, recorder: recorder(controllers.node, 'node-controller') },
+    }),
+  ]
+  return {
+    stop: async () => {
+      await Promise.all(running.map((controller) => controller.stop()))
+    },
+  }
+}
+
+/** What the controllers of VMs, instances and migrations have in common. */
+function worldOf(
+  { objects, usage }: Shared,
+  guestUsers: UserRange,
+  own: Pick<World, 'client' | 'recorder' | 'log' | 'signal'>,
+): World {
+  const places = new Places(objects.nodes, objects.pods)
+  const users = new GuestUsers(guestUsers, places.users)
+  return {
+    ...objects,
+    ...own,
+    places,
+    takeUser: () => users.take(),
+    onRoom: (listener) => usage.onChange((namespace, hasRoom) => hasRoom && listener(namespace)),
+  }
+}

@@ -1,0 +1,57 @@
+import { Namespace } from '#apis/core/namespace.ts'
+import { Node } from '#apis/core/node.ts'
+import { Pod } from '#apis/core/pod.ts'
+import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
+import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
+import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Log } from '#base/log.ts'
+import { movedKeyOf } from '#controllers/migration.ts'
+import { instanceKeyOf } from '#controllers/world.ts'
+import { type Component, controllers } from '#core/access/system-roles.ts'
+import type { Client } from '#machinery/client/client.ts'
+import { type Informer, makeInformer } from '#machinery/client/informer.ts'
+
+/** Copies of what admission decides by and controllers follow: in one process there is one copy for both. */
+export type Objects = Readonly<{
+  vms: Informer<VirtualMachine>
+  vmis: Informer<VirtualMachineInstance>
+  /** Indexed `byVmi`, by the queue key of the instance a pod is for. */
+  pods: Informer<Pod, 'byVmi'>
+  nodes: Informer<Node>
+  namespaces: Informer<Namespace>
+  /** The cluster's configuration: one object, or none. */
+  kubevirts: Informer<KubeVirt>
+  /** Indexed `byVmi`, by the queue key of the instance. */
+  migrations: Informer<VirtualMachineInstanceMigration, 'byVmi'>
+}>
+
+/** Clients of the server's own process: one that may do everything, and one for each component with the rights of its role. */
+export type Clients = Readonly<{ own: Client; as(component: Component): Client }>
+
+/** Follows all of them until the signal aborts. Resolves when the copies are complete. */
+export async function followObjects(
+  clients: Clients,
+  options: Readonly<{ log: Log; signal: AbortSignal }>,
+): Promise<Objects> {
+  const { own } = clients
+  const client = clients.as(controllers.virtualMachine)
+  const byInstance = { indexes: { byVmi: (pod: Pod) => [instanceKeyOf(pod)] } }
+  const byMoved = { indexes: { byVmi: (one: VirtualMachineInstanceMigration) => [movedKeyOf(one)] } }
+  const objects: Objects = {
+    vms: makeInformer(client, VirtualMachine, {}, options),
+    vmis: makeInformer(client, VirtualMachineInstance, {}, options),
+    pods: makeInformer(client, Pod, {}, { ...options, ...byInstance }),
+    nodes: makeInformer(client, Node, {}, options),
+    namespaces: makeInformer(own, Namespace, {}, options),
+    kubevirts: makeInformer(own, KubeVirt, {}, options),
+    migrations: makeInformer(
+      clients.as(controllers.migration),
+      VirtualMachineInstanceMigration,
+      {},
+      { ...options, ...byMoved },
+    ),
+  }
+  await Promise.all(Object.values(objects).map((one) => one.synced))
+  return objects
+}

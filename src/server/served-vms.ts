@@ -1,0 +1,117 @@
+import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
+import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { VirtualMachineInstance, type VmiSpec } from '#apis/kubevirt/vmi.ts'
+import type { FieldError, ObjectMeta } from '#apis/meta/object.ts'
+import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
+import { instanceWrite, type Placement } from '#core/access/node.ts'
+import { attachErrors } from '#core/admission/attach.ts'
+import type { ClusterConfig } from '#core/admission/config.ts'
+import { instanceErrors } from '#core/admission/instance.ts'
+import { systemGroup, templateErrors } from '#core/admission/template.ts'
+import { isBeyondAdmission, specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
+import { migrationErrors, migrationWithDefaults } from '#core/migration/admission.ts'
+import { vmiFinalizer } from '#core/vm/instance.ts'
+import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
+import type { Owner } from '#machinery/rest/claims.ts'
+import { type Served, serve, type User } from '#machinery/rest/strategy.ts'
+import { type MacPool, ownerOf } from './mac-pool.ts'
+
+/** What the rules of kinds ask the rest of the server. */
+export type ServedWorld = Readonly<{
+  macs: MacPool
+  access: Authorizer
+  /** Whether networks are attached by whoever names them, without the right to get them. */
+  anyNamespaceNetworks: boolean
+  config: () => ClusterConfig
+  placement: Placement
+  instance: (namespace: string, name: string) => VirtualMachineInstance | undefined
+  migrations: (namespace: string, name: string) => readonly VirtualMachineInstanceMigration[]
+}>
+
+/** VMs, their instances and migrations. */
+export function vmKinds(world: ServedWorld): readonly Served[] {
+  return [virtualMachine(world), virtualMachineInstance(world), virtualMachineInstanceMigration(world)]
+}
+
+function virtualMachine(world: ServedWorld): Served {
+  const { macs, config } = world
+  return serve(VirtualMachine, {
+    prepare: (vm, old, user) => {
+      const newMac = macs.chooserFor(ownerOf(VirtualMachine.kind, vm.metadata))
+      return withLinkChanger(withDefaults(vm, old, newMac, config()), old, user.name)
+    },
+    validate: (vm, old, user) => [
+      ...(isBeyondAdmission(vm, old)
+        ? []
+        : [
+            ...vmErrors(vm, old, worldOf(world, ownerOf(VirtualMachine.kind, vm.metadata))),
+            ...templateErrors(vm, old, user),
+          ]),
+      // Its guest may run on for a while though it is to go.
+      ...networkErrors(world, templatesOf(vm, old), vm.metadata, user),
+    ],
+    claims: (vm) => macs.wishOfVm(vm),
+    webhook: 'virtualmachine-validator.kubevirt.io',
+  })
+}
+
+function virtualMachineInstance(world: ServedWorld): Served {
+  const { macs, config } = world
+  return serve(VirtualMachineInstance, {
+    prepare: (vmi, old) => {
+      const newMac = macs.chooserFor(ownerOf(VirtualMachineInstance.kind, vmi.metadata))
+      const spec = specWithDefaults(vmi.spec, old?.spec, newMac, config())
+      return { ...vmi, spec, metadata: old ? vmi.metadata : { ...vmi.metadata, finalizers: [vmiFinalizer] } }
+    },
+    validate: (vmi, old, user) => {
+      const { owner, copied } = macs.wishOfInstance(vmi)
+      const { holderOf, ...rest } = worldOf(world, owner)
+      // What it has from its VM was judged there.
+      const judged = (mac: string) => (copied.includes(mac) ? undefined : holderOf(mac))
+      const specs = { now: vmi.spec, old: old?.spec, path: 'spec' }
+      return [
+        ...instanceErrors(vmi, old, user, { ...rest, holderOf: judged }),
+        ...networkErrors(world, specs, vmi.metadata, user),
+      ]
+    },
+    claims: (vmi) => macs.wishOfInstance(vmi),
+    restrict: (vmi, old, user) => instanceWrite(user, old ?? vmi),
+    webhook: 'virtualmachineinstances-create-validator.kubevirt.io',
+  })
+}
+
+function virtualMachineInstanceMigration({ instance, migrations }: ServedWorld): Served {
+  return serve(VirtualMachineInstanceMigration, {
+    prepare: migrationWithDefaults,
+    validate: (migration, old, user) =>
+      migrationErrors(migration, old, { instance, migrations, isSystem: user.groups.includes(systemGroup) }),
+    webhook: 'migration-create-validator.kubevirt.io',
+  })
+}
+
+/** What a VM's or an instance's own rules look at beside itself. */
+function worldOf({ config, macs }: ServedWorld, own: Owner) {
+  return { config: config(), holderOf: (mac: string) => macs.holderOf(mac, own) }
+}
+
+type Specs = Readonly<{ now: VmiSpec; old: VmiSpec | undefined; path: string }>
+
+/** What is wrong with the networks that somebody attaches. */
+function networkErrors(world: ServedWorld, { now, old, path }: Specs, metadata: ObjectMeta, user: User): FieldError[] {
+  // The controllers copy what was judged in the VM.
+  if (world.anyNamespaceNetworks || user.groups.includes(systemGroup)) return []
+  const { namespace = '' } = metadata
+  const attacher = { user: user.name, mayAttach: mayGetNetwork(world.access, user) }
+  return attachErrors(now.networks, old?.networks, { path, namespace }, attacher)
+}
+
+/** The specs of a VM's instance, as it was and as it is to be. */
+function templatesOf(vm: VirtualMachine, old: VirtualMachine | undefined): Specs {
+  return { now: vm.spec.template.spec, old: old?.spec.template.spec, path: 'spec.template.spec' }
+}
+
+function mayGetNetwork(access: Authorizer, user: User) {
+  const { group, plural: resource } = NetworkAttachmentDefinition
+  return (namespace: string, name: string) =>
+    access.decide(user, { verb: 'get', group, resource, namespace, name }).allowed
+}

@@ -1,0 +1,69 @@
+import { Lease } from '#apis/coordination/lease.ts'
+import { ConfigMap } from '#apis/core/configmap.ts'
+import { Event, EventOfEvents, eventNames } from '#apis/core/event.ts'
+import { Namespace } from '#apis/core/namespace.ts'
+import { Node } from '#apis/core/node.ts'
+import { Pod } from '#apis/core/pod.ts'
+import { ResourceQuota } from '#apis/core/resourcequota.ts'
+import { Secret } from '#apis/core/secret.ts'
+import { ServiceAccount } from '#apis/core/serviceaccount.ts'
+import { kinds } from '#apis/kinds.ts'
+import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
+import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
+import { namespaceFinalizer } from '#controllers/namespace.ts'
+import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefaults } from '#core/access/config.ts'
+import { eventWrite, leaseWrite, nodeWrite, podWrite } from '#core/access/node.ts'
+import { kubeVirtErrors } from '#core/admission/config.ts'
+import { eventErrors } from '#core/admission/event.ts'
+import { quotaErrors, quotaResources, quotaWithDefaults } from '#core/quota/admission.ts'
+import { podAmounts } from '#core/quota/amounts.ts'
+import { countOf } from '#core/quota/judge.ts'
+import { type Served, serve, serveView } from '#machinery/rest/strategy.ts'
+import { accessKinds } from './access.ts'
+import { type ServedWorld, vmKinds } from './served-vms.ts'
+
+/** Every kind the server serves, with the rules that are its own. */
+export function servedKinds(world: ServedWorld): readonly Served[] {
+  const { access, placement } = world
+  const served = [
+    serve(Namespace, {
+      prepare: (namespace, old) =>
+        old
+          ? namespace
+          : {
+              ...namespace,
+              metadata: { ...namespace.metadata, finalizers: [namespaceFinalizer] },
+              status: { phase: 'Active' },
+            },
+    }),
+    serve(Node, { restrict: (node, old, user) => nodeWrite(user, node, old) }),
+    serve(Pod, {
+      restrict: (pod, old, user) => podWrite(user, pod, old),
+      amounts: (pod) => ({ ...podCount, ...podAmounts(pod) }),
+    }),
+    serve(Event, { validate: eventErrors, restrict: (event, _old, user) => eventWrite(user, event, placement) }),
+    serveView(EventOfEvents, Event, eventNames),
+    ...vmKinds(world),
+    serve(KubeVirt, { validate: kubeVirtErrors, webhook: 'kubevirt-validator.kubevirt.io' }),
+    serve(NetworkAttachmentDefinition),
+    serve(ConfigMap, { prepare: configMapWithDefaults, validate: configMapErrors }),
+    serve(Secret, { prepare: secretWithDefaults, validate: secretErrors }),
+    serve(ServiceAccount),
+    serve(ResourceQuota, {
+      prepare: quotaWithDefaults,
+      validate: (quota) => quotaErrors(quota, limitable),
+    }),
+    serve(Lease, { restrict: (lease, old, user) => leaseWrite(user, old ?? lease) }),
+    ...accessKinds(access),
+  ]
+  return served.map(counted)
+}
+
+const podCount = countOf(Pod)
+const limitable = quotaResources(kinds)
+
+/** Every object of a namespace takes at least one of its kind. */
+function counted(one: Served): Served {
+  const count = countOf(one.kind)
+  return { ...one, strategy: { amounts: () => count, ...one.strategy } }
+}

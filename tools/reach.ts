@@ -1,0 +1,59 @@
+import { parseSource } from './source.ts'
+
+/** What a file of src/ needs at run time: files of src/, packages and Node's modules, and what only Node has as globals. */
+export type Module = Readonly<{
+  files: readonly string[]
+  packages: readonly string[]
+  globals: readonly string[]
+}>
+
+/** What Node defines and a browser does not. */
+const nodeGlobals = [
+  'process',
+  'Buffer',
+  'global',
+  'require',
+  'setImmediate',
+  'clearImmediate',
+  '__dirname',
+  '__filename',
+]
+
+/** Reads a file of src/ by what it needs at run time; `file` is relative to src/. */
+export function moduleOf(file: string, text: string): Module {
+  const { imports, names } = parseSource(file, text)
+  const from = imports.filter(({ isType }) => !isType).map((one) => one.from)
+  const isOurs = (one: string) => /^[#.]/.test(one)
+  return {
+    files: from.filter(isOurs).map((one) => targetOf(file, one)),
+    packages: from.filter((one) => !isOurs(one)),
+    globals: nodeGlobals.filter((name) => names.has(name)),
+  }
+}
+
+/** The file of src/ that an import means. */
+function targetOf(file: string, from: string): string {
+  return from.startsWith('#') ? from.slice(1) : new URL(from, `file:///${file}`).pathname.slice(1)
+}
+
+/**
+ * What the files `from` lead to, over whatever they import, that is neither a file of src/ nor an allowed package: the shortest
+ * way to each use of it, as `a -> b -> node:x`.
+ */
+export function chainsOut(
+  from: readonly string[],
+  modules: ReadonlyMap<string, Module>,
+  allowed: readonly string[],
+): string[] {
+  const trails = new Map(from.map((file) => [file, [file]]))
+  const found: string[] = []
+  // A map is walked in the order in which things were put there, those that come meanwhile included: breadth first.
+  for (const [file, trail] of trails) {
+    const module = modules.get(file)
+    if (!module) throw new Error(`${trail.join(' -> ')} is no file of src/`)
+    const foreign = module.packages.filter((name) => !allowed.includes(name))
+    for (const end of [...foreign, ...module.globals]) found.push([...trail, end].join(' -> '))
+    for (const next of module.files) if (!trails.has(next)) trails.set(next, [...trail, next])
+  }
+  return found
+}
