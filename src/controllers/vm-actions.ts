@@ -12,6 +12,7 @@ import {
 } from '#core/vm/actions.ts'
 import { isTrue } from '#core/vm/conditions.ts'
 import type { Client } from '#machinery/client/client.ts'
+import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Action, type ActionCall, numberIn } from '#machinery/rest/actions.ts'
 import type { User } from '#machinery/rest/strategy.ts'
 import { keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
@@ -51,11 +52,10 @@ async function changePower(client: Client, decide: Decide, call: ActionCall): Pr
   if (call.dryRun) return
   const { runs, requests, graceSeconds } = verdict
   if (graceSeconds !== undefined && vmi)
-    await client.modify(VirtualMachineInstance, key, (current) =>
-      current.metadata.uid === vmi.metadata.uid
-        ? { ...current, spec: { ...current.spec, terminationGracePeriodSeconds: graceSeconds } }
-        : undefined,
-    )
+    await modifySame(client, VirtualMachineInstance, vmi, (current) => ({
+      ...current,
+      spec: { ...current.spec, terminationGracePeriodSeconds: graceSeconds },
+    }))
   // The request first: a VM that runs from now on is to find it.
   if (requests)
     await client.modify(

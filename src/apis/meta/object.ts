@@ -41,6 +41,30 @@ export type OwnerReference = Readonly<{
 /** What all kinds have in common. */
 export type ApiObject = Readonly<{ apiVersion: string; kind: string; metadata: ObjectMeta }>
 
+/** Metadata of an object that is in no namespace. */
+export type ClusterMeta = ObjectMeta & Readonly<{ namespace?: never }>
+
+/** What every kind without namespaces has in its type, so that `Stored` knows. */
+type ClusterObject = Readonly<{ metadata: ClusterMeta }>
+
+/** Metadata with what the server sets when it makes an object, and never takes away. */
+export type StoredMeta = ObjectMeta & Readonly<{ uid: string; resourceVersion: string; creationTimestamp: string }>
+
+/** What `Stored` knows of the namespace of a kind's objects: nothing of those that may be of any kind. */
+type Placed<T> = [keyof T] extends [keyof ApiObject]
+  ? unknown
+  : string extends keyof T
+    ? unknown
+    : [T] extends [ClusterObject]
+      ? unknown
+      : Readonly<{ namespace: string }>
+
+/**
+ * An object as a store or the API gives it back: it has uid, resourceVersion and creationTimestamp, and a namespace if its
+ * kind has them. What somebody is about to send is a plain `T`.
+ */
+export type Stored<T extends ApiObject = ApiObject> = T & Readonly<{ metadata: StoredMeta & Placed<T> }>
+
 /** A condition as KubeVirt and Kubernetes write them. */
 export type Condition = Readonly<{
   type: string
@@ -65,7 +89,7 @@ export type Column = Readonly<{
 }>
 
 /** A JSON Schema, as TypeBox makes them. */
-export type Schema = Readonly<Record<string, unknown>>
+export type Schema = JsonObject
 
 /** A subresource whose objects are of another kind than its resource. */
 type Subresource = Readonly<{

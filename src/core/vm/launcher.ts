@@ -33,8 +33,11 @@ type Job = Readonly<{ uid: string; name: string }>
 /** Where a pod is to be, and what its guest's processes run as there: the same user wherever the guest goes. */
 type Place = Readonly<{ nodeName: string; user: number | undefined }>
 
+/** A pod that is about to be made. */
+export type NewPod = Pod & Readonly<{ metadata: Readonly<{ namespace: string }> }>
+
 /** The pod an instance starts in, or goes to by a migration, on a node. */
-export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Place, job?: Job): Pod {
+export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Place, job?: Job): NewPod {
   const { name, namespace = 'default', uid = '' } = vmi.metadata
   // Where the instance is says nothing about where this pod is.
   const { [nodeNameLabel]: _, [targetNodeLabel]: _target, ...others } = vmi.metadata.labels ?? {}

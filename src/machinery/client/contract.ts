@@ -6,7 +6,7 @@ import type { Registry } from '../rest/registry.ts'
 import { faultIn, makeWidget, openRegistry, Widget } from '../rest/rest-kit.ts'
 import type { Client } from './client.ts'
 
-const kind = Widget as unknown as Kind<ApiObject & { spec: { size?: number }; status?: { phase?: string } }>
+const kind: Kind<ApiObject & { spec: { size?: number }; status?: { phase?: string } }> = Widget
 const key = { namespace: 'default', name: 'a' }
 const isFault = (wanted: string) => (error: unknown) => error instanceof Fault && error.kind === wanted
 

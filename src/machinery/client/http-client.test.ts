@@ -144,7 +144,8 @@ test('a watch ends when its server does, and the next request reaches the next s
 })
 
 test('a watch that is cut in the middle of a line tells the lines before it', async (t) => {
-  const line = (name: string) => JSON.stringify({ type: 'ADDED', object: { metadata: { name, resourceVersion: '1' } } })
+  const fixed = { uid: 'u', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }
+  const line = (name: string) => JSON.stringify({ type: 'ADDED', object: { metadata: { name, ...fixed } } })
   const endpoint = await pretend(t, (_, response) => {
     response.writeHead(200)
     response.write(`${line('ä')}\n${line('b').slice(0, 9)}`, () => response.destroy())

@@ -8,7 +8,7 @@ import { applyType } from './apply/request.ts'
 import { field, protobufOf, text } from './protobuf-kit.ts'
 import type { Registry } from './registry.ts'
 import { answer } from './resources.ts'
-import { namespaces, openRegistry, widgets } from './rest-kit.ts'
+import { namespaces, openRegistry, Widget } from './rest-kit.ts'
 import { failure } from './status.ts'
 import { serve } from './strategy.ts'
 
@@ -31,7 +31,7 @@ const map = (n: number, value: (i: number) => Json): JsonObject =>
   Object.fromEntries(list(n, (i) => i).map((i) => [`k${String(i)}`, value(Number(i))]))
 
 const keyed: Kind = {
-  ...widgets,
+  ...Widget,
   plural: 'keyeds',
   kind: 'Keyed',
   schema: {

@@ -52,7 +52,7 @@ export async function listPage(
 ): Promise<Page> {
   const byLabel = parseLabelSelector(query.labelSelector)
   const byField = parseFieldSelector(query.fieldSelector, kind)
-  const selected = (doc: Doc) => byLabel(doc as unknown as JsonObject) && byField(doc as unknown as JsonObject)
+  const selected = (doc: Doc) => byLabel(doc) && byField(doc)
   const limit = countOf(query, 'limit') || Number.POSITIVE_INFINITY
   const key = (revision: number) => `${kind.group}/${kind.plural} ${namespace ?? ''} ${revision}`
   const kept = keptOf.get(registry) ?? new Kept()

@@ -26,7 +26,7 @@ export function tableOf(
       priority: column.wide ? 1 : 0,
     })),
     rows: docs.map((doc) => ({
-      cells: columns.map((column) => cell(column, doc as unknown as JsonObject, nowMs)),
+      cells: columns.map((column) => cell(column, doc, nowMs)),
       ...(include !== 'None' && { object: carried(doc, include) }),
     })),
   }
@@ -39,11 +39,11 @@ function columnsOf(kind: Kind): readonly Column[] {
 }
 
 function carried(doc: Doc, include: IncludeObject): JsonObject {
-  if (include === 'Object') return doc as unknown as JsonObject
+  if (include === 'Object') return doc
   return {
     kind: 'PartialObjectMetadata',
     apiVersion: 'meta.k8s.io/v1',
-    metadata: doc.metadata as unknown as JsonObject,
+    metadata: doc.metadata,
   }
 }
 

@@ -84,7 +84,7 @@ export async function streamWatch(
     let { after } = plan
     if (after === undefined) {
       const { items, revision } = await registry.list(kind, namespace)
-      const initial = items.filter((doc) => selected(doc as unknown as JsonObject))
+      const initial = items.filter((doc) => selected(doc))
       for (const part of inParts(initial, (doc) => line('ADDED', doc))) await sink(part.join(''))
       if (flag(query.sendInitialEvents)) await sink(bookmark(kind, revision, { 'k8s.io/initial-events-end': 'true' }))
       after = revision

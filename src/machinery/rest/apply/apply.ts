@@ -37,7 +37,7 @@ export async function applyObject(
       if (faultKind(error) !== 'AlreadyExists') throw error
     }
   }
-  const change = (live: Doc) => applied(kind, live as unknown as JsonObject, wanted, how)
+  const change = (live: Doc) => applied(kind, live, wanted, how)
   return { doc: await registry.update(kind, key, change, once), isNew: false }
 }
 
