@@ -1,5 +1,5 @@
 import { ServiceAccount } from '#apis/core/serviceaccount.ts'
-import type { ApiObject, FieldError, Kind } from '#apis/meta/object.ts'
+import type { ApiObject, FieldError, Kind, Stored } from '#apis/meta/object.ts'
 import { ClusterRoleBinding, RoleBinding } from '#apis/rbac/binding.ts'
 import { ClusterRole, Role } from '#apis/rbac/role.ts'
 import { sameJson } from '#base/json.ts'
@@ -21,7 +21,7 @@ export type AccessCaches = Readonly<{
 }>
 
 export function followAccess(client: Client, options: Readonly<{ log: Log; signal: AbortSignal }>): AccessCaches {
-  const namespace = ({ metadata }: ApiObject) => [metadata.namespace ?? '']
+  const namespace = ({ metadata }: Stored<RoleBinding>) => [metadata.namespace]
   return {
     roles: makeInformer(client, Role, {}, options),
     clusterRoles: makeInformer(client, ClusterRole, {}, options),

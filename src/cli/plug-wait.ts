@@ -1,5 +1,6 @@
 import { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { networkStatusAnnotation } from '#apis/net/attachment.ts'
 import { Fault } from '#base/fault.ts'
 import { delay } from '#base/wait.ts'
@@ -15,8 +16,8 @@ type Stage = Readonly<{ text: string; isDone?: boolean }>
 
 /** What is waited for. `confirm` asks, once the instance says so, for what the instance cannot tell. */
 export type Goal = Readonly<{
-  stage: (running: VirtualMachineInstance, nic: string) => Stage
-  confirm?: (running: VirtualMachineInstance, nic: string) => Promise<Stage>
+  stage: (running: Stored<VirtualMachineInstance>, nic: string) => Stage
+  confirm?: (running: Stored<VirtualMachineInstance>, nic: string) => Promise<Stage>
 }>
 
 /** How often is asked for what no watch tells, milliseconds. */
@@ -80,8 +81,8 @@ function networksOf({ metadata }: Pod): readonly Readonly<{ name?: string; inter
   return Array.isArray(list) ? list : []
 }
 
-function specOf({ spec, metadata }: VirtualMachineInstance, nic: string) {
-  return wantedNics(spec, metadata.namespace ?? 'default').find(({ name }) => name === nic)
+function specOf({ spec, metadata }: Stored<VirtualMachineInstance>, nic: string) {
+  return wantedNics(spec, metadata.namespace).find(({ name }) => name === nic)
 }
 
 function statusOf({ status }: VirtualMachineInstance, nic: string) {
@@ -110,7 +111,7 @@ export async function waitFor({ client, print }: Context, key: NicKey, goal: Goa
     return stage.isDone === true
   }
   using follower = new Follower(client, key, print)
-  const look = (running: VirtualMachineInstance | undefined) => {
+  const look = (running: Stored<VirtualMachineInstance> | undefined) => {
     const trouble = troubleOf(running)
     if (trouble && !told.has(trouble)) print.note(`Trouble: ${trouble}`)
     told.add(trouble ?? '')

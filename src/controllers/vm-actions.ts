@@ -1,5 +1,6 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import {
   pausedAnnotation,
   pauseVerdict,
@@ -20,7 +21,7 @@ import { guestActions } from './guest-actions.ts'
 import { migrateAction } from './migrate-action.ts'
 import { nicActions } from './nic-actions.ts'
 
-type Decide = (vm: VirtualMachine, vmi: VirtualMachineInstance | undefined, call: ActionCall) => Verdict
+type Decide = (vm: VirtualMachine, vmi: Stored<VirtualMachineInstance> | undefined, call: ActionCall) => Verdict
 
 /**
  * The verbs of VMs and instances that virtctl calls: paths, codes and texts are KubeVirt's (facts/kubevirt.md §5.2). What edits a

@@ -102,7 +102,7 @@ async function followNetworks(world: World, vmi: Stored<VirtualMachineInstance>,
   }))
 }
 
-async function createPod(world: World, vmi: Stored<VirtualMachineInstance>): Promise<Pod | { why: string }> {
+async function createPod(world: World, vmi: Stored<VirtualMachineInstance>): Promise<Stored<Pod> | { why: string }> {
   const place = world.places.find(vmi)
   if ('why' in place) return place
   const nodeName = place.node.metadata.name
