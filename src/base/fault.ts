@@ -46,6 +46,11 @@ export function faultKind(error: unknown): FaultKind {
   return 'Bug'
 }
 
+/** The code that Node gives to an error of the system, such as `ENOENT`; undefined for every other. */
+export function systemCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
 /** The whole chain of causes as one sentence: `a: b: c`. */
 export function explain(error: unknown): string {
   const parts: string[] = []

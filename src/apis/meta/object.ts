@@ -18,6 +18,9 @@ export type ObjectMeta = Readonly<{
   managedFields?: readonly ManagedFieldsEntry[]
 }>
 
+/** A tree of the names of fields. */
+export type FieldSet = { readonly [key: string]: FieldSet }
+
 /** Which fields one writer owns. `fieldsV1` is a tree of field names (see machinery/rest/apply). */
 export type ManagedFieldsEntry = Readonly<{
   manager: string
@@ -25,7 +28,7 @@ export type ManagedFieldsEntry = Readonly<{
   apiVersion: string
   time?: string
   fieldsType: 'FieldsV1'
-  fieldsV1: JsonObject
+  fieldsV1: FieldSet
   subresource?: string
 }>
 

@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
 import { createSecureContext, type SecureContext } from 'node:tls'
-import { Fault, faultKind } from '#base/fault.ts'
+import { Fault, faultKind, systemCode } from '#base/fault.ts'
 import { isObject, type Json } from '#base/json.ts'
 import { delay } from '#base/wait.ts'
 import { faultOfAnswer } from './faults.ts'
@@ -161,7 +161,7 @@ export class Connection implements Disposable {
   #faultOf(error: unknown, signal: AbortSignal | undefined): Fault {
     if (error instanceof Fault) return error
     if (signal?.aborted) return new Fault('Aborted', 'The request was given up', { cause: error })
-    const code = String((error as NodeJS.ErrnoException).code ?? '')
+    const code = systemCode(error) ?? ''
     if (/CERT|ALTNAME|ISSUER|VERIFY_LEAF/.test(code))
       return new Fault(
         'Unavailable',
@@ -187,13 +187,13 @@ function contextOf({ ca, cert, key }: Endpoint): SecureContext {
 
 /** True for what a socket throws that the other end has closed. */
 function isClosed(error: unknown): boolean {
-  return /^(ECONNRESET|EPIPE)$/.test(String((error as NodeJS.ErrnoException)?.code))
+  return /^(ECONNRESET|EPIPE)$/.test(systemCode(error) ?? '')
 }
 
 function parsed(text: string, server: string): Json | undefined {
   if (text === '') return undefined
   try {
-    const value = JSON.parse(text) as Json
+    const value: Json = JSON.parse(text)
     if (isObject(value) || Array.isArray(value)) return value
   } catch {
     // Told below.

@@ -74,10 +74,11 @@ export class InformerCache<T extends Stored, I extends string> {
         objects?.delete(key)
         if (objects?.size === 0) found.delete(value)
       }
-      for (const value of object ? valuesOf(object) : []) {
+      if (!object) continue
+      for (const value of valuesOf(object)) {
         const objects = found.get(value)
-        if (objects) objects.set(key, object!)
-        else found.set(value, new Map([[key, object!]]))
+        if (objects) objects.set(key, object)
+        else found.set(value, new Map([[key, object]]))
       }
     }
   }

@@ -24,6 +24,12 @@ export function docOf(row: Row): Stored<Doc> {
   return doc
 }
 
+/** The object in the row that an update of the store has written or found; where there was none, it has thrown. */
+export function writtenDoc(row: Row | undefined): Stored<Doc> {
+  if (!row) throw new Fault('Bug', 'An update of the store has left no row')
+  return docOf(row)
+}
+
 /** Whether what is in the store is an object: all that the registry writes are, once they have been checked. */
 export function isKept(value: JsonObject): value is Kept {
   const { metadata } = value

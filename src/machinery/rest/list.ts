@@ -64,14 +64,15 @@ export async function listPage(
   const rest = from < 0 ? [] : snapshot.items.slice(from).filter(selected)
   const items = rest.length > limit ? rest.slice(0, limit) : rest
   const metadata = { resourceVersion: String(revision) }
-  if (items.length === rest.length) return { items, metadata }
+  const last = items.at(-1)
+  if (!last || items.length === rest.length) return { items, metadata }
   kept.put(key(revision), snapshot)
   const isSelective = query.labelSelector || query.fieldSelector
   return {
     items,
     metadata: {
       ...metadata,
-      continue: textOf({ revision, start: nameOf(items.at(-1)!) }),
+      continue: textOf({ revision, start: nameOf(last) }),
       ...(!isSelective && { remainingItemCount: rest.length - items.length }),
     },
   }

@@ -20,6 +20,7 @@ import {
   uncheckedDoc,
   withManagers,
   withoutRevision,
+  writtenDoc,
 } from './doc.ts'
 import {
   clientMetadata,
@@ -146,7 +147,7 @@ export class Registry {
         return { type: 'put', value: prepared }
       })
     })
-    return docOf(row!)
+    return writtenDoc(row)
   }
 
   /**
@@ -177,12 +178,12 @@ export class Registry {
     if (options.dryRun) {
       const row = await this.store.get(path)
       const decision = decide(row)
-      return decision?.value ? docOf({ ...row!, value: decision.value }) : docOf(row!)
+      return writtenDoc(row && decision?.value ? { ...row, value: decision.value } : row)
     }
     // Only specs hold what is claimed.
     const uid = options.subresource ? undefined : await this.#uidOf(kind, path)
     const write = (claim: Claim) => this.store.update(path, (row) => decide(row, claim))
-    return docOf((await this.#claiming(kind, path, uid, write))!)
+    return writtenDoc(await this.#claiming(kind, path, uid, write))
   }
 
   /** Writes an object that may claim values; `claim` is told what it will be, and what it was. */
@@ -250,7 +251,7 @@ export class Registry {
     const path = storeKey(kind, key)
     const row = options.dryRun ? await this.store.get(path) : await this.store.update(path, decide)
     if (options.dryRun) decide(row)
-    const doc = docOf(row!)
+    const doc = writtenDoc(row)
     if (gone && !options.dryRun) await this.claims.release(doc.metadata.uid)
     return { doc, gone }
   }

@@ -151,6 +151,7 @@ export function invalid(kind: Named, name: string, errors: readonly FieldError[]
 }
 
 function listed(lines: readonly string[], more: number): string {
-  if (lines.length === 1 && !more) return lines[0]!
+  const [only] = lines
+  if (only !== undefined && lines.length === 1 && !more) return only
   return `[${lines.join(', ')}${more ? `, and ${more} more` : ''}]`
 }

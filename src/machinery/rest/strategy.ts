@@ -39,7 +39,7 @@ export type Served = Readonly<{ kind: Kind; strategy: Strategy<Doc>; view?: View
 /** Pairs a kind with its strategy. */
 export function serve<T extends ApiObject>(kind: Kind<T>, strategy: Strategy<T> = {}): Served {
   // The one place where a kind's own type ends: the registry gives a strategy only objects of its kind, checked by its schema.
-  return { kind, strategy: strategy as unknown as Strategy<Doc> }
+  return { kind, strategy: strategy as Strategy<Doc> }
 }
 
 /** A kind whose objects are stored as those of another. */

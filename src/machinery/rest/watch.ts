@@ -1,6 +1,6 @@
 import type { Kind } from '#apis/meta/object.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
-import type { JsonObject } from '#base/json.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
 import { timerMs } from '#base/timer.ts'
 import type { Change } from '../store/store.ts'
 import { tellProgress } from './bookmarks.ts'
@@ -41,7 +41,7 @@ type LineWriter = (type: EventType, doc: Doc) => string
 export function planWatch(registry: Registry, kind: Kind, request: WatchRequest): WatchPlan {
   const { query, name } = request
   requireMatch(query)
-  const byName = (object: JsonObject) => name === undefined || (object.metadata as JsonObject).name === name
+  const byName = ({ metadata }: JsonObject) => name === undefined || (isObject(metadata) && metadata.name === name)
   const byLabel = parseLabelSelector(query.labelSelector)
   const byField = parseFieldSelector(query.fieldSelector, kind)
   const seconds = countOf(query, 'timeoutSeconds')
