@@ -1,7 +1,7 @@
 import { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
-import { networkStatusAnnotation } from '#apis/net/attachment.ts'
+import { networkStatusIn } from '#apis/net/attachment.ts'
 import { Fault } from '#base/fault.ts'
 import { delay } from '#base/wait.ts'
 import { wantedNics } from '#core/nic/desired.ts'
@@ -67,18 +67,14 @@ export function onNetwork({ client, namespace }: Context, network: string): Goal
       const link = statusOf(running, nic)?.podInterfaceName
       const isThere = items
         .filter((pod) => pod.spec.nodeName === running.status?.nodeName)
-        .some((pod) => networksOf(pod).some((one) => one.name === network && one.interface === link))
+        .some((pod) =>
+          networkStatusIn(pod.metadata.annotations).some((one) => one.name === network && one.interface === link),
+        )
       return isThere
         ? { text: `is on network ${network}`, isDone: true }
         : { text: `is not on network ${network} in its sandbox yet` }
     },
   }
-}
-
-/** What a pod's sandbox has. */
-function networksOf({ metadata }: Pod): readonly Readonly<{ name?: string; interface?: string }>[] {
-  const list: unknown = JSON.parse(metadata.annotations?.[networkStatusAnnotation] || '[]')
-  return Array.isArray(list) ? list : []
 }
 
 function specOf({ spec, metadata }: Stored<VirtualMachineInstance>, nic: string) {

@@ -1,7 +1,7 @@
 import { VirtualMachineInstanceMigration as Migration } from '#apis/kubevirt/migration.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf, type Stored } from '#apis/meta/object.ts'
-import { type NetworkStatus, networkStatusAnnotation } from '#apis/net/attachment.ts'
+import { networkStatusIn } from '#apis/net/attachment.ts'
 import { timestamp } from '#base/time.ts'
 import { homePodName, isMigrating } from '#core/migration/place.ts'
 import {
@@ -48,7 +48,9 @@ async function reconcile(world: MigrationWorld, key: string): Promise<{ againAft
   const nowMs = Date.now()
   const pod = world.pods.get({ namespace: vmi.metadata.namespace, name: homePodName(vmi) })
   const requirement =
-    attachmentMode(kubevirt) === 'Migration' ? migrationRequirement(vmi, networksOf(pod?.metadata.annotations)) : 'none'
+    attachmentMode(kubevirt) === 'Migration'
+      ? migrationRequirement(vmi, networkStatusIn(pod?.metadata.annotations))
+      : 'none'
   const old = findCondition(vmi.status.conditions, 'MigrationRequired')
   const wanted = migrationRequired(old, requirement, { ...config, nowMs })
   if (old?.status !== wanted?.status) {
@@ -112,9 +114,4 @@ async function write(
     },
     { subresource: 'status' },
   )
-}
-
-function networksOf(annotations: Readonly<Record<string, string>> | undefined): readonly NetworkStatus[] {
-  const text = annotations?.[networkStatusAnnotation]
-  return text ? (JSON.parse(text) as NetworkStatus[]) : []
 }

@@ -147,5 +147,10 @@ export type FieldError = Readonly<{
     | 'FieldValueForbidden'
 }>
 
+/** A value that may not be what it is. */
+export function invalidValue(field: string, message: string): FieldError {
+  return { field, message, reason: 'FieldValueInvalid' }
+}
+
 /** Most errors that are looked for in one object: nobody reads more of them, and each costs many times its value. */
 export const maxErrors = 100

@@ -5,7 +5,7 @@ import { draftOf, storedOf } from '../client/stored.ts'
 import type { Authorizer } from './access/authorizer.ts'
 import { eventOf } from './events.ts'
 import type { Registry } from './registry.ts'
-import { parseFieldSelector, parseLabelSelector, type Selector } from './selector.ts'
+import { parseSelectors } from './selector.ts'
 import type { User } from './strategy.ts'
 
 /** Who a local client is. */
@@ -37,7 +37,7 @@ export class LocalClient implements Client {
   async list<T extends ApiObject>(kind: Kind<T>, scope: Scope = {}) {
     this.#require('list', kind, scope)
     const { items, revision } = await this.#registry.list(kind, scope.namespace)
-    const selected = selectorOf(kind, scope)
+    const selected = parseSelectors(scope, kind)
     return {
       items: items.filter(selected).map((doc) => storedOf(kind, doc)),
       resourceVersion: String(revision),
@@ -51,7 +51,7 @@ export class LocalClient implements Client {
     signal: AbortSignal,
   ): AsyncIterable<readonly WatchEvent<T>[]> {
     this.#require('watch', kind, scope)
-    const selected = selectorOf(kind, scope)
+    const selected = parseSelectors(scope, kind)
     for await (const changes of this.#registry.watch(kind, scope.namespace, Number(resourceVersion), signal)) {
       const events = changes.map((change) => eventOf(change, selected)).filter((event) => event !== undefined)
       if (events.length) yield events.map(({ type, object }) => ({ type, object: storedOf(kind, object) }))
@@ -107,12 +107,6 @@ export class LocalClient implements Client {
 }
 
 type WhatKind = Pick<Kind, 'group' | 'plural' | 'namespaced'>
-
-function selectorOf(kind: Kind, scope: Scope): Selector {
-  const byLabel = parseLabelSelector(scope.labelSelector)
-  const byField = parseFieldSelector(scope.fieldSelector, kind)
-  return (object) => byLabel(object) && byField(object)
-}
 
 async function orUndefined<R>(promise: Promise<R>): Promise<R | undefined> {
   try {

@@ -10,7 +10,7 @@ import type { ResourcePath } from './path.ts'
 import { propagationOf } from './propagation.ts'
 import type { DeleteOptions, Registry, WriteOptions } from './registry.ts'
 import { dryRunOf, fieldValidationOf, flag, isJson, objectBody, parseBody, type Query, wantsTable } from './request.ts'
-import { parseFieldSelector, parseLabelSelector } from './selector.ts'
+import { parseSelectors } from './selector.ts'
 import { deleted, notFound } from './status.ts'
 import type { User } from './strategy.ts'
 import { tableOf } from './table.ts'
@@ -166,9 +166,7 @@ class Call {
   async #selected(): Promise<Doc[]> {
     const { path, query } = this.#request
     const { items } = await this.#registry.list(this.#kind, path.namespace)
-    const byLabel = parseLabelSelector(query.labelSelector)
-    const byField = parseFieldSelector(query.fieldSelector, this.#kind)
-    return items.filter((doc) => byLabel(doc) && byField(doc))
+    return items.filter(parseSelectors(query, this.#kind))
   }
 
   async #list(): Promise<JsonObject> {

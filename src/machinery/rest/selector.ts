@@ -13,6 +13,19 @@ const all: Selector = () => true
 /** Most requirements of one selector: each is asked of each object. */
 const maxTerms = 500
 
+/** Which objects of a kind are asked for. @throws Fault BadRequest for a selector that is not understood */
+export function parseSelectors(
+  {
+    labelSelector,
+    fieldSelector,
+  }: Readonly<{ labelSelector?: string | undefined; fieldSelector?: string | undefined }>,
+  kind: Kind,
+): Selector {
+  const byLabel = parseLabelSelector(labelSelector)
+  const byField = parseFieldSelector(fieldSelector, kind)
+  return (object) => byLabel(object) && byField(object)
+}
+
 /**
  * Parses kubectl's `-l` syntax: `a=b,c!=d,e,!f,g in (h,i),j notin (k)`.
  * @throws Fault BadRequest naming the part that is not understood.

@@ -10,7 +10,7 @@ import { inParts } from './json-parts.ts'
 import { requireReached } from './list.ts'
 import type { Registry } from './registry.ts'
 import { countOf, flag, invalidOption, type Query, wantsTable } from './request.ts'
-import { parseFieldSelector, parseLabelSelector, type Selector } from './selector.ts'
+import { parseSelectors, type Selector } from './selector.ts'
 import { failure } from './status.ts'
 import { tableOf } from './table.ts'
 
@@ -42,14 +42,13 @@ export function planWatch(registry: Registry, kind: Kind, request: WatchRequest)
   const { query, name } = request
   requireMatch(query)
   const byName = ({ metadata }: JsonObject) => name === undefined || (isObject(metadata) && metadata.name === name)
-  const byLabel = parseLabelSelector(query.labelSelector)
-  const byField = parseFieldSelector(query.fieldSelector, kind)
+  const bySelectors = parseSelectors(query, kind)
   const seconds = countOf(query, 'timeoutSeconds')
   const after = countOf(query, 'resourceVersion')
   requireReached(registry, after)
   return {
     request,
-    selected: (object) => byName(object) && byLabel(object) && byField(object),
+    selected: (object) => byName(object) && bySelectors(object),
     after: after && !flag(query.sendInitialEvents) ? after : undefined,
     timeoutMs: seconds ? timerMs(seconds * 1000) : undefined,
   }
@@ -84,7 +83,7 @@ export async function streamWatch(
     let { after } = plan
     if (after === undefined) {
       const { items, revision } = await registry.list(kind, namespace)
-      const initial = items.filter((doc) => selected(doc))
+      const initial = items.filter(selected)
       for (const part of inParts(initial, (doc) => line('ADDED', doc))) await sink(part.join(''))
       if (flag(query.sendInitialEvents)) await sink(bookmark(kind, revision, { 'k8s.io/initial-events-end': 'true' }))
       after = revision
