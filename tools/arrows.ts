@@ -27,6 +27,9 @@ const impure = /\b(Date\.now|Math\.random|new Date\(\)|performance\.now|process\
 const importPattern =
   /(?:^|\n)\s*(?:import|export)\b[^'"\n;]*?(?:\{[^}]*\}[^'"\n;]*?)?from\s*['"]([^'"]+)['"]|(?:^|\n)import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g
 
+/** Where product code starts: what nothing leads to from here is there for tests only. */
+const roots = ['bin/patchbay.ts', 'machinery/store/sqlite-worker.ts']
+
 /** Every import of a module, as written. */
 function importsOf(text: string): string[] {
   return [...text.matchAll(importPattern)].map((match) => match[1] ?? match[2] ?? match[3]!)
@@ -36,8 +39,10 @@ function importsOf(text: string): string[] {
 export function problemsOf(file: string, text: string): string[] {
   const top = file.split('/')[0]!
   const allowed = may[top]
-  const isTest = file.endsWith('.test.ts')
-  if (!allowed || isTest) return []
+  if (isTest(file)) return []
+  const kits = importsOf(text).filter((from) => from.startsWith('#kit/'))
+  if (kits.length) return kits.map((from) => `src/${file}: ${from} is a kit, which only tests may import`)
+  if (!allowed) return []
   const own = exceptions[file] ?? []
   const problems = importsOf(text).flatMap((from): string[] => {
     if (from.startsWith('#')) {
@@ -57,6 +62,22 @@ export function problemsOf(file: string, text: string): string[] {
   if (pure[top] && impure.test(text))
     problems.push(`${top} may not read the clock, chance or the process: ${impure.exec(text)?.[0]}`)
   return problems.map((problem) => `src/${file}: ${problem}`)
+}
+
+function isTest(file: string): boolean {
+  return file.endsWith('.test.ts')
+}
+
+/** Files that no root leads to, by the imports of each file. */
+export function onlyForTests(files: ReadonlyMap<string, readonly string[]>, from: readonly string[]): string[] {
+  const reached = new Set<string>()
+  const todo = [...from]
+  for (let file = todo.pop(); file !== undefined; file = todo.pop()) {
+    if (reached.has(file)) continue
+    reached.add(file)
+    todo.push(...(files.get(file) ?? []))
+  }
+  return [...files.keys()].filter((file) => !isTest(file) && !reached.has(file))
 }
 
 /** Import cycles between files of src/, each as `a -> b -> a`. */
@@ -82,16 +103,23 @@ export function checkArrows(root: string): string[] {
   const files = globSync('**/*.ts', { cwd: `${root}/src` })
   const texts = new Map(files.map((file) => [file, readFileSync(`${root}/src/${file}`, 'utf8')]))
   const graph = new Map([...texts].map(([file, text]) => [file, valueImports(file, text)]))
+  const all = new Map([...texts].map(([file, text]) => [file, importedFiles(file, text)]))
   return [
     ...[...texts].flatMap(([file, text]) => problemsOf(file, text)),
     ...cycles(graph).map((cycle) => `import cycle: ${cycle}`),
+    ...onlyForTests(all, roots).map((file) => `src/${file} is only for tests; move it to test/kit/${file}`),
   ]
 }
 
 /** Imports that exist at run time, as files relative to src/. */
 function valueImports(file: string, text: string): string[] {
   const withoutTypes = text.replace(/(^|\n)\s*(import|export) type [^;]*?from\s*['"][^'"]+['"]/g, '')
-  return importsOf(withoutTypes).flatMap((from) => {
+  return importedFiles(file, withoutTypes)
+}
+
+/** The files of src/ that a text imports, relative to src/. */
+function importedFiles(file: string, text: string): string[] {
+  return importsOf(text).flatMap((from) => {
     if (from.startsWith('#')) return [from.slice(1)]
     if (!from.startsWith('.')) return []
     return [new URL(from, `file:///${file}`).pathname.slice(1)]

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { admin, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { LocalClient } from '../rest/local-client.ts'
-import { admin, openRegistry, Widget } from '../rest/rest-kit.ts'
 import { modifySame } from './modify-same.ts'
 
 const draft = { apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name: 'a', namespace: 'default' }, spec: {} }

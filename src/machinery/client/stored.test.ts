@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Fault } from '#base/fault.ts'
-import { Widget } from '../rest/rest-kit.ts'
+import { Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { draftOf, storedOf } from './stored.ts'
 
 const metadata = { name: 'a', uid: 'u', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }

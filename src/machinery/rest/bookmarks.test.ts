@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { makeWidget, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { tellProgress } from './bookmarks.ts'
-import { makeWidget, openRegistry, Widget } from './rest-kit.ts'
 import { planWatch, streamWatch } from './watch.ts'
 
 const request = (query: Record<string, string>) => ({ namespace: undefined, name: undefined, query, accept: undefined })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { admin, faultIn, makeWidget, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { listPage } from './list.ts'
-import { admin, faultIn, makeWidget, openRegistry, Widget } from './rest-kit.ts'
 import { failure } from './status.ts'
 import { planWatch } from './watch.ts'
 

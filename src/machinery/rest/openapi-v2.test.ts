@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Kind } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
+import { namespaces, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { encodeOpenapiV2, openapiV2 } from './openapi-v2.ts'
-import { namespaces, Widget } from './rest-kit.ts'
 
 const kinds: readonly Kind[] = [namespaces, Widget]
 

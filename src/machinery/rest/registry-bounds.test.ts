@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { JsonObject } from '#base/json.ts'
+import { admin, faultIn, makeWidget, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import type { Doc } from './doc.ts'
-import { admin, faultIn, makeWidget, openRegistry, Widget } from './rest-kit.ts'
 
 test('what would be too large to be stored is refused with its size, and what is too large already may shrink and go', async (t) => {
   const registry = await openRegistry(t)

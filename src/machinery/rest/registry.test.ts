@@ -1,10 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { JsonObject } from '#base/json.ts'
+import {
+  admin,
+  faultIn,
+  makeWidget,
+  namespaces,
+  openRegistry,
+  specOf,
+  Widget,
+  widget,
+} from '#kit/machinery/rest/rest-kit.ts'
 import type { Doc } from './doc.ts'
 import { applyPatch } from './patch.ts'
 import type { Registry, WriteOptions } from './registry.ts'
-import { admin, faultIn, makeWidget, namespaces, openRegistry, specOf, Widget, widget } from './rest-kit.ts'
 import { serve } from './strategy.ts'
 
 const key = { namespace: 'default', name: 'a' }

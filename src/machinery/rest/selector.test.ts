@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import { faultIn, Widget } from './rest-kit.ts'
+import { faultIn, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { parseFieldSelector, parseLabelSelector } from './selector.ts'
 
 const labelled = (labels: Record<string, string>) => ({ metadata: { labels } })

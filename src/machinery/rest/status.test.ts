@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { FieldError, Kind } from '#apis/meta/object.ts'
 import { Fault, type FaultKind } from '#base/fault.ts'
-import { Widget } from './rest-kit.ts'
+import { Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { alreadyExists, conflict, deleted, failure, forbidden, invalid, notFound } from './status.ts'
 import { warningHeaders } from './warning.ts'
 

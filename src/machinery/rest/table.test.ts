@@ -4,8 +4,8 @@ import { Event } from '#apis/core/event.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Kind } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
+import { Widget } from '#kit/machinery/rest/rest-kit.ts'
 import type { Doc } from './doc.ts'
-import { Widget } from './rest-kit.ts'
 import { age, tableOf } from './table.ts'
 
 const [second, minute, hour, day, year] = [1000, 60_000, 3_600_000, 86_400_000, 365 * 86_400_000]

@@ -5,7 +5,7 @@ import { kinds } from '#apis/kinds.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Kind } from '#apis/meta/object.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
-import { Widget } from './rest-kit.ts'
+import { Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { pruneUnknown, schemaErrors } from './validate.ts'
 
 const vms = VirtualMachine as unknown as Kind

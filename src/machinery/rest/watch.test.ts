@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { openMemoryStore } from '../store/memory.ts'
+import { admin, namespaces, Widget, widget } from '#kit/machinery/rest/rest-kit.ts'
+import { openMemoryStore } from '#kit/machinery/store/memory.ts'
 import { Registry } from './registry.ts'
-import { admin, namespaces, Widget, widget } from './rest-kit.ts'
 import { serve } from './strategy.ts'
 import { planWatch, streamWatch } from './watch.ts'
 

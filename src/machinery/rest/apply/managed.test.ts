@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Kind } from '#apis/meta/object.ts'
 import { type JsonObject, sameJson } from '#base/json.ts'
+import { Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { uncheckedDoc } from '../doc.ts'
-import { Widget } from '../rest-kit.ts'
 import { applied, configOf, trackUpdate } from './managed.ts'
 
 const text = { type: 'string' }

@@ -2,10 +2,10 @@ import type { TestContext } from 'node:test'
 import type { ApiObject, Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
+import type { Doc } from '#machinery/rest/doc.ts'
+import { Registry, type WriteOptions } from '#machinery/rest/registry.ts'
+import { type Served, serve } from '#machinery/rest/strategy.ts'
 import { openMemoryStore } from '../store/memory.ts'
-import type { Doc } from './doc.ts'
-import { Registry, type WriteOptions } from './registry.ts'
-import { type Served, serve } from './strategy.ts'
 
 type Widget = ApiObject & Readonly<{ spec: Readonly<{ size?: number; tags?: readonly string[] }>; status?: JsonObject }>
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { ApiObject, Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import type { Registry } from '../rest/registry.ts'
+import type { Client } from '#machinery/client/client.ts'
+import type { Registry } from '#machinery/rest/registry.ts'
 import { faultIn, makeWidget, openRegistry, Widget } from '../rest/rest-kit.ts'
-import type { Client } from './client.ts'
 
 const kind: Kind<ApiObject & { spec: { size?: number }; status?: { phase?: string } }> = Widget
 const key = { namespace: 'default', name: 'a' }
