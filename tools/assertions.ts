@@ -15,10 +15,10 @@ const limits: Readonly<Record<string, Limit>> = {
   base: { casts: 3, nonNulls: 0 },
   bin: { casts: 4.5, nonNulls: 2 },
   cli: { casts: 2.5, nonNulls: 2.5 },
-  controllers: { casts: 2.5, nonNulls: 0 },
-  core: { casts: 3, nonNulls: 3 },
-  drivers: { casts: 2.5, nonNulls: 3 },
-  machinery: { casts: 3.5, nonNulls: 1 },
+  controllers: { casts: 2, nonNulls: 0 },
+  core: { casts: 3, nonNulls: 2 },
+  drivers: { casts: 2.5, nonNulls: 2.5 },
+  machinery: { casts: 3, nonNulls: 0.5 },
 }
 
 /** Counts over the syntax trees of `files`, which are relative to `root`, by their top folder below src/. */

@@ -6,6 +6,7 @@ import { timestamp } from '#base/time.ts'
 import { guestInfoBody } from '#core/vm/guest-info.ts'
 import { powerVerdict, recordOf, withPowerRequest } from '#core/vm/power-request.ts'
 import type { Client } from '#machinery/client/client.ts'
+import { modifySame } from '#machinery/client/modify-same.ts'
 import type { Action, ActionCall } from '#machinery/rest/actions.ts'
 import { agentMs, getAction, keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
 
@@ -32,9 +33,9 @@ async function askGuest(client: Client, call: ActionCall, action: GuestAction): 
   const decide = (current: VirtualMachineInstance) => {
     const verdict = powerVerdict(current, action, now)
     if ('refuse' in verdict) throw refusal(VirtualMachineInstance, call.name, verdict)
-    return current.metadata.uid === metadata.uid ? withPowerRequest(current, request) : undefined
+    return withPowerRequest(current, request)
   }
-  await client.modify(VirtualMachineInstance, key, decide, { dryRun: call.dryRun })
+  await modifySame(client, VirtualMachineInstance, { metadata }, decide, { dryRun: call.dryRun })
   if (call.dryRun) return
   const [verb, done] = words[action]
   await untilDone(
