@@ -1,4 +1,4 @@
-import type { Kind } from '#apis/meta/object.ts'
+import type { Kind, Stored } from '#apis/meta/object.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { timerMs } from '#base/timer.ts'
@@ -35,7 +35,7 @@ export type WatchPlan = Readonly<{
 }>
 
 type EventType = ObjectEvent['type']
-type LineWriter = (type: EventType, doc: Doc) => string
+type LineWriter = (type: EventType, doc: Stored<Doc>) => string
 
 /** Reads what a watch is asked for, while a refusal is still possible. @throws Fault BadRequest, Invalid, Timeout */
 export function planWatch(registry: Registry, kind: Kind, request: WatchRequest): WatchPlan {
@@ -135,7 +135,7 @@ function lineWriter(kind: Kind, request: WatchRequest): LineWriter {
   const include = wantsTable(request.accept, request.query)
   if (!include) return plainLine
   return (type, doc) => {
-    const object = tableOf(kind, [doc], { resourceVersion: doc.metadata.resourceVersion ?? '' }, include, Date.now())
+    const object = tableOf(kind, [doc], { resourceVersion: doc.metadata.resourceVersion }, include, Date.now())
     return `${JSON.stringify({ type, object })}\n`
   }
 }
