@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkArrows, cycles, problemsOf } from './arrows.ts'
+import { checkArrows, cycles, onlyForTests, problemsOf } from './arrows.ts'
 import { chainsOut, moduleOf } from './reach.ts'
 
 for (const [file, text, problem] of [
@@ -11,6 +11,7 @@ for (const [file, text, problem] of [
   ['controllers/vm.ts', "import { Cni } from '#drivers/cni/cni.ts'", /controllers may not import #drivers/],
   ['machinery/rest/x.ts', "import { vm } from '#apis/kubevirt/vm.ts'", /machinery may not import #apis\/kubevirt/],
   ['core/vm/x.ts', "import { y } from '#core/nic/y.ts'", /use a relative path/],
+  ['bin/x.ts', "import { z } from '#kit/core/nic/z.ts'", /is a kit, which only tests may import/],
 ] as const)
   test(`arrows: ${file} with ${text} is a problem`, () => assert.match(problemsOf(file, text).join(), problem))
 
@@ -64,6 +65,17 @@ for (const [what, text, end] of [
   test(`arrows: the way to ${what} is found`, () => {
     assert.deepEqual(chains({ 'base/c.ts': text }), [`core/a.ts -> core/b.ts -> base/c.ts -> ${end}`])
   })
+
+test('arrows: what only tests import is found', () => {
+  const files = new Map([
+    ['bin/main.ts', ['core/a.ts']],
+    ['core/a.ts', ['core/b.ts']],
+    ['core/b.ts', []],
+    ['core/b.test.ts', ['core/b.ts', 'core/kit.ts']],
+    ['core/kit.ts', ['core/b.ts']],
+  ])
+  assert.deepEqual(onlyForTests(files, ['bin/main.ts']), ['core/kit.ts'])
+})
 
 test('arrows: this source keeps them', () => {
   assert.deepEqual(checkArrows(new URL('..', import.meta.url).pathname.replace(/\/$/, '')), [])

@@ -1,5 +1,5 @@
 import { globSync, readFileSync } from 'node:fs'
-import { chainsOut, type Module, moduleOf } from './reach.ts'
+import { chainsOut, filesOf, type Module, moduleOf } from './reach.ts'
 import { parseSource } from './source.ts'
 
 /** Who may import whom, by folder; a folder may always import itself. `bin` wires and may import anything. */
@@ -29,12 +29,17 @@ const pure: Readonly<Record<string, readonly string[]>> = { apis: ['typebox'], c
 const browser = /^(core|apis|machinery\/client)\//
 const impure = /\b(Date\.now|Math\.random|new Date\(\)|performance\.now|process\.|setTimeout|crypto\.)/
 
+/** Where product code starts: what nothing leads to from here is there for tests only. */
+const roots = ['bin/patchbay.ts', 'machinery/store/sqlite-worker.ts']
+
 /** What a file of `src/` imports against the rules of docs/ARCHITECTURE.md; `file` is relative to src/. */
 export function problemsOf(file: string, text: string): string[] {
   const top = file.split('/')[0]!
   const allowed = may[top]
-  const isTest = file.endsWith('.test.ts')
-  if (!allowed || isTest) return []
+  if (isTest(file)) return []
+  const kits = parseSource(file, text).imports.filter(({ from }) => from.startsWith('#kit/'))
+  if (kits.length) return kits.map(({ from }) => `src/${file}: ${from} is a kit, which only tests may import`)
+  if (!allowed) return []
   const own = exceptions[file] ?? []
   const problems = parseSource(file, text).imports.flatMap(({ from }): string[] => {
     if (from.startsWith('#')) {
@@ -54,6 +59,22 @@ export function problemsOf(file: string, text: string): string[] {
   if (pure[top] && impure.test(text))
     problems.push(`${top} may not read the clock, chance or the process: ${impure.exec(text)?.[0]}`)
   return problems.map((problem) => `src/${file}: ${problem}`)
+}
+
+function isTest(file: string): boolean {
+  return file.endsWith('.test.ts')
+}
+
+/** Files that no root leads to, by the imports of each file. */
+export function onlyForTests(files: ReadonlyMap<string, readonly string[]>, from: readonly string[]): string[] {
+  const reached = new Set<string>()
+  const todo = [...from]
+  for (let file = todo.pop(); file !== undefined; file = todo.pop()) {
+    if (reached.has(file)) continue
+    reached.add(file)
+    todo.push(...(files.get(file) ?? []))
+  }
+  return [...files.keys()].filter((file) => !isTest(file) && !reached.has(file))
 }
 
 /** Import cycles between files of src/, each as `a -> b -> a`. */
@@ -80,10 +101,12 @@ export function checkArrows(root: string): string[] {
   const texts = new Map(files.map((file) => [file, readFileSync(`${root}/src/${file}`, 'utf8')]))
   const modules: ReadonlyMap<string, Module> = new Map([...texts].map(([file, text]) => [file, moduleOf(file, text)]))
   const graph = new Map([...modules].map(([file, { files }]) => [file, files]))
+  const all = new Map([...texts].map(([file, text]) => [file, filesOf(file, text)]))
   const inBrowser = files.filter((file) => browser.test(file) && !file.endsWith('.test.ts'))
   return [
     ...[...texts].flatMap(([file, text]) => problemsOf(file, text)),
     ...cycles(graph).map((cycle) => `import cycle: ${cycle}`),
+    ...onlyForTests(all, roots).map((file) => `src/${file} is only for tests; move it to test/kit/${file}`),
     ...chainsOut(inBrowser, modules, pure.apis!).map((chain) => `does not run in a browser: ${chain}`),
   ]
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
 import { checkArrows } from './arrows.ts'
+import { checkAssertions } from './assertions.ts'
 import { staleNotices } from './notices.ts'
 import { checkSizes } from './sizes.ts'
 
@@ -23,6 +24,7 @@ const checks: readonly Check[] = [
   },
   { name: 'unused code', run: () => command('knip', ['--no-progress']) },
   { name: 'arrows', run: async () => checkArrows(root) },
+  { name: 'casts and non-null assertions', run: async () => checkAssertions(root) },
   { name: 'sizes', run: async () => checkSizes(root) },
   { name: 'notices', run: async () => staleNotices(root) },
   { name: 'documentation links', run: async () => brokenLinks() },

@@ -31,6 +31,12 @@ export function moduleOf(file: string, text: string): Module {
   }
 }
 
+/** The files of src/ that a file imports, also those of which it only needs the types. */
+export function filesOf(file: string, text: string): readonly string[] {
+  const { imports } = parseSource(file, text)
+  return imports.filter(({ from }) => /^[#.]/.test(from)).map(({ from }) => targetOf(file, from))
+}
+
 /** The file of src/ that an import means. */
 function targetOf(file: string, from: string): string {
   return from.startsWith('#') ? from.slice(1) : new URL(from, `file:///${file}`).pathname.slice(1)

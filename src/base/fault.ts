@@ -1,3 +1,5 @@
+import type { JsonObject } from './json.ts'
+
 /**
  * What went wrong, in the few classes that anything above a driver has to tell apart. Three tables give each kind its
  * meaning: HTTP status (machinery/rest), retry (machinery/loop), exit code (cli). `Internal` is no bug of ours: KubeVirt
@@ -28,9 +30,9 @@ export class Fault extends Error {
   override readonly name = 'Fault'
   readonly kind: FaultKind
   /** Facts for programs: field errors, the object concerned, a foreign error code. */
-  readonly data: Readonly<Record<string, unknown>>
+  readonly data: JsonObject
 
-  constructor(kind: FaultKind, message: string, options: { cause?: unknown; data?: Record<string, unknown> } = {}) {
+  constructor(kind: FaultKind, message: string, options: { cause?: unknown; data?: JsonObject } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.kind = kind
     this.data = options.data ?? {}
@@ -42,6 +44,11 @@ export function faultKind(error: unknown): FaultKind {
   if (error instanceof Fault) return error.kind
   if (error instanceof Error && error.name === 'AbortError') return 'Aborted'
   return 'Bug'
+}
+
+/** The code that Node gives to an error of the system, such as `ENOENT`; undefined for every other. */
+export function systemCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
 /** The whole chain of causes as one sentence: `a: b: c`. */

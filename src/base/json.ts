@@ -7,6 +7,22 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** True for a list. What is in it is JSON when the value is. */
+export function isList(value: Json | undefined): value is readonly Json[] {
+  return Array.isArray(value)
+}
+
+/** True for a list of strings and nothing else. */
+export function isStrings(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string')
+}
+
+/** The fields of an object that have a value; none of what is no object. */
+export function jsonEntries(value: Json | undefined): [name: string, value: Json][] {
+  if (!isObject(value)) return []
+  return Object.entries(value).flatMap(([name, item]): [string, Json][] => (item === undefined ? [] : [[name, item]]))
+}
+
 /** Reads JSON; undefined for what is none, and of which its reader says what it should have been. */
 export function parsedJson(text: string): unknown {
   try {

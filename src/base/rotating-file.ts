@@ -1,4 +1,5 @@
 import { appendFile, rename, stat } from 'node:fs/promises'
+import { systemCode } from './fault.ts'
 
 type Options = Readonly<{
   path: string
@@ -75,7 +76,7 @@ async function sizeOf(path: string): Promise<number> {
   try {
     return (await stat(path)).size
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0
+    if (systemCode(error) === 'ENOENT') return 0
     throw error
   }
 }
@@ -84,6 +85,6 @@ async function renameIfAny(from: string, to: string): Promise<void> {
   try {
     await rename(from, to)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    if (systemCode(error) !== 'ENOENT') throw error
   }
 }

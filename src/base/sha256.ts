@@ -2,17 +2,34 @@
 const blockBytes = 64
 /** The last block ends with the length of the text in bits, in that many bytes. */
 const lengthBytes = 8
+/** Rounds for each block, and words that are mixed in. */
+const rounds = 64
 
 /**
  * SHA-256 (FIPS 180-4) of a text in UTF-8, as lower-case hexadecimal. For names, not for secrets. Our own: Node's does not
  * exist in a browser, and a browser's is asynchronous.
  */
 export function sha256Hex(text: string): string {
-  const state = Uint32Array.from(initial)
+  const state = words(primes(8).map((prime) => fraction(Math.sqrt(prime))))
   const message = padded(new TextEncoder().encode(text))
-  const schedule = new Uint32Array(constants.length)
+  const schedule = words(Array<number>(rounds).fill(0))
   for (let at = 0; at < message.byteLength; at += blockBytes) compress(state, schedule, message, at)
-  return Array.from(state, (word) => word.toString(16).padStart(8, '0')).join('')
+  return Array.from({ length: 8 }, (_, i) => wordOf(state, i).toString(16).padStart(8, '0')).join('')
+}
+
+/** Words of 32 bits one behind the other: a view knows that there is one at each place, which an array does not. */
+function words(values: readonly number[]): DataView {
+  const view = new DataView(new ArrayBuffer(4 * values.length))
+  for (const [i, value] of values.entries()) setWord(view, i, value)
+  return view
+}
+
+function wordOf(view: DataView, i: number): number {
+  return view.getUint32(4 * i)
+}
+
+function setWord(view: DataView, i: number, value: number): void {
+  view.setUint32(4 * i, value)
 }
 
 /** The text, a bit that is set, as many that are not as are needed, and the length. */
@@ -27,26 +44,34 @@ function padded(bytes: Uint8Array): DataView {
 }
 
 /** Mixes the block at `at` into the state; letters are those of the standard (section 6.2.2). */
-function compress(state: Uint32Array, w: Uint32Array, message: DataView, at: number): void {
-  for (let t = 0; t < 16; t++) w[t] = message.getUint32(at + 4 * t)
-  for (let t = 16; t < w.length; t++) {
-    const [x, y] = [w[t - 15]!, w[t - 2]!]
+function compress(state: DataView, w: DataView, message: DataView, at: number): void {
+  for (let t = 0; t < 16; t++) setWord(w, t, message.getUint32(at + 4 * t))
+  for (let t = 16; t < rounds; t++) {
+    const [x, y] = [wordOf(w, t - 15), wordOf(w, t - 2)]
     const s0 = turn(x, 7) ^ turn(x, 18) ^ (x >>> 3)
     const s1 = turn(y, 17) ^ turn(y, 19) ^ (y >>> 10)
-    w[t] = w[t - 16]! + s0 + w[t - 7]! + s1
+    setWord(w, t, wordOf(w, t - 16) + s0 + wordOf(w, t - 7) + s1)
   }
-  let [a, b, c, d, e, f, g, h] = state as unknown as Eight
-  for (let t = 0; t < w.length; t++) {
+  const before = (i: number) => wordOf(state, i)
+  let [a, b, c, d, e, f, g, h] = [
+    before(0),
+    before(1),
+    before(2),
+    before(3),
+    before(4),
+    before(5),
+    before(6),
+    before(7),
+  ]
+  for (let t = 0; t < rounds; t++) {
     const s1 = turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)
-    const t1 = h + s1 + ((e & f) ^ (~e & g)) + constants[t]! + w[t]!
+    const t1 = h + s1 + ((e & f) ^ (~e & g)) + wordOf(constants, t) + wordOf(w, t)
     const s0 = turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)
     const t2 = s0 + ((a & b) ^ (a & c) ^ (b & c))
     ;[a, b, c, d, e, f, g, h] = [(t1 + t2) | 0, a, b, c, (d + t1) | 0, e, f, g]
   }
-  for (const [i, word] of [a, b, c, d, e, f, g, h].entries()) state[i]! += word
+  for (const [i, word] of [a, b, c, d, e, f, g, h].entries()) setWord(state, i, before(i) + word)
 }
-
-type Eight = [number, number, number, number, number, number, number, number]
 
 /** Rotates 32 bits to the right. */
 function turn(word: number, bits: number): number {
@@ -65,5 +90,4 @@ function fraction(root: number): number {
   return (root % 1) * 2 ** 32
 }
 
-const constants = Uint32Array.from(primes(64), (prime) => fraction(Math.cbrt(prime)))
-const initial = Uint32Array.from(primes(8), (prime) => fraction(Math.sqrt(prime)))
+const constants = words(primes(rounds).map((prime) => fraction(Math.cbrt(prime))))

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { openMemoryStore } from '#machinery/store/memory.ts'
+import { openMemoryStore } from '#kit/machinery/store/memory.ts'
 import { type DataDir, dataDirAt } from './data-dir.ts'
 import { claimDataDir } from './identity.ts'
 

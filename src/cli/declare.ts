@@ -1,5 +1,6 @@
 import type { Interface } from '#apis/kubevirt/interface.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
 import { delay } from '#base/wait.ts'
@@ -16,7 +17,7 @@ export type NicKey = VmKey & Readonly<{ nic: string }>
 export type State = string | undefined
 
 /** @throws Fault NotFound with what to do */
-export async function getVm(client: HttpClient, { namespace, name }: VmKey): Promise<VirtualMachine> {
+export async function getVm(client: HttpClient, { namespace, name }: VmKey): Promise<Stored<VirtualMachine>> {
   const vm = await client.get(VirtualMachine, { namespace, name })
   if (vm) return vm
   throw new Fault(
@@ -54,7 +55,7 @@ export function declareState(
   { nic, ...key }: NicKey,
   state: State,
   { check, ...options }: DeclareOptions = {},
-): Promise<VirtualMachine> {
+): Promise<Stored<VirtualMachine>> {
   const decide = (vm: VirtualMachine) => {
     const { index, one } = interfaceOf(vm, nic)
     check?.(one.state)
@@ -71,9 +72,9 @@ export function declareState(
 export async function patchVm(
   client: HttpClient,
   key: VmKey,
-  decide: (vm: VirtualMachine) => readonly JsonObject[] | undefined,
+  decide: (vm: Stored<VirtualMachine>) => readonly JsonObject[] | undefined,
   { dryRun = false }: Readonly<{ dryRun?: boolean }> = {},
-): Promise<VirtualMachine> {
+): Promise<Stored<VirtualMachine>> {
   let refusal: unknown
   let seen: number | undefined
   for (let tries = 0; tries < maxTries; tries++) {

@@ -1,4 +1,5 @@
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import type { Log } from '#base/log.ts'
 import type { HttpClient } from '#machinery/client/http-client.ts'
 import { type Informer, makeInformer } from '#machinery/client/informer.ts'
@@ -26,14 +27,14 @@ export class Follower implements Disposable {
   }
 
   /** The instance that runs, as it was last seen. */
-  get running(): VirtualMachineInstance | undefined {
+  get running(): Stored<VirtualMachineInstance> | undefined {
     const vmi = this.#informer.get(this.#key)
     return isRunning(vmi) ? vmi : undefined
   }
 
   /** Waits until the running instance (undefined: there is none) is as it should be; false when `ms` pass or the signal aborts. */
   async until(
-    isDone: (running: VirtualMachineInstance | undefined) => boolean,
+    isDone: (running: Stored<VirtualMachineInstance> | undefined) => boolean,
     ms: number,
     signal?: AbortSignal,
   ): Promise<boolean> {

@@ -1,6 +1,7 @@
 import { bindings, type Interface, type InterfaceStatus } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { desiredNics, linkOf, normalMac, wantedNics } from '#core/nic/desired.ts'
 import { linkDriftAnnotation } from '#core/nic/drift.ts'
 import { type Nic, podNetwork } from '#core/nic/nic.ts'
@@ -45,12 +46,12 @@ type Places = Readonly<{
 }>
 
 /** Whether there is an instance whose interfaces can be looked at. */
-export function isRunning(vmi: VirtualMachineInstance | undefined): vmi is VirtualMachineInstance {
+export function isRunning<T extends VirtualMachineInstance>(vmi: T | undefined): vmi is T {
   return vmi !== undefined && !isFinal(vmi)
 }
 
 /** All interfaces of a VM: in its order, then those only its instance has, then those only the guest knows. */
-export function nicRows(vm: VirtualMachine, vmi: VirtualMachineInstance | undefined): NicRow[] {
+export function nicRows(vm: Stored<VirtualMachine>, vmi: VirtualMachineInstance | undefined): NicRow[] {
   const running = isRunning(vmi) ? vmi : undefined
   const template = vm.spec.template.spec
   const own = byName(template.domain.devices.interfaces)
@@ -108,9 +109,9 @@ function partsOfStatus(status: InterfaceStatus | undefined): Partial<NicRow> {
 }
 
 /** What runs otherwise than declared, by interface: the planner's word. Links have words of their own. */
-function planTexts(vm: VirtualMachine, running: VirtualMachineInstance | undefined): Map<string, string[]> {
+function planTexts(vm: Stored<VirtualMachine>, running: VirtualMachineInstance | undefined): Map<string, string[]> {
   if (!running) return new Map()
-  const namespace = vm.metadata.namespace ?? 'default'
+  const namespace = vm.metadata.namespace
   const desired = wantedNics(vm.spec.template.spec, namespace)
   const observed = desiredNics(running.spec, namespace)
   const find = (nics: readonly Nic[], name: string) => nics.find((nic) => nic.name === name)
@@ -153,9 +154,9 @@ function differencesOf({ own, ours, status }: Places, vm: VirtualMachine, runnin
 }
 
 /** What each interface is connected to, absent ones included. */
-function networksOf(spec: VmiSpec | undefined, { metadata }: VirtualMachine): [string, string][] {
+function networksOf(spec: VmiSpec | undefined, { metadata }: Stored<VirtualMachine>): [string, string][] {
   if (!spec) return []
-  const { namespace = 'default' } = metadata
+  const { namespace } = metadata
   // A network of the VM's own namespace is named as the VM names it.
   const short = (network: string) =>
     network.startsWith(`${namespace}/`) ? network.slice(namespace.length + 1) : network

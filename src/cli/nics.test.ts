@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { Interface, InterfaceStatus, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { nicRows } from './nic-rows.ts'
 import { nicLines } from './nics.ts'
 
@@ -23,7 +24,7 @@ const vmOf = (interfaces: readonly Interface[], annotations = {}) =>
   ({
     metadata: { name: 'a', namespace: 'ns', annotations },
     spec: { template: { spec: specOf(interfaces) } },
-  }) as unknown as VirtualMachine
+  }) as unknown as Stored<VirtualMachine>
 const vmiOf = (interfaces: readonly Interface[], statuses: readonly InterfaceStatus[], { agent = true } = {}) =>
   ({
     metadata: { name: 'a', namespace: 'ns' },
@@ -33,7 +34,7 @@ const vmiOf = (interfaces: readonly Interface[], statuses: readonly InterfaceSta
       interfaces: statuses,
       conditions: agent ? [{ type: 'AgentConnected', status: 'True' }] : [],
     },
-  }) as unknown as VirtualMachineInstance
+  }) as unknown as Stored<VirtualMachineInstance>
 const status = (name: string, last: number, over: InterfaceStatus = {}): InterfaceStatus => ({
   name,
   mac: mac(last),

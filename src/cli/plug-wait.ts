@@ -1,6 +1,7 @@
 import { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { networkStatusAnnotation } from '#apis/net/attachment.ts'
+import type { Stored } from '#apis/meta/object.ts'
+import { networkStatusIn } from '#apis/net/attachment.ts'
 import { Fault } from '#base/fault.ts'
 import { delay } from '#base/wait.ts'
 import { wantedNics } from '#core/nic/desired.ts'
@@ -15,8 +16,8 @@ type Stage = Readonly<{ text: string; isDone?: boolean }>
 
 /** What is waited for. `confirm` asks, once the instance says so, for what the instance cannot tell. */
 export type Goal = Readonly<{
-  stage: (running: VirtualMachineInstance, nic: string) => Stage
-  confirm?: (running: VirtualMachineInstance, nic: string) => Promise<Stage>
+  stage: (running: Stored<VirtualMachineInstance>, nic: string) => Stage
+  confirm?: (running: Stored<VirtualMachineInstance>, nic: string) => Promise<Stage>
 }>
 
 /** How often is asked for what no watch tells, milliseconds. */
@@ -66,7 +67,9 @@ export function onNetwork({ client, namespace }: Context, network: string): Goal
       const link = statusOf(running, nic)?.podInterfaceName
       const isThere = items
         .filter((pod) => pod.spec.nodeName === running.status?.nodeName)
-        .some((pod) => networksOf(pod).some((one) => one.name === network && one.interface === link))
+        .some((pod) =>
+          networkStatusIn(pod.metadata.annotations).some((one) => one.name === network && one.interface === link),
+        )
       return isThere
         ? { text: `is on network ${network}`, isDone: true }
         : { text: `is not on network ${network} in its sandbox yet` }
@@ -74,14 +77,8 @@ export function onNetwork({ client, namespace }: Context, network: string): Goal
   }
 }
 
-/** What a pod's sandbox has. */
-function networksOf({ metadata }: Pod): readonly Readonly<{ name?: string; interface?: string }>[] {
-  const list: unknown = JSON.parse(metadata.annotations?.[networkStatusAnnotation] || '[]')
-  return Array.isArray(list) ? list : []
-}
-
-function specOf({ spec, metadata }: VirtualMachineInstance, nic: string) {
-  return wantedNics(spec, metadata.namespace ?? 'default').find(({ name }) => name === nic)
+function specOf({ spec, metadata }: Stored<VirtualMachineInstance>, nic: string) {
+  return wantedNics(spec, metadata.namespace).find(({ name }) => name === nic)
 }
 
 function statusOf({ status }: VirtualMachineInstance, nic: string) {
@@ -110,7 +107,7 @@ export async function waitFor({ client, print }: Context, key: NicKey, goal: Goa
     return stage.isDone === true
   }
   using follower = new Follower(client, key, print)
-  const look = (running: VirtualMachineInstance | undefined) => {
+  const look = (running: Stored<VirtualMachineInstance> | undefined) => {
     const trouble = troubleOf(running)
     if (trouble && !told.has(trouble)) print.note(`Trouble: ${trouble}`)
     told.add(trouble ?? '')

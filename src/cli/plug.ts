@@ -1,4 +1,5 @@
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
@@ -17,7 +18,7 @@ export type PlugOptions = Readonly<{
 
 /** An edit of one interface, and the words for it: each follows `Interface NIC of VM NAME`. */
 type Change = Readonly<{
-  edit: (vm: VirtualMachine, isRunning: boolean) => NicEdit
+  edit: (vm: Stored<VirtualMachine>, isRunning: boolean) => NicEdit
   declared: string
   already: string
   would: string
@@ -83,7 +84,7 @@ async function change(
   const key = { namespace, name, nic }
   const isRunning = (await outlookOf(client, key, await getVm(client, key))) !== undefined
   let isChanged = false
-  const decide = (vm: VirtualMachine) => {
+  const decide = (vm: Stored<VirtualMachine>) => {
     const wanted = edit(vm, isRunning)
     if ('refuse' in wanted) throw new Fault(wanted.refuse, wanted.text)
     isChanged = wanted.vm !== vm

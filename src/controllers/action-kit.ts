@@ -1,6 +1,6 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import type { ApiObject, Kind } from '#apis/meta/object.ts'
+import type { ApiObject, Kind, Stored } from '#apis/meta/object.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import type { Client, Key } from '#machinery/client/client.ts'
 import type { Informer } from '#machinery/client/informer.ts'
@@ -52,7 +52,7 @@ export function keyOf({ namespace, name }: ActionCall): Required<Key> {
 }
 
 /** @throws Fault NotFound in KubeVirt's words */
-export async function mustGet<T extends ApiObject>(client: Client, kind: Kind<T>, key: Key): Promise<T> {
+export async function mustGet<T extends ApiObject>(client: Client, kind: Kind<T>, key: Key): Promise<Stored<T>> {
   const found = await client.get(kind, key)
   if (found) return found
   const details = { name: key.name, group: kind.group, kind: kind.singular }

@@ -9,12 +9,12 @@ import { type ApiObject, apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
 import { silent } from '#base/log.ts'
-import type { Client } from '#machinery/client/client.ts'
+import { openMemoryStore } from '#kit/machinery/store/memory.ts'
+import type { Client, Key } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import { LocalClient } from '#machinery/rest/local-client.ts'
 import { Registry } from '#machinery/rest/registry.ts'
 import { serve, type User } from '#machinery/rest/strategy.ts'
-import { openMemoryStore } from '#machinery/store/memory.ts'
 import { vmActions } from './vm-actions.ts'
 
 const key = { namespace: 'default', name: 'a' }
@@ -43,7 +43,7 @@ async function open(t: TestContext, between: (client: Client) => Promise<unknown
   let hasRaced = false
   let gets = 0
   const looking: Client = {
-    get: async (kind, at) => {
+    get: async <T extends ApiObject>(kind: Kind<T>, at: Key) => {
       gets++
       const found = await client.get(kind, at)
       if (kind.plural === VirtualMachineInstance.plural && !hasRaced) {
@@ -54,8 +54,8 @@ async function open(t: TestContext, between: (client: Client) => Promise<unknown
     },
     list: (...given) => client.list(...given),
     watch: (...given) => client.watch(...given),
-    create: (...given) => client.create(...given),
-    modify: (...given) => client.modify(...given),
+    create: client.create.bind(client),
+    modify: client.modify.bind(client),
     delete: (...given) => client.delete(...given),
   }
   const actions = vmActions({ client: looking, clientAs: as, vmis })

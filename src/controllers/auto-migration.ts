@@ -1,7 +1,7 @@
 import { VirtualMachineInstanceMigration as Migration } from '#apis/kubevirt/migration.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { apiVersionOf } from '#apis/meta/object.ts'
-import { type NetworkStatus, networkStatusAnnotation } from '#apis/net/attachment.ts'
+import { apiVersionOf, type Stored } from '#apis/meta/object.ts'
+import { networkStatusIn } from '#apis/net/attachment.ts'
 import { timestamp } from '#base/time.ts'
 import { activePodName, isMigrating } from '#core/migration/pod-role.ts'
 import {
@@ -13,6 +13,8 @@ import {
   workloadUpdateAnnotation,
 } from '#core/migration/required.ts'
 import { findCondition, withCondition, withoutCondition } from '#core/vm/conditions.ts'
+import { onAnyChange } from '#machinery/client/informer.ts'
+import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 import { type MigrationWorld, movedKeyOf } from './migration.ts'
 import { fromQueueKey, instanceKeyOf, queueKey } from './world.ts'
@@ -31,7 +33,7 @@ export function startAutoMigrationController(world: MigrationWorld): Controller 
   })
   world.vmis.onChange((now) => now && controller.enqueue(queueKey(now)))
   world.pods.onChange((now) => now && controller.enqueue(instanceKeyOf(now)))
-  world.migrations.onChange((now, before) => controller.enqueue(movedKeyOf((now ?? before)!)))
+  onAnyChange(world.migrations, (migration) => controller.enqueue(movedKeyOf(migration)))
   world.kubevirts.onChange(() => {
     for (const vmi of world.vmis.list()) controller.enqueue(queueKey(vmi))
   })
@@ -44,9 +46,11 @@ async function reconcile(world: MigrationWorld, key: string): Promise<{ againAft
   const kubevirt = world.kubevirts.list()[0]
   const config = autoMigrationConfig(kubevirt)
   const nowMs = Date.now()
-  const pod = world.pods.get({ namespace: vmi.metadata.namespace ?? '', name: activePodName(vmi) })
+  const pod = world.pods.get({ namespace: vmi.metadata.namespace, name: activePodName(vmi) })
   const requirement =
-    attachmentMode(kubevirt) === 'Migration' ? migrationRequirement(vmi, networksOf(pod?.metadata.annotations)) : 'none'
+    attachmentMode(kubevirt) === 'Migration'
+      ? migrationRequirement(vmi, networkStatusIn(pod?.metadata.annotations))
+      : 'none'
   const old = findCondition(vmi.status.conditions, 'MigrationRequired')
   const wanted = migrationRequired(old, requirement, { ...config, nowMs })
   if (old?.status !== wanted?.status) {
@@ -72,8 +76,8 @@ async function reconcile(world: MigrationWorld, key: string): Promise<{ againAft
   return step.do === 'nothing' && step.againAfterMs !== undefined ? { againAfterMs: step.againAfterMs } : undefined
 }
 
-async function migrate(world: MigrationWorld, vmi: VirtualMachineInstance): Promise<void> {
-  const { name, namespace = 'default' } = vmi.metadata
+async function migrate(world: MigrationWorld, vmi: Stored<VirtualMachineInstance>): Promise<void> {
+  const { name, namespace } = vmi.metadata
   const made = await world.client.create(Migration, {
     apiVersion: apiVersionOf(Migration),
     kind: Migration.kind,
@@ -95,14 +99,14 @@ async function migrate(world: MigrationWorld, vmi: VirtualMachineInstance): Prom
 
 async function write(
   world: MigrationWorld,
-  vmi: VirtualMachineInstance,
+  vmi: Stored<VirtualMachineInstance>,
   wanted: ReturnType<typeof migrationRequired>,
 ): Promise<void> {
-  await world.client.modify(
+  await modifySame(
+    world.client,
     VirtualMachineInstance,
-    vmi.metadata,
+    vmi,
     (current) => {
-      if (current.metadata.uid !== vmi.metadata.uid) return undefined
       const conditions = wanted
         ? withCondition(current.status?.conditions, wanted, timestamp())
         : withoutCondition(current.status?.conditions, 'MigrationRequired')
@@ -110,9 +114,4 @@ async function write(
     },
     { subresource: 'status' },
   )
-}
-
-function networksOf(annotations: Readonly<Record<string, string>> | undefined): readonly NetworkStatus[] {
-  const text = annotations?.[networkStatusAnnotation]
-  return text ? (JSON.parse(text) as NetworkStatus[]) : []
 }

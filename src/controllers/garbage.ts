@@ -1,7 +1,8 @@
-import { type ApiObject, apiVersionOf, type Kind, type ObjectMeta, type OwnerReference } from '#apis/meta/object.ts'
+import { apiVersionOf, type Kind, type OwnerReference, type StoredMeta } from '#apis/meta/object.ts'
 import type { Log } from '#base/log.ts'
 import type { Client, Key } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
+import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 
 /** Keeps an owner until what it owns is gone. */
@@ -10,7 +11,7 @@ const foregroundFinalizer = 'foregroundDeletion'
 export const orphanFinalizer = 'orphan'
 
 /** An object as the collector sees it. */
-type Item = Readonly<{ kind: Kind; metadata: ObjectMeta }>
+type Item = Readonly<{ kind: Kind; metadata: StoredMeta }>
 type Options = Readonly<{ client: Client; kinds: readonly Kind[]; log: Log; signal: AbortSignal }>
 
 /**
@@ -29,13 +30,13 @@ export function startGarbageController({ client, kinds, log, signal }: Options):
       if (before) forget(before.metadata)
       if (now) note({ kind, metadata: now.metadata })
       // What an object that is gone owned has one owner less; who owned it may have waited for that.
-      if (!now && before) for (const uid of dependents.get(before.metadata.uid ?? '') ?? []) controller.enqueue(uid)
+      if (!now && before) for (const uid of dependents.get(before.metadata.uid) ?? []) controller.enqueue(uid)
       for (const owner of (now ?? before)?.metadata.ownerReferences ?? []) controller.enqueue(owner.uid)
     })
   return controller
 
   function note(item: Item): void {
-    const { uid = '', ownerReferences = [], deletionTimestamp } = item.metadata
+    const { uid, ownerReferences = [], deletionTimestamp } = item.metadata
     items.set(uid, item)
     for (const owner of ownerReferences) {
       const known = dependents.get(owner.uid) ?? new Set()
@@ -44,7 +45,7 @@ export function startGarbageController({ client, kinds, log, signal }: Options):
     if (deletionTimestamp || ownerReferences.length) controller.enqueue(uid)
   }
 
-  function forget({ uid = '', ownerReferences = [] }: ObjectMeta): void {
+  function forget({ uid, ownerReferences = [] }: StoredMeta): void {
     items.delete(uid)
     for (const owner of ownerReferences) {
       const known = dependents.get(owner.uid)
@@ -98,7 +99,7 @@ async function ownerState(
 }
 
 /** Preconditions: the object as it was when its owners were judged. */
-function asSeen({ uid = '', resourceVersion = '' }: ObjectMeta): { uid: string; resourceVersion: string } {
+function asSeen({ uid, resourceVersion }: StoredMeta): { uid: string; resourceVersion: string } {
   return { uid, resourceVersion }
 }
 
@@ -107,14 +108,14 @@ function keyIn(kind: Kind, name: string, namespace: string | undefined): Key {
 }
 
 async function orphan(client: Client, kinds: readonly Kind[], owner: Item): Promise<void> {
-  const { uid = '' } = owner.metadata
+  const { uid } = owner.metadata
   for (const item of await ownedBy(client, kinds, owner)) await disown(client, item, new Set([uid]))
   await dropFinalizer(client, owner, orphanFinalizer)
 }
 
 /** Lets the owner go when nothing is left that blocks it; each dependent that goes brings it here again. */
 async function finishForeground(client: Client, kinds: readonly Kind[], owner: Item): Promise<void> {
-  const { uid = '' } = owner.metadata
+  const { uid } = owner.metadata
   const left = await ownedBy(client, kinds, owner)
   for (const { kind, metadata } of left) {
     const isShared = (metadata.ownerReferences ?? []).length > 1
@@ -142,27 +143,18 @@ async function ownedBy(client: Client, kinds: readonly Kind[], { kind, metadata 
 }
 
 async function disown(client: Client, { kind, metadata }: Item, owners: ReadonlySet<string>): Promise<void> {
-  await change(client, kind, metadata, (current) => ({
-    ...current,
-    ownerReferences: (current.ownerReferences ?? []).filter((owner) => !owners.has(owner.uid)),
+  await modifySame(client, kind, { metadata }, ({ metadata: current, ...object }) => ({
+    ...object,
+    metadata: {
+      ...current,
+      ownerReferences: (current.ownerReferences ?? []).filter((owner) => !owners.has(owner.uid)),
+    },
   }))
 }
 
 async function dropFinalizer(client: Client, { kind, metadata }: Item, finalizer: string): Promise<void> {
-  await change(client, kind, metadata, (current) => ({
-    ...current,
-    finalizers: (current.finalizers ?? []).filter((one) => one !== finalizer),
+  await modifySame(client, kind, { metadata }, ({ metadata: current, ...object }) => ({
+    ...object,
+    metadata: { ...current, finalizers: (current.finalizers ?? []).filter((one) => one !== finalizer) },
   }))
-}
-
-/** Changes the metadata of the very object that was seen, not of a later one of its name. */
-async function change(
-  client: Client,
-  kind: Kind,
-  seen: ObjectMeta,
-  edit: (metadata: ObjectMeta) => ObjectMeta,
-): Promise<void> {
-  await client.modify(kind, seen, (current: ApiObject) =>
-    current.metadata.uid === seen.uid ? { ...current, metadata: edit(current.metadata) } : undefined,
-  )
 }

@@ -5,6 +5,7 @@ import { Fault } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
 import { guestInfoBody } from '#core/vm/guest-info.ts'
 import { powerVerdict, recordOf, withPowerRequest } from '#core/vm/power-request.ts'
+import { modifySame } from '#machinery/client/modify-same.ts'
 import type { Action, ActionCall } from '#machinery/rest/actions.ts'
 import { type ActionWorld, agentMs, getAction, keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
 
@@ -32,9 +33,9 @@ async function askGuest(world: ActionWorld, call: ActionCall, action: GuestActio
   const decide = (current: VirtualMachineInstance) => {
     const verdict = powerVerdict(current, action, now)
     if ('refuse' in verdict) throw refusal(VirtualMachineInstance, call.name, verdict)
-    return current.metadata.uid === metadata.uid ? withPowerRequest(current, request) : undefined
+    return withPowerRequest(current, request)
   }
-  const asked = await client.modify(VirtualMachineInstance, key, decide, { dryRun: call.dryRun })
+  const asked = await modifySame(client, VirtualMachineInstance, { metadata }, decide, { dryRun: call.dryRun })
   if (call.dryRun) return
   const notRunning = () => refusal(VirtualMachineInstance, call.name, { refuse: 'Conflict', text: 'VM is not running' })
   if (!asked) throw notRunning()

@@ -1,6 +1,7 @@
 import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstanceMigration as Migration, type MigrationState } from '#apis/kubevirt/migration.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
@@ -20,9 +21,14 @@ import { activePodName, podRole } from '#core/migration/pod-role.ts'
 import { userOf } from '#core/sandbox/users.ts'
 import { failedCreate, launcherName, launcherPod } from '#core/vm/launcher.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
-import type { Informer } from '#machinery/client/informer.ts'
+import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
+import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 import { fromQueueKey, instanceKeyOf, queueKey, type World } from './world.ts'
+
+type Instance = Stored<VirtualMachineInstance>
+
+const toStatus = { subresource: 'status' } as const
 
 /** What the migration controller is given beside what all controllers are. */
 export type MigrationWorld = World &
@@ -35,8 +41,8 @@ export type MigrationWorld = World &
 const keptMigrations = 5
 
 /** The queue key of the instance a migration moves. */
-export function movedKeyOf({ metadata, spec }: Migration): string {
-  return `${metadata.namespace ?? ''}/${spec?.vmiName ?? ''}`
+export function movedKeyOf({ metadata, spec }: Stored<Migration>): string {
+  return `${metadata.namespace}/${spec?.vmiName ?? ''}`
 }
 
 /** Takes migrations through their phases: gives them a pod, hands them to the agents, and settles where the instance is. */
@@ -55,17 +61,16 @@ export function startMigrationController(world: MigrationWorld): Controller {
   const enqueueAll = () => {
     for (const one of world.migrations.list()) if (!isOver(one)) controller.enqueue(queueKey(one))
   }
-  world.migrations.onChange((now, before) => {
-    claims.seen(now ?? before!, now !== undefined)
-    controller.enqueue(queueKey((now ?? before)!))
+  onAnyChange(world.migrations, (migration, isThere) => {
+    claims.seen(migration, isThere)
+    controller.enqueue(queueKey(migration))
     // The end of one makes room for those that wait.
-    if (!now || isOver(now)) enqueueAll()
+    if (!isThere || isOver(migration)) enqueueAll()
   })
-  world.vmis.onChange((now, before) => enqueueOf(queueKey((now ?? before)!)))
-  world.pods.onChange((now, before) => {
-    const { metadata } = (now ?? before)!
+  onAnyChange(world.vmis, (vmi) => enqueueOf(queueKey(vmi)))
+  onAnyChange(world.pods, ({ metadata }) => {
     const job = metadata.annotations?.[migrationJobAnnotation]
-    if (job !== undefined) controller.enqueue(`${metadata.namespace ?? ''}/${job}`)
+    if (job !== undefined) controller.enqueue(`${metadata.namespace}/${job}`)
   })
   world.nodes.onChange(enqueueAll)
   world.kubevirts.onChange(enqueueAll)
@@ -173,23 +178,23 @@ async function claim(
 }
 
 /** The pod a guest is in. */
-function homePod({ pods }: MigrationWorld, vmi: VirtualMachineInstance): Pod | undefined {
-  return pods.get({ namespace: vmi.metadata.namespace ?? 'default', name: activePodName(vmi) })
+function activePod({ pods }: MigrationWorld, vmi: Instance): Pod | undefined {
+  return pods.get({ namespace: vmi.metadata.namespace, name: activePodName(vmi) })
 }
 
 async function carryOut(
   world: MigrationWorld,
   step: MigrationStep,
-  migration: Migration,
-  vmi: VirtualMachineInstance | undefined,
+  migration: Stored<Migration>,
+  vmi: Instance | undefined,
 ): Promise<{ againAfterMs: number } | undefined> {
   const { client, recorder, log } = world
   if (step.do === 'nothing') return step.againAfterMs === undefined ? undefined : { againAfterMs: step.againAfterMs }
   log.debug({ migration: queueKey(migration), step }, 'Taking a migration further')
   if (step.do === 'createPod' && vmi) {
-    const { uid = '', name } = migration.metadata
+    const { uid, name } = migration.metadata
     try {
-      const pod = launcherPod(vmi, { nodeName: step.node, user: userOf(homePod(world, vmi)) }, { uid, name })
+      const pod = launcherPod(vmi, { nodeName: step.node, user: userOf(activePod(world, vmi)) }, { uid, name })
       await world.places.put(pod, () => client.create(Pod, pod))
       recorder(migration, 'Normal', 'SuccessfulCreate', `Created migration target pod ${pod.metadata.name}`)
     } catch (error) {
@@ -209,18 +214,13 @@ async function carryOut(
   else if (step.do === 'phase') {
     const isEnd = step.phase === 'Succeeded' || step.phase === 'Failed'
     if (isEnd && vmi) await settle(world, migration, vmi)
-    await client.modify(
+    const change = { vmi, now: timestamp(), ...(step.reason !== undefined && { reason: step.reason }) }
+    await modifySame(
+      client,
       Migration,
-      migration.metadata,
-      (current) =>
-        current.metadata.uid === migration.metadata.uid
-          ? withMigrationPhase(current, step.phase, {
-              vmi,
-              now: timestamp(),
-              ...(step.reason !== undefined && { reason: step.reason }),
-            })
-          : undefined,
-      { subresource: 'status' },
+      migration,
+      (current) => withMigrationPhase(current, step.phase, change),
+      toStatus,
     )
     if (step.phase === 'Succeeded')
       recorder(migration, 'Normal', 'SuccessfulMigration', 'Source node reported migration succeeded')
@@ -229,59 +229,59 @@ async function carryOut(
   return undefined
 }
 
-function podNameOf(vmi: VirtualMachineInstance, { metadata }: Migration): string {
-  return launcherName(vmi, metadata.uid ?? '')
+function podNameOf(vmi: Instance, { metadata }: Stored<Migration>): string {
+  return launcherName(vmi, metadata.uid)
 }
 
 /** Hands a migration to the agents: from now on the instance says where it goes. */
-async function bind(world: MigrationWorld, vmi: VirtualMachineInstance, state: MigrationState): Promise<void> {
-  const isSame = (current: VirtualMachineInstance) => current.metadata.uid === vmi.metadata.uid
+async function bind({ client }: MigrationWorld, vmi: Instance, state: MigrationState): Promise<void> {
   // The label comes first: by it the other node's agent finds what it is to run.
-  await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) =>
-    isSame(current) ? withLabel(current, targetNodeLabel, state.targetNode) : undefined,
+  await modifySame(client, VirtualMachineInstance, vmi, (current) =>
+    withLabel(current, targetNodeLabel, state.targetNode),
   )
-  await world.client.modify(
+  await modifySame(
+    client,
     VirtualMachineInstance,
-    vmi.metadata,
+    vmi,
     (current) => {
-      if (!isSame(current) || current.status?.migrationState?.migrationUid === state.migrationUid) return undefined
+      if (current.status?.migrationState?.migrationUid === state.migrationUid) return undefined
       const activePods = {
         ...current.status?.activePods,
         [state.targetAttachmentPodUID ?? '']: state.targetNode ?? '',
       }
       return { ...current, status: { ...current.status, activePods, migrationState: state } }
     },
-    { subresource: 'status' },
+    toStatus,
   )
 }
 
 /** The instance is where it has gone to, or where it was. */
-async function settle(world: MigrationWorld, migration: Migration, vmi: VirtualMachineInstance): Promise<void> {
+async function settle({ client }: MigrationWorld, migration: Stored<Migration>, vmi: Instance): Promise<void> {
   const { migrationUid, targetNode = '', targetAttachmentPodUID = '', failed } = vmi.status?.migrationState ?? {}
   if (migrationUid !== migration.metadata.uid) return
-  const isSame = (current: VirtualMachineInstance) =>
-    current.metadata.uid === vmi.metadata.uid && current.status?.migrationState?.migrationUid === migrationUid
-  await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) => {
-    if (!isSame(current)) return undefined
+  const isBound = (current: VirtualMachineInstance) => current.status?.migrationState?.migrationUid === migrationUid
+  await modifySame(client, VirtualMachineInstance, vmi, (current) => {
+    if (!isBound(current)) return undefined
     const unlabelled = withLabel(current, targetNodeLabel, undefined)
     return failed ? unlabelled : withLabel(unlabelled, nodeNameLabel, targetNode)
   })
-  await world.client.modify(
+  await modifySame(
+    client,
     VirtualMachineInstance,
-    vmi.metadata,
+    vmi,
     (current) => {
-      if (!isSame(current)) return undefined
+      if (!isBound(current)) return undefined
       const { [targetAttachmentPodUID]: _, ...others } = current.status?.activePods ?? {}
       const place = failed
         ? { activePods: others }
         : { activePods: { [targetAttachmentPodUID]: targetNode }, nodeName: targetNode }
       return { ...current, status: { ...current.status, ...place } }
     },
-    { subresource: 'status' },
+    toStatus,
   )
 }
 
-async function requestAbort(world: MigrationWorld, migration: Migration, vmi: VirtualMachineInstance): Promise<void> {
+async function requestAbort(world: MigrationWorld, migration: Stored<Migration>, vmi: Instance): Promise<void> {
   await world.client.modify(
     VirtualMachineInstance,
     vmi.metadata,
@@ -290,16 +290,14 @@ async function requestAbort(world: MigrationWorld, migration: Migration, vmi: Vi
       if (state?.migrationUid !== migration.metadata.uid || state?.abortRequested) return undefined
       return { ...current, status: { ...current.status, migrationState: { ...state, abortRequested: true } } }
     },
-    { subresource: 'status' },
+    toStatus,
   )
   world.recorder(migration, 'Normal', 'SuccessfulAbortMigration', 'Migration was asked to be aborted')
 }
 
-async function noteAbort(world: MigrationWorld, migration: Migration): Promise<void> {
+async function noteAbort({ client }: MigrationWorld, migration: Stored<Migration>): Promise<void> {
   if (migration.status?.conditions?.some(({ type }) => type === 'migrationAbortRequested')) return
-  await world.client.modify(Migration, migration.metadata, (current) => withAbortRequested(current, timestamp()), {
-    subresource: 'status',
-  })
+  await client.modify(Migration, migration.metadata, (current) => withAbortRequested(current, timestamp()), toStatus)
 }
 
 /** A migration is gone for good; a pod that was made for it and does not run the guest goes too. */
@@ -320,13 +318,13 @@ function isBoundTo({ status }: VirtualMachineInstance, { metadata }: Pod): boole
 }
 
 /** Deletes the oldest migrations of an instance that are over. */
-async function prune(world: MigrationWorld, migration: Migration): Promise<void> {
+async function prune(world: MigrationWorld, migration: Stored<Migration>): Promise<void> {
   const over = world.migrations
     .indexed('byVmi', movedKeyOf(migration))
     .filter((one) => isOver(one) && !one.metadata.deletionTimestamp)
-    .toSorted((a, b) => (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''))
+    .toSorted((a, b) => a.metadata.creationTimestamp.localeCompare(b.metadata.creationTimestamp))
   for (const { metadata } of over.slice(0, Math.max(over.length - keptMigrations, 0)))
-    await world.client.delete(Migration, metadata, metadata.uid === undefined ? {} : { uid: metadata.uid })
+    await world.client.delete(Migration, metadata, { uid: metadata.uid })
 }
 
 function withLabel(vmi: VirtualMachineInstance, name: string, value: string | undefined): VirtualMachineInstance {

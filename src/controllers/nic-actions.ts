@@ -1,5 +1,6 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { type NicEdit, withNic, withoutNic } from '#core/vm/edit-nics.ts'
 import { isFinal } from '#core/vm/power.ts'
@@ -12,7 +13,10 @@ import { type ActionWorld, keyOf, mustGet, putAction, type Refusal, refusal } fr
  * admission asks for the same rights as of an edit; its instance follows as after any edit. On an instance itself they are refused: it follows its VM.
  */
 export function nicActions({ clientAs }: Pick<ActionWorld, 'clientAs'>): readonly Action[] {
-  const edit = (subresource: string, change: (vm: VirtualMachine, call: ActionCall, isRunning: boolean) => NicEdit) => [
+  const edit = (
+    subresource: string,
+    change: (vm: Stored<VirtualMachine>, call: ActionCall, isRunning: boolean) => NicEdit,
+  ) => [
     putAction(VirtualMachine, subresource, (call) =>
       editVm(clientAs(call.user), call, (vm, isRunning) => change(vm, call, isRunning)),
     ),
@@ -35,14 +39,14 @@ export function nicActions({ clientAs }: Pick<ActionWorld, 'clientAs'>): readonl
 async function editVm(
   client: Client,
   call: ActionCall,
-  change: (vm: VirtualMachine, isRunning: boolean) => NicEdit,
+  change: (vm: Stored<VirtualMachine>, isRunning: boolean) => NicEdit,
 ): Promise<void> {
   const key = keyOf(call)
   await mustGet(client, VirtualMachine, key)
   const vmi = await client.get(VirtualMachineInstance, key)
   const isRunning = vmi !== undefined && !isFinal(vmi)
   let refused: Refusal | undefined
-  const decide = (current: VirtualMachine) => {
+  const decide = (current: Stored<VirtualMachine>) => {
     const edit = change(current, isRunning)
     refused = 'refuse' in edit ? edit : undefined
     return 'refuse' in edit || edit.vm === current ? undefined : edit.vm

@@ -1,12 +1,14 @@
 import type { Lease } from '#apis/coordination/lease.ts'
 import { Node } from '#apis/core/node.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import type { Log } from '#base/log.ts'
 import { timestamp } from '#base/time.ts'
 import { leaseNamespace, nodeNameLabel } from '#core/access/node.ts'
 import { unreachableInstance, unreachableNode } from '#core/vm/unreachable.ts'
 import type { Client } from '#machinery/client/client.ts'
-import type { Informer } from '#machinery/client/informer.ts'
+import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
+import { modifySame } from '#machinery/client/modify-same.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 
@@ -32,8 +34,8 @@ export function startNodeLifecycleController(options: Options): Controller {
   const { client, nodes, leases, vmis, recorder, log, signal } = options
   const seen = new Map<string, Seen>()
   const controller = runController({ name: 'node-lifecycle', workers: 1, log, signal, reconcile })
-  nodes.onChange((now, before) => controller.enqueue((now ?? before)!.metadata.name))
-  leases.onChange((now, before) => controller.enqueue((now ?? before)!.metadata.name))
+  onAnyChange(nodes, ({ metadata }) => controller.enqueue(metadata.name))
+  onAnyChange(leases, ({ metadata }) => controller.enqueue(metadata.name))
   return controller
 
   async function reconcile(name: string): Promise<{ againAfterMs: number } | undefined> {
@@ -58,7 +60,7 @@ export function startNodeLifecycleController(options: Options): Controller {
     return 0
   }
 
-  async function markUnknown(node: Node): Promise<void> {
+  async function markUnknown(node: Stored<Node>): Promise<void> {
     const { name } = node.metadata
     let isNews = false
     await client.modify(
@@ -76,12 +78,12 @@ export function startNodeLifecycleController(options: Options): Controller {
     recorder(node, 'Normal', 'NodeNotReady', `Node ${name} status is now: NodeNotReady`)
   }
 
-  async function markNotReady(vmi: VirtualMachineInstance, node: string): Promise<void> {
-    await client.modify(
+  async function markNotReady(vmi: Stored<VirtualMachineInstance>, node: string): Promise<void> {
+    await modifySame(
+      client,
       VirtualMachineInstance,
-      vmi.metadata,
-      (current) =>
-        current.metadata.uid === vmi.metadata.uid ? unreachableInstance(current, node, timestamp()) : undefined,
+      vmi,
+      (current) => unreachableInstance(current, node, timestamp()),
       { subresource: 'status' },
     )
   }

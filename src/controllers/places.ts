@@ -1,8 +1,10 @@
 import type { Node } from '#apis/core/node.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
+import type { NewPod } from '#core/vm/launcher.ts'
 import { chooseNode, type Place, type PlaceOptions } from '#core/vm/place.ts'
-import type { Informer } from '#machinery/client/informer.ts'
+import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
 import { PodLedger } from './pod-ledger.ts'
 import { queueKey } from './world.ts'
 
@@ -15,7 +17,7 @@ export class Places {
   constructor(nodes: Pick<Informer<Node>, 'list'>, pods: Pick<Informer<Pod>, 'get' | 'onChange'>) {
     this.#nodes = nodes
     this.#pods = pods
-    pods.onChange((now, before) => this.#ledger.set(queueKey((now ?? before)!), now))
+    onAnyChange(pods, (pod, isThere) => this.#ledger.set(queueKey(pod), isThere ? pod : undefined))
   }
 
   find(vmi: VirtualMachineInstance, how: PlaceOptions = {}): Place {
@@ -28,14 +30,13 @@ export class Places {
   }
 
   /** Makes a pod, which takes its place from this moment on. Resolves or rejects as `create` does. */
-  async put(pod: Pod, create: () => Promise<Pod>): Promise<Pod> {
+  async put(pod: NewPod, create: () => Promise<Stored<Pod>>): Promise<Stored<Pod>> {
     const key = queueKey(pod)
     this.#ledger.set(key, pod)
     try {
       return await create()
     } catch (error) {
-      const { name, namespace = '' } = pod.metadata
-      this.#ledger.set(key, this.#pods.get({ namespace, name }))
+      this.#ledger.set(key, this.#pods.get(pod.metadata))
       throw error
     }
   }

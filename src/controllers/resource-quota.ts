@@ -2,7 +2,7 @@ import { ResourceQuota } from '#apis/core/resourcequota.ts'
 import type { Log } from '#base/log.ts'
 import { quotaStatus } from '#core/quota/judge.ts'
 import type { Client } from '#machinery/client/client.ts'
-import type { Informer } from '#machinery/client/informer.ts'
+import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 import { fromQueueKey, queueKey } from './world.ts'
 
@@ -25,7 +25,7 @@ type Options = Readonly<{
 /** Writes into the status of quotas what they allow and what is used of it. Nothing is decided by that status. */
 export function startResourceQuotaController({ client, quotas, usage, log, signal }: Options): Controller {
   const controller = runController({ name: 'resource-quota', workers: 1, log, signal, reconcile })
-  quotas.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
+  onAnyChange(quotas, (quota) => controller.enqueue(queueKey(quota)))
   usage.onChange((namespace) => {
     for (const { metadata } of quotas.list())
       if (metadata.namespace === namespace) controller.enqueue(queueKey({ metadata }))

@@ -1,5 +1,6 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { sameJson } from '#base/json.ts'
 import {
   pausedAnnotation,
@@ -12,13 +13,14 @@ import {
   withRuns,
 } from '#core/vm/actions.ts'
 import { isTrue } from '#core/vm/conditions.ts'
+import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Action, type ActionCall, numberIn } from '#machinery/rest/actions.ts'
 import { type ActionWorld, keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
 import { guestActions } from './guest-actions.ts'
 import { migrateAction } from './migrate-action.ts'
 import { nicActions } from './nic-actions.ts'
 
-type Decide = (vm: VirtualMachine, vmi: VirtualMachineInstance | undefined, call: ActionCall) => Verdict
+type Decide = (vm: VirtualMachine, vmi: Stored<VirtualMachineInstance> | undefined, call: ActionCall) => Verdict
 type Go = Exclude<Verdict, { refuse: string }>
 
 /**
@@ -60,7 +62,7 @@ async function changePower(world: ActionWorld, decide: Decide, call: ActionCall)
 /** What was decided on an instance, and whether it would be decided so again on a VM as it is now. */
 type Decided = Readonly<{
   verdict: Go
-  vmi: VirtualMachineInstance | undefined
+  vmi: Stored<VirtualMachineInstance> | undefined
   isStill: (vm: VirtualMachine) => boolean
 }>
 
@@ -75,11 +77,10 @@ async function isWritten({ client, clientAs }: ActionWorld, call: ActionCall, de
     return isSo ? change(current) : undefined
   }
   if (graceSeconds !== undefined && vmi)
-    await client.modify(VirtualMachineInstance, key, (current) =>
-      current.metadata.uid === vmi.metadata.uid
-        ? { ...current, spec: { ...current.spec, terminationGracePeriodSeconds: graceSeconds } }
-        : undefined,
-    )
+    await modifySame(client, VirtualMachineInstance, vmi, (current) => ({
+      ...current,
+      spec: { ...current.spec, terminationGracePeriodSeconds: graceSeconds },
+    }))
   // The request first: a VM that runs from now on is to find it.
   if (requests) {
     const withRequests = (current: VirtualMachine) => ({

@@ -1,5 +1,6 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
 import { attachmentMode } from '#core/migration/required.ts'
@@ -10,6 +11,8 @@ import { liveUpdate, withoutUnplugged } from '#core/vm/live.ts'
 import { isFinal, planPower } from '#core/vm/power.ts'
 import { vmStatus } from '#core/vm/status.ts'
 import { addFinalizer, dropFinalizer } from '#machinery/client/finalizers.ts'
+import { onAnyChange } from '#machinery/client/informer.ts'
+import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 import { orphanFinalizer } from './garbage.ts'
 import { fromQueueKey, queueKey, type World } from './world.ts'
@@ -26,8 +29,8 @@ export function startVmController(world: World): Controller {
     signal: world.signal,
     reconcile: (key) => reconcile(world, key),
   })
-  world.vms.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
-  world.vmis.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
+  onAnyChange(world.vms, (vm) => controller.enqueue(queueKey(vm)))
+  onAnyChange(world.vmis, (vmi) => controller.enqueue(queueKey(vmi)))
   world.onRoom((namespace) => {
     for (const vm of world.vms.list())
       if (vm.metadata.namespace === namespace && findCondition(vm.status?.conditions, 'Failure'))
@@ -70,12 +73,12 @@ async function reconcile(world: World, key: string): Promise<{ againAfterMs: num
     : undefined
 }
 
-function isOwned(vmi: VirtualMachineInstance, vm: VirtualMachine): boolean {
+function isOwned(vmi: Stored<VirtualMachineInstance>, vm: Stored<VirtualMachine>): boolean {
   return vmi.metadata.ownerReferences?.some((owner) => owner.uid === vm.metadata.uid) ?? false
 }
 
 /** Makes the instance of a VM; resolves to why that may not be. */
-async function start(world: World, vm: VirtualMachine): Promise<Fault | undefined> {
+async function start(world: World, vm: Stored<VirtualMachine>): Promise<Fault | undefined> {
   try {
     const isPaused = vm.status?.stateChangeRequests?.[0]?.data?.paused === 'true'
     const vmi = await world.client.create(VirtualMachineInstance, instanceOf(vm, { isPaused }))
@@ -96,7 +99,7 @@ async function start(world: World, vm: VirtualMachine): Promise<Fault | undefine
   return undefined
 }
 
-async function stop(world: World, vm: VirtualMachine, uid: string): Promise<void> {
+async function stop(world: World, vm: Stored<VirtualMachine>, uid: string): Promise<void> {
   const { name } = vm.metadata
   await world.client.delete(VirtualMachineInstance, vm.metadata, { uid })
   world.recorder(
@@ -108,24 +111,28 @@ async function stop(world: World, vm: VirtualMachine, uid: string): Promise<void
 }
 
 /** Takes interfaces out of the template that are absent and nowhere to be seen any more. */
-async function cleanUp(world: World, vm: VirtualMachine, vmi: VirtualMachineInstance | undefined): Promise<void> {
+async function cleanUp(
+  world: World,
+  vm: Stored<VirtualMachine>,
+  vmi: Stored<VirtualMachineInstance> | undefined,
+): Promise<void> {
   if (withoutUnplugged(vm, vmi) === vm) return
-  await world.client.modify(VirtualMachine, vm.metadata, (current) => {
-    const cleaned = withoutUnplugged(current, vmi)
-    return cleaned === current || current.metadata.uid !== vm.metadata.uid ? undefined : cleaned
-  })
+  await modifySame(world.client, VirtualMachine, vm, (current) => withoutUnplugged(current, vmi))
 }
 
 /** Carries live changes over; tells whether a restart is needed for the rest. */
-async function followLive(world: World, vm: VirtualMachine, vmi: VirtualMachineInstance): Promise<boolean> {
+async function followLive(
+  world: World,
+  vm: Stored<VirtualMachine>,
+  vmi: Stored<VirtualMachineInstance>,
+): Promise<boolean> {
   if (vmi.metadata.deletionTimestamp || isFinal(vmi)) return false
-  const namespace = vm.metadata.namespace ?? 'default'
+  const { namespace } = vm.metadata
   const wanted = vm.spec.template.spec
   const mode = attachmentMode(world.kubevirts.list()[0])
   const update = liveUpdate(wanted, vmi, namespace, mode)
   if (update.spec || withAnnotationsOf(vm, vmi) !== vmi)
-    await world.client.modify(VirtualMachineInstance, vmi.metadata, (current) => {
-      if (current.metadata.uid !== vmi.metadata.uid) return undefined
+    await modifySame(world.client, VirtualMachineInstance, vmi, (current) => {
       const { spec } = liveUpdate(wanted, current, namespace, mode)
       return { ...withAnnotationsOf(vm, current), ...(spec && { spec }) }
     })

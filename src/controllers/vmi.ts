@@ -1,5 +1,6 @@
 import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { networksAnnotation } from '#apis/net/attachment.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
@@ -20,6 +21,8 @@ import {
 import { withPhase } from '#core/vm/phase.ts'
 import { isFinal } from '#core/vm/power.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
+import { onAnyChange } from '#machinery/client/informer.ts'
+import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 import { fromQueueKey, instanceKeyOf, queueKey, type World } from './world.ts'
 
@@ -32,12 +35,12 @@ export function startVmiController(world: World): Controller {
     signal: world.signal,
     reconcile: (key) => reconcile(world, key),
   })
-  world.vmis.onChange((now, before) => controller.enqueue(queueKey((now ?? before)!)))
-  world.pods.onChange((now, before) => {
-    const key = instanceKeyOf((now ?? before)!)
+  onAnyChange(world.vmis, (vmi) => controller.enqueue(queueKey(vmi)))
+  onAnyChange(world.pods, (pod, isThere) => {
+    const key = instanceKeyOf(pod)
     if (!key.endsWith('/')) controller.enqueue(key)
     // It made room for those that wait.
-    if (!now) enqueueWaiting()
+    if (!isThere) enqueueWaiting()
   })
   world.nodes.onChange(() => enqueueWaiting())
   world.onRoom(enqueueWaiting)
@@ -52,8 +55,7 @@ export function startVmiController(world: World): Controller {
 async function reconcile(world: World, key: string): Promise<undefined> {
   const vmi = world.vmis.get(fromQueueKey(key))
   if (!vmi) return
-  const { namespace = 'default' } = vmi.metadata
-  const podKey = { namespace, name: activePodName(vmi) }
+  const podKey = { namespace: vmi.metadata.namespace, name: activePodName(vmi) }
   const found = world.pods.get(podKey)
   const pods = world.pods.indexed('byVmi', key).filter((pod) => isOf(pod, vmi))
   if (isPodObsolete(vmi)) {
@@ -74,13 +76,11 @@ async function reconcile(world: World, key: string): Promise<undefined> {
   const pod = found ?? (await createPod(world, vmi).catch((error: unknown) => tellRefusal(world, vmi, error)))
   const now = timestamp()
   if ('spec' in pod) await labelNode(world, vmi, pod.spec.nodeName)
-  await world.client.modify(
+  await modifySame(
+    world.client,
     VirtualMachineInstance,
-    vmi.metadata,
-    (current) =>
-      current.metadata.uid === vmi.metadata.uid
-        ? { ...current, status: scheduledStatus(current, pod, now) }
-        : undefined,
+    vmi,
+    (current) => ({ ...current, status: scheduledStatus(current, pod, now) }),
     { subresource: 'status' },
   )
 }
@@ -91,8 +91,8 @@ function isOf(pod: Pod, { metadata }: VirtualMachineInstance): boolean {
 }
 
 /** Keeps the networks a pod asks for those of its instance: interfaces are plugged and unplugged while it runs. */
-async function followNetworks(world: World, vmi: VirtualMachineInstance, pod: Pod): Promise<void> {
-  const wanted = networksRequest(desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default'))[networksAnnotation]
+async function followNetworks(world: World, vmi: Stored<VirtualMachineInstance>, pod: Pod): Promise<void> {
+  const wanted = networksRequest(desiredNics(vmi.spec, vmi.metadata.namespace))[networksAnnotation]
   if ((pod.metadata.annotations?.[networksAnnotation] || undefined) === wanted) return
   await world.client.modify(Pod, pod.metadata, (current) => ({
     ...current,
@@ -103,7 +103,7 @@ async function followNetworks(world: World, vmi: VirtualMachineInstance, pod: Po
   }))
 }
 
-async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod | { why: string }> {
+async function createPod(world: World, vmi: Stored<VirtualMachineInstance>): Promise<Stored<Pod> | { why: string }> {
   const place = world.places.find(vmi)
   if ('why' in place) return place
   const nodeName = place.node.metadata.name
@@ -119,7 +119,7 @@ async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod
   } catch (error) {
     if (faultKind(error) !== 'AlreadyExists') throw error
     const found = await world.client.get(Pod, {
-      namespace: vmi.metadata.namespace ?? 'default',
+      namespace: vmi.metadata.namespace,
       name: activePodName(vmi),
     })
     // It has just gone again; the change that tells so brings the next pass.
@@ -128,15 +128,16 @@ async function createPod(world: World, vmi: VirtualMachineInstance): Promise<Pod
 }
 
 /** Tells the owner of an instance that its pod may not be made. @throws what was thrown: it is tried again, at the latest then */
-async function tellRefusal(world: World, vmi: VirtualMachineInstance, error: unknown): Promise<never> {
+async function tellRefusal(world: World, vmi: Stored<VirtualMachineInstance>, error: unknown): Promise<never> {
   if (faultKind(error) !== 'Forbidden') throw error
   const why = explain(error)
   let isNews = false
-  await world.client.modify(
+  await modifySame(
+    world.client,
     VirtualMachineInstance,
-    vmi.metadata,
+    vmi,
     (current) => {
-      if (current.metadata.uid !== vmi.metadata.uid || isScheduled(current)) return undefined
+      if (isScheduled(current)) return undefined
       const status = refusedStatus(current, why, timestamp())
       isNews = !sameJson(status.conditions, current.status?.conditions)
       return { ...current, status }
@@ -148,10 +149,14 @@ async function tellRefusal(world: World, vmi: VirtualMachineInstance, error: unk
 }
 
 /** Writes down which node's agent is to run an instance. */
-async function labelNode(world: World, vmi: VirtualMachineInstance, nodeName: string | undefined): Promise<void> {
+async function labelNode(
+  world: World,
+  vmi: Stored<VirtualMachineInstance>,
+  nodeName: string | undefined,
+): Promise<void> {
   if (!nodeName) return
-  await world.client.modify(VirtualMachineInstance, vmi.metadata, ({ metadata, ...current }) =>
-    metadata.uid === vmi.metadata.uid && metadata.labels?.[nodeNameLabel] !== nodeName
+  await modifySame(world.client, VirtualMachineInstance, vmi, ({ metadata, ...current }) =>
+    metadata.labels?.[nodeNameLabel] !== nodeName
       ? { ...current, metadata: { ...metadata, labels: { ...metadata.labels, [nodeNameLabel]: nodeName } } }
       : undefined,
   )
@@ -160,16 +165,17 @@ async function labelNode(world: World, vmi: VirtualMachineInstance, nodeName: st
 /** A handed-over instance whose pod is gone cannot run again: its agent ended it, or never will. */
 async function failWithoutPod(
   world: World,
-  vmi: VirtualMachineInstance,
+  vmi: Stored<VirtualMachineInstance>,
   podKey: { namespace: string; name: string },
 ): Promise<void> {
   if (await world.client.get(Pod, podKey)) return
   const now = timestamp()
-  await world.client.modify(
+  await modifySame(
+    world.client,
     VirtualMachineInstance,
-    vmi.metadata,
+    vmi,
     (current) => {
-      if (current.metadata.uid !== vmi.metadata.uid || isFinal(current)) return undefined
+      if (isFinal(current)) return undefined
       return { ...current, status: { ...withPhase(current.status, 'Failed', now), reason: 'PodGone' } }
     },
     { subresource: 'status' },

@@ -3,6 +3,7 @@ import type { Pod } from '#apis/core/pod.ts'
 import type { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import type { Log } from '#base/log.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Informer } from '#machinery/client/informer.ts'
@@ -31,8 +32,8 @@ export type World = Readonly<{
 }>
 
 /** `namespace/name`, the key under which controllers queue an object. */
-export function queueKey(object: Readonly<{ metadata: Readonly<{ namespace?: string; name: string }> }>): string {
-  return `${object.metadata.namespace ?? ''}/${object.metadata.name}`
+export function queueKey(object: Readonly<{ metadata: Readonly<{ namespace: string; name: string }> }>): string {
+  return `${object.metadata.namespace}/${object.metadata.name}`
 }
 
 /** The namespace and name of a queue key. */
@@ -42,6 +43,6 @@ export function fromQueueKey(key: string): { namespace: string; name: string } {
 }
 
 /** The queue key of the instance a pod was made for. */
-export function instanceKeyOf({ metadata }: Pod): string {
-  return `${metadata.namespace ?? ''}/${metadata.labels?.['vm.kubevirt.io/name'] ?? ''}`
+export function instanceKeyOf({ metadata }: Stored<Pod>): string {
+  return `${metadata.namespace}/${metadata.labels?.['vm.kubevirt.io/name'] ?? ''}`
 }

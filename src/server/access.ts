@@ -1,5 +1,5 @@
 import { ServiceAccount } from '#apis/core/serviceaccount.ts'
-import type { ApiObject, FieldError } from '#apis/meta/object.ts'
+import type { ApiObject, FieldError, Kind, Stored } from '#apis/meta/object.ts'
 import { ClusterRoleBinding, RoleBinding } from '#apis/rbac/binding.ts'
 import { ClusterRole, Role } from '#apis/rbac/role.ts'
 import { sameJson } from '#base/json.ts'
@@ -9,7 +9,7 @@ import type { Client } from '#machinery/client/client.ts'
 import { type Informer, makeInformer } from '#machinery/client/informer.ts'
 import type { AccessSource, Authorizer } from '#machinery/rest/access/authorizer.ts'
 import { requireBindingNotAbove, requireRoleNotAbove } from '#machinery/rest/access/escalation.ts'
-import { type Served, serve } from '#machinery/rest/strategy.ts'
+import { type Served, serve, type User } from '#machinery/rest/strategy.ts'
 
 /** Copies of everything that decides who may what. */
 export type AccessCaches = Readonly<{
@@ -21,7 +21,7 @@ export type AccessCaches = Readonly<{
 }>
 
 export function followAccess(client: Client, options: Readonly<{ log: Log; signal: AbortSignal }>): AccessCaches {
-  const namespace = ({ metadata }: ApiObject) => [metadata.namespace ?? '']
+  const namespace = ({ metadata }: Stored<RoleBinding>) => [metadata.namespace]
   return {
     roles: makeInformer(client, Role, {}, options),
     clusterRoles: makeInformer(client, ClusterRole, {}, options),
@@ -43,24 +43,23 @@ export function accessSource(caches: () => AccessCaches | undefined): AccessSour
   }
 }
 
+/** A role of either kind. */
+type AnyRole = Role & Pick<ClusterRole, 'aggregationRule'>
+
 /** Roles and bindings, which nobody may use to get more than they have. */
 export function accessKinds(access: Authorizer): readonly Served[] {
   const role =
-    (kind: typeof Role | typeof ClusterRole) =>
-    (one: ClusterRole, old: ClusterRole | undefined, user: Parameters<typeof requireRoleNotAbove>[2]): FieldError[] => {
+    (kind: Kind) =>
+    (one: AnyRole, old: AnyRole | undefined, user: User): FieldError[] => {
       const errors = roleErrors(one)
-      if (!errors.length && isGrant(one, old)) requireRoleNotAbove(access, plain(kind), user, one, old)
+      if (!errors.length && isGrant(one, old)) requireRoleNotAbove(access, kind, user, one, old)
       return errors
     }
   const binding =
-    (kind: typeof RoleBinding) =>
-    (
-      one: RoleBinding,
-      old: RoleBinding | undefined,
-      user: Parameters<typeof requireBindingNotAbove>[2],
-    ): FieldError[] => {
+    (kind: Kind) =>
+    (one: RoleBinding, old: RoleBinding | undefined, user: User): FieldError[] => {
       const errors = bindingErrors(one, old)
-      if (!errors.length && isGrant(one, old)) requireBindingNotAbove(access, plain(kind), user, one)
+      if (!errors.length && isGrant(one, old)) requireBindingNotAbove(access, kind, user, one)
       return errors
     }
   return [
@@ -83,6 +82,3 @@ function granting({ metadata, ...rest }: ApiObject): unknown {
   const { finalizers: _f, ownerReferences: _o, managedFields: _m, resourceVersion: _r, ...meta } = metadata
   return { ...rest, metadata: meta }
 }
-
-/** The machinery knows kinds without the types of their objects. */
-const plain = (kind: unknown) => kind as Parameters<typeof requireRoleNotAbove>[1]

@@ -8,7 +8,7 @@ import { eventually } from '#base/wait.ts'
 import { vmFinalizer } from '#controllers/vm.ts'
 import { defaultNamespaceLimits } from '#core/quota/limits.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
-import { openMemoryStore } from '#machinery/store/memory.ts'
+import { openMemoryStore } from '#kit/machinery/store/memory.ts'
 import { startApi } from './api.ts'
 import { startControllers } from './controllers.ts'
 

@@ -5,6 +5,7 @@ import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import type { Log } from '#base/log.ts'
 import { movedKeyOf } from '#controllers/migration.ts'
 import { instanceKeyOf } from '#controllers/world.ts'
@@ -36,8 +37,8 @@ export async function followObjects(
 ): Promise<Objects> {
   const { own } = clients
   const client = clients.as(controllers.virtualMachine)
-  const byInstance = { indexes: { byVmi: (pod: Pod) => [instanceKeyOf(pod)] } }
-  const byMoved = { indexes: { byVmi: (one: VirtualMachineInstanceMigration) => [movedKeyOf(one)] } }
+  const byInstance = { indexes: { byVmi: (pod: Stored<Pod>) => [instanceKeyOf(pod)] } }
+  const byMoved = { indexes: { byVmi: (one: Stored<VirtualMachineInstanceMigration>) => [movedKeyOf(one)] } }
   const objects: Objects = {
     vms: makeInformer(client, VirtualMachine, {}, options),
     vmis: makeInformer(client, VirtualMachineInstance, {}, options),

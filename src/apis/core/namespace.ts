@@ -1,12 +1,12 @@
 import { Type } from 'typebox'
-import type { Kind, ObjectMeta } from '../meta/object.ts'
+import type { ClusterMeta, Kind } from '../meta/object.ts'
 import { loose, objectSchema } from '../meta/schema.ts'
 
 /** A scope for names. */
 export type Namespace = Readonly<{
   apiVersion: string
   kind: string
-  metadata: ObjectMeta
+  metadata: ClusterMeta
   spec?: Readonly<Record<string, unknown>>
   status?: Readonly<{ phase?: string }>
 }>

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
-import type { Kind, ObjectMeta } from '../meta/object.ts'
+import type { ClusterMeta, Kind } from '../meta/object.ts'
 import { conditions, listMap, loose, type Of, objectSchema } from '../meta/schema.ts'
 
 const nodeStatusSchema = Type.Object({
@@ -15,7 +15,7 @@ const nodeStatusSchema = Type.Object({
 export type Node = Readonly<{
   apiVersion: string
   kind: string
-  metadata: ObjectMeta
+  metadata: ClusterMeta
   spec?: Readonly<{
     unschedulable?: boolean
     taints?: readonly unknown[]

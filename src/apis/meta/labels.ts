@@ -1,5 +1,5 @@
 import { isObject } from '#base/json.ts'
-import { type FieldError, maxErrors } from './object.ts'
+import { type FieldError, invalidValue, maxErrors } from './object.ts'
 
 const labelValue = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/
 const labelKey = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/
@@ -24,7 +24,7 @@ const utf8 = new TextEncoder()
 /** Everything wrong with labels or annotations in the metadata at `at`. What is too large is not judged item by item. */
 export function mapErrors(at: string, map: 'labels' | 'annotations', entries: unknown): FieldError[] {
   const field = `${at}.${map}`
-  const bad = (message: string): FieldError => ({ field, message, reason: 'FieldValueInvalid' })
+  const bad = (message: string) => invalidValue(field, message)
   if (entries === undefined || entries === null) return []
   if (!isObject(entries)) return [bad('Invalid value: must be a map of strings')]
   const count = Object.keys(entries).length

@@ -18,6 +18,9 @@ export type ObjectMeta = Readonly<{
   managedFields?: readonly ManagedFieldsEntry[]
 }>
 
+/** A tree of the names of fields. */
+export type FieldSet = { readonly [key: string]: FieldSet }
+
 /** Which fields one writer owns. `fieldsV1` is a tree of field names (see machinery/rest/apply). */
 export type ManagedFieldsEntry = Readonly<{
   manager: string
@@ -25,7 +28,7 @@ export type ManagedFieldsEntry = Readonly<{
   apiVersion: string
   time?: string
   fieldsType: 'FieldsV1'
-  fieldsV1: JsonObject
+  fieldsV1: FieldSet
   subresource?: string
 }>
 
@@ -40,6 +43,30 @@ export type OwnerReference = Readonly<{
 
 /** What all kinds have in common. */
 export type ApiObject = Readonly<{ apiVersion: string; kind: string; metadata: ObjectMeta }>
+
+/** Metadata of an object that is in no namespace. */
+export type ClusterMeta = ObjectMeta & Readonly<{ namespace?: never }>
+
+/** What every kind without namespaces has in its type, so that `Stored` knows. */
+type ClusterObject = Readonly<{ metadata: ClusterMeta }>
+
+/** Metadata with what the server sets when it makes an object, and never takes away. */
+export type StoredMeta = ObjectMeta & Readonly<{ uid: string; resourceVersion: string; creationTimestamp: string }>
+
+/** What `Stored` knows of the namespace of a kind's objects: nothing of those that may be of any kind. */
+type Placed<T> = [keyof T] extends [keyof ApiObject]
+  ? unknown
+  : string extends keyof T
+    ? unknown
+    : [T] extends [ClusterObject]
+      ? unknown
+      : Readonly<{ namespace: string }>
+
+/**
+ * An object as a store or the API gives it back: it has uid, resourceVersion and creationTimestamp, and a namespace if its
+ * kind has them. What somebody is about to send is a plain `T`.
+ */
+export type Stored<T extends ApiObject = ApiObject> = T & Readonly<{ metadata: StoredMeta & Placed<T> }>
 
 /** A condition as KubeVirt and Kubernetes write them. */
 export type Condition = Readonly<{
@@ -65,7 +92,7 @@ export type Column = Readonly<{
 }>
 
 /** A JSON Schema, as TypeBox makes them. */
-export type Schema = Readonly<Record<string, unknown>>
+export type Schema = JsonObject
 
 /** A subresource whose objects are of another kind than its resource. */
 type Subresource = Readonly<{
@@ -119,6 +146,11 @@ export type FieldError = Readonly<{
     | 'FieldValueNotSupported'
     | 'FieldValueForbidden'
 }>
+
+/** A value that may not be what it is. */
+export function invalidValue(field: string, message: string): FieldError {
+  return { field, message, reason: 'FieldValueInvalid' }
+}
 
 /** Most errors that are looked for in one object: nobody reads more of them, and each costs many times its value. */
 export const maxErrors = 100

@@ -52,3 +52,9 @@ export type NetworkStatus = Readonly<{
   default?: boolean
   dns: Readonly<Record<string, never>>
 }>
+
+/** The networks a pod has by its annotations, as the agent of its node wrote them; none when there are none yet. */
+export function networkStatusIn(annotations: Readonly<Record<string, string>> | undefined): readonly NetworkStatus[] {
+  const list: unknown = JSON.parse(annotations?.[networkStatusAnnotation] || '[]')
+  return Array.isArray(list) ? list : []
+}

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
-import type { ApiObject, Column, Kind } from '../meta/object.ts'
+import type { ApiObject, ClusterMeta, Column, Kind } from '../meta/object.ts'
 import { type Of, objectSchema } from '../meta/schema.ts'
 import { rbacGroup } from './role.ts'
 
@@ -23,7 +23,7 @@ export type Subject = Of<typeof subjectSchema>
 
 /** Gives subjects what a role allows: in its own namespace, or (ClusterRoleBinding) everywhere. */
 export type RoleBinding = ApiObject & Of<typeof bindingSchema>
-export type ClusterRoleBinding = RoleBinding
+export type ClusterRoleBinding = RoleBinding & Readonly<{ metadata: ClusterMeta }>
 
 function subjectsOf(binding: JsonObject, kind: string): string {
   const { subjects = [] } = binding as unknown as RoleBinding

@@ -1,5 +1,5 @@
 import { type TSchema, Type } from 'typebox'
-import type { ApiObject, Kind } from '../meta/object.ts'
+import type { ApiObject, ClusterMeta, Kind } from '../meta/object.ts'
 import { loose, type Of, objectSchema } from '../meta/schema.ts'
 
 export const rbacGroup = 'rbac.authorization.k8s.io'
@@ -36,7 +36,10 @@ export type LabelSelector = Readonly<{
 }>
 /** What may be done anywhere. With an aggregation rule, the rules are those of all roles it selects. */
 export type ClusterRole = Role &
-  Readonly<{ aggregationRule?: Readonly<{ clusterRoleSelectors?: readonly LabelSelector[] }> }>
+  Readonly<{
+    metadata: ClusterMeta
+    aggregationRule?: Readonly<{ clusterRoleSelectors?: readonly LabelSelector[] }>
+  }>
 
 const shared = {
   group: rbacGroup,

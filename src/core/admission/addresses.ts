@@ -1,6 +1,6 @@
 import { type Interface, interfaceModels } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
-import type { FieldError } from '#apis/meta/object.ts'
+import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { isObject } from '#base/json.ts'
 import { isIpv4 } from '../nic/cidr.ts'
 import { isPrintable, isSayable, maxOptionBytes } from '../sandbox/dhcp.ts'
@@ -25,10 +25,12 @@ export function addressErrors(one: Interface, field: string): FieldError[] {
       reason: 'FieldValueNotSupported',
     })
   if (one.pciAddress && !pciPattern.test(one.pciAddress))
-    errors.push(bad(`${field}.pciAddress`, `interface ${field}.name has malformed PCI address (${one.pciAddress}).`))
+    errors.push(
+      invalidValue(`${field}.pciAddress`, `interface ${field}.name has malformed PCI address (${one.pciAddress}).`),
+    )
   const index = one.acpiIndex
   if (index !== undefined && (index < 1 || index > maxAcpiIndex))
-    errors.push(bad(`${field}.acpiIndex`, `acpiIndex must be in range 1 to ${maxAcpiIndex}`))
+    errors.push(invalidValue(`${field}.acpiIndex`, `acpiIndex must be in range 1 to ${maxAcpiIndex}`))
   return [...errors, ...macErrors(one, field), ...dhcpErrors(one, `${field}.dhcpOptions`)]
 }
 
@@ -37,16 +39,22 @@ function macErrors({ macAddress: mac, masquerade }: Interface, field: string): F
   const errors: FieldError[] = []
   const at = `${field}.macAddress`
   if (mac.replace(/[:-]/g, '').length > 12 && /^[0-9A-Fa-f:-]+$/.test(mac))
-    errors.push(bad(at, `interface ${field}.name has too long MAC address (${mac}).`))
-  else if (!macPattern.test(mac)) errors.push(bad(at, `interface ${field}.name has malformed MAC address (${mac}).`))
+    errors.push(invalidValue(at, `interface ${field}.name has too long MAC address (${mac}).`))
+  else if (!macPattern.test(mac))
+    errors.push(invalidValue(at, `interface ${field}.name has malformed MAC address (${mac}).`))
   else if (isGroupMac(macNumber(mac)))
     errors.push(
-      bad(at, `interface ${field}.name has a multicast MAC address (${mac}); choose one whose first byte is even.`),
+      invalidValue(
+        at,
+        `interface ${field}.name has a multicast MAC address (${mac}); choose one whose first byte is even.`,
+      ),
     )
   else if (macNumber(mac) === 0)
-    errors.push(bad(at, `interface ${field}.name has an all-zero MAC address (${mac}); choose another one.`))
+    errors.push(invalidValue(at, `interface ${field}.name has an all-zero MAC address (${mac}); choose another one.`))
   if (masquerade && mac.toLowerCase().replaceAll('-', ':') === reservedMac)
-    errors.push(bad(at, 'The requested MAC address is reserved for the in-pod bridge. Please choose another one.'))
+    errors.push(
+      invalidValue(at, 'The requested MAC address is reserved for the in-pod bridge. Please choose another one.'),
+    )
   return errors
 }
 
@@ -56,18 +64,19 @@ function dhcpErrors({ dhcpOptions }: Interface, field: string): FieldError[] {
   for (const [i, { option, value }] of (dhcpOptions?.privateOptions ?? []).entries()) {
     const at = `${field}.privateOptions[${i}]`
     if (option < 224 || option > 254)
-      errors.push(bad(at, 'provided DHCPPrivateOptions are out of range, must be in range 224 to 254'))
-    if (seen.has(option)) errors.push(bad(at, 'Found Duplicates: you have provided duplicate DHCPPrivateOptions'))
+      errors.push(invalidValue(at, 'provided DHCPPrivateOptions are out of range, must be in range 224 to 254'))
+    if (seen.has(option))
+      errors.push(invalidValue(at, 'Found Duplicates: you have provided duplicate DHCPPrivateOptions'))
     seen.add(option)
-    if (!isSayable(value)) errors.push(bad(at, unsayable))
+    if (!isSayable(value)) errors.push(invalidValue(at, unsayable))
   }
   for (const [i, server] of (dhcpOptions?.ntpServers ?? []).entries())
     if (!isIpv4(server))
-      errors.push(bad(`${field}.ntpServers[${i}]`, 'NTP servers must be a list of valid IPv4 addresses.'))
+      errors.push(invalidValue(`${field}.ntpServers[${i}]`, 'NTP servers must be a list of valid IPv4 addresses.'))
   for (const name of ['bootFileName', 'tftpServerName'] as const) {
     const text = dhcpOptions?.[name] ?? ''
-    if (!isSayable(text)) errors.push(bad(`${field}.${name}`, unsayable))
-    else if (!isPrintable(text)) errors.push(bad(`${field}.${name}`, 'must have no control characters'))
+    if (!isSayable(text)) errors.push(invalidValue(`${field}.${name}`, unsayable))
+    else if (!isPrintable(text)) errors.push(invalidValue(`${field}.${name}`, 'must have no control characters'))
   }
   return errors
 }
@@ -85,13 +94,9 @@ export function bootOrderErrors(spec: VmiSpec, path: string): FieldError[] {
   const taken = new Set<unknown>()
   return all.flatMap(({ order, at }): FieldError[] => {
     if (order === undefined || order === null) return []
-    if (Number(order) < 1) return [bad(at, `${at} must have a boot order > 0, if supplied`)]
-    if (taken.has(order)) return [bad(at, `Boot order for ${at} already set for a different device.`)]
+    if (Number(order) < 1) return [invalidValue(at, `${at} must have a boot order > 0, if supplied`)]
+    if (taken.has(order)) return [invalidValue(at, `Boot order for ${at} already set for a different device.`)]
     taken.add(order)
     return []
   })
-}
-
-function bad(field: string, message: string): FieldError {
-  return { field, message, reason: 'FieldValueInvalid' }
 }

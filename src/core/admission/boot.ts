@@ -1,5 +1,5 @@
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
-import type { FieldError } from '#apis/meta/object.ts'
+import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { isFileOfImage, isImageName } from '../vm/image.ts'
 
 const uuidPattern = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
@@ -35,5 +35,5 @@ export function bootErrors(spec: VmiSpec, path: string): FieldError[] {
 }
 
 function bad(field: string, why: string): FieldError {
-  return { field, message: `${field} ${why}`, reason: 'FieldValueInvalid' }
+  return invalidValue(field, `${field} ${why}`)
 }

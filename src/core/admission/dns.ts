@@ -1,7 +1,7 @@
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { cut } from '#apis/meta/labels.ts'
 import { dnsLabel, dnsSubdomain, nameProblems } from '#apis/meta/names.ts'
-import type { FieldError } from '#apis/meta/object.ts'
+import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { isIpv4 } from '../nic/cidr.ts'
 import { maxOptionBytes, searchBytes } from '../sandbox/dhcp.ts'
 
@@ -27,7 +27,7 @@ export function dnsErrors(spec: VmiSpec, path: string): FieldError[] {
     const at = `${path}.${field}`
     const problems = name ? nameProblems(name, kind) : []
     if (problems.length)
-      errors.push(bad(at, `${at} does not conform to the kubernetes ${rules} rules : ${problems.join(', ')}`))
+      errors.push(invalidValue(at, `${at} does not conform to the kubernetes ${rules} rules : ${problems.join(', ')}`))
   }
   if (!policies.includes(dnsPolicy))
     errors.push({
@@ -56,7 +56,9 @@ function configErrors({ dnsPolicy, dnsConfig, subdomain = '' }: VmiSpec, at: str
     searches: searchProblems(searches, subdomain),
     options: options.some(({ name }) => !name) ? ['Option.Name must not be empty'] : [],
   }
-  return Object.entries(messages).flatMap(([field, list]) => list.map((message) => bad(`${at}.${field}`, message)))
+  return Object.entries(messages).flatMap(([field, list]) =>
+    list.map((message) => invalidValue(`${at}.${field}`, message)),
+  )
 }
 
 function serverProblem(server: string): string[] {
@@ -80,8 +82,4 @@ function searchProblems(searches: readonly string[], subdomain: string): string[
   const why =
     'there is no room for more in DHCP; a domain takes 2 more than its length, and so does the subdomain with what follows it'
   return bytes > maxOptionBytes ? [`must take no more than ${maxOptionBytes} bytes, and take ${bytes}: ${why}`] : []
-}
-
-function bad(field: string, message: string): FieldError {
-  return { field, message, reason: 'FieldValueInvalid' }
 }

@@ -1,6 +1,6 @@
 import { bindings, type Interface, interfaceStates, type Network } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
-import type { FieldError } from '#apis/meta/object.ts'
+import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { isDefaultNetwork } from '../nic/desired.ts'
 import { addressErrors, bootOrderErrors } from './addresses.ts'
 import { type ClusterConfig, clusterConfig } from './config.ts'
@@ -136,7 +136,7 @@ function bindingErrors(
 function stateErrors(one: Interface, network: Network | undefined, field: string): FieldError[] {
   const { name, state } = one
   if (state === undefined || state === '') return []
-  const bad = (message: string): FieldError => ({ field: `${field}.state`, message, reason: 'FieldValueInvalid' })
+  const bad = (message: string) => invalidValue(`${field}.state`, message)
   if (!(interfaceStates as readonly string[]).includes(state))
     return [bad(`logical ${name} interface state value is unsupported: ${state}`)]
   const errors: FieldError[] = []

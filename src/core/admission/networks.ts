@@ -1,6 +1,6 @@
 import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
-import type { FieldError } from '#apis/meta/object.ts'
+import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { guestNetworkProblem } from '../nic/cidr.ts'
 import type { ClusterConfig } from './config.ts'
 
@@ -36,14 +36,16 @@ function oneErrors(
   const { vmNetworkCIDR: cidr, vmIPv6NetworkCIDR: cidr6 } = network.pod ?? {}
   if (cidr6)
     errors.push(
-      bad(
+      invalidValue(
         `${field}.pod.vmIPv6NetworkCIDR`,
         `Invalid value: ${JSON.stringify(cidr6.slice(0, 64))}: guests have no IPv6 here, because the pod network has none; leave it out`,
       ),
     )
   const why = cidr === undefined ? undefined : guestNetworkProblem(cidr, podNetworks)
   if (why !== undefined)
-    errors.push(bad(`${field}.pod.vmNetworkCIDR`, `Invalid value: ${JSON.stringify(cidr?.slice(0, 64))}: ${why}`))
+    errors.push(
+      invalidValue(`${field}.pod.vmNetworkCIDR`, `Invalid value: ${JSON.stringify(cidr?.slice(0, 64))}: ${why}`),
+    )
   return errors
 }
 
@@ -57,9 +59,11 @@ function defaultErrors(networks: readonly Network[], path: string): FieldError[]
       message: `more than one interface is connected to a pod network in ${path}.interfaces`,
       reason: 'FieldValueDuplicate',
     })
-  if (multus > 1) errors.push(bad(`${path}.networks`, 'Multus CNI should only have one default network'))
+  if (multus > 1) errors.push(invalidValue(`${path}.networks`, 'Multus CNI should only have one default network'))
   if (pods && multus)
-    errors.push(bad(`${path}.networks`, 'Pod network cannot be defined when Multus default network is defined'))
+    errors.push(
+      invalidValue(`${path}.networks`, 'Pod network cannot be defined when Multus default network is defined'),
+    )
   return errors
 }
 
@@ -71,10 +75,15 @@ function claimErrors(spec: VmiSpec, networks: readonly Network[], path: string, 
   if (!claimed.length) return []
   const field = `${path}.networks`
   if (!isOpen)
-    return [bad(field, 'vmi.spec.networks contains DRA networks but NetworkDevicesWithDRA feature gate is not enabled')]
+    return [
+      invalidValue(
+        field,
+        'vmi.spec.networks contains DRA networks but NetworkDevicesWithDRA feature gate is not enabled',
+      ),
+    ]
   const errors: FieldError[] = []
   if (networks.some((network) => network.multus))
-    errors.push(bad(field, 'mixing Multus and DRA resourceClaim networks in the same VMI is not supported'))
+    errors.push(invalidValue(field, 'mixing Multus and DRA resourceClaim networks in the same VMI is not supported'))
   const defined = new Set((spec.resourceClaims ?? []).map((claim) => claim.name))
   const seen = new Set<string>()
   for (const { network, i, claim } of claimed) {
@@ -84,7 +93,7 @@ function claimErrors(spec: VmiSpec, networks: readonly Network[], path: string, 
     if (!requestName) errors.push(required(`${at}.requestName`, 'requestName is required for DRA network'))
     if (claimName && !defined.has(claimName))
       errors.push(
-        bad(
+        invalidValue(
           `${at}.claimName`,
           `network references resourceClaim "${claimName}" which is not defined in spec.resourceClaims`,
         ),
@@ -99,7 +108,7 @@ function claimErrors(spec: VmiSpec, networks: readonly Network[], path: string, 
     seen.add(pair)
     const one = spec.domain.devices.interfaces?.find(({ name }) => name === network.name)
     if (one && !isForClaims(one))
-      errors.push(bad(at, `DRA network "${network.name}" requires an SR-IOV or binding plugin interface`))
+      errors.push(invalidValue(at, `DRA network "${network.name}" requires an SR-IOV or binding plugin interface`))
   }
   return errors
 }
@@ -110,8 +119,4 @@ function isForClaims(one: Interface): boolean {
 
 function required(field: string, message: string): FieldError {
   return { field, message, reason: 'FieldValueRequired' }
-}
-
-function bad(field: string, message: string): FieldError {
-  return { field, message, reason: 'FieldValueInvalid' }
 }

@@ -1,5 +1,5 @@
 import type { Interface } from '#apis/kubevirt/interface.ts'
-import type { FieldError } from '#apis/meta/object.ts'
+import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import type { ClusterConfig } from './config.ts'
 
 /** Most ranges an interface may have (KubeVirt's limit). */
@@ -19,9 +19,9 @@ function singlePorts({ ports = [] }: Interface, field: string): FieldError[] {
     const at = `${field}.ports[${i}]`
     const errors: FieldError[] = []
     if (!port.port) errors.push({ field: at, message: 'Port field is mandatory.', reason: 'FieldValueRequired' })
-    else if (!isPort(port.port)) errors.push(bad(at, 'Port field must be in range 0 < x < 65536.'))
+    else if (!isPort(port.port)) errors.push(invalidValue(at, 'Port field must be in range 0 < x < 65536.'))
     if (port.protocol && !isProtocol(port.protocol))
-      errors.push(bad(`${at}.protocol`, 'Unknown protocol, only TCP or UDP allowed'))
+      errors.push(invalidValue(`${at}.protocol`, 'Unknown protocol, only TCP or UDP allowed'))
     if (port.name === undefined || port.name === '') return errors
     if (names.has(port.name))
       errors.push({
@@ -31,7 +31,7 @@ function singlePorts({ ports = [] }: Interface, field: string): FieldError[] {
       })
     names.add(port.name)
     if (!/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(port.name) || port.name.length > 15 || !/[a-z]/.test(port.name))
-      errors.push(bad(`${at}.name`, `Invalid name of the port: ${port.name}`))
+      errors.push(invalidValue(`${at}.name`, `Invalid name of the port: ${port.name}`))
     return errors
   })
 }
@@ -40,23 +40,24 @@ function portRanges(one: Interface, field: string, isOpen: boolean): FieldError[
   const ranges = one.portRanges ?? []
   const at = `${field}.portRanges`
   if (!isOpen)
-    return [bad(at, 'portRanges is specified on interface but the PortRangesSpec feature gate is not enabled')]
+    return [invalidValue(at, 'portRanges is specified on interface but the PortRangesSpec feature gate is not enabled')]
   const errors: FieldError[] = []
-  if (!one.masquerade) errors.push(bad(at, 'portRanges are only supported on masquerade interfaces'))
-  if (one.ports?.length) errors.push(bad(at, 'Cannot define both ports and portRanges on interface'))
-  if (ranges.length > maxRanges) errors.push(bad(at, `No more than ${maxRanges} portRanges are allowed`))
+  if (!one.masquerade) errors.push(invalidValue(at, 'portRanges are only supported on masquerade interfaces'))
+  if (one.ports?.length) errors.push(invalidValue(at, 'Cannot define both ports and portRanges on interface'))
+  if (ranges.length > maxRanges) errors.push(invalidValue(at, `No more than ${maxRanges} portRanges are allowed`))
   for (const [i, { protocol, start, end }] of ranges.entries()) {
     if (!isProtocol(protocol ?? 'TCP'))
-      errors.push(bad(`${at}[${i}].protocol`, 'Unknown protocol, only TCP or UDP allowed'))
-    if (!isPort(start)) errors.push(bad(`${at}[${i}].start`, 'Start must be a valid port number, 0 < x < 65536'))
-    if (!isPort(end)) errors.push(bad(`${at}[${i}].end`, 'End must be a valid port number, 0 < x < 65536'))
-    if (start > end) errors.push(bad(`${at}[${i}]`, 'Start must be less than or equal to end'))
+      errors.push(invalidValue(`${at}[${i}].protocol`, 'Unknown protocol, only TCP or UDP allowed'))
+    if (!isPort(start))
+      errors.push(invalidValue(`${at}[${i}].start`, 'Start must be a valid port number, 0 < x < 65536'))
+    if (!isPort(end)) errors.push(invalidValue(`${at}[${i}].end`, 'End must be a valid port number, 0 < x < 65536'))
+    if (start > end) errors.push(invalidValue(`${at}[${i}]`, 'Start must be less than or equal to end'))
     const same = ranges
       .slice(0, i)
       .find((other) => protocolOf(other) === protocolOf({ protocol }) && start <= other.end && other.start <= end)
     if (same)
       errors.push(
-        bad(
+        invalidValue(
           `${at}[${i}]`,
           `${protocolOf({ protocol })} portRanges [${same.start}-${same.end}] and [${start}-${end}] overlap`,
         ),
@@ -75,8 +76,4 @@ function isProtocol(protocol: string): boolean {
 
 function isPort(port: number): boolean {
   return Number.isInteger(port) && port > 0 && port < 65_536
-}
-
-function bad(field: string, message: string): FieldError {
-  return { field, message, reason: 'FieldValueInvalid' }
 }

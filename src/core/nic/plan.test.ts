@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { World } from '#kit/core/nic/world.ts'
 import { execute } from './execute.ts'
 import type { Field, Nic } from './nic.ts'
 import { planNics, type WantedNic } from './plan.ts'
-import { World } from './world.ts'
 
 const nic = (over: Partial<Nic> = {}): Nic => ({
   name: 'a',

@@ -3,12 +3,12 @@ import { test } from 'node:test'
 import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
+import { Death, World } from '#kit/core/nic/world.ts'
 import { liveUpdate, withoutUnplugged } from '../vm/live.ts'
 import { desiredNics, wantedNics } from './desired.ts'
 import { execute } from './execute.ts'
 import type { Nic } from './nic.ts'
 import { planNics } from './plan.ts'
-import { Death, World } from './world.ts'
 
 /** What an owner declares about the one interface: nothing, absent, or where it is and whether its cable is plugged. */
 type Wish = undefined | 'absent' | readonly [network: 'red' | 'blue', link: 'up' | 'down']

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import {
   migrateVerdict,
   pauseVerdict,
@@ -15,7 +16,11 @@ import {
 const vm = (spec: object, status: object = {}) =>
   ({ metadata: { name: 'a' }, spec: { template: {}, ...spec }, status }) as unknown as VirtualMachine
 const vmi = (phase: string, { conditions = [] as object[], spec = {} } = {}) =>
-  ({ metadata: { name: 'a', uid: 'u' }, spec, status: { phase, conditions } }) as unknown as VirtualMachineInstance
+  ({
+    metadata: { name: 'a', uid: 'u' },
+    spec,
+    status: { phase, conditions },
+  }) as unknown as Stored<VirtualMachineInstance>
 const running = vmi('Running')
 const refused = (text: string, refuse = 'Conflict') => ({ refuse, text })
 const underway = refused('unable to complete request: stop/start already underway')

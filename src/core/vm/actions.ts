@@ -1,5 +1,6 @@
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { findCondition, isTrue } from './conditions.ts'
 import { isFinal, runStrategyOf } from './power.ts'
 
@@ -23,7 +24,7 @@ export type Verdict =
 const conflict = (text: string) => ({ refuse: 'Conflict', text }) as const
 const underway = conflict('unable to complete request: stop/start already underway')
 
-type Running = VirtualMachineInstance | undefined
+type Running = Stored<VirtualMachineInstance> | undefined
 
 /** `start` */
 export function startVerdict(vm: VirtualMachine, vmi: Running, paused: boolean): Verdict {
@@ -60,7 +61,7 @@ export function stopVerdict(vm: VirtualMachine, vmi: Running, graceSeconds: numb
     return grace
   }
   if (isPending(vm, 'Stop')) return underway
-  return { requests: [{ action: 'Stop', uid: vmi.metadata.uid ?? '' }], ...grace }
+  return { requests: [{ action: 'Stop', uid: vmi.metadata.uid }], ...grace }
 }
 
 /** `restart` */
@@ -75,7 +76,7 @@ export function restartVerdict(vm: VirtualMachine, vmi: Running, graceSeconds: n
     return conflict(`RunStategy ${strategy} does not support manual restart requests`)
   if (!vmi || isFinal(vmi)) return conflict(`VM is not running: ${strategy}`)
   if (isPending(vm, 'Stop')) return underway
-  const requests: Request[] = [{ action: 'Stop', uid: vmi.metadata.uid ?? '' }, { action: 'Start' }]
+  const requests: Request[] = [{ action: 'Stop', uid: vmi.metadata.uid }, { action: 'Start' }]
   return { requests, ...(graceSeconds !== undefined && { graceSeconds }) }
 }
 

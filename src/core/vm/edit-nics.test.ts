@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { type NicEdit, withNetwork, withNic, withoutNic } from './edit-nics.ts'
 
 type Spec = Readonly<{ interfaces: readonly object[]; networks: readonly object[] }>
@@ -10,12 +11,12 @@ const red = { name: 'red', bridge: {}, macAddress: '02:00:00:00:00:02' }
 const podNetwork = { name: 'default', pod: {} }
 const onRed = { name: 'red', multus: { networkName: 'lan' } }
 
-function vmWith(nic: object = red, annotations: Record<string, string> = {}): VirtualMachine {
+function vmWith(nic: object = red, annotations: Record<string, string> = {}): Stored<VirtualMachine> {
   const spec = { domain: { devices: { interfaces: [pod, nic] } }, networks: [podNetwork, onRed] }
   return {
     metadata: { name: 'a', namespace: 'ns', annotations },
     spec: { template: { spec } },
-  } as unknown as VirtualMachine
+  } as unknown as Stored<VirtualMachine>
 }
 
 /** What an edit comes to: the lists of the template, `same`, or the refusal. */
@@ -125,5 +126,5 @@ for (const [what, vm, edit, expected] of [
     (vm) => withNetwork(vm, 'red', 'blue'),
     'Conflict: interface red of VM a is declared absent and on no network; plug it first',
   ],
-] satisfies [string, VirtualMachine, (vm: VirtualMachine) => NicEdit, Spec | string][])
+] satisfies [string, VirtualMachine, (vm: Stored<VirtualMachine>) => NicEdit, Spec | string][])
   test(`edit: ${what}`, () => assert.deepEqual(outcome(vm, edit(vm)), expected))

@@ -1,5 +1,6 @@
 import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { normalMac, wantedNics } from '../nic/desired.ts'
 import { interfacesOf, isParking, withInterfaces } from './live.ts'
 
@@ -18,7 +19,7 @@ export type NicEdit =
   | Readonly<{ refuse: 'Conflict' | 'NotFound' | 'Invalid'; text: string }>
 
 /** Plugs a card: adds a bridge to a network, or takes `absent` back from one that is the same. */
-export function withNic(vm: VirtualMachine, nic: NewNic): NicEdit {
+export function withNic(vm: Stored<VirtualMachine>, nic: NewNic): NicEdit {
   const there = find(vm, nic.name)
   if (there?.absent) return pluggedAgain(vm, nic, there)
   if (there)
@@ -39,7 +40,7 @@ export function withNic(vm: VirtualMachine, nic: NewNic): NicEdit {
 }
 
 /** A card that is on its way out, or parked, comes back as it was. */
-function pluggedAgain(vm: VirtualMachine, nic: NewNic, there: ReturnType<typeof wantedNics>[number]): NicEdit {
+function pluggedAgain(vm: Stored<VirtualMachine>, nic: NewNic, there: ReturnType<typeof wantedNics>[number]): NicEdit {
   const { mac, model, link } = nic
   const isSame =
     there.network === keyOf(vm, nic.network) &&
@@ -54,7 +55,7 @@ function pluggedAgain(vm: VirtualMachine, nic: NewNic, there: ReturnType<typeof 
 }
 
 /** Unplugs a card: declares it `absent` where a guest, or its owner's wish to keep it, needs that; else takes it out. */
-export function withoutNic(vm: VirtualMachine, name: string, isRunning: boolean): NicEdit {
+export function withoutNic(vm: Stored<VirtualMachine>, name: string, isRunning: boolean): NicEdit {
   const there = find(vm, name)
   if (!there) return unknown(vm, name)
   if (there.primary)
@@ -78,7 +79,7 @@ export function withoutNic(vm: VirtualMachine, name: string, isRunning: boolean)
 }
 
 /** Puts a card on another network. */
-export function withNetwork(vm: VirtualMachine, name: string, network: string): NicEdit {
+export function withNetwork(vm: Stored<VirtualMachine>, name: string, network: string): NicEdit {
   const there = find(vm, name)
   if (!there) return unknown(vm, name)
   const own = networks(vm).find((one) => one.name === name)
@@ -107,11 +108,11 @@ export function unknownNicText(vm: VirtualMachine, name: string): string {
   return `VM ${vm.metadata.name} has no interface ${name}; it has: ${names.join(', ') || 'none'}`
 }
 
-function unknown(vm: VirtualMachine, name: string): NicEdit {
+function unknown(vm: Stored<VirtualMachine>, name: string): NicEdit {
   return { refuse: 'NotFound', text: unknownNicText(vm, name) }
 }
 
-function find(vm: VirtualMachine, name: string) {
+function find(vm: Stored<VirtualMachine>, name: string) {
   return wantedNics(vm.spec.template.spec, namespaceOf(vm)).find((nic) => nic.name === name)
 }
 
@@ -123,16 +124,16 @@ function networks(vm: VirtualMachine): readonly Network[] {
   return vm.spec.template.spec.networks ?? []
 }
 
-function namespaceOf({ metadata }: VirtualMachine): string {
-  return metadata.namespace ?? 'default'
+function namespaceOf({ metadata }: Stored<VirtualMachine>): string {
+  return metadata.namespace
 }
 
 /** A network as `wantedNics` names it. */
-function keyOf(vm: VirtualMachine, network: string): string {
+function keyOf(vm: Stored<VirtualMachine>, network: string): string {
   return network.includes('/') ? network : `${namespaceOf(vm)}/${network}`
 }
 
-function replaced(vm: VirtualMachine, name: string, change: (one: Interface) => Interface): NicEdit {
+function replaced(vm: Stored<VirtualMachine>, name: string, change: (one: Interface) => Interface): NicEdit {
   return edited(
     vm,
     interfaces(vm).map((one) => (one.name === name ? change(one) : one)),
@@ -140,7 +141,7 @@ function replaced(vm: VirtualMachine, name: string, change: (one: Interface) => 
   )
 }
 
-function edited(vm: VirtualMachine, list: readonly Interface[], others: readonly Network[]): NicEdit {
+function edited(vm: Stored<VirtualMachine>, list: readonly Interface[], others: readonly Network[]): NicEdit {
   const { template } = vm.spec
   const spec = withInterfaces(template.spec, list, others)
   return { vm: { ...vm, spec: { ...vm.spec, template: { ...template, spec } } } }

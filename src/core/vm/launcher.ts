@@ -1,6 +1,6 @@
 import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance, type VmiSpec, type VmiStatus } from '#apis/kubevirt/vmi.ts'
-import { apiVersionOf } from '#apis/meta/object.ts'
+import { apiVersionOf, type Stored } from '#apis/meta/object.ts'
 import { parseQuantity, quantityText } from '#apis/meta/quantity.ts'
 import { sha256Hex } from '#base/sha256.ts'
 import { nodeNameLabel } from '../access/node.ts'
@@ -33,8 +33,11 @@ type Job = Readonly<{ uid: string; name: string }>
 /** Where a pod is to be, and what its guest's processes run as there: the same user wherever the guest goes. */
 type Place = Readonly<{ nodeName: string; user: number | undefined }>
 
+/** A pod that is about to be made. */
+export type NewPod = Pod & Readonly<{ metadata: Readonly<{ namespace: string }> }>
+
 /** The pod an instance starts in, or goes to by a migration, on a node. */
-export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Place, job?: Job): Pod {
+export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Place, job?: Job): NewPod {
   const { name, namespace = 'default', uid = '' } = vmi.metadata
   // Where the instance is says nothing about where this pod is.
   const { [nodeNameLabel]: _, [targetNodeLabel]: _target, ...others } = vmi.metadata.labels ?? {}
@@ -106,7 +109,11 @@ export function isScheduled(vmi: VirtualMachineInstance): boolean {
 }
 
 /** The part of an instance's status that is the controller's: everything up to the hand-over. `why` is why it has no pod. */
-export function scheduledStatus(vmi: VirtualMachineInstance, pod: Pod | { why: string }, now: string): VmiStatus {
+export function scheduledStatus(
+  vmi: VirtualMachineInstance,
+  pod: Stored<Pod> | { why: string },
+  now: string,
+): VmiStatus {
   const status = vmi.status ?? {}
   if (isScheduled(vmi)) return status
   const ready = withCondition(
@@ -130,7 +137,7 @@ export function scheduledStatus(vmi: VirtualMachineInstance, pod: Pod | { why: s
     ...withPhase(status, 'Scheduled', now),
     conditions,
     nodeName,
-    activePods: { [pod.metadata.uid ?? '']: nodeName },
+    activePods: { [pod.metadata.uid]: nodeName },
   }
 }
 

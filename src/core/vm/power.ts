@@ -1,5 +1,6 @@
 import type { RunStrategy, VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 
 /** The one thing to do next about a VM's instance. `again` says when to look again though nothing changed. */
 export type PowerAction =
@@ -27,7 +28,11 @@ export function isFinal(vmi: VirtualMachineInstance): boolean {
  * Decides by run strategy, pending request and what became of the instance. A stopped instance is deleted first; the next
  * pass, which sees it gone, starts a new one.
  */
-export function planPower(vm: VirtualMachine, vmi: VirtualMachineInstance | undefined, nowMs: number): PowerAction {
+export function planPower(
+  vm: VirtualMachine,
+  vmi: Stored<VirtualMachineInstance> | undefined,
+  nowMs: number,
+): PowerAction {
   if (vmi?.metadata.deletionTimestamp) return { do: 'nothing' }
   const strategy = runStrategyOf(vm)
   const request = vm.status?.stateChangeRequests?.[0]
@@ -67,6 +72,6 @@ function startOrWait(vm: VirtualMachine, nowMs: number): PowerAction {
   return waitMs > 0 ? { do: 'nothing', againAfterMs: waitMs } : { do: 'start' }
 }
 
-function stop(vmi: VirtualMachineInstance): PowerAction {
-  return { do: 'stop', uid: vmi.metadata.uid ?? '' }
+function stop(vmi: Stored<VirtualMachineInstance>): PowerAction {
+  return { do: 'stop', uid: vmi.metadata.uid }
 }

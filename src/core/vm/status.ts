@@ -1,6 +1,6 @@
 import type { PrintableStatus, VirtualMachine, VmStatus } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import type { Condition } from '#apis/meta/object.ts'
+import type { Condition, Stored } from '#apis/meta/object.ts'
 import { isMigrating } from '../migration/pod-role.ts'
 import { findCondition, isTrue, withCondition, withoutCondition } from './conditions.ts'
 import { failedCreate } from './launcher.ts'
@@ -16,7 +16,7 @@ const restartMessage = 'a non-live-updatable field was changed in the template s
 export const imageMissingReason = 'ErrImagePull'
 
 export type VmObservation = Readonly<{
-  vmi: VirtualMachineInstance | undefined
+  vmi: Stored<VirtualMachineInstance> | undefined
   restartRequired: boolean
   /** Why its instance may not be made. */
   failure?: string | undefined
@@ -75,7 +75,7 @@ function plain(condition: Condition): Omit<Condition, 'lastTransitionTime'> {
 /** First match wins, in KubeVirt's order (facts/kubevirt.md §1.4). */
 function printableStatus(
   vm: VirtualMachine,
-  vmi: VirtualMachineInstance | undefined,
+  vmi: Stored<VirtualMachineInstance> | undefined,
   failure: VmStatus['startFailure'],
   nowMs: number,
 ): PrintableStatus {
@@ -101,13 +101,13 @@ function printableStatus(
  */
 function startFailure(
   vm: VirtualMachine,
-  vmi: VirtualMachineInstance | undefined,
+  vmi: Stored<VirtualMachineInstance> | undefined,
   nowMs: number,
 ): VmStatus['startFailure'] {
   const old = vm.status?.startFailure
   if (!vmi) return old
   if (vmi.status?.phase === 'Running') return undefined
-  const uid = vmi.metadata.uid ?? ''
+  const uid = vmi.metadata.uid
   const everRan = vmi.status?.phaseTransitionTimestamps?.some((one) => one.phase === 'Running')
   if (vmi.status?.phase !== 'Failed' || everRan || old?.lastFailedVMIUID === uid) return old
   const consecutiveFailCount = (old?.consecutiveFailCount ?? 0) + 1

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { Interface } from '#apis/kubevirt/interface.ts'
 import type { RunStrategy, VirtualMachine, VmStatus } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance, VmiPhase, VmiSpec } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { findCondition, withCondition } from './conditions.ts'
 import { bytesOf, domainSpec } from './domain.ts'
 import { instanceOf } from './instance.ts'
@@ -34,10 +35,13 @@ const vm = (
   status,
 })
 
-const vmi = (phase: VmiPhase, over: Partial<VirtualMachineInstance['metadata']> = {}): VirtualMachineInstance => ({
+const vmi = (
+  phase: VmiPhase,
+  over: Partial<Stored<VirtualMachineInstance>['metadata']> = {},
+): Stored<VirtualMachineInstance> => ({
   apiVersion: 'kubevirt.io/v1',
   kind: 'VirtualMachineInstance',
-  metadata: { name: 'x', namespace: 'ns', uid: 'vmi-uid', ...over },
+  metadata: { name: 'x', namespace: 'ns', uid: 'vmi-uid', resourceVersion: '1', creationTimestamp: now, ...over },
   spec: spec(),
   status: { phase },
 })
@@ -120,7 +124,7 @@ test('starts that fail are spaced out: 10 s, doubling, at most 5 minutes', () =>
 })
 
 test('an instance that ran before it failed is restarted at once', () => {
-  const ran: VirtualMachineInstance = {
+  const ran: Stored<VirtualMachineInstance> = {
     ...vmi('Failed'),
     status: { phase: 'Failed', phaseTransitionTimestamps: [{ phase: 'Running', phaseTransitionTimestamp: now }] },
   }
@@ -134,7 +138,7 @@ test('computing a status twice changes nothing', () => {
 })
 
 test('conditions of the instance are mirrored, Ready and RestartRequired have words of their own', () => {
-  const running: VirtualMachineInstance = {
+  const running: Stored<VirtualMachineInstance> = {
     ...vmi('Running'),
     status: {
       phase: 'Running',

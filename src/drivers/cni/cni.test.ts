@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Fault } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
+import { bench, conflist, fail, result, signal, succeed, where } from '#kit/drivers/cni/sh-plugins.ts'
 import type { Cni } from './cni.ts'
-import { bench, conflist, fail, result, signal, succeed, where } from './sh-plugins.ts'
 
 describe('CNI', () => {
   for (const path of ['/etc', '/var/lib/cni', 'DIR/ipam/../pki', 'DIR/ipamx', 'ipam', '', '/etc\0', 7, null, {}])

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { describe, it } from 'node:test'
-import { bench, conflist, fail, result, signal, succeed, where } from './sh-plugins.ts'
+import { bench, conflist, fail, result, signal, succeed, where } from '#kit/drivers/cni/sh-plugins.ts'
 
 const other = { ...where, containerId: 'pod-2' }
 const third = { ...where, containerId: 'pod-3' }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { explain } from '#base/fault.ts'
 import { silent } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
@@ -39,7 +40,7 @@ describe('a DHCP server in a sandbox', { skip: canRun ? false : 'needs root, lib
 
   /** What is offered to a client that asks for some options, all of it in hexadecimal. */
   const ask = async (codes: readonly number[]): Promise<Record<string, string>> => {
-    const client = new URL('client-kit.ts', import.meta.url).pathname
+    const client = fileURLToPath(import.meta.resolve('#kit/drivers/dhcp/client-kit.ts'))
     const node = [process.execPath, '--disable-warning=ExperimentalWarning', client]
     const command = ['netns', 'exec', guest, ...node, lease('br0').mac, ...codes.map(String)]
     return JSON.parse(await run('ip', command, { signal: AbortSignal.timeout(10_000) }))

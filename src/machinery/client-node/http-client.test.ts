@@ -4,16 +4,16 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { silent } from '#base/log.ts'
+import { clientContract } from '#kit/machinery/client/contract.ts'
+import { faultIn, makeWidget, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { Connection } from '../client/connection.ts'
 import { HttpClient } from '../client/http-client.ts'
 import { defaultLimits } from '../http/limits.ts'
 import { openListener } from '../http/listener.ts'
 import { Authorizer } from '../rest/access/authorizer.ts'
 import { createAuthority, issue, type KeyPair } from '../rest/certificates.ts'
-import { clientContract } from '../rest/client-contract.ts'
 import { kubernetesDoor } from '../rest/door.ts'
 import type { Registry } from '../rest/registry.ts'
-import { faultIn, makeWidget, openRegistry, Widget } from '../rest/rest-kit.ts'
 import { type Endpoint, HttpsTransport } from './https.ts'
 
 type Keys = Readonly<{ authority: KeyPair; server: KeyPair; admin: KeyPair }>
@@ -145,7 +145,8 @@ test('a watch ends when its server does, and the next request reaches the next s
 })
 
 test('a watch that is cut in the middle of a line tells the lines before it', async (t) => {
-  const line = (name: string) => JSON.stringify({ type: 'ADDED', object: { metadata: { name, resourceVersion: '1' } } })
+  const fixed = { uid: 'u', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }
+  const line = (name: string) => JSON.stringify({ type: 'ADDED', object: { metadata: { name, ...fixed } } })
   const endpoint = await pretend(t, (_, response) => {
     response.writeHead(200)
     response.write(`${line('ä')}\n${line('b').slice(0, 9)}`, () => response.destroy())

@@ -1,11 +1,11 @@
-import type { ApiObject, Kind } from '#apis/meta/object.ts'
+import type { ApiObject, Kind, Stored } from '#apis/meta/object.ts'
 
 /** Which object of a kind. Cluster-scoped kinds have no namespace. */
 export type Key = Readonly<{ namespace?: string; name: string }>
 
 /** One line of a watch. BOOKMARK carries only a resourceVersion that is safe to resume from. */
 export type WatchEvent<T extends ApiObject = ApiObject> = Readonly<
-  { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T } | { type: 'BOOKMARK'; resourceVersion: string }
+  { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: Stored<T> } | { type: 'BOOKMARK'; resourceVersion: string }
 >
 
 /** Which objects of a kind: selectors are in kubectl's syntax. */
@@ -21,17 +21,20 @@ export type DeleteOptions = WriteOptions &
 /** `dryRun`: everything but the writing, so that the word of admission is known. */
 export type WriteOptions = Readonly<{ dryRun?: boolean }>
 
+/** `subresource: 'status'`: only the status is written. */
+export type ModifyOptions = WriteOptions & Readonly<{ subresource?: 'status' }>
+
 /**
  * A client of the API server. The process that holds the server talks to it directly, an agent elsewhere over HTTPS: same
  * contract. Errors are Faults whose kind follows the HTTP status (NotFound, Conflict, AlreadyExists, Invalid, Expired …).
  */
 export interface Client {
   /** The object, or undefined when there is none. */
-  get<T extends ApiObject>(kind: Kind<T>, key: Key): Promise<T | undefined>
+  get<T extends ApiObject>(kind: Kind<T>, key: Key): Promise<Stored<T> | undefined>
   list<T extends ApiObject>(
     kind: Kind<T>,
     scope?: Scope,
-  ): Promise<Readonly<{ items: readonly T[]; resourceVersion: string }>>
+  ): Promise<Readonly<{ items: readonly Stored<T>[]; resourceVersion: string }>>
   /**
    * Changes after `resourceVersion`, in order, batch by batch, until the signal aborts. The server may end a watch at any
    * time; resume from the last resourceVersion seen.
@@ -43,17 +46,19 @@ export interface Client {
     scope: Scope,
     signal: AbortSignal,
   ): AsyncIterable<readonly WatchEvent<T>[]>
-  create<T extends ApiObject>(kind: Kind<T>, object: T, options?: WriteOptions): Promise<T>
+  create<T extends ApiObject>(kind: Kind<T>, object: T): Promise<Stored<T>>
+  /** What would be made need not have a resourceVersion. */
+  create<T extends ApiObject>(kind: Kind<T>, object: T, options: WriteOptions): Promise<T>
   /**
    * Read, change, write, again when somebody else was faster. `change` returns the new object, or undefined to leave it.
-   * With `subresource: 'status'` only the status is written. Resolves to the object afterwards; undefined when it is gone.
+   * Resolves to the object afterwards; undefined when it is gone.
    */
   modify<T extends ApiObject>(
     kind: Kind<T>,
     key: Key,
-    change: (current: T) => T | undefined,
-    options?: WriteOptions & { subresource?: 'status' },
-  ): Promise<T | undefined>
+    change: (current: Stored<T>) => T | undefined,
+    options?: ModifyOptions,
+  ): Promise<Stored<T> | undefined>
   /** Asks for deletion (finalizers may delay it). Deleting what is not there is fine. */
   delete<T extends ApiObject>(kind: Kind<T>, key: Key, options?: DeleteOptions): Promise<void>
 }

@@ -98,7 +98,7 @@ async function textOf(pieces: AsyncIterable<string>): Promise<string> {
 function parsed(text: string, server: string): Json | undefined {
   if (text === '') return undefined
   try {
-    const value = JSON.parse(text) as Json
+    const value: Json = JSON.parse(text)
     if (isObject(value) || Array.isArray(value)) return value
   } catch {
     // Told below.

@@ -1,17 +1,20 @@
-import type { ApiObject, Kind, ObjectMeta } from '#apis/meta/object.ts'
+import type { ApiObject, Kind } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
 import type { Client } from './client.ts'
+import { modifySame, type Seen } from './modify-same.ts'
 
 /** Keeps an object from going until `finalizer` is dropped. Not added to one that is going already. */
 export async function addFinalizer<T extends ApiObject>(
   client: Client,
   kind: Kind<T>,
-  { metadata }: T,
+  object: T,
   finalizer: string,
 ): Promise<void> {
+  const { metadata } = object
   if (metadata.deletionTimestamp || metadata.finalizers?.includes(finalizer)) return
-  await client.modify(kind, metadata, (current) => {
-    const { finalizers = [], deletionTimestamp, uid } = current.metadata
-    if (uid !== metadata.uid || deletionTimestamp || finalizers.includes(finalizer)) return undefined
+  await modifySame(client, kind, seen(object), (current) => {
+    const { finalizers = [], deletionTimestamp } = current.metadata
+    if (deletionTimestamp || finalizers.includes(finalizer)) return undefined
     return withFinalizers(current, [...finalizers, finalizer])
   })
 }
@@ -20,12 +23,12 @@ export async function addFinalizer<T extends ApiObject>(
 export async function dropFinalizer<T extends ApiObject>(
   client: Client,
   kind: Kind<T>,
-  { metadata }: T,
+  object: T,
   finalizer: string,
 ): Promise<void> {
-  await client.modify(kind, metadata, (current) => {
-    const { finalizers = [], uid } = current.metadata
-    if (uid !== metadata.uid || !finalizers.includes(finalizer)) return undefined
+  await modifySame(client, kind, seen(object), (current) => {
+    const { finalizers = [] } = current.metadata
+    if (!finalizers.includes(finalizer)) return undefined
     return withFinalizers(
       current,
       finalizers.filter((one) => one !== finalizer),
@@ -33,7 +36,12 @@ export async function dropFinalizer<T extends ApiObject>(
   })
 }
 
+/** @throws Fault Bug for an object that nobody has stored */
+function seen({ kind, metadata: { name, namespace, uid } }: ApiObject): Seen {
+  if (uid === undefined) throw new Fault('Bug', `${kind} ${name} has no uid`)
+  return { metadata: { name, uid, ...(namespace !== undefined && { namespace }) } }
+}
+
 function withFinalizers<T extends ApiObject>(object: T, finalizers: readonly string[]): T {
-  const metadata: ObjectMeta = { ...object.metadata, finalizers }
-  return { ...object, metadata }
+  return { ...object, metadata: { ...object.metadata, finalizers } }
 }

@@ -1,9 +1,10 @@
-import type { ApiObject, Kind } from '#apis/meta/object.ts'
+import type { ApiObject, Kind, Stored } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
-import type { Client, DeleteOptions, Key, Scope, WatchEvent, WriteOptions } from './client.ts'
+import type { Client, DeleteOptions, Key, ModifyOptions, Scope, WatchEvent, WriteOptions } from './client.ts'
 import type { Connection } from './connection.ts'
 import { faultOfStatus } from './faults.ts'
+import { draftOf, storedOf } from './stored.ts'
 
 type AnyKind = Pick<Kind, 'group' | 'version' | 'plural' | 'namespaced'>
 
@@ -23,16 +24,18 @@ export class HttpClient implements Client {
     return new HttpClient(this.#connection, signal)
   }
 
-  async get<T extends ApiObject>(kind: Kind<T>, key: Key): Promise<T | undefined> {
-    return orUndefined(kind, () => this.#send<T>('GET', pathOf(kind, key)))
+  async get<T extends ApiObject>(kind: Kind<T>, key: Key): Promise<Stored<T> | undefined> {
+    return orUndefined(kind, async () => storedOf(kind, await this.#send('GET', pathOf(kind, key))))
   }
 
   async list<T extends ApiObject>(kind: Kind<T>, scope: Scope = {}) {
-    const list = await this.#send<{ items: T[]; metadata: { resourceVersion: string } }>(
-      'GET',
-      `${pathOf(kind, scope)}${queryOf(selectorsOf(scope))}`,
-    )
-    return { items: list.items, resourceVersion: list.metadata.resourceVersion }
+    const list = await this.#send('GET', `${pathOf(kind, scope)}${queryOf(selectorsOf(scope))}`)
+    if (!isObject(list) || !Array.isArray(list.items))
+      throw new Fault('Internal', `The server sent no list of ${kind.plural}`)
+    return {
+      items: list.items.map((item: unknown) => storedOf(kind, item)),
+      resourceVersion: revisionIn(list.metadata),
+    }
   }
 
   async *watch<T extends ApiObject>(
@@ -46,32 +49,31 @@ export class HttpClient implements Client {
     for await (const lines of this.#connection.lines(`${pathOf(kind, scope)}${queryOf(query)}`, until)) {
       const events: WatchEvent<T>[] = []
       for (const line of lines) {
-        const { type, object } = JSON.parse(line) as { type: string; object: T }
-        if (type === 'ERROR') {
+        const event = eventOf(kind, line)
+        if ('error' in event) {
           if (events.length) yield events
-          throw faultOfStatus(object as unknown as JsonObject)
+          throw event.error
         }
-        events.push(
-          type === 'BOOKMARK'
-            ? { type, resourceVersion: object.metadata.resourceVersion ?? '' }
-            : ({ type, object } as WatchEvent<T>),
-        )
+        events.push(event)
       }
       yield events
     }
   }
 
+  create<T extends ApiObject>(kind: Kind<T>, object: T): Promise<Stored<T>>
+  create<T extends ApiObject>(kind: Kind<T>, object: T, options: WriteOptions): Promise<T>
   async create<T extends ApiObject>(kind: Kind<T>, object: T, options: WriteOptions = {}): Promise<T> {
     const { namespace = 'default' } = object.metadata
-    return this.#send<T>('POST', `${pathOf(kind, { namespace })}${trialOf(options)}`, object)
+    const made = await this.#send('POST', `${pathOf(kind, { namespace })}${trialOf(options)}`, object)
+    return options.dryRun ? draftOf(kind, made) : storedOf(kind, made)
   }
 
   async modify<T extends ApiObject>(
     kind: Kind<T>,
     key: Key,
-    change: (current: T) => T | undefined,
-    { subresource, ...options }: WriteOptions & { subresource?: 'status' } = {},
-  ): Promise<T | undefined> {
+    change: (current: Stored<T>) => T | undefined,
+    { subresource, ...options }: ModifyOptions = {},
+  ): Promise<Stored<T> | undefined> {
     const path = `${pathOf(kind, key)}${subresource ? `/${subresource}` : ''}${trialOf(options)}`
     let current = await this.get(kind, key)
     while (current) {
@@ -83,7 +85,7 @@ export class HttpClient implements Client {
         metadata: { ...wanted.metadata, resourceVersion: wanted.metadata.resourceVersion ?? resourceVersion },
       }
       try {
-        return await this.#send<T>('PUT', path, body)
+        return storedOf(kind, await this.#send('PUT', path, body))
       } catch (error) {
         if (!(error instanceof Fault) || (error.kind !== 'Conflict' && error.kind !== 'NotFound')) throw error
         current = await this.get(kind, key)
@@ -106,8 +108,9 @@ export class HttpClient implements Client {
     key: Key,
     operations: readonly JsonObject[],
     options: WriteOptions = {},
-  ): Promise<T> {
-    return this.#send<T>('PATCH', `${pathOf(kind, key)}${trialOf(options)}`, operations, 'application/json-patch+json')
+  ): Promise<Stored<T>> {
+    const path = `${pathOf(kind, key)}${trialOf(options)}`
+    return storedOf(kind, await this.#send('PATCH', path, operations, 'application/json-patch+json'))
   }
 
   /** Asks for anything else, such as a verb of a VM. Resolves to what was answered, if anything. */
@@ -115,10 +118,34 @@ export class HttpClient implements Client {
     return this.#connection.send(method, path, { ...(body && { body }), signal: this.#signal })
   }
 
-  async #send<R = unknown>(method: string, path: string, body?: unknown, type?: string): Promise<R> {
-    const sending = { body, ...(type && { type }), signal: this.#signal }
-    return (await this.#connection.send(method, path, sending)) as R
+  #send(method: string, path: string, body?: unknown, type?: string): Promise<Json | undefined> {
+    return this.#connection.send(method, path, { body, ...(type && { type }), signal: this.#signal })
   }
+}
+
+/** One line of a watch. @throws Fault Internal for what no server of ours would send */
+function eventOf<T extends ApiObject>(kind: Kind<T>, line: string): WatchEvent<T> | { error: Fault } {
+  const event: unknown = JSON.parse(line)
+  if (!isObject(event)) throw new Fault('Internal', `The server sent no change of ${kind.plural}`)
+  const { type, object } = event
+  switch (type) {
+    case 'ERROR':
+      return { error: faultOfStatus(isObject(object) ? object : {}) }
+    case 'BOOKMARK':
+      return { type, resourceVersion: revisionIn(isObject(object) ? object.metadata : undefined) }
+    case 'ADDED':
+    case 'MODIFIED':
+    case 'DELETED':
+      return { type, object: storedOf(kind, object) }
+    default:
+      throw new Fault('Internal', `The server sent a change of ${kind.plural} of no known type`)
+  }
+}
+
+/** @throws Fault Internal when metadata has none */
+function revisionIn(metadata: unknown): string {
+  if (isObject(metadata) && typeof metadata.resourceVersion === 'string') return metadata.resourceVersion
+  throw new Fault('Internal', 'The server did not say of which resourceVersion its answer is')
 }
 
 /** `/apis/GROUP/VERSION[/namespaces/NAMESPACE]/PLURAL[/NAME]` */

@@ -1,4 +1,4 @@
-import type { ApiObject } from '#apis/meta/object.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import type { Key } from './client.ts'
 
 /** Hears of one change: what there is now, what there was. One of the two is always there. */
@@ -8,7 +8,7 @@ export type Listener<T> = (current: T | undefined, previous: T | undefined) => v
 export type Indexes<T, I extends string> = Readonly<Record<I, (object: T) => readonly string[]>>
 
 /** The newest known objects of a kind. Objects are replaced, never changed. */
-export class InformerCache<T extends ApiObject, I extends string> {
+export class InformerCache<T extends Stored, I extends string> {
   readonly #objects = new Map<string, T>()
   readonly #indexes: readonly Index<T>[]
   readonly #notify: Listener<T>
@@ -74,10 +74,11 @@ export class InformerCache<T extends ApiObject, I extends string> {
         objects?.delete(key)
         if (objects?.size === 0) found.delete(value)
       }
-      for (const value of object ? valuesOf(object) : []) {
+      if (!object) continue
+      for (const value of valuesOf(object)) {
         const objects = found.get(value)
-        if (objects) objects.set(key, object!)
-        else found.set(value, new Map([[key, object!]]))
+        if (objects) objects.set(key, object)
+        else found.set(value, new Map([[key, object]]))
       }
     }
   }

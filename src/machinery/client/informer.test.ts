@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
-import type { ApiObject, Kind } from '#apis/meta/object.ts'
+import type { ApiObject, Kind, Stored } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import type { JsonObject } from '#base/json.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
 import { type Log, silent } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
-import { openMemoryStore } from '../store/memory.ts'
+import { openMemoryStore } from '#kit/machinery/store/memory.ts'
 import type { Row, Store } from '../store/store.ts'
 import type { Client, Scope, WatchEvent } from './client.ts'
 import { type InformerOptions, makeInformer } from './informer.ts'
+import { storedOf } from './stored.ts'
+
+const creationTimestamp = '2026-01-01T00:00:00Z'
 
 type Pod = ApiObject & Readonly<{ node?: string }>
 
@@ -34,15 +37,15 @@ class StoreClient implements Pick<Client, 'list' | 'watch'> {
   calls: string[] = []
   #watches = new Set<AbortController>()
 
-  async list<T extends ApiObject>(_kind: Kind<T>, scope: Scope = {}) {
+  async list<T extends ApiObject>(kind: Kind<T>, scope: Scope = {}) {
     this.calls.push('list')
     if (this.failures.list.length > 0) throw this.failures.list.shift()
     const { rows, revision } = await this.store.list(prefixOf(scope))
-    return { items: rows.map((row) => toObject<T>(row)), resourceVersion: String(revision) }
+    return { items: rows.map((row) => toObject(kind, row)), resourceVersion: String(revision) }
   }
 
   async *watch<T extends ApiObject>(
-    _kind: Kind<T>,
+    kind: Kind<T>,
     resourceVersion: string,
     scope: Scope,
     signal: AbortSignal,
@@ -55,7 +58,7 @@ class StoreClient implements Pick<Client, 'list' | 'watch'> {
     for await (const changes of this.store.watch(prefixOf(scope), Number(resourceVersion), both)) {
       yield changes.map(({ type, row, previous }) => {
         const put = previous ? 'MODIFIED' : 'ADDED'
-        return { type: type === 'delete' ? 'DELETED' : put, object: toObject<T>(row) }
+        return { type: type === 'delete' ? 'DELETED' : put, object: toObject(kind, row) }
       })
     }
     this.#watches.delete(end)
@@ -68,7 +71,12 @@ class StoreClient implements Pick<Client, 'list' | 'watch'> {
   }
 
   async put(name: string, node: string, { namespace = 'default', uid = name } = {}): Promise<void> {
-    const value: JsonObject = { apiVersion: 'v1', kind: 'Pod', metadata: { namespace, name, uid }, node }
+    const value: JsonObject = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { namespace, name, uid, creationTimestamp },
+      node,
+    }
     await this.store.update(`/core/pods/${namespace}/${name}`, () => ({ type: 'put', value }))
   }
 
@@ -81,10 +89,9 @@ function prefixOf({ namespace }: Scope): string {
   return namespace ? `/core/pods/${namespace}/` : '/core/pods/'
 }
 
-function toObject<T extends ApiObject>(row: Row): T {
-  // The tests store whole objects of the one kind there is.
-  const object = row.value as unknown as T
-  return { ...object, metadata: { ...object.metadata, resourceVersion: String(row.revision) } }
+function toObject<T extends ApiObject>(kind: Kind<T>, { value, revision }: Row): Stored<T> {
+  const metadata = isObject(value.metadata) ? value.metadata : {}
+  return storedOf(kind, { ...value, metadata: { ...metadata, resourceVersion: String(revision) } })
 }
 
 type Started = Readonly<{ log?: Log; scope?: Scope }> & Partial<Pick<InformerOptions<Pod, 'byNode'>, 'pause'>>

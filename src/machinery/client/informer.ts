@@ -1,4 +1,4 @@
-import type { ApiObject, Kind } from '#apis/meta/object.ts'
+import type { ApiObject, Kind, Stored } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { delay } from '#base/wait.ts'
@@ -9,23 +9,23 @@ import { type Indexes, InformerCache, type Listener } from './informer-cache.ts'
 export interface Informer<T extends ApiObject, I extends string = string> {
   /** Resolves when the copy is complete for the first time. Stays open when the signal aborts before. */
   readonly synced: Promise<void>
-  get(key: Key): T | undefined
+  get(key: Key): Stored<T> | undefined
   /** In no particular order. */
-  list(): readonly T[]
+  list(): readonly Stored<T>[]
   /** The objects that have `value` in the index `name`. */
-  indexed(name: I, value: string): readonly T[]
+  indexed(name: I, value: string): readonly Stored<T>[]
   /**
    * Tells every change, in order, after the copy shows it; first everything that is there already, as if just made. An object
    * that was deleted and made again while nobody looked is told as both. Returns what ends it.
    */
-  onChange(listener: Listener<T>): () => void
+  onChange(listener: Listener<Stored<T>>): () => void
 }
 
-export type InformerOptions<T, I extends string> = Readonly<{
+export type InformerOptions<T extends ApiObject, I extends string> = Readonly<{
   log: Log
   /** Ends the informer; the copy stays as it is. */
   signal: AbortSignal
-  indexes?: Indexes<T, I>
+  indexes?: Indexes<Stored<T>, I>
   /** How to wait; tests bring their own. */
   pause?: (ms: number, signal: AbortSignal) => Promise<void>
 }>
@@ -46,6 +46,17 @@ export function makeInformer<T extends ApiObject, I extends string = never>(
   return informer
 }
 
+/** Tells the object of every change, as `onChange` does: as it is now, or as it was last. Returns what ends it. */
+export function onAnyChange<T extends ApiObject>(
+  informer: Pick<Informer<T>, 'onChange'>,
+  listener: (object: Stored<T>, isThere: boolean) => void,
+): () => void {
+  return informer.onChange((current, previous) => {
+    const object = current ?? previous
+    if (object) listener(object, current !== undefined)
+  })
+}
+
 /**
  *     list ─▶ watch ─ ended ─▶ watch again from the last resourceVersion
  *      ▲        ├──── Expired ─▶ list again
@@ -59,8 +70,8 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
   readonly #log: Log
   readonly #signal: AbortSignal
   readonly #pause: (ms: number, signal: AbortSignal) => Promise<void>
-  readonly #cache: InformerCache<T, I>
-  readonly #listeners = new Set<Listener<T>>()
+  readonly #cache: InformerCache<Stored<T>, I>
+  readonly #listeners = new Set<Listener<Stored<T>>>()
   readonly #becameSynced: () => void
   /** Where to go on; undefined when the next thing to do is to list. */
   #resourceVersion: string | undefined
@@ -77,7 +88,7 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
     this.#signal = options.signal
     this.#pause = options.pause ?? delay
     // Nothing indexed means that `I` is never.
-    const indexes = options.indexes ?? ({} as Indexes<T, I>)
+    const indexes = options.indexes ?? ({} as Indexes<Stored<T>, I>)
     this.#cache = new InformerCache(indexes, (current, previous) => {
       for (const listener of this.#listeners) this.#tell(listener, current, previous)
     })
@@ -86,19 +97,19 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
     this.#becameSynced = resolve
   }
 
-  get(key: Key): T | undefined {
+  get(key: Key): Stored<T> | undefined {
     return this.#cache.get(key)
   }
 
-  list(): readonly T[] {
+  list(): readonly Stored<T>[] {
     return this.#cache.list()
   }
 
-  indexed(name: I, value: string): readonly T[] {
+  indexed(name: I, value: string): readonly Stored<T>[] {
     return this.#cache.indexed(name, value)
   }
 
-  onChange(listener: Listener<T>): () => void {
+  onChange(listener: Listener<Stored<T>>): () => void {
     for (const object of this.#cache.list()) this.#tell(listener, object, undefined)
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -144,7 +155,7 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
     }
     if (event.type === 'DELETED') this.#cache.delete(event.object)
     else this.#cache.put(event.object)
-    this.#resourceVersion = event.object.metadata.resourceVersion ?? this.#resourceVersion
+    this.#resourceVersion = event.object.metadata.resourceVersion
   }
 
   /** What to do about a failure: how long to wait before going on. */
@@ -170,7 +181,7 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
     this.#isTroubled = false
   }
 
-  #tell(listener: Listener<T>, current: T | undefined, previous: T | undefined): void {
+  #tell(listener: Listener<Stored<T>>, current: Stored<T> | undefined, previous: Stored<T> | undefined): void {
     try {
       listener(current, previous)
     } catch (error) {

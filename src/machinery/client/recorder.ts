@@ -78,7 +78,7 @@ export async function sweepEvents(client: Client, nowMs: number): Promise<void> 
     .map((event) => ({ event, seenMs: lastSeen(event, nowMs) }))
     .toSorted((a, b) => b.seenMs - a.seenMs)
   for (const { event, seenMs } of newestFirst) {
-    const { namespace = '' } = event.metadata
+    const { namespace } = event.metadata
     const count = (kept.get(namespace) ?? 0) + 1
     kept.set(namespace, count)
     if (nowMs - seenMs > eventLifeMs || count > maxPerNamespace) await client.delete(Event, event.metadata)

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ApiObject } from '#apis/meta/object.ts'
+import type { ApiObject, Stored } from '#apis/meta/object.ts'
 import type { Listener } from './informer-cache.ts'
 import { waitFor } from './wait-for.ts'
 
-type Thing = ApiObject & Readonly<{ size: number }>
+type Thing = Stored<ApiObject & Readonly<{ size: number }>>
 
 const thing = (size: number, resourceVersion: number, uid = 'u'): Thing => ({
   apiVersion: 'v1',
   kind: 'Thing',
-  metadata: { namespace: 'default', name: 'a', uid, resourceVersion: String(resourceVersion) },
+  metadata: { namespace: 'default', name: 'a', uid, resourceVersion: String(resourceVersion), creationTimestamp: '' },
   size,
 })
 

@@ -251,7 +251,8 @@ export class Exchange {
     } finally {
       stop()
     }
-    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+    const [only] = chunks
+    return only && chunks.length === 1 ? only : Buffer.concat(chunks)
   }
 
   /** Ends a request over HTTP/2 whose body does not arrive in time. HTTP/1.1 has the server's own timer, which answers 408. */

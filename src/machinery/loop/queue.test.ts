@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { HandTimers } from './hand-timers.ts'
+import { HandTimers } from '#kit/machinery/loop/hand-timers.ts'
 import { WorkQueue } from './queue.ts'
 
 function open(): { queue: WorkQueue; timers: HandTimers } {

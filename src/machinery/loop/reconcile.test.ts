@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from 'node:test'
 import { Fault } from '#base/fault.ts'
 import { type Log, silent } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
-import { HandTimers } from './hand-timers.ts'
+import { HandTimers } from '#kit/machinery/loop/hand-timers.ts'
 import { type ControllerOptions, runController } from './reconcile.ts'
 
 type Line = Readonly<{ level: string; message: string; fields: Record<string, unknown> }>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HandTimers } from './hand-timers.ts'
+import { HandTimers } from '#kit/machinery/loop/hand-timers.ts'
 import { keepRounds } from './rounds.ts'
 
 /** Rounds of 30 s over numbers, in time that passes by hand. */

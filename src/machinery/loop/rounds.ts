@@ -27,7 +27,9 @@ export function keepRounds<T>({ list, look, everyMs, signal, timers = realTimers
     let next = 0
     const step = () => {
       const share = (timers.now() - startMs) / everyMs
-      for (const end = Math.min(all.length, Math.floor(all.length * share)); next < end; next++) look(all[next]!)
+      const end = Math.min(all.length, Math.floor(all.length * share))
+      for (const one of all.slice(next, end)) look(one)
+      next = Math.max(next, end)
       if (share >= 1) round()
       else wait()
     }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { makeWidget, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { tellProgress } from './bookmarks.ts'
-import { makeWidget, openRegistry, widgets } from './rest-kit.ts'
 import { planWatch, streamWatch } from './watch.ts'
 
 const request = (query: Record<string, string>) => ({ namespace: undefined, name: undefined, query, accept: undefined })
@@ -11,7 +11,7 @@ const settle = () => new Promise(setImmediate)
 
 test('watch: a quiet one is told from time to time how far it has come', async (t) => {
   const registry = await openRegistry(t)
-  const plan = planWatch(registry, widgets, request({ allowWatchBookmarks: 'true', resourceVersion: '1' }))
+  const plan = planWatch(registry, Widget, request({ allowWatchBookmarks: 'true', resourceVersion: '1' }))
   const stop = new AbortController()
   const lines: { type: string; object: { metadata: { resourceVersion: string } } }[] = []
   const sink = async (text: string) => {
@@ -19,7 +19,7 @@ test('watch: a quiet one is told from time to time how far it has come', async (
     if (lines.length === 3) stop.abort()
   }
   const { metadata } = await makeWidget(registry, 'a')
-  await streamWatch(registry, widgets, plan, sink, stop.signal, 20)
+  await streamWatch(registry, Widget, plan, sink, stop.signal, 20)
   assert.deepEqual(
     lines.map(({ type, object }) => [type, object.metadata.resourceVersion]),
     ['ADDED', 'BOOKMARK', 'BOOKMARK'].map((type) => [type, metadata.resourceVersion]),
@@ -40,7 +40,7 @@ test('watch: a busy one is told as well, of nothing it has not seen, in order', 
     }
     if (bookmarks.length === 3) stop.abort()
   }
-  const watching = streamWatch(registry, widgets, planWatch(registry, widgets, request(query)), sink, stop.signal, 20)
+  const watching = streamWatch(registry, Widget, planWatch(registry, Widget, request(query)), sink, stop.signal, 20)
   for (let i = 0; !stop.signal.aborted; i++) {
     await makeWidget(registry, `w${i}`, {}, { labels: { shown: i % 3 ? 'no' : 'yes' } })
     await settle()

@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import * as x509 from '@peculiar/x509'
 
 // The library's types name the browser's Web Crypto, which Node's own is; hence the casts to never below.
-x509.cryptoProvider.set(webcrypto as never)
+x509.cryptoProvider.set(webcrypto)
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 const day = 24 * 3600 * 1000
@@ -27,11 +27,11 @@ export async function createAuthority(commonName: string): Promise<KeyPair> {
     notBefore: beforeAnyClock,
     notAfter: new Date(Date.now() + 3650 * day),
     signingAlgorithm: algorithm,
-    keys: keys as never,
+    keys: keys,
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey as never),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   })
   return { cert: cert.toString('pem'), key: await pem(keys.privateKey) }
@@ -67,8 +67,8 @@ export async function issue(
     notBefore: beforeAnyClock,
     notAfter,
     signingAlgorithm: algorithm,
-    publicKey: keys.publicKey as never,
-    signingKey: signingKey as never,
+    publicKey: keys.publicKey,
+    signingKey: signingKey,
     extensions: [
       new x509.BasicConstraintsExtension(false),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
@@ -103,9 +103,9 @@ export function needsRenewal(pair: KeyPair, authority: KeyPair, nowMs: number): 
 }
 
 function serial(): string {
-  const bytes = webcrypto.getRandomValues(new Uint8Array(16))
-  bytes[0]! &= 0x7f
-  return Buffer.from(bytes).toString('hex')
+  const [first = 0, ...others] = webcrypto.getRandomValues(new Uint8Array(16))
+  // A serial number is positive.
+  return Buffer.from([first & 0x7f, ...others]).toString('hex')
 }
 
 async function pem(key: webcrypto.CryptoKey): Promise<string> {

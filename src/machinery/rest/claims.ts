@@ -146,7 +146,7 @@ export class Claims {
       if (before.owner.uid !== owner.uid) throw new Fault('Conflict', `${value} belongs to another object`)
       return { type: 'put', value: { owner, uids: [...before.uids.add(uid)] } }
     })
-    this.#note(row!)
+    if (row) this.#note(row)
   }
 
   /** Gives back what an object has beside `values`. */
@@ -197,6 +197,6 @@ class Unclaimed extends Error {
 }
 
 function heldIn({ value }: Row): Held {
-  const { owner, uids } = value as unknown as { owner: Owner & JsonObject; uids: readonly string[] }
+  const { owner, uids } = value as { owner: Owner & JsonObject; uids: readonly string[] }
   return { owner, uids: new Set(uids) }
 }

@@ -4,11 +4,11 @@ import { dump } from 'js-yaml'
 import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import type { Json, JsonObject } from '#base/json.ts'
+import { field, protobufOf, text } from '#kit/machinery/rest/protobuf-kit.ts'
+import { namespaces, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { applyType } from './apply/request.ts'
-import { field, protobufOf, text } from './protobuf-kit.ts'
 import type { Registry } from './registry.ts'
 import { answer } from './resources.ts'
-import { namespaces, openRegistry, widgets } from './rest-kit.ts'
 import { failure } from './status.ts'
 import { serve } from './strategy.ts'
 
@@ -31,7 +31,7 @@ const map = (n: number, value: (i: number) => Json): JsonObject =>
   Object.fromEntries(list(n, (i) => i).map((i) => [`k${String(i)}`, value(Number(i))]))
 
 const keyed: Kind = {
-  ...widgets,
+  ...Widget,
   plural: 'keyeds',
   kind: 'Keyed',
   schema: {

@@ -66,5 +66,5 @@ function groupsOf(kinds: readonly Kind[]): string[] {
 function groupInfo(kinds: readonly Kind[], group: string): JsonObject {
   const versions = [...new Set(kinds.filter((kind) => kind.group === group).map((kind) => kind.version))]
   const entries = versions.map((version) => ({ groupVersion: `${group}/${version}`, version }))
-  return { name: group, versions: entries, preferredVersion: entries[0]! }
+  return { name: group, versions: entries, preferredVersion: entries[0] }
 }

@@ -1,23 +1,47 @@
-import type { ApiObject, Kind, ManagedFieldsEntry, ObjectMeta } from '#apis/meta/object.ts'
+import type { ApiObject, Kind, ManagedFieldsEntry, ObjectMeta, Stored, StoredMeta } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import { type JsonObject, sameJson } from '#base/json.ts'
+import { isObject, type JsonObject, sameJson } from '#base/json.ts'
 import type { Key } from '../client/client.ts'
 import type { Row } from '../store/store.ts'
 
-/** An object of any kind, as the registry handles it. */
-export type Doc = ApiObject & Readonly<{ spec?: JsonObject; status?: JsonObject }>
+/** An object of any kind, as the machinery handles it: JSON whose header is known. */
+export type Doc = ApiObject & JsonObject
 
-const docs = new WeakMap<Row, Doc>()
+/** An object as it is in a row, which has its resourceVersion beside it. */
+type Kept = Doc & Readonly<{ metadata: Omit<StoredMeta, 'resourceVersion'> }>
+
+const docs = new WeakMap<Row, Stored<Doc>>()
 
 /** The object a row holds, its resourceVersion being the row's revision. Always the same one, which nobody changes. */
-export function docOf(row: Row): Doc {
+export function docOf(row: Row): Stored<Doc> {
   const known = docs.get(row)
   if (known) return known
-  const value = row.value as unknown as Doc
+  const { value } = row
+  if (!isKept(value)) throw new Fault('Bug', `What is stored as ${row.key} is no object`)
   const metadata = Object.freeze({ ...value.metadata, resourceVersion: String(row.revision) })
   const doc = Object.freeze({ ...value, metadata })
   docs.set(row, doc)
   return doc
+}
+
+/** The object in the row that an update of the store has written or found; where there was none, it has thrown. */
+export function writtenDoc(row: Row | undefined): Stored<Doc> {
+  if (!row) throw new Fault('Bug', 'An update of the store has left no row')
+  return docOf(row)
+}
+
+/** Whether what is in the store is an object: all that the registry writes are, once they have been checked. */
+export function isKept(value: JsonObject): value is Kept {
+  const { metadata } = value
+  return isObject(metadata) && typeof metadata.uid === 'string' && typeof metadata.creationTimestamp === 'string'
+}
+
+/**
+ * What a client sent, after the server has put its part of the header in place. Everything else is as the client wrote it
+ * until the registry has checked it: nothing is to be read of it before, but by what tells what is wrong with it.
+ */
+export function uncheckedDoc(sent: JsonObject): Doc {
+  return sent as Doc
 }
 
 /** Where an object lives in the store: `/GROUP/PLURAL[/NAMESPACE]/NAME`. */
@@ -31,9 +55,9 @@ export function prefixOf(kind: Kind, namespace: string | undefined): string {
 }
 
 /** Metadata as it is stored. */
-export function withoutRevision(meta: ObjectMeta): JsonObject {
+export function withoutRevision<M extends ObjectMeta>(meta: M): Omit<M, 'resourceVersion'> {
   const { resourceVersion: _, ...rest } = meta
-  return rest as unknown as JsonObject
+  return rest
 }
 
 /** An object with what is known about the owners of its fields, which is left out when nobody owns any. */
@@ -57,7 +81,7 @@ export function sameSpec(a: Doc, b: Doc): boolean {
 export function onlyLetsGo(next: Doc, current: Doc): boolean {
   const without = ({ metadata: { finalizers: _f, managedFields: _m, ...metadata }, ...doc }: Doc) => ({
     ...doc,
-    metadata: withoutRevision(metadata as ObjectMeta),
+    metadata: withoutRevision(metadata),
   })
   const had = new Set(current.metadata.finalizers)
   const kept = next.metadata.finalizers ?? []

@@ -23,11 +23,12 @@ export function openapiAt(kinds: readonly Kind[], path: string): JsonObject | un
 /** Documents of discovery, which tell what there is. */
 export function discoveryAt(kinds: readonly Kind[], path: string): JsonObject | undefined {
   const parts = path.split('/').filter(Boolean)
+  const [, group = '', version = ''] = parts
   if (parts[0] === 'api')
-    return parts.length === 1 ? coreVersions() : parts.length === 2 ? resourceList(kinds, '', parts[1]!) : undefined
+    return parts.length === 1 ? coreVersions() : parts.length === 2 ? resourceList(kinds, '', group) : undefined
   if (parts[0] !== 'apis') return undefined
   if (path === noDefinitionsPath) return noDefinitions
   if (parts.length === 1) return groupList(kinds)
-  if (parts.length === 2) return groupOf(kinds, parts[1]!)
-  return parts.length === 3 ? resourceList(kinds, parts[1]!, parts[2]!) : undefined
+  if (parts.length === 2) return groupOf(kinds, group)
+  return parts.length === 3 ? resourceList(kinds, group, version) : undefined
 }

@@ -238,7 +238,8 @@ function servedAt({ registry }: Serving, { group, version, plural }: ResourcePat
 }
 
 function contentTypeOf({ headers }: Exchange): string {
-  return (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
+  const [type = ''] = (headers['content-type'] ?? '').split(';', 1)
+  return type.trim().toLowerCase()
 }
 
 /** What a caller wants who wants to create what a path names. */

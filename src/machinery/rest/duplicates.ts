@@ -44,7 +44,7 @@ export function duplicateFields(text: string): Readonly<{ paths: readonly string
 
 /** What a name is that is written so between its quotes. */
 function nameOf(written: string): string {
-  return written.includes('\\') ? (JSON.parse(`"${written}"`) as string) : written
+  return written.includes('\\') ? JSON.parse(`"${written}"`) : written
 }
 
 /** Where a string that begins at `from` ends. */

@@ -4,7 +4,7 @@ import { type Doc, docOf } from './doc.ts'
 import type { Selector } from './selector.ts'
 
 /** The part of a watch event that carries an object. */
-export type ObjectEvent = Extract<WatchEvent<Doc>, { object: Doc }>
+export type ObjectEvent = Extract<WatchEvent<Doc>, { object: unknown }>
 
 /**
  * What a change means to a watcher who sees only selected objects: one that leaves the selection is deleted for it, one that

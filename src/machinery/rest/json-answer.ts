@@ -18,7 +18,7 @@ export function refusal(error: unknown): Answer {
   const status = failure(error)
   const wait = status.details?.retryAfterSeconds
   return {
-    ...jsonAnswer(status.code, status as unknown as JsonObject),
+    ...jsonAnswer(status.code, status),
     ...(wait !== undefined && { headers: { 'retry-after': String(wait) } }),
   }
 }

@@ -1,5 +1,5 @@
 import { Fault } from '#base/fault.ts'
-import { copyJson, isObject, type Json, type JsonObject } from '#base/json.ts'
+import { copyJson, isList, isObject, type Json, type JsonObject } from '#base/json.ts'
 
 /** Most operations in a patch (Kubernetes' limit). */
 const maxOperations = 10_000
@@ -18,10 +18,10 @@ const maxDepth = 200
  * @throws Fault BadRequest for no list, TooLarge for too much work, Invalid for an operation that cannot be carried out.
  */
 export function jsonPatch(object: JsonObject, patch: Json): Json {
-  if (!Array.isArray(patch)) throw new Fault('BadRequest', 'A JSON patch must be a list of operations')
+  if (!isList(patch)) throw new Fault('BadRequest', 'A JSON patch must be a list of operations')
   requireFew('operations', patch.length, maxOperations)
   const work = new Work(copyJson(object))
-  for (const operation of patch as readonly Json[]) work.run(operation)
+  for (const operation of patch) work.run(operation)
   return work.document
 }
 
@@ -81,7 +81,8 @@ class Work {
   #placeOf(path: readonly string[]): Place {
     const parent = this.#get(path.slice(0, -1))
     if (typeof parent !== 'object' || parent === null) throw missing()
-    return { parent: parent as Place['parent'], step: path.at(-1)! }
+    // What is patched is a copy of our own.
+    return { parent: parent as Place['parent'], step: path.at(-1) ?? '' }
   }
 
   #add(path: readonly string[], value: Json): void {
@@ -100,7 +101,7 @@ class Work {
     if (!path.length) this.document = value
     else {
       const { parent, step } = this.#placeOf(path)
-      childOf(parent as Json, step)
+      childOf(parent, step)
       if (Array.isArray(parent)) parent[Number(step)] = value
       else put(parent, step, value)
     }
@@ -109,7 +110,7 @@ class Work {
   #remove(path: readonly string[]): Json {
     if (!path.length) throw refused('the whole object cannot be removed')
     const { parent, step } = this.#placeOf(path)
-    const value = childOf(parent as Json, step)
+    const value = childOf(parent, step)
     if (Array.isArray(parent)) {
       this.#shift(parent.length - Number(step))
       parent.splice(Number(step), 1)
@@ -145,10 +146,10 @@ class Work {
   }
 
   /** Costs what `wanted` has, which was sent, and one look at the names of the fields beside it. */
-  #isSame(value: Json, wanted: Json): boolean {
+  #isSame(value: Json | undefined, wanted: Json | undefined): boolean {
     if (value === wanted) return true
-    if (Array.isArray(value) && Array.isArray(wanted))
-      return value.length === wanted.length && wanted.every((item: Json, i) => this.#isSame(value[i] as Json, item))
+    if (isList(value) && isList(wanted))
+      return value.length === wanted.length && wanted.every((item, i) => this.#isSame(value[i], item))
     if (!isObject(value) || !isObject(wanted)) return false
     const names = Object.keys(wanted)
     const { length } = Object.keys(value)
@@ -156,7 +157,7 @@ class Work {
     requireFew('fields compared by operations', this.#compared, maxCompared)
     return (
       names.length === length &&
-      names.every((name) => Object.hasOwn(value, name) && this.#isSame(value[name]!, wanted[name]!))
+      names.every((name) => Object.hasOwn(value, name) && this.#isSame(value[name], wanted[name]))
     )
   }
 }
@@ -172,9 +173,9 @@ function pointerOf(operation: JsonObject, field: 'path' | 'from'): string[] {
 
 /** What is at a step, by own fields only. */
 function childOf(at: Json, step: string): Json {
-  if (Array.isArray(at)) {
+  if (isList(at)) {
     const index = indexOf(step, at.length)
-    if (index < at.length) return at[index] as Json
+    if (index < at.length) return at[index] ?? null
   } else if (isObject(at) && Object.hasOwn(at, step)) return at[step] ?? null
   throw missing()
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { admin, faultIn, makeWidget, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { listPage } from './list.ts'
-import { admin, faultIn, makeWidget, openRegistry, widgets } from './rest-kit.ts'
 import { failure } from './status.ts'
 import { planWatch } from './watch.ts'
 
@@ -11,11 +11,11 @@ const names = (page: { items: readonly { metadata: { name: string } }[] }) =>
 test('list: pages are all of the revision of the first, whatever changes in between', async (t) => {
   const registry = await openRegistry(t)
   for (const name of ['a', 'b', 'c', 'd', 'e']) await makeWidget(registry, name)
-  const page = (query: Record<string, string>) => listPage(registry, widgets, undefined, query)
+  const page = (query: Record<string, string>) => listPage(registry, Widget, undefined, query)
   const first = await page({ limit: '2' })
   assert.equal(names(first), 'a b')
   assert.equal(first.metadata.remainingItemCount, 3)
-  await registry.delete(widgets, { namespace: 'default', name: 'd' }, admin)
+  await registry.delete(Widget, { namespace: 'default', name: 'd' }, admin)
   await makeWidget(registry, 'bb')
   const second = await page({ limit: '2', continue: String(first.metadata.continue) })
   assert.equal(names(second), 'c d')
@@ -33,10 +33,10 @@ test('list: selectors select before the limit counts', async (t) => {
   for (const name of ['a', 'b', 'c', 'd'])
     await makeWidget(registry, name, {}, { labels: { x: name < 'b' ? '1' : '2' } })
   const query = { limit: '2', labelSelector: 'x=2' }
-  const first = await listPage(registry, widgets, 'default', query)
+  const first = await listPage(registry, Widget, 'default', query)
   assert.deepEqual([names(first), first.metadata.remainingItemCount], ['b c', undefined])
   assert.equal(
-    names(await listPage(registry, widgets, 'default', { ...query, continue: String(first.metadata.continue) })),
+    names(await listPage(registry, Widget, 'default', { ...query, continue: String(first.metadata.continue) })),
     'd',
   )
 })
@@ -44,11 +44,11 @@ test('list: selectors select before the limit counts', async (t) => {
 test('list: a token too old is told 410 with one that goes on inconsistently', async (t) => {
   const registry = await openRegistry(t)
   for (const name of ['a', 'b', 'c']) await makeWidget(registry, name)
-  const first = await listPage(registry, widgets, undefined, { limit: '1' })
+  const first = await listPage(registry, Widget, undefined, { limit: '1' })
   await makeWidget(registry, 'bb')
   await registry.store.compact(registry.store.revision)
   const fault = await faultIn(() =>
-    listPage(registry, widgets, undefined, { continue: String(first.metadata.continue) }),
+    listPage(registry, Widget, undefined, { continue: String(first.metadata.continue) }),
   )
   const status = failure(fault)
   assert.deepEqual([status.code, status.reason], [410, 'Expired'])
@@ -56,7 +56,7 @@ test('list: a token too old is told 410 with one that goes on inconsistently', a
     status.message ?? '',
     /^The provided continue parameter is too old to display a consistent list result\./,
   )
-  const rest = await listPage(registry, widgets, undefined, { continue: status.metadata.continue })
+  const rest = await listPage(registry, Widget, undefined, { continue: status.metadata.continue })
   assert.equal(names(rest), 'b bb c')
 })
 
@@ -85,7 +85,7 @@ for (const [query, kind, message] of [
   test(`list: ${JSON.stringify(query)} is refused`, async (t) => {
     const registry = await openRegistry(t)
     await makeWidget(registry, 'a')
-    const fault = await faultIn(() => listPage(registry, widgets, undefined, query))
+    const fault = await faultIn(() => listPage(registry, Widget, undefined, query))
     assert.equal(fault.kind, kind)
     assert.match(fault.message, message)
   })
@@ -95,11 +95,11 @@ test('list: an exact revision that is the newest, and any not older, are served'
   const { metadata } = await makeWidget(registry, 'a')
   const resourceVersion = metadata.resourceVersion!
   assert.equal(
-    names(await listPage(registry, widgets, undefined, { resourceVersion, resourceVersionMatch: 'Exact' })),
+    names(await listPage(registry, Widget, undefined, { resourceVersion, resourceVersionMatch: 'Exact' })),
     'a',
   )
   assert.equal(
-    names(await listPage(registry, widgets, undefined, { resourceVersion: '1', resourceVersionMatch: 'NotOlderThan' })),
+    names(await listPage(registry, Widget, undefined, { resourceVersion: '1', resourceVersionMatch: 'NotOlderThan' })),
     'a',
   )
 })
@@ -116,6 +116,6 @@ for (const [query, message] of [
 ] as const)
   test(`watch: ${JSON.stringify(query)} is refused before it begins`, async (t) => {
     const registry = await openRegistry(t)
-    const { message: text } = await faultIn(() => planWatch(registry, widgets, request(query)))
+    const { message: text } = await faultIn(() => planWatch(registry, Widget, request(query)))
     assert.match(text, message)
   })

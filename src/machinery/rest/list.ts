@@ -1,10 +1,10 @@
 import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import { isObject, type JsonObject } from '#base/json.ts'
+import { isObject, type JsonObject, parsedJson } from '#base/json.ts'
 import type { Doc } from './doc.ts'
 import type { Registry } from './registry.ts'
 import { countOf, invalidOption, type Query } from './request.ts'
-import { parseFieldSelector, parseLabelSelector } from './selector.ts'
+import { parseSelectors } from './selector.ts'
 
 /** Most lists kept for clients that read them in pages. Their objects are shared with the store. */
 const maxKept = 64
@@ -50,9 +50,7 @@ export async function listPage(
   namespace: string | undefined,
   query: Query,
 ): Promise<Page> {
-  const byLabel = parseLabelSelector(query.labelSelector)
-  const byField = parseFieldSelector(query.fieldSelector, kind)
-  const selected = (doc: Doc) => byLabel(doc as unknown as JsonObject) && byField(doc as unknown as JsonObject)
+  const selected = parseSelectors(query, kind)
   const limit = countOf(query, 'limit') || Number.POSITIVE_INFINITY
   const key = (revision: number) => `${kind.group}/${kind.plural} ${namespace ?? ''} ${revision}`
   const kept = keptOf.get(registry) ?? new Kept()
@@ -64,14 +62,15 @@ export async function listPage(
   const rest = from < 0 ? [] : snapshot.items.slice(from).filter(selected)
   const items = rest.length > limit ? rest.slice(0, limit) : rest
   const metadata = { resourceVersion: String(revision) }
-  if (items.length === rest.length) return { items, metadata }
+  const last = items.at(-1)
+  if (!last || items.length === rest.length) return { items, metadata }
   kept.put(key(revision), snapshot)
   const isSelective = query.labelSelector || query.fieldSelector
   return {
     items,
     metadata: {
       ...metadata,
-      continue: textOf({ revision, start: nameOf(items.at(-1)!) }),
+      continue: textOf({ revision, start: nameOf(last) }),
       ...(!isSelective && { remainingItemCount: rest.length - items.length }),
     },
   }
@@ -131,18 +130,10 @@ function tokenOf(query: Query): Token | undefined {
     )
   if (query.resourceVersion && query.resourceVersion !== '0')
     throw new Fault('BadRequest', 'specifying resource version is not allowed when using continue')
-  const value = parsed(Buffer.from(query.continue, 'base64url').toString('utf8'))
+  const value = parsedJson(Buffer.from(query.continue, 'base64url').toString('utf8'))
   if (!isObject(value) || typeof value.start !== 'string' || !Number.isInteger(value.rv))
     throw new Fault('BadRequest', 'continue key is not valid: use the one of the previous page, or none to start again')
   return { revision: Number(value.rv), start: value.start }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 function textOf({ revision, start }: Token): string {

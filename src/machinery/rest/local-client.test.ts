@@ -1,4 +1,4 @@
-import { clientContract } from './client-contract.ts'
+import { clientContract } from '#kit/machinery/client/contract.ts'
 import { LocalClient } from './local-client.ts'
 
 clientContract(

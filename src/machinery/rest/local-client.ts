@@ -1,11 +1,11 @@
-import type { ApiObject, Kind } from '#apis/meta/object.ts'
+import type { ApiObject, Kind, Stored } from '#apis/meta/object.ts'
 import { Fault, faultKind } from '#base/fault.ts'
-import type { JsonObject } from '#base/json.ts'
-import type { Client, DeleteOptions, Key, Scope, WatchEvent, WriteOptions } from '../client/client.ts'
+import type { Client, DeleteOptions, Key, ModifyOptions, Scope, WatchEvent, WriteOptions } from '../client/client.ts'
+import { draftOf, storedOf } from '../client/stored.ts'
 import type { Authorizer } from './access/authorizer.ts'
 import { eventOf } from './events.ts'
 import type { Registry } from './registry.ts'
-import { parseFieldSelector, parseLabelSelector, type Selector } from './selector.ts'
+import { parseSelectors } from './selector.ts'
 import type { User } from './strategy.ts'
 
 /** Who a local client is. */
@@ -29,17 +29,17 @@ export class LocalClient implements Client {
     this.#as = { user: self.user, manager: self.manager }
   }
 
-  async get<T extends ApiObject>(kind: Kind<T>, key: Key): Promise<T | undefined> {
+  async get<T extends ApiObject>(kind: Kind<T>, key: Key): Promise<Stored<T> | undefined> {
     this.#require('get', kind, key)
-    return orUndefined(this.#registry.get(plain(kind), key)) as Promise<T | undefined>
+    return orUndefined(this.#registry.get(kind, key).then((doc) => storedOf(kind, doc)))
   }
 
   async list<T extends ApiObject>(kind: Kind<T>, scope: Scope = {}) {
     this.#require('list', kind, scope)
-    const { items, revision } = await this.#registry.list(plain(kind), scope.namespace)
-    const selected = selectorOf(plain(kind), scope)
+    const { items, revision } = await this.#registry.list(kind, scope.namespace)
+    const selected = parseSelectors(scope, kind)
     return {
-      items: items.filter((doc) => selected(doc as unknown as JsonObject)) as unknown as T[],
+      items: items.filter(selected).map((doc) => storedOf(kind, doc)),
       resourceVersion: String(revision),
     }
   }
@@ -51,41 +51,38 @@ export class LocalClient implements Client {
     signal: AbortSignal,
   ): AsyncIterable<readonly WatchEvent<T>[]> {
     this.#require('watch', kind, scope)
-    const selected = selectorOf(plain(kind), scope)
-    for await (const changes of this.#registry.watch(plain(kind), scope.namespace, Number(resourceVersion), signal)) {
+    const selected = parseSelectors(scope, kind)
+    for await (const changes of this.#registry.watch(kind, scope.namespace, Number(resourceVersion), signal)) {
       const events = changes.map((change) => eventOf(change, selected)).filter((event) => event !== undefined)
-      if (events.length) yield events as unknown as WatchEvent<T>[]
+      if (events.length) yield events.map(({ type, object }) => ({ type, object: storedOf(kind, object) }))
     }
   }
 
+  create<T extends ApiObject>(kind: Kind<T>, object: T): Promise<Stored<T>>
+  create<T extends ApiObject>(kind: Kind<T>, object: T, options: WriteOptions): Promise<T>
   async create<T extends ApiObject>(kind: Kind<T>, object: T, options: WriteOptions = {}): Promise<T> {
     this.#require('create', kind, { ...object.metadata })
-    const doc = await this.#registry.create(plain(kind), object.metadata.namespace, object as unknown as JsonObject, {
-      ...this.#as,
-      ...options,
-    })
-    return doc as unknown as T
+    const { namespace } = object.metadata
+    return draftOf(kind, await this.#registry.create(kind, namespace, object, { ...this.#as, ...options }))
   }
 
   async modify<T extends ApiObject>(
     kind: Kind<T>,
     key: Key,
-    change: (current: T) => T | undefined,
-    options: WriteOptions & { subresource?: 'status' } = {},
-  ): Promise<T | undefined> {
+    change: (current: Stored<T>) => T | undefined,
+    options: ModifyOptions = {},
+  ): Promise<Stored<T> | undefined> {
     this.#require('update', kind, key, options.subresource)
-    const write = this.#registry.update(
-      plain(kind),
-      key,
-      (current) => change(current as unknown as T) as unknown as JsonObject | undefined,
-      { ...this.#as, ...options },
-    )
-    return orUndefined(write) as Promise<T | undefined>
+    const write = this.#registry.update(kind, key, (current) => change(storedOf(kind, current)), {
+      ...this.#as,
+      ...options,
+    })
+    return orUndefined(write.then((doc) => storedOf(kind, doc)))
   }
 
   async delete<T extends ApiObject>(kind: Kind<T>, key: Key, options: DeleteOptions = {}): Promise<void> {
     this.#require('delete', kind, key)
-    await orUndefined(this.#registry.delete(plain(kind), key, { user: this.#self.user, ...options }))
+    await orUndefined(this.#registry.delete(kind, key, { user: this.#self.user, ...options }))
   }
 
   /** @throws Fault Forbidden */
@@ -111,15 +108,7 @@ export class LocalClient implements Client {
 
 type WhatKind = Pick<Kind, 'group' | 'plural' | 'namespaced'>
 
-const plain = <T extends ApiObject>(kind: Kind<T>) => kind as unknown as Kind
-
-function selectorOf(kind: Kind, scope: Scope): Selector {
-  const byLabel = parseLabelSelector(scope.labelSelector)
-  const byField = parseFieldSelector(scope.fieldSelector, kind)
-  return (object) => byLabel(object) && byField(object)
-}
-
-async function orUndefined(promise: Promise<unknown>): Promise<unknown> {
+async function orUndefined<R>(promise: Promise<R>): Promise<R | undefined> {
   try {
     return await promise
   } catch (error) {

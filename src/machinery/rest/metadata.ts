@@ -79,7 +79,7 @@ function ownerErrors(owners: unknown): FieldError[] {
 }
 
 /** The metadata of an object that says it is of a kind, or says nothing. @throws Fault BadRequest */
-export function requireHeader(kind: Kind, input: JsonObject): ObjectMeta {
+export function requireHeader(kind: Kind, input: JsonObject): JsonObject {
   const { apiVersion, kind: sentKind, metadata } = input
   const want = apiVersionOf(kind)
   if ((apiVersion !== undefined && apiVersion !== want) || (sentKind !== undefined && sentKind !== kind.kind))
@@ -87,9 +87,22 @@ export function requireHeader(kind: Kind, input: JsonObject): ObjectMeta {
       'BadRequest',
       `the API version and kind in the data (${apiVersion}, ${sentKind}) do not match the expected ones (${want}, ${kind.kind})`,
     )
-  if (metadata !== undefined && (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)))
-    throw new Fault('BadRequest', 'metadata must be an object')
-  return (metadata ?? {}) as unknown as ObjectMeta
+  if (metadata === undefined) return {}
+  if (!isObject(metadata)) throw new Fault('BadRequest', 'metadata must be an object')
+  return metadata
+}
+
+/** How an object that is to be made is to be called. */
+type Names = Readonly<Record<'name' | 'generateName' | 'namespace', string | undefined>>
+
+/** The names in the metadata a client sent. @throws Fault BadRequest */
+export function requireNames(meta: JsonObject): Names {
+  const text = (field: keyof Names) => {
+    const value = meta[field] ?? undefined
+    if (value === undefined || typeof value === 'string') return value
+    throw new Fault('BadRequest', `metadata.${field} must be a string`)
+  }
+  return { name: text('name'), generateName: text('generateName'), namespace: text('namespace') }
 }
 
 /** Every field of metadata there is, also those that only the server sets. */

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Kind } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
+import { namespaces, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { encodeOpenapiV2, openapiV2 } from './openapi-v2.ts'
-import { namespaces, widgets } from './rest-kit.ts'
 
-const kinds: readonly Kind[] = [namespaces, widgets]
+const kinds: readonly Kind[] = [namespaces, Widget]
 
 test('OpenAPI 2.0: every kind is defined, every reference leads somewhere, and patches tell their types', () => {
   const document = openapiV2(kinds)

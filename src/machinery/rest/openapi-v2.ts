@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { isList, isObject, type Json, type JsonObject, jsonEntries } from '#base/json.ts'
 import { openapiDocuments, rememberedByKinds } from './openapi.ts'
 
 /** The media type in which kubectl asks for it, whatever its version. */
@@ -12,25 +12,27 @@ export const openapiV2ProtobufAnswer = 'application/com.github.proto-openapi.spe
  */
 export const openapiV2 = rememberedByKinds((kinds): JsonObject => {
   const documents = openapiDocuments(kinds)
-  const components = documents.map(({ components }) => (components as { schemas: JsonObject }).schemas)
-  const paths = documents.flatMap(({ paths: of }) => Object.entries(of as JsonObject))
+  const schemas = documents.map(({ components }) => (isObject(components) ? components.schemas : undefined))
+  const paths = documents.flatMap(({ paths: of }) => jsonEntries(of))
   return {
     swagger: '2.0',
     info: { title: 'Patchbay', version: '1' },
-    paths: Object.fromEntries(paths.map(([path, item]) => [path, mapped(item as JsonObject, operationV2)])),
-    definitions: Object.assign({}, ...components.map((schemas) => mapped(schemas, schemaV2))),
+    paths: Object.fromEntries(paths.map(([path, item]) => [path, mapped(item, operationV2)])),
+    definitions: Object.assign({}, ...schemas.map((of) => mapped(of, schemaV2))),
   }
 })
 
-function mapped(object: JsonObject, change: (value: Json) => Json): JsonObject {
-  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value as Json)]))
+function mapped(object: Json | undefined, change: (value: Json) => Json): JsonObject {
+  return Object.fromEntries(jsonEntries(object).map(([key, value]) => [key, change(value)]))
 }
 
 function operationV2(operation: Json): Json {
-  const { parameters, requestBody, responses: _, ...rest } = operation as JsonObject
+  const { parameters, requestBody, responses: _, ...rest } = isObject(operation) ? operation : {}
   const body =
     isObject(requestBody) && isObject(requestBody.content) ? { consumes: Object.keys(requestBody.content) } : {}
-  const query = (parameters as readonly JsonObject[]).map(({ name }) => ({ name: name!, in: 'query', type: 'string' }))
+  const query = isList(parameters)
+    ? parameters.filter(isObject).map(({ name }) => ({ name, in: 'query', type: 'string' }))
+    : []
   return { ...rest, ...body, parameters: query }
 }
 
@@ -55,9 +57,7 @@ const each = (encode: Encode): readonly [Encode, 'each'] => [encode, 'each']
 const named =
   (number: number, encode: Encode): Encode =>
   (value) =>
-    Buffer.concat(
-      Object.entries(value as JsonObject).map(([name, item]) => field(number, entry(name, encode(item as Json)))),
-    )
+    Buffer.concat(jsonEntries(value).map(([name, item]) => field(number, entry(name, encode(item)))))
 const entry = (name: string, value: Buffer) => Buffer.concat([field(1, text(name)), field(2, value)])
 
 type Fields = Readonly<Record<string, readonly [number: number, Encode | readonly [Encode, 'each']]>>
@@ -65,12 +65,12 @@ type Fields = Readonly<Record<string, readonly [number: number, Encode | readonl
 /** A message with the known fields of an object; what begins with `x-` goes as YAML, which JSON is. */
 function message(fields: () => Fields, extensions?: number): Encode {
   return (value) => {
-    const parts = Object.entries(value as JsonObject).map(([key, item]) => {
+    const parts = jsonEntries(value).map(([key, item]) => {
       if (key.startsWith('x-') && extensions) return field(extensions, entry(key, field(2, text(JSON.stringify(item)))))
       const [number, how] = fields()[key] ?? []
       if (number === undefined || how === undefined) return Buffer.alloc(0)
-      if (typeof how === 'function') return field(number, how(item as Json))
-      return Buffer.concat((item as readonly Json[]).map((one) => field(number, how[0](one))))
+      if (typeof how === 'function') return field(number, how(item))
+      return Buffer.concat(isList(item) ? item.map((one) => field(number, how[0](one))) : [])
     })
     return Buffer.concat(parts)
   }

@@ -52,7 +52,7 @@ function documentOf(here: readonly Kind[]): JsonObject {
     paths: Object.fromEntries(here.flatMap(paths)),
     components: {
       schemas: {
-        [metaName]: withMergeKeys(objectMeta) as JsonObject,
+        [metaName]: withMergeKeys(objectMeta),
         ...Object.fromEntries(here.map((kind) => [schemaName(kind), schemaOf(kind)])),
       },
     },
@@ -111,10 +111,11 @@ function schemaName(kind: Kind): string {
 }
 
 function schemaOf(kind: Kind): JsonObject {
-  const { properties, ...rest } = withMergeKeys(kind.schema as JsonObject) as JsonObject
+  const schema = withMergeKeys(kind.schema)
+  const { properties, ...rest } = isObject(schema) ? schema : {}
   return {
     ...rest,
-    properties: { ...(properties as JsonObject), metadata: ref(metaName) },
+    properties: { ...(isObject(properties) && properties), metadata: ref(metaName) },
     'x-kubernetes-group-version-kind': [gvk(kind)],
   }
 }
@@ -130,7 +131,7 @@ function withMergeKeys(schema: Json): Json {
     key,
     below === undefined ? below : withMergeKeys(below),
   ])
-  const inner = Object.fromEntries(entries) as JsonObject
+  const inner = Object.fromEntries(entries)
   const type = schema['x-kubernetes-list-type']
   const keys = schema['x-kubernetes-list-map-keys']
   if (type !== 'set' && type !== 'map') return inner

@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Fault } from '#base/fault.ts'
 import type { Json, JsonObject } from '#base/json.ts'
+import { faultIn, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { applyPatch, mergePatch, type PatchType } from './patch.ts'
-import { faultIn, widgets } from './rest-kit.ts'
 
 const json: PatchType = 'application/json-patch+json'
 const merge: PatchType = 'application/merge-patch+json'
@@ -55,7 +55,7 @@ const jsonRows: readonly [name: string, before: JsonObject, patch: Json, after: 
 for (const [name, before, patch, after] of jsonRows)
   test(`JSON patch: ${name}`, () => {
     const copy = structuredClone(before)
-    assert.deepEqual(applyPatch(widgets, json, before, patch), after)
+    assert.deepEqual(applyPatch(Widget, json, before, patch), after)
     assert.deepEqual(before, copy, 'the object patched is untouched')
   })
 
@@ -84,7 +84,7 @@ const refused: readonly [name: string, patch: Json, kind: string, message: RegEx
 ]
 for (const [name, patch, kind, message] of refused)
   test(`JSON patch: ${name} is refused`, async () => {
-    const fault = await faultIn(() => applyPatch(widgets, json, { a: 1, l: [1] }, patch))
+    const fault = await faultIn(() => applyPatch(Widget, json, { a: 1, l: [1] }, patch))
     assert.equal(fault.kind, kind)
     assert.match(fault.message, message)
     assert.equal(({} as JsonObject).polluted, undefined)
@@ -92,7 +92,7 @@ for (const [name, patch, kind, message] of refused)
 
 test('JSON patch: an index with a leading zero never makes a list anything but a list', async () => {
   const outcome = await Promise.resolve()
-    .then(() => applyPatch(widgets, json, { l: [1, 2] }, [{ op: 'add', path: '/l/01', value: 9 }]))
+    .then(() => applyPatch(Widget, json, { l: [1, 2] }, [{ op: 'add', path: '/l/01', value: 9 }]))
     .catch((error: unknown) => error)
   if (outcome instanceof Fault) assert.equal(outcome.kind, 'Invalid')
   else assert.deepEqual(outcome, { l: [1, 9, 2] })
@@ -103,16 +103,16 @@ test('JSON patch: a patch is the same after it was applied, so that it can be ap
     { op: 'add', path: '/l', value: [] },
     { op: 'add', path: '/l/-', value: 1 },
   ]
-  assert.deepEqual(applyPatch(widgets, json, {}, patch), { l: [1] })
-  assert.deepEqual(applyPatch(widgets, json, {}, patch), { l: [1] })
+  assert.deepEqual(applyPatch(Widget, json, {}, patch), { l: [1] })
+  assert.deepEqual(applyPatch(Widget, json, {}, patch), { l: [1] })
 })
 
 test('JSON patch: a handful of copies cannot blow an object up', async () => {
   const doubling = Array.from({ length: 60 }, (_, i) => ({ op: 'copy', from: '', path: `/k${i}` }))
-  const fault = await faultIn(() => applyPatch(widgets, json, { a: 'x'.repeat(100) }, doubling))
+  const fault = await faultIn(() => applyPatch(Widget, json, { a: 'x'.repeat(100) }, doubling))
   assert.equal(fault.kind, 'TooLarge')
   const many = Array.from({ length: 10_001 }, () => ({ op: 'test', path: '/a', value: 1 }))
-  assert.equal((await faultIn(() => applyPatch(widgets, json, { a: 1 }, many))).kind, 'TooLarge')
+  assert.equal((await faultIn(() => applyPatch(Widget, json, { a: 1 }, many))).kind, 'TooLarge')
 })
 
 test('JSON patch: what operations shift and compare together is bounded', async () => {
@@ -120,25 +120,25 @@ test('JSON patch: what operations shift and compare together is bounded', async 
   const inserts = Array.from({ length: 2000 }, () => ({ op: 'add', path: '/l/0', value: 1 }))
   const moves = Array.from({ length: 2000 }, () => ({ op: 'move', from: '/l/0', path: '/l/1' }))
   for (const patch of [inserts, moves]) {
-    const fault = await faultIn(() => applyPatch(widgets, json, object, patch))
+    const fault = await faultIn(() => applyPatch(Widget, json, object, patch))
     assert.equal(fault.kind, 'TooLarge')
     assert.match(fault.message, /list items shifted by operations in a JSON patch is 100000000/)
   }
   const wide = { o: Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`k${i}`, i])) }
   const tests = Array.from({ length: 200 }, () => ({ op: 'test', path: '', value: { o: { ...wide.o, k0: 0 } } }))
-  const fault = await faultIn(() => applyPatch(widgets, json, wide, tests))
+  const fault = await faultIn(() => applyPatch(Widget, json, wide, tests))
   assert.match(fault.message, /fields compared by operations in a JSON patch is 1000000/)
 })
 
 test('JSON patch: appending to a long list costs nothing of what is bounded', () => {
   const object = { l: Array.from({ length: 100_000 }, () => 0) }
   const appends = Array.from({ length: 10_000 }, () => ({ op: 'add', path: '/l/-', value: 1 }))
-  assert.equal((applyPatch(widgets, json, object, appends).l as number[]).length, 110_000)
+  assert.equal((applyPatch(Widget, json, object, appends).l as number[]).length, 110_000)
 })
 
 test('JSON patch: a value cannot be moved into itself, nor nested without end', async () => {
   const into = await faultIn(() =>
-    applyPatch(widgets, json, { a: { b: 1 } }, [{ op: 'move', from: '/a', path: '/a/b' }]),
+    applyPatch(Widget, json, { a: { b: 1 } }, [{ op: 'move', from: '/a', path: '/a/b' }]),
   )
   assert.match(into.message, /moved into itself/)
   const deeper = Array.from({ length: 1000 }, () => [
@@ -146,10 +146,10 @@ test('JSON patch: a value cannot be moved into itself, nor nested without end', 
     { op: 'move', from: '/x', path: '/n/x' },
     { op: 'move', from: '/n', path: '/x' },
   ]).flat()
-  const nested = await faultIn(() => applyPatch(widgets, json, { x: {} }, deeper))
+  const nested = await faultIn(() => applyPatch(Widget, json, { x: {} }, deeper))
   assert.match(nested.message, /nested deeper than 200 levels/)
   const copied = [...deeper, { op: 'copy', from: '/x', path: '/y' }]
-  assert.match((await faultIn(() => applyPatch(widgets, json, { x: {} }, copied))).message, /copy at most 200 levels/)
+  assert.match((await faultIn(() => applyPatch(Widget, json, { x: {} }, copied))).message, /copy at most 200 levels/)
 })
 
 // RFC 7386, appendix A, as far as object patches go.
@@ -167,7 +167,7 @@ const mergeRows: readonly [before: JsonObject, patch: JsonObject, after: JsonObj
 ]
 for (const [before, patch, after] of mergeRows)
   test(`merge patch: ${JSON.stringify(before)} and ${JSON.stringify(patch)} make ${JSON.stringify(after)}`, () => {
-    assert.deepEqual(applyPatch(widgets, merge, before, patch), after)
+    assert.deepEqual(applyPatch(Widget, merge, before, patch), after)
   })
 
 test('merge patch: __proto__ is a key like any other', () => {
@@ -201,7 +201,7 @@ test('any patch of any object gives an object, or is refused as the client’s f
   fc.assert(
     fc.property(fc.constantFrom(json, merge, strategic), target, patch, (type, object, change) => {
       try {
-        const result = applyPatch(widgets, type, object as JsonObject, change as Json)
+        const result = applyPatch(Widget, type, object as JsonObject, change as Json)
         assert.equal(typeof result, 'object')
       } catch (error) {
         assert.ok(error instanceof Fault && error.kind !== 'Bug', `${String(error)}: ${JSON.stringify(change)}`)
@@ -224,16 +224,16 @@ test('a JSON pointer reaches just the key it names, whatever is in it', () => {
       const [first, second] = [outer[0]!, inner[0]!]
       const path = stepOf(first) + stepOf(second)
       const expected = { ...object, [first]: { ...object[first], [second]: 'new' } }
-      const replaced = applyPatch(widgets, json, object, [
+      const replaced = applyPatch(Widget, json, object, [
         { op: 'test', path, value: 'old' },
         { op: 'replace', path, value: 'new' },
         { op: 'test', path, value: 'new' },
       ])
       assert.deepEqual(replaced, expected)
       const { [second]: _, ...rest } = object[first]!
-      assert.deepEqual(applyPatch(widgets, json, object, [{ op: 'remove', path }]), { ...object, [first]: rest })
+      assert.deepEqual(applyPatch(Widget, json, object, [{ op: 'remove', path }]), { ...object, [first]: rest })
       const moved = [{ op: 'move', from: stepOf(first), path: '/moved' }]
-      assert.deepEqual(applyPatch(widgets, json, { ...object }, moved).moved, object[first])
+      assert.deepEqual(applyPatch(Widget, json, { ...object }, moved).moved, object[first])
     }),
     { numRuns: 300 },
   )

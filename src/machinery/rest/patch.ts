@@ -38,5 +38,5 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
     if (value === null) result.delete(key)
     else if (value !== undefined) result.set(key, mergePatch(result.get(key), value))
   }
-  return Object.fromEntries(result) as JsonObject
+  return Object.fromEntries(result)
 }

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Fault } from '#base/fault.ts'
+import { faultIn } from '#kit/machinery/rest/rest-kit.ts'
 import { parseResourcePath, type ResourcePath } from './path.ts'
-import { faultIn } from './rest-kit.ts'
 
 const core = { group: '', version: 'v1' }
 const kubevirt = { group: 'kubevirt.io', version: 'v1', plural: 'virtualmachines' }

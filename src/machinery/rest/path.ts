@@ -20,11 +20,12 @@ export function parseResourcePath(path: string): ResourcePath | undefined {
   if (root !== 'api' && root !== 'apis') return undefined
   const [group, version, rest] = root === 'api' ? ['', parts[1], parts.slice(2)] : [parts[1], parts[2], parts.slice(3)]
   if (group === undefined || !version || !rest.length) return undefined
-  if (rest[0] === 'namespaces' && rest.length >= 3) {
+  const [plural, name] = rest
+  if (plural === 'namespaces' && name !== undefined && rest.length >= 3) {
     // `/namespaces/NAME/status` and `/finalize` are the namespace's own subresources.
     if (rest.length === 3 && (rest[2] === 'status' || rest[2] === 'finalize'))
-      return { group, version, plural: 'namespaces', name: rest[1]!, subresource: rest[2] }
-    return resource(group, version, rest.slice(2), rest[1])
+      return { group, version, plural, name, subresource: rest[2] }
+    return resource(group, version, rest.slice(2), name)
   }
   return resource(group, version, rest)
 }

@@ -1,4 +1,5 @@
 import type { Kind, ObjectMeta } from '#apis/meta/object.ts'
+import type { Json } from '#base/json.ts'
 import { isNamespace } from './doc.ts'
 import { conflict, forbidden } from './status.ts'
 
@@ -11,7 +12,7 @@ export function requireMortal(kind: Kind, name: string): void {
 }
 
 /** @throws Fault Conflict for an object of the same name that is not the one meant */
-export function requireUid(kind: Kind, { name, uid }: ObjectMeta, meant: string | undefined): void {
+export function requireUid(kind: Kind, { name, uid }: ObjectMeta, meant: Json | undefined): void {
   if (meant === undefined || meant === uid) return
   throw conflict(kind, name, `Precondition failed: UID in precondition: ${meant}, UID in object meta: ${uid}`)
 }

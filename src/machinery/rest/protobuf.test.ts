@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { field, protobufOf, text } from '#kit/machinery/rest/protobuf-kit.ts'
+import { faultIn } from '#kit/machinery/rest/rest-kit.ts'
 import { decodeObject } from './protobuf.ts'
-import { field, protobufOf, text } from './protobuf-kit.ts'
-import { faultIn } from './rest-kit.ts'
 
 const entry = (key: string, value: string) => Buffer.concat([text(1, key), text(2, value)])
 

@@ -34,7 +34,7 @@ export function decodeObject(body: Buffer, expected?: Expected): JsonObject {
       'BadRequest',
       `the API version and kind in the data (${apiVersion}, ${kind}) do not match the expected ones (${apiVersionOf(expected)}, ${expected.kind})`,
     )
-  return { apiVersion, kind, ...(decode(raw ?? Buffer.alloc(0), shape, budget) as JsonObject) }
+  return { apiVersion, kind, ...decode(raw ?? Buffer.alloc(0), shape, budget) }
 }
 
 type Envelope = { typeMeta?: { apiVersion?: string; kind?: string }; raw?: Buffer }

@@ -1,16 +1,25 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { JsonObject } from '#base/json.ts'
+import {
+  admin,
+  faultIn,
+  makeWidget,
+  namespaces,
+  openRegistry,
+  specOf,
+  Widget,
+  widget,
+} from '#kit/machinery/rest/rest-kit.ts'
 import type { Doc } from './doc.ts'
 import { applyPatch } from './patch.ts'
 import type { Registry, WriteOptions } from './registry.ts'
-import { admin, faultIn, makeWidget, namespaces, openRegistry, Widget, widget, widgets } from './rest-kit.ts'
 import { serve } from './strategy.ts'
 
 const key = { namespace: 'default', name: 'a' }
 const plain = (doc: Doc) => doc as unknown as JsonObject
 const change = (registry: Registry, over: (doc: JsonObject) => JsonObject, options: Partial<WriteOptions> = {}) =>
-  registry.update(widgets, key, (doc) => over(plain(doc)), { ...admin, ...options })
+  registry.update(Widget, key, (doc) => over(plain(doc)), { ...admin, ...options })
 const withSpec = (spec: JsonObject) => (doc: JsonObject) => ({ ...doc, spec })
 const withMeta = (meta: JsonObject) => (doc: JsonObject) => ({
   ...doc,
@@ -30,12 +39,12 @@ test('a new object gets its identity from the server, whatever the client sent',
   assert.match(creationTimestamp ?? '', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
   assert.deepEqual([generation, deletionTimestamp, namespace], [1, undefined, 'default'])
   assert.equal(resourceVersion, String(registry.store.revision))
-  assert.deepEqual(await registry.get(widgets, key), made)
+  assert.deepEqual(await registry.get(Widget, key), made)
 })
 
 test('the status a client sends with a new object is not stored', async (t) => {
   const registry = await openRegistry(t)
-  const made = await registry.create(widgets, 'default', { ...widget('a'), status: { phase: 'Done' } }, admin)
+  const made = await registry.create(Widget, 'default', { ...widget('a'), status: { phase: 'Done' } }, admin)
   assert.equal(made.status, undefined)
 })
 
@@ -44,7 +53,7 @@ test('a name is given once, and a generated one fits its prefix', async (t) => {
   await makeWidget(registry, 'a')
   const fault = await faultIn(() => makeWidget(registry, 'a'))
   assert.deepEqual([fault.kind, fault.message], ['AlreadyExists', 'widgets.example.com "a" already exists'])
-  const made = await registry.create(widgets, 'default', { metadata: { generateName: 'w-' }, spec: {} }, admin)
+  const made = await registry.create(Widget, 'default', { metadata: { generateName: 'w-' }, spec: {} }, admin)
   assert.match(made.metadata.name, /^w-[a-z0-9]{5}$/)
   assert.equal(made.metadata.generateName, 'w-')
 })
@@ -95,7 +104,7 @@ for (const [name, input, kind, message] of badCreates)
   test(`a new object with ${name} is refused and nothing is stored`, async (t) => {
     const registry = await openRegistry(t)
     const { revision } = registry.store
-    const fault = await faultIn(() => registry.create(widgets, 'default', input, admin))
+    const fault = await faultIn(() => registry.create(Widget, 'default', input, admin))
     assert.equal(fault.kind, kind)
     assert.match(fault.message, message)
     assert.equal(registry.store.revision, revision)
@@ -103,11 +112,11 @@ for (const [name, input, kind, message] of badCreates)
 
 test('nothing is made in a namespace that is missing or going', async (t) => {
   const registry = await openRegistry(t)
-  const missing = await faultIn(() => registry.create(widgets, 'nowhere', widget('a'), admin))
+  const missing = await faultIn(() => registry.create(Widget, 'nowhere', widget('a'), admin))
   assert.deepEqual([missing.kind, missing.message], ['NotFound', 'namespaces "nowhere" not found'])
   await registry.create(namespaces, undefined, { metadata: { name: 'going', finalizers: ['kubernetes'] } }, admin)
   await registry.delete(namespaces, { name: 'going' }, admin)
-  const fault = await faultIn(() => registry.create(widgets, 'going', widget('a'), admin))
+  const fault = await faultIn(() => registry.create(Widget, 'going', widget('a'), admin))
   assert.equal(fault.kind, 'Forbidden')
   assert.equal(
     fault.message,
@@ -172,7 +181,7 @@ test('a write that changes nothing keeps the resourceVersion', async (t) => {
     assert.equal(after.metadata.resourceVersion, made.metadata.resourceVersion)
   }
   assert.equal(
-    (await registry.update(widgets, key, () => undefined, admin)).metadata.resourceVersion,
+    (await registry.update(Widget, key, () => undefined, admin)).metadata.resourceVersion,
     made.metadata.resourceVersion,
   )
 })
@@ -181,13 +190,13 @@ test('a write over an old version is a conflict, in the words of Kubernetes', as
   const registry = await openRegistry(t)
   const old = await makeWidget(registry, 'a', { size: 1 })
   await change(registry, withSpec({ size: 2 }))
-  const fault = await faultIn(() => registry.update(widgets, key, () => ({ ...plain(old), spec: { size: 3 } }), admin))
+  const fault = await faultIn(() => registry.update(Widget, key, () => ({ ...plain(old), spec: { size: 3 } }), admin))
   assert.equal(fault.kind, 'Conflict')
   assert.equal(
     fault.message,
     'Operation cannot be fulfilled on widgets.example.com "a": the object has been modified; please apply your changes to the latest version and try again',
   )
-  assert.deepEqual((await registry.get(widgets, key)).spec, { size: 2 })
+  assert.deepEqual((await registry.get(Widget, key)).spec, { size: 2 })
 })
 
 const badUpdates: readonly [name: string, over: (doc: JsonObject) => JsonObject, kind: string, message: RegExp][] = [
@@ -222,15 +231,15 @@ for (const [name, over, kind, message] of badUpdates)
     const fault = await faultIn(() => change(registry, over))
     assert.equal(fault.kind, kind)
     assert.match(fault.message, message)
-    assert.deepEqual(await registry.get(widgets, key), made)
+    assert.deepEqual(await registry.get(Widget, key), made)
   })
 
 test('what is not there can be neither read, changed nor deleted', async (t) => {
   const registry = await openRegistry(t)
   for (const work of [
-    () => registry.get(widgets, key),
+    () => registry.get(Widget, key),
     () => change(registry, withSpec({})),
-    () => registry.delete(widgets, key, admin),
+    () => registry.delete(Widget, key, admin),
   ]) {
     const fault = await faultIn(work)
     assert.deepEqual([fault.kind, fault.message], ['NotFound', 'widgets.example.com "a" not found'])
@@ -240,30 +249,30 @@ test('what is not there can be neither read, changed nor deleted', async (t) => 
 test('an object with finalizers is marked by a delete and goes with the last finalizer', async (t) => {
   const registry = await openRegistry(t)
   await makeWidget(registry, 'a', {}, { finalizers: ['x/one', 'x/two'] })
-  const first = await registry.delete(widgets, key, admin)
+  const first = await registry.delete(Widget, key, admin)
   assert.equal(first.gone, false)
   assert.equal(first.doc.metadata.generation, 2)
   const { deletionTimestamp } = first.doc.metadata
   assert.ok(deletionTimestamp)
-  const second = await registry.delete(widgets, key, admin)
+  const second = await registry.delete(Widget, key, admin)
   assert.equal(
     second.doc.metadata.resourceVersion,
     first.doc.metadata.resourceVersion,
     'deleting twice is deleting once',
   )
   await change(registry, withMeta({ finalizers: ['x/two'], deletionTimestamp: undefined }))
-  assert.equal((await registry.get(widgets, key)).metadata.deletionTimestamp, deletionTimestamp)
+  assert.equal((await registry.get(Widget, key)).metadata.deletionTimestamp, deletionTimestamp)
   const fault = await faultIn(() => change(registry, withMeta({ finalizers: ['x/two', 'x/new'] })))
   assert.match(
     fault.message,
     /no new finalizers can be added if the object is being deleted, found new finalizers \[\]string\{"x\/new"\}/,
   )
   await change(registry, withMeta({ finalizers: [] }))
-  assert.equal((await faultIn(() => registry.get(widgets, key))).kind, 'NotFound')
+  assert.equal((await faultIn(() => registry.get(Widget, key))).kind, 'NotFound')
 })
 
 test('an object of a kind nobody collects goes at once, however its deletion is asked for', async (t) => {
-  const uncollected = { ...widgets, isUncollected: true }
+  const uncollected = { ...Widget, isUncollected: true }
   const registry = await openRegistry(t, [serve(uncollected)])
   for (const propagation of ['Orphan', 'Foreground'] as const) {
     await makeWidget(registry, 'a')
@@ -275,7 +284,7 @@ test('an object of a kind nobody collects goes at once, however its deletion is 
 test('an object without finalizers goes at once, and its name can be given again', async (t) => {
   const registry = await openRegistry(t)
   const { metadata } = await makeWidget(registry, 'a')
-  const { gone, doc } = await registry.delete(widgets, key, admin)
+  const { gone, doc } = await registry.delete(Widget, key, admin)
   assert.deepEqual([gone, doc.metadata.uid], [true, metadata.uid])
   assert.notEqual((await makeWidget(registry, 'a')).metadata.uid, metadata.uid)
 })
@@ -284,43 +293,43 @@ for (const precondition of [{ uid: 'other' }, { resourceVersion: '1' }])
   test(`a delete whose precondition ${Object.keys(precondition)} does not hold deletes nothing`, async (t) => {
     const registry = await openRegistry(t)
     const made = await makeWidget(registry, 'a')
-    const fault = await faultIn(() => registry.delete(widgets, key, { ...admin, ...precondition }))
+    const fault = await faultIn(() => registry.delete(Widget, key, { ...admin, ...precondition }))
     assert.equal(fault.kind, 'Conflict')
     assert.match(fault.message, /^Operation cannot be fulfilled on widgets.example.com "a": Precondition failed: /)
-    assert.deepEqual(await registry.get(widgets, key), made)
+    assert.deepEqual(await registry.get(Widget, key), made)
     const { uid = '', resourceVersion = '' } = made.metadata
-    assert.equal((await registry.delete(widgets, key, { ...admin, uid, resourceVersion })).gone, true)
+    assert.equal((await registry.delete(Widget, key, { ...admin, uid, resourceVersion })).gone, true)
   })
 
 test('a dry run answers like the real thing and stores nothing', async (t) => {
   const registry = await openRegistry(t)
   const dry = { ...admin, dryRun: true }
-  const made = await registry.create(widgets, 'default', widget('a', { size: 1 }), dry)
+  const made = await registry.create(Widget, 'default', widget('a', { size: 1 }), dry)
   assert.ok(made.metadata.uid)
-  assert.equal((await faultIn(() => registry.create(widgets, 'default', widget('A'), dry))).kind, 'Invalid')
+  assert.equal((await faultIn(() => registry.create(Widget, 'default', widget('A'), dry))).kind, 'Invalid')
   const real = await makeWidget(registry, 'a', { size: 1 })
   const { revision } = registry.store
-  assert.equal((await faultIn(() => registry.create(widgets, 'default', widget('a'), dry))).kind, 'AlreadyExists')
+  assert.equal((await faultIn(() => registry.create(Widget, 'default', widget('a'), dry))).kind, 'AlreadyExists')
   const changed = await change(registry, withSpec({ size: 2 }), dry)
   assert.deepEqual([changed.spec, changed.metadata.generation], [{ size: 2 }, 2])
   assert.equal((await faultIn(() => change(registry, withSpec({ size: 0 }), dry))).kind, 'Invalid')
-  assert.equal((await registry.delete(widgets, key, dry)).gone, true)
-  assert.equal((await faultIn(() => registry.delete(widgets, key, { ...dry, uid: 'other' }))).kind, 'Conflict')
+  assert.equal((await registry.delete(Widget, key, dry)).gone, true)
+  assert.equal((await faultIn(() => registry.delete(Widget, key, { ...dry, uid: 'other' }))).kind, 'Conflict')
   assert.equal(registry.store.revision, revision)
-  assert.deepEqual(await registry.get(widgets, key), real)
+  assert.deepEqual(await registry.get(Widget, key), real)
 })
 
 test('unknown fields are refused, told or dropped as asked, and never stored', async (t) => {
   const registry = await openRegistry(t)
   const input = { ...widget('a', { size: 1, bogus: 1 }, { tipo: 1 }) }
-  const fault = await faultIn(() => registry.create(widgets, 'default', input, { ...admin, unknownFields: 'Strict' }))
+  const fault = await faultIn(() => registry.create(Widget, 'default', input, { ...admin, unknownFields: 'Strict' }))
   assert.equal(fault.kind, 'BadRequest')
   assert.equal(
     fault.message,
     'Widget in version "v1" cannot be handled as a Widget: strict decoding error: unknown field "spec.bogus", unknown field "metadata.tipo"',
   )
   const told: string[] = []
-  const made = await registry.create(widgets, 'default', input, {
+  const made = await registry.create(Widget, 'default', input, {
     ...admin,
     unknownFields: 'Warn',
     warn: (text) => told.push(text),
@@ -366,10 +375,10 @@ test('64 patches of one object at a time are all applied, each in a revision of 
   const { metadata } = await makeWidget(registry, 'a', { named: {} })
   const patches = Array.from({ length: 64 }, (_, n) => [{ op: 'add', path: `/spec/named/n${n}`, value: { n } }])
   const docs = await Promise.all(
-    patches.map((patch) => change(registry, (doc) => applyPatch(widgets, 'application/json-patch+json', doc, patch))),
+    patches.map((patch) => change(registry, (doc) => applyPatch(Widget, 'application/json-patch+json', doc, patch))),
   )
-  const after = await registry.get(widgets, key)
-  assert.equal(Object.keys(after.spec?.named as object).length, 64)
+  const after = await registry.get(Widget, key)
+  assert.equal(Object.keys(specOf(after).named as object).length, 64)
   assert.equal(after.metadata.generation, 65)
   assert.equal(new Set(docs.map((doc) => doc.metadata.resourceVersion)).size, 64)
   assert.ok(docs.every((doc) => Number(doc.metadata.resourceVersion) > Number(metadata.resourceVersion)))
@@ -383,9 +392,9 @@ test('objects are listed by namespace and name, of one namespace or of all', asy
     ['default', 'b'],
     ['default', 'a'],
   ] as const)
-    await registry.create(widgets, namespace, widget(name), admin)
+    await registry.create(Widget, namespace, widget(name), admin)
   const names = async (namespace?: string) => {
-    const { items, revision } = await registry.list(widgets, namespace)
+    const { items, revision } = await registry.list(Widget, namespace)
     assert.equal(revision, registry.store.revision)
     return items.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)
   }

@@ -1,6 +1,6 @@
-import { apiVersionOf, type FieldError, type Kind, type ObjectMeta } from '#apis/meta/object.ts'
+import { apiVersionOf, type FieldError, type Kind, type ObjectMeta, type Stored } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import { type JsonObject, sameJson } from '#base/json.ts'
+import { isObject, type JsonObject, sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import type { Key, Propagation } from '../client/client.ts'
 import type { Change, Decision, Row, Store } from '../store/store.ts'
@@ -17,10 +17,19 @@ import {
   requireStorable,
   sameSpec,
   storeKey,
+  uncheckedDoc,
   withManagers,
   withoutRevision,
+  writtenDoc,
 } from './doc.ts'
-import { clientMetadata, generatedName, metadataErrors, newFinalizerErrors, requireHeader } from './metadata.ts'
+import {
+  clientMetadata,
+  generatedName,
+  metadataErrors,
+  newFinalizerErrors,
+  requireHeader,
+  requireNames,
+} from './metadata.ts'
 import { requireMortal, requireRevision, requireUid } from './preconditions.ts'
 import { finalizersFor } from './propagation.ts'
 import { alreadyExists, conflict, forbidden, invalid, notFound } from './status.ts'
@@ -83,14 +92,14 @@ export class Registry {
   }
 
   /** @throws Fault NotFound */
-  async get(kind: Kind, key: Key): Promise<Doc> {
+  async get(kind: Kind, key: Key): Promise<Stored<Doc>> {
     const row = await this.store.get(storeKey(kind, key))
     if (!row) throw notFound(kind, key.name)
     return docOf(row)
   }
 
   /** All objects of a kind, or of a kind in a namespace, in order of namespace and name. */
-  async list(kind: Kind, namespace?: string): Promise<{ items: Doc[]; revision: number }> {
+  async list(kind: Kind, namespace?: string): Promise<{ items: Stored<Doc>[]; revision: number }> {
     const { rows, revision } = await this.store.list(prefixOf(kind, namespace))
     return { items: rows.map(docOf), revision }
   }
@@ -113,11 +122,11 @@ export class Registry {
     if (kind.namespaced) await this.#requireNamespace(kind, draft.metadata)
     const { strategy } = this.#strategyOf(kind)
     const build = (): { prepared: Doc; bytes: number } => {
-      const object = withoutUnknown(kind, draft, input, options)
-      const prepared = (strategy.prepare?.(object, undefined, options.user) ?? object) as Doc
+      const object = uncheckedDoc(withoutUnknown(kind, draft, input, options))
+      const prepared = strategy.prepare?.(object, undefined, options.user) ?? object
       this.#check(kind, prepared, undefined, options)
       this.#restrict(kind, prepared, undefined, options.user)
-      const owned = trackCreate(kind, object as unknown as JsonObject, writerOf(options))
+      const owned = trackCreate(kind, object, writerOf(options))
       const whole = withManagers(prepared, owned)
       return { prepared: whole, bytes: requireStorable(kind, whole) }
     }
@@ -135,10 +144,10 @@ export class Registry {
       return this.store.update(key, (current) => {
         if (current) throw alreadyExists(kind, prepared.metadata.name)
         this.#requireRoom({ kind, next: prepared, current: undefined, bytes, user })
-        return { type: 'put', value: prepared as unknown as JsonObject }
+        return { type: 'put', value: prepared }
       })
     })
-    return docOf(row!)
+    return writtenDoc(row)
   }
 
   /**
@@ -148,9 +157,9 @@ export class Registry {
   async update(
     kind: Kind,
     key: Key,
-    change: (current: Doc) => JsonObject | undefined,
+    change: (current: Stored<Doc>) => JsonObject | undefined,
     options: WriteOptions,
-  ): Promise<Doc> {
+  ): Promise<Stored<Doc>> {
     const decide = (row: Row | undefined, claim?: Claim): Decision | undefined => {
       if (!row) throw notFound(kind, key.name)
       const current = docOf(row)
@@ -163,19 +172,18 @@ export class Registry {
       const { user, subresource } = options
       if (!next.metadata.deletionTimestamp) this.#requireRoom({ kind, next, current, bytes, user, subresource })
       claim?.(next, current)
-      const value = next as unknown as JsonObject
-      return gone ? { type: 'delete', value } : { type: 'put', value }
+      return { type: gone ? 'delete' : 'put', value: next }
     }
     const path = storeKey(kind, key)
     if (options.dryRun) {
       const row = await this.store.get(path)
       const decision = decide(row)
-      return decision?.value ? docOf({ ...row!, value: decision.value }) : docOf(row!)
+      return writtenDoc(row && decision?.value ? { ...row, value: decision.value } : row)
     }
     // Only specs hold what is claimed.
     const uid = options.subresource ? undefined : await this.#uidOf(kind, path)
     const write = (claim: Claim) => this.store.update(path, (row) => decide(row, claim))
-    return docOf((await this.#claiming(kind, path, uid, write))!)
+    return writtenDoc(await this.#claiming(kind, path, uid, write))
   }
 
   /** Writes an object that may claim values; `claim` is told what it will be, and what it was. */
@@ -217,7 +225,7 @@ export class Registry {
    * Asks for deletion: at once without finalizers, else the object is marked and goes when the last finalizer does.
    * Resolves to the marked object, or undefined when it is gone. @throws Fault NotFound, Conflict.
    */
-  async delete(kind: Kind, key: Key, options: DeleteOptions): Promise<{ doc: Doc; gone: boolean }> {
+  async delete(kind: Kind, key: Key, options: DeleteOptions): Promise<{ doc: Stored<Doc>; gone: boolean }> {
     let gone = false
     const decide = (row: Row | undefined): Decision | undefined => {
       if (!row) throw notFound(kind, key.name)
@@ -243,8 +251,8 @@ export class Registry {
     const path = storeKey(kind, key)
     const row = options.dryRun ? await this.store.get(path) : await this.store.update(path, decide)
     if (options.dryRun) decide(row)
-    const doc = docOf(row!)
-    if (gone && !options.dryRun && doc.metadata.uid) await this.claims.release(doc.metadata.uid)
+    const doc = writtenDoc(row)
+    if (gone && !options.dryRun) await this.claims.release(doc.metadata.uid)
     return { doc, gone }
   }
 
@@ -253,9 +261,7 @@ export class Registry {
     const meta = requireHeader(kind, input)
     if (meta.resourceVersion)
       throw new Fault('BadRequest', 'resourceVersion should not be set on objects to be created')
-    for (const field of ['name', 'generateName', 'namespace'] as const)
-      if (typeof (meta[field] ?? '') !== 'string') throw new Fault('BadRequest', `metadata.${field} must be a string`)
-    const sent = meta.namespace
+    const { name: chosen, generateName, namespace: sent } = requireNames(meta)
     if (!kind.namespaced && sent)
       throw new Fault('BadRequest', `${kind.kind} objects have no namespace; remove metadata.namespace`)
     if (namespace !== undefined && sent && sent !== namespace)
@@ -263,10 +269,10 @@ export class Registry {
         'BadRequest',
         'the namespace of the provided object does not match the namespace sent on the request',
       )
-    const name = meta.name || (meta.generateName ? generatedName(meta.generateName) : '')
+    const name = chosen || (generateName ? generatedName(generateName) : '')
     const metadata = {
-      ...clientMetadata(meta as JsonObject),
-      ...(meta.generateName && { generateName: meta.generateName }),
+      ...clientMetadata(meta),
+      ...(generateName && { generateName }),
       name,
       ...(kind.namespaced && { namespace: namespace ?? (sent || 'default') }),
       uid: crypto.randomUUID(),
@@ -275,7 +281,7 @@ export class Registry {
     }
     const { status, ...rest } = input
     const own = kind.status || status === undefined ? rest : { ...rest, status }
-    return { ...own, apiVersion: apiVersionOf(kind), kind: kind.kind, metadata } as unknown as Doc
+    return uncheckedDoc({ ...own, apiVersion: apiVersionOf(kind), kind: kind.kind, metadata })
   }
 
   async #requireNamespace(kind: Kind, { name, namespace = '' }: ObjectMeta): Promise<void> {
@@ -288,7 +294,7 @@ export class Registry {
   }
 
   /** The object as it will be stored, or undefined when the write would change nothing. */
-  #next(kind: Kind, current: Doc, input: JsonObject, options: WriteOptions): Doc | undefined {
+  #next(kind: Kind, current: Stored<Doc>, input: JsonObject, options: WriteOptions): Doc | undefined {
     this.#restrict(kind, current, current, options.user)
     const meta = requireHeader(kind, input)
     const name = current.metadata.name
@@ -312,24 +318,22 @@ export class Registry {
       )
     const merged = this.#merge(kind, current, input, options)
     const { strategy } = this.#strategyOf(kind)
-    const prepared = options.subresource
-      ? merged
-      : ((strategy.prepare?.(merged, current, options.user) ?? merged) as Doc)
+    const prepared = options.subresource ? merged : (strategy.prepare?.(merged, current, options.user) ?? merged)
     const managed = sentEntries(meta.managedFields, current.metadata.managedFields)
     const next = withManagers(sameSpec(current, prepared) ? prepared : bumped(prepared), managed)
     if (sameJson({ ...current, metadata: withoutRevision(current.metadata) }, next)) return undefined
     this.#check(kind, next, current, options)
     this.#restrict(kind, next, current, options.user)
     if (options.operation === 'Apply') return next
-    const objects = { before: current, sent: merged, after: next } as unknown as Parameters<typeof trackUpdate>[2]
+    const objects = { before: current, sent: merged, after: next }
     return withManagers(next, trackUpdate(kind, managed, objects, writerOf(options)))
   }
 
   /** Takes from `input` what this write may change, and everything else from `current`. */
-  #merge(kind: Kind, current: Doc, input: JsonObject, options: WriteOptions): Doc {
-    const metadata = { ...withoutRevision(current.metadata) } as unknown as ObjectMeta
+  #merge(kind: Kind, current: Stored<Doc>, input: JsonObject, options: WriteOptions): Doc {
+    const metadata = withoutRevision(current.metadata)
     if (options.subresource === 'status') {
-      const { status } = withoutUnknown(kind, { ...input, metadata } as unknown as Doc, input, options)
+      const { status } = withoutUnknown(kind, { ...input, metadata }, input, options)
       const { status: _, ...rest } = current
       return { ...rest, metadata, ...(status !== undefined && status !== null && { status }) }
     }
@@ -343,18 +347,15 @@ export class Registry {
     } = current.metadata
     const { status, ...rest } = input
     const kept = kind.status ? current.status : status
-    return withoutUnknown(
-      kind,
-      {
-        ...rest,
-        apiVersion: current.apiVersion,
-        kind: current.kind,
-        metadata: { ...clientMetadata((input.metadata ?? {}) as JsonObject), ...fixed },
-        ...(kept !== undefined && { status: kept }),
-      } as unknown as Doc,
-      input,
-      options,
-    )
+    const sent = isObject(input.metadata) ? input.metadata : {}
+    const merged = {
+      ...rest,
+      apiVersion: current.apiVersion,
+      kind: current.kind,
+      metadata: { ...clientMetadata(sent), ...fixed },
+      ...(kept !== undefined && { status: kept }),
+    }
+    return uncheckedDoc(withoutUnknown(kind, merged, input, options))
   }
 
   /** @throws Fault Forbidden for what takes more than its namespace may have */
@@ -364,18 +365,18 @@ export class Registry {
   }
 
   /** @throws Fault Forbidden for those who may write such objects, yet not this one */
-  #restrict(kind: Kind, next: Doc, current: Doc | undefined, user: User): void {
+  #restrict(kind: Kind, next: Doc, current: Stored<Doc> | undefined, user: User): void {
     const why = this.#strategyOf(kind).strategy.restrict?.(next, current, user)
     if (why !== undefined) throw forbidden(kind, next.metadata.name, why)
   }
 
-  #check(kind: Kind, next: Doc, current: Doc | undefined, options: WriteOptions): void {
+  #check(kind: Kind, next: Doc, current: Stored<Doc> | undefined, options: WriteOptions): void {
     if (current && onlyLetsGo(next, current)) return
     const { strategy } = this.#strategyOf(kind)
     const errors: FieldError[] = [
       ...metadataErrors(next.metadata, { isNamespace: isNamespace(kind), anySegment: kind.names === 'segment' }),
       ...(current ? newFinalizerErrors(next.metadata, current.metadata) : []),
-      ...schemaErrors(kind, next as unknown as JsonObject),
+      ...schemaErrors(kind, next),
     ]
     if (errors.length) throw invalid(kind, next.metadata.name, errors)
     if (options.subresource) return

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Fault } from '#base/fault.ts'
+import { faultIn } from '#kit/machinery/rest/rest-kit.ts'
 import { countOf, dryRunOf, fieldValidationOf, flag, objectBody, parseBody, queryOf, wantsTable } from './request.ts'
-import { faultIn } from './rest-kit.ts'
 
 const parse = (type: string, text: string) => parseBody(type, Buffer.from(text))
 

@@ -39,9 +39,9 @@ export function requireModest(value: unknown, most = maxValues): void {
     if (typeof at !== 'object' || at === null) return
     if (Array.isArray(at)) for (const item of at) visit(item, depth + 1)
     else
-      for (const name of Object.keys(at)) {
+      for (const [name, below] of Object.entries(at)) {
         characters -= name.length
-        visit((at as JsonObject)[name], depth + 1)
+        visit(below, depth + 1)
       }
   }
   visit(value, 0)
@@ -67,9 +67,8 @@ export function countOf(query: Query, name: string): number | undefined {
 
 /** An option of a request that is wrong, as one 422 of the options' own kind. */
 export function invalidOption(kind: 'ListOptions' | 'PatchOptions', field: string, message: string): Fault {
-  const [words = ''] = message.split(':', 1)
-  const reason =
-    { Required: 'FieldValueRequired', Forbidden: 'FieldValueForbidden' }[words.split(' ', 1)[0]!] ?? 'FieldValueInvalid'
+  const [word = ''] = message.split(/[ :]/, 1)
+  const reason = { Required: 'FieldValueRequired', Forbidden: 'FieldValueForbidden' }[word] ?? 'FieldValueInvalid'
   const details = { group: 'meta.k8s.io', kind, causes: [{ reason, message, field }] }
   return new Fault('Invalid', `${kind}.meta.k8s.io "" is invalid: ${field}: ${message}`, { data: { details } })
 }
@@ -143,7 +142,7 @@ function ifJson(body: Buffer): Json | undefined {
 /** @throws Fault TooLarge for more values than are taken: nobody is to wait until they have all been read */
 function parseJson(body: Buffer): Json {
   if (hasMoreValues(body, maxBodyValues)) throw tooManyValues(maxBodyValues)
-  return JSON.parse(body.toString('utf8')) as Json
+  return JSON.parse(body.toString('utf8'))
 }
 
 /** A body that must be an object. @throws Fault BadRequest */

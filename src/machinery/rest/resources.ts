@@ -1,6 +1,6 @@
 import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { Fault, faultKind } from '#base/fault.ts'
-import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
 import { applyObject } from './apply/apply.ts'
 import { applyType, managerOf } from './apply/request.ts'
 import type { Doc } from './doc.ts'
@@ -10,7 +10,7 @@ import type { ResourcePath } from './path.ts'
 import { propagationOf } from './propagation.ts'
 import type { DeleteOptions, Registry, WriteOptions } from './registry.ts'
 import { dryRunOf, fieldValidationOf, flag, isJson, objectBody, parseBody, type Query, wantsTable } from './request.ts'
-import { parseFieldSelector, parseLabelSelector } from './selector.ts'
+import { parseSelectors } from './selector.ts'
 import { deleted, notFound } from './status.ts'
 import type { User } from './strategy.ts'
 import { tableOf } from './table.ts'
@@ -96,8 +96,7 @@ class Call {
         if (type !== 'application/json-patch+json') this.#tellDuplicates()
         // Half of an object can be managedFields; only patches that mean them have to carry them along.
         const meant = body?.includes('managedFields') ?? false
-        const change = (current: Doc) =>
-          applyPatch(this.#kind, type, (meant ? current : withoutManagers(current)) as unknown as JsonObject, patch)
+        const change = (current: Doc) => applyPatch(this.#kind, type, meant ? current : withoutManagers(current), patch)
         return [200, this.#render(await this.#registry.update(this.#kind, key, change, this.#write()))]
       }
       case 'DELETE':
@@ -134,7 +133,7 @@ class Call {
       ...(typeof given.resourceVersion === 'string' && { resourceVersion: given.resourceVersion }),
     })
     if (!gone) return [200, this.#render(doc)]
-    return [200, deleted(this.#kind.group, this.#kind.plural, key.name, doc.metadata.uid) as unknown as JsonObject]
+    return [200, deleted(this.#kind.group, this.#kind.plural, key.name, doc.metadata.uid)]
   }
 
   /** The object that was sent. Fields that its JSON has twice are told like those nobody knows. */
@@ -167,9 +166,7 @@ class Call {
   async #selected(): Promise<Doc[]> {
     const { path, query } = this.#request
     const { items } = await this.#registry.list(this.#kind, path.namespace)
-    const byLabel = parseLabelSelector(query.labelSelector)
-    const byField = parseFieldSelector(query.fieldSelector, this.#kind)
-    return items.filter((doc) => byLabel(doc as unknown as JsonObject) && byField(doc as unknown as JsonObject))
+    return items.filter(parseSelectors(query, this.#kind))
   }
 
   async #list(): Promise<JsonObject> {
@@ -186,14 +183,14 @@ class Call {
       kind: `${this.#kind.kind}List`,
       apiVersion: apiVersionOf(this.#kind),
       metadata,
-      items: docs as unknown as Json[],
+      items: docs,
     }
   }
 
   #render(doc: Doc): JsonObject {
     const { accept, query } = this.#request
     const include = wantsTable(accept, query)
-    if (!include) return doc as unknown as JsonObject
+    if (!include) return doc
     return tableOf(this.#kind, [doc], { resourceVersion: doc.metadata.resourceVersion ?? '' }, include, Date.now())
   }
 

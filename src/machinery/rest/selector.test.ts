@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import { faultIn, widgets } from './rest-kit.ts'
+import { faultIn, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { parseFieldSelector, parseLabelSelector } from './selector.ts'
 
 const labelled = (labels: Record<string, string>) => ({ metadata: { labels } })
@@ -100,7 +100,7 @@ test('selectors: junk is refused with BadRequest or understood, never anything e
   const junk = fc.string({ unit: fc.constantFrom(...'ab=!,() \t.[]/"\\é\0innot'), maxLength: 20 })
   fc.assert(
     fc.property(junk, (text) => {
-      for (const parse of [parseLabelSelector, (one: string) => parseFieldSelector(one, widgets)])
+      for (const parse of [parseLabelSelector, (one: string) => parseFieldSelector(one, Widget)])
         try {
           assert.equal(typeof parse(text)({ metadata: {} }), 'boolean')
         } catch (error) {

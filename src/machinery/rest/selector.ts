@@ -13,6 +13,19 @@ const all: Selector = () => true
 /** Most requirements of one selector: each is asked of each object. */
 const maxTerms = 500
 
+/** Which objects of a kind are asked for. @throws Fault BadRequest for a selector that is not understood */
+export function parseSelectors(
+  {
+    labelSelector,
+    fieldSelector,
+  }: Readonly<{ labelSelector?: string | undefined; fieldSelector?: string | undefined }>,
+  kind: Kind,
+): Selector {
+  const byLabel = parseLabelSelector(labelSelector)
+  const byField = parseFieldSelector(fieldSelector, kind)
+  return (object) => byLabel(object) && byField(object)
+}
+
 /**
  * Parses kubectl's `-l` syntax: `a=b,c!=d,e,!f,g in (h,i),j notin (k)`.
  * @throws Fault BadRequest naming the part that is not understood.
@@ -27,19 +40,17 @@ export function parseLabelSelector(text: string | undefined): Selector {
 }
 
 function labelRequirement(part: string): Requirement {
-  const set = /^([^\s!=()]+)\s+(in|notin)\s*\(([^)]*)\)$/.exec(part)
-  if (set && isLabelKey(set[1]!)) {
-    const values = new Set(set[3]!.split(',').map((value) => value.trim()))
-    return { key: set[1]!, operator: set[2] === 'in' ? 'In' : 'NotIn', values }
+  const [, setKey = '', word, list = ''] = /^([^\s!=()]+)\s+(in|notin)\s*\(([^)]*)\)$/.exec(part) ?? []
+  if (isLabelKey(setKey)) {
+    const values = new Set(list.split(',').map((value) => value.trim()))
+    return { key: setKey, operator: word === 'in' ? 'In' : 'NotIn', values }
   }
-  const equality = /^([^\s!=()]+)\s*(==|=|!=)\s*([^\s!=(),]*)$/.exec(part)
-  if (equality && isLabelKey(equality[1]!)) {
-    const [, key = '', operator, value = ''] = equality
+  const [, key = '', operator, value = ''] = /^([^\s!=()]+)\s*(==|=|!=)\s*([^\s!=(),]*)$/.exec(part) ?? []
+  if (isLabelKey(key)) {
     return { key, operator: operator === '!=' ? 'NotIn' : 'In', values: new Set([value]) }
   }
-  const existence = /^(!?)\s*([^\s!=(),]+)$/.exec(part)
-  if (existence && isLabelKey(existence[2]!))
-    return { key: existence[2]!, operator: existence[1] ? 'DoesNotExist' : 'Exists', values: new Set() }
+  const [, not, name = ''] = /^(!?)\s*([^\s!=(),]+)$/.exec(part) ?? []
+  if (isLabelKey(name)) return { key: name, operator: not ? 'DoesNotExist' : 'Exists', values: new Set() }
   throw new Fault('BadRequest', `unable to parse requirement of label selector: "${part.slice(0, maxShown)}"`)
 }
 
@@ -75,22 +86,22 @@ function splitOutsideParentheses(text: string): string[] {
 export function parseFieldSelector(text: string | undefined, kind: Kind): Selector {
   if (!text?.trim()) return all
   const parts = requireFew(text.split(',')).map((part) => {
-    const match = /^\s*([\w.[\]/-]+?)\s*(==|=|!=)(.*)$/.exec(part)
-    if (!match)
+    const [, field = '', operator, value = ''] = /^\s*([\w.[\]/-]+?)\s*(==|=|!=)(.*)$/.exec(part) ?? []
+    if (!field)
       throw new Fault(
         'BadRequest',
         `invalid field selector: "${part.slice(0, maxShown)}"; write PATH=VALUE or PATH!=VALUE`,
       )
-    const path = match[1]!.split('.')
-    if (!hasScalar(kind, path))
-      throw new Fault('BadRequest', `field label not supported: ${match[1]!.slice(0, maxShown)}`)
-    return { path, equal: match[2] !== '!=', value: match[3]!.trim() }
+    const path = field.split('.')
+    if (!hasScalar(kind, path)) throw new Fault('BadRequest', `field label not supported: ${field.slice(0, maxShown)}`)
+    return { path, equal: operator !== '!=', value: value.trim() }
   })
   return (object) => parts.every(({ path, equal, value }) => (scalarAt(object, path) === value) === equal)
 }
 
 function hasScalar(kind: Kind, path: readonly string[]): boolean {
-  if (path[0] === 'metadata') return path.length === 2 && isMetadataField(path[1]!)
+  const [root, name = ''] = path
+  if (root === 'metadata') return path.length === 2 && isMetadataField(name)
   let at: unknown = kind.schema
   for (const key of path) {
     if (!isObject(at)) return false

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { FieldError, Kind } from '#apis/meta/object.ts'
 import { Fault, type FaultKind } from '#base/fault.ts'
-import { widgets } from './rest-kit.ts'
+import { Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { alreadyExists, conflict, deleted, failure, forbidden, invalid, notFound } from './status.ts'
 import { warningHeaders } from './warning.ts'
 
@@ -35,8 +35,8 @@ test('core kinds are named without a group', () => {
 const error = (i: number) => ({ field: `spec.f${i}`, message: `wrong ${i}`, reason: 'FieldValueInvalid' }) as const
 
 test('one error of an object is told plainly, several as a list, all of them as causes', () => {
-  assert.equal(invalid(widgets, 'x', [error(0)]).message, 'Widget.example.com "x" is invalid: spec.f0: wrong 0')
-  const two = failure(invalid(widgets, 'x', [error(0), error(1)]))
+  assert.equal(invalid(Widget, 'x', [error(0)]).message, 'Widget.example.com "x" is invalid: spec.f0: wrong 0')
+  const two = failure(invalid(Widget, 'x', [error(0), error(1)]))
   assert.equal(two.message, 'Widget.example.com "x" is invalid: [spec.f0: wrong 0, spec.f1: wrong 1]')
   assert.equal(two.code, 422)
   assert.deepEqual(two.details, {

@@ -1,5 +1,6 @@
 import type { FieldError } from '#apis/meta/object.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
 import { http } from '../client/codes.ts'
 
 /** A Kubernetes `Status` answer. */
@@ -10,7 +11,7 @@ export type Status = Readonly<{
   status: 'Success' | 'Failure'
   message?: string
   reason?: string
-  details?: Readonly<Record<string, unknown>>
+  details?: JsonObject
   code: number
 }>
 
@@ -18,15 +19,13 @@ export type Status = Readonly<{
 export function failure(error: unknown): Status {
   const kind = faultKind(error)
   const [code, reason] = http[kind]
-  const given = error instanceof Fault ? (error.data.details as Record<string, unknown> | undefined) : undefined
-  const seconds = error instanceof Fault ? error.data.retryAfterSeconds : undefined
-  const details = given && boundedDetails(given)
-  const rest = error instanceof Fault ? (error.data.continue as string | undefined) : undefined
+  const { details: given, retryAfterSeconds: seconds, continue: rest } = error instanceof Fault ? error.data : {}
+  const details = isObject(given) ? boundedDetails(given) : undefined
   const message = kind === 'Bug' ? `Internal error occurred: ${explain(error)}` : explain(error)
   return {
     kind: 'Status',
     apiVersion: 'v1',
-    metadata: rest === undefined ? {} : { continue: rest },
+    metadata: typeof rest === 'string' ? { continue: rest } : {},
     status: 'Failure',
     message: cut(message, maxMessage),
     reason,
@@ -46,21 +45,21 @@ const maxCauses = 100
 const maxCauseBytes = 32 * 1024
 
 /** Details that cost no more than somebody reads. What is left out is counted by a last cause. */
-function boundedDetails(details: Readonly<Record<string, unknown>>): Record<string, unknown> {
+function boundedDetails(details: JsonObject): JsonObject {
   const { name, causes, ...rest } = details
   const short = typeof name === 'string' ? { ...rest, name: cut(name, maxName) } : rest
   if (!Array.isArray(causes)) return short
-  const kept: Cause[] = []
+  const kept: JsonObject[] = []
   let bytes = 0
-  for (const { reason, message, field } of causes as readonly Cause[]) {
+  for (const { reason, message, field } of causes.filter(isObject)) {
     const cause = {
       reason,
-      message: cut(message, maxMessage),
-      ...(field !== undefined && { field: cut(field, maxName) }),
+      message: cut(String(message), maxMessage),
+      ...(typeof field === 'string' && { field: cut(field, maxName) }),
     }
     bytes += Buffer.byteLength(JSON.stringify(cause))
     if (kept.length === maxCauses || (kept.length && bytes > maxCauseBytes)) break
-    kept.push(cause as Cause)
+    kept.push(cause)
   }
   const left = causes.length - kept.length
   if (left)
@@ -131,6 +130,7 @@ export function invalid(kind: Named, name: string, errors: readonly FieldError[]
 }
 
 function listed(lines: readonly string[], more: number): string {
-  if (lines.length === 1 && !more) return lines[0]!
+  const [only] = lines
+  if (only !== undefined && lines.length === 1 && !more) return only
   return `[${lines.join(', ')}${more ? `, and ${more} more` : ''}]`
 }

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Kind } from '#apis/meta/object.ts'
 import type { Json, JsonObject } from '#base/json.ts'
+import { faultIn, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { applyPatch } from './patch.ts'
-import { faultIn, widgets } from './rest-kit.ts'
 
 const keyed = (key: string) => ({
   type: 'array',
@@ -12,7 +12,7 @@ const keyed = (key: string) => ({
   items: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
 })
 const kind: Kind = {
-  ...widgets,
+  ...Widget,
   schema: {
     type: 'object',
     properties: {

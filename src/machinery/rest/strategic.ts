@@ -60,7 +60,7 @@ type ListShape = Extract<Shape, { as: 'list' }>
 
 /** Deletions come first, so that a patch may delete an item and add another under its key (Kubernetes' rule). */
 function mergeItems(before: readonly Json[], patch: readonly Json[], { keys, item: shape }: ListShape, path: string) {
-  const key = keys[0]!
+  const [key = ''] = keys
   const isReplace = (item: Json) => isObject(item) && item.$patch === 'replace'
   const sent = patch.filter((item) => !isReplace(item)).map((item) => requireKey(item, key, path))
   const deleted = new Set(sent.filter((item) => item.$patch === 'delete').map((item) => item[key]))
@@ -69,7 +69,7 @@ function mergeItems(before: readonly Json[], patch: readonly Json[], { keys, ite
   const places = new Map<Json | undefined, number>()
   // From the end: of several items with one key the first is meant.
   for (let i = items.length - 1; i >= 0; i--) {
-    const one = items[i]!
+    const one = items[i]
     if (isObject(one)) places.set(one[key], i)
   }
   for (const item of sent) {
@@ -104,15 +104,17 @@ function ordered(
   const id = (item: Json) => (key !== undefined && isObject(item) ? item[key] : item)
   const places = (items: readonly Json[]) => new Map(items.map((item, i) => [id(item), i]))
   const [wanted, was] = [places(order), places(before)]
-  const place = (item: Json) => wanted.get(id(item))
-  const named = list.filter((item) => place(item) !== undefined).sort((a, b) => place(a)! - place(b)!)
-  const others = list.filter((item) => place(item) === undefined)
+  const place = (item: Json) => wanted.get(id(item)) ?? Number.POSITIVE_INFINITY
+  const named = list.filter((item) => wanted.has(id(item))).sort((a, b) => place(a) - place(b))
+  const others = list.filter((item) => !wanted.has(id(item)))
+  const stood = others.map((item) => was.get(id(item)) ?? Number.POSITIVE_INFINITY)
   const result: Json[] = []
   let next = 0
   for (const item of named) {
     const at = was.get(id(item)) ?? -1
-    while (next < others.length && (was.get(id(others[next]!)) ?? Number.POSITIVE_INFINITY) < at)
-      result.push(others[next++]!)
+    const from = next
+    while (next < stood.length && (stood[next] ?? 0) < at) next++
+    for (const other of others.slice(from, next)) result.push(other)
     result.push(item)
   }
   return [...result, ...others.slice(next)]

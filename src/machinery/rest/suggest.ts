@@ -15,13 +15,13 @@ export function suggestion(schema: Schema, path: string): string | undefined {
   const at = path.lastIndexOf('.')
   const [parent, name] = [path.slice(0, Math.max(at, 0)), path.slice(at + 1)]
   if (parent === 'metadata') return joined(parent, nearest(name, metadataFields))
-  const here = schemaAt(schema as JsonObject, parent)
+  const here = schemaAt(schema, parent)
   if (!here) return undefined
   const beside = nearest(name, Object.keys(fieldsIn(here)))
   if (beside) return joined(parent, beside)
   const below = find(here, name)
   if (below) return joined(parent, below)
-  return parent ? find(schema as JsonObject, name) : undefined
+  return parent ? find(schema, name) : undefined
 }
 
 function joined(parent: string, name: string | undefined): string | undefined {
@@ -77,11 +77,18 @@ function nearest(name: string, names: Iterable<string>): string | undefined {
 function slips(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > maxSlips) return maxSlips + 1
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1))
+  let last = b.length
+  for (const [i, letter] of a.split('').entries()) {
+    last = i + 1
+    let diagonal = i
+    const next = [last]
+    for (const [j, above] of row.entries()) {
+      if (j === 0) continue
+      last = Math.min(above + 1, last + 1, diagonal + (letter === b[j - 1] ? 0 : 1))
+      diagonal = above
+      next.push(last)
+    }
     row = next
   }
-  return row[b.length]!
+  return last
 }

@@ -4,8 +4,8 @@ import { Event } from '#apis/core/event.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Kind } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
+import { Widget } from '#kit/machinery/rest/rest-kit.ts'
 import type { Doc } from './doc.ts'
-import { widgets } from './rest-kit.ts'
 import { age, tableOf } from './table.ts'
 
 const [second, minute, hour, day, year] = [1000, 60_000, 3_600_000, 86_400_000, 365 * 86_400_000]
@@ -66,8 +66,8 @@ test('cells come from paths, list items and conditions, and are empty where ther
 })
 
 test('a value that is no scalar is shown as JSON, and zero and false as themselves', () => {
-  assert.deepEqual(cells(widgets, { metadata: { name: 'x' }, spec: { size: 0 } }), ['x', 0])
-  assert.deepEqual(cells(widgets, { metadata: { name: 'x' }, spec: { size: [1, { a: 2 }] } }), ['x', '[1,{"a":2}]'])
+  assert.deepEqual(cells(Widget, { metadata: { name: 'x' }, spec: { size: 0 } }), ['x', 0])
+  assert.deepEqual(cells(Widget, { metadata: { name: 'x' }, spec: { size: [1, { a: 2 }] } }), ['x', '[1,{"a":2}]'])
 })
 
 test('columns that show only with -o wide have priority 1, and dates are strings', () => {
@@ -99,6 +99,6 @@ for (const [include, object] of [
   ['Object', { metadata: { name: 'x' }, spec: {} }],
 ] as const)
   test(`includeObject=${include} carries along that much`, () => {
-    const { rows } = tableOf(widgets, [{ metadata: { name: 'x' }, spec: {} } as unknown as Doc], {}, include, now)
+    const { rows } = tableOf(Widget, [{ metadata: { name: 'x' }, spec: {} } as unknown as Doc], {}, include, now)
     assert.deepEqual((rows as JsonObject[])[0]!.object, object)
   })

@@ -1,4 +1,4 @@
-import type { Column, Condition, Kind } from '#apis/meta/object.ts'
+import type { Column, Kind } from '#apis/meta/object.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import type { Doc } from './doc.ts'
 
@@ -26,7 +26,7 @@ export function tableOf(
       priority: column.wide ? 1 : 0,
     })),
     rows: docs.map((doc) => ({
-      cells: columns.map((column) => cell(column, doc as unknown as JsonObject, nowMs)),
+      cells: columns.map((column) => cell(column, doc, nowMs)),
       ...(include !== 'None' && { object: carried(doc, include) }),
     })),
   }
@@ -39,11 +39,11 @@ function columnsOf(kind: Kind): readonly Column[] {
 }
 
 function carried(doc: Doc, include: IncludeObject): JsonObject {
-  if (include === 'Object') return doc as unknown as JsonObject
+  if (include === 'Object') return doc
   return {
     kind: 'PartialObjectMetadata',
     apiVersion: 'meta.k8s.io/v1',
-    metadata: doc.metadata as unknown as JsonObject,
+    metadata: doc.metadata,
   }
 }
 
@@ -51,12 +51,14 @@ function cell(column: Column, doc: JsonObject, nowMs: number): string | number |
   if (column.cell) return column.cell(doc)
   const value = at(doc, column.path) ?? (column.or === undefined ? undefined : at(doc, column.or))
   if (column.condition) {
-    const conditions = Array.isArray(value) ? (value as Condition[]) : []
-    return conditions.find((condition) => condition.type === column.condition)?.status ?? ''
+    const conditions = Array.isArray(value) ? value.filter(isObject) : []
+    const { status } = conditions.find(({ type }) => type === column.condition) ?? {}
+    return typeof status === 'string' ? status : ''
   }
   if (column.type === 'date') return typeof value === 'string' ? age(nowMs - Date.parse(value)) : '<unknown>'
   if (value === undefined || value === null) return ''
-  return typeof value === 'object' ? JSON.stringify(value) : (value as string | number | boolean)
+  const isPlain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+  return isPlain ? value : JSON.stringify(value)
 }
 
 function at(doc: JsonObject, path: string): unknown {

@@ -1,6 +1,6 @@
 import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import type { JsonObject } from '#base/json.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
 import { duplicateFields } from './duplicates.ts'
 import { unknownMetadata } from './metadata.ts'
 import { suggestion } from './suggest.ts'
@@ -17,14 +17,14 @@ type Options = Readonly<{ unknownFields?: 'Strict' | 'Warn' | 'Ignore'; warn?: (
  * `doc` without fields no schema knows; `input` is what the client sent of it.
  * @throws Fault BadRequest naming the first of them and counting the others, when asked to be strict.
  */
-export function withoutUnknown<T>(kind: Kind, doc: T, input: JsonObject, options: Options): T {
-  const { object, unknown } = pruneUnknown(kind.schema, doc as unknown as JsonObject)
-  const { paths, more } = unknownMetadata((input.metadata ?? {}) as JsonObject)
+export function withoutUnknown(kind: Kind, doc: JsonObject, input: JsonObject, options: Options): JsonObject {
+  const { object, unknown } = pruneUnknown(kind.schema, doc)
+  const { paths, more } = unknownMetadata(isObject(input.metadata) ? input.metadata : {})
   const sentences = [...unknown.paths, ...paths].map((path, i) => sentenceOf(kind, path, i))
   const left = unknown.more + more
   if (left) sentences.push(`${left} more unknown fields`)
   tell(kind, sentences, options)
-  return object as unknown as T
+  return object
 }
 
 /** Each suggestion costs a search, and nobody reads hundreds of them. */

@@ -1,7 +1,7 @@
-import type { ApiObject, Kind } from '#apis/meta/object.ts'
+import type { Kind } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Store } from '../store/store.ts'
-import { type Doc, prefixOf } from './doc.ts'
+import { type Doc, isKept, prefixOf } from './doc.ts'
 import type { Served, User } from './strategy.ts'
 
 /** A write as it is about to be decided: the last to be asked is who knows how much there is room for. */
@@ -35,7 +35,7 @@ export type UsageListener = (namespace: string, isLess: boolean) => void
  * sees all writes decided before, so that writes that come at once cannot take the same room twice. Nothing of it is stored.
  */
 export class Usage {
-  readonly #weighs = new Map<string, (object: ApiObject) => Amounts>()
+  readonly #weighs = new Map<string, (object: Doc) => Amounts>()
   readonly #shares = new Map<string, Share>()
   readonly #sums = new Map<string, Sum>()
   readonly #listeners: UsageListener[] = []
@@ -58,7 +58,7 @@ export class Usage {
   }
 
   /** What an object would take beside its bytes. */
-  weigh(kind: Kind, object: ApiObject): Amounts {
+  weigh(kind: Kind, object: Doc): Amounts {
     return this.#weighs.get(prefixOf(kind, undefined))?.(object) ?? nothing
   }
 
@@ -78,7 +78,7 @@ export class Usage {
     if (!weigh) return
     const namespace = key.slice(namespaceAt, key.indexOf('/', namespaceAt))
     const before = this.#shares.get(key)
-    const now = value && { bytes, amounts: weigh(value as unknown as ApiObject) }
+    const now = value && { bytes, amounts: isKept(value) ? weigh(value) : nothing }
     if (now) this.#shares.set(key, now)
     else this.#shares.delete(key)
     const sum = this.#sums.get(namespace) ?? { objects: 0, bytes: 0, amounts: new Map<string, bigint>() }

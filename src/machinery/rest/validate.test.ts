@@ -5,12 +5,12 @@ import { kinds } from '#apis/kinds.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Kind } from '#apis/meta/object.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
-import { widgets } from './rest-kit.ts'
+import { Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { pruneUnknown, schemaErrors } from './validate.ts'
 
 const vms = VirtualMachine as unknown as Kind
 
-const lines = (spec: unknown, kind = widgets) =>
+const lines = (spec: unknown, kind = Widget) =>
   schemaErrors(kind, { apiVersion: 'v', kind: 'K', spec } as JsonObject).map(
     ({ field, message, reason }) => `${reason} ${field}: ${message}`,
   )
@@ -104,7 +104,7 @@ test('unknown fields are dropped and told with their paths; known, free and meta
     metadata: { anything: 1 },
     spec: { size: 1, parts: [{ name: 'a' }], named: { x: { n: 1 } }, free: { a: { b: [1] } } },
   }
-  const { object, unknown } = pruneUnknown(widgets.schema, {
+  const { object, unknown } = pruneUnknown(Widget.schema, {
     ...known,
     bogus: 1,
     spec: { ...known.spec, Size: 2, parts: [{ name: 'a', typo: 1 }], named: { x: { n: 1, m: 2 } } },
@@ -115,7 +115,7 @@ test('unknown fields are dropped and told with their paths; known, free and meta
 
 test('keys of the prototype are unknown fields like any other', () => {
   const sent = JSON.parse('{"spec":{"__proto__":{"x":1},"constructor":1,"toString":2,"size":1}}') as JsonObject
-  const { object, unknown } = pruneUnknown(widgets.schema, sent)
+  const { object, unknown } = pruneUnknown(Widget.schema, sent)
   assert.deepEqual(object, { spec: { size: 1 } })
   assert.deepEqual(unknown.paths.toSorted(), ['spec.__proto__', 'spec.constructor', 'spec.toString'])
 })
@@ -133,10 +133,10 @@ test('pruning what has been pruned changes nothing, whatever was sent', () => {
   }))
   fc.assert(
     fc.property(fc.dictionary(key, tree, { maxKeys: 5 }), (sent) => {
-      const once = pruneUnknown(widgets.schema, sent as JsonObject)
-      const twice = pruneUnknown(widgets.schema, once.object)
+      const once = pruneUnknown(Widget.schema, sent as JsonObject)
+      const twice = pruneUnknown(Widget.schema, once.object)
       assert.deepEqual(twice, { object: once.object, unknown: { paths: [], more: 0 } })
-      assert.ok(Array.isArray(schemaErrors(widgets, once.object)))
+      assert.ok(Array.isArray(schemaErrors(Widget, once.object)))
     }),
     { numRuns: 300 },
   )
@@ -147,7 +147,7 @@ test('the path of an error names keys as they are, not as pointers write them', 
   const key = fc.string({ unit, minLength: 1, maxLength: 4 }).filter((text) => !/^\d+$/.test(text))
   fc.assert(
     fc.property(key, (name) => {
-      const [error] = schemaErrors(widgets, { spec: { named: { [name]: { n: 'x' } } } })
+      const [error] = schemaErrors(Widget, { spec: { named: { [name]: { n: 'x' } } } })
       assert.equal(error?.field, `spec.named.${name}.n`)
     }),
     { numRuns: 300 },
@@ -164,7 +164,7 @@ test('of very many wrong values the first hundred and one are looked for', () =>
 
 test('of very many unknown fields the first hundred are named and the others counted', () => {
   const spec = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`x${i}`, 1]))
-  const { unknown } = pruneUnknown(widgets.schema, { spec })
+  const { unknown } = pruneUnknown(Widget.schema, { spec })
   assert.deepEqual([unknown.paths.length, unknown.paths[0], unknown.more], [100, 'spec.x0', 4900])
 })
 

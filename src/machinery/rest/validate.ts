@@ -1,5 +1,5 @@
 import { type FieldError, type Kind, maxErrors, type Schema } from '#apis/meta/object.ts'
-import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { isList, isObject, isStrings, type Json, type JsonObject } from '#base/json.ts'
 
 /** Most unknown fields of one object that are named; the others are counted. */
 const maxUnknown = 100
@@ -9,7 +9,7 @@ type Path = (string | number)[]
 /** Values in `object` that do not fit the kind's schema: all of them, or one more than `maxErrors`. */
 export function schemaErrors(kind: Kind, object: JsonObject): FieldError[] {
   const errors: FieldError[] = []
-  check(kind.schema as JsonObject, object, [], errors)
+  check(kind.schema, object, [], errors)
   return errors
 }
 
@@ -48,7 +48,7 @@ function checkItems(schema: JsonObject, list: readonly Json[], path: Path, error
 }
 
 function checkFields(schema: JsonObject, object: JsonObject, path: Path, errors: FieldError[]): void {
-  for (const name of (schema.required ?? []) as readonly string[])
+  for (const name of isStrings(schema.required) ? schema.required : [])
     if (!Object.hasOwn(object, name) || object[name] === undefined)
       errors.push({ field: dotted([...path, name]), message: 'Required value', reason: 'FieldValueRequired' })
   for (const name of Object.keys(object)) {
@@ -108,13 +108,13 @@ export type Unknown = { readonly paths: string[]; more: number }
 export function pruneUnknown(schema: Schema, object: JsonObject): { object: JsonObject; unknown: Unknown } {
   const unknown: Unknown = { paths: [], more: 0 }
   const { metadata, ...rest } = object
-  const pruned = prune(schema as JsonObject, rest, [], unknown)
-  return { object: { ...(pruned as JsonObject), ...(metadata !== undefined && { metadata }) }, unknown }
+  const pruned = prune(schema, rest, [], unknown)
+  return { object: { ...(isObject(pruned) && pruned), ...(metadata !== undefined && { metadata }) }, unknown }
 }
 
 /** A value without its unknown fields; the value itself when all are known. */
 function prune(schema: JsonObject, value: Json, path: Path, unknown: Unknown): Json {
-  if (Array.isArray(value)) return pruneList(schema.items, value, path, unknown)
+  if (isList(value)) return pruneList(schema.items, value, path, unknown)
   if (!isObject(value) || schema['x-kubernetes-preserve-unknown-fields'] === true) return value
   if (!isObject(schema.properties) && !isObject(schema.additionalProperties)) return value
   const keys = Object.keys(value)
@@ -137,9 +137,9 @@ function prune(schema: JsonObject, value: Json, path: Path, unknown: Unknown): J
 }
 
 function pruneList(items: Json | undefined, list: readonly Json[], path: Path, unknown: Unknown): Json {
-  if (!isObject(items)) return list as Json
+  if (!isObject(items)) return list
   const pruned = list.map((item, i) => pruneBelow(items, item, i, path, unknown))
-  return pruned.every((item, i) => item === list[i]) ? (list as Json) : pruned
+  return pruned.every((item, i) => item === list[i]) ? list : pruned
 }
 
 function pruneBelow(schema: JsonObject, item: Json, step: string | number, path: Path, unknown: Unknown): Json {

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Kind } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
+import { admin, faultIn, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { eventOf } from './events.ts'
-import { admin, faultIn, openRegistry, Widget, widgets } from './rest-kit.ts'
 import { serve, serveView } from './strategy.ts'
 import { registryFor } from './view.ts'
 
 const Gadget: Kind = {
-  ...widgets,
+  ...Widget,
   group: 'gadgets.io',
   kind: 'Gadget',
   schema: {
@@ -17,7 +17,7 @@ const Gadget: Kind = {
     properties: { body: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }, note: { type: 'string' } },
   },
 }
-const view = serveView(Gadget, widgets, { body: 'spec' })
+const view = serveView(Gadget, Widget, { body: 'spec' })
 const gadget = (name: string, more: JsonObject = {}) => ({ metadata: { name }, body: { size: 1 }, note: 'n', ...more })
 const key = (name: string) => ({ name, namespace: 'default' })
 
@@ -27,9 +27,9 @@ test('a view shows stored objects in its own form, and stores what it is given i
   assert.equal(registryFor(registry, view), gadgets)
   const made = await gadgets.create(Gadget, 'default', gadget('a'), admin)
   assert.deepEqual([made.apiVersion, made.kind], ['gadgets.io/v1', 'Gadget'])
-  const stored = (await registry.get(widgets, key('a'))) as unknown as JsonObject
+  const stored = (await registry.get(Widget, key('a'))) as unknown as JsonObject
   assert.deepEqual([stored.apiVersion, stored.kind, stored.spec], ['example.com/v1', 'Widget', { size: 1 }])
-  await registry.create(widgets, 'default', { metadata: { name: 'b' }, spec: { size: 2 } }, admin)
+  await registry.create(Widget, 'default', { metadata: { name: 'b' }, spec: { size: 2 } }, admin)
   const { items } = await gadgets.list(Gadget, 'default')
   assert.deepEqual(
     items.map((one) => (one as unknown as JsonObject).body),
@@ -43,7 +43,7 @@ test('a view shows stored objects in its own form, and stores what it is given i
   )
   assert.deepEqual((changed as unknown as JsonObject).body, { size: 3 })
   assert.equal((await gadgets.delete(Gadget, key('a'), admin)).doc.kind, 'Gadget')
-  assert.equal((await faultIn(() => registry.get(widgets, key('a')))).kind, 'NotFound')
+  assert.equal((await faultIn(() => registry.get(Widget, key('a')))).kind, 'NotFound')
 })
 
 test('a view watches in its own form', async (t) => {

@@ -1,9 +1,9 @@
-import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
+import { apiVersionOf, type Kind, type ObjectMeta, type Stored } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Key } from '../client/client.ts'
 import type { Change } from '../store/store.ts'
 import type { Doc } from './doc.ts'
-import { requireHeader } from './metadata.ts'
+import { requireHeader, requireNames } from './metadata.ts'
 import { type DeleteOptions, Registry, type WriteOptions } from './registry.ts'
 import { invalid } from './status.ts'
 import type { Served, View } from './strategy.ts'
@@ -37,7 +37,7 @@ class ViewRegistry extends Registry {
     this.#outward = new Map(Object.entries(fields).map(([mine, stored]) => [stored, mine]))
   }
 
-  override async get(_kind: Kind, key: Key): Promise<Doc> {
+  override async get(_kind: Kind, key: Key): Promise<Stored<Doc>> {
     return this.#shown(await super.get(this.#of, key))
   }
 
@@ -47,7 +47,7 @@ class ViewRegistry extends Registry {
   }
 
   override async *watch(_kind: Kind, namespace: string | undefined, after: number, signal: AbortSignal) {
-    const show = (value: JsonObject) => this.#shown(value as unknown as Doc) as unknown as JsonObject
+    const show = (value: JsonObject) => this.#outwards(value)
     for await (const changes of super.watch(this.#of, namespace, after, signal))
       yield changes.map(
         ({ type, row, previous }): Change => ({
@@ -59,7 +59,7 @@ class ViewRegistry extends Registry {
   }
 
   override async create(_kind: Kind, namespace: string | undefined, input: JsonObject, options: WriteOptions) {
-    const { name = '' } = requireHeader(this.#kind, input)
+    const { name = '' } = requireNames(requireHeader(this.#kind, input))
     const own = withoutUnknown(this.#kind, input, input, options)
     // Of what is stored in the other kind's form no more is asked than that kind does; what is new is of this one.
     const errors = schemaErrors(this.#kind, own)
@@ -71,10 +71,10 @@ class ViewRegistry extends Registry {
   override async update(
     _kind: Kind,
     key: Key,
-    change: (current: Doc) => JsonObject | undefined,
+    change: (current: Stored<Doc>) => JsonObject | undefined,
     options: WriteOptions,
-  ): Promise<Doc> {
-    const changed = (current: Doc) => {
+  ): Promise<Stored<Doc>> {
+    const changed = (current: Stored<Doc>) => {
       const wanted = change(this.#shown(current))
       if (wanted === undefined) return undefined
       requireHeader(this.#kind, wanted)
@@ -88,9 +88,12 @@ class ViewRegistry extends Registry {
     return { doc: this.#shown(doc), gone }
   }
 
-  #shown(doc: Doc): Doc {
-    const object = renamed(doc as unknown as JsonObject, this.#outward)
-    return { ...object, apiVersion: apiVersionOf(this.#kind), kind: this.#kind.kind } as unknown as Doc
+  #shown<M extends ObjectMeta>({ metadata, ...doc }: Doc & Readonly<{ metadata: M }>) {
+    return { ...this.#outwards(doc), metadata }
+  }
+
+  #outwards(object: JsonObject) {
+    return { ...renamed(object, this.#outward), apiVersion: apiVersionOf(this.#kind), kind: this.#kind.kind }
   }
 
   #stored(object: JsonObject): JsonObject {

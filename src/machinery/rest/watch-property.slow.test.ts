@@ -4,12 +4,12 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
 import fc from 'fast-check'
 import type { JsonObject } from '#base/json.ts'
 import { eventually } from '#base/wait.ts'
-import { openMemoryStore } from '../store/memory.ts'
+import { admin, namespaces, Widget, widget } from '#kit/machinery/rest/rest-kit.ts'
+import { openMemoryStore } from '#kit/machinery/store/memory.ts'
 import type { Doc } from './doc.ts'
 import { listPage } from './list.ts'
 import { Registry } from './registry.ts'
 import type { Query } from './request.ts'
-import { admin, namespaces, Widget, widget, widgets } from './rest-kit.ts'
 import { serve } from './strategy.ts'
 import { planWatch, streamWatch } from './watch.ts'
 
@@ -46,15 +46,15 @@ class Server {
     const metadata = { labels: { color } }
     if (isDelete && !before) return
     if (isDelete) {
-      const { doc } = await this.registry.delete(widgets, key, admin)
+      const { doc } = await this.registry.delete(Widget, key, admin)
       this.changes.push({ revision: revisionOf(doc), before: before! })
       this.#docs.delete(keyOf(doc))
       return
     }
     const change = (doc: Doc) => ({ ...doc, spec, metadata: { ...doc.metadata, ...metadata } }) as unknown as JsonObject
     const after = before
-      ? await this.registry.update(widgets, key, change, admin)
-      : await this.registry.create(widgets, namespace, widget(name, spec, metadata), admin)
+      ? await this.registry.update(Widget, key, change, admin)
+      : await this.registry.create(Widget, namespace, widget(name, spec, metadata), admin)
     this.changes.push({ revision: revisionOf(after), after, ...(before && { before }) })
     this.#docs.set(keyOf(after), after)
   }
@@ -117,9 +117,9 @@ class Watcher {
     const stop = new AbortController()
     this.#stop = stop
     const { registry } = this.#server
-    const plan = planWatch(registry, widgets, { namespace, name: undefined, query, accept: undefined })
+    const plan = planWatch(registry, Widget, { namespace, name: undefined, query, accept: undefined })
     const sink = (text: string) => this.#take(text, stop.signal)
-    this.#ended = streamWatch(registry, widgets, plan, sink, stop.signal, bookmarkMs)
+    this.#ended = streamWatch(registry, Widget, plan, sink, stop.signal, bookmarkMs)
     // Looked at when it is cut off.
     this.#ended.catch(() => undefined)
   }
@@ -179,7 +179,7 @@ class Watcher {
   }
 
   async #list(): Promise<void> {
-    const page = await listPage(this.#server.registry, widgets, this.#options.namespace, this.#selector())
+    const page = await listPage(this.#server.registry, Widget, this.#options.namespace, this.#selector())
     this.#restore(new Map(page.items.map((doc) => [keyOf(doc), doc])))
     this.#seen = [{ revision: Number(page.metadata.resourceVersion), world: new Map(this.world) }]
   }
@@ -205,7 +205,7 @@ class Watcher {
       { everyMs: 0, deadlineMs: 5000 },
     )
     await this.disconnect()
-    const page = await listPage(this.#server.registry, widgets, this.#options.namespace, this.#selector())
+    const page = await listPage(this.#server.registry, Widget, this.#options.namespace, this.#selector())
     const byKey = (a: Doc, b: Doc) => (keyOf(a) < keyOf(b) ? -1 : 1)
     assert.deepEqual([...this.world.values()].sort(byKey), [...page.items].sort(byKey))
   }

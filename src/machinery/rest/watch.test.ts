@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { openMemoryStore } from '../store/memory.ts'
+import { admin, namespaces, Widget, widget } from '#kit/machinery/rest/rest-kit.ts'
+import { openMemoryStore } from '#kit/machinery/store/memory.ts'
 import { Registry } from './registry.ts'
-import { admin, namespaces, Widget, widget, widgets } from './rest-kit.ts'
 import { serve } from './strategy.ts'
 import { planWatch, streamWatch } from './watch.ts'
 
@@ -12,7 +12,7 @@ test('the objects a watch begins with are written in small parts, however many t
   const registry = new Registry(store, [serve(namespaces), serve(Widget)])
   await registry.create(namespaces, undefined, { metadata: { name: 'default' } }, admin)
   const annotations = { pad: 'x'.repeat(50_000) }
-  for (let i = 0; i < 100; i++) await registry.create(widgets, 'default', widget(`w${i}`, {}, { annotations }), admin)
+  for (let i = 0; i < 100; i++) await registry.create(Widget, 'default', widget(`w${i}`, {}, { annotations }), admin)
   const stop = new AbortController()
   const sizes: number[] = []
   let turns = 0
@@ -22,8 +22,8 @@ test('the objects a watch begins with are written in small parts, however many t
     turns++
     if (text.includes('"w99"')) stop.abort()
   }
-  const plan = planWatch(registry, widgets, { namespace: 'default', name: undefined, query: {}, accept: undefined })
-  await streamWatch(registry, widgets, plan, sink, stop.signal)
+  const plan = planWatch(registry, Widget, { namespace: 'default', name: undefined, query: {}, accept: undefined })
+  await streamWatch(registry, Widget, plan, sink, stop.signal)
   assert.ok(sizes.reduce((sum, size) => sum + size) > 5_000_000)
   assert.ok(Math.max(...sizes) < 250_000, `${Math.max(...sizes)} characters at once`)
   assert.equal(turns, sizes.length)

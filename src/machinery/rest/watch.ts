@@ -1,6 +1,6 @@
-import type { Kind } from '#apis/meta/object.ts'
+import type { Kind, Stored } from '#apis/meta/object.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
-import type { JsonObject } from '#base/json.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
 import { timerMs } from '#base/timer.ts'
 import type { Change } from '../store/store.ts'
 import { tellProgress } from './bookmarks.ts'
@@ -10,7 +10,7 @@ import { inParts } from './json-parts.ts'
 import { requireReached } from './list.ts'
 import type { Registry } from './registry.ts'
 import { countOf, flag, invalidOption, type Query, wantsTable } from './request.ts'
-import { parseFieldSelector, parseLabelSelector, type Selector } from './selector.ts'
+import { parseSelectors, type Selector } from './selector.ts'
 import { failure } from './status.ts'
 import { tableOf } from './table.ts'
 
@@ -35,21 +35,20 @@ export type WatchPlan = Readonly<{
 }>
 
 type EventType = ObjectEvent['type']
-type LineWriter = (type: EventType, doc: Doc) => string
+type LineWriter = (type: EventType, doc: Stored<Doc>) => string
 
 /** Reads what a watch is asked for, while a refusal is still possible. @throws Fault BadRequest, Invalid, Timeout */
 export function planWatch(registry: Registry, kind: Kind, request: WatchRequest): WatchPlan {
   const { query, name } = request
   requireMatch(query)
-  const byName = (object: JsonObject) => name === undefined || (object.metadata as JsonObject).name === name
-  const byLabel = parseLabelSelector(query.labelSelector)
-  const byField = parseFieldSelector(query.fieldSelector, kind)
+  const byName = ({ metadata }: JsonObject) => name === undefined || (isObject(metadata) && metadata.name === name)
+  const bySelectors = parseSelectors(query, kind)
   const seconds = countOf(query, 'timeoutSeconds')
   const after = countOf(query, 'resourceVersion')
   requireReached(registry, after)
   return {
     request,
-    selected: (object) => byName(object) && byLabel(object) && byField(object),
+    selected: (object) => byName(object) && bySelectors(object),
     after: after && !flag(query.sendInitialEvents) ? after : undefined,
     timeoutMs: seconds ? timerMs(seconds * 1000) : undefined,
   }
@@ -84,7 +83,7 @@ export async function streamWatch(
     let { after } = plan
     if (after === undefined) {
       const { items, revision } = await registry.list(kind, namespace)
-      const initial = items.filter((doc) => selected(doc as unknown as JsonObject))
+      const initial = items.filter(selected)
       for (const part of inParts(initial, (doc) => line('ADDED', doc))) await sink(part.join(''))
       if (flag(query.sendInitialEvents)) await sink(bookmark(kind, revision, { 'k8s.io/initial-events-end': 'true' }))
       after = revision
@@ -136,7 +135,7 @@ function lineWriter(kind: Kind, request: WatchRequest): LineWriter {
   const include = wantsTable(request.accept, request.query)
   if (!include) return plainLine
   return (type, doc) => {
-    const object = tableOf(kind, [doc], { resourceVersion: doc.metadata.resourceVersion ?? '' }, include, Date.now())
+    const object = tableOf(kind, [doc], { resourceVersion: doc.metadata.resourceVersion }, include, Date.now())
     return `${JSON.stringify({ type, object })}\n`
   }
 }

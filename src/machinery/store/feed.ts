@@ -109,8 +109,9 @@ export class Feed {
     let dropped = 0
     const isTooMuch = () =>
       this.#recent.length - dropped > Math.ceil(this.#keep.count / 2) || this.#bytes > this.#keep.bytes / 2
-    while (dropped < this.#recent.length && isTooMuch()) {
-      const { change, bytes } = this.#recent[dropped++]!
+    for (const { change, bytes } of this.#recent) {
+      if (!isTooMuch()) break
+      dropped++
       this.#bytes -= bytes
       this.#start = change.row.revision
     }

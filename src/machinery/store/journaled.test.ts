@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { explain } from '#base/fault.ts'
-import { faultOf, put, read } from './contract-kit.ts'
+import { faultOf, put, read } from '#kit/machinery/store/contract-kit.ts'
 import type { Journal, Write } from './journal.ts'
 import { JournaledStore } from './journaled.ts'
 import type { Decision, Row } from './store.ts'

@@ -1,5 +1,6 @@
 import { closeSync, existsSync, ftruncateSync, openSync, statfsSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { systemCode } from '#base/fault.ts'
 
 const mebibyte = 1024 * 1024
 
@@ -56,7 +57,7 @@ export class Reserve {
       return true
     } catch (error) {
       // Somebody else was faster.
-      if (['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) return false
+      if (['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')) return false
       throw error
     } finally {
       closeSync(file)

@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { after, describe, it } from 'node:test'
 import { explain } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
-import { faultOf, put, remove } from './contract-kit.ts'
+import { faultOf, put, remove } from '#kit/machinery/store/contract-kit.ts'
 import { Feed } from './feed.ts'
 import { openSqliteStore } from './sqlite.ts'
 

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { read } from './contract-kit.ts'
+import { read } from '#kit/machinery/store/contract-kit.ts'
 import { openSqliteStore } from './sqlite.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'patchbay-crash-'))
@@ -16,7 +16,7 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 type Ack = Readonly<{ key: string; revision: number; n: number }>
 
 function startWriter(path: string) {
-  const writer = fileURLToPath(new URL('./sqlite.cases/writer.ts', import.meta.url))
+  const writer = fileURLToPath(import.meta.resolve('#kit/machinery/store/sqlite-writer.ts'))
   return spawn(process.execPath, [writer, path], { stdio: ['ignore', 'pipe', 'inherit'] })
 }
 

@@ -158,7 +158,7 @@ export class SqliteFile {
   }
 
   current(): Iterable<CurrentRow> {
-    return this.#db.prepare(currentRows).iterate() as Iterable<unknown> as Iterable<CurrentRow>
+    return this.#db.prepare(currentRows).iterate() as Iterable<CurrentRow>
   }
 
   /** Writes all rows in one durable transaction, or none. */
@@ -170,7 +170,7 @@ export class SqliteFile {
   }
 
   history(prefix: string, after: number, upTo: number): HistoryRow[] {
-    return this.#history.all({ prefix, after, upTo }) as unknown as HistoryRow[]
+    return this.#history.all({ prefix, after, upTo }) as HistoryRow[]
   }
 
   compact(after: number, upTo: number): void {
@@ -260,7 +260,7 @@ export class SqliteFile {
     const named: string[] = []
     let count = 0
     const all = this.#db.prepare('SELECT * FROM log').iterate()
-    for (const row of all as Iterable<unknown> as Iterable<LogRow & { sum: number }>) {
+    for (const row of all as Iterable<LogRow & { sum: number }>) {
       if (!isBad(row) || ++count > namedKeys) continue
       named.push(`${row.key} (revision ${row.revision})`)
     }

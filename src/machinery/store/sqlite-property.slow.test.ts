@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import fc from 'fast-check'
-import { faultOf, put, read, remove } from './contract-kit.ts'
+import { faultOf, put, read, remove } from '#kit/machinery/store/contract-kit.ts'
 import { openSqliteStore, type SqliteStore } from './sqlite.ts'
 import type { Change, Row } from './store.ts'
 

@@ -18,7 +18,7 @@ export type Decision = Readonly<{ type: 'put'; value: JsonObject }> | Readonly<{
 export type Follower = (key: string, value: JsonObject | undefined, bytes: number) => void
 
 /**
- * A revisioned key-value store. Every implementation passes the same suite (contract.ts).
+ * A revisioned key-value store. Every implementation passes the same suite (test/kit/machinery/store/contract.ts).
  *
  * - Revisions are integers that only grow; every committed change has its own.
  * - `update` resolves only after the change is on disk. Concurrent updates of one key are applied one after the other.

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Kind } from '#apis/meta/object.ts'
+import { faultIn, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { parseResourcePath } from '../path.ts'
 import { queryOf } from '../request.ts'
-import { faultIn, widgets } from '../rest-kit.ts'
 import type { User } from '../strategy.ts'
 import { attributesOf } from './attributes.ts'
 import { Authorizer, type BindingLike, type RoleLike } from './authorizer.ts'
@@ -182,7 +182,7 @@ test('nobody grants what they do not have', async () => {
       ],
     },
   })
-  const kind = { ...widgets, plural: 'rolebindings' } as Kind
+  const kind = { ...Widget, plural: 'rolebindings' } as Kind
   const metadata = { name: 'mine', namespace: 'a' }
   const write = (who: User, rules: Rule[], more = {}) =>
     requireRoleNotAbove(access, { ...kind, plural: 'roles2' }, who, { metadata, rules, ...more }, undefined)

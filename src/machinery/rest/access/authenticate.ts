@@ -51,7 +51,7 @@ function certificateUser(socket: TLSSocket, nowMs: number): User | undefined {
 function verifiedOf(socket: TLSSocket): Verified | 'none' {
   const certificate = socket.authorized ? socket.getPeerCertificate() : undefined
   if (!certificate?.subject?.CN) return 'none'
-  const { CN, O } = certificate.subject as { CN: string | string[]; O?: string | string[] }
+  const { CN, O } = certificate.subject
   return {
     user: { name: String(CN), groups: O === undefined ? [] : [O].flat() },
     fromMs: Date.parse(certificate.valid_from),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { faultIn } from '../rest-kit.ts'
+import { faultIn } from '#kit/machinery/rest/rest-kit.ts'
 import type { User } from '../strategy.ts'
 import { auditLine } from './audit.ts'
 import { impersonated } from './authenticate.ts'

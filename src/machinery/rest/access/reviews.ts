@@ -1,6 +1,6 @@
 import type { FieldError, Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { isObject, isStrings, type Json, type JsonObject } from '#base/json.ts'
 import { invalid } from '../status.ts'
 import type { User } from '../strategy.ts'
 import type { Authorizer } from './authorizer.ts'
@@ -45,7 +45,7 @@ function decided(access: Authorizer, user: User, wanted: Attributes): JsonObject
 function rulesStatus(rules: readonly Rule[]): JsonObject {
   const resourceRules = rules.filter((rule) => rule.resources?.length)
   const nonResourceRules = rules.filter((rule) => rule.nonResourceURLs?.length)
-  return { resourceRules, nonResourceRules, incomplete: false } as unknown as JsonObject
+  return { resourceRules, nonResourceRules, incomplete: false }
 }
 
 function userInfo({ name, uid, groups, extra }: User): JsonObject {
@@ -56,10 +56,10 @@ function requireUser(kind: Kind, spec: Json | undefined): User {
   const { user: name, groups: list, uid } = isObject(spec) ? spec : {}
   const user = name ?? ''
   const groups = list ?? []
-  if (typeof user !== 'string' || !Array.isArray(groups) || !groups.every((one) => typeof one === 'string'))
+  if (typeof user !== 'string' || !isStrings(groups))
     throw refused(kind, 'spec', 'user must be a string, and groups a list of strings')
   if (!user && !groups.length) throw refused(kind, 'spec.user', 'at least one of user or group must be specified')
-  return { name: user, groups: groups as string[], ...(typeof uid === 'string' && { uid }) }
+  return { name: user, groups, ...(typeof uid === 'string' && { uid }) }
 }
 
 function requireAttributes(kind: Kind, spec: Json | undefined): Attributes {
@@ -71,7 +71,7 @@ function requireAttributes(kind: Kind, spec: Json | undefined): Attributes {
       'exactly one of nonResourceAttributes or resourceAttributes must be specified',
     )
   if (isObject(other)) return { verb: text(other.verb), path: text(other.path) }
-  const { namespace, verb, group, resource: plural, subresource, name } = resource as JsonObject
+  const { namespace, verb, group, resource: plural, subresource, name } = isObject(resource) ? resource : {}
   return {
     verb: text(verb),
     group: text(group),

@@ -1,5 +1,5 @@
 import type { FieldError, Kind } from '#apis/meta/object.ts'
-import { isObject } from '#base/json.ts'
+import { isObject, isStrings } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import { invalid, notFound } from '../status.ts'
 import type { Question } from './question.ts'
@@ -42,15 +42,14 @@ export function tokenRequests(options: Options): Question {
       else if (asked < minSeconds) bad('expirationSeconds', `${asked}: may not specify a duration less than 10 minutes`)
       else if (asked > maxSeconds)
         bad('expirationSeconds', `${asked}: may not specify a duration larger than 2^32 seconds`)
-      if (!Array.isArray(audiences) || !audiences.every((one) => typeof one === 'string'))
-        bad('audiences', 'must be a list of strings')
+      if (!isStrings(audiences)) bad('audiences', 'must be a list of strings')
       if (boundObjectRef !== undefined && boundObjectRef !== null)
         bad('boundObjectRef', 'tokens cannot be bound to other objects than their ServiceAccount')
       if (errors.length) throw invalid(kind, name, errors)
       const uid = await uidOf(namespace, name)
       if (uid === undefined) throw notFound(accounts, name)
       if (life < asked) warn(`requested expiration of ${asked} seconds shortened to ${life} seconds`)
-      const list = (audiences as string[]).length ? (audiences as string[]) : [issuer]
+      const list = isStrings(audiences) && audiences.length ? audiences : [issuer]
       const { token, expiresMs } = tokens.issue({ namespace, name, uid }, list, life)
       return {
         metadata: { name, namespace, creationTimestamp: timestamp() },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
-import { faultIn } from '../rest-kit.ts'
+import { faultIn } from '#kit/machinery/rest/rest-kit.ts'
 import { staticTokens } from './static-tokens.ts'
 import { issuer, ServiceAccountTokens } from './tokens.ts'
 

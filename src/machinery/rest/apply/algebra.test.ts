@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import type { Kind, ManagedFieldsEntry } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
-import { Widget } from '../rest-kit.ts'
+import { Widget } from '#kit/machinery/rest/rest-kit.ts'
+import { uncheckedDoc } from '../doc.ts'
 import { type Fields, isMember, pathsOf } from './fields.ts'
 import { applied, configOf } from './managed.ts'
 import { shapeOf } from './schema.ts'
@@ -163,7 +164,10 @@ test('applied: any number of managers, each owning a set of values, come to what
       const config = configOf(kind, manifestOf(wanted), 'w')
       const expected = force ? [] : model.conflicts(manager, wanted).sort()
       try {
-        live = applied(kind, live, config, { writer: { manager, operation: 'Apply', time: 'now' }, force })
+        live = applied(kind, uncheckedDoc(live), config, {
+          writer: { manager, operation: 'Apply', time: 'now' },
+          force,
+        })
         assert.deepEqual(expected, [], 'should have been a conflict')
         model.apply(manager, wanted)
       } catch (error) {

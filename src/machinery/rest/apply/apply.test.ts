@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { Kind } from '#apis/meta/object.ts'
 import type { Json, JsonObject } from '#base/json.ts'
+import { admin, faultIn, openRegistry, specOf, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import type { Doc } from '../doc.ts'
-import { admin, faultIn, openRegistry, Widget } from '../rest-kit.ts'
 import { serve } from '../strategy.ts'
 import { applyObject } from './apply.ts'
 
@@ -106,7 +106,7 @@ test('apply: makes an object and owns just what it says, not what the server fil
     atoms: ['a'],
     free: { deep: { n: 1 } },
   })
-  assert.deepEqual(doc.spec?.parts, [{ name: 'x', mac: 'mac-x' }])
+  assert.deepEqual(specOf(doc).parts, [{ name: 'x', mac: 'mac-x' }])
   assert.deepEqual(owners(doc), {
     'me Apply': {
       'f:size': {},
@@ -172,7 +172,7 @@ test('apply: a field of another is a conflict that names him; force takes it', a
   )
   const forced = await apply('me', { size: 1, other: { a: '1', b: '1' } }, { force: true })
   assert.deepEqual(Object.keys(owners(forced)), ['me Apply'])
-  assert.equal(forced.spec?.size, 1)
+  assert.equal(specOf(forced).size, 1)
 })
 
 test('apply: an equal value is no conflict but shared', async (t) => {

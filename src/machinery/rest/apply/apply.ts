@@ -37,7 +37,7 @@ export async function applyObject(
       if (faultKind(error) !== 'AlreadyExists') throw error
     }
   }
-  const change = (live: Doc) => applied(kind, live as unknown as JsonObject, wanted, how)
+  const change = (live: Doc) => applied(kind, live, wanted, how)
   return { doc: await registry.update(kind, key, change, once), isNew: false }
 }
 
@@ -64,7 +64,12 @@ function requireConfig(kind: Kind, key: Key, config: JsonObject, options: ApplyO
   if (!kind.status) return { ...rest, ...(status !== undefined && { status }) }
   if (!options.subresource) return rest
   const { apiVersion, kind: kindName, metadata: own } = rest
-  return { apiVersion, kind: kindName, metadata: headOf(own as JsonObject), ...(status !== undefined && { status }) }
+  return {
+    apiVersion,
+    kind: kindName,
+    metadata: headOf(isObject(own) ? own : {}),
+    ...(status !== undefined && { status }),
+  }
 }
 
 /** The part of metadata that only says which object is meant. */

@@ -1,3 +1,4 @@
+import type { FieldSet } from '#apis/meta/object.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 
 /**
@@ -6,7 +7,7 @@ import { isObject, type Json, type JsonObject } from '#base/json.ts'
  * member only when it also has the key `.`. Kept in this form because most writes touch few fields of large sets: every
  * function here shares what it does not change and costs what the smaller side costs.
  */
-export type Fields = { readonly [key: string]: Fields }
+export type Fields = FieldSet
 
 export const noFields: Fields = Object.freeze({})
 
@@ -39,9 +40,9 @@ function merged(a: Fields, b: Fields): Fields {
   if (isEmpty(a)) return Object.hasOwn(b, '.') ? b : { '.': noFields, ...b }
   if (isEmpty(b)) return Object.hasOwn(a, '.') ? a : { '.': noFields, ...a }
   const result: { [key: string]: Fields } = { ...a }
-  for (const key of Object.keys(b)) {
+  for (const [key, node] of Object.entries(b)) {
     const old = Object.hasOwn(a, key) ? a[key] : undefined
-    result[key] = old ? merged(old, b[key]!) : b[key]!
+    result[key] = old ? merged(old, node) : node
   }
   return result
 }
@@ -61,9 +62,7 @@ export function intersection(a: Fields, b: Fields): Fields {
 /** Undefined when nothing is in common; `{}` would be a member. */
 function common(a: Fields, b: Fields): Fields | undefined {
   const result: { [key: string]: Fields } = {}
-  const keys = Object.keys(a)
-  for (const key of keys) {
-    const left = a[key]!
+  for (const [key, left] of Object.entries(a)) {
     const right = below(b, key)
     if (key === '.' || !right) continue
     const inner = common(left, right)
@@ -115,9 +114,8 @@ function rest(left: Fields, right: Fields, deep: boolean): Fields | undefined {
 export function pathsOf(set: Fields): string[] {
   const paths: string[] = []
   const visit = (at: Fields, path: string): void => {
-    for (const key of Object.keys(at)) {
+    for (const [key, node] of Object.entries(at)) {
       if (key === '.') continue
-      const node = at[key]!
       const below = path + stepOf(key)
       if (isMember(node)) paths.push(below)
       visit(node, below)
@@ -130,18 +128,21 @@ export function pathsOf(set: Fields): string[] {
 function stepOf(key: string): string {
   if (key.startsWith('f:')) return `.${key.slice(2)}`
   if (key.startsWith('v:')) return `[=${key.slice(2)}]`
-  const keys = Object.entries(JSON.parse(key.slice(2)) as JsonObject)
+  const item: JsonObject = JSON.parse(key.slice(2))
+  const keys = Object.entries(item)
   return `[${keys.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(',')}]`
 }
 
 /** Reads what a client sent as `fieldsV1`; undefined when it is none. */
 export function parseFields(value: Json | undefined): Fields | undefined {
-  if (!isObject(value)) return undefined
-  for (const [key, node] of Object.entries(value)) {
-    if (!isKey(key) || parseFields(node) === undefined) return undefined
-    if (key === '.' && !isEmpty(node as Fields)) return undefined
-  }
-  return value as Fields
+  return isFields(value) ? value : undefined
+}
+
+function isFields(value: Json | undefined): value is Fields {
+  return (
+    isObject(value) &&
+    Object.entries(value).every(([key, node]) => isKey(key) && isFields(node) && (key !== '.' || isEmpty(node)))
+  )
 }
 
 function isKey(key: string): boolean {

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Kind } from '#apis/meta/object.ts'
 import { type JsonObject, sameJson } from '#base/json.ts'
-import { Widget } from '../rest-kit.ts'
+import { Widget } from '#kit/machinery/rest/rest-kit.ts'
+import { uncheckedDoc } from '../doc.ts'
 import { applied, configOf, trackUpdate } from './managed.ts'
 
 const text = { type: 'string' }
@@ -50,7 +51,7 @@ const spec = fc.record(
 const start = { apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name: 'w' } }
 const writer = (manager: string, operation: 'Apply' | 'Update' = 'Apply') => ({ manager, operation, time: 'now' })
 const apply = (live: JsonObject, manager: string, wanted: object) =>
-  applied(kind, live, configOf(kind, { ...start, spec: wanted as JsonObject }, 'w'), {
+  applied(kind, uncheckedDoc(live), configOf(kind, { ...start, spec: wanted as JsonObject }, 'w'), {
     writer: writer(manager),
     force: true,
   })

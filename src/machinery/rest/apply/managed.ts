@@ -1,7 +1,8 @@
 import type { Kind, ManagedFieldsEntry } from '#apis/meta/object.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import { isObject, type Json, type JsonObject, sameJson } from '#base/json.ts'
+import { isObject, type JsonObject, sameJson } from '#base/json.ts'
+import type { Doc } from '../doc.ts'
 import {
   difference,
   type Fields,
@@ -64,14 +65,16 @@ function capped(entries: Entries): Entries {
   const updates = entries.filter((entry) => entry.operation === 'Update')
   if (updates.length <= maxUpdateManagers) return entries
   const oldestFirst = updates.toSorted((a, b) => (a.time ?? '').localeCompare(b.time ?? ''))
-  const { apiVersion } = oldestFirst[0]!
   const old = oldestFirst.slice(0, updates.length - maxUpdateManagers + 1)
+  const [first, last] = [old[0], old.at(-1)]
+  if (!first || !last) return entries
+  const { apiVersion } = first
   const merged = new Set(old.filter((entry) => entry.apiVersion === apiVersion))
   const ancient: ManagedFieldsEntry = {
     manager: ancientChanges,
     operation: 'Update',
     apiVersion,
-    ...(old.at(-1)!.time !== undefined && { time: old.at(-1)!.time! }),
+    ...(last.time !== undefined && { time: last.time }),
     fieldsType: 'FieldsV1',
     fieldsV1: unionOf([...merged].map(fieldsIn)),
   }
@@ -123,7 +126,7 @@ function isOf(entry: ManagedFieldsEntry, kind: Kind, { manager, operation, subre
 }
 
 function fieldsIn(entry: ManagedFieldsEntry | undefined): Fields {
-  return (entry?.fieldsV1 as Fields | undefined) ?? noFields
+  return entry?.fieldsV1 ?? noFields
 }
 
 /** The manager of what was there before anybody's fields were tracked (Kubernetes' name for it). */
@@ -135,18 +138,20 @@ const beforeFirstApply = 'before-first-apply'
  */
 export function applied(
   kind: Kind,
-  live: JsonObject,
+  live: Doc,
   config: JsonObject,
   { writer, force }: Readonly<{ writer: Writer; force: boolean }>,
 ): JsonObject {
   const shape = shapeOf(kind)
-  const entries = entriesOf(live) ?? firstEntries(kind, live, writer)
+  const known = live.metadata.managedFields ?? []
+  const entries = known.length ? known : firstEntries(kind, live, writer)
   const before = fieldsIn(entries.find((entry) => isOf(entry, kind, writer)))
   const wanted = fieldsOf(shape, config)
   const others = entries.filter((entry) => !isOf(entry, kind, writer))
   const merged = merge(shape, live, config)
   const kept = unionOf([wanted, ...others.map(fieldsIn)])
-  const result = (isEmpty(before) ? merged : prune(shape, merged, before, kept)) as JsonObject
+  const pruned = isEmpty(before) ? merged : prune(shape, merged, before, kept)
+  const result = isObject(pruned) ? pruned : {}
   const found = compare(shape, live, result)
   if (!force) requireNoConflict(others, difference(found.changed, inherited(kind, live, writer)))
   const managedFields = withEntry(disowned(entries, found, kind, writer), kind, writer, wanted)
@@ -157,9 +162,8 @@ export function applied(
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration'
 
 /** Fields that kubectl applied as a client before it let the server do it: they are its own already (as in Kubernetes). */
-function inherited(kind: Kind, live: JsonObject, { manager }: Writer): Fields {
-  const { annotations } = live.metadata as { annotations?: Record<string, string> }
-  const text = annotations?.[lastApplied]
+function inherited(kind: Kind, live: Doc, { manager }: Writer): Fields {
+  const text = live.metadata.annotations?.[lastApplied]
   if (manager !== 'kubectl' || !text) return noFields
   try {
     const config: unknown = JSON.parse(text)
@@ -187,9 +191,9 @@ function requireNoConflict(others: Entries, changed: Fields): void {
     field,
   }))
   const byOwner = Map.groupBy(conflicts, ({ owner }) => owner)
-  const lines = [...byOwner.keys()]
-    .sort()
-    .flatMap((owner) => [`conflicts with ${owner}:`, ...byOwner.get(owner)!.map(({ field }) => `- ${field}`)])
+  const lines = [...byOwner]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([owner, theirs]) => [`conflicts with ${owner}:`, ...theirs.map(({ field }) => `- ${field}`)])
   const message =
     conflicts.length === 1
       ? `Apply failed with 1 conflict: conflict with ${first.owner}: ${first.field}`
@@ -203,11 +207,6 @@ function nameOf({ manager, operation, subresource, apiVersion }: ManagedFieldsEn
   return operation === 'Update' ? `${name} using ${apiVersion}` : name
 }
 
-function entriesOf(object: JsonObject): Entries | undefined {
-  const list = (object.metadata as JsonObject | undefined)?.managedFields
-  return Array.isArray(list) && list.length ? (list as unknown as Entries) : undefined
-}
-
 function firstEntries(kind: Kind, live: JsonObject, { time }: Writer): Entries {
   return trackCreate(kind, live, { manager: beforeFirstApply, operation: 'Update', time })
 }
@@ -215,7 +214,7 @@ function firstEntries(kind: Kind, live: JsonObject, { time }: Writer): Entries {
 function withManaged(object: JsonObject, managedFields: Entries): JsonObject {
   return {
     ...object,
-    metadata: { ...(object.metadata as JsonObject), managedFields: managedFields as unknown as Json },
+    metadata: { ...(isObject(object.metadata) && object.metadata), managedFields },
   }
 }
 
@@ -230,7 +229,11 @@ export function sentEntries(sent: unknown, current: Entries | undefined): Entrie
   if (sent.length > most)
     throw new Fault('BadRequest', `metadata.managedFields: Too many: ${sent.length}: must have at most ${most} items`)
   if (sent.every((entry) => isObject(entry) && !Object.keys(entry).length)) return []
-  return sent.every(isEntry) ? (sent as Entries) : kept
+  return areEntries(sent) ? sent : kept
+}
+
+function areEntries(list: unknown): list is Entries {
+  return Array.isArray(list) && list.every(isEntry)
 }
 
 function isEntry(entry: unknown): boolean {

@@ -1,5 +1,5 @@
 import { Fault } from '#base/fault.ts'
-import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { isList, isObject, type Json, type JsonObject, jsonEntries } from '#base/json.ts'
 import { below, type Fields, isMember } from './fields.ts'
 import { fieldShape, itemKey, itemsByKey, type Shape } from './schema.ts'
 
@@ -12,16 +12,16 @@ export function merge(shape: Shape, live: Json | undefined, config: Json): Json 
       const old = result.get(name)
       if (value !== undefined) result.set(name, inside ? merge(inside, old, value) : value)
     }
-    return Object.fromEntries(result) as JsonObject
+    return Object.fromEntries(result)
   }
   if (shape.as !== 'list' && shape.as !== 'set') return config
   const before = live === undefined ? undefined : itemsByKey(shape, live)
   const wanted = itemsByKey(shape, config)
   if (!before?.size || !wanted) return config
-  return mergedKeys([...before.keys()], wanted).map((key) => {
+  return mergedKeys([...before.keys()], wanted).flatMap((key) => {
     const [old, item] = [before.get(key), wanted.get(key)]
-    if (item === undefined) return old!
-    return shape.as === 'list' ? merge(shape.item, old, item) : item
+    if (item !== undefined) return [shape.as === 'list' ? merge(shape.item, old, item) : item]
+    return old === undefined ? [] : [old]
   })
 }
 
@@ -30,9 +30,10 @@ function mergedKeys(live: readonly string[], wanted: ReadonlyMap<string, unknown
   const keys = new Set<string>()
   let at = 0
   for (const key of wanted.keys()) {
-    while (at < live.length && !wanted.has(live[at]!)) keys.add(live[at++]!)
+    for (let own = live[at]; own !== undefined && !wanted.has(own); own = live[++at]) keys.add(own)
     keys.add(key)
-    if (at < live.length && keys.has(live[at]!)) at++
+    const own = live[at]
+    if (own !== undefined && keys.has(own)) at++
   }
   return [...keys, ...live.slice(at).filter((key) => !wanted.has(key))]
 }
@@ -75,21 +76,22 @@ function isVoid(value: Json): boolean {
  * @throws Fault BadRequest for items of a keyed list that cannot be told apart.
  */
 export function requireMergeable(shape: Shape, config: JsonObject, what: string): JsonObject {
-  return checked(shape, config, '') as JsonObject
+  const mergeable = checked(shape, config, '')
+  return isObject(mergeable) ? mergeable : {}
 
   function checked(at: Shape, value: Json, path: string): Json {
-    if (at.as === 'list' && Array.isArray(value)) {
-      requireKeys(at.keys, value as readonly Json[], path)
-      return value.map((item: Json) => checked(at.item, item, `${path}[${itemName(at.keys, item)}]`))
+    if (at.as === 'list' && isList(value)) {
+      requireKeys(at.keys, value, path)
+      return value.map((item) => checked(at.item, item, `${path}[${itemName(at.keys, item)}]`))
     }
     if (at.as === 'set' && Array.isArray(value) && new Set(value).size < value.length)
       throw refused(`${path}: duplicate entries; name every item once`)
     if (at.as !== 'map' || !isObject(value)) return value
-    const entries = Object.entries(value).filter(([, item]) => item !== null && item !== undefined)
+    const entries = jsonEntries(value).filter(([, item]) => item !== null)
     return Object.fromEntries(
       entries.map(([name, item]) => {
         const inside = fieldShape(at, name)
-        return [name, inside ? checked(inside, item!, `${path}.${name}`) : item]
+        return [name, inside ? checked(inside, item, `${path}.${name}`) : item]
       }),
     )
   }

@@ -27,5 +27,6 @@ export function managerOf({ method, query, userAgent, contentType }: Request): s
       'fieldManager',
       `Invalid value: ${JSON.stringify(name)}: should only contain printable characters`,
     )
-  return name || (userAgent ?? '').split(/[/\s]/, 1)[0]!.slice(0, maxLength) || 'unknown'
+  const [agent = ''] = (userAgent ?? '').split(/[/\s]/, 1)
+  return name || agent.slice(0, maxLength) || 'unknown'
 }

@@ -1,5 +1,5 @@
 import type { Kind } from '#apis/meta/object.ts'
-import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { isList, isObject, isStrings, type Json, type JsonObject } from '#base/json.ts'
 
 /** How ownership treats a value: as one, by field, or by item. */
 export type Shape =
@@ -40,7 +40,7 @@ const shapes = new WeakMap<object, Shape>()
 export function shapeOf(kind: Kind): Shape {
   const found = shapes.get(kind.schema)
   if (found) return found
-  const root = shapeIn(kind.schema as JsonObject)
+  const root = shapeIn(kind.schema)
   const fields = new Map(root.as === 'map' ? root.fields : [])
   fields.delete('apiVersion')
   fields.delete('kind')
@@ -56,9 +56,10 @@ function shapeIn(schema: JsonObject): Shape {
   if (schema.type === 'array') {
     if (type === 'set') return { as: 'set' }
     if (type !== 'map' || !isObject(schema.items)) return atom
+    const keys = schema['x-kubernetes-list-map-keys']
     return {
       as: 'list',
-      keys: schema['x-kubernetes-list-map-keys'] as unknown as string[],
+      keys: isStrings(keys) ? keys : [],
       item: shapeIn(schema.items),
     }
   }
@@ -66,7 +67,7 @@ function shapeIn(schema: JsonObject): Shape {
   const properties = isObject(schema.properties) ? Object.entries(schema.properties) : undefined
   const others = isObject(schema.additionalProperties) ? shapeIn(schema.additionalProperties) : undefined
   if (!properties && !others) return schema.type === 'object' ? guessed : atom
-  const fields = new Map((properties ?? []).map(([name, below]) => [name, shapeIn(below as JsonObject)]))
+  const fields = new Map((properties ?? []).map(([name, below]) => [name, isObject(below) ? shapeIn(below) : atom]))
   return { as: 'map', fields, ...(others && { others }) }
 }
 
@@ -89,9 +90,9 @@ export function itemKey(keys: readonly string[], item: Json): string | undefined
 
 /** Items of a list map or set by their key; undefined when an item has no key, or two have the same. */
 export function itemsByKey(shape: Extract<Shape, { as: 'list' | 'set' }>, list: Json): Map<string, Json> | undefined {
-  if (!Array.isArray(list)) return undefined
+  if (!isList(list)) return undefined
   const items = new Map<string, Json>()
-  for (const item of list as readonly Json[]) {
+  for (const item of list) {
     const key = shape.as === 'list' ? itemKey(shape.keys, item) : `v:${JSON.stringify(item)}`
     if (key === undefined || items.has(key)) return undefined
     items.set(key, item)

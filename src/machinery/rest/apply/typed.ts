@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject, sameJson } from '#base/json.ts'
+import { isList, isObject, type Json, type JsonObject, sameJson } from '#base/json.ts'
 import { type Fields, isEmpty, noFields } from './fields.ts'
 import { atom, fieldShape, itemKey, itemsByKey, type Shape } from './schema.ts'
 
@@ -53,8 +53,8 @@ type Found = Readonly<{ changed?: Fields | undefined; removed?: Fields | undefin
 /** Undefined when there is no difference. */
 function differ(shape: Shape, a: Json | undefined, b: Json | undefined): Found | undefined {
   if (a === b) return undefined
-  if (a === undefined) return { changed: nodeOf(shape, b!) }
-  if (b === undefined) return { removed: nodeOf(shape, a) }
+  if (b === undefined) return a === undefined ? undefined : { removed: nodeOf(shape, a) }
+  if (a === undefined) return { changed: nodeOf(shape, b) }
   if (shape.as === 'atom') return sameJson(a, b) ? undefined : { changed: noFields }
   if (shape.as === 'map') {
     if (isObject(a) && isObject(b)) return differMaps(shape, a, b)
@@ -98,10 +98,10 @@ function differLists(shape: Extract<Shape, { as: 'list' | 'set' }>, a: Json, b: 
 
 /** Most changes leave the items where they are: then no key has to be written but those of items that differ. */
 function differPairs(shape: Extract<Shape, { as: 'list' }>, a: Json, b: Json): Collector | undefined {
-  if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length || !a.length) return undefined
+  if (!isList(a) || !isList(b) || a.length !== b.length || !a.length) return undefined
   const found = new Collector()
   for (let i = 0; i < a.length; i++) {
-    const [left, right] = [a[i] as Json, b[i] as Json]
+    const [left, right] = [a[i], b[i]]
     if (left === right) continue
     if (!isObject(left) || !isObject(right) || shape.keys.some((key) => left[key] !== right[key])) return undefined
     const difference = differ(shape.item, left, right)

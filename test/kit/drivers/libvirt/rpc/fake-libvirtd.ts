@@ -2,11 +2,19 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Codec } from './codec.ts'
-import { errorBody } from './errors.ts'
-import { procedures } from './procedures.ts'
-import { encodeFrame, type Frame, FrameReader, frameStatus, frameType, type Header, program } from './wire.ts'
-import { XdrWriter } from './xdr.ts'
+import type { Codec } from '#drivers/libvirt/rpc/codec.ts'
+import { errorBody } from '#drivers/libvirt/rpc/errors.ts'
+import { procedures } from '#drivers/libvirt/rpc/procedures.ts'
+import {
+  encodeFrame,
+  type Frame,
+  FrameReader,
+  frameStatus,
+  frameType,
+  type Header,
+  program,
+} from '#drivers/libvirt/rpc/wire.ts'
+import { XdrWriter } from '#drivers/libvirt/rpc/xdr.ts'
 
 /** What a test does with one call. */
 export type Incoming = Readonly<{

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
+import type { Tuning } from '#machinery/store/journaled.ts'
+import type { Store } from '#machinery/store/store.ts'
 import { faultOf, fill, increment, type Opened, put, read, remove, span, vms } from './contract-kit.ts'
 import { compaction, history, readers, watches } from './contract-watch.ts'
-import type { Tuning } from './journaled.ts'
-import type { Store } from './store.ts'
 
 /** Opens an empty store. */
 type Open = (tuning?: Tuning) => Promise<Store>

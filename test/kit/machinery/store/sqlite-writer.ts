@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs'
-import { openSqliteStore } from '../sqlite.ts'
+import { openSqliteStore } from '#machinery/store/sqlite.ts'
 
 /**
  * A process to be killed: eight writers count up keys for ever, and every acknowledged write is a line on standard output,

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { ApiObject, Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import type { Client } from '../client/client.ts'
-import type { Registry } from './registry.ts'
-import { faultIn, makeWidget, openRegistry, Widget } from './rest-kit.ts'
+import type { Client } from '#machinery/client/client.ts'
+import type { Registry } from '#machinery/rest/registry.ts'
+import { faultIn, makeWidget, openRegistry, Widget } from '../rest/rest-kit.ts'
 
-const kind = Widget as unknown as Kind<ApiObject & { spec: { size?: number }; status?: { phase?: string } }>
+const kind: Kind<ApiObject & { spec: { size?: number }; status?: { phase?: string } }> = Widget
 const key = { namespace: 'default', name: 'a' }
 const isFault = (wanted: string) => (error: unknown) => error instanceof Fault && error.kind === wanted
 

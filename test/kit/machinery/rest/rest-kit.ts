@@ -1,11 +1,11 @@
 import type { TestContext } from 'node:test'
 import type { ApiObject, Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import type { JsonObject } from '#base/json.ts'
+import { isObject, type JsonObject } from '#base/json.ts'
+import type { Doc } from '#machinery/rest/doc.ts'
+import { Registry, type WriteOptions } from '#machinery/rest/registry.ts'
+import { type Served, serve } from '#machinery/rest/strategy.ts'
 import { openMemoryStore } from '../store/memory.ts'
-import type { Doc } from './doc.ts'
-import { Registry, type WriteOptions } from './registry.ts'
-import { type Served, serve } from './strategy.ts'
 
 type Widget = ApiObject & Readonly<{ spec: Readonly<{ size?: number; tags?: readonly string[] }>; status?: JsonObject }>
 
@@ -44,10 +44,9 @@ export const Widget: Kind<Widget> = {
   },
 }
 
-/** Kinds as the registry's methods take them. */
-export const widgets = Widget as unknown as Kind
+/** Namespaces, of which these kinds need one. */
 export const namespaces: Kind = {
-  ...widgets,
+  ...Widget,
   group: '',
   kind: 'Namespace',
   plural: 'namespaces',
@@ -79,7 +78,7 @@ export function makeWidget(
   spec: JsonObject = {},
   metadata: JsonObject = {},
 ): Promise<Doc> {
-  return registry.create(widgets, 'default', widget(name, spec, metadata), admin)
+  return registry.create(Widget, 'default', widget(name, spec, metadata), admin)
 }
 
 /** The Fault something throws, synchronously or not; throws when it does not. */
@@ -91,4 +90,9 @@ export async function faultIn(work: () => unknown): Promise<Fault> {
     throw error
   }
   throw new Error('Nothing was thrown')
+}
+
+/** The spec of an object of any kind. */
+export function specOf({ spec }: Doc): JsonObject {
+  return isObject(spec) ? spec : {}
 }

@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Cni } from './cni.ts'
+import { Cni } from '#drivers/cni/cni.ts'
 
 export const result = '{"cniVersion":"0.4.0","ips":[{"version":"4","address":"10.1.0.2/24","gateway":"10.1.0.1"}]}'
 export const where = { containerId: 'pod-1', netns: '/run/netns/none', ifName: 'net1' }

@@ -1,6 +1,6 @@
-import type { Journal, Write } from './journal.ts'
-import { JournaledStore, type Tuning } from './journaled.ts'
-import type { Change, Store } from './store.ts'
+import type { Journal, Write } from '#machinery/store/journal.ts'
+import { JournaledStore, type Tuning } from '#machinery/store/journaled.ts'
+import type { Change, Store } from '#machinery/store/store.ts'
 
 /** A store that forgets everything with its process; for tests and demonstrations. */
 export function openMemoryStore(tuning: Tuning = {}): Store {

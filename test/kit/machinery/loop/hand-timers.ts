@@ -1,4 +1,4 @@
-import type { Timers } from './queue.ts'
+import type { Timers } from '#machinery/loop/queue.ts'
 
 /** Time that passes only when a test says so. */
 export class HandTimers implements Timers {
