@@ -69,7 +69,18 @@ function vm(state: 'up' | 'down') {
       { name: 'b', multus: { networkName: 'red' } },
     ],
   }
-  return { apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachine', metadata: { name: 'x' }, spec: { template: { spec } } }
+  return {
+    apiVersion: 'kubevirt.io/v1',
+    kind: 'VirtualMachine',
+    metadata: {
+      name: 'x',
+      namespace: 'default',
+      uid: 'u',
+      resourceVersion: '1',
+      creationTimestamp: '2026-01-01T00:00:00Z',
+    },
+    spec: { template: { spec } },
+  }
 }
 
 console.log(JSON.stringify(await main()))
