@@ -135,6 +135,10 @@ export async function execute(
       if (step.do !== 'ensure') for (const key of keysOf(step)) context.memories.succeeded(uid, key)
     } catch (cause) {
       if (faultKind(cause) === 'Aborted' || signal.aborted || !isRemembered(step)) throw cause
+      const about = { domain: nameOf(target.vmi), step: step.do, cause: explain(cause) }
+      // The stack is the only way to find a bug of ours.
+      if (faultKind(cause) === 'Bug') context.log.error({ ...about, stack: (cause as Error).stack }, 'Step failed')
+      else context.log.debug(about, 'Step failed')
       for (const [key, depends] of dependencies(seen, target.vmi, step))
         context.memories.failed(uid, key, depends, cause)
     }

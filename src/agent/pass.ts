@@ -29,6 +29,7 @@ export async function instancePass(
   const vmi = owner.is === 'here' ? owner.vmi : undefined
   let known: Outcome = { sandbox: undefined, done: [], isRequestDone: false, isOver: false, again: undefined }
   const drift: Drift[] = []
+  let isUnreported = false
   for (let round = 0; round < maxRounds; round++) {
     const { sandbox, isRequestDone } = known
     const seen = await observe(context, pod, owner, { ...(sandbox && { sandbox }), isRequestDone }, signal)
@@ -41,12 +42,13 @@ export async function instancePass(
     if (!steps.length) return settle(context, { pod, vmi, seen }, plan)
     // The truth first, then the remedy: whoever watches the status sees that a link was cut, and that one card is plugged while
     // the network of the next is waited for.
-    const isNews = seen.drift.fresh.length > 0 || (known.done.length > 0 && areSlow(steps))
-    if (vmi && isNews) {
+    if (vmi && (seen.drift.fresh.length > 0 || (isUnreported && areSlow(steps)))) {
       attend(context, pod, vmi, seen)
       await report(context, pod, vmi, seen, undefined)
+      isUnreported = false
     }
     known = await carryOut(context, { pod, vmi, seen }, steps, known, signal)
+    isUnreported ||= known.done.length > 0
     if (vmi) tellChanges(context, vmi, known.done, drift)
     if (known.isOver) return known.again
   }
