@@ -10,7 +10,7 @@ import type { SandboxState } from '#core/ports.ts'
 import { type AgentContext, nameOf } from './context.ts'
 
 /** What is known from earlier in the same pass. */
-export type Known = Readonly<{ sandbox?: SandboxState; isRequestDone: boolean }>
+export type Known = Readonly<{ sandbox?: SandboxState; guest?: GuestObservation; isRequestDone: boolean }>
 
 const noDrift: LinkDrift = { fresh: [], kept: [] }
 
@@ -33,14 +33,14 @@ export async function observe(
   context: AgentContext,
   pod: Pod,
   owner: Owner,
-  { sandbox, isRequestDone }: Known,
+  { sandbox, guest: seenGuest, isRequestDone }: Known,
   signal: AbortSignal,
 ): Promise<Observation> {
   const { memories, probes, nads, nodeName } = context
   const uid = pod.metadata.uid ?? ''
   const task = taskOf(pod, owner)
   const [guest, missingImage] = await Promise.all([
-    observeGuest(context, uid, task, sandbox, signal),
+    seenGuest ?? observeGuest(context, uid, task, sandbox, signal),
     task.do === 'run' && guestIsToStart(task.vmi) ? missingImageOf(context, task.vmi) : undefined,
   ])
   const { failures, asked, deaf } = memories.of(uid)

@@ -1,8 +1,8 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import type { Observation } from '#core/instance/observation.ts'
+import type { GuestObservation, Observation } from '#core/instance/observation.ts'
 import { type InstancePlan, planInstance } from '#core/instance/plan.ts'
-import { areSlow, type InstanceStep } from '#core/instance/steps.ts'
+import { areSlow, type InstanceStep, leaveGuest } from '#core/instance/steps.ts'
 import { desiredNics } from '#core/nic/desired.ts'
 import type { Drift } from '#core/nic/drift.ts'
 import { podNetwork } from '#core/nic/nic.ts'
@@ -30,9 +30,11 @@ export async function instancePass(
   let known: Outcome = { sandbox: undefined, done: [], isRequestDone: false, isOver: false, again: undefined }
   const drift: Drift[] = []
   let isUnreported = false
+  let guest: GuestObservation | undefined
   for (let round = 0; round < maxRounds; round++) {
     const { sandbox, isRequestDone } = known
-    const seen = await observe(context, pod, owner, { ...(sandbox && { sandbox }), isRequestDone }, signal)
+    const before = { ...(sandbox && { sandbox }), ...(guest && { guest }), isRequestDone }
+    const seen = await observe(context, pod, owner, before, signal)
     if (vmi) noteUnplugged(context, pod, vmi, seen)
     const { steps, ...plan } = planInstance(seen)
     if (vmi && seen.drift.fresh.length) {
@@ -48,6 +50,7 @@ export async function instancePass(
       isUnreported = false
     }
     known = await carryOut(context, { pod, vmi, seen }, steps, known, signal)
+    guest = leaveGuest(steps) ? seen.guest : undefined
     isUnreported ||= known.done.length > 0
     if (vmi) tellChanges(context, vmi, known.done, drift)
     if (known.isOver) return known.again

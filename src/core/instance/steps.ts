@@ -42,6 +42,14 @@ export type InstanceStep =
 /** Steps that take so long that what was done before them is to be seen first. */
 const slow: ReadonlySet<InstanceStep['do']> = new Set(['ensure', 'release', 'rewire', 'start'])
 
+/** Steps that leave the guest as it is. */
+const besideGuest: ReadonlySet<InstanceStep['do']> = new Set(['ensure', 'release'])
+
+/** Whether a guest that was seen before these steps is the same after them. */
+export function leaveGuest(steps: readonly InstanceStep[]): boolean {
+  return steps.every((step) => besideGuest.has(step.do))
+}
+
 /** Whether one of the steps may take longer than a few milliseconds. */
 export function areSlow(steps: readonly InstanceStep[]): boolean {
   return steps.some((step) => slow.has(step.do))
