@@ -7,9 +7,9 @@ import { sandboxDepends, startDepends } from '#core/instance/plan.ts'
 import { cleanupKey, type InstanceStep, keysOf, nicKey } from '#core/instance/steps.ts'
 import type { Step as NicStep } from '#core/nic/plan.ts'
 import type { Hypervisor, SandboxState } from '#core/ports.ts'
-import { receive } from './arrival.ts'
 import { type Again, type AgentContext, nameOf } from './context.ts'
-import { migrate } from './moving.ts'
+import { migrateAway } from './migration-source.ts'
+import { receive } from './migration-target.ts'
 import { carryOutRequest } from './power-request.ts'
 import { removeSandbox } from './removal.ts'
 import { reportEnd } from './report.ts'
@@ -104,8 +104,8 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
     await removeSandbox(context, pod, seen.owner.is === 'here' ? seen.owner.vmi : undefined, signal)
     return { isOver: true }
   },
-  migrate: async ({ context, pod, vmi }, { isUnwanted }, signal) => {
-    return { isOver: true, again: await migrate(context, pod, vmi, isUnwanted, signal) }
+  migrate: async ({ context, pod, vmi }, _, signal) => {
+    return { isOver: true, again: await migrateAway(context, pod, vmi, signal) }
   },
   receive: async ({ context, pod, vmi }, { from }, signal) => {
     await receive(context, pod, vmi, from, signal)

@@ -3,10 +3,12 @@ import { VirtualMachineInstanceMigration as Migration, type MigrationState } fro
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
+import { sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
 import { migrationFinalizer } from '#core/migration/admission.ts'
 import { migrationConfig } from '#core/migration/config.ts'
+import { changeOf, isOverdue, nextDirective, reasonOf } from '#core/migration/directive.ts'
 import { migrationJobAnnotation, migrationJobLabel, targetNodeLabel } from '#core/migration/labels.ts'
 import {
   hasClaim,
@@ -17,7 +19,8 @@ import {
   withClaim,
   withMigrationPhase,
 } from '#core/migration/phases.ts'
-import { activePodName, podRole } from '#core/migration/pod-role.ts'
+import { activePodName, isMigrating, podRole } from '#core/migration/pod-role.ts'
+import { withMigrationState } from '#core/migration/state.ts'
 import { userOf } from '#core/sandbox/users.ts'
 import { failedCreate, launcherName, launcherPod } from '#core/vm/launcher.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
@@ -67,7 +70,11 @@ export function startMigrationController(world: MigrationWorld): Controller {
     // The end of one makes room for those that wait.
     if (!isThere || isOver(migration)) enqueueAll()
   })
-  onAnyChange(world.vmis, (vmi) => enqueueOf(queueKey(vmi)))
+  onAnyChange(world.vmis, (vmi) => {
+    enqueueOf(queueKey(vmi))
+    // One whose migration was taken away by force is still to come to its end.
+    if (isMigrating(vmi)) controller.enqueue(`${queueKey(vmi)}/${abandoned}`)
+  })
   onAnyChange(world.pods, ({ metadata }) => {
     const job = metadata.annotations?.[migrationJobAnnotation]
     if (job !== undefined) controller.enqueue(`${metadata.namespace}/${job}`)
@@ -81,12 +88,14 @@ export function startMigrationController(world: MigrationWorld): Controller {
   return controller
 }
 
-async function reconcile(
-  world: MigrationWorld,
-  claims: Claims,
-  key: string,
-): Promise<{ againAfterMs: number } | undefined> {
+type Again = Readonly<{ againAfterMs: number }> | undefined
+
+/** How soon a migration that the agents are at is looked at though nothing changed, milliseconds: its time may be over. */
+const lookAgainMs = 1000
+
+async function reconcile(world: MigrationWorld, claims: Claims, key: string): Promise<Again> {
   const at = fromQueueKey(key)
+  if (key.endsWith(`/${abandoned}`)) return endAbandoned(world, at)
   const migration = world.migrations.get(at)
   if (!migration) return forget(world, at)
   const vmi = world.vmis.get(fromQueueKey(movedKeyOf(migration)))
@@ -99,6 +108,7 @@ async function reconcile(
     return undefined
   }
   if (migration.metadata.deletionTimestamp) await noteAbort(world, migration)
+  if (vmi && isHandedOver(vmi, migration.metadata.uid)) await direct(world, vmi)
   const leaving = vmi?.status?.nodeName
   const place =
     vmi &&
@@ -117,7 +127,8 @@ async function reconcile(
   })
   // Nothing is awaited between the decision and the claim, so that nobody else decides by what was there before.
   if (step.do === 'claim') return claim(world, claims, migration, step.sourceNode)
-  return carryOut(world, step, migration, vmi)
+  const again = await carryOut(world, step, migration, vmi)
+  return again ?? (vmi && isHandedOver(vmi, migration.metadata.uid) ? { againAfterMs: lookAgainMs } : undefined)
 }
 
 /** Migrations as the cache has them, but for those whose claim is being written, or was and has not been seen yet. */
@@ -231,6 +242,68 @@ async function carryOut(
 
 function podNameOf(vmi: Instance, { metadata }: Stored<Migration>): string {
   return launcherName(vmi, metadata.uid)
+}
+
+/** Marks the queue key of an instance, where others are those of migrations. */
+const abandoned = 'abandoned'
+
+/** Ends what the agents are at on behalf of a migration that does not exist any more. */
+async function endAbandoned(world: MigrationWorld, at: Readonly<{ namespace: string; name: string }>): Promise<Again> {
+  const vmi = world.vmis.get(at)
+  const uid = vmi?.status?.migrationState?.migrationUid
+  if (!vmi || !isHandedOver(vmi, uid)) return undefined
+  const isThere = world.migrations.indexed('byVmi', queueKey(vmi)).some(({ metadata }) => metadata.uid === uid)
+  if (!isThere) await direct(world, vmi, { isAbandoned: true })
+  return { againAfterMs: lookAgainMs }
+}
+
+/** Whether a migration has been handed to the agents, and is theirs. */
+function isHandedOver({ status }: Instance, uid: string | undefined): boolean {
+  const state = status?.migrationState
+  return state !== undefined && state.migrationUid === uid && !state.completed && state.source !== undefined
+}
+
+/** Takes a guest that moves one step further, by what both agents have published. */
+async function direct(world: MigrationWorld, vmi: Instance, { isAbandoned = false } = {}): Promise<void> {
+  const state = vmi.status?.migrationState
+  if (!state) return
+  const { client, recorder, log } = world
+  const isGoing = vmi.metadata.deletionTimestamp ?? activePod(world, vmi)?.metadata.deletionTimestamp
+  const circumstances = {
+    isUnwanted: isAbandoned || state.abortRequested === true || isGoing !== undefined,
+    isOverdue: isOverdue(vmi, Date.now()),
+  }
+  const directive = nextDirective(state, circumstances)
+  if (directive.do === 'wait') return
+  log.debug(
+    { instance: queueKey(vmi), directive, step: state.step, source: state.source, target: state.target },
+    'Directing a migration',
+  )
+  let isWritten = false
+  await modifySame(
+    client,
+    VirtualMachineInstance,
+    vmi,
+    (current) => {
+      const now = current.status?.migrationState
+      // By what has been published meanwhile, the next pass decides.
+      isWritten = now !== undefined && sameJson(now, state)
+      const status =
+        isWritten && withMigrationState(current.status, state.migrationUid, changeOf(state, directive, timestamp()))
+      return status ? { ...current, status } : undefined
+    },
+    { subresource: 'status' },
+  )
+  if (!isWritten || directive.do === 'step') return
+  if (directive.do === 'complete')
+    recorder(vmi, 'Normal', 'Migrated', `The VirtualMachineInstance migrated to node ${state.targetNode ?? ''}.`)
+  else
+    recorder(
+      vmi,
+      'Warning',
+      'MigrationFailed',
+      `The VirtualMachineInstance was not migrated: ${reasonOf(state, directive)}`,
+    )
 }
 
 /** Hands a migration to the agents: from now on the instance says where it goes. */

@@ -20,6 +20,35 @@ export const migrationConfigurationSchema = looseObject({
 })
 
 /** The state of an instance's last migration (facts/kubevirt.md §1.6). */
+/** What there is to do about a guest that moves, one thing at a time, and whose agent does it. Not in KubeVirt. */
+export const migrationSteps = ['send', 'recall', 'endSource', 'endTarget', 'resumeSource', 'resumeTarget'] as const
+export type MigrationStepName = (typeof migrationSteps)[number]
+
+const stepSchema = Type.Object({
+  generation: Type.Integer({
+    description: 'Counts the steps: an agent carries out no step but the last one, and that once.',
+  }),
+  do: oneOf(migrationSteps),
+})
+
+const sourceSchema = Type.Object({
+  generation: Type.Integer({ description: 'The last step the agent of the source knew when it looked.' }),
+  sequence: Type.Integer({ description: 'Counts what the agent of the source has published.' }),
+  guest: oneOf(['running', 'stopped', 'gone']),
+  isPaused: Type.Optional(Type.Boolean({ description: 'Its owner paused the guest before it was sent.' })),
+  isUnderway: Type.Boolean({ description: 'Its hypervisor is sending the guest.' }),
+  isLate: Type.Optional(Type.Boolean({ description: 'That takes longer than it may.' })),
+  failure: Type.Optional(Type.String({ description: 'Why the hypervisor gave it up.' })),
+})
+
+const targetSchema = Type.Object({
+  generation: Type.Integer({ description: 'The last step the agent of the target knew when it looked.' }),
+  sourceSequence: Type.Integer({ description: 'What of the source it knew when it looked.' }),
+  guest: oneOf(['none', 'incoming', 'arrived', 'running', 'ending', 'silent']),
+})
+export type SourceObservation = Of<typeof sourceSchema>
+export type TargetObservation = Of<typeof targetSchema>
+
 export const migrationStateSchema = Type.Object({
   migrationUid: Type.Optional(Type.String()),
   sourceNode: Type.Optional(Type.String()),
@@ -41,6 +70,9 @@ export const migrationStateSchema = Type.Object({
   migrationConfiguration: Type.Optional(migrationConfigurationSchema),
   migrationNetworkType: Type.Optional(oneOf(['Pod', 'Migration'])),
   migrationPolicyName: Type.Optional(Type.String()),
+  step: Type.Optional(stepSchema),
+  source: Type.Optional(sourceSchema),
+  target: Type.Optional(targetSchema),
 })
 export type MigrationState = Of<typeof migrationStateSchema>
 export type MigrationConfiguration = Of<typeof migrationConfigurationSchema>

@@ -47,8 +47,7 @@ export function planInstance(seen: Observation): InstancePlan {
         ? { steps: [], reports: 'nothing' }
         : { steps: [{ do: 'receive', from: seen.activePodUid }], reports: 'nothing' }
     case 'migrate': {
-      const migrate: InstanceStep = { do: 'migrate', isUnwanted: task.isUnwanted }
-      if (task.isUnwanted || seen.sandbox) return { steps: [migrate], reports: 'nothing' }
+      if (task.isUnwanted || seen.sandbox) return { steps: [{ do: 'migrate' }], reports: 'nothing' }
       return planSandbox(seen, task.vmi)
     }
     case 'run':

@@ -35,7 +35,7 @@ export type InstanceStep =
   /** Remove the sandbox, and then its pod. */
   | Readonly<{ do: 'remove' }>
   /** Take a migration away from here one step further. */
-  | Readonly<{ do: 'migrate'; isUnwanted: boolean }>
+  | Readonly<{ do: 'migrate' }>
   /** Make the sandbox that a guest comes to; `from` is the UID of the pod it comes from. */
   | Readonly<{ do: 'receive'; from: string }>
 

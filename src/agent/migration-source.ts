@@ -1,0 +1,257 @@
+import type { Pod } from '#apis/core/pod.ts'
+import type { MigrationState, SourceObservation, TargetObservation } from '#apis/kubevirt/migration.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { explain, Fault, faultKind } from '#base/fault.ts'
+import { eventually } from '#base/wait.ts'
+import { mayCarryOut, sideOf } from '#core/migration/directive.ts'
+import { nextMove, type SourceCopy, type TargetCopy } from '#core/migration/outcome.ts'
+import { moveLimits, withMigrationState } from '#core/migration/state.ts'
+import type { Hypervisor, MoveProgress, ObservedDomain } from '#core/ports.ts'
+import { modifySame } from '#machinery/client/modify-same.ts'
+import { type Again, type AgentContext, nameOf } from './context.ts'
+import { copyAt } from './migration-target.ts'
+
+/** How often the target is looked at while the guest stands still, milliseconds. */
+const standingMs = 2
+/** How soon all of a move is looked at again while it goes on, and while nobody knows where the guest is, milliseconds. */
+const underwayMs = 500
+const unknownMs = 10
+/** How often the source's process is looked for while its hypervisor is asked, milliseconds. */
+const lookMs = 4
+/** The hypervisor's own calls have deadlines. */
+const endlessMs = 2 ** 31 - 1
+
+/** The guest at its source, and how far its hypervisor is with sending it. */
+type SourceSight = Readonly<{ source: SourceCopy; domain?: ObservedDomain; job?: MoveProgress }>
+
+/**
+ * One pass over a guest that is to leave this sandbox: carries out the controller's last step, if that is for the source and has not
+ * been carried out, and publishes what is there then. While the guest is sent, the switch-over is decided here: it lasts
+ * milliseconds, for which the guest stands still. Nothing else of the guest is changed meanwhile.
+ */
+export async function migrateAway(
+  context: AgentContext,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  signal: AbortSignal,
+): Promise<Again> {
+  const state = vmi.status?.migrationState
+  if (!state) return undefined
+  return new MigrationSource(context, pod, vmi, state, signal).pass()
+}
+
+class MigrationSource {
+  readonly #context: AgentContext
+  readonly #pod: Pod
+  readonly #vmi: VirtualMachineInstance
+  readonly #state: MigrationState
+  readonly #signal: AbortSignal
+  readonly #uid: string
+  readonly #to: string
+  readonly #migration: string
+
+  constructor(
+    context: AgentContext,
+    pod: Pod,
+    vmi: VirtualMachineInstance,
+    state: MigrationState,
+    signal: AbortSignal,
+  ) {
+    this.#context = context
+    this.#pod = pod
+    this.#vmi = vmi
+    this.#state = state
+    this.#signal = signal
+    this.#uid = pod.metadata.uid ?? ''
+    this.#to = state.targetAttachmentPodUID ?? ''
+    this.#migration = state.migrationUid ?? ''
+  }
+
+  async pass(): Promise<Again> {
+    const { step, source } = this.#state
+    const isNew = step !== undefined && (source?.generation ?? -1) < step.generation
+    if (isNew && step.do === 'send') return this.#send()
+    if (isNew && sideOf[step.do] === 'source') await this.#carryOut(step.do)
+    if (step?.do === 'send' || step?.do === 'recall') return this.#follow(step.do === 'recall')
+    await this.#publish(await this.#look())
+    return undefined
+  }
+
+  /** Published before it is begun, so that nobody begins it a second time. */
+  async #send(): Promise<Again> {
+    const { log, recorder, moves, again } = this.#context
+    const sight = await this.#look()
+    if (!(await this.#publish(sight, true)) || sight.source === 'gone') return undefined
+    log.info({ domain: nameOf(this.#vmi), to: this.#state.targetPod }, 'Moving guest')
+    recorder(this.#vmi, 'Normal', 'Migrating', 'VirtualMachineInstance is migrating.')
+    const { job } = this.#hypervisorOf(this.#uid)
+    const limits = moveLimits(this.#vmi)
+    const send = () => job.start(this.#migration, this.#to, limits)
+    moves.start(this.#migration, Date.now(), send, () => again(this.#pod))
+    return { againAfterMs: underwayMs }
+  }
+
+  async #carryOut(step: 'recall' | 'endSource' | 'resumeSource' | string): Promise<void> {
+    const { source } = await this.#look()
+    if (step === 'endSource' && mayCarryOut(step, { source })) await this.#context.host.processes.kill(this.#uid)
+    // The other copy has been ended, and its process seen gone.
+    if (step === 'resumeSource' && !(await this.#context.host.processes.has(this.#to)))
+      await this.#hypervisorOf(this.#uid).domain.resume(this.#signal)
+  }
+
+  /** Follows a guest that is sent until it is where it goes, or its hypervisor has given it up. */
+  async #follow(isRecalled: boolean): Promise<Again> {
+    // The order matters: see nextMove.
+    const again = await this.#decide(await copyAt(this.#context, this.#to, this.#signal), isRecalled)
+    if (again !== 'standing') return again
+    const seen = await this.#arrival()
+    const then = seen ? await this.#decide(seen, isRecalled) : 'standing'
+    return then === 'standing' ? { againAfterMs: 0 } : then
+  }
+
+  /** Does the one thing to do when the target was last seen so. `standing`: nothing, while the guest stands still. */
+  async #decide(seen: TargetCopy, isRecalled: boolean): Promise<Again | 'standing'> {
+    const sight = await this.#look()
+    const { source, job } = sight
+    const target = source === 'gone' ? await copyAt(this.#context, this.#to, this.#signal) : seen
+    const isUnderway = this.#isUnderway(sight)
+    const move = nextMove({ source, target, isUnderway, isStarted: true, isOverdue: false })
+    this.#context.log.debug(
+      { domain: nameOf(this.#vmi), seen, source, target, isUnderway, isRecalled, move },
+      'Looked at a guest that moves',
+    )
+    if (move === 'handOver') return this.#switchOver(source)
+    if (isUnderway && isRecalled) await this.#recall()
+    if (move === 'wait' && source !== 'running' && this.#state.mode !== 'Paused') {
+      if (target === 'incoming') return 'standing'
+      if (isUnderway) return { againAfterMs: unknownMs }
+    }
+    const isLate = isUnderway && job !== undefined && this.#isTooLong(job)
+    await this.#publish(sight, isUnderway, isLate)
+    return isUnderway ? { againAfterMs: underwayMs } : undefined
+  }
+
+  /** Ends the source for good, then lets the target run: at no time do both. */
+  async #switchOver(source: SourceCopy): Promise<Again> {
+    const { host, guests, probes, memories, moves, running, log } = this.#context
+    if (source !== 'gone') await host.processes.kill(this.#uid)
+    if (this.#state.mode !== 'Paused') await this.#hypervisorOf(this.#to).domain.resume(this.#signal)
+    log.info({ domain: nameOf(this.#vmi), to: this.#state.targetPod }, 'Guest has moved')
+    for (const one of [guests, probes, memories]) one.forget(this.#uid)
+    running.delete(this.#uid)
+    await this.#write(this.#sourceOf({ source: 'gone' }, false), await copyAt(this.#context, this.#to, this.#signal))
+    moves.forget(this.#migration)
+    return undefined
+  }
+
+  /** What the target is once it is not on its way any more; undefined when that takes long. */
+  async #arrival(): Promise<TargetCopy | undefined> {
+    const look = async () => {
+      const seen = await copyAt(this.#context, this.#to, this.#signal)
+      return seen !== 'incoming' && seen
+    }
+    const waiting = { deadlineMs: underwayMs, everyMs: standingMs, signal: this.#signal }
+    return eventually('the guest arrives', look, waiting).catch((fault: unknown) => {
+      if (faultKind(fault) !== 'Timeout') throw fault
+      return undefined
+    })
+  }
+
+  /**
+   * What its hypervisor tells, or that its process is gone: a hypervisor does not answer while it sees off a guest that has left,
+   * and until then the guest would stand still.
+   */
+  async #look(): Promise<SourceSight> {
+    const isGone = async () => !(await this.#context.host.processes.has(this.#uid))
+    const asked = new AbortController()
+    const answer = this.#ask().finally(() => asked.abort())
+    const end = eventually('the source ends', isGone, { deadlineMs: endlessMs, everyMs: lookMs, signal: asked.signal })
+    const told = await Promise.race([answer, end.then(() => undefined).catch(() => answer)])
+    // Ignore a late rejection: the race is decided.
+    answer.catch(() => undefined)
+    if (told?.domain) return told
+    if (await isGone()) return { source: 'gone' }
+    throw new Fault('Unavailable', `The hypervisor of ${nameOf(this.#vmi)} does not tell what its guest does`)
+  }
+
+  async #ask(): Promise<SourceSight | undefined> {
+    // Known at once, but for a process that has just begun.
+    const hypervisor = await this.#context.host.lifecycle.connect(this.#uid, this.#signal)
+    const domain = await hypervisor?.domain.observe(this.#signal)
+    if (!domain) return undefined
+    const job = await hypervisor?.job.progress(this.#signal)
+    const source = domain.state === 'running' || domain.state === 'shutting-down' ? 'running' : 'stopped'
+    return { source, domain, ...(job && { job }) }
+  }
+
+  #isUnderway({ job }: SourceSight): boolean {
+    return job !== undefined || this.#context.moves.isPending(this.#migration)
+  }
+
+  /** The next pass tries again when it does not answer. */
+  #hypervisorOf(uid: string): Hypervisor {
+    const hypervisor = this.#context.host.lifecycle.hypervisorOf(uid)
+    if (!hypervisor) throw new Fault('Unavailable', `The hypervisor of sandbox ${uid} does not answer`)
+    return hypervisor
+  }
+
+  async #recall(): Promise<void> {
+    await this.#context.host.lifecycle
+      .hypervisorOf(this.#uid)
+      ?.job.abort(this.#signal)
+      .catch((error: unknown) =>
+        this.#context.log.warn({ domain: nameOf(this.#vmi), cause: explain(error) }, 'Cannot call a move off yet'),
+      )
+  }
+
+  #isTooLong(job: MoveProgress): boolean {
+    const { completionMs, progressMs } = moveLimits(this.#vmi)
+    const elapsedMs = Date.now() - Date.parse(this.#state.startTimestamp ?? '')
+    return elapsedMs > completionMs || this.#context.moves.stalledMs(this.#migration, job, Date.now()) > progressMs
+  }
+
+  #sourceOf({ source, domain }: SourceSight, isUnderway: boolean, isLate = false): SourceObservation {
+    const failure = isUnderway ? undefined : this.#context.moves.failure(this.#migration)
+    return {
+      generation: this.#state.step?.generation ?? 0,
+      sequence: 0,
+      guest: source,
+      isUnderway,
+      ...(domain?.state === 'paused' && !isUnderway && { isPaused: true }),
+      ...(isLate && { isLate }),
+      ...(failure !== undefined && { failure }),
+    }
+  }
+
+  /** Publishes what was seen, unless that is published already. True when it was this migration's to write. */
+  async #publish(sight: SourceSight, isUnderway = this.#isUnderway(sight), isLate = false): Promise<boolean> {
+    return this.#write(this.#sourceOf(sight, isUnderway, isLate))
+  }
+
+  async #write(seen: SourceObservation, copy?: TargetObservation['guest']): Promise<boolean> {
+    let isWritten = false
+    await modifySame(
+      this.#context.client,
+      VirtualMachineInstance,
+      { metadata: { ...this.#vmi.metadata, uid: this.#vmi.metadata.uid ?? '' } },
+      (current) => {
+        const old = current.status?.migrationState?.source
+        const sequence = (old?.sequence ?? 0) + (old && isSame(old, seen) ? 0 : 1)
+        const { generation } = seen
+        const status = withMigrationState(current.status, this.#migration, {
+          source: { ...seen, sequence },
+          ...(copy && { target: { generation, sourceSequence: sequence, guest: copy } }),
+        })
+        isWritten = status !== undefined
+        return status && { ...current, status }
+      },
+      { subresource: 'status' },
+    )
+    return isWritten
+  }
+}
+
+/** Whether two observations say the same, whenever they were made. */
+function isSame({ sequence: _, ...a }: SourceObservation, { sequence: _b, ...b }: SourceObservation): boolean {
+  return JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort())
+}

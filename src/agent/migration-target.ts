@@ -1,0 +1,146 @@
+import { Pod } from '#apis/core/pod.ts'
+import type { MigrationState } from '#apis/kubevirt/migration.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { explain, faultKind } from '#base/fault.ts'
+import { timestamp } from '#base/time.ts'
+import { mayCarryOut } from '#core/migration/directive.ts'
+import { migrationJobLabel } from '#core/migration/labels.ts'
+import type { TargetCopy } from '#core/migration/outcome.ts'
+import { sandboxFailedReason } from '#core/migration/phases.ts'
+import { withMigrationState } from '#core/migration/state.ts'
+import { type DesiredNic, wantedNics } from '#core/nic/desired.ts'
+import type { Incoming, ObservedDomain, SandboxState } from '#core/ports.ts'
+import { attachmentsOf } from '#core/sandbox/plan.ts'
+import { findCondition, withCondition } from '#core/vm/conditions.ts'
+import { modifySame } from '#machinery/client/modify-same.ts'
+import type { AgentContext } from './context.ts'
+import { writePod } from './report.ts'
+import { ensureSandbox, type Wanted } from './sandbox.ts'
+
+/** Where a guest is reached that comes to this node. Its host's own address becomes it when there are several hosts. */
+const ownAddress = '127.0.0.1'
+
+/** What a domain of the target is of the guest. */
+const copies: Readonly<Record<ObservedDomain['state'], TargetCopy>> = {
+  moving: 'incoming',
+  paused: 'arrived',
+  running: 'running',
+  'shutting-down': 'ending',
+}
+
+/** What of the guest is in the sandbox it goes to. */
+export async function copyAt({ host }: AgentContext, uid: string, signal: AbortSignal): Promise<TargetCopy> {
+  // One that does not answer has not told that the guest arrived.
+  const domain = await host.lifecycle
+    .hypervisorOf(uid)
+    ?.domain.observe(signal)
+    .catch(() => undefined)
+  if (domain) return copies[domain.state]
+  return (await host.processes.has(uid)) ? 'silent' : 'none'
+}
+
+/**
+ * One pass over the sandbox a guest is to come to: makes it, carries out the controller's last step if that is for the target and has
+ * not been carried out, and publishes what is there then. `from` is the UID of the pod the guest comes from.
+ */
+export async function receive(
+  context: AgentContext,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  from: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const migration = pod.metadata.labels?.[migrationJobLabel] ?? ''
+  let sandbox: SandboxState
+  try {
+    sandbox = await ensureSandbox(context, pod, vmi, wantedOf(context, vmi, { from, migration }), signal)
+  } catch (error) {
+    if (faultKind(error) !== 'Aborted') await tellFailure(context, pod, vmi, explain(error))
+    throw error
+  }
+  await writePod(context, pod, vmi, sandbox)
+  const state = vmi.status?.migrationState
+  if (state?.migrationUid !== migration) return
+  const uid = pod.metadata.uid ?? ''
+  await carryOut(context, uid, state, signal)
+  const { step, source, target: before } = state
+  const isAnswered =
+    before?.generation === (step?.generation ?? 0) && before.sourceSequence === (source?.sequence ?? 0)
+  // While the guest is sent, the agent of its source looks here, many times.
+  if (isAnswered && source?.isUnderway) return
+  const guest = await copyAt(context, uid, signal)
+  const target = { generation: state.step?.generation ?? 0, sourceSequence: state.source?.sequence ?? 0, guest }
+  const isFirst = state.targetNodeAddress === undefined
+  await modifySame(
+    context.client,
+    VirtualMachineInstance,
+    { metadata: { ...vmi.metadata, uid: vmi.metadata.uid ?? '' } },
+    (current) => {
+      const now = current.status?.migrationState
+      // Somebody knew more than was known here.
+      const isOld =
+        (now?.target?.generation ?? -1) > target.generation ||
+        (now?.target?.sourceSequence ?? -1) > target.sourceSequence
+      if (isOld && !isFirst) return undefined
+      const status = withMigrationState(current.status, migration, { target, targetNodeAddress: ownAddress })
+      return status && { ...current, status }
+    },
+    { subresource: 'status' },
+  )
+  if (isFirst) context.recorder(vmi, 'Normal', 'PreparingTarget', 'VirtualMachineInstance Migration Target Prepared.')
+}
+
+async function carryOut(
+  context: AgentContext,
+  uid: string,
+  { step, source, target, mode }: MigrationState,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!step || (target?.generation ?? -1) >= step.generation) return
+  const { processes, lifecycle } = context.host
+  if (step.do === 'endTarget' && mayCarryOut(step.do, { target: await copyAt(context, uid, signal) }))
+    await processes.kill(uid)
+  // The other copy has been seen gone, and nothing brings it back.
+  if (step.do === 'resumeTarget' && source?.guest === 'gone' && mode !== 'Paused')
+    await lifecycle.hypervisorOf(uid)?.domain.resume(signal)
+}
+
+/**
+ * What the guest will look for: a network for every card it has, also for one it has yet to let go of. Cards it does not
+ * have yet may come later, unless it is for them that it is moved.
+ */
+function wantedOf(context: AgentContext, vmi: VirtualMachineInstance, incoming: Incoming): Wanted {
+  const inGuest = new Set(
+    (vmi.status?.interfaces ?? []).flatMap(({ name, infoSource }) =>
+      name && infoSource?.includes('domain') ? [name] : [],
+    ),
+  )
+  const nics = wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default').filter(
+    ({ name, absent }) => !absent || inGuest.has(name),
+  )
+  const isOptional = ({ name }: DesiredNic) => context.attachmentMode() === 'InPlace' && !inGuest.has(name)
+  const optional = new Set(nics.filter(isOptional).map(({ name }) => name))
+  return { attachments: attachmentsOf(nics, vmi, context.nads), optional, incoming }
+}
+
+async function tellFailure(
+  context: AgentContext,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  message: string,
+): Promise<void> {
+  if (findCondition(pod.status?.conditions, 'Ready')?.message === message) return
+  context.recorder(vmi, 'Warning', 'MigrationTargetFailed', `The migration target cannot be made: ${message}`)
+  await context.client.modify(
+    Pod,
+    pod.metadata,
+    (current) => {
+      const ready = { type: 'Ready', status: 'False', reason: sandboxFailedReason, message } as const
+      return {
+        ...current,
+        status: { ...current.status, conditions: withCondition(current.status?.conditions, ready, timestamp()) },
+      }
+    },
+    { subresource: 'status' },
+  )
+}
