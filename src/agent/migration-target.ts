@@ -64,8 +64,7 @@ export async function receive(
   const uid = pod.metadata.uid ?? ''
   await carryOut(context, uid, state, signal)
   const { step, source, target: before } = state
-  const isAnswered =
-    before?.generation === (step?.generation ?? 0) && before.sourceSequence === (source?.sequence ?? 0)
+  const isAnswered = before?.generation === (step?.generation ?? 0) && before.sourceSequence === (source?.sequence ?? 0)
   // While the guest is sent, the agent of its source looks here, many times.
   if (isAnswered && source?.isUnderway) return
   const guest = await copyAt(context, uid, signal)

@@ -3,30 +3,21 @@ import { VirtualMachineInstanceMigration as Migration, type MigrationState } fro
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
-import { sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
 import { migrationFinalizer } from '#core/migration/admission.ts'
 import { migrationConfig } from '#core/migration/config.ts'
-import { changeOf, isOverdue, nextDirective, reasonOf } from '#core/migration/directive.ts'
 import { migrationJobAnnotation, migrationJobLabel, targetNodeLabel } from '#core/migration/labels.ts'
-import {
-  hasClaim,
-  isOver,
-  type MigrationStep,
-  nextStep,
-  withAbortRequested,
-  withClaim,
-  withMigrationPhase,
-} from '#core/migration/phases.ts'
-import { activePodName, isMigrating, podRole } from '#core/migration/pod-role.ts'
-import { withMigrationState } from '#core/migration/state.ts'
+import { isOver, type MigrationStep, nextStep, withAbortRequested, withMigrationPhase } from '#core/migration/phases.ts'
+import { isMigrating, podRole } from '#core/migration/pod-role.ts'
 import { userOf } from '#core/sandbox/users.ts'
 import { failedCreate, launcherName, launcherPod } from '#core/vm/launcher.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
+import { Claims, claim } from './migration-claims.ts'
+import { abandoned, activePod, direct, endAbandoned, isHandedOver } from './migration-directives.ts'
 import { fromQueueKey, instanceKeyOf, queueKey, type World } from './world.ts'
 
 type Instance = Stored<VirtualMachineInstance>
@@ -69,6 +60,7 @@ export function startMigrationController(world: MigrationWorld): Controller {
     controller.enqueue(queueKey(migration))
     // The end of one makes room for those that wait.
     if (!isThere || isOver(migration)) enqueueAll()
+    if (!isThere) controller.enqueue(`${movedKeyOf(migration)}/${abandoned}`)
   })
   onAnyChange(world.vmis, (vmi) => {
     enqueueOf(queueKey(vmi))
@@ -95,7 +87,10 @@ const lookAgainMs = 1000
 
 async function reconcile(world: MigrationWorld, claims: Claims, key: string): Promise<Again> {
   const at = fromQueueKey(key)
-  if (key.endsWith(`/${abandoned}`)) return endAbandoned(world, at)
+  if (key.endsWith(`/${abandoned}`)) {
+    await endAbandoned(world, at)
+    return undefined
+  }
   const migration = world.migrations.get(at)
   if (!migration) return forget(world, at)
   const vmi = world.vmis.get(fromQueueKey(movedKeyOf(migration)))
@@ -126,71 +121,9 @@ async function reconcile(world: MigrationWorld, claims: Claims, key: string): Pr
     nowMs: Date.now(),
   })
   // Nothing is awaited between the decision and the claim, so that nobody else decides by what was there before.
-  if (step.do === 'claim') return claim(world, claims, migration, step.sourceNode)
+  if (step.do === 'claim') return claim(world.client, claims, migration, step.sourceNode)
   const again = await carryOut(world, step, migration, vmi)
   return again ?? (vmi && isHandedOver(vmi, migration.metadata.uid) ? { againAfterMs: lookAgainMs } : undefined)
-}
-
-/** Migrations as the cache has them, but for those whose claim is being written, or was and has not been seen yet. */
-class Claims {
-  readonly #cached: Informer<Migration, 'byVmi'>
-  /** By UID, as they were written. */
-  readonly #held = new Map<string, Migration>()
-
-  constructor(cached: Informer<Migration, 'byVmi'>) {
-    this.#cached = cached
-  }
-
-  all(): readonly Migration[] {
-    return this.#cached.list().map((one) => this.latest(one))
-  }
-
-  latest(migration: Migration): Migration {
-    const held = this.#held.get(migration.metadata.uid ?? '')
-    return held && !hasClaim(migration) && !isOver(migration) ? held : migration
-  }
-
-  hold(migration: Migration): void {
-    this.#held.set(migration.metadata.uid ?? '', migration)
-  }
-
-  giveUp({ metadata }: Migration): void {
-    this.#held.delete(metadata.uid ?? '')
-  }
-
-  /** The cache has a migration anew, or not any more. */
-  seen(migration: Migration, isThere: boolean): void {
-    if (!isThere || hasClaim(migration) || isOver(migration)) this.giveUp(migration)
-  }
-}
-
-/** Claims a place for a migration. What is claimed is written down, so that it holds for whoever decides later. */
-async function claim(
-  world: MigrationWorld,
-  claims: Claims,
-  migration: Migration,
-  sourceNode: string,
-): Promise<undefined> {
-  claims.hold(withClaim(migration, sourceNode))
-  try {
-    await world.client.modify(
-      Migration,
-      migration.metadata,
-      (current) => {
-        const isSame = current.metadata.uid === migration.metadata.uid && !isOver(current)
-        return isSame ? withClaim(current, sourceNode) : undefined
-      },
-      { subresource: 'status' },
-    )
-  } catch (error) {
-    claims.giveUp(migration)
-    throw error
-  }
-}
-
-/** The pod a guest is in. */
-function activePod({ pods }: MigrationWorld, vmi: Instance): Pod | undefined {
-  return pods.get({ namespace: vmi.metadata.namespace, name: activePodName(vmi) })
 }
 
 async function carryOut(
@@ -242,68 +175,6 @@ async function carryOut(
 
 function podNameOf(vmi: Instance, { metadata }: Stored<Migration>): string {
   return launcherName(vmi, metadata.uid)
-}
-
-/** Marks the queue key of an instance, where others are those of migrations. */
-const abandoned = 'abandoned'
-
-/** Ends what the agents are at on behalf of a migration that does not exist any more. */
-async function endAbandoned(world: MigrationWorld, at: Readonly<{ namespace: string; name: string }>): Promise<Again> {
-  const vmi = world.vmis.get(at)
-  const uid = vmi?.status?.migrationState?.migrationUid
-  if (!vmi || !isHandedOver(vmi, uid)) return undefined
-  const isThere = world.migrations.indexed('byVmi', queueKey(vmi)).some(({ metadata }) => metadata.uid === uid)
-  if (!isThere) await direct(world, vmi, { isAbandoned: true })
-  return { againAfterMs: lookAgainMs }
-}
-
-/** Whether a migration has been handed to the agents, and is theirs. */
-function isHandedOver({ status }: Instance, uid: string | undefined): boolean {
-  const state = status?.migrationState
-  return state !== undefined && state.migrationUid === uid && !state.completed && state.source !== undefined
-}
-
-/** Takes a guest that moves one step further, by what both agents have published. */
-async function direct(world: MigrationWorld, vmi: Instance, { isAbandoned = false } = {}): Promise<void> {
-  const state = vmi.status?.migrationState
-  if (!state) return
-  const { client, recorder, log } = world
-  const isGoing = vmi.metadata.deletionTimestamp ?? activePod(world, vmi)?.metadata.deletionTimestamp
-  const circumstances = {
-    isUnwanted: isAbandoned || state.abortRequested === true || isGoing !== undefined,
-    isOverdue: isOverdue(vmi, Date.now()),
-  }
-  const directive = nextDirective(state, circumstances)
-  if (directive.do === 'wait') return
-  log.debug(
-    { instance: queueKey(vmi), directive, step: state.step, source: state.source, target: state.target },
-    'Directing a migration',
-  )
-  let isWritten = false
-  await modifySame(
-    client,
-    VirtualMachineInstance,
-    vmi,
-    (current) => {
-      const now = current.status?.migrationState
-      // By what has been published meanwhile, the next pass decides.
-      isWritten = now !== undefined && sameJson(now, state)
-      const status =
-        isWritten && withMigrationState(current.status, state.migrationUid, changeOf(state, directive, timestamp()))
-      return status ? { ...current, status } : undefined
-    },
-    { subresource: 'status' },
-  )
-  if (!isWritten || directive.do === 'step') return
-  if (directive.do === 'complete')
-    recorder(vmi, 'Normal', 'Migrated', `The VirtualMachineInstance migrated to node ${state.targetNode ?? ''}.`)
-  else
-    recorder(
-      vmi,
-      'Warning',
-      'MigrationFailed',
-      `The VirtualMachineInstance was not migrated: ${reasonOf(state, directive)}`,
-    )
 }
 
 /** Hands a migration to the agents: from now on the instance says where it goes. */

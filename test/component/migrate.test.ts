@@ -81,6 +81,24 @@ describe('migrations of running VMs', () => {
     assert.deepEqual([migrationState.failed, migrationState.abortStatus], [true, 'Succeeded'])
   })
 
+  it('that are taken away by force are called off too', async () => {
+    const ns = await start('stall')
+    await migrate(ns, 'm', 'stall')
+    await phaseIs(ns, 'm', 'Running')
+    await cluster.api.send('DELETE', vmimsPath(ns, 'm'))
+    await cluster.api.send('PATCH', vmimsPath(ns, 'm'), {
+      body: { metadata: { finalizers: null } },
+      type: 'application/merge-patch+json',
+    })
+    const vmi = await cluster.api.until(
+      'it has ended',
+      vmisPath(ns, 'stall'),
+      (one) => one.status?.migrationState?.completed,
+    )
+    assert.deepEqual([vmi.status.phase, vmi.status.migrationState.failed], ['Running', true])
+    await onePod(ns)
+  })
+
   it('that fail leave the guest where it is, with why', async () => {
     const ns = await start('drop')
     await migrate(ns, 'm', 'drop')

@@ -21,7 +21,7 @@ export const migrationConfigurationSchema = looseObject({
 
 /** The state of an instance's last migration (facts/kubevirt.md §1.6). */
 /** What there is to do about a guest that moves, one thing at a time, and whose agent does it. Not in KubeVirt. */
-export const migrationSteps = ['send', 'recall', 'endSource', 'endTarget', 'resumeSource', 'resumeTarget'] as const
+const migrationSteps = ['send', 'recall', 'endSource', 'endTarget', 'resumeSource', 'resumeTarget'] as const
 export type MigrationStepName = (typeof migrationSteps)[number]
 
 const stepSchema = Type.Object({

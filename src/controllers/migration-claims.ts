@@ -1,0 +1,61 @@
+import { VirtualMachineInstanceMigration as Migration } from '#apis/kubevirt/migration.ts'
+import { hasClaim, isOver, withClaim } from '#core/migration/phases.ts'
+import type { Client } from '#machinery/client/client.ts'
+import type { Informer } from '#machinery/client/informer.ts'
+
+/** Migrations as the cache has them, but for those whose claim is being written, or was and has not been seen yet. */
+export class Claims {
+  readonly #cached: Informer<Migration, 'byVmi'>
+  /** By UID, as they were written. */
+  readonly #held = new Map<string, Migration>()
+
+  constructor(cached: Informer<Migration, 'byVmi'>) {
+    this.#cached = cached
+  }
+
+  all(): readonly Migration[] {
+    return this.#cached.list().map((one) => this.latest(one))
+  }
+
+  latest(migration: Migration): Migration {
+    const held = this.#held.get(migration.metadata.uid ?? '')
+    return held && !hasClaim(migration) && !isOver(migration) ? held : migration
+  }
+
+  hold(migration: Migration): void {
+    this.#held.set(migration.metadata.uid ?? '', migration)
+  }
+
+  giveUp({ metadata }: Migration): void {
+    this.#held.delete(metadata.uid ?? '')
+  }
+
+  /** The cache has a migration anew, or not any more. */
+  seen(migration: Migration, isThere: boolean): void {
+    if (!isThere || hasClaim(migration) || isOver(migration)) this.giveUp(migration)
+  }
+}
+
+/** Claims a place for a migration. What is claimed is written down, so that it holds for whoever decides later. */
+export async function claim(
+  client: Client,
+  claims: Claims,
+  migration: Migration,
+  sourceNode: string,
+): Promise<undefined> {
+  claims.hold(withClaim(migration, sourceNode))
+  try {
+    await client.modify(
+      Migration,
+      migration.metadata,
+      (current) => {
+        const isSame = current.metadata.uid === migration.metadata.uid && !isOver(current)
+        return isSame ? withClaim(current, sourceNode) : undefined
+      },
+      { subresource: 'status' },
+    )
+  } catch (error) {
+    claims.giveUp(migration)
+    throw error
+  }
+}
