@@ -12,10 +12,10 @@ import { makeRecorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
 import { keepRounds } from '#machinery/loop/rounds.ts'
 import type { AgentContext, RunningGuest } from './context.ts'
-import { Guests } from './guests.ts'
+import { GuestAgentPoller } from './guest-agent-poller.ts'
 import { type LeaseTimes, type NodeFacts, startHeartbeat, usualLeaseTimes } from './heartbeat.ts'
 import { Memories } from './memory.ts'
-import { Moves } from './moves.ts'
+import { MigrationJobs } from './migration-jobs.ts'
 import { startOrphans } from './orphans.ts'
 import { instancePass } from './pass.ts'
 import { Probes } from './probes.ts'
@@ -73,7 +73,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const [namespace = '', name = ''] = network.split('/')
     return nads.get({ namespace, name })
   }
-  const guests = new Guests((uid) => host.lifecycle.hypervisorOf(uid)?.guestAgent, enqueueUid, signal)
+  const guests = new GuestAgentPoller((uid) => host.lifecycle.hypervisorOf(uid)?.guestAgent, enqueueUid, signal)
   const recorder = makeRecorder(client, { component: agentComponent, host: node.name }, log)
   const running = new Map<string, RunningGuest>()
   const probes = new Probes(options.prober, onHealth, signal)
@@ -83,7 +83,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     images,
     guests,
     memories: new Memories(),
-    moves: new Moves(),
+    moves: new MigrationJobs(),
     probes,
     onApplied: options.onApplied ?? (() => undefined),
     running,

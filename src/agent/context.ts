@@ -7,9 +7,9 @@ import type { FindNads } from '#core/sandbox/plan.ts'
 import { domainName } from '#core/vm/domain.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
-import type { Guests } from './guests.ts'
+import type { GuestAgentPoller } from './guest-agent-poller.ts'
 import type { Memories } from './memory.ts'
-import type { Moves } from './moves.ts'
+import type { MigrationJobs } from './migration-jobs.ts'
 import type { Probes } from './probes.ts'
 
 /** A guest that runs on this host. */
@@ -20,9 +20,9 @@ export type AgentContext = Readonly<{
   client: Client
   host: Host
   images: Images
-  guests: Guests
+  guests: GuestAgentPoller
   probes: Probes
-  moves: Moves
+  moves: MigrationJobs
   memories: Memories
   recorder: Recorder
   log: Log
@@ -31,7 +31,7 @@ export type AgentContext = Readonly<{
   cluster: string
   /** Told how long a hypervisor took to change links, seconds. */
   onApplied: (seconds: number) => void
-  /** Guests that run, by sandbox. */
+  /** GuestAgentPoller that run, by sandbox. */
   running: Map<string, RunningGuest>
   nads: FindNads
   /** The pod an instance's guest is in, as far as it is on this node. */

@@ -1,6 +1,6 @@
 import { type Failures, withFailure, withoutFailure } from '#core/instance/backoff.ts'
 import type { Asked } from '#core/instance/observation.ts'
-import { LinkMemory } from './links.ts'
+import { DriftTracker } from './drift-tracker.ts'
 
 /** What the agent remembers of one sandbox. Nothing of it has to survive: a new process begins anew, and asks again. */
 export type Memory = {
@@ -13,7 +13,7 @@ export type Memory = {
 
 /** What the agent remembers of sandboxes, by UID. */
 export class Memories {
-  readonly links = new LinkMemory()
+  readonly links = new DriftTracker()
   readonly #all = new Map<string, Memory>()
 
   of(uid: string): Memory {

@@ -1,6 +1,6 @@
 import type { AgentContext } from '#agent/context.ts'
 import { Memories } from '#agent/memory.ts'
-import { Moves } from '#agent/moves.ts'
+import { MigrationJobs } from '#agent/migration-jobs.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { Fault } from '#base/fault.ts'
@@ -207,7 +207,7 @@ export function openAgent(vmi: VirtualMachineInstance) {
       watch: () => undefined,
       forget: () => undefined,
     },
-    moves: new Moves(),
+    moves: new MigrationJobs(),
     memories: new Memories(),
     recorder: (_: unknown, _type: string, reason: string, message: string) =>
       void world.events.push(`${reason} ${message}`),

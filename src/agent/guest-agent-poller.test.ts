@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test'
 import type { GuestInterface } from '#core/nic/status.ts'
 import type { GuestAgent } from '#core/ports.ts'
 import type { GuestInfo } from '#core/vm/guest-info.ts'
-import { Guests } from './guests.ts'
+import { GuestAgentPoller } from './guest-agent-poller.ts'
 
 const eth0: readonly GuestInterface[] = [{ name: 'eth0', mac: '02:00:00:00:00:01', ips: ['10.0.0.1'] }]
 
@@ -30,7 +30,7 @@ function open(t: TestContext) {
   }
   const agent = { interfaces, info } as unknown as GuestAgent
   const current = { agent: agent as GuestAgent | undefined }
-  const guests = new Guests(
+  const guests = new GuestAgentPoller(
     () => current.agent,
     (uid) => news.push(uid),
     stop.signal,

@@ -14,7 +14,7 @@ type Move = {
 }
 
 /** What this process knows of migrations, by their UID. It knows nothing of those that an earlier one started. */
-export class Moves {
+export class MigrationJobs {
   readonly #moves = new Map<string, Move>()
 
   /** Runs a move and tells when it is over, whichever way. */

@@ -20,10 +20,10 @@ type Watched = {
 }
 
 /**
- * What guests say about their own network devices. Guests send no news of it, so they are asked: soon after every cause
+ * What guests say about their own network devices. GuestAgentPoller send no news of it, so they are asked: soon after every cause
  * (agent connected, link changed), seldom otherwise.
  */
-export class Guests {
+export class GuestAgentPoller {
   readonly #watched = new Map<string, Watched>()
   readonly #agentOf: (uid: string) => GuestAgent | undefined
   readonly #onNews: (uid: string) => void

@@ -18,7 +18,7 @@ type Memory = { known: Links; kept: ReadonlyMap<string, string> }
  * Tells links that somebody else changed from links whose owner has declared something new. It remembers what each guest's
  * links were when last seen; a new process begins with what the status says.
  */
-export class LinkMemory {
+export class DriftTracker {
   readonly #memory = new Map<string, Memory>()
 
   judge(uid: string, vmi: VirtualMachineInstance, desired: readonly Nic[], observed: readonly Nic[]): LinkDrift {
