@@ -30,7 +30,7 @@ export type AgentOptions = Readonly<{
   prober: Prober
   /** Calls back when an image may have come. */
   onImage: (listener: () => void) => void
-  /** Told how long a hypervisor took to change links, seconds. */
+  /** Called with the time a hypervisor took to change links, seconds. */
   onApplied?: (seconds: number) => void
   /** How the node says that it is alive, and how often everything is looked at though nothing was heard of it. */
   leaseTimes?: LeaseTimes
@@ -133,7 +133,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const vmi = (now ?? before)!
     for (const pod of pods.indexed('byVmi', `${vmi.metadata.namespace}/${vmi.metadata.name}`)) enqueue(pod)
   })
-  // Whoever waits for a network or an image is looked at when one comes.
+  // A pod may wait for a network or an image.
   const waiting = () => {
     for (const pod of pods.list()) enqueue(pod)
   }

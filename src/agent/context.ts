@@ -29,7 +29,7 @@ export type AgentContext = Readonly<{
   nodeName: string
   /** The cluster its sandboxes are made for. */
   cluster: string
-  /** Told how long a hypervisor took to change links, seconds. */
+  /** Called with the time a hypervisor took to change links, seconds. */
   onApplied: (seconds: number) => void
   /** GuestAgentPoller that run, by sandbox. */
   running: Map<string, RunningGuest>

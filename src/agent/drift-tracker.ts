@@ -11,11 +11,11 @@ import {
 import type { Nic } from '#core/nic/nic.ts'
 import { isTrue } from '#core/vm/conditions.ts'
 
-/** `kept` tells of each link that was left as found in which generation of the VM that was. */
+/** `kept` has the generation of the VM in which each link was left as it was found. */
 type Memory = { known: Links; kept: ReadonlyMap<string, string> }
 
 /**
- * Tells links that somebody else changed from links whose owner has declared something new. It remembers what each guest's
+ * Distinguishes links that were changed outside Patchbay from links with a new declared state. It remembers what each guest's
  * links were when last seen; a new process begins with what the status says.
  */
 export class DriftTracker {
@@ -30,7 +30,7 @@ export class DriftTracker {
     const kept = isReportOnly
       ? observed.flatMap(({ name, link }): Drift[] => {
           const wanted = declared.get(name)
-          // Whoever has declared links anew since then wants them so, even if they are as they were declared before.
+          // A link that was declared again since then is set, even to the state that was declared before.
           const isKept = before.get(name) === generation || fresh.some(({ nic }) => nic === name)
           return isKept && wanted !== undefined && wanted !== link ? [{ nic: name, declared: wanted, found: link }] : []
         })

@@ -44,7 +44,7 @@ export class GuestAgentPoller {
     return this.#watched.get(uid)?.known
   }
 
-  /** What the guest's agent last told of itself. */
+  /** What the guest's agent last reported about itself. */
   info(uid: string): GuestInfo | undefined {
     return this.#watched.get(uid)?.info
   }

@@ -2,12 +2,12 @@ import { type Failures, withFailure, withoutFailure } from '#core/instance/backo
 import type { Asked } from '#core/instance/observation.ts'
 import { DriftTracker } from './drift-tracker.ts'
 
-/** What the agent remembers of one sandbox. Nothing of it has to survive: a new process begins anew, and asks again. */
+/** What the agent remembers of one sandbox. None of it has to survive a restart. */
 export type Memory = {
   /** What failed lately. */
   failures: Failures
   asked: Asked
-  /** Cards that lost their taps and have not been plugged anew yet. */
+  /** Cards that lost their taps and have not been plugged again yet. */
   deaf: ReadonlySet<string>
 }
 

@@ -1,10 +1,10 @@
 import { explain } from '#base/fault.ts'
 import type { MoveProgress } from '#core/ports.ts'
 
-/** A move this process has started or watches. */
+/** A migration job that this process started or follows. */
 type Move = {
   isPending: boolean
-  /** Nobody needs to know of it any more once it is over. */
+  /** Delete the entry when it ends. */
   isForgotten?: boolean
   /** Why the hypervisor gave it up. */
   failure?: string
@@ -13,11 +13,11 @@ type Move = {
   leastMs: number
 }
 
-/** What this process knows of migrations, by their UID. It knows nothing of those that an earlier one started. */
+/** The migration jobs of this process, by UID of the migration. It knows nothing of jobs that an earlier process started. */
 export class MigrationJobs {
   readonly #moves = new Map<string, Move>()
 
-  /** Runs a move and tells when it is over, whichever way. */
+  /** Runs a migration job and calls `onEnd` when it has ended, whatever the result. */
   start(migration: string, nowMs: number, work: () => Promise<void>, onEnd: () => void): void {
     const move = this.#of(migration, nowMs)
     move.isPending = true

@@ -13,7 +13,7 @@ import { copyAt } from './migration-target.ts'
 
 /** How often the target is looked at while the guest stands still, milliseconds. */
 const standingMs = 2
-/** How soon all of a move is looked at again while it goes on, and while nobody knows where the guest is, milliseconds. */
+/** Interval of the observations during a migration, and while the guest may be at either end; milliseconds. */
 const underwayMs = 500
 const unknownMs = 10
 /** How often the source's process is looked for while its hypervisor is asked, milliseconds. */
@@ -77,7 +77,7 @@ class MigrationSource {
     return undefined
   }
 
-  /** Published before it is begun, so that nobody begins it a second time. */
+  /** Publishes the generation before it starts the job, so that the job is started at most once. */
   async #send(): Promise<Again> {
     const { log, recorder, moves, again } = this.#context
     const sight = await this.#look()
@@ -158,18 +158,18 @@ class MigrationSource {
   }
 
   /**
-   * What its hypervisor tells, or that its process is gone: a hypervisor does not answer while it sees off a guest that has left,
-   * and until then the guest would stand still.
+   * Asks the hypervisor, and looks for the process meanwhile: libvirtd does not answer while it cleans up a guest that has left,
+   * and the guest would be stopped until it does.
    */
   async #look(): Promise<SourceSight> {
     const isGone = async () => !(await this.#context.host.processes.has(this.#uid))
     const asked = new AbortController()
     const answer = this.#ask().finally(() => asked.abort())
     const end = eventually('the source ends', isGone, { deadlineMs: endlessMs, everyMs: lookMs, signal: asked.signal })
-    const told = await Promise.race([answer, end.then(() => undefined).catch(() => answer)])
+    const seen = await Promise.race([answer, end.then(() => undefined).catch(() => answer)])
     // Ignore a late rejection: the race is decided.
     answer.catch(() => undefined)
-    if (told?.domain) return told
+    if (seen?.domain) return seen
     if (await isGone()) return { source: 'gone' }
     throw new Fault('Unavailable', `The hypervisor of ${nameOf(this.#vmi)} does not tell what its guest does`)
   }

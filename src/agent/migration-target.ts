@@ -30,7 +30,7 @@ const copies: Readonly<Record<ObservedDomain['state'], TargetCopy>> = {
 
 /** What of the guest is in the sandbox it goes to. */
 export async function copyAt({ host }: AgentContext, uid: string, signal: AbortSignal): Promise<TargetCopy> {
-  // One that does not answer has not told that the guest arrived.
+  // A hypervisor that does not answer does not prove that the guest arrived.
   const domain = await host.lifecycle
     .hypervisorOf(uid)
     ?.domain.observe(signal)
@@ -76,7 +76,7 @@ export async function receive(
     { metadata: { ...vmi.metadata, uid: vmi.metadata.uid ?? '' } },
     (current) => {
       const now = current.status?.migrationState
-      // Somebody knew more than was known here.
+      // A newer observation was published meanwhile.
       const isOld =
         (now?.target?.generation ?? -1) > target.generation ||
         (now?.target?.sourceSequence ?? -1) > target.sourceSequence

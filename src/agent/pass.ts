@@ -42,8 +42,8 @@ export async function instancePass(
       drift.push(...seen.drift.fresh)
     }
     if (!steps.length) return settle(context, { pod, vmi, seen }, plan)
-    // The truth first, then the remedy: whoever watches the status sees that a link was cut, and that one card is plugged while
-    // the network of the next is waited for.
+    // Report before the next slow step, and before a link is repaired: watchers see that it was cut, and that one card is plugged
+    // while the next one waits for its network.
     if (vmi && (seen.drift.fresh.length > 0 || (isUnreported && areSlow(steps)))) {
       attend(context, pod, vmi, seen)
       await report(context, pod, vmi, seen, undefined)

@@ -7,7 +7,7 @@ import { type AgentContext, nameOf } from './context.ts'
 
 const words = { Reset: 'The guest was reset', SoftReboot: 'The guest was told to reboot' } as const
 
-/** Resets a guest, or tells it to reboot, when somebody asked for that: at most once for each request (core/vm/power-request.ts). */
+/** Resets or reboots a guest, at most once for each power request (core/vm/power-request.ts). */
 export async function carryOutRequest(
   context: AgentContext,
   vmi: VirtualMachineInstance,

@@ -21,10 +21,10 @@ type Watched = {
   stop: AbortController
 }
 
-/** Told of a guest that counts as well or ill anew, and by which of its probes. */
+/** Called when the result of a probe of a guest changes. */
 type News = (uid: string, probe: 'readiness' | 'liveness') => void
 
-/** Tries guests that have probes, each in its own rhythm, and calls back when a guest counts as well or ill anew. */
+/** Runs the probes of guests, each with its own period, and calls back when a result changes. */
 export class Probes {
   readonly #watched = new Map<string, Watched>()
   readonly #prober: Prober
@@ -94,7 +94,7 @@ export class Probes {
     try {
       failure = await this.#prober.check(check, one.target, timeoutMs, one.stop.signal)
     } catch (error) {
-      // Forgotten while it was tried: nobody wants to know any more.
+      // The guest was forgotten during the probe.
       if (one.stop.signal.aborted) return
       failure = explain(error)
     }

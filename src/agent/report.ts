@@ -96,7 +96,7 @@ async function writeInstance(
   )
 }
 
-/** Tells that the sandbox is there, and with which networks. */
+/** Writes the pod's status: its sandbox exists, with these networks. */
 export async function writePod(
   { client, nads, recorder }: AgentContext,
   pod: Pod,
@@ -146,7 +146,7 @@ export async function writePod(
   )
 }
 
-/** Tells of links that somebody else changed. */
+/** Emits Events about links that were changed outside Patchbay. */
 export function tellDrift(context: AgentContext, vmi: VirtualMachineInstance, { fresh, kept }: LinkDrift): void {
   for (const one of fresh) {
     const isKept = kept.some(({ nic }) => nic === one.nic)
@@ -156,12 +156,12 @@ export function tellDrift(context: AgentContext, vmi: VirtualMachineInstance, { 
   }
 }
 
-/** Tells the owner of cards that the guest has let go of. */
+/** Emits Events about cards that the guest has released. */
 export function tellUnplugged({ recorder }: AgentContext, vmi: VirtualMachineInstance, nics: readonly string[]): void {
   for (const nic of nics) recorder(vmi, 'Normal', 'NicUnplugged', `Interface "${nic}" was unplugged`)
 }
 
-/** Tells the owner of each link that was changed: what it was, what it is, and who wanted that. */
+/** Emits an Event for each change of a card: the old and the new value, and who requested it. */
 export function tellChanges(
   context: AgentContext,
   vmi: VirtualMachineInstance,

@@ -13,10 +13,10 @@ import type { Observation } from './observation.ts'
 import type { InstancePlan } from './plan.ts'
 import { cleanupKey, type InstanceStep, nicKey } from './steps.ts'
 
-/** How long a guest is waited for to let go of a card before it is asked again, and its owner told; milliseconds. */
+/** Time a guest has to release a card before the request is repeated and reported, milliseconds. */
 const releaseMs = 5000
 
-/** A step that is not carried out for now, because it failed or takes its time, and until when; the reason is told. */
+/** A step that backs off or waits for the guest, why, and for how long. */
 type Held = Readonly<{ step: NicStep; cause: unknown; leftMs: number }>
 
 /**
@@ -34,14 +34,15 @@ export function planGuest(
   const namespace = vmi.metadata.namespace ?? 'default'
   const wanted = wantedNics(vmi.spec, namespace)
   const observed = domain.nics.map((nic) => (seen.deaf.has(nic.name) ? { ...nic, isDeaf: true } : nic))
-  // Nothing gives a card another tap but to plug it again, whatever it is. Whoever asked for that may have died meanwhile.
+  // A lost tap is replaced only by plugging the card again, also a card that cannot be plugged otherwise. The status has the cards
+  // that an agent unplugged for that before it died.
   const had = new Set([...seen.deaf, ...cardsOf(vmi)])
   const nics = withKept(wanted, seen).map((nic) => (had.has(nic.name) ? { ...nic, isPluggable: true } : nic))
   const all = planNics(nics, observed).steps.filter((step) => isForHere(seen, sandbox, step))
   const held = all.flatMap((step) => heldBack(seen, step))
   const due = all.filter((step) => !held.some((one) => one.step === step))
   const of = (what: NicStep['do']) => due.filter((step) => step.do === what)
-  // A card that lost its tap is plugged anew once it has gone.
+  // A card that lost its tap is plugged again once the guest has released it.
   const unplugs = of('unplug')
   // What leaves makes room for what comes.
   const isFull = domain.ports.free === 0 && unplugs.some((step) => leftToLetGo(seen, step) > 0)
@@ -89,7 +90,7 @@ function withKept(wanted: readonly DesiredNic[], { drift }: Observation): Desire
 
 /**
  * Where networks come by migration, a running sandbox keeps those it has: cards on them may be plugged, and that is all. The
- * rest is what the condition MigrationRequired tells of.
+ * condition MigrationRequired reports the rest.
  */
 function isForHere({ mode }: Observation, sandbox: SandboxState, { do: what, nic }: NicStep): boolean {
   if (mode === 'InPlace') return true
@@ -162,7 +163,7 @@ function plug(
   return [{ do: 'ensure', attachments: attachmentsOf(nics, vmi, seen.nads), optional, plugs }]
 }
 
-/** Networks that nobody has any use for: the guest let go of them, or never got them. */
+/** Networks that neither the spec nor the guest has: the guest released them, or never got them. */
 function unused(
   { mode }: Observation,
   desired: readonly DesiredNic[],
@@ -187,7 +188,7 @@ function pause({ metadata }: VirtualMachineInstance, { state }: ObservedDomain):
   return wish === 'false' && state === 'paused' ? [{ do: 'resume' }] : []
 }
 
-/** Why networks that nobody is on could not be given back. */
+/** Why unused networks could not be released. */
 function cleanupFaults({ failures, nowMs }: Observation, { leftovers }: SandboxState): readonly unknown[] {
   const failure = failures.get('release')
   return [...leftovers, ...(failure && failure.untilMs > nowMs ? [failure.cause] : [])]

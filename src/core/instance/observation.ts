@@ -45,7 +45,7 @@ export type Observation = Readonly<{
   /** The image the guest boots from, where this node does not have it. */
   missingImage?: string
   drift: LinkDrift
-  /** Cards whose taps were lost, until they have been plugged anew. */
+  /** Cards whose taps were lost, until they have been plugged again. */
   deaf: ReadonlySet<string>
   /** Why the liveness probe wants the guest to go, and since when (milliseconds since the epoch). */
   unwell?: Readonly<{ message: string; sinceMs: number }>
@@ -75,7 +75,7 @@ export type Task = Readonly<
 /** Finds out what a pod is there for. */
 export function taskOf(pod: Pod, owner: Owner): Task {
   const isGoing = pod.metadata.deletionTimestamp !== undefined
-  // One that is not here yet will be seen to come; a pod that no instance owns is none the agent was given.
+  // An instance that is not here yet causes another pass when it comes. A pod without an owner is not the agent's.
   if (!isGoing && (owner.is === 'elsewhere' || owner.is === 'unknown')) return { do: 'nothing' }
   if (owner.is !== 'here') return { do: 'remove', vmi: undefined, sinceMs: 0 }
   const { vmi } = owner

@@ -19,7 +19,7 @@ export type InstanceStep =
   | Readonly<{ do: 'release'; names: readonly string[] }>
   | Readonly<{ do: 'start'; domain: DomainSpec }>
   | Readonly<{ do: 'update' | 'plug'; nic: NicStep }>
-  /** Ask the guest to let go of a card; whether it has, the next observation tells. */
+  /** Ask the guest to release a card. The next observation shows whether it has. */
   | Readonly<{ do: 'unplug'; nic: NicStep }>
   | Readonly<{ do: 'rewire'; nic: NicStep; attachment: Attachment; bounce: boolean }>
   | Readonly<{ do: 'pause' | 'resume' }>

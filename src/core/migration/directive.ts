@@ -15,7 +15,7 @@ export const sideOf = {
 
 /** What the controller does next about a guest that moves. */
 export type Directive =
-  /** The agents are at it, or have not told yet what became of the last step. */
+  /** The agents are carrying out the last step, or have not published its result. */
   | Readonly<{ do: 'wait' }>
   /** Have an agent carry out the next step. */
   | Readonly<{ do: 'step'; step: MigrationStepName }>
@@ -113,7 +113,7 @@ type Now = Readonly<{ source: 'running' | 'stopped' | 'gone'; target: string }>
 
 /**
  * Whether a step may still be carried out: what was decided by may have changed since it was published. A step that may not is
- * skipped, and what is published then decides anew.
+ * skipped, and the next directive follows from what is published then.
  */
 export function mayCarryOut(step: MigrationStepName, { source, target }: Partial<Now>): boolean {
   switch (step) {
