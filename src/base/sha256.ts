@@ -10,9 +10,9 @@ const rounds = 64
  * exist in a browser, and a browser's is asynchronous.
  */
 export function sha256Hex(text: string): string {
-  const state = words(primes(8).map((prime) => fraction(Math.sqrt(prime))))
+  const state = new DataView(initial.buffer.slice(0))
   const message = padded(new TextEncoder().encode(text))
-  const schedule = words(Array<number>(rounds).fill(0))
+  const schedule = new DataView(new ArrayBuffer(4 * rounds))
   for (let at = 0; at < message.byteLength; at += blockBytes) compress(state, schedule, message, at)
   return Array.from({ length: 8 }, (_, i) => wordOf(state, i).toString(16).padStart(8, '0')).join('')
 }
@@ -91,3 +91,4 @@ function fraction(root: number): number {
 }
 
 const constants = words(primes(rounds).map((prime) => fraction(Math.cbrt(prime))))
+const initial = words(primes(8).map((prime) => fraction(Math.sqrt(prime))))
