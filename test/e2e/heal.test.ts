@@ -22,7 +22,7 @@ const all = ['x', 'y', 'z'] as const
 describe('what is done to the host under real guests', () => {
   let stage: Stage
 
-  before(async () => {
+  before({ timeout: rounds * 60_000 + 240_000 }, async () => {
     stage = await Stage.open()
     await provideDemoGuest(stage)
     await stage.up()
