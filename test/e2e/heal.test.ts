@@ -22,7 +22,7 @@ const all = ['x', 'y', 'z'] as const
 describe('what is done to the host under real guests', () => {
   let stage: Stage
 
-  before({ timeout: rounds * 60_000 + 240_000 }, async () => {
+  before(async () => {
     stage = await Stage.open()
     await provideDemoGuest(stage)
     await stage.up()
@@ -92,7 +92,9 @@ describe('what is done to the host under real guests', () => {
       assert.equal(await stage.qemuPid('x'), qemu, 'the guest is the same')
     })
 
-  test(`${rounds} rounds of anything, Patchbay and QEMU being killed among it: every round heals, and nobody is killed who was not`, async () => {
+  test(`${rounds} rounds of anything, Patchbay and QEMU being killed among it: every round heals, and nobody is killed who was not`, {
+    timeout: rounds * 60_000 + 240_000,
+  }, async () => {
     const random = randomOf(seed)
     const kinds = [...Object.keys(damagesTo(stage, 'x')), 'Patchbay is killed', 'QEMU is killed']
     const slowest = { ms: 0, what: '' }
