@@ -13,10 +13,19 @@ export type LinkNames = Readonly<{
 /** The first 11 hex digits: kernel names end at 15 characters. */
 const digits = 11
 
+/** Names that were asked for, which is several times in every pass; most networks there are room for. */
+const known = new Map<string, LinkNames>()
+const mostKnown = 10_000
+
 /** Names of a secondary interface's links, from the logical name of its network. */
 export function linkNames(network: string): LinkNames {
+  const found = known.get(network)
+  if (found) return found
   const hash = sha256Hex(network).slice(0, digits)
-  return { pod: `pod${hash}`, bridge: `k6t-${hash}`, tap: `tap${hash}` }
+  const names = { pod: `pod${hash}`, bridge: `k6t-${hash}`, tap: `tap${hash}` }
+  if (known.size >= mostKnown) known.clear()
+  known.set(network, names)
+  return names
 }
 
 /**
