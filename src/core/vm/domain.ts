@@ -1,6 +1,7 @@
 import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { parseQuantity } from '#apis/meta/quantity.ts'
-import { type DesiredNic, desiredNics } from '../nic/desired.ts'
+import { desiredNics } from '../nic/desired.ts'
+import type { DesiredNic } from '../nic/nic.ts'
 import { pausedAnnotation } from './actions.ts'
 import { extraPorts, interfaceCount, placeholders } from './pci.ts'
 
@@ -17,7 +18,7 @@ export type DomainSpec = Readonly<{
   cores: number
   threads: number
   kernel: Readonly<{ image: string; kernelPath: string; initrdPath: string | undefined; args: string }>
-  nics: readonly (DesiredNic & Readonly<{ queues: number }>)[]
+  nics: readonly DesiredNic[]
 }>
 
 /** Least memory a guest is given when its owner names none (KubeVirt's own examples use as much). */
@@ -25,9 +26,6 @@ const defaultMemory = '128Mi'
 
 /** Devices of every guest that need a port of their own: the serial bus of the agent, and the source of randomness. */
 export const otherDevices = 2
-
-/** Most queues a tap can have. */
-const maxQueues = 256
 
 /** A Kubernetes quantity in bytes; undefined when it is none. */
 export function bytesOf(quantity: string | number | undefined): number | undefined {
@@ -43,17 +41,6 @@ export function domainName(namespace: string, name: string): string {
 /** UUID of an instance's domain. */
 export function domainUuid({ spec, metadata }: VirtualMachineInstance): string {
   return (spec.domain.firmware?.uuid ?? metadata.uid ?? '').toLowerCase()
-}
-
-/** Number of CPUs a guest sees. */
-export function vcpusOf(spec: VmiSpec): number {
-  const { cores = 1, sockets = 1, threads = 1 } = spec.domain.cpu ?? {}
-  return cores * sockets * threads
-}
-
-/** Queues of each virtio interface. */
-export function queuesOf(spec: VmiSpec): number {
-  return spec.domain.devices.networkInterfaceMultiqueue ? Math.min(vcpusOf(spec), maxQueues) : 1
 }
 
 /** The memory a guest is to see, as its owner wrote it and in bytes; undefined when that is no quantity. */
@@ -90,10 +77,9 @@ export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem:
   if (bytes === undefined || bytes < 2 ** 20)
     return { problem: `memory "${wanted}" is no usable quantity; write for example 256Mi` }
   const namespace = metadata.namespace ?? 'default'
-  const queues = queuesOf(spec)
   const held = placeholders(interfaceCount(spec), metadata.annotations)
   if (typeof held !== 'number') return held
-  const nics = desiredNics(spec, namespace).map((nic) => ({ ...nic, queues: nic.model === 'virtio' ? queues : 1 }))
+  const nics = desiredNics(spec, namespace)
   const used = nics.length + otherDevices
   return {
     name: domainName(namespace, metadata.name),

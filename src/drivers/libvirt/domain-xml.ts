@@ -1,8 +1,7 @@
 import type { PciPorts } from '#apis/kubevirt/guest.ts'
 import { Fault } from '#base/fault.ts'
 import { aliasOf } from '#core/nic/names.ts'
-import type { Nic } from '#core/nic/nic.ts'
-import type { ObservedNic } from '#core/nic/status.ts'
+import type { DesiredNic, Nic, ObservedNic } from '#core/nic/nic.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { type DomainSpec, otherDevices } from '#core/vm/domain.ts'
 import { isFileOfImage } from '#core/vm/image.ts'
@@ -104,9 +103,7 @@ export function nicXml(nic: Nic, attachment: Attachment): string {
   return serializeXml(nicElement({ ...nic, links: attachment.links, queues: attachment.queues }, undefined))
 }
 
-type Card = Nic & Pick<Attachment, 'links' | 'queues'>
-
-function nicElement(nic: Card, bus: number | undefined): XmlElement {
+function nicElement(nic: Nic & Pick<DesiredNic, 'links' | 'queues'>, bus: number | undefined): XmlElement {
   return element(
     'interface',
     { type: 'ethernet' },
