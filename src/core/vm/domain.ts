@@ -3,6 +3,7 @@ import { parseQuantity } from '#apis/meta/quantity.ts'
 import { desiredNics } from '../nic/desired.ts'
 import type { DesiredNic } from '../nic/nic.ts'
 import { pausedAnnotation } from './actions.ts'
+import { assignSlots, type Device, devicesOf, portsTaken, type Slots } from './devices.ts'
 import { extraPorts, interfaceCount, placeholders } from './pci.ts'
 
 /** Everything a hypervisor must know to start a guest. */
@@ -12,20 +13,24 @@ export type DomainSpec = Readonly<{
   /** Start it with its CPUs stopped. */
   isPaused: boolean
   memoryKiB: number
-  /** Ports for interfaces, of which the first are taken by `nics`; and ports nothing is on yet. */
-  ports: Readonly<{ nics: number; extra: number }>
   sockets: number
   cores: number
   threads: number
-  kernel: Readonly<{ image: string; kernelPath: string; initrdPath: string | undefined; args: string }>
+  boot: Boot
   nics: readonly DesiredNic[]
+  /** All devices, those of `nics` among them, and where they are. */
+  devices: readonly Device[]
+  slots: Slots
 }>
+
+/** What a guest boots from: a kernel of an image; or, which no hypervisor here does yet, the device of that alias. */
+type Boot = Readonly<{ kernel: KernelBoot } | { disk: Readonly<{ alias: string }> }>
+
+/** A kernel in an image, by its paths there. */
+export type KernelBoot = Readonly<{ image: string; kernelPath: string; initrdPath: string | undefined; args: string }>
 
 /** Least memory a guest is given when its owner names none (KubeVirt's own examples use as much). */
 const defaultMemory = '128Mi'
-
-/** Devices of every guest that need a port of their own: the serial bus of the agent, and the source of randomness. */
-export const otherDevices = 2
 
 /** A Kubernetes quantity in bytes; undefined when it is none. */
 export function bytesOf(quantity: string | number | undefined): number | undefined {
@@ -80,22 +85,28 @@ export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem:
   const held = placeholders(interfaceCount(spec), metadata.annotations)
   if (typeof held !== 'number') return held
   const nics = desiredNics(spec, namespace)
-  const used = nics.length + otherDevices
+  const devices = devicesOf(nics)
+  const extra = extraPorts(bytes, portsTaken(devices), held, metadata.annotations)
+  const slots = assignSlots(devices, { placeholders: held, extra })
+  if ('problem' in slots) return slots
   return {
     name: domainName(namespace, metadata.name),
     uuid: domainUuid(vmi),
     isPaused: spec.startStrategy === 'Paused' || metadata.annotations?.[pausedAnnotation] === 'true',
     memoryKiB: Math.ceil(bytes / 1024),
-    ports: { nics: nics.length + held, extra: extraPorts(bytes, used, held, metadata.annotations) },
     sockets: cpu?.sockets ?? 1,
     cores: cpu?.cores ?? 1,
     threads: cpu?.threads ?? 1,
-    kernel: {
-      image,
-      kernelPath: boot.container?.kernelPath ?? '/vmlinuz',
-      initrdPath: boot.container?.initrdPath ?? '/initrd.img',
-      args: boot.kernelArgs ?? 'console=ttyS0',
+    boot: {
+      kernel: {
+        image,
+        kernelPath: boot.container?.kernelPath ?? '/vmlinuz',
+        initrdPath: boot.container?.initrdPath ?? '/initrd.img',
+        args: boot.kernelArgs ?? 'console=ttyS0',
+      },
     },
     nics,
+    devices,
+    slots,
   }
 }
