@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -39,21 +39,25 @@ export class Copy implements AsyncDisposable {
   }
 
   /** What the compiler has against it; empty when nothing. */
-  compile(): string {
-    const { status, stdout, stderr } = this.#run(join(root, 'node_modules/.bin/tsc'), ['-p', this.#folder])
+  async compile(): Promise<string> {
+    const { status, stdout, stderr } = await this.#run(join(root, 'node_modules/.bin/tsc'), ['-p', this.#folder])
     return status === 0 ? '' : `${stdout}${stderr}` || `tsc ended with ${status}`
   }
 
   /** Runs a program beside the sources and reads what it prints as JSON. @throws AssertionError with what it said when it fails */
   async run(program: string): Promise<unknown> {
     await writeFile(join(this.#folder, 'program.ts'), program)
-    const { status, stdout, stderr } = this.#run(process.execPath, ['program.ts'])
+    const { status, stdout, stderr } = await this.#run(process.execPath, ['program.ts'])
     assert.equal(status, 0, stderr)
     return JSON.parse(stdout)
   }
 
   #run(program: string, args: readonly string[]) {
-    return spawnSync(program, args, { cwd: this.#folder, encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' } })
+    return new Promise<Readonly<{ status: unknown; stdout: string; stderr: string }>>((resolve) => {
+      execFile(program, args, { cwd: this.#folder }, (error, stdout, stderr) =>
+        resolve({ status: error ? (error.code ?? error.signal) : 0, stdout, stderr }),
+      )
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

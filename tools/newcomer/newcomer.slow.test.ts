@@ -99,7 +99,7 @@ test('a new field of an interface is a change of five files, from its spec to it
   await using copy = await Copy.make()
   const files = await copy.edit(field)
   assert.equal(files.length, 5)
-  assert.equal(copy.compile(), '')
+  assert.equal(await copy.compile(), '')
   const shown = `{
     xml: [xml, plugged].map((one) => one.match(/<shade is=.(\\w+)/g)),
     status: status.shade,
@@ -118,7 +118,7 @@ test('a new binding is a change of two files, from admission to the bridge in th
   await using copy = await Copy.make()
   const files = await copy.edit(binding)
   assert.equal(files.length, 2)
-  assert.equal(copy.compile(), '')
+  assert.equal(await copy.compile(), '')
   const shown = `{
     errors: interfaceErrors(both.spec, 'spec'),
     refusal: unsupportedInterface(both.spec) ?? null,
