@@ -1,7 +1,8 @@
-import { bindings, type Interface, type InterfaceStatus } from '#apis/kubevirt/interface.ts'
+import type { Interface, InterfaceStatus } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
+import { bindingOf, bindings } from '#core/nic/bindings.ts'
 import { desiredNics, linkOf, normalMac, wantedNics } from '#core/nic/desired.ts'
 import { linkDriftAnnotation } from '#core/nic/drift.ts'
 import { type Nic, podNetwork } from '#core/nic/nic.ts'
@@ -81,12 +82,12 @@ function declaredOf({ state }: Interface): Declared {
 function partsOf({ own, ours }: Places): Partial<NicRow> {
   const shown = own ?? ours
   if (!shown) return {}
-  const binding = bindings.find((one) => shown[one] !== undefined)
+  const binding = bindingOf(shown)
   const mac = shown.macAddress ?? ours?.macAddress
   return {
     ...(mac && { mac: normalMac(mac) }),
     ...(binding && { binding: shown.binding?.name ?? binding }),
-    ...(binding !== 'sriov' && { model: shown.model ?? 'virtio' }),
+    ...(!(binding && bindings[binding].attach === 'hostdev') && { model: shown.model ?? 'virtio' }),
     ...(own && { declared: declaredOf(own) }),
     ...(ours && { instance: declaredOf(ours) }),
   }

@@ -1,6 +1,7 @@
 import type { GuestAction, PciPorts } from '#apis/kubevirt/guest.ts'
 import type { CardDriver } from './nic/execute.ts'
-import type { GuestInterface, ObservedNic } from './nic/status.ts'
+import type { ObservedNic } from './nic/nic.ts'
+import type { GuestInterface } from './nic/status.ts'
 import type { SandboxOwner } from './sandbox/owner.ts'
 import type { Attachment } from './sandbox/plan.ts'
 import type { DomainSpec } from './vm/domain.ts'

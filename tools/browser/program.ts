@@ -69,18 +69,9 @@ function vm(state: 'up' | 'down') {
       { name: 'b', multus: { networkName: 'red' } },
     ],
   }
-  return {
-    apiVersion: 'kubevirt.io/v1',
-    kind: 'VirtualMachine',
-    metadata: {
-      name: 'x',
-      namespace: 'default',
-      uid: 'u',
-      resourceVersion: '1',
-      creationTimestamp: '2026-01-01T00:00:00Z',
-    },
-    spec: { template: { spec } },
-  }
+  const creationTimestamp = '2026-01-01T00:00:00Z'
+  const metadata = { name: 'x', namespace: 'default', uid: 'u', resourceVersion: '7', creationTimestamp }
+  return { apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachine', metadata, spec: { template: { spec } } }
 }
 
 console.log(JSON.stringify(await main()))

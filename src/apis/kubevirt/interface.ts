@@ -8,18 +8,6 @@ export type InterfaceState = (typeof interfaceStates)[number]
 /** Device models KubeVirt accepts. */
 export const interfaceModels = ['virtio', 'e1000', 'e1000e', 'igb', 'ne2k_pci', 'pcnet', 'rtl8139'] as const
 
-/** The fields that each mean one binding; exactly one must be present. */
-export const bindings = [
-  'bridge',
-  'masquerade',
-  'sriov',
-  'passtBinding',
-  'binding',
-  'slirp',
-  'macvtap',
-  'passt',
-] as const
-
 const port = Type.Object({
   name: Type.Optional(Type.String()),
   protocol: Type.Optional(Type.String({ description: 'TCP (default) or UDP.' })),

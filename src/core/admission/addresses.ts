@@ -2,14 +2,14 @@ import { type Interface, interfaceModels } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { isObject } from '#base/json.ts'
+import { hasTrait } from '../nic/bindings.ts'
 import { isIpv4 } from '../nic/cidr.ts'
+import { normalMac } from '../nic/desired.ts'
 import { isPrintable, isSayable, maxOptionBytes } from '../sandbox/dhcp.ts'
 import { isGroupMac, macNumber } from './macs.ts'
 
 const macPattern = /^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$/
 const pciPattern = /^([\da-fA-F]{4}):([\da-fA-F]{2}):([\da-fA-F]{2})\.([0-7]{1})$/
-/** The MAC of the gateway a masqueraded guest sees. */
-const reservedMac = '02:00:00:00:00:00'
 /** Highest ACPI index (KubeVirt's documentation). */
 const maxAcpiIndex = 16 * 1024 - 1
 /** KubeVirt finds that out when it starts the guest. */
@@ -34,7 +34,8 @@ export function addressErrors(one: Interface, field: string): FieldError[] {
   return [...errors, ...macErrors(one, field), ...dhcpErrors(one, `${field}.dhcpOptions`)]
 }
 
-function macErrors({ macAddress: mac, masquerade }: Interface, field: string): FieldError[] {
+function macErrors(one: Interface, field: string): FieldError[] {
+  const { macAddress: mac } = one
   if (mac === undefined || mac === '') return []
   const errors: FieldError[] = []
   const at = `${field}.macAddress`
@@ -51,7 +52,7 @@ function macErrors({ macAddress: mac, masquerade }: Interface, field: string): F
     )
   else if (macNumber(mac) === 0)
     errors.push(invalidValue(at, `interface ${field}.name has an all-zero MAC address (${mac}); choose another one.`))
-  if (masquerade && mac.toLowerCase().replaceAll('-', ':') === reservedMac)
+  if (hasTrait(one, ({ reservedMac }) => reservedMac === normalMac(mac)))
     errors.push(
       invalidValue(at, 'The requested MAC address is reserved for the in-pod bridge. Please choose another one.'),
     )

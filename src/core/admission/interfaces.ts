@@ -1,19 +1,14 @@
-import { bindings, type Interface, interfaceStates, type Network } from '#apis/kubevirt/interface.ts'
+import { type Interface, interfaceStates, type Network } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { type FieldError, invalidValue } from '#apis/meta/object.ts'
-import { isDefaultNetwork } from '../nic/desired.ts'
+import { type Binding, bindings, bindingsOf, hasTrait } from '../nic/bindings.ts'
+import { isDefaultNetwork, linkOf } from '../nic/desired.ts'
 import { addressErrors, bootOrderErrors } from './addresses.ts'
 import { type ClusterConfig, clusterConfig } from './config.ts'
 import { networkErrors } from './networks.ts'
 import { portErrors } from './ports.ts'
 
 const namePattern = /^[A-Za-z0-9-_]+$/
-
-const discontinued = {
-  slirp: 'Slirp interface support has been discontinued since v1.3',
-  passt: 'Passt network binding has been discontinued since v1.3',
-  macvtap: 'Macvtap network binding has been discontinued since v1.3',
-} as const
 
 /**
  * Everything wrong with the interfaces and networks of a spec, in KubeVirt's words (facts/kubevirt.md §2.1, §8.8). `path` is
@@ -89,47 +84,38 @@ function bindingErrors(
   { config, isNew }: Readonly<{ config: ClusterConfig; isNew: boolean }>,
 ): FieldError[] {
   const errors: FieldError[] = []
-  const chosen = bindings.filter((binding) => one[binding] !== undefined)
-  const live = chosen.filter((binding) => !(binding in discontinued))
+  const chosen = bindingsOf(one)
+  const live = chosen.filter((binding) => bindings[binding].discontinued === undefined)
   // What exists already may have one from before: it is told when it is started.
-  for (const binding of isNew ? chosen : [])
-    if (binding in discontinued)
-      errors.push({
-        field: `${field}.${binding}`,
-        message: discontinued[binding as keyof typeof discontinued],
-        reason: 'FieldValueInvalid',
-      })
+  for (const binding of isNew ? chosen : []) {
+    const message = bindings[binding].discontinued
+    if (message !== undefined) errors.push({ field: `${field}.${binding}`, message, reason: 'FieldValueInvalid' })
+  }
   if (live.length !== 1 && chosen.length === live.length)
     errors.push({
       field,
       message: `logical ${one.name} interface must have exactly one binding method or binding plugin`,
       reason: 'FieldValueInvalid',
     })
-  if (one.masquerade && network && network.pod === undefined)
-    errors.push({
-      field: `${field}.name`,
-      message: 'Masquerade interface only implemented with pod network',
-      reason: 'FieldValueInvalid',
-    })
-  if (one.bridge && network?.pod && !config.permitBridgeOnPodNetwork)
-    errors.push({
-      field: `${field}.name`,
-      message: 'Bridge on pod network configuration is not enabled under kubevirt-config',
-      reason: 'FieldValueInvalid',
-    })
-  if (one.passtBinding && !config.hasGate('PasstBinding'))
-    errors.push({
-      field: `${field}.name`,
-      message: 'PasstBinding feature gate is not enabled',
-      reason: 'FieldValueInvalid',
-    })
-  if (one.passtBinding && network && network.pod === undefined)
-    errors.push({
-      field: `${field}.name`,
-      message: 'PasstBinding interface only implemented with pod network',
-      reason: 'FieldValueInvalid',
-    })
-  return errors
+  const messages = live.flatMap((binding) => misplaced(binding, network, config))
+  return [
+    ...errors,
+    ...messages.map((message) => ({ field: `${field}.name`, message, reason: 'FieldValueInvalid' as const })),
+  ]
+}
+
+/** What keeps a binding from being used here, or on that network. */
+function misplaced(binding: Binding, network: Network | undefined, config: ClusterConfig): string[] {
+  const { gate, isPodOnly, needsPodPermission } = bindings[binding]
+  const title = `${binding[0]?.toUpperCase()}${binding.slice(1)}`
+  const isOnPod = network?.pod !== undefined
+  return [
+    ...(gate && !config.hasGate(gate) ? [`${gate} feature gate is not enabled`] : []),
+    ...(isPodOnly && network && !isOnPod ? [`${title} interface only implemented with pod network`] : []),
+    ...(needsPodPermission && isOnPod && !config.permitBridgeOnPodNetwork
+      ? [`${title} on pod network configuration is not enabled under kubevirt-config`]
+      : []),
+  ]
 }
 
 /** The four rules of facts/kubevirt.md §2.1; all that apply are told. */
@@ -140,9 +126,9 @@ function stateErrors(one: Interface, network: Network | undefined, field: string
   if (!(interfaceStates as readonly string[]).includes(state))
     return [bad(`logical ${name} interface state value is unsupported: ${state}`)]
   const errors: FieldError[] = []
-  if (one.sriov && state !== 'absent')
+  if (state !== 'absent' && hasTrait(one, ({ states }) => !states.includes(linkOf(state))))
     errors.push(bad(`"${name}" interface's state "${state}" is not supported for SR-IOV NICs`))
-  if (state === 'absent' && !one.bridge)
+  if (state === 'absent' && !hasTrait(one, ({ states }) => states.includes('absent')))
     errors.push(bad(`"${name}" interface's state "${state}" is supported only for bridge binding`))
   if (state === 'absent' && network && isDefaultNetwork(network))
     errors.push(bad(`"${name}" interface's state "${state}" is not supported on default networks`))

@@ -1,6 +1,7 @@
 import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { type FieldError, invalidValue } from '#apis/meta/object.ts'
+import { hasTrait } from '../nic/bindings.ts'
 import { guestNetworkProblem } from '../nic/cidr.ts'
 import type { ClusterConfig } from './config.ts'
 
@@ -114,7 +115,7 @@ function claimErrors(spec: VmiSpec, networks: readonly Network[], path: string, 
 }
 
 function isForClaims(one: Interface): boolean {
-  return one.sriov !== undefined || one.binding !== undefined
+  return hasTrait(one, ({ takesClaims }) => takesClaims)
 }
 
 function required(field: string, message: string): FieldError {

@@ -1,5 +1,6 @@
 import type { Interface } from '#apis/kubevirt/interface.ts'
 import { type FieldError, invalidValue } from '#apis/meta/object.ts'
+import { hasTrait } from '../nic/bindings.ts'
 import type { ClusterConfig } from './config.ts'
 
 /** Most ranges an interface may have (KubeVirt's limit). */
@@ -42,7 +43,8 @@ function portRanges(one: Interface, field: string, isOpen: boolean): FieldError[
   if (!isOpen)
     return [invalidValue(at, 'portRanges is specified on interface but the PortRangesSpec feature gate is not enabled')]
   const errors: FieldError[] = []
-  if (!one.masquerade) errors.push(invalidValue(at, 'portRanges are only supported on masquerade interfaces'))
+  if (!hasTrait(one, ({ takesPortRanges }) => takesPortRanges))
+    errors.push(invalidValue(at, 'portRanges are only supported on masquerade interfaces'))
   if (one.ports?.length) errors.push(invalidValue(at, 'Cannot define both ports and portRanges on interface'))
   if (ranges.length > maxRanges) errors.push(invalidValue(at, `No more than ${maxRanges} portRanges are allowed`))
   for (const [i, { protocol, start, end }] of ranges.entries()) {

@@ -1,6 +1,7 @@
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, Fault } from '#base/fault.ts'
-import { type DesiredNic, desiredNics, wantedNics } from '../nic/desired.ts'
+import { desiredNics, wantedNics } from '../nic/desired.ts'
+import type { DesiredNic } from '../nic/nic.ts'
 import { type Step as NicStep, planNics } from '../nic/plan.ts'
 import { wantsBounce } from '../nic/rewire.ts'
 import type { ObservedDomain, SandboxState } from '../ports.ts'

@@ -1,5 +1,6 @@
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
+import { hasTrait } from '../nic/bindings.ts'
 
 /** On an instance: its bridge on the pod network does not keep it from being moved, though its address changes (KubeVirt). */
 const allowPodBridgeAnnotation = 'kubevirt.io/allow-pod-bridge-network-live-migration'
@@ -12,7 +13,8 @@ export function liveMigratable({
   const pod = spec.networks?.find((network) => network.pod)
   const primary = spec.domain.devices.interfaces?.find(({ name }) => name === pod?.name)
   const isAllowed = metadata.annotations?.[allowPodBridgeAnnotation] !== undefined
-  if (!primary || primary.masquerade || primary.passtBinding || (primary.bridge && isAllowed))
+  const ways = isAllowed ? ['always', 'ifAllowed'] : ['always']
+  if (!primary || hasTrait(primary, ({ migratesOnPod }) => ways.includes(migratesOnPod)))
     return { type: 'LiveMigratable', status: 'True' }
   return {
     type: 'LiveMigratable',

@@ -3,6 +3,7 @@ import type { VirtualMachineInstanceMigration as Migration } from '#apis/kubevir
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
 import type { NetworkStatus } from '#apis/net/attachment.ts'
+import { hasTrait } from '../nic/bindings.ts'
 import { isDefaultNetwork, wantedNics } from '../nic/desired.ts'
 import { findCondition, isTrue } from '../vm/conditions.ts'
 import { isOver } from './phases.ts'
@@ -48,14 +49,15 @@ export function migrationRequirement(
   const networks = new Map((spec.networks ?? []).map((network) => [network.name, network]))
   const keys = new Map(wantedNics(spec, metadata.namespace ?? 'default').map((nic) => [nic.name, nic.network]))
   const known = new Map((status?.interfaces ?? []).map((one) => [one.name, one]))
-  for (const { name, state, sriov } of spec.domain.devices.interfaces ?? []) {
+  for (const one of spec.domain.devices.interfaces ?? []) {
+    const { name, state } = one
     const network = networks.get(name)
     if (!network?.multus || isDefaultNetwork(network)) continue
     const now = known.get(name)
-    if (!now && state !== 'absent') return sriov ? 'immediate' : 'pending'
+    if (!now && state !== 'absent') return hasTrait(one, ({ attach }) => attach === 'hostdev') ? 'immediate' : 'pending'
     const sources = now?.infoSource?.split(', ') ?? []
     if (state === 'absent' && sources.includes('multus-status') && !sources.includes('domain')) return 'pending'
-    const attached = statuses.find((one) => one.interface === now?.podInterfaceName)
+    const attached = statuses.find((other) => other.interface === now?.podInterfaceName)
     if (now?.podInterfaceName && attached && attached.name !== keys.get(name)) return 'immediate'
   }
   return 'none'

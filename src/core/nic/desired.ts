@@ -1,13 +1,9 @@
 import type { Interface, InterfaceState, Network } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
-import { type LinkNames, linkNames, primaryLinkNames } from './names.ts'
-import { podNetwork } from './nic.ts'
-import type { WantedNic } from './plan.ts'
-
-/** A wanted interface, and where it goes in the sandbox. */
-export type DesiredNic = WantedNic &
-  Readonly<{ links: LinkNames; primary: boolean; ports: NonNullable<Interface['ports']>; guestCidr: string }> &
-  Pick<Interface, 'dhcpOptions'>
+import { queuesOf } from '../vm/cpu.ts'
+import { bindingOf, bindings, runBindings } from './bindings.ts'
+import { linkNames, primaryLinkNames } from './names.ts'
+import { type DesiredNic, podNetwork } from './nic.ts'
 
 /** The network a masqueraded guest sees unless its owner chose another (facts/kubevirt.md §1.2). */
 const defaultGuestCidr = '10.0.2.0/24'
@@ -46,25 +42,29 @@ export function desiredNics(spec: VmiSpec, namespace: string): DesiredNic[] {
  */
 export function wantedNics(spec: VmiSpec, namespace: string): DesiredNic[] {
   const networks = new Map((spec.networks ?? []).map((network) => [network.name, network]))
+  const queues = queuesOf(spec)
   return (spec.domain.devices.interfaces ?? []).flatMap((one): DesiredNic[] => {
     const network = networks.get(one.name)
     if (!network) return []
     const primary = isDefaultNetwork(network)
+    const binding = bindingOf(one)
+    const model = one.model ?? 'virtio'
     return [
       {
         name: one.name,
         mac: normalMac(one.macAddress ?? ''),
-        model: one.model ?? 'virtio',
-        binding: one.masquerade ? 'masquerade' : 'bridge',
+        model,
+        binding: binding ?? 'bridge',
         network: networkKey(network, namespace),
         link: linkOf(one.state),
+        queues: model === 'virtio' ? queues : 1,
         links: primary ? primaryLinkNames : linkNames(network.name),
         primary,
-        ports: one.ports ?? [],
+        ports: portsOf(one),
         ...(one.dhcpOptions && { dhcpOptions: one.dhcpOptions }),
         guestCidr: network.pod?.vmNetworkCIDR ?? defaultGuestCidr,
         absent: one.state === 'absent',
-        isPluggable: one.bridge !== undefined && !primary,
+        isPluggable: binding !== undefined && bindings[binding].isPluggable && !primary,
       },
     ]
   })
@@ -73,15 +73,16 @@ export function wantedNics(spec: VmiSpec, namespace: string): DesiredNic[] {
 /** The first reason why an interface cannot be run here, with what to do about it; undefined when all can. */
 export function unsupportedInterface(spec: VmiSpec): string | undefined {
   for (const one of spec.domain.devices.interfaces ?? []) {
-    if (one.masquerade || one.bridge) continue
-    const binding = one.sriov
-      ? 'sriov'
-      : one.passtBinding
-        ? 'passtBinding'
-        : one.binding
-          ? `plugin ${one.binding.name}`
-          : 'unknown'
-    return `interface "${one.name}" uses the binding ${binding}, which this version cannot run; use bridge or masquerade`
+    const binding = bindingOf(one)
+    if (binding && bindings[binding].isRun) continue
+    const word = one.binding ? `plugin ${one.binding.name}` : (binding ?? 'unknown')
+    return `interface "${one.name}" uses the binding ${word}, which this version cannot run; use ${runBindings.join(' or ')}`
   }
   return undefined
+}
+
+function portsOf({ ports = [] }: Interface): DesiredNic['ports'] {
+  return ports.flatMap(({ port, protocol }) =>
+    port === undefined ? [] : [{ port, protocol: protocol?.toUpperCase() === 'UDP' ? 'udp' : 'tcp' }],
+  )
 }

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { desiredNics, linkOf, unsupportedInterface } from './desired.ts'
 import { linkNames } from './names.ts'
-import { interfaceStatuses, type ObservedNic } from './status.ts'
+import type { ObservedNic } from './nic.ts'
+import { interfaceStatuses } from './status.ts'
 
 const spec: VmiSpec = {
   domain: {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { World } from '#kit/core/nic/world.ts'
 import { execute } from './execute.ts'
-import type { Field, Nic } from './nic.ts'
-import { planNics, type WantedNic } from './plan.ts'
+import type { Field, Nic, PlannedNic } from './nic.ts'
+import { planNics } from './plan.ts'
 
 const nic = (over: Partial<Nic> = {}): Nic => ({
   name: 'a',
@@ -15,7 +15,7 @@ const nic = (over: Partial<Nic> = {}): Nic => ({
   ...over,
 })
 
-const brief = (desired: WantedNic[], observed: Nic[]) => {
+const brief = (desired: PlannedNic[], observed: Nic[]) => {
   const { steps, needs } = planNics(desired, observed)
   return [
     ...steps.map((s) => [s.do, s.nic.name, s.changed.join('+'), '->', s.nic.link].filter(Boolean).join(' ')),
@@ -25,10 +25,10 @@ const brief = (desired: WantedNic[], observed: Nic[]) => {
 
 const card = { isPluggable: true } as const
 const gone = { absent: true, isPluggable: true } as const
-const on = (network: string, link: 'up' | 'down' = 'up'): WantedNic => ({ ...nic({ network, link }), ...card })
+const on = (network: string, link: 'up' | 'down' = 'up'): PlannedNic => ({ ...nic({ network, link }), ...card })
 const deaf = { ...nic(), isDeaf: true }
-const primary: WantedNic = { ...nic(), isPluggable: false }
-const cases: readonly [name: string, desired: WantedNic[], observed: Nic[], plan: string][] = [
+const primary: PlannedNic = { ...nic(), isPluggable: false }
+const cases: readonly [name: string, desired: PlannedNic[], observed: Nic[], plan: string][] = [
   ['nothing to do', [nic()], [nic()], ''],
   ['link down is live', [nic({ link: 'down' })], [nic()], 'update a link -> down'],
   ['link up is live', [nic()], [nic({ link: 'down' })], 'update a link -> up'],
@@ -130,7 +130,7 @@ test('every pair of small worlds converges in one pass, then stays still', async
     for (const bare of worlds)
       for (const wish of [{}, card, gone]) {
         // Each wish is about the second interface: it may be plugged, or is to be gone.
-        const desired: WantedNic[] = bare.map((one) => (one.name === 'b' ? { ...one, ...wish } : one))
+        const desired: PlannedNic[] = bare.map((one) => (one.name === 'b' ? { ...one, ...wish } : one))
         const world = new World(observed)
         const first = planNics(desired, observed)
         const report = await execute(first, world, never)
@@ -154,7 +154,7 @@ test('every pair of small worlds converges in one pass, then stays still', async
 
 test('a failure at any step is named, holds up no other, and the next pass finishes the rest', async () => {
   const observed = ['a', 'b', 'c', 'e'].map((name) => nic({ name }))
-  const desired: WantedNic[] = [
+  const desired: PlannedNic[] = [
     nic({ link: 'down' }),
     { ...nic({ name: 'b' }), ...gone },
     nic({ name: 'c', link: 'down' }),

@@ -1,4 +1,5 @@
-import { type Cost, type Field, fieldNames, fields, type Nic, podNetwork } from './nic.ts'
+import { bindings } from './bindings.ts'
+import { type Cost, type Field, fieldNames, fields, type Nic, type PlannedNic, pick, plain, podNetwork } from './nic.ts'
 
 /**
  * One effect on a running guest, specific enough that carrying it out needs no decision. `nic` is the interface as it is to be
@@ -16,27 +17,13 @@ type Need = Readonly<{ nic: string; why: 'restart'; changed: readonly (Field | '
 
 export type Plan = Readonly<{ steps: readonly Step[]; needs: readonly Need[] }>
 
-/** An interface as somebody wants it: there, or declared `absent` and to leave the guest. */
-export type WantedNic = Nic &
-  Readonly<{
-    absent?: boolean
-    /** Can join a guest while it runs: bridges to secondary networks can (facts/kubevirt.md §3.2). */
-    isPluggable?: boolean
-  }>
-
-/**
- * An interface that is there. `isPluggable` is known where it is somebody's wish too (a VM's instance); `isDeaf` is one that
- * lost its tap, and with that its network.
- */
-type PresentNic = Nic & Pick<WantedNic, 'isPluggable'> & Readonly<{ isDeaf?: boolean }>
-
 /**
  * Decides what to do about the interfaces of a running guest, and does nothing. The same function compares a VM's template
  * with its instance (control plane) and an instance with its domain (node). When live and costlier fields differ on one
  * interface, the live ones are still updated at once: pulling a cable does not wait for a restart. What was merely taken out
  * of a list is no wish to unplug it: that is said by `absent`.
  */
-export function planNics(desired: readonly WantedNic[], observed: readonly PresentNic[]): Plan {
+export function planNics(desired: readonly PlannedNic[], observed: readonly PlannedNic[]): Plan {
   const present = new Map(observed.map((nic) => [nic.name, nic]))
   const wanted = new Set(desired.map((nic) => nic.name))
   const steps: Step[] = []
@@ -70,7 +57,7 @@ export function planNics(desired: readonly WantedNic[], observed: readonly Prese
 const order: readonly Step['do'][] = ['update', 'unplug', 'rewire', 'plug']
 
 /** What it takes to make an interface that is there as it is wanted: steps, and fields that only a restart changes. */
-function changesOf(nic: WantedNic, now: PresentNic): { steps: Step[]; restart: Field[] } {
+function changesOf(nic: PlannedNic, now: PlannedNic): { steps: Step[]; restart: Field[] } {
   const live = changedFields(nic, now, 'live')
   const network = changedFields(nic, now, 'rewire')
   const restart = changedFields(nic, now, 'restart')
@@ -85,20 +72,12 @@ function changesOf(nic: WantedNic, now: PresentNic): { steps: Step[]; restart: F
 }
 
 /** Whether an interface can move to another network while it runs: what could not be plugged cannot. */
-function canMove(nic: WantedNic, now: PresentNic): boolean {
+function canMove(nic: PlannedNic, now: PlannedNic): boolean {
   const isSecondary = nic.network !== podNetwork && now.network !== podNetwork
-  return nic.isPluggable === true && now.isPluggable !== false && nic.binding === now.binding && isSecondary
+  const canLeave = nic.isPluggable === true && now.isPluggable !== false
+  return canLeave && bindings[nic.binding].isRewirable && nic.binding === now.binding && isSecondary
 }
 
 function changedFields(a: Nic, b: Nic, cost: Cost): Field[] {
   return fieldNames.filter((field) => fields[field] === cost && a[field] !== b[field])
-}
-
-function pick(nic: Nic, names: readonly Field[]): Partial<Nic> {
-  return Object.fromEntries(names.map((name) => [name, nic[name]]))
-}
-
-/** Just the fields every interface has. */
-function plain(nic: Nic): Nic {
-  return { name: nic.name, ...pick(nic, fieldNames) } as Nic
 }

@@ -1,10 +1,7 @@
 import type { InterfaceStatus } from '#apis/kubevirt/interface.ts'
 import { sameJson } from '#base/json.ts'
-import type { DesiredNic } from './desired.ts'
-import type { Nic } from './nic.ts'
-
-/** An interface as the hypervisor has it. */
-export type ObservedNic = Nic & Readonly<{ queues: number }>
+import { bindings } from './bindings.ts'
+import type { DesiredNic, ObservedNic } from './nic.ts'
 
 /** A network device as the guest agent tells it. */
 export type GuestInterface = Readonly<{ name: string; mac: string; ips: readonly string[] }>
@@ -45,9 +42,10 @@ function statusOf(
   guest: GuestInterface | undefined,
   podIps: readonly string[],
 ): InterfaceStatus {
-  // A masqueraded guest's link-local addresses mean nothing outside the guest.
-  const agentIps = guest?.ips.filter((ip) => nic.binding !== 'masquerade' || !isLinkLocal(ip))
-  const ips = agentIps ? mergedIps(nic.binding, podIps, agentIps) : podIps
+  const { isOnNetwork } = bindings[nic.binding]
+  // Link-local addresses of a guest behind the pod's address mean nothing outside the guest.
+  const agentIps = guest?.ips.filter((ip) => isOnNetwork || !isLinkLocal(ip))
+  const ips = agentIps ? (isOnNetwork ? agentIps : mergedIps(podIps, agentIps)) : podIps
   const sources = ['domain', ...(guest ? ['guest-agent'] : []), ...(nic.primary ? [] : ['multus-status'])]
   return {
     name: nic.name,
@@ -59,7 +57,7 @@ function statusOf(
     ...(guest && { interfaceName: guest.name }),
     ...addresses(ips),
     // Behind masquerade the guest does not know the address it is reached at (facts/kubevirt.md §1.2).
-    ...(nic.binding === 'masquerade' && agentIps?.length && !sameJson(agentIps, ips) && { guestAddresses: agentIps }),
+    ...(!isOnNetwork && agentIps?.length && !sameJson(agentIps, ips) && { guestAddresses: agentIps }),
   }
 }
 
@@ -87,11 +85,10 @@ function deviceOf(
 }
 
 /**
- * The addresses of an interface that both CNI and the guest's agent know. Behind masquerade those that count are of each family
- * CNI's, unless it gave none or the guest has none (facts/kubevirt.md §2.4); a bridged card has those that the guest says.
+ * Where a guest behind the pod's address is reached, of what both CNI and the guest's agent know: of each family at CNI's
+ * addresses, unless it gave none or the guest has none (facts/kubevirt.md §2.4).
  */
-function mergedIps(binding: string, podIps: readonly string[], agentIps: readonly string[]): string[] {
-  if (binding === 'bridge') return [...agentIps]
+function mergedIps(podIps: readonly string[], agentIps: readonly string[]): string[] {
   return [isIpv4, (ip: string) => !isIpv4(ip)].flatMap((isOfFamily) => {
     const [given, told] = [podIps.filter(isOfFamily), agentIps.filter(isOfFamily)]
     return given.length && told.length ? given : told

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Interface } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
-import type { DesiredNic } from '../nic/desired.ts'
+import type { DesiredNic } from '../nic/nic.ts'
 import { dhcpTold, hostnameOf, searchBytes, untold } from './dhcp.ts'
 
 const vmi = (spec: Partial<VmiSpec> = {}, name = 'shop') => ({

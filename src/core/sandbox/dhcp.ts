@@ -2,7 +2,7 @@ import type { Interface } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { dnsSubdomain, nameProblems } from '#apis/meta/names.ts'
 import { isIpv4 } from '../nic/cidr.ts'
-import type { DesiredNic } from '../nic/desired.ts'
+import type { DesiredNic } from '../nic/nic.ts'
 
 /** What a guest is told by DHCP on one of its interfaces, beside its address and the way out. */
 export type DhcpTold = Readonly<{

@@ -6,40 +6,29 @@ import {
   networksAnnotation,
 } from '#apis/net/attachment.ts'
 import { anySourceAnnotation, isTrueAnnotation } from '../annotations.ts'
-import type { DesiredNic } from '../nic/desired.ts'
-import type { LinkNames } from '../nic/names.ts'
-import { podNetwork } from '../nic/nic.ts'
-import { queuesOf } from '../vm/domain.ts'
+import { type DesiredNic, podNetwork } from '../nic/nic.ts'
 import { type DhcpTold, dhcpTold } from './dhcp.ts'
 
-/** One network put into a sandbox and joined to the guest. */
-export type Attachment = Readonly<{
-  /** Logical name of the interface. */
-  name: string
-  /** `pod`, or `namespace/name` of the NAD. */
-  network: string
-  /** CNI configuration text of the NAD; absent for the pod network, whose configuration is the host's own, and when missing. */
-  config?: string
-  /** Why there is no configuration, for the owner. It matters only until the network is attached. */
-  problem?: string
-  links: LinkNames
-  binding: 'bridge' | 'masquerade'
-  /** The guest's MAC. */
-  mac: string
-  /** Whether the guest may send from any MAC and address there (see anySourceAnnotation). */
-  isOpen?: true
-  /** Addresses of this network that the guest brought from the sandbox it came from, and may go on with. */
-  carried?: readonly string[]
-  queues: number
-  /** The network a masqueraded guest sees. */
-  guestCidr: string
-  /** Ports of the pod address that go to the guest; all when empty (masquerade only). CNI is told of them where it asks for them. */
-  ports: readonly Readonly<{ protocol: 'tcp' | 'udp'; port: number }>[]
-  /** What the instance's annotations ask for, where CNI asks for it; as written there. */
-  bandwidth?: Bandwidth
-  /** What the guest is told by DHCP. Sandboxes of earlier versions do not say. */
-  dhcp?: DhcpTold
-}>
+/** One network put into a sandbox and joined to the guest: of a wanted interface what is written down, and what CNI is asked for. */
+export type Attachment = Readonly<
+  Written & {
+    /** CNI configuration text of the NAD; absent for the pod network, whose configuration is the host's own, and when missing. */
+    config?: string
+    /** Why there is no configuration, for the owner. It matters only until the network is attached. */
+    problem?: string
+    /** Whether the guest may send from any MAC and address there (see anySourceAnnotation). */
+    isOpen?: true
+    /** Addresses of this network that the guest brought from the sandbox it came from, and may go on with. */
+    carried?: readonly string[]
+    /** What the instance's annotations ask for, where CNI asks for it; as written there. */
+    bandwidth?: Bandwidth
+    /** What the guest is told by DHCP. Sandboxes of earlier versions do not say. */
+    dhcp?: DhcpTold
+  }
+>
+
+/** What a sandbox remembers of an interface; all else can change while it is there, and is told when it is needed. */
+type Written = Pick<DesiredNic, 'name' | 'network' | 'links' | 'binding' | 'mac' | 'queues' | 'guestCidr' | 'ports'>
 
 /** Most traffic to a guest (ingress) and from it, bits per second, as quantities. */
 export type Bandwidth = Readonly<{ ingress?: string; egress?: string }>
@@ -67,32 +56,25 @@ export function attachmentsOf(
   vmi: VirtualMachineInstance,
   { configOf, annotationsOf }: FindNads,
 ): Attachment[] {
-  const queues = queuesOf(vmi.spec)
   const bandwidth = bandwidthWanted(vmi.metadata.annotations)
   return nics.map((nic) => {
     const isPod = nic.network === podNetwork
     const config = isPod ? undefined : configOf(nic.network)
     const isOpen = !isPod && isTrueAnnotation(annotationsOf(nic.network), anySourceAnnotation)
     return {
-      name: nic.name,
-      network: nic.network,
+      ...writtenOf(nic),
       ...(config !== undefined && { config }),
       ...(!isPod && config === undefined && { problem: missingText(nic) }),
-      links: nic.links,
-      binding: nic.binding,
-      mac: nic.mac,
       ...(isOpen && { isOpen }),
-      queues: nic.model === 'virtio' ? queues : 1,
       ...(bandwidth && { bandwidth }),
-      guestCidr: nic.guestCidr,
       dhcp: dhcpTold(vmi, nic),
-      ports: nic.ports.flatMap(({ port, protocol }) =>
-        port === undefined
-          ? []
-          : [{ port, protocol: protocol?.toUpperCase() === 'UDP' ? ('udp' as const) : ('tcp' as const) }],
-      ),
     }
   })
+}
+
+function writtenOf(nic: DesiredNic): Written {
+  const { name, network, links, binding, mac, queues, guestCidr, ports } = nic
+  return { name, network, links, binding, mac, queues, guestCidr, ports }
 }
 
 function missingText(nic: DesiredNic): string {

@@ -1,3 +1,4 @@
+import { bindings } from '../nic/bindings.ts'
 import type { Attachment } from './plan.ts'
 
 /** A network link as the kernel has it. `hasCarrier` is unknown while it is down; a tap has it while somebody has it open. */
@@ -80,7 +81,7 @@ function lostPod({ links, binding }: Attachment, { sandbox }: ObservedWiring): s
   const link = sandbox.get(links.pod)
   if (!link) return [`the link ${links.pod} was gone`]
   // The routes that CNI gave it have gone with its being up.
-  return link.isUp || binding === 'bridge' ? [] : [`the link ${links.pod} was down`]
+  return link.isUp || bindings[binding].isOnNetwork ? [] : [`the link ${links.pod} was down`]
 }
 
 function lostHost({ name, bridge }: HostLink, { host }: ObservedWiring): string[] {
@@ -96,7 +97,7 @@ function unjoined({ links, binding }: Attachment, { sandbox }: ObservedWiring): 
   const mtu = sandbox.get(links.pod)?.mtu
   const bridge = sandbox.get(links.bridge)
   if (!bridge) return [`the bridge ${links.bridge} was gone`]
-  const ports = binding === 'bridge' ? [links.tap, links.pod] : [links.tap]
+  const ports = bindings[binding].isOnNetwork ? [links.tap, links.pod] : [links.tap]
   return [
     ...(bridge.isUp ? [] : [`the bridge ${links.bridge} was down`]),
     ...(bridge.mtu === mtu ? [] : [`the bridge ${links.bridge} had another MTU`]),

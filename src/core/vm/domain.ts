@@ -1,7 +1,9 @@
 import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { parseQuantity } from '#apis/meta/quantity.ts'
-import { type DesiredNic, desiredNics } from '../nic/desired.ts'
+import { desiredNics } from '../nic/desired.ts'
+import type { DesiredNic } from '../nic/nic.ts'
 import { pausedAnnotation } from './actions.ts'
+import { assignSlots, type Device, devicesOf, portsTaken, type Slots } from './devices.ts'
 import { extraPorts, interfaceCount, placeholders } from './pci.ts'
 
 /** Everything a hypervisor must know to start a guest. */
@@ -11,23 +13,24 @@ export type DomainSpec = Readonly<{
   /** Start it with its CPUs stopped. */
   isPaused: boolean
   memoryKiB: number
-  /** Ports for interfaces, of which the first are taken by `nics`; and ports nothing is on yet. */
-  ports: Readonly<{ nics: number; extra: number }>
   sockets: number
   cores: number
   threads: number
-  kernel: Readonly<{ image: string; kernelPath: string; initrdPath: string | undefined; args: string }>
-  nics: readonly (DesiredNic & Readonly<{ queues: number }>)[]
+  boot: Boot
+  nics: readonly DesiredNic[]
+  /** All devices, those of `nics` among them, and where they are. */
+  devices: readonly Device[]
+  slots: Slots
 }>
+
+/** What a guest boots from: a kernel of an image; or, which no hypervisor here does yet, the device of that alias. */
+type Boot = Readonly<{ kernel: KernelBoot } | { disk: Readonly<{ alias: string }> }>
+
+/** A kernel in an image, by its paths there. */
+export type KernelBoot = Readonly<{ image: string; kernelPath: string; initrdPath: string | undefined; args: string }>
 
 /** Least memory a guest is given when its owner names none (KubeVirt's own examples use as much). */
 const defaultMemory = '128Mi'
-
-/** Devices of every guest that need a port of their own: the serial bus of the agent, and the source of randomness. */
-export const otherDevices = 2
-
-/** Most queues a tap can have. */
-const maxQueues = 256
 
 /** A Kubernetes quantity in bytes; undefined when it is none. */
 export function bytesOf(quantity: string | number | undefined): number | undefined {
@@ -43,17 +46,6 @@ export function domainName(namespace: string, name: string): string {
 /** UUID of an instance's domain. */
 export function domainUuid({ spec, metadata }: VirtualMachineInstance): string {
   return (spec.domain.firmware?.uuid ?? metadata.uid ?? '').toLowerCase()
-}
-
-/** Number of CPUs a guest sees. */
-export function vcpusOf(spec: VmiSpec): number {
-  const { cores = 1, sockets = 1, threads = 1 } = spec.domain.cpu ?? {}
-  return cores * sockets * threads
-}
-
-/** Queues of each virtio interface. */
-export function queuesOf(spec: VmiSpec): number {
-  return spec.domain.devices.networkInterfaceMultiqueue ? Math.min(vcpusOf(spec), maxQueues) : 1
 }
 
 /** The memory a guest is to see, as its owner wrote it and in bytes; undefined when that is no quantity. */
@@ -90,26 +82,31 @@ export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem:
   if (bytes === undefined || bytes < 2 ** 20)
     return { problem: `memory "${wanted}" is no usable quantity; write for example 256Mi` }
   const namespace = metadata.namespace ?? 'default'
-  const queues = queuesOf(spec)
   const held = placeholders(interfaceCount(spec), metadata.annotations)
   if (typeof held !== 'number') return held
-  const nics = desiredNics(spec, namespace).map((nic) => ({ ...nic, queues: nic.model === 'virtio' ? queues : 1 }))
-  const used = nics.length + otherDevices
+  const nics = desiredNics(spec, namespace)
+  const devices = devicesOf(nics)
+  const extra = extraPorts(bytes, portsTaken(devices), held, metadata.annotations)
+  const slots = assignSlots(devices, { placeholders: held, extra })
+  if ('problem' in slots) return slots
   return {
     name: domainName(namespace, metadata.name),
     uuid: domainUuid(vmi),
     isPaused: spec.startStrategy === 'Paused' || metadata.annotations?.[pausedAnnotation] === 'true',
     memoryKiB: Math.ceil(bytes / 1024),
-    ports: { nics: nics.length + held, extra: extraPorts(bytes, used, held, metadata.annotations) },
     sockets: cpu?.sockets ?? 1,
     cores: cpu?.cores ?? 1,
     threads: cpu?.threads ?? 1,
-    kernel: {
-      image,
-      kernelPath: boot.container?.kernelPath ?? '/vmlinuz',
-      initrdPath: boot.container?.initrdPath ?? '/initrd.img',
-      args: boot.kernelArgs ?? 'console=ttyS0',
+    boot: {
+      kernel: {
+        image,
+        kernelPath: boot.container?.kernelPath ?? '/vmlinuz',
+        initrdPath: boot.container?.initrdPath ?? '/initrd.img',
+        args: boot.kernelArgs ?? 'console=ttyS0',
+      },
     },
     nics,
+    devices,
+    slots,
   }
 }

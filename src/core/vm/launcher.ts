@@ -8,7 +8,8 @@ import { migrationJobAnnotation, migrationJobLabel, targetNodeLabel } from '../m
 import { desiredNics } from '../nic/desired.ts'
 import { networksRequest } from '../sandbox/plan.ts'
 import { findCondition, isTrue, withCondition, withoutCondition } from './conditions.ts'
-import { footprintOf, memoryOf, vcpusOf } from './domain.ts'
+import { vcpusOf } from './cpu.ts'
+import { footprintOf, memoryOf } from './domain.ts'
 import { withPhase } from './phase.ts'
 import { isFinal } from './power.ts'
 

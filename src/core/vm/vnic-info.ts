@@ -1,4 +1,5 @@
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
+import { bindingOf, bindings } from '../nic/bindings.ts'
 
 /** What `kubevirt_vmi_vnic_info` tells of one interface (facts/kubevirt.md §7). */
 export type VnicInfo = Readonly<{
@@ -15,13 +16,14 @@ export function vnicInfos(spec: VmiSpec): VnicInfo[] {
   return (spec.domain.devices.interfaces ?? []).flatMap((one): VnicInfo[] => {
     const network = networks.get(one.name)
     if (!network || network.resourceClaim) return []
-    const core = (['bridge', 'masquerade', 'sriov'] as const).find((binding) => one[binding])
+    const binding = bindingOf(one)
+    const kind = binding ? bindings[binding].kind : ''
     return [
       {
         vnic_name: one.name,
-        binding_type: core ? 'core' : one.binding ? 'plugin' : '',
+        binding_type: kind,
         network: network.pod ? 'pod networking' : (network.multus?.networkName ?? ''),
-        binding_name: core ?? one.binding?.name ?? '',
+        binding_name: one.binding?.name ?? (kind && binding) ?? '',
         model: one.model ?? 'virtio',
       },
     ]

@@ -1,4 +1,5 @@
 import { Fault } from '#base/fault.ts'
+import { bindings } from '#core/nic/bindings.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { Conflist } from '../cni/conflist.ts'
 
@@ -14,7 +15,7 @@ const refused: Readonly<Record<string, string>> = {
 
 /** @throws Fault Invalid when what a configuration makes cannot carry a guest with bridge binding */
 export function requireCarrier({ network, binding }: Attachment, { plugins }: Conflist): void {
-  if (binding !== 'bridge') return
+  if (!bindings[binding].isOnNetwork) return
   for (const { type } of plugins)
     if (Object.hasOwn(refused, type))
       throw new Fault(

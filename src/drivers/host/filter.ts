@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { Fault } from '#base/fault.ts'
+import { bindings } from '#core/nic/bindings.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { guestAddresses } from './wiring.ts'
 
@@ -29,7 +30,7 @@ export function cardFilter(attachment: Attachment, given: readonly string[]): Ca
       `network ${attachment.network} gave the address ${JSON.stringify(strange)}, which is none; see its IPAM plugin`,
     )
   const { links, mac, binding, guestCidr, isOpen = false, carried = [] } = attachment
-  const isBridged = binding === 'bridge'
+  const isBridged = bindings[binding].isOnNetwork
   return {
     tap: links.tap,
     pod: links.pod,

@@ -1,4 +1,5 @@
 import { Fault } from '#base/fault.ts'
+import { bindings } from '#core/nic/bindings.ts'
 import { isIpv4 } from '#core/nic/cidr.ts'
 import { maxOptionBytes } from '#core/sandbox/dhcp.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
@@ -25,7 +26,7 @@ export function leaseOf(
   const { links, mac, binding, dhcp } = attachment
   const dns = [...new Set([...(dhcp?.isOwnDns ? [] : hostDns), ...(dhcp?.nameservers ?? [])])]
   const common = { bridge: links.bridge, mac, mtu, dns, ...(dhcp && { told: dhcp }) }
-  if (binding === 'masquerade') {
+  if (!bindings[binding].isOnNetwork) {
     const { gateway, guest, prefix } = guestAddresses(attachment.guestCidr)
     return {
       ...common,

@@ -1,5 +1,6 @@
 import { Fault, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
+import { bindings } from '#core/nic/bindings.ts'
 import { podNetwork as podNetworkName } from '#core/nic/nic.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { HostLink, Link } from '#core/sandbox/wiring.ts'
@@ -123,7 +124,8 @@ export class CniNetworks {
     if (!before) tell(await cni.letGo(where, signal))
     log.info({ network: attachment.network, interface: attachment.links.pod }, 'Attaching network')
     // Where a guest is to come, a link with its MAC would draw its frames away from where it still is.
-    const isTold = attachment.binding === 'bridge' && (!source || conflist.plugins.some(asksForMac))
+    const { isOnNetwork } = bindings[attachment.binding]
+    const isTold = isOnNetwork && (!source || conflist.plugins.some(asksForMac))
     const runtime = {
       pod: { namespace, name, uid },
       ...(isTold && { mac: attachment.mac }),
@@ -133,7 +135,7 @@ export class CniNetworks {
       ...(attachment.bandwidth && { bandwidth: attachment.bandwidth }),
     }
     const request = { ...where, conflist, runtime }
-    const from = source && attachment.binding === 'bridge' ? whereAt(source, attachment) : undefined
+    const from = source && isOnNetwork ? whereAt(source, attachment) : undefined
     const add = () => (from ? cni.inherit(request, from, signal) : cni.add(request, signal))
     return (before ? cni.addAgain(request, tell, signal) : add()).catch((error: unknown) => {
       if (error instanceof Fault && error.data.notUndone) tell(error.data.notUndone as readonly string[])

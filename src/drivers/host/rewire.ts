@@ -1,6 +1,7 @@
 import { explain } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
+import { bindings } from '#core/nic/bindings.ts'
 import { movedLinkName } from '#core/nic/names.ts'
 import type { Mover } from '#core/nic/rewire.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
@@ -63,7 +64,7 @@ export async function withCarried(
   return Promise.all(
     attachments.map(async (one) => {
       const before = source.find(({ name, network }) => name === one.name && network === one.network)
-      if (!before || one.binding !== 'bridge') return one
+      if (!before || !bindings[one.binding].isOnNetwork) return one
       const carried = [...new Set([...(before.carried ?? []), ...(await addressesIn(before))])]
       return carried.length ? { ...one, carried } : one
     }),

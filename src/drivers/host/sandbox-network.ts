@@ -1,4 +1,5 @@
 import { explain, Fault, faultKind } from '#base/fault.ts'
+import { bindings } from '#core/nic/bindings.ts'
 import { podNetwork as podNetworkName } from '#core/nic/nic.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { dhcpUserOf } from '#core/sandbox/users.ts'
@@ -234,7 +235,7 @@ function rulesOf({ attachment, result }: Attached): CardRules {
   const [podIp] = addresses
   return {
     filter: filterScript(cardFilter(attachment, addresses)),
-    nat: attachment.binding === 'masquerade' && podIp !== undefined ? masqueradeRules(attachment, podIp) : '',
+    nat: !bindings[attachment.binding].isOnNetwork && podIp !== undefined ? masqueradeRules(attachment, podIp) : '',
   }
 }
 

@@ -1,3 +1,4 @@
+import { bindings } from '#core/nic/bindings.ts'
 import { linkNames, movedLinkName } from '#core/nic/names.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { Link } from './links.ts'
@@ -21,7 +22,8 @@ export function netmask(prefix: number): string {
  * missing is made, so it can be run again after a crash at any point.
  */
 export function wiringCommands(attachment: Attachment, present: ReadonlyMap<string, Link>, user: QemuUser): string[] {
-  const { links, binding, mac } = attachment
+  const { links, mac } = attachment
+  const { isOnNetwork } = bindings[attachment.binding]
   const pod = present.get(links.pod)
   const mtu = pod?.mtu ?? 1500
   const bridge = present.get(links.bridge)
@@ -32,7 +34,7 @@ export function wiringCommands(attachment: Attachment, present: ReadonlyMap<stri
     ...(bridge ? [] : [`link add ${links.bridge} mtu ${mtu} type bridge forward_delay 0 stp_state 0 mcast_snooping 0`]),
     `link set ${links.bridge} mtu ${mtu} addrgenmode none`,
     // The guest is to have the address that CNI gave: it must not answer for it here.
-    ...(binding === 'bridge'
+    ...(isOnNetwork
       ? [
           `addr flush dev ${links.pod}`,
           // A plugin that was told the guest's MAC has given it to this link: the bridge would keep the guest's frames.
@@ -48,7 +50,7 @@ export function wiringCommands(attachment: Attachment, present: ReadonlyMap<stri
     ...(tap ? [] : [`tuntap add dev ${links.tap} mode tap user ${user.uid}${queues} vnet_hdr`]),
     `link set ${links.tap} mtu ${mtu} master ${links.bridge}`,
     `link set ${links.tap} up`,
-    ...(binding === 'bridge' ? [`link set ${links.pod} up`] : []),
+    ...(isOnNetwork ? [`link set ${links.pod} up`] : []),
     `link set ${links.bridge} up`,
   ]
 }

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { DesiredNic } from '#core/nic/nic.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
+import { assignSlots, devicesOf } from '#core/vm/devices.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
 import { domainXml, linkUpdateXml, readDomain } from './domain-xml.ts'
 import { endOf } from './guest-domain.ts'
 import { findElement, parseXml, textOf } from './xml.ts'
 
-const nic: DomainSpec['nics'][number] = {
+const nic: DesiredNic = {
   name: 'blue',
   mac: '02:00:00:00:00:01',
   model: 'virtio',
@@ -19,18 +21,24 @@ const nic: DomainSpec['nics'][number] = {
   links: { pod: 'podx', bridge: 'k6t-x', tap: 'tapx' },
   queues: 1,
 }
-const spec = (nics: DomainSpec['nics'] = [nic]): DomainSpec => ({
+const spec = (nics: readonly DesiredNic[] = [nic]): DomainSpec => {
+  const devices = devicesOf(nics)
+  const slots = assignSlots(devices, { placeholders: 4 - nics.length, extra: 2 })
+  assert.ok(!('problem' in slots))
+  return { ...bare, nics, devices, slots }
+}
+const bare = {
   name: 'ns_x',
   uuid: '3e2ff6dc-6bbf-4d1a-8c54-2e6c1d0a6a4e',
   isPaused: false,
-  ports: { nics: 4, extra: 2 },
   memoryKiB: 131072,
   sockets: 1,
   cores: 2,
   threads: 1,
-  kernel: { image: 'demo-guest', kernelPath: '/vmlinuz', initrdPath: '/initrd.img', args: 'console=ttyS0 a<b & "c"' },
-  nics,
-})
+  boot: {
+    kernel: { image: 'demo-guest', kernelPath: '/vmlinuz', initrdPath: '/initrd.img', args: 'console=ttyS0 a<b & "c"' },
+  },
+}
 const attachments = new Map<string, Attachment>([['blue', { ...nic, ports: [] }]])
 
 /** Every field of an interface, in both of two values where it has them. */
@@ -50,7 +58,7 @@ for (const one of variants)
   })
 
 test('ports nothing is on are free: what is on one has its bus for an address', () => {
-  const ports = (nics: DomainSpec['nics']) => readDomain(domainXml(spec(nics), 'tcg'), attachments).ports
+  const ports = (nics: readonly DesiredNic[]) => readDomain(domainXml(spec(nics), 'tcg'), attachments).ports
   // Four for interfaces, two for other devices that are on them, and two more.
   assert.deepEqual(ports([nic]), { total: 8, free: 5 })
   assert.deepEqual(ports([]), { total: 8, free: 6 })
@@ -94,3 +102,8 @@ for (const [log, end] of [
 ] as const)
   test(`a QEMU log that ends in ${log.trim().split('reason=')[1] ?? (log ? 'nothing' : 'no start')} tells of ${end ?? 'no guest'}`, () =>
     assert.equal(endOf(log), end))
+
+test('a guest that is to boot from a disk is refused, for there are none', () => {
+  const fromDisk = { ...spec(), boot: { disk: { alias: 'root' } } }
+  assert.throws(() => domainXml(fromDisk, 'tcg'), /The guest ns_x cannot boot from a disk/)
+})

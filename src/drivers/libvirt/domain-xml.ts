@@ -1,12 +1,11 @@
 import type { PciPorts } from '#apis/kubevirt/guest.ts'
 import { Fault } from '#base/fault.ts'
 import { aliasOf } from '#core/nic/names.ts'
-import type { Nic } from '#core/nic/nic.ts'
-import type { ObservedNic } from '#core/nic/status.ts'
+import type { DesiredNic, Nic, ObservedNic } from '#core/nic/nic.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import { type DomainSpec, otherDevices } from '#core/vm/domain.ts'
+import type { Device, Slots } from '#core/vm/devices.ts'
+import type { DomainSpec, KernelBoot } from '#core/vm/domain.ts'
 import { isFileOfImage } from '#core/vm/image.ts'
-import { maxBus } from '#core/vm/pci.ts'
 import type { Accelerator } from '../host/kvm.ts'
 import { childElements, element, findElement, parseXml, serializeXml, type XmlElement } from './xml.ts'
 
@@ -24,9 +23,10 @@ const aliasPrefix = aliasOf('')
 /** libvirt's names of models where they differ from KubeVirt's. */
 const virtio = 'virtio-non-transitional'
 
-/** The domain that runs a guest. */
+/** The domain that runs a guest. @throws Fault Invalid for one that is to boot from a disk */
 export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
-  const { kernel, sockets, cores, threads } = spec
+  const { sockets, cores, threads } = spec
+  const kernel = kernelOf(spec)
   const file = (path: string) => `${imagesInSandbox}/${kernel.image}/${fileOfImage(path)}`
   const cpuMode = accelerator === 'kvm' ? 'host-passthrough' : 'maximum'
   const root = element(
@@ -55,22 +55,8 @@ export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
       {},
       element('emulator', {}, qemuProgram),
       element('controller', { type: 'usb', model: 'none' }),
-      ...rootPorts(spec),
-      ...spec.nics.map((nic, i) => nicElement(nic, nic.model === 'virtio' ? i + 1 : undefined)),
-      element('controller', { type: 'virtio-serial', index: 0 }, onBus(spec.ports.nics + 1)),
-      element(
-        'serial',
-        { type: 'pipe' },
-        element('source', { path: consoleInSandbox }),
-        element('target', { port: 0 }),
-      ),
-      element('channel', { type: 'unix' }, element('target', { type: 'virtio', name: agentChannel })),
-      element(
-        'rng',
-        { model: 'virtio' },
-        element('backend', { model: 'random' }, '/dev/urandom'),
-        onBus(spec.ports.nics + 2),
-      ),
+      ...rootPorts(spec.slots),
+      ...spec.devices.map((device) => deviceElement(device, spec)),
       element('memballoon', { model: 'none' }),
     ),
   )
@@ -83,15 +69,43 @@ export function fileOfImage(path: string): string {
   return path.replace(/^\//, '')
 }
 
-/**
- * Every port a guest will ever have: libvirt adds none to one that runs. Interfaces come first and have room behind them, so
- * that a card that is plugged gets the address it will have after the next start.
- */
-function rootPorts({ ports }: DomainSpec): XmlElement[] {
-  const count = Math.min(ports.nics + otherDevices + ports.extra, maxBus)
-  return Array.from({ length: count }, (_, i) =>
+/** What a guest boots. @throws Fault Invalid when that is no kernel */
+export function kernelOf({ name, boot }: Pick<DomainSpec, 'name' | 'boot'>): KernelBoot {
+  if (!('kernel' in boot)) throw new Fault('Invalid', `The guest ${name} cannot boot from a disk; give it a kernel`)
+  return boot.kernel
+}
+
+/** Every port a guest will ever have: libvirt adds none to one that runs. */
+function rootPorts({ ports }: Slots): XmlElement[] {
+  return Array.from({ length: ports }, (_, i) =>
     element('controller', { type: 'pci', index: i + 1, model: 'pcie-root-port' }),
   )
+}
+
+/** A device, behind its root port if it has one; else it is on no such bus, or libvirt finds its place. */
+function deviceElement({ kind, alias }: Device, { nics, slots }: DomainSpec): XmlElement {
+  const bus = slots.buses.get(alias)
+  const address = bus !== undefined && onBus(bus)
+  switch (kind) {
+    case 'interface': {
+      const nic = nics.find(({ name }) => aliasOf(name) === alias)
+      if (!nic) throw new Fault('Bug', `There is no interface for the device ${alias}`)
+      return nicElement(nic, bus)
+    }
+    case 'serialBus':
+      return element('controller', { type: 'virtio-serial', index: 0 }, address)
+    case 'console':
+      return element(
+        'serial',
+        { type: 'pipe' },
+        element('source', { path: consoleInSandbox }),
+        element('target', { port: 0 }),
+      )
+    case 'agentChannel':
+      return element('channel', { type: 'unix' }, element('target', { type: 'virtio', name: agentChannel }))
+    case 'rng':
+      return element('rng', { model: 'virtio' }, element('backend', { model: 'random' }, '/dev/urandom'), address)
+  }
 }
 
 function onBus(bus: number): XmlElement {
@@ -104,9 +118,7 @@ export function nicXml(nic: Nic, attachment: Attachment): string {
   return serializeXml(nicElement({ ...nic, links: attachment.links, queues: attachment.queues }, undefined))
 }
 
-type Card = Nic & Pick<Attachment, 'links' | 'queues'>
-
-function nicElement(nic: Card, bus: number | undefined): XmlElement {
+function nicElement(nic: Nic & Pick<DesiredNic, 'links' | 'queues'>, bus: number | undefined): XmlElement {
   return element(
     'interface',
     { type: 'ethernet' },

@@ -4,9 +4,9 @@ import type { GuestAction } from '#apis/kubevirt/guest.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import type { Domain, DomainEnd, ObservedDomain } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import type { DomainSpec } from '#core/vm/domain.ts'
+import type { DomainSpec, KernelBoot } from '#core/vm/domain.ts'
 import type { Accelerator } from '../host/kvm.ts'
-import { domainXml, fileOfImage, readDomain } from './domain-xml.ts'
+import { domainXml, fileOfImage, kernelOf, readDomain } from './domain-xml.ts'
 import type { DomainHandle } from './handle.ts'
 import { createFlags, powerFlags } from './rpc/flags.ts'
 import type { StateAndReason } from './rpc/states.ts'
@@ -65,15 +65,16 @@ export class GuestDomain implements Domain {
   async create(spec: DomainSpec, signal: AbortSignal): Promise<void> {
     const { accelerator, provideImage, onCreated } = this.#options
     if (await this.#handle.find(signal)) return
-    await provideImage(spec.kernel.image)
-    await this.#requireFiles(spec.kernel)
+    const kernel = kernelOf(spec)
+    await provideImage(kernel.image)
+    await this.#requireFiles(kernel)
     const flags = spec.isPaused ? createFlags.paused : createFlags.none
     await this.#handle.libvirt.create(domainXml(spec, accelerator), flags, { signal })
     await onCreated()
   }
 
   /** @throws Fault Invalid for a file that the image does not have */
-  async #requireFiles({ image, kernelPath, initrdPath }: DomainSpec['kernel']): Promise<void> {
+  async #requireFiles({ image, kernelPath, initrdPath }: KernelBoot): Promise<void> {
     for (const path of [kernelPath, ...(initrdPath === undefined ? [] : [initrdPath])]) {
       const file = await lstat(join(this.#options.dir, 'run/images', image, fileOfImage(path))).catch(() => undefined)
       if (!file?.isFile()) throw new Fault('Invalid', `The image "${image}" has no file ${path}`)

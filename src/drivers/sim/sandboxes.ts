@@ -2,9 +2,9 @@ import type { GuestAction } from '#apis/kubevirt/guest.ts'
 import { explain, Fault } from '#base/fault.ts'
 import { delay, eventually } from '#base/wait.ts'
 import { aliasOf } from '#core/nic/names.ts'
-import { type Field, type Nic, podNetwork } from '#core/nic/nic.ts'
+import { type Field, type Nic, type ObservedNic, plain, podNetwork } from '#core/nic/nic.ts'
 import { cableOf, type Mover, move, noCable } from '#core/nic/rewire.ts'
-import type { GuestInterface, ObservedNic } from '#core/nic/status.ts'
+import type { GuestInterface } from '#core/nic/status.ts'
 import type {
   Cards,
   Domain,
@@ -378,6 +378,6 @@ function whyNot({ problem, config, network }: Attachment): Fault | undefined {
   return new Fault('Unavailable', `CNI plugin of network ${network} failed; its configuration asks for it`)
 }
 
-function observed({ name, mac, model, binding, network, link }: Nic, queues: number): ObservedNic {
-  return { name, mac, model, binding, network, link, queues }
+function observed(nic: Nic, queues: number): ObservedNic {
+  return { ...plain(nic), queues }
 }
