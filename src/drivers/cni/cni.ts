@@ -7,12 +7,12 @@ import { type Conflist, type PluginConf, parseConflist, typesOf } from './confli
 import { unknownFields } from './fields.ts'
 import { requireDhcpDaemon, withIpamDir } from './ipam.ts'
 import { canInherit, givenIn, Heirs, staticPlugin, withoutIpam, withStatic } from './leases.ts'
+import { endOrphanedPlugins } from './orphaned-plugins.ts'
 import { callPlugin } from './plugin.ts'
 import { type CniRecord, CniRecords, type CniWhere } from './records.ts'
 import { type CniResult, resultOf } from './result.ts'
 import { argsOf, type CniRuntime, runtimeConfigOf } from './runtime.ts'
-import { endStragglers } from './stragglers.ts'
-import { negotiatedVersion, PluginVersions, spokenVersions } from './versions.ts'
+import { negotiatedVersion, PluginVersions, supportedVersions } from './versions.ts'
 
 export type CniOptions = Readonly<{
   /** Where results are kept, so that DEL knows what ADD did. */
@@ -354,7 +354,7 @@ export class Cni {
       callPlugin({
         ...{ program, type, signal, command: 'VERSION', network: '', args: {}, owner: cacheDir },
         ...{ containerId: '', netns: '', ifName: '', path: pluginDirs.join(':') },
-        config: { cniVersion: spokenVersions.at(-1) },
+        config: { cniVersion: supportedVersions.at(-1) },
         timeoutMs: Math.min(timeoutMs, versionTimeoutMs),
         ...(wrap && { wrap }),
       }),
@@ -363,7 +363,7 @@ export class Cni {
 
   /** Before the first plugin is run. */
   #takeOver(): Promise<void> {
-    this.#alone ??= endStragglers(
+    this.#alone ??= endOrphanedPlugins(
       this.#options.cacheDir,
       async (where) => (await this.added(where)) !== undefined,
     ).catch((error: unknown) => {

@@ -1,5 +1,5 @@
 import { isDeeperThan, isObject, type JsonObject } from '#base/json.ts'
-import { highestSpoken, spokenVersions } from './versions.ts'
+import { highestSupported, supportedVersions } from './versions.ts'
 
 /** One plugin of a chain, with everything its author wrote. */
 export type PluginConf = JsonObject & Readonly<{ type: string }>
@@ -80,10 +80,10 @@ function versionOf({ cniVersion, cniVersions }: JsonObject, errors: string[]): s
     errors.push(`cniVersions: ${quoted(cniVersions)} must be a list of versions`)
   const list: readonly unknown[] = Array.isArray(cniVersions) ? cniVersions : []
   const own = cniVersion ?? (list.length ? undefined : defaultVersion)
-  const version = highestSpoken([...list, own])
+  const version = highestSupported([...list, own])
   if (version !== undefined) return version
   const [field, value] = list.length ? ['cniVersions', [...list, own]] : ['cniVersion', own]
-  errors.push(`${field}: ${quoted(value)} is not supported; use one of ${spokenVersions.join(', ')}`)
+  errors.push(`${field}: ${quoted(value)} is not supported; use one of ${supportedVersions.join(', ')}`)
   return defaultVersion
 }
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { hintFor } from './hints.ts'
-import { ownerVariable } from './stragglers.ts'
+import { ownerVariable } from './orphaned-plugins.ts'
 
 export type PluginCall = Readonly<{
   /** Path of the executable. */
@@ -17,7 +17,7 @@ export type PluginCall = Readonly<{
   path: string
   /** CNI_ARGS: what the runtime says of the pod. */
   args: Readonly<Record<string, string>>
-  /** Whose it is, see endStragglers. */
+  /** Whose it is, see endOrphanedPlugins. */
   owner: string
   config: JsonObject
   /** Put before the program; tests run it in a namespace of their own by it. */

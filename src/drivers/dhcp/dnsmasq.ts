@@ -6,10 +6,10 @@ import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { eventually } from '#base/wait.ts'
 import { shellArguments } from '../libvirt/daemon/cgroup.ts'
 import { isInSandbox } from '../libvirt/daemon/process.ts'
-import { optionLines, type Told } from './options.ts'
+import { type DhcpOptions, optionLines } from './options.ts'
 
 /** One guest interface to serve: its MAC gets one address for ever. */
-export type DhcpLease = Told &
+export type DhcpLease = DhcpOptions &
   Readonly<{
     /** The bridge to serve on, and our own address on it. */
     bridge: string

@@ -1,7 +1,7 @@
 import type { DhcpTold } from '#core/sandbox/dhcp.ts'
 
 /** What a guest is told of the network it is on, and of the names in it. */
-export type Told = Readonly<{
+export type DhcpOptions = Readonly<{
   told?: DhcpTold
   mtu: number
   dns: readonly string[]
@@ -20,7 +20,7 @@ export function routeBytes(dst: string): number {
  * The lines of dnsmasq's configuration that say what a guest is told. What its owner asked for is told whether or not the guest
  * asks, as KubeVirt does; the rest to those who ask, which all do.
  */
-export function optionLines({ told, mtu, dns, router, routes }: Told): string[] {
+export function optionLines({ told, mtu, dns, router, routes }: DhcpOptions): string[] {
   const {
     hostname,
     domain,

@@ -15,8 +15,8 @@ const endMs = 10_000
  * interface that `isAdded` says was added, goes on.
  * @throws Fault Unavailable when one cannot be ended
  */
-export async function endStragglers(owner: string, isAdded: (where: CniWhere) => Promise<boolean>): Promise<void> {
-  const isStraggler = async (pid: number) => {
+export async function endOrphanedPlugins(owner: string, isAdded: (where: CniWhere) => Promise<boolean>): Promise<void> {
+  const isOrphan = async (pid: number) => {
     // Whatever others write into their environment says nothing: plugins are started by root and stay so.
     if (!(await isOfRoot(pid))) return false
     const { [ownerVariable]: whose, CNI_COMMAND, ...env } = await environmentOf(pid)
@@ -26,7 +26,7 @@ export async function endStragglers(owner: string, isAdded: (where: CniWhere) =>
   }
   const look = async () => {
     const pids = (await readdir('/proc')).map(Number).filter(Boolean)
-    const found = await Promise.all(pids.map(isStraggler))
+    const found = await Promise.all(pids.map(isOrphan))
     return pids.filter((_, index) => found[index])
   }
   const isQuiet = async () => {
