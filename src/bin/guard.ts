@@ -67,7 +67,7 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
   const guard = {
     access: api.access,
     tokens: [tokens, ...(await fixedTokens(options.tokenAuthFile))],
-    questions: [
+    reviews: [
       ...reviews(api.access, reviewKinds),
       tokenRequests({ accounts, kind: TokenRequest, tokens, maxExpirationSeconds: options.maxTokenSeconds, uidOf }),
     ],

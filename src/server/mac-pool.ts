@@ -4,7 +4,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { ObjectMeta } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { macNumber, macsIn, macText } from '#core/admission/macs.ts'
-import type { Claims, Owner, Wish } from '#machinery/rest/claims.ts'
+import type { ClaimRequest, Claims, Owner } from '#machinery/rest/claims.ts'
 
 type FindVm = (namespace: string, name: string) => VirtualMachine | undefined
 
@@ -74,19 +74,19 @@ export class MacPool {
   }
 
   /** What a VM claims. */
-  wishOfVm({ metadata, spec }: VirtualMachine): Wish {
+  claimsOfVm({ metadata, spec }: VirtualMachine): ClaimRequest {
     const own = ownerOf(VirtualMachine.kind, metadata)
     return { uid: own.uid, owner: own, values: macsIn(spec.template.spec), copied: [] }
   }
 
   /** What an instance claims: with its VM if that is really there, else for itself. */
-  wishOfInstance({ metadata, spec }: Pick<VirtualMachineInstance, 'metadata' | 'spec'>): Wish {
+  claimsOfInstance({ metadata, spec }: Pick<VirtualMachineInstance, 'metadata' | 'spec'>): ClaimRequest {
     const own = ownerOf(VirtualMachineInstance.kind, metadata)
     const values = macsIn(spec)
     const ref = metadata.ownerReferences?.find(({ kind, name }) => kind === VirtualMachine.kind && name === own.name)
     const vm = ref && this.#vm(own.namespace, own.name)
     if (!vm || vm.metadata.uid !== ref.uid) return { uid: own.uid, owner: own, values, copied: [] }
-    return { ...this.wishOfVm(vm), uid: own.uid, values, copied: macsIn(vm.spec.template.spec) }
+    return { ...this.claimsOfVm(vm), uid: own.uid, values, copied: macsIn(vm.spec.template.spec) }
   }
 }
 

@@ -25,7 +25,7 @@ export class Quotas {
     this.#usage = new Usage(store, served)
     this.#limits = limits
     const prefix = prefixOf(ResourceQuota, undefined)
-    store.follow((key, value) => {
+    store.onDecided((key, value) => {
       if (key.startsWith(prefix)) this.#note(key.slice(prefix.length), value as unknown as ResourceQuota | undefined)
     })
     this.#usage.onChange((namespace, isLess) => {

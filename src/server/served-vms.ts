@@ -50,7 +50,7 @@ function virtualMachine(world: ServedWorld): Served {
       // Its guest may run on for a while though it is to go.
       ...networkErrors(world, templatesOf(vm, old), vm.metadata, user),
     ],
-    claims: (vm) => macs.wishOfVm(vm),
+    claims: (vm) => macs.claimsOfVm(vm),
     webhook: 'virtualmachine-validator.kubevirt.io',
   })
 }
@@ -64,7 +64,7 @@ function virtualMachineInstance(world: ServedWorld): Served {
       return { ...vmi, spec, metadata: old ? vmi.metadata : { ...vmi.metadata, finalizers: [vmiFinalizer] } }
     },
     validate: (vmi, old, user) => {
-      const { owner, copied } = macs.wishOfInstance(vmi)
+      const { owner, copied } = macs.claimsOfInstance(vmi)
       const { holderOf, ...rest } = worldOf(world, owner)
       // What it has from its VM was judged there.
       const judged = (mac: string) => (copied.includes(mac) ? undefined : holderOf(mac))
@@ -74,7 +74,7 @@ function virtualMachineInstance(world: ServedWorld): Served {
         ...networkErrors(world, specs, vmi.metadata, user),
       ]
     },
-    claims: (vmi) => macs.wishOfInstance(vmi),
+    claims: (vmi) => macs.claimsOfInstance(vmi),
     restrict: (vmi, old, user) => instanceWrite(user, old ?? vmi),
     webhook: 'virtualmachineinstances-create-validator.kubevirt.io',
   })

@@ -18,7 +18,7 @@ import { eventErrors } from '#core/admission/event.ts'
 import { quotaErrors, quotaResources, quotaWithDefaults } from '#core/quota/admission.ts'
 import { podAmounts } from '#core/quota/amounts.ts'
 import { countOf } from '#core/quota/judge.ts'
-import { type Served, serve, serveView } from '#machinery/rest/strategy.ts'
+import { type Served, serve, serveConverted } from '#machinery/rest/strategy.ts'
 import { accessKinds } from './access.ts'
 import { type ServedWorld, vmKinds } from './served-vms.ts'
 
@@ -42,7 +42,7 @@ export function servedKinds(world: ServedWorld): readonly Served[] {
       amounts: (pod) => ({ ...podCount, ...podAmounts(pod) }),
     }),
     serve(Event, { validate: eventErrors, restrict: (event, _old, user) => eventWrite(user, event, placement) }),
-    serveView(EventOfEvents, Event, eventNames),
+    serveConverted(EventOfEvents, Event, eventNames),
     ...vmKinds(world),
     serve(KubeVirt, { validate: kubeVirtErrors, webhook: 'kubevirt-validator.kubevirt.io' }),
     serve(NetworkAttachmentDefinition),

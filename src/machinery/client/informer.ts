@@ -41,7 +41,7 @@ export function makeInformer<T extends ApiObject, I extends string = never>(
   scope: Scope,
   options: InformerOptions<T, I>,
 ): Informer<T, I> {
-  const informer = new Follower(client, kind, scope, options)
+  const informer = new Reflector(client, kind, scope, options)
   void informer.run()
   return informer
 }
@@ -62,7 +62,7 @@ export function onAnyChange<T extends ApiObject>(
  *      ▲        ├──── Expired ─▶ list again
  *      └─ wait ─┴──── any other fault: wait, then go on where it was
  */
-class Follower<T extends ApiObject, I extends string> implements Informer<T, I> {
+class Reflector<T extends ApiObject, I extends string> implements Informer<T, I> {
   readonly synced: Promise<void>
   readonly #client: Client
   readonly #kind: Kind<T>
@@ -90,7 +90,7 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
     // Nothing indexed means that `I` is never.
     const indexes = options.indexes ?? ({} as Indexes<Stored<T>, I>)
     this.#cache = new InformerCache(indexes, (current, previous) => {
-      for (const listener of this.#listeners) this.#tell(listener, current, previous)
+      for (const listener of this.#listeners) this.#notify(listener, current, previous)
     })
     const { promise, resolve } = Promise.withResolvers<void>()
     this.synced = promise
@@ -110,7 +110,7 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
   }
 
   onChange(listener: Listener<Stored<T>>): () => void {
-    for (const object of this.#cache.list()) this.#tell(listener, object, undefined)
+    for (const object of this.#cache.list()) this.#notify(listener, object, undefined)
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
@@ -119,7 +119,7 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
     while (!this.#signal.aborted) {
       let waitMs = 0
       try {
-        await this.#follow()
+        await this.#listAndWatch()
         // The server ended the watch, perhaps because it is about to go: not too fast, should it do so each time.
         waitMs = firstRetryMs
       } catch (error) {
@@ -131,7 +131,7 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
     }
   }
 
-  async #follow(): Promise<void> {
+  async #listAndWatch(): Promise<void> {
     if (this.#resourceVersion === undefined) {
       const { items, resourceVersion } = await this.#client.list(this.#kind, this.#scope)
       if (this.#signal.aborted) return
@@ -181,7 +181,7 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
     this.#isTroubled = false
   }
 
-  #tell(listener: Listener<Stored<T>>, current: Stored<T> | undefined, previous: Stored<T> | undefined): void {
+  #notify(listener: Listener<Stored<T>>, current: Stored<T> | undefined, previous: Stored<T> | undefined): void {
     try {
       listener(current, previous)
     } catch (error) {

@@ -22,7 +22,7 @@ type Timing = Readonly<{ everyMs?: number; endsInMs?: number | undefined; signal
  * Tells a watch from time to time how far it has come, however much or little it sees, and once more shortly before it ends;
  * one timer per watch. What was the newest revision before a short silence has been told in full after it.
  */
-export async function tellProgress({ told, newest, tell }: Progress, timing: Timing): Promise<void> {
+export async function sendBookmarks({ told, newest, tell }: Progress, timing: Timing): Promise<void> {
   const { everyMs = bookmarkMs, endsInMs = Number.POSITIVE_INFINITY, signal } = timing
   const silenceMs = Math.min(settleMs, everyMs / 2)
   const last = performance.now() + endsInMs - lastBookmarkMs - silenceMs

@@ -5,7 +5,7 @@ import { timestamp } from '#base/time.ts'
 import type { Key, Propagation } from '../client/client.ts'
 import type { Change, Decision, Row, Store } from '../store/store.ts'
 import { sentEntries, trackCreate, trackUpdate, type Writer } from './apply/managed.ts'
-import { Claims, type Wish } from './claims.ts'
+import { type ClaimRequest, Claims } from './claims.ts'
 import {
   bumped,
   type Doc,
@@ -195,11 +195,11 @@ export class Registry {
   ): Promise<Row | undefined> {
     const { claims } = this.#strategyOf(kind).strategy
     if (!claims || uid === undefined) return write(() => undefined)
-    const claiming = (need: (wish: Wish) => void) =>
+    const claiming = (need: (request: ClaimRequest) => void) =>
       write((next, current) => {
         const before = new Set(current && claims(current).values)
-        const wish = claims(next)
-        need({ ...wish, values: wish.values.filter((value) => !before.has(value)) })
+        const request = claims(next)
+        need({ ...request, values: request.values.filter((value) => !before.has(value)) })
       })
     const left = async () => {
       const row = await this.store.get(path)
@@ -215,10 +215,10 @@ export class Registry {
 
   /** Makes claims those of the objects there are: a crash may have left some behind. */
   async repairClaims(): Promise<void> {
-    const wishes: Wish[] = []
+    const requests: ClaimRequest[] = []
     for (const { kind, strategy } of this.served)
-      if (strategy.claims) for (const doc of (await this.list(kind)).items) wishes.push(strategy.claims(doc))
-    await this.claims.repair(wishes)
+      if (strategy.claims) for (const doc of (await this.list(kind)).items) requests.push(strategy.claims(doc))
+    await this.claims.repair(requests)
   }
 
   /**

@@ -28,7 +28,7 @@ const maxCharacters = 3 * 1024 * 1024
  * @throws Fault BadRequest for a value that is nested too deeply or is no JSON, TooLarge for one that has too many values or
  *   characters when it is written out (YAML aliases can make much of little).
  */
-export function requireModest(value: unknown, most = maxValues): void {
+export function requireWithinLimits(value: unknown, most = maxValues): void {
   let [values, characters] = [most, maxCharacters]
   const visit = (at: unknown, depth: number): void => {
     if (depth > maxDepth) throw new Fault('BadRequest', `the body is nested deeper than ${maxDepth} levels`)
@@ -99,7 +99,7 @@ export function parseBody(contentType: string, body: Buffer | undefined, expecte
     const [first] = String(error instanceof Error ? error.message : error).split('\n')
     throw new Fault('BadRequest', `the body of the request is not well-formed: ${first}`)
   }
-  requireModest(value, maxBodyValues)
+  requireWithinLimits(value, maxBodyValues)
   return value
 }
 

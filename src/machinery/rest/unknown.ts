@@ -35,7 +35,7 @@ function sentenceOf(kind: Kind, path: string, i: number): string {
 }
 
 /** Tells of fields that a JSON text has twice, of which the last one counts. @throws Fault BadRequest when asked to be strict */
-export function tellDuplicates(kind: Kind, text: string, options: Options): void {
+export function warnOfDuplicates(kind: Kind, text: string, options: Options): void {
   if (options.unknownFields === 'Ignore') return
   const { paths, more } = duplicateFields(text)
   const sentences = paths.map((path) => `duplicate field "${path.slice(0, maxPath)}"`)

@@ -42,9 +42,10 @@ export class Usage {
 
   /** Counts objects of the namespaced kinds; what each takes beside its bytes, the strategies say (`amounts`). */
   constructor(store: Store, served: readonly Served[]) {
-    for (const { kind, strategy, view } of served)
-      if (kind.namespaced && !view) this.#weighs.set(prefixOf(kind, undefined), strategy.amounts ?? (() => nothing))
-    store.follow((key, value, bytes) => this.#set(key, value, bytes))
+    for (const { kind, strategy, conversion } of served)
+      if (kind.namespaced && !conversion)
+        this.#weighs.set(prefixOf(kind, undefined), strategy.amounts ?? (() => nothing))
+    store.onDecided((key, value, bytes) => this.#set(key, value, bytes))
   }
 
   /** Objects and bytes of a namespace. */

@@ -3,7 +3,7 @@ import { apiVersionOf } from '#apis/meta/object.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { timerMs } from '#base/timer.ts'
 import type { Change } from '../store/store.ts'
-import { tellProgress } from './bookmarks.ts'
+import { sendBookmarks } from './bookmarks.ts'
 import { type Doc, docOf } from './doc.ts'
 import { eventTypeOf, type ObjectEvent } from './events.ts'
 import { inParts } from './json-parts.ts'
@@ -98,7 +98,7 @@ export async function streamWatch(
         ...(everyMs && { everyMs }),
       }
       // It ends by its signal, and a sink that fails has ended the watch as well.
-      tellProgress(progress, timing).catch(() => undefined)
+      sendBookmarks(progress, timing).catch(() => undefined)
     }
     for await (const changes of registry.watch(kind, namespace, after, signal)) {
       const text = changes.map((change) => lineOf(change, eventTypeOf(change, selected), line)).join('')

@@ -15,7 +15,7 @@ export type Decision = Readonly<{ type: 'put'; value: JsonObject }> | Readonly<{
 /**
  * Is told what a key holds (undefined: nothing any more), and how many bytes of JSON that is. It must neither wait nor throw.
  */
-export type Follower = (key: string, value: JsonObject | undefined, bytes: number) => void
+export type DecisionListener = (key: string, value: JsonObject | undefined, bytes: number) => void
 
 /**
  * A revisioned key-value store. Every implementation passes the same suite (test/kit/machinery/store/contract.ts).
@@ -48,7 +48,7 @@ export interface Store {
    * Tells of every key there is, and from then on of each change as soon as it is decided: within `update`, before anybody
    * decides over it, and before it is on disk. When it cannot be written, what the key held before is told again.
    */
-  follow(follower: Follower): void
+  onDecided(listener: DecisionListener): void
   /** Forgets history up to `revision`: watches may no longer start before it. Current rows stay. */
   compact(revision: number): Promise<void>
   /** Waits for accepted updates to reach the disk, then releases everything. Later calls reject with Fault Unavailable. */

@@ -2,7 +2,7 @@ import type { FieldError, Kind } from '#apis/meta/object.ts'
 import { isObject, isStrings } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import { invalid, notFound } from '../status.ts'
-import type { Question } from './question.ts'
+import type { Review } from './review.ts'
 import { issuer, type ServiceAccountTokens } from './tokens.ts'
 
 /** Shortest, longest and usual life of a token, seconds (Kubernetes' limits). */
@@ -20,7 +20,7 @@ type Options = Readonly<{
 }>
 
 /** What `kubectl create token` posts to `serviceaccounts/NAME/token`. */
-export function tokenRequests(options: Options): Question {
+export function tokenRequests(options: Options): Review {
   const { accounts, kind, tokens, maxExpirationSeconds, uidOf } = options
   return {
     at: accounts,

@@ -3,24 +3,24 @@ import type { JsonObject } from '#base/json.ts'
 import type { ResourcePath } from '../path.ts'
 import type { User } from '../strategy.ts'
 
-/** Whom a question comes from, where it was sent, and what takes warnings for the client. */
-export type Asking = Readonly<{ user: User; path: ResourcePath; warn: (text: string) => void }>
+/** Whom a review comes from, where it was sent, and what takes warnings for the client. */
+export type ReviewContext = Readonly<{ user: User; path: ResourcePath; warn: (text: string) => void }>
 
 /** A resource that is asked and never stored: what is posted comes back with the fields that answer it. */
-export type Question = Readonly<{
+export type Review = Readonly<{
   /** The resource it is posted to. */
   at: Pick<Kind, 'group' | 'version' | 'plural'>
   subresource?: string
   /** The kind of what is posted; it is shown in discovery unless it belongs to a subresource. */
   kind: Kind
-  /** Whether the answer gives something away that was not there before, such as a token; such questions are audited. */
+  /** Whether the answer gives something away that was not there before, such as a token; such reviews are audited. */
   isWrite: boolean
-  answer(input: JsonObject, asking: Asking): Promise<JsonObject> | JsonObject
+  answer(input: JsonObject, context: ReviewContext): Promise<JsonObject> | JsonObject
 }>
 
-/** The question behind a path. */
-export function findQuestion(questions: readonly Question[], path: ResourcePath): Question | undefined {
-  return questions.find(
+/** The review behind a path. */
+export function findReview(reviews: readonly Review[], path: ResourcePath): Review | undefined {
+  return reviews.find(
     ({ at, subresource, kind }) =>
       at.group === path.group &&
       at.version === path.version &&
@@ -33,7 +33,11 @@ export function findQuestion(questions: readonly Question[], path: ResourcePath)
 }
 
 /** The whole answer, with what every object has. */
-export async function ask({ kind, answer }: Question, input: JsonObject, asking: Asking): Promise<JsonObject> {
-  const body = await answer(input, asking)
+export async function answerReview(
+  { kind, answer }: Review,
+  input: JsonObject,
+  context: ReviewContext,
+): Promise<JsonObject> {
+  const body = await answer(input, context)
   return { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata: { creationTimestamp: null }, ...body }
 }

@@ -1,9 +1,9 @@
 import { realTimers, type Timers } from './queue.ts'
 
-export type RoundsOptions<T> = Readonly<{
+export type ResyncOptions<T> = Readonly<{
   /** Everything there is; asked at the beginning of each round. */
   list: () => readonly T[]
-  look: (one: T) => void
+  enqueue: (one: T) => void
   /** How long a round takes, milliseconds. */
   everyMs: number
   signal: AbortSignal
@@ -17,20 +17,20 @@ const stepMs = 50
  * Looks at each of many things once in every round, spread evenly over it, so that ten thousand do not all come at once.
  * What comes during a round has its turn in the next.
  */
-export function keepRounds<T>({ list, look, everyMs, signal, timers = realTimers }: RoundsOptions<T>): void {
+export function startResync<T>({ list, enqueue, everyMs, signal, timers = realTimers }: ResyncOptions<T>): void {
   if (signal.aborted) return
   let cancel = () => {}
   signal.addEventListener('abort', () => cancel(), { once: true })
-  const round = () => {
+  const resync = () => {
     const all = list()
     const startMs = timers.now()
     let next = 0
     const step = () => {
       const share = (timers.now() - startMs) / everyMs
       const end = Math.min(all.length, Math.floor(all.length * share))
-      for (const one of all.slice(next, end)) look(one)
+      for (const one of all.slice(next, end)) enqueue(one)
       next = Math.max(next, end)
-      if (share >= 1) round()
+      if (share >= 1) resync()
       else wait()
     }
     const wait = () => {
@@ -39,5 +39,5 @@ export function keepRounds<T>({ list, look, everyMs, signal, timers = realTimers
     }
     wait()
   }
-  round()
+  resync()
 }
