@@ -77,7 +77,7 @@ function prefixOf(refuse: Refusal['refuse'], what: string): string {
 }
 
 /** What verbs work with. */
-export type ActionWorld = Readonly<{
+export type ActionContext = Readonly<{
   /** The server's own client: for what only the server may write. */
   client: Client
   /** A client in the name of a user whose rights were looked at already. */
@@ -90,7 +90,7 @@ export type ActionWorld = Readonly<{
  * @throws Fault Timeout with `late`, Aborted when the caller leaves, and whatever `isDone` throws
  */
 export async function untilDone(
-  { client, vmis }: ActionWorld,
+  { client, vmis }: ActionContext,
   { signal }: ActionCall,
   asked: VirtualMachineInstance,
   isDone: (vmi: VirtualMachineInstance | undefined) => boolean,

@@ -6,14 +6,14 @@ import { Fault } from '#base/fault.ts'
 import { isObject } from '#base/json.ts'
 import { migrateVerdict } from '#core/vm/actions.ts'
 import type { Action, ActionCall } from '#machinery/rest/actions.ts'
-import { type ActionWorld, keyOf, mustGet, putAction, refusal } from './action-kit.ts'
+import { type ActionContext, keyOf, mustGet, putAction, refusal } from './action-kit.ts'
 
 /** `migrate`: asks for a migration of a VM's instance, as whoever may do so without being allowed to create one itself. */
-export function migrateAction(world: ActionWorld): Action {
-  return putAction(VirtualMachine, 'migrate', (call) => migrate(world, call))
+export function migrateAction(context: ActionContext): Action {
+  return putAction(VirtualMachine, 'migrate', (call) => migrate(context, call))
 }
 
-async function migrate({ client, clientAs }: ActionWorld, call: ActionCall): Promise<void> {
+async function migrate({ client, clientAs }: ActionContext, call: ActionCall): Promise<void> {
   const key = keyOf(call)
   const { namespace, name } = key
   await mustGet(client, VirtualMachine, key)

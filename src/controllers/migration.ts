@@ -24,14 +24,14 @@ import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
-import { fromQueueKey, instanceKeyOf, queueKey, type World } from './world.ts'
+import { type ControllerContext, fromQueueKey, instanceKeyOf, queueKey } from './context.ts'
 
 type Instance = Stored<VirtualMachineInstance>
 
 const toStatus = { subresource: 'status' } as const
 
 /** What the migration controller is given beside what all controllers are. */
-export type MigrationWorld = World &
+export type MigrationContext = ControllerContext &
   Readonly<{
     /** Indexed `byVmi`, by the queue key of the instance. */
     migrations: Informer<Migration, 'byVmi'>
@@ -46,63 +46,63 @@ export function movedKeyOf({ metadata, spec }: Stored<Migration>): string {
 }
 
 /** Takes migrations through their phases: gives them a pod, hands them to the agents, and settles where the instance is. */
-export function startMigrationController(world: MigrationWorld): Controller {
-  const claims = new Claims(world.migrations)
+export function startMigrationController(context: MigrationContext): Controller {
+  const claims = new Claims(context.migrations)
   const controller = runController({
     name: 'migration',
     workers: 4,
-    log: world.log,
-    signal: world.signal,
-    reconcile: (key) => reconcile(world, claims, key),
+    log: context.log,
+    signal: context.signal,
+    reconcile: (key) => reconcile(context, claims, key),
   })
   const enqueueOf = (instance: string) => {
-    for (const one of world.migrations.indexed('byVmi', instance)) controller.enqueue(queueKey(one))
+    for (const one of context.migrations.indexed('byVmi', instance)) controller.enqueue(queueKey(one))
   }
   const enqueueAll = () => {
-    for (const one of world.migrations.list()) if (!isOver(one)) controller.enqueue(queueKey(one))
+    for (const one of context.migrations.list()) if (!isOver(one)) controller.enqueue(queueKey(one))
   }
-  onAnyChange(world.migrations, (migration, isThere) => {
+  onAnyChange(context.migrations, (migration, isThere) => {
     claims.seen(migration, isThere)
     controller.enqueue(queueKey(migration))
     // The end of one makes room for those that wait.
     if (!isThere || isOver(migration)) enqueueAll()
   })
-  onAnyChange(world.vmis, (vmi) => enqueueOf(queueKey(vmi)))
-  onAnyChange(world.pods, ({ metadata }) => {
+  onAnyChange(context.vmis, (vmi) => enqueueOf(queueKey(vmi)))
+  onAnyChange(context.pods, ({ metadata }) => {
     const job = metadata.annotations?.[migrationJobAnnotation]
     if (job !== undefined) controller.enqueue(`${metadata.namespace}/${job}`)
   })
-  world.nodes.onChange(enqueueAll)
-  world.kubevirts.onChange(enqueueAll)
-  world.onRoom((namespace) => {
-    for (const one of world.migrations.list())
+  context.nodes.onChange(enqueueAll)
+  context.kubevirts.onChange(enqueueAll)
+  context.onRoom((namespace) => {
+    for (const one of context.migrations.list())
       if (one.metadata.namespace === namespace && !isOver(one)) controller.enqueue(queueKey(one))
   })
   return controller
 }
 
 async function reconcile(
-  world: MigrationWorld,
+  context: MigrationContext,
   claims: Claims,
   key: string,
 ): Promise<{ againAfterMs: number } | undefined> {
   const at = fromQueueKey(key)
-  const migration = world.migrations.get(at)
-  if (!migration) return forget(world, at)
-  const vmi = world.vmis.get(fromQueueKey(movedKeyOf(migration)))
-  const pod = vmi && world.pods.get({ namespace: at.namespace, name: podNameOf(vmi, migration) })
+  const migration = context.migrations.get(at)
+  if (!migration) return forget(context, at)
+  const vmi = context.vmis.get(fromQueueKey(movedKeyOf(migration)))
+  const pod = vmi && context.pods.get({ namespace: at.namespace, name: podNameOf(vmi, migration) })
   if (isOver(migration)) {
     // A pod nobody bound to the instance is nobody's but ours.
-    if (pod && vmi && podRole(pod, vmi) === 'target') await world.client.delete(Pod, pod.metadata)
-    await dropFinalizer(world.client, Migration, migration, migrationFinalizer)
-    await prune(world, migration)
+    if (pod && vmi && podRole(pod, vmi) === 'target') await context.client.delete(Pod, pod.metadata)
+    await dropFinalizer(context.client, Migration, migration, migrationFinalizer)
+    await prune(context, migration)
     return undefined
   }
-  if (migration.metadata.deletionTimestamp) await noteAbort(world, migration)
+  if (migration.metadata.deletionTimestamp) await noteAbort(context, migration)
   const leaving = vmi?.status?.nodeName
   const place =
     vmi &&
-    world.places.find(vmi, {
+    context.scheduler.find(vmi, {
       ...(migration.spec.addedNodeSelector && { selector: migration.spec.addedNodeSelector }),
       ...(leaving !== undefined && { leaving }),
     })
@@ -112,12 +112,12 @@ async function reconcile(
     pod,
     place,
     all: claims.all(),
-    config: migrationConfig(world.kubevirts.list()[0]),
+    config: migrationConfig(context.kubevirts.list()[0]),
     nowMs: Date.now(),
   })
   // Nothing is awaited between the decision and the claim, so that nobody else decides by what was there before.
-  if (step.do === 'claim') return claim(world, claims, migration, step.sourceNode)
-  return carryOut(world, step, migration, vmi)
+  if (step.do === 'claim') return claim(context, claims, migration, step.sourceNode)
+  return carryOut(context, step, migration, vmi)
 }
 
 /** Migrations as the cache has them, but for those whose claim is being written, or was and has not been seen yet. */
@@ -155,14 +155,14 @@ class Claims {
 
 /** Claims a place for a migration. What is claimed is written down, so that it holds for whoever decides later. */
 async function claim(
-  world: MigrationWorld,
+  context: MigrationContext,
   claims: Claims,
   migration: Migration,
   sourceNode: string,
 ): Promise<undefined> {
   claims.hold(withClaim(migration, sourceNode))
   try {
-    await world.client.modify(
+    await context.client.modify(
       Migration,
       migration.metadata,
       (current) => {
@@ -178,24 +178,24 @@ async function claim(
 }
 
 /** The pod a guest is in. */
-function activePod({ pods }: MigrationWorld, vmi: Instance): Pod | undefined {
+function activePod({ pods }: MigrationContext, vmi: Instance): Pod | undefined {
   return pods.get({ namespace: vmi.metadata.namespace, name: activePodName(vmi) })
 }
 
 async function carryOut(
-  world: MigrationWorld,
+  context: MigrationContext,
   step: MigrationStep,
   migration: Stored<Migration>,
   vmi: Instance | undefined,
 ): Promise<{ againAfterMs: number } | undefined> {
-  const { client, recorder, log } = world
+  const { client, recorder, log } = context
   if (step.do === 'nothing') return step.againAfterMs === undefined ? undefined : { againAfterMs: step.againAfterMs }
   log.debug({ migration: queueKey(migration), step }, 'Taking a migration further')
   if (step.do === 'createPod' && vmi) {
     const { uid, name } = migration.metadata
     try {
-      const pod = launcherPod(vmi, { nodeName: step.node, user: userOf(activePod(world, vmi)) }, { uid, name })
-      await world.places.put(pod, () => client.create(Pod, pod))
+      const pod = launcherPod(vmi, { nodeName: step.node, user: userOf(activePod(context, vmi)) }, { uid, name })
+      await context.scheduler.put(pod, () => client.create(Pod, pod))
       recorder(migration, 'Normal', 'SuccessfulCreate', `Created migration target pod ${pod.metadata.name}`)
     } catch (error) {
       const kind = faultKind(error)
@@ -203,17 +203,17 @@ async function carryOut(
       if (kind !== 'AlreadyExists') throw error
     }
   } else if (step.do === 'bind' && vmi) {
-    await bind(world, vmi, step.state)
+    await bind(context, vmi, step.state)
     recorder(
       migration,
       'Normal',
       'SuccessfulHandOver',
       'Migration target pod is ready for preparation by virt-handler.',
     )
-  } else if (step.do === 'abort' && vmi) await requestAbort(world, migration, vmi)
+  } else if (step.do === 'abort' && vmi) await requestAbort(context, migration, vmi)
   else if (step.do === 'phase') {
     const isEnd = step.phase === 'Succeeded' || step.phase === 'Failed'
-    if (isEnd && vmi) await settle(world, migration, vmi)
+    if (isEnd && vmi) await settle(context, migration, vmi)
     const change = { vmi, now: timestamp(), ...(step.reason !== undefined && { reason: step.reason }) }
     await modifySame(
       client,
@@ -234,7 +234,7 @@ function podNameOf(vmi: Instance, { metadata }: Stored<Migration>): string {
 }
 
 /** Hands a migration to the agents: from now on the instance says where it goes. */
-async function bind({ client }: MigrationWorld, vmi: Instance, state: MigrationState): Promise<void> {
+async function bind({ client }: MigrationContext, vmi: Instance, state: MigrationState): Promise<void> {
   // The label comes first: by it the other node's agent finds what it is to run.
   await modifySame(client, VirtualMachineInstance, vmi, (current) =>
     withLabel(current, targetNodeLabel, state.targetNode),
@@ -256,7 +256,7 @@ async function bind({ client }: MigrationWorld, vmi: Instance, state: MigrationS
 }
 
 /** The instance is where it has gone to, or where it was. */
-async function settle({ client }: MigrationWorld, migration: Stored<Migration>, vmi: Instance): Promise<void> {
+async function settle({ client }: MigrationContext, migration: Stored<Migration>, vmi: Instance): Promise<void> {
   const { migrationUid, targetNode = '', targetAttachmentPodUID = '', failed } = vmi.status?.migrationState ?? {}
   if (migrationUid !== migration.metadata.uid) return
   const isBound = (current: VirtualMachineInstance) => current.status?.migrationState?.migrationUid === migrationUid
@@ -281,8 +281,8 @@ async function settle({ client }: MigrationWorld, migration: Stored<Migration>, 
   )
 }
 
-async function requestAbort(world: MigrationWorld, migration: Stored<Migration>, vmi: Instance): Promise<void> {
-  await world.client.modify(
+async function requestAbort(context: MigrationContext, migration: Stored<Migration>, vmi: Instance): Promise<void> {
+  await context.client.modify(
     VirtualMachineInstance,
     vmi.metadata,
     (current) => {
@@ -292,24 +292,24 @@ async function requestAbort(world: MigrationWorld, migration: Stored<Migration>,
     },
     toStatus,
   )
-  world.recorder(migration, 'Normal', 'SuccessfulAbortMigration', 'Migration was asked to be aborted')
+  context.recorder(migration, 'Normal', 'SuccessfulAbortMigration', 'Migration was asked to be aborted')
 }
 
-async function noteAbort({ client }: MigrationWorld, migration: Stored<Migration>): Promise<void> {
+async function noteAbort({ client }: MigrationContext, migration: Stored<Migration>): Promise<void> {
   if (migration.status?.conditions?.some(({ type }) => type === 'migrationAbortRequested')) return
   await client.modify(Migration, migration.metadata, (current) => withAbortRequested(current, timestamp()), toStatus)
 }
 
 /** A migration is gone for good; a pod that was made for it and does not run the guest goes too. */
-async function forget(world: MigrationWorld, at: { namespace: string; name: string }): Promise<undefined> {
-  for (const pod of world.pods.list()) {
+async function forget(context: MigrationContext, at: { namespace: string; name: string }): Promise<undefined> {
+  for (const pod of context.pods.list()) {
     if (pod.metadata.namespace !== at.namespace || pod.metadata.annotations?.[migrationJobAnnotation] !== at.name)
       continue
-    const vmi = world.vmis.get(fromQueueKey(instanceKeyOf(pod)))
-    const found = await world.client.get(Migration, at)
+    const vmi = context.vmis.get(fromQueueKey(instanceKeyOf(pod)))
+    const found = await context.client.get(Migration, at)
     const isOrphan = found?.metadata.uid !== pod.metadata.labels?.[migrationJobLabel]
     if (isOrphan && vmi && podRole(pod, vmi) === 'target' && !isBoundTo(vmi, pod))
-      await world.client.delete(Pod, pod.metadata)
+      await context.client.delete(Pod, pod.metadata)
   }
 }
 
@@ -318,13 +318,13 @@ function isBoundTo({ status }: VirtualMachineInstance, { metadata }: Pod): boole
 }
 
 /** Deletes the oldest migrations of an instance that are over. */
-async function prune(world: MigrationWorld, migration: Stored<Migration>): Promise<void> {
-  const over = world.migrations
+async function prune(context: MigrationContext, migration: Stored<Migration>): Promise<void> {
+  const over = context.migrations
     .indexed('byVmi', movedKeyOf(migration))
     .filter((one) => isOver(one) && !one.metadata.deletionTimestamp)
     .toSorted((a, b) => a.metadata.creationTimestamp.localeCompare(b.metadata.creationTimestamp))
   for (const { metadata } of over.slice(0, Math.max(over.length - keptMigrations, 0)))
-    await world.client.delete(Migration, metadata, { uid: metadata.uid })
+    await context.client.delete(Migration, metadata, { uid: metadata.uid })
 }
 
 function withLabel(vmi: VirtualMachineInstance, name: string, value: string | undefined): VirtualMachineInstance {

@@ -6,13 +6,13 @@ import { type NicEdit, withNic, withoutNic } from '#core/vm/edit-nics.ts'
 import { isFinal } from '#core/vm/power.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Action, ActionCall } from '#machinery/rest/actions.ts'
-import { type ActionWorld, keyOf, mustGet, putAction, type Refusal, refusal } from './action-kit.ts'
+import { type ActionContext, keyOf, mustGet, putAction, type Refusal, refusal } from './action-kit.ts'
 
 /**
  * `addinterface` and `removeinterface` of KubeVirt 1.0. They edit the VM's template in the name of whoever calls, so that
  * admission asks for the same rights as of an edit; its instance follows as after any edit. On an instance itself they are refused: it follows its VM.
  */
-export function nicActions({ clientAs }: Pick<ActionWorld, 'clientAs'>): readonly Action[] {
+export function nicActions({ clientAs }: Pick<ActionContext, 'clientAs'>): readonly Action[] {
   const edit = (
     subresource: string,
     change: (vm: Stored<VirtualMachine>, call: ActionCall, isRunning: boolean) => NicEdit,

@@ -4,7 +4,7 @@ import { quotaStatus } from '#core/quota/judge.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
-import { fromQueueKey, queueKey } from './world.ts'
+import { fromQueueKey, queueKey } from './context.ts'
 
 /** What namespaces have used, as admission counts it. */
 type Used = Readonly<{

@@ -19,7 +19,7 @@ import { MacPool } from './mac-pool.ts'
 import { type Clients, followObjects, type Objects } from './objects.ts'
 import { Quotas } from './quotas.ts'
 import { servedKinds } from './served.ts'
-import type { ServedWorld } from './served-vms.ts'
+import type { ServedContext } from './served-vms.ts'
 
 /** How often events that nobody repeats are looked for, milliseconds. */
 const sweepMs = 300_000
@@ -93,7 +93,7 @@ export async function startApi(store: Store, options: ApiOptions, signal: AbortS
 }
 
 /** What the rules of kinds ask the caches; as long as there are none, there is nothing. */
-function rulesOver(objects: () => Objects | undefined): Omit<ServedWorld, 'access' | 'anyNamespaceNetworks'> {
+function rulesOver(objects: () => Objects | undefined): Omit<ServedContext, 'access' | 'anyNamespaceNetworks'> {
   const config = () => clusterConfig(objects()?.kubevirts.list()[0], objects()?.nodes.list())
   const placement: Placement = {
     nodeOfPod: (namespace, name) => objects()?.pods.get({ namespace, name })?.spec.nodeName,

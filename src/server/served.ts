@@ -20,11 +20,11 @@ import { podAmounts } from '#core/quota/amounts.ts'
 import { countOf } from '#core/quota/judge.ts'
 import { type Served, serve, serveConverted } from '#machinery/rest/strategy.ts'
 import { accessKinds } from './access.ts'
-import { type ServedWorld, vmKinds } from './served-vms.ts'
+import { type ServedContext, vmKinds } from './served-vms.ts'
 
 /** Every kind the server serves, with the rules that are its own. */
-export function servedKinds(world: ServedWorld): readonly Served[] {
-  const { access, placement } = world
+export function servedKinds(context: ServedContext): readonly Served[] {
+  const { access, placement } = context
   const served = [
     serve(Namespace, {
       prepare: (namespace, old) =>
@@ -43,7 +43,7 @@ export function servedKinds(world: ServedWorld): readonly Served[] {
     }),
     serve(Event, { validate: eventErrors, restrict: (event, _old, user) => eventWrite(user, event, placement) }),
     serveConverted(EventOfEvents, Event, eventNames),
-    ...vmKinds(world),
+    ...vmKinds(context),
     serve(KubeVirt, { validate: kubeVirtErrors, webhook: 'kubevirt-validator.kubevirt.io' }),
     serve(NetworkAttachmentDefinition),
     serve(ConfigMap, { prepare: configMapWithDefaults, validate: configMapErrors }),

@@ -8,10 +8,10 @@ import type { Log } from '#base/log.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Informer } from '#machinery/client/informer.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
-import type { Places } from './places.ts'
+import type { Scheduler } from './scheduler.ts'
 
 /** What every controller is given: a client, caches of what it reads, and a way to tell owners. */
-export type World = Readonly<{
+export type ControllerContext = Readonly<{
   client: Client
   vms: Informer<VirtualMachine>
   vmis: Informer<VirtualMachineInstance>
@@ -25,7 +25,7 @@ export type World = Readonly<{
   /** Tells when a namespace may have more of something than before. */
   onRoom: (listener: (namespace: string) => void) => void
   /** Where new pods go. */
-  places: Places
+  scheduler: Scheduler
   recorder: Recorder
   log: Log
   signal: AbortSignal

@@ -5,11 +5,11 @@ import type { Stored } from '#apis/meta/object.ts'
 import type { NewPod } from '#core/vm/launcher.ts'
 import { chooseNode, type Place, type PlaceOptions } from '#core/vm/place.ts'
 import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
+import { queueKey } from './context.ts'
 import { PodLedger } from './pod-ledger.ts'
-import { queueKey } from './world.ts'
 
 /** Where instances have room. Pods that are on their way count, though no cache has heard of them. */
-export class Places {
+export class Scheduler {
   readonly #nodes: Pick<Informer<Node>, 'list'>
   readonly #pods: Pick<Informer<Pod>, 'get' | 'onChange'>
   readonly #ledger = new PodLedger()
