@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { explain } from '#base/fault.ts'
 import { version } from '#base/version.ts'
-import { type Context, Ending, type Print } from '#cli/context.ts'
+import { type Context, ExitError, type Print } from '#cli/context.ts'
 import type { Choice } from '#cli/kubeconfig.ts'
 
 /** To the terminal. */
@@ -34,6 +34,6 @@ export async function asVirtctl(choice: Choice, work: (context: Context) => Prom
   try {
     await withClient(choice, work)
   } catch (error) {
-    throw error instanceof Ending ? error : new Ending(1, explain(error))
+    throw error instanceof ExitError ? error : new ExitError(1, explain(error))
   }
 }

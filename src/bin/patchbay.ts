@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { version } from '#base/version.ts'
-import { Ending } from '#cli/context.ts'
+import { ExitError } from '#cli/context.ts'
 import { plainArguments } from './arguments.ts'
 import { addClientCommands } from './client-commands.ts'
 import { dataDirOption, secondsOf } from './options.ts'
@@ -107,10 +107,10 @@ try {
   await program.parseAsync(plainArguments(process.argv))
 } catch (error) {
   const kind = faultKind(error)
-  if (error instanceof Ending) console.error(error.message)
+  if (error instanceof ExitError) console.error(error.message)
   else console.error(`patchbay: ${explain(error)}`)
   // A bug of the server has its stack in the server's log.
-  if (kind === 'Bug' && error instanceof Error && !(error instanceof Fault || error instanceof Ending))
+  if (kind === 'Bug' && error instanceof Error && !(error instanceof Fault || error instanceof ExitError))
     console.error(error.stack)
-  process.exitCode = error instanceof Ending ? error.code : (exitCodes[kind] ?? 1)
+  process.exitCode = error instanceof ExitError ? error.code : (exitCodes[kind] ?? 1)
 }

@@ -12,7 +12,7 @@ import { requireFree } from '#drivers/host/routes.ts'
 import type { DataDir } from './data-dir.ts'
 
 /** What the operator says of the pod network; what is left out stays as the data directory has it. */
-export type PodNetworkWish = Readonly<{ bridge?: string; subnet?: string }>
+export type PodNetworkOptions = Readonly<{ bridge?: string; subnet?: string }>
 
 /** Longest prefix of a pod network: it leaves room for one pod. */
 const maxPrefix = 30
@@ -47,9 +47,9 @@ export async function podNetworkIn(dir: DataDir): Promise<PodNetwork> {
  * changes while there are none.
  * @throws Fault Invalid for another one than that of the pods there are, and for one that this host uses for something else
  */
-export async function settlePodNetwork(dir: DataDir, wish: PodNetworkWish, log: Log): Promise<PodNetwork> {
+export async function settlePodNetwork(dir: DataDir, options: PodNetworkOptions, log: Log): Promise<PodNetwork> {
   const now = await podNetworkIn(dir)
-  const wanted = { ...now, ...wish }
+  const wanted = { ...now, ...options }
   const { uids } = await foldersOf(dir.pods)
   if (uids.length && (wanted.bridge !== now.bridge || wanted.subnet !== now.subnet))
     throw new Fault(

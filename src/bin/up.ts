@@ -10,7 +10,7 @@ import { lookMs, StoreAlarm } from '#server/store-alarm.ts'
 import { asSentence, createDataDir, type DataDir, dataDirAt } from './data-dir.ts'
 import { type CniLimits, startHost } from './host.ts'
 import { claimDataDir } from './identity.ts'
-import { type PodNetworkWish, settlePodNetwork } from './pod-network.ts'
+import { type PodNetworkOptions, settlePodNetwork } from './pod-network.ts'
 import { every, type ServeOptions, serve } from './serve.ts'
 
 export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
@@ -19,7 +19,7 @@ export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
     /** Name of this node; the one the data directory remembers, else the host's name, unless given. */
     node: string | undefined
     cni: CniLimits
-    podNetwork: PodNetworkWish
+    podNetwork: PodNetworkOptions
     simulate: boolean
     /** Most pods of this node; as many as there are addresses for unless given. */
     maxPods?: number

@@ -8,15 +8,15 @@ export type Context = Readonly<{ client: HttpClient; namespace: string; print: P
 
 /** The user's wish to end a command early. */
 export type Interrupts = Readonly<{
-  /** Aborts at the first wish; its reason is the Ending that the command owes. */
+  /** Aborts at the first wish; its reason is the ExitError that the command owes. */
   signal: AbortSignal
   /** Hears of every wish after the first. */
   onRepeat(listener: () => void): void
 }>
 
 /** The end of a command with an exit code and with nothing but this text on standard error. */
-export class Ending extends Error {
-  override readonly name = 'Ending'
+export class ExitError extends Error {
+  override readonly name = 'ExitError'
   readonly code: number
 
   constructor(code: number, message: string) {

@@ -6,9 +6,9 @@ import type { HttpClient } from '#machinery/client/http-client.ts'
 import type { Context, Interrupts } from './context.ts'
 import { declareState, getVm, interfaceOf, type NicKey, type State } from './declare.ts'
 import { durationText } from './duration.ts'
-import { Follower, linkIn } from './follow.ts'
 import { requirePlugged } from './link.ts'
 import { isRunning } from './nic-rows.ts'
+import { linkIn, VmiWatcher } from './vmi-watcher.ts'
 
 export type FlapOptions = Readonly<{ downMs: number; upMs: number; count: number }>
 
@@ -20,7 +20,7 @@ const retryMs = 250
 
 /**
  * Takes a link down and up a number of times, and leaves it as it was declared before: also when interrupted, and when it
- * fails. What somebody else declares meanwhile is left. @throws Fault, Ending when interrupted
+ * fails. What somebody else declares meanwhile is left. @throws Fault, ExitError when interrupted
  */
 export async function flap(
   context: Context,
@@ -65,7 +65,7 @@ class Flapping implements Disposable {
   readonly #key: NicKey
   readonly #before: State
   readonly #interrupts: Interrupts
-  readonly #follower: Follower
+  readonly #watcher: VmiWatcher
   /** What the VM says by our last change. */
   #state: State
   /** What a change under way makes of it, or one whose outcome is unknown. */
@@ -78,7 +78,7 @@ class Flapping implements Disposable {
     this.#before = before
     this.#state = before
     this.#interrupts = interrupts
-    this.#follower = new Follower(context.client, key, context.print)
+    this.#watcher = new VmiWatcher(context.client, key, context.print)
     const restoring = `Restoring link of interface ${key.nic} of VM ${key.name} to ${linkOf(before)} before ending`
     interrupts.onRepeat(() =>
       context.print.note(`${restoring}; this takes ${durationText(changeMs + restoreMs)} at most`),
@@ -86,7 +86,7 @@ class Flapping implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#follower[Symbol.dispose]()
+    this.#watcher[Symbol.dispose]()
   }
 
   async all({ downMs, upMs, count }: FlapOptions): Promise<void> {
@@ -105,7 +105,7 @@ class Flapping implements Disposable {
     // In the words of the owner, so that in the end the manifest is what it was.
     await this.#declare(linkOf(this.#before) === link ? this.#before : link)
     const declared = durationText(passed())
-    const isSeen = await this.#follower.until(
+    const isSeen = await this.#watcher.until(
       (running) => linkIn(running, this.#key.nic) === link,
       Math.max(0, ms - passed()),
       signal,

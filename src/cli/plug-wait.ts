@@ -9,7 +9,7 @@ import { findCondition, isTrue } from '#core/vm/conditions.ts'
 import type { Context } from './context.ts'
 import type { NicKey } from './declare.ts'
 import { durationText } from './duration.ts'
-import { Follower } from './follow.ts'
+import { VmiWatcher } from './vmi-watcher.ts'
 
 /** How far a change has come, in words that follow `Interface NIC of VM NAME`. */
 type Stage = Readonly<{ text: string; isDone?: boolean }>
@@ -106,21 +106,21 @@ export async function waitFor({ client, print }: Context, key: NicKey, goal: Goa
     told.add(stage.text)
     return stage.isDone === true
   }
-  using follower = new Follower(client, key, print)
+  using watcher = new VmiWatcher(client, key, print)
   const look = (running: Stored<VirtualMachineInstance> | undefined) => {
     const trouble = troubleOf(running)
     if (trouble && !told.has(trouble)) print.note(`Trouble: ${trouble}`)
     told.add(trouble ?? '')
     return !running || tell(goal.stage(running, nic))
   }
-  while ((await follower.until(look, leftMs())) && follower.running && goal.confirm) {
-    if (tell(await goal.confirm(follower.running, nic)) || !leftMs()) break
+  while ((await watcher.until(look, leftMs())) && watcher.running && goal.confirm) {
+    if (tell(await goal.confirm(watcher.running, nic)) || !leftMs()) break
     await delay(Math.min(askMs, leftMs()))
   }
-  if (follower.running && last.isDone)
+  if (watcher.running && last.isDone)
     return print.line(`${what} ${last.text}, after ${durationText(performance.now() - start)}`)
-  if (!follower.running) throw new Fault('Conflict', `VM ${name} stopped; its guest will start as declared`)
-  const why = troubleOf(follower.running)
+  if (!watcher.running) throw new Fault('Conflict', `VM ${name} stopped; its guest will start as declared`)
+  const why = troubleOf(watcher.running)
   throw new Fault(
     'Timeout',
     `${what} ${last.text} after ${durationText(ms)}${why ? `: ${why}` : ''}; see \`kubectl describe vmi ${name} -n ${namespace}\``,

@@ -8,7 +8,7 @@ import type { HttpClient } from '#machinery/client/http-client.ts'
 import type { Context } from './context.ts'
 import { getVm, type NicKey, patchVm } from './declare.ts'
 import { type Goal, onNetwork, plugged, unplugged, waitFor } from './plug-wait.ts'
-import { type Outlook, outlookOf } from './preview.ts'
+import { type Preview, previewOf } from './preview.ts'
 
 export type PlugOptions = Readonly<{
   /** How long to wait for the guest; undefined not to wait. */
@@ -82,7 +82,7 @@ async function change(
 ): Promise<void> {
   const { client, namespace, print } = context
   const key = { namespace, name, nic }
-  const isRunning = (await outlookOf(client, key, await getVm(client, key))) !== undefined
+  const isRunning = (await previewOf(client, key, await getVm(client, key))) !== undefined
   let isChanged = false
   const decide = (vm: Stored<VirtualMachine>) => {
     const wanted = edit(vm, isRunning)
@@ -91,31 +91,31 @@ async function change(
     return isChanged ? operationsFor(vm, wanted.vm) : undefined
   }
   const after = await patchVm(client, key, decide, { dryRun })
-  const outlook = await outlookOf(client, key, after)
-  if (dryRun && isChanged) tellOutlook(context, key, outlook)
+  const preview = await previewOf(client, key, after)
+  if (dryRun && isChanged) printPreview(context, key, preview)
   const what = isChanged ? (dryRun ? `${would} (dry run)` : declared) : already
   print.line(`Interface ${nic} of VM ${name} ${what}`)
   if (dryRun) return
-  if (!outlook) return print.line(`VM ${name} is not running; its guest ${atStart}`)
-  requireLive(key, outlook, waitMs !== undefined, print)
+  if (!preview) return print.line(`VM ${name} is not running; its guest ${atStart}`)
+  requireLive(key, preview, waitMs !== undefined, print)
   if (waitMs !== undefined) await waitFor(context, key, goal, waitMs)
 }
 
 /** What the change comes to on the running guest. */
-function tellOutlook({ print }: Context, { name }: NicKey, outlook: Outlook | undefined): void {
-  if (!outlook) {
+function printPreview({ print }: Context, { name }: NicKey, preview: Preview | undefined): void {
+  if (!preview) {
     print.line(`VM ${name} is not running; nothing is done to a guest`)
     return
   }
-  for (const line of outlook.lines) print.line(line)
-  const { free, total } = outlook.running.status?.pciPorts ?? {}
-  const plugs = outlook.plan.steps.filter((step) => step.do === 'plug').length
+  for (const line of preview.lines) print.line(line)
+  const { free, total } = preview.running.status?.pciPorts ?? {}
+  const plugs = preview.plan.steps.filter((step) => step.do === 'plug').length
   if (free !== undefined && free < plugs)
     print.line(`its guest has ${free} of ${total} ports free; unplug another card first, or restart the VM`)
 }
 
 /** Tells of what only a restart brings about. @throws Fault Conflict when that is to be waited for */
-function requireLive({ name, nic, namespace }: NicKey, { plan }: Outlook, isWaiting: boolean, print: Context['print']) {
+function requireLive({ name, nic, namespace }: NicKey, { plan }: Preview, isWaiting: boolean, print: Context['print']) {
   if (!plan.needs.some((need) => need.nic === nic)) return
   const text = `Interface ${nic} of VM ${name} changes with a restart; do so with \`patchbay restart ${name} -n ${namespace}\``
   if (isWaiting) throw new Fault('Conflict', text)

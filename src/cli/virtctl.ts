@@ -1,6 +1,6 @@
 import { explain } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
-import { Ending, type Print } from './context.ts'
+import { ExitError, type Print } from './context.ts'
 
 /** What every command that virtctl has too shares: paths, bodies, and how it ends when it is refused. */
 
@@ -17,11 +17,11 @@ export function bodyOf(print: Print, dryRun: boolean): JsonObject {
   return { dryRun: ['All'] }
 }
 
-/** Does something; what goes wrong is told behind virtctl's words. @throws Ending */
+/** Does something; what goes wrong is told behind virtctl's words. @throws ExitError */
 export async function orEnd<T>(prefix: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    throw new Ending(1, `${prefix}${explain(error)}`)
+    throw new ExitError(1, `${prefix}${explain(error)}`)
   }
 }

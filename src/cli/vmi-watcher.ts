@@ -8,7 +8,7 @@ import type { VmKey } from './declare.ts'
 import { isRunning } from './nic-rows.ts'
 
 /** Follows the instance of a VM by a watch, whatever becomes of connections, until it is disposed of. */
-export class Follower implements Disposable {
+export class VmiWatcher implements Disposable {
   readonly #informer: Informer<VirtualMachineInstance>
   readonly #key: VmKey
   readonly #stop = new AbortController()
