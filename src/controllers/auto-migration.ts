@@ -20,8 +20,8 @@ import { fromQueueKey, instanceKeyOf, queueKey } from './context.ts'
 import { type MigrationContext, movedKeyOf } from './migration.ts'
 
 /**
- * Tells which instances wait for a migration to have their interfaces as declared, and migrates them if the cluster wants
- * that done by itself (facts/kubevirt.md §3.6).
+ * Reports which instances need a migration to get their declared interfaces, and migrates them if the cluster wants that
+ * done automatically (facts/kubevirt.md §3.6).
  */
 export function startAutoMigrationController(context: MigrationContext): Controller {
   const controller = runController({

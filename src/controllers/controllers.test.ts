@@ -25,7 +25,7 @@ import { startVmiController } from './vmi.ts'
 const ready = [{ type: 'Ready', status: 'True' }] as const
 const key = { namespace: 'default', name: 'a' }
 
-/** The controllers over a store in memory, with one ready node and nobody who runs guests. */
+/** The controllers over a store in memory, with one ready node and no agent. */
 async function open(t: TestContext) {
   const store = openMemoryStore()
   const client = new LocalClient(

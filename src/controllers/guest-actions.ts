@@ -11,7 +11,7 @@ import { type ActionContext, agentMs, getAction, keyOf, mustGet, putAction, refu
 
 const words = { Reset: ['reset', 'been reset'], SoftReboot: ['soft reboot', 'been told to reboot'] } as const
 
-/** What is asked of a running guest itself. The API server does not reach it: the node's agent does, or has told before. */
+/** Requests to a running guest. The API server does not reach it: the node's agent does, or has reported the answer before. */
 export function guestActions(context: ActionContext): readonly Action[] {
   const ask = (subresource: string, action: GuestAction) =>
     putAction(VirtualMachineInstance, subresource, (call) => askGuest(context, call, action))
@@ -22,7 +22,7 @@ export function guestActions(context: ActionContext): readonly Action[] {
   ]
 }
 
-/** Has the agent do something once, and waits until it says so. */
+/** Requests one action of the agent and waits for its report. */
 async function askGuest(context: ActionContext, call: ActionCall, action: GuestAction): Promise<void> {
   const { client } = context
   const key = keyOf(call)

@@ -30,14 +30,14 @@ type Instance = Stored<VirtualMachineInstance>
 
 const toStatus = { subresource: 'status' } as const
 
-/** What the migration controller is given beside what all controllers are. */
+/** What the migration controller is given beside the ControllerContext. */
 export type MigrationContext = ControllerContext &
   Readonly<{
     /** Indexed `byVmi`, by the queue key of the instance. */
     migrations: Informer<Migration, 'byVmi'>
   }>
 
-/** Most migrations of one instance that are kept after they are over (KubeVirt). */
+/** Most finished migrations of one instance that are kept (KubeVirt). */
 const keptMigrations = 5
 
 /** The queue key of the instance a migration moves. */
@@ -45,7 +45,7 @@ export function movedKeyOf({ metadata, spec }: Stored<Migration>): string {
   return `${metadata.namespace}/${spec?.vmiName ?? ''}`
 }
 
-/** Takes migrations through their phases: gives them a pod, hands them to the agents, and settles where the instance is. */
+/** Takes migrations through their phases: creates their pods, hands them to the agents, and records where the instance runs. */
 export function startMigrationController(context: MigrationContext): Controller {
   const claims = new Claims(context.migrations)
   const controller = runController({
@@ -64,7 +64,7 @@ export function startMigrationController(context: MigrationContext): Controller 
   onAnyChange(context.migrations, (migration, isThere) => {
     claims.seen(migration, isThere)
     controller.enqueue(queueKey(migration))
-    // The end of one makes room for those that wait.
+    // A finished migration makes room for pending ones.
     if (!isThere || isOver(migration)) enqueueAll()
   })
   onAnyChange(context.vmis, (vmi) => enqueueOf(queueKey(vmi)))
@@ -92,7 +92,7 @@ async function reconcile(
   const vmi = context.vmis.get(fromQueueKey(movedKeyOf(migration)))
   const pod = vmi && context.pods.get({ namespace: at.namespace, name: podNameOf(vmi, migration) })
   if (isOver(migration)) {
-    // A pod nobody bound to the instance is nobody's but ours.
+    // A pod not bound to the instance is the migration's own.
     if (pod && vmi && podRole(pod, vmi) === 'target') await context.client.delete(Pod, pod.metadata)
     await dropFinalizer(context.client, Migration, migration, migrationFinalizer)
     await prune(context, migration)
@@ -115,12 +115,12 @@ async function reconcile(
     config: migrationConfig(context.kubevirts.list()[0]),
     nowMs: Date.now(),
   })
-  // Nothing is awaited between the decision and the claim, so that nobody else decides by what was there before.
+  // Nothing is awaited between the decision and the claim, so no other worker decides by an outdated count.
   if (step.do === 'claim') return claim(context, claims, migration, step.sourceNode)
   return carryOut(context, step, migration, vmi)
 }
 
-/** Migrations as the cache has them, but for those whose claim is being written, or was and has not been seen yet. */
+/** Migrations as the cache has them, except those whose claim is being written or is not in the cache yet. */
 class Claims {
   readonly #cached: Informer<Migration, 'byVmi'>
   /** By UID, as they were written. */
@@ -147,13 +147,13 @@ class Claims {
     this.#held.delete(metadata.uid ?? '')
   }
 
-  /** The cache has a migration anew, or not any more. */
+  /** The cache has it in a newer version, or not any more. */
   seen(migration: Migration, isThere: boolean): void {
     if (!isThere || hasClaim(migration) || isOver(migration)) this.giveUp(migration)
   }
 }
 
-/** Claims a place for a migration. What is claimed is written down, so that it holds for whoever decides later. */
+/** Claims a migration slot. The claim is stored, so that it counts for every later decision. */
 async function claim(
   context: MigrationContext,
   claims: Claims,
@@ -233,9 +233,9 @@ function podNameOf(vmi: Instance, { metadata }: Stored<Migration>): string {
   return launcherName(vmi, metadata.uid)
 }
 
-/** Hands a migration to the agents: from now on the instance says where it goes. */
+/** Hands a migration to the agents: from now on the instance has its target. */
 async function bind({ client }: MigrationContext, vmi: Instance, state: MigrationState): Promise<void> {
-  // The label comes first: by it the other node's agent finds what it is to run.
+  // The label comes first: by it the target's agent finds the instance to run.
   await modifySame(client, VirtualMachineInstance, vmi, (current) =>
     withLabel(current, targetNodeLabel, state.targetNode),
   )
@@ -255,7 +255,7 @@ async function bind({ client }: MigrationContext, vmi: Instance, state: Migratio
   )
 }
 
-/** The instance is where it has gone to, or where it was. */
+/** Records where the instance runs: at the target, or the source again. */
 async function settle({ client }: MigrationContext, migration: Stored<Migration>, vmi: Instance): Promise<void> {
   const { migrationUid, targetNode = '', targetAttachmentPodUID = '', failed } = vmi.status?.migrationState ?? {}
   if (migrationUid !== migration.metadata.uid) return
@@ -300,7 +300,7 @@ async function noteAbort({ client }: MigrationContext, migration: Stored<Migrati
   await client.modify(Migration, migration.metadata, (current) => withAbortRequested(current, timestamp()), toStatus)
 }
 
-/** A migration is gone for good; a pod that was made for it and does not run the guest goes too. */
+/** A migration is deleted; its target pod goes too, unless it runs the guest. */
 async function forget(context: MigrationContext, at: { namespace: string; name: string }): Promise<undefined> {
   for (const pod of context.pods.list()) {
     if (pod.metadata.namespace !== at.namespace || pod.metadata.annotations?.[migrationJobAnnotation] !== at.name)
@@ -317,7 +317,7 @@ function isBoundTo({ status }: VirtualMachineInstance, { metadata }: Pod): boole
   return status?.migrationState?.migrationUid === metadata.labels?.[migrationJobLabel]
 }
 
-/** Deletes the oldest migrations of an instance that are over. */
+/** Deletes the oldest finished migrations of an instance. */
 async function prune(context: MigrationContext, migration: Stored<Migration>): Promise<void> {
   const over = context.migrations
     .indexed('byVmi', movedKeyOf(migration))

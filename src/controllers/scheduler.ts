@@ -8,7 +8,7 @@ import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
 import { queueKey } from './context.ts'
 import { PodLedger } from './pod-ledger.ts'
 
-/** Where instances have room. Pods that are on their way count, though no cache has heard of them. */
+/** Chooses nodes for instances. Assumed pods count, even before the cache has them. */
 export class Scheduler {
   readonly #nodes: Pick<Informer<Node>, 'list'>
   readonly #pods: Pick<Informer<Pod>, 'get' | 'onChange'>
@@ -29,7 +29,7 @@ export class Scheduler {
     return this.#ledger.users
   }
 
-  /** Makes a pod, which takes its place from this moment on. Resolves or rejects as `create` does. */
+  /** Creates a pod, which counts as placed from this moment on. Resolves or rejects as `create` does. */
   async put(pod: NewPod, create: () => Promise<Stored<Pod>>): Promise<Stored<Pod>> {
     const key = queueKey(pod)
     this.#ledger.set(key, pod)

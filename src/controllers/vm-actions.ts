@@ -24,8 +24,8 @@ type Decide = (vm: VirtualMachine, vmi: Stored<VirtualMachineInstance> | undefin
 type Go = Exclude<Verdict, { refuse: string }>
 
 /**
- * The verbs of VMs and instances that virtctl calls: paths, codes and texts are KubeVirt's (facts/kubevirt.md §5.2). What their
- * caller could write is written in the caller's name; what only the server may, such as a status, in the server's.
+ * The verbs of VMs and instances that virtctl calls: paths, codes and texts are KubeVirt's (facts/kubevirt.md §5.2). Writes
+ * the caller could make use the caller's name; writes only the server may make, such as a status, the server's.
  */
 export function vmActions(context: ActionContext): readonly Action[] {
   const power = (subresource: string, decide: Decide) =>
@@ -44,7 +44,7 @@ export function vmActions(context: ActionContext): readonly Action[] {
   ]
 }
 
-/** Decides, and writes what was decided; once more when the VM had become another one for the decision meanwhile. */
+/** Decides and writes; decides once more when the VM changed meanwhile in a way that matters. */
 async function changePower(context: ActionContext, decide: Decide, call: ActionCall): Promise<void> {
   const { client } = context
   const key = keyOf(call)
@@ -59,14 +59,14 @@ async function changePower(context: ActionContext, decide: Decide, call: ActionC
   }
 }
 
-/** What was decided on an instance, and whether it would be decided so again on a VM as it is now. */
+/** A decision on an instance, and whether a VM as it is now would still lead to it. */
 type Decided = Readonly<{
   verdict: Go
   vmi: Stored<VirtualMachineInstance> | undefined
   isStill: (vm: VirtualMachine) => boolean
 }>
 
-/** Writes what was decided, each part only if it is still so. Resolves to whether all of it was. */
+/** Writes a decision, each part only if it still holds. Resolves to whether all of it was written. */
 async function isWritten({ client, clientAs }: ActionContext, call: ActionCall, decided: Decided): Promise<boolean> {
   const { runs, requests, graceSeconds } = decided.verdict
   const { vmi } = decided
@@ -81,7 +81,7 @@ async function isWritten({ client, clientAs }: ActionContext, call: ActionCall, 
       ...current,
       spec: { ...current.spec, terminationGracePeriodSeconds: graceSeconds },
     }))
-  // The request first: a VM that runs from now on is to find it.
+  // The request first: a VM that starts running must find it.
   if (requests) {
     const withRequests = (current: VirtualMachine) => ({
       ...current,
@@ -113,7 +113,7 @@ async function setPaused(context: ActionContext, call: ActionCall, paused: boole
     const annotations = { ...current.metadata.annotations, [pausedAnnotation]: String(paused) }
     return { ...current, metadata: { ...current.metadata, annotations } }
   })
-  // It has gone meanwhile, and nothing of it runs any more.
+  // The instance is gone meanwhile, and the VM runs no other.
   if (!asked) return
   await untilDone(
     context,

@@ -20,7 +20,7 @@ import { orphanFinalizer } from './garbage.ts'
 /** Keeps a VM until its instance is gone (KubeVirt's own finalizer). */
 export const vmFinalizer = 'kubevirt.io/virtualMachineControllerFinalize'
 
-/** Makes and ends instances as their VMs want, carries live changes over to them, and writes the status of VMs. */
+/** Creates and deletes instances as their VMs demand, applies live changes to them, and writes the status of VMs. */
 export function startVmController(context: ControllerContext): Controller {
   const controller = runController({
     name: 'vm',
@@ -45,12 +45,12 @@ export function startVmController(context: ControllerContext): Controller {
 async function reconcile(context: ControllerContext, key: string): Promise<{ againAfterMs: number } | undefined> {
   const vm = context.vms.get(fromQueueKey(key))
   if (!vm) return undefined
-  // Its instance is to live on: wait until the garbage collector has made them strangers.
+  // The instance is orphaned: wait until the garbage collector has removed its owner reference.
   if (vm.metadata.deletionTimestamp && vm.metadata.finalizers?.includes(orphanFinalizer)) return undefined
   const found = context.vmis.get(fromQueueKey(key))
   const vmi = found && isOwned(found, vm) ? found : undefined
   await addFinalizer(context.client, VirtualMachine, vm, vmFinalizer)
-  // The change a guest is waiting for goes first; bookkeeping comes after.
+  // The change a guest waits for goes first; bookkeeping comes after.
   const restartRequired = vmi ? await followLive(context, vm, vmi) : false
   await cleanUp(context, vm, vmi)
   const nowMs = Date.now()
@@ -65,7 +65,7 @@ async function reconcile(context: ControllerContext, key: string): Promise<{ aga
     (current) => ({ ...current, status: vmStatus(current, seen) }),
     { subresource: 'status' },
   )
-  // To be tried again, at the latest then.
+  // Retried then at the latest.
   if (refused) throw refused
   if (vm.metadata.deletionTimestamp && !vmi) await dropFinalizer(context.client, VirtualMachine, vm, vmFinalizer)
   return action.do === 'nothing' && action.againAfterMs !== undefined
@@ -77,7 +77,7 @@ function isOwned(vmi: Stored<VirtualMachineInstance>, vm: Stored<VirtualMachine>
   return vmi.metadata.ownerReferences?.some((owner) => owner.uid === vm.metadata.uid) ?? false
 }
 
-/** Makes the instance of a VM; resolves to why that may not be. */
+/** Creates the instance of a VM; resolves to the Fault of a refusal. */
 async function start(context: ControllerContext, vm: Stored<VirtualMachine>): Promise<Fault | undefined> {
   try {
     const isPaused = vm.status?.stateChangeRequests?.[0]?.data?.paused === 'true'
@@ -93,7 +93,7 @@ async function start(context: ControllerContext, vm: Stored<VirtualMachine>): Pr
       context.recorder(vm, 'Warning', failedCreate, `Error creating virtual machine instance: ${explain(error)}`)
       return error
     }
-    // The cache had not heard yet of the one an earlier pass made.
+    // An earlier pass created it, and the cache does not have it yet.
     if (faultKind(error) !== 'AlreadyExists') throw error
   }
   return undefined
@@ -110,7 +110,7 @@ async function stop(context: ControllerContext, vm: Stored<VirtualMachine>, uid:
   )
 }
 
-/** Takes interfaces out of the template that are absent and nowhere to be seen any more. */
+/** Removes absent interfaces from the template once neither instance nor guest has them. */
 async function cleanUp(
   context: ControllerContext,
   vm: Stored<VirtualMachine>,
@@ -120,7 +120,7 @@ async function cleanUp(
   await modifySame(context.client, VirtualMachine, vm, (current) => withoutUnplugged(current, vmi))
 }
 
-/** Carries live changes over; tells whether a restart is needed for the rest. */
+/** Applies live changes; resolves to whether the rest needs a restart. */
 async function followLive(
   context: ControllerContext,
   vm: Stored<VirtualMachine>,

@@ -26,7 +26,7 @@ import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 import { type ControllerContext, fromQueueKey, instanceKeyOf, queueKey } from './context.ts'
 
-/** Gives instances a pod on a node, hands them over to the node's agent, and clears up after them. */
+/** Gives instances a pod on a node, hands them over to the node's agent, and cleans up after them. */
 export function startVmiController(context: ControllerContext): Controller {
   const controller = runController({
     name: 'vmi',
@@ -39,7 +39,7 @@ export function startVmiController(context: ControllerContext): Controller {
   onAnyChange(context.pods, (pod, isThere) => {
     const key = instanceKeyOf(pod)
     if (!key.endsWith('/')) controller.enqueue(key)
-    // It made room for those that wait.
+    // It made room for pending ones.
     if (!isThere) enqueueWaiting()
   })
   context.nodes.onChange(() => enqueueWaiting())
@@ -60,7 +60,7 @@ async function reconcile(context: ControllerContext, key: string): Promise<undef
   const pods = context.pods.indexed('byVmi', key).filter((pod) => isOf(pod, vmi))
   if (isPodObsolete(vmi)) {
     for (const pod of pods) await context.client.delete(Pod, pod.metadata)
-    // The cache may lag behind; only the server's word lets the last trace go.
+    // The cache may lag behind; only the server decides when the last finalizer goes.
     if (!pods.length && vmi.metadata.deletionTimestamp && !(await context.client.get(Pod, podKey)))
       await dropFinalizer(context.client, VirtualMachineInstance, vmi, vmiFinalizer)
     return
@@ -85,12 +85,12 @@ async function reconcile(context: ControllerContext, key: string): Promise<undef
   )
 }
 
-/** A pod of another instance of the same name is none of this one's. */
+/** A pod of another instance of the same name does not belong to this one. */
 function isOf(pod: Pod, { metadata }: VirtualMachineInstance): boolean {
   return pod.metadata.ownerReferences?.some((owner) => owner.uid === metadata.uid) ?? false
 }
 
-/** Keeps the networks a pod asks for those of its instance: interfaces are plugged and unplugged while it runs. */
+/** Keeps the pod's network annotation equal to the instance's networks, which change while it runs. */
 async function followNetworks(
   context: ControllerContext,
   vmi: Stored<VirtualMachineInstance>,
@@ -117,7 +117,7 @@ async function createPod(
   const pod = launcherPod(vmi, { nodeName, user: context.takeUser() })
   try {
     const made = await context.scheduler.put(pod, async () => {
-      // The label comes first: by it the node's agent finds the instance of the pod that it is about to see.
+      // The label comes first: by it the node's agent finds the instance of the pod it is about to see.
       await labelNode(context, vmi, nodeName)
       return context.client.create(Pod, pod)
     })
@@ -129,12 +129,12 @@ async function createPod(
       namespace: vmi.metadata.namespace,
       name: activePodName(vmi),
     })
-    // It has just gone again; the change that tells so brings the next pass.
+    // The pod is gone again; its deletion event brings the next pass.
     return found ?? { why: 'the pod of the instance has just been deleted' }
   }
 }
 
-/** Tells the owner of an instance that its pod may not be made. @throws what was thrown: it is tried again, at the latest then */
+/** Reports in status and Event that a pod may not be created. @throws what was thrown: the controller retries */
 async function reportRefusal(
   context: ControllerContext,
   vmi: Stored<VirtualMachineInstance>,
@@ -159,7 +159,7 @@ async function reportRefusal(
   throw error
 }
 
-/** Writes down which node's agent is to run an instance. */
+/** Labels an instance with the node whose agent runs it. */
 async function labelNode(
   context: ControllerContext,
   vmi: Stored<VirtualMachineInstance>,
@@ -173,7 +173,7 @@ async function labelNode(
   )
 }
 
-/** A handed-over instance whose pod is gone cannot run again: its agent ended it, or never will. */
+/** A handed-over instance without a pod cannot run again: its agent ended it, or never will. */
 async function failWithoutPod(
   context: ControllerContext,
   vmi: Stored<VirtualMachineInstance>,
