@@ -24,7 +24,7 @@ import type { AccessCaches } from './access.ts'
 import type { Clients, Objects } from './objects.ts'
 import type { Quotas } from './quotas.ts'
 
-/** What controllers share with the API of their process, so that there is one copy of each object. */
+/** Caches that controllers share with the API of their process. */
 export type Shared = Readonly<{ objects: Objects; roles: AccessCaches; usage: Quotas }>
 
 export type ControllersOptions = Readonly<{ guestUsers: UserRange; log: Log }>
@@ -32,7 +32,7 @@ export type ControllersOptions = Readonly<{ guestUsers: UserRange; log: Log }>
 /** Running controllers. `stop` starts no more passes, aborts those that run, and waits for them. */
 export type Controllers = Readonly<{ stop(): Promise<void> }>
 
-/** Starts every controller, each as the component it is. Resolves when the caches that only they have are filled. */
+/** Starts every controller with the rights of its own component. Resolves when the caches of controllers are synced. */
 export async function startControllers(
   clients: Clients,
   shared: Shared,

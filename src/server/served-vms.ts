@@ -16,11 +16,11 @@ import type { Owner } from '#machinery/rest/claims.ts'
 import { type Served, serve, type User } from '#machinery/rest/strategy.ts'
 import { type MacPool, ownerOf } from './mac-pool.ts'
 
-/** What the rules of kinds ask the rest of the server. */
+/** What the rules of kinds read from the rest of the server. */
 export type ServedContext = Readonly<{
   macs: MacPool
   access: Authorizer
-  /** Whether networks are attached by whoever names them, without the right to get them. */
+  /** Whether users may attach any network they name, without the right to get it. */
   anyNamespaceNetworks: boolean
   config: () => ClusterConfig
   placement: Placement
@@ -47,7 +47,7 @@ function virtualMachine(context: ServedContext): Served {
             ...vmErrors(vm, old, contextOf(context, ownerOf(VirtualMachine.kind, vm.metadata))),
             ...templateErrors(vm, old, user),
           ]),
-      // Its guest may run on for a while though it is to go.
+      // Its guest may run on for a while although it is terminating.
       ...networkErrors(context, templatesOf(vm, old), vm.metadata, user),
     ],
     claims: (vm) => macs.claimsOfVm(vm),
@@ -66,7 +66,7 @@ function virtualMachineInstance(context: ServedContext): Served {
     validate: (vmi, old, user) => {
       const { owner, copied } = macs.claimsOfInstance(vmi)
       const { holderOf, ...rest } = contextOf(context, owner)
-      // What it has from its VM was judged there.
+      // What it has from its VM was checked there.
       const judged = (mac: string) => (copied.includes(mac) ? undefined : holderOf(mac))
       const specs = { now: vmi.spec, old: old?.spec, path: 'spec' }
       return [
@@ -89,28 +89,28 @@ function virtualMachineInstanceMigration({ instance, migrations }: ServedContext
   })
 }
 
-/** What a VM's or an instance's own rules look at beside itself. */
+/** What the rules of a VM or an instance read beside the object. */
 function contextOf({ config, macs }: ServedContext, own: Owner) {
   return { config: config(), holderOf: (mac: string) => macs.holderOf(mac, own) }
 }
 
 type Specs = Readonly<{ now: VmiSpec; old: VmiSpec | undefined; path: string }>
 
-/** What is wrong with the networks that somebody attaches. */
+/** Errors of the networks that a user attaches. */
 function networkErrors(
   context: ServedContext,
   { now, old, path }: Specs,
   metadata: ObjectMeta,
   user: User,
 ): FieldError[] {
-  // The controllers copy what was judged in the VM.
+  // The controllers copy what was checked in the VM.
   if (context.anyNamespaceNetworks || user.groups.includes(systemGroup)) return []
   const { namespace = '' } = metadata
   const attacher = { user: user.name, mayAttach: mayGetNetwork(context.access, user) }
   return attachErrors(now.networks, old?.networks, { path, namespace }, attacher)
 }
 
-/** The specs of a VM's instance, as it was and as it is to be. */
+/** The specs of a VM's instance, before and after the write. */
 function templatesOf(vm: VirtualMachine, old: VirtualMachine | undefined): Specs {
   return { now: vm.spec.template.spec, old: old?.spec.template.spec, path: 'spec.template.spec' }
 }

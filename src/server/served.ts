@@ -22,7 +22,7 @@ import { type Served, serve, serveConverted } from '#machinery/rest/strategy.ts'
 import { accessKinds } from './access.ts'
 import { type ServedContext, vmKinds } from './served-vms.ts'
 
-/** Every kind the server serves, with the rules that are its own. */
+/** Every kind the server serves, with its own rules. */
 export function servedKinds(context: ServedContext): readonly Served[] {
   const { access, placement } = context
   const served = [
@@ -62,7 +62,7 @@ export function servedKinds(context: ServedContext): readonly Served[] {
 const podCount = countOf(Pod)
 const limitable = quotaResources(kinds)
 
-/** Every object of a namespace takes at least one of its kind. */
+/** Every object of a namespace counts as at least one of its kind. */
 function counted(one: Served): Served {
   const count = countOf(one.kind)
   return { ...one, strategy: { amounts: () => count, ...one.strategy } }
