@@ -4,7 +4,7 @@ import { ExitError, type Interrupts } from '#cli/context.ts'
 const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const
 const brokenPipe = 13
 
-/** Hears of signals, and of a reader of our output that went away, which would otherwise end the process at once. */
+/** Handles signals, and a closed pipe on our output, which would otherwise end the process at once. */
 export function hearInterrupts(): Interrupts {
   const stop = new AbortController()
   const listeners: (() => void)[] = []

@@ -7,7 +7,7 @@ import { addClientCommands } from './client-commands.ts'
 import { dataDirOption, secondsOf } from './options.ts'
 import { addUpCommand } from './up-command.ts'
 
-// What a command needs is imported when it runs: a client command starts without the server's modules.
+// The modules of a command are imported when it runs: a client command starts without the server's.
 const logOf = async () => (await import('#base/log.ts')).makeLog()
 
 const program = new Command('patchbay')
@@ -100,7 +100,7 @@ function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value]
 }
 
-/** What each kind of fault means to a shell; everything else is 1. */
+/** The exit code of each kind of fault; every other is 1. */
 const exitCodes: Readonly<Record<string, number>> = { Invalid: 2, BadRequest: 2, Unavailable: 3, Timeout: 4 }
 
 try {

@@ -7,7 +7,7 @@ type Trial = Choice & Readonly<{ dryRun?: boolean }>
 
 const dryRunOption = ['--dry-run', 'only say whether it would work'] as const
 
-/** Adds the commands that virtctl has, with its flags. What one needs is imported when it runs. */
+/** Adds the commands that virtctl has, with its flags. Their modules are imported when a command runs. */
 export function addVirtctlCommands(program: Command): void {
   addPowerCommands(program)
   addGuestCommands(program)
