@@ -48,7 +48,7 @@ export function requirePlugged({ name, nic }: NicKey, state: string | undefined)
     )
 }
 
-/** Tells what a change would come to: admission's word, and the plan for the running guest. */
+/** Shows the effect of a change: admission's answer, and the plan for the running guest. */
 async function preview({ client, print }: Context, key: NicKey, link: Link): Promise<void> {
   const { name, nic } = key
   const after = await declareState(client, key, link, { dryRun: true })
@@ -58,14 +58,14 @@ async function preview({ client, print }: Context, key: NicKey, link: Link): Pro
   print.line(`Link of interface ${nic} of VM ${name} would be set ${link} (dry run)`)
 }
 
-/** Whether an interface that the running instance does not have yet will be plugged without a restart. */
+/** Whether an interface that the running instance lacks will be plugged without a restart. */
 async function isPluggable(client: Client, { nic, ...key }: NicKey): Promise<boolean> {
   const vm = await client.get(VirtualMachine, key)
   const wanted = vm ? wantedNics(vm.spec.template.spec, key.namespace) : []
   return wanted.some((one) => one.name === nic && one.isPluggable)
 }
 
-/** Waits until the hypervisor has a link as declared. @throws Fault Timeout, Conflict when it cannot come to that */
+/** Waits until the hypervisor has the declared link. @throws Fault Timeout, Conflict when it cannot */
 async function waitForLink({ client, print }: Context, key: NicKey, link: Link, ms: number): Promise<void> {
   const { namespace, name, nic } = key
   const vmi = await client.get(VirtualMachineInstance, key)

@@ -4,7 +4,7 @@ import { isOver } from '#core/migration/phases.ts'
 import { type Context, ExitError } from './context.ts'
 import { bodyOf, orEnd, pathOf } from './virtctl.ts'
 
-/** `migrate` of a VM. `labels` are those of nodes it may go to, as `key=value`. @throws ExitError in virtctl's words */
+/** `migrate` of a VM. `labels` select the target nodes, as `key=value`. @throws ExitError in virtctl's words */
 export async function migrate(
   { client, namespace, print }: Context,
   name: string,
@@ -24,7 +24,7 @@ function labelOf(text: string): readonly [key: string, value: string] {
   throw new ExitError(1, `invalid format for label: ${text}`)
 }
 
-/** `migrate-cancel` of a VM: deletes its migration that has not ended. @throws ExitError in virtctl's words */
+/** `migrate-cancel` of a VM: deletes its unfinished migration. @throws ExitError in virtctl's words */
 export async function cancelMigration(
   { client, namespace, print }: Context,
   name: string,

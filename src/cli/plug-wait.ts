@@ -11,16 +11,16 @@ import type { NicKey } from './declare.ts'
 import { durationText } from './duration.ts'
 import { VmiWatcher } from './vmi-watcher.ts'
 
-/** How far a change has come, in words that follow `Interface NIC of VM NAME`. */
+/** The progress of a change, in words that follow `Interface NIC of VM NAME`. */
 type Stage = Readonly<{ text: string; isDone?: boolean }>
 
-/** What is waited for. `confirm` asks, once the instance says so, for what the instance cannot tell. */
+/** A condition to wait for. `confirm`, called once the instance meets it, reads what the instance lacks. */
 export type Goal = Readonly<{
   stage: (running: Stored<VirtualMachineInstance>, nic: string) => Stage
   confirm?: (running: Stored<VirtualMachineInstance>, nic: string) => Promise<Stage>
 }>
 
-/** How often is asked for what no watch tells, milliseconds. */
+/** Interval of polling what no watch reports, milliseconds. */
 const askMs = 100
 
 /** The guest has a card, with its link as declared. */
@@ -54,7 +54,7 @@ export const unplugged: Goal = {
   },
 }
 
-/** The card is on a network (`namespace/name`), which the sandbox tells in an annotation of its pod. */
+/** The card is on a network (`namespace/name`), which an annotation of the pod shows. */
 export function onNetwork({ client, namespace }: Context, network: string): Goal {
   return {
     stage: (running, nic) =>
@@ -90,7 +90,7 @@ function isInGuest({ infoSource = '' }: Readonly<{ infoSource?: string }>): bool
 }
 
 /**
- * Waits until a change has come about, telling each stage and each trouble as it comes.
+ * Waits until a change is done, and prints each stage and each error on the way.
  * @throws Fault Timeout, Conflict when the VM stops meanwhile
  */
 export async function waitFor({ client, print }: Context, key: NicKey, goal: Goal, ms: number): Promise<void> {

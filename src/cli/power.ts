@@ -15,7 +15,7 @@ const errorPrefixes: Readonly<Record<Verb, readonly [gentle: string, forced: str
   restart: ['error restarting VirtualMachine: ', 'error force restarting VirtualMachine: '],
 }
 
-/** The field in which each verb takes the seconds that a guest is given. */
+/** The field in which each verb takes the guest's grace period, seconds. */
 const graceFields = { start: '', stop: 'gracePeriod', restart: 'gracePeriodSeconds' } as const
 
 /** `start`, `stop` and `restart` of a VM. @throws ExitError in virtctl's words */
