@@ -1,21 +1,21 @@
 import { realTimers, type Timers } from './queue.ts'
 
 export type ResyncOptions<T> = Readonly<{
-  /** Everything there is; asked at the beginning of each round. */
+  /** All objects; read at the beginning of each resync. */
   list: () => readonly T[]
   enqueue: (one: T) => void
-  /** How long a round takes, milliseconds. */
+  /** Length of one resync, milliseconds. */
   everyMs: number
   signal: AbortSignal
   timers?: Timers
 }>
 
-/** Shortest time between two looks, milliseconds; where that is too seldom, several are taken at once. */
+/** Shortest time between two steps, milliseconds; a step enqueues several objects if that is too seldom. */
 const stepMs = 50
 
 /**
- * Looks at each of many things once in every round, spread evenly over it, so that ten thousand do not all come at once.
- * What comes during a round has its turn in the next.
+ * Enqueues every object once per resync, spread evenly over it, so that ten thousand do not all come at once. Objects added
+ * during a resync are part of the next.
  */
 export function startResync<T>({ list, enqueue, everyMs, signal, timers = realTimers }: ResyncOptions<T>): void {
   if (signal.aborted) return
