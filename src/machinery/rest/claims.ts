@@ -47,8 +47,8 @@ export class Claims {
   }
 
   /**
-   * Writes an object that may need values. `write` calls `need` with what the object will have, once it is known to be right,
-   * and is called again when something was claimed for it. `left` tells what the object has in the end.
+   * Writes an object that may need values. `write` calls `need` with the values of the valid object, and is called again
+   * after a claim. `left` returns what the object has in the end.
    */
   async during<T>(
     uid: string,
@@ -128,7 +128,7 @@ export class Claims {
         try {
           await this.#put(value, request)
         } catch (error) {
-          // Another one has it. The next round judges the object anew, and knows that.
+          // Another object has it. The retry validates the object again, and knows that.
           if (faultKind(error) !== 'Conflict') throw error
           const row = await this.#store.get(prefix + value)
           if (row) this.#note(row)
@@ -154,7 +154,7 @@ export class Claims {
   /** Gives back what an object has beside `values`. */
   async #settle(uid: string, values: ReadonlySet<string>): Promise<void> {
     const surplus = [...(this.#byUid.get(uid) ?? [])].filter((value) => !values.has(value))
-    // Before anything is waited for: a write that begins meanwhile claims it anew.
+    // Before the first await: a concurrent write claims it again.
     for (const value of surplus) this.#forget(uid, value)
     await Promise.all(
       surplus.map((value) =>

@@ -12,7 +12,7 @@ import { schemaErrors } from './validate.ts'
 
 const convertedOf = new WeakMap<Registry, Map<Kind, Registry>>()
 
-/** The registry that a kind's requests go to: of a view one that translates, else the given one. */
+/** The registry of a kind's requests: a converting one for a converted kind, else the given one. */
 export function registryFor(registry: Registry, served: Served): Registry {
   if (!served.conversion) return registry
   const known = convertedOf.get(registry) ?? new Map<Kind, Registry>()
@@ -61,7 +61,7 @@ class ConvertedRegistry extends Registry {
   override async create(_kind: Kind, namespace: string | undefined, input: JsonObject, options: WriteOptions) {
     const { name = '' } = requireNames(requireHeader(this.#kind, input))
     const own = withoutUnknown(this.#kind, input, input, options)
-    // Of what is stored in the other kind's form no more is asked than that kind does; what is new is of this one.
+    // Stored objects only need to be valid as the stored kind; new ones as this kind, too.
     const errors = schemaErrors(this.#kind, own)
     if (errors.length) throw invalid(this.#kind, name, errors)
     const doc = await super.create(this.#of, namespace, this.#stored(own), { ...options, unknownFields: 'Ignore' })

@@ -32,7 +32,7 @@ export type KubernetesOptions = Readonly<{
   version: JsonObject
   /** What Prometheus scrapes. */
   metrics: () => Promise<Readonly<{ type: string; text: string }>>
-  /** Further documents by path; whoever may list `version` there may read them. */
+  /** Further documents by path; users who may list `version` there may read them. */
   documents: Readonly<Record<string, JsonObject>>
   /** What keeps the server from serving well, one line each; none when it is ready. */
   unready: () => readonly string[]
@@ -41,7 +41,7 @@ export type KubernetesOptions = Readonly<{
   log: Log
 }>
 
-/** The Kubernetes API over a registry: who asks and whether they may is decided by headers alone, before a body is read. */
+/** The Kubernetes API over a registry: requests are authenticated and authorized by headers alone, before a body is read. */
 export function kubernetesDoor(options: KubernetesOptions): KubernetesDoor {
   const { guard, log } = options
   const stopping = new AbortController()
@@ -84,7 +84,7 @@ type Asked = Readonly<{
 /** With its body. */
 type Read = Asked & Readonly<{ body: Buffer }>
 
-/** How an exchange ended: with an answer that is still to be sent, for whom, or with one that was streamed. */
+/** How an exchange ended: with an answer still to be sent, and its caller, or with a streamed one. */
 type Outcome = Readonly<{ code: number; answer?: Answer; caller?: Caller }>
 
 async function respond(serving: Serving, exchange: Exchange, query: Query, record: AuditRecord): Promise<Outcome> {
@@ -107,7 +107,7 @@ async function respond(serving: Serving, exchange: Exchange, query: Query, recor
   return { code: answer.code, answer, caller }
 }
 
-/** What everybody may ask, as often as they like: health and version. */
+/** Open to every client without limit: health and version. */
 function openAnswer({ unready, version }: Serving, path: string): Answer | undefined {
   if (path === '/healthz' || path === '/livez') return textAnswer(200, 'ok')
   if (path === '/readyz') {
@@ -209,7 +209,7 @@ async function watch(serving: Serving, { exchange, resource, query }: Asked, ent
   stream.end()
 }
 
-/** A document that is no object: what the API has, what it looks like, how it does. Undefined when there is none. */
+/** A document that is not an object: discovery, OpenAPI, metrics. Undefined for other paths. */
 async function describe({ catalog, metrics, documents }: Serving, exchange: Exchange): Promise<Answer | undefined> {
   const { kinds, discovered } = catalog
   const { path, method } = exchange
@@ -247,7 +247,7 @@ function createOf({ group, plural, namespace }: ResourcePath): Attributes {
   return { verb: 'create', group, resource: plural, ...(namespace !== undefined && { namespace }) }
 }
 
-/** Every kind there is, also those that can only be asked about; and with the verbs, which only discovery shows. */
+/** Every kind, including those that only reviews use; and with the verbs, which only discovery shows. */
 type Catalog = Readonly<{ kinds: readonly Kind[]; discovered: readonly Kind[] }>
 
 function catalogOf({ registry, guard }: KubernetesOptions): Catalog {

@@ -77,7 +77,7 @@ export class Registry {
   readonly ration: Ration
   readonly #byPath = new Map<string, Served>()
 
-  /** `ration` says who has to do without; nobody unless given. */
+  /** `ration` refuses writes beyond a quota; by default none. */
   constructor(store: Store, served: readonly Served[], parts: Readonly<{ claims?: Claims; ration?: Ration }> = {}) {
     this.store = store
     this.claims = parts.claims ?? new Claims(store)
@@ -104,7 +104,7 @@ export class Registry {
     return { items: rows.map(docOf), revision }
   }
 
-  /** Changes of a kind after a revision, as the store tells them. */
+  /** Changes of a kind after a revision, as the store reports them. */
   watch(
     kind: Kind,
     namespace: string | undefined,
@@ -151,8 +151,8 @@ export class Registry {
   }
 
   /**
-   * Changes an object: `change` maps the current one to the wanted one (undefined: leave it) and may be called again when
-   * somebody else was faster. @throws Fault NotFound, Conflict, Invalid, whatever `change` throws.
+   * Changes an object: `change` maps the current one to the wanted one (undefined: leave it) and is called again after a
+   * conflict. @throws Fault NotFound, Conflict, Invalid, whatever `change` throws.
    */
   async update(
     kind: Kind,
@@ -186,7 +186,7 @@ export class Registry {
     return writtenDoc(await this.#claiming(kind, path, uid, write))
   }
 
-  /** Writes an object that may claim values; `claim` is told what it will be, and what it was. */
+  /** Writes an object that may claim values; `claim` gets the new and the old object. */
   #claiming(
     kind: Kind,
     path: string,

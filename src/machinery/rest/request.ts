@@ -81,8 +81,8 @@ export function wantsTable(accept: string | undefined, query: Query): IncludeObj
 }
 
 /**
- * A body as a JSON value; YAML is accepted where the content type says so. `expected` is the kind that the path asks for.
- * @throws Fault BadRequest for text that is neither, Unsupported for another type.
+ * A body as a JSON value; YAML is accepted where the content type says so. `expected` is the kind of the path.
+ * @throws Fault BadRequest for malformed text, Unsupported for another type.
  */
 export function parseBody(contentType: string, body: Buffer | undefined, expected?: Expected): Json {
   const parse = parserOf(contentType, expected)
@@ -139,7 +139,7 @@ function ifJson(body: Buffer): Json | undefined {
   }
 }
 
-/** @throws Fault TooLarge for more values than are taken: nobody is to wait until they have all been read */
+/** @throws Fault TooLarge for too many values: other requests must not wait until all are read */
 function parseJson(body: Buffer): Json {
   if (hasMoreValues(body, maxBodyValues)) throw tooManyValues(maxBodyValues)
   return JSON.parse(body.toString('utf8'))

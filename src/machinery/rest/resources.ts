@@ -136,7 +136,7 @@ class Call {
     return [200, deleted(this.#kind.group, this.#kind.plural, key.name, doc.metadata.uid)]
   }
 
-  /** The object that was sent. Fields that its JSON has twice are told like those nobody knows. */
+  /** The object that was sent. Duplicate fields of its JSON are reported like unknown ones. */
   #input(): JsonObject {
     const { contentType, body } = this.#request
     const input = objectBody(contentType, body, this.#kind)
@@ -154,7 +154,7 @@ class Call {
     return body?.length ? objectBody(contentType, body, deleteOptions) : {}
   }
 
-  /** Deletes one of many; that somebody else was faster does not matter. */
+  /** Deletes one of many; a conflict does not matter. */
   async #deleteIfThere(doc: Doc, options: DeleteOptions): Promise<void> {
     try {
       await this.#registry.delete(this.#kind, keyOf(doc), options)

@@ -7,7 +7,7 @@ export type User = Readonly<{
   name: string
   groups: readonly string[]
   uid?: string
-  /** What else a token tells. */
+  /** Extra fields of a token. */
   extra?: Readonly<Record<string, readonly string[]>>
 }>
 
@@ -18,7 +18,7 @@ export type Strategy<T extends ApiObject = ApiObject> = Readonly<{
   /** Everything wrong with a write, all at once. Sees only objects that fit the schema. */
   validate?: (object: T, old: Stored<T> | undefined, user: User) => readonly FieldError[]
   /**
-   * Why somebody who may write objects of this kind may not write this one. Asked about every write, of subresources and
+   * Why a user with the right to write this kind may not write this object. Called for every write, of subresources and
    * deletions too; `old` is absent on create.
    */
   restrict?: (object: T, old: Stored<T> | undefined, user: User) => string | undefined

@@ -8,8 +8,8 @@ const maxSlips = 2
 const maxDepth = 4
 
 /**
- * The field somebody may have meant who wrote one that does not exist: one beside it whose name is nearly the same, else one
- * of the same name elsewhere (`template` at the root is `spec.template`). Paths are those of pruneUnknown.
+ * The field that was probably meant by an unknown one: one beside it with nearly the same name, else one of the same name
+ * elsewhere (`template` at the root is `spec.template`). Paths are those of pruneUnknown.
  */
 export function suggestion(schema: Schema, path: string): string | undefined {
   const at = path.lastIndexOf('.')

@@ -37,7 +37,7 @@ export type WatchPlan = Readonly<{
 type EventType = ObjectEvent['type']
 type LineWriter = (type: EventType, doc: Stored<Doc>) => string
 
-/** Reads what a watch is asked for, while a refusal is still possible. @throws Fault BadRequest, Invalid, Timeout */
+/** Parses a watch request, while a refusal is still possible. @throws Fault BadRequest, Invalid, Timeout */
 export function planWatch(registry: Registry, kind: Kind, request: WatchRequest): WatchPlan {
   const { query, name } = request
   requireMatch(query)
@@ -103,7 +103,7 @@ export async function streamWatch(
     for await (const changes of registry.watch(kind, namespace, after, signal)) {
       const text = changes.map((change) => lineOf(change, eventTypeOf(change, selected), line)).join('')
       const written = text ? sink(text) : undefined
-      // Before there is room again: what is told meanwhile comes after these.
+      // Before there is room again: later changes come after these.
       told = changes.at(-1)?.row.revision ?? told
       await written
     }
@@ -115,10 +115,10 @@ export async function streamWatch(
   }
 }
 
-/** Lines of changes as they have been told, by type: most watchers are told the same. Gone with the change. */
+/** Encoded changes, by type: most watchers get the same line. Dropped with the change. */
 const toldLines = new WeakMap<Change, Map<EventType, string>>()
 
-/** How a change is told; nothing when it is none of the watcher's business. */
+/** How a change is sent; undefined outside the watcher's selection. */
 function lineOf(change: Change, type: EventType | undefined, line: LineWriter): string {
   if (!type) return ''
   if (line !== plainLine) return line(type, docOf(change.row))

@@ -28,7 +28,7 @@ export type SqliteStore = Store &
   }>
 
 /**
- * Opens the store in a SQLite file, making it when there is none. Rows are served from memory; a thread of its own writes.
+ * Opens the store in a SQLite file, creating a missing one. Rows are served from memory; a thread of its own writes.
  * @throws Fault Unavailable when another process has it open or it cannot be read, Unsupported when it is of a newer schema.
  */
 export async function openSqliteStore(options: SqliteOptions): Promise<SqliteStore> {

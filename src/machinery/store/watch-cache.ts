@@ -65,9 +65,9 @@ export class Watcher {
 }
 
 /**
- * The newest changes and the watchers that wait for the next ones. Whoever is behind what is kept here reads the backend
- * until it has caught up, then subscribes: subscribing hands over what it lacks and registers it in one synchronous step, so that
- * nothing is seen twice and nothing is missed.
+ * The newest changes and the watchers that wait for the next ones. A watch that is behind the cache reads the backend until
+ * it has caught up, then subscribes: subscribing returns the changes it lacks and registers it in one synchronous step, so
+ * that none is seen twice or missed.
  */
 export class WatchCache {
   readonly #keep: Bound

@@ -21,18 +21,18 @@ export type Tuning = Readonly<{
   historyBytes?: number
   /** Above that many bytes on disk, what makes the store grow is refused. */
   quotaBytes?: number
-  /** The key of the row that tells somebody of a full store, and may therefore be made in one; it stays small. */
+  /** The key of the row that reports a full store, and may therefore be created in one; it stays small. */
   alarmKey?: string
   log?: Log
 }>
 
-/** Revisions handled by one call of the backend: some milliseconds of work, so that nobody waits long behind it. */
+/** Revisions handled by one call of the backend: some milliseconds of work, so that no caller waits long behind it. */
 const spanOfHistory = 250
 const spanOfCompaction = 200
 
 const mebibyte = 1024 * 1024
 
-/** What holds unless a store is tuned otherwise; docs/limits.md tells readers. */
+/** Defaults of a store; docs/limits.md lists them. */
 const defaults = {
   keepRecent: 1000,
   keepRecentBytes: 64 * mebibyte,
@@ -43,7 +43,7 @@ const defaults = {
   quotaBytes: 2048 * mebibyte,
 }
 
-/** An object may still grow up to this size when the store is full, characters: so that nodes go on reporting. */
+/** An object may still grow up to this size when the store is full, characters: so that nodes keep reporting. */
 const smallText = 16 * 1024
 
 /** A larger one may grow by so much, characters: so that what is to be deleted can be marked so. */
@@ -143,7 +143,7 @@ export class WatchableStore implements Store {
     try {
       decision = decide(current)
     } catch (error) {
-      // What it objects to may not be on disk yet: nobody may learn of it before it is.
+      // The row it objects to may not be on disk yet: no client may see it before it is.
       await pending?.done.promise
       throw error
     }
@@ -193,7 +193,7 @@ export class WatchableStore implements Store {
     // At once, so that a watch in the middle of reading history notices that it may be incomplete.
     this.#compacted = Math.max(this.#compacted, Math.min(revision, this.#revision))
     const target = this.#compacted
-    // In turns, and after one that failed, too: its caller has heard of that, and the rest must still be swept in order.
+    // In turns, even after a failed one: its caller got the error, and the rest must still be compacted in order.
     this.#compacting = this.#compacting.catch(ignore).then(() => this.#sweep(target))
     await this.#compacting
   }
@@ -264,7 +264,7 @@ export class WatchableStore implements Store {
     return pending.done.promise
   }
 
-  /** A lone write goes at once; behind another, whatever the event loop still brings in this turn goes along with it. */
+  /** A lone write is sent at once; behind another, all writes of this turn of the event loop are sent together. */
   #flushSoon(): void {
     const flush = () => this.#flush()
     if (this.#sent.length === 0) queueMicrotask(flush)
@@ -299,7 +299,7 @@ export class WatchableStore implements Store {
     if (this.#fullness() !== undefined) this.#forgetAll()
   }
 
-  /** Gives up everything pending: whatever is not of the failed append may have been decided over something that is. */
+  /** Rejects everything pending: a write outside the failed append may have been decided over one inside it. */
   #lose(epoch: number, cause: unknown): void {
     if (epoch !== this.#epoch) return
     this.#epoch++

@@ -6,9 +6,9 @@ import type { Attributes } from './rules.ts'
 export type AuditRecord = {
   /** Who sent it; undefined while that is not known. */
   sender?: User
-  /** Who it counts as, when that is somebody else. */
+  /** The impersonated user, if any. */
   as?: User
-  /** Who it wanted to count as, whether or not it might. */
+  /** The user it asked to impersonate, allowed or not. */
   asked?: string | undefined
   wanted?: Attributes
   dryRun?: boolean

@@ -23,7 +23,7 @@ export type Guard = Readonly<{
 
 type AccessRequest = Readonly<{ exchange: Exchange; resource: ResourcePath | undefined; query: Query }>
 
-/** Lets a request in by its header alone. Resolves to whom it counts as. @throws Fault Unauthorized, Forbidden */
+/** Admits a request by its header alone. Resolves to the user it counts for. @throws Fault Unauthorized, Forbidden */
 export async function admit({ access, tokens }: Guard, request: AccessRequest, record: AuditRecord): Promise<User> {
   const { exchange, resource, query } = request
   const wanted = attributesOf(exchange.method, exchange.path, resource, query)

@@ -3,10 +3,10 @@ import type { JsonObject } from '#base/json.ts'
 import type { ResourcePath } from '../path.ts'
 import type { User } from '../strategy.ts'
 
-/** Whom a review comes from, where it was sent, and what takes warnings for the client. */
+/** The user and path of a review, and the sink of warnings for the client. */
 export type ReviewContext = Readonly<{ user: User; path: ResourcePath; warn: (text: string) => void }>
 
-/** A resource that is asked and never stored: what is posted comes back with the fields that answer it. */
+/** A virtual resource that is created and never stored: the posted object comes back with its answer filled in. */
 export type Review = Readonly<{
   /** The resource it is posted to. */
   at: Pick<Kind, 'group' | 'version' | 'plural'>
@@ -26,7 +26,7 @@ export function findReview(reviews: readonly Review[], path: ResourcePath): Revi
       at.version === path.version &&
       at.plural === path.plural &&
       subresource === path.subresource &&
-      // A right in one namespace must not open what is asked about all of them.
+      // A right in one namespace must not open reviews of all namespaces.
       kind.namespaced === (path.namespace !== undefined) &&
       (subresource === undefined) === (path.name === undefined),
   )

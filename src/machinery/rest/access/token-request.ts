@@ -14,7 +14,7 @@ type Options = Readonly<{
   accounts: Kind
   kind: Kind
   tokens: ServiceAccountTokens
-  /** Longest life of a token; one that is asked to live longer is shortened, seconds. */
+  /** Longest life of a token, seconds; a longer requested one is shortened. */
   maxExpirationSeconds: number
   uidOf: (namespace: string, name: string) => Promise<string | undefined>
 }>
@@ -30,7 +30,7 @@ export function tokenRequests(options: Options): Review {
     answer: async (input, { path, warn }) => {
       const { namespace = '', name = '' } = path
       const spec = isObject(input.spec) ? input.spec : {}
-      // Clients written in Go send null for a list they have nothing to say in.
+      // Clients written in Go send null for an empty list.
       const audiences = spec.audiences ?? []
       const { boundObjectRef } = spec
       const errors: FieldError[] = []
