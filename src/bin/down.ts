@@ -55,7 +55,7 @@ export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: s
     return !(await bridges.any())
   }
   await eventually('nothing is on our bridges any more', isSwept, { deadlineMs: sweepMs, everyMs: 100 }).catch(
-    (error: unknown) => log.warn({ cause: explain(error) }, 'Left bridges that somebody is on'),
+    (error: unknown) => log.warn({ cause: explain(error) }, 'Left bridges that still have links'),
   )
   await removeOutboundNat(podNetwork, signal)
   say(`Nothing of ${dir.root} runs on this host any more; its data is kept`)

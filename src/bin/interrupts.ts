@@ -14,7 +14,9 @@ export function hearInterrupts(): Interrupts {
   }
   for (const [name, number] of Object.entries(numbers))
     process.on(name, () => interrupt(number, `Ended early by ${name}`))
-  process.stdout.on('error', () => stop.abort(new ExitError(128 + brokenPipe, 'Ended early: nobody reads the output')))
+  process.stdout.on('error', () =>
+    stop.abort(new ExitError(128 + brokenPipe, 'Ended early: the output is no longer read')),
+  )
   process.stderr.on('error', () => undefined)
   return { signal: stop.signal, onRepeat: (listener) => listeners.push(listener) }
 }

@@ -85,7 +85,7 @@ function addServerOptions(command: Command): Command {
     .option('--namespace-bytes <bytes>', 'most bytes of all objects of a namespace', '256Mi')
     .option(
       '--any-namespace-networks',
-      'let everybody attach the networks of all namespaces, as Multus does, without the right to get them',
+      'let all users attach the networks of all namespaces, as Multus does, without the right to get them',
       false,
     )
 }

@@ -56,7 +56,7 @@ function addGuestCommands(program: Command): void {
       )
   asClient(program.command('guestosinfo'))
     .argument('<vmi>')
-    .description('print what the agent in the guest tells of its system, as JSON')
+    .description('print what the guest agent reports of its system, as JSON')
     .action((vmi: string, options: Choice) =>
       asVirtctl(options, async (context) => (await import('#cli/guest.ts')).showGuestInfo(context, vmi)),
     )

@@ -131,7 +131,7 @@ class Flapping implements Disposable {
     const { name, nic } = this.#key
     throw new Fault(
       'Conflict',
-      `Somebody else declared interface ${nic} of VM ${name} ${now || 'up'} meanwhile; it is left so, and no longer flapped`,
+      `Another client declared interface ${nic} of VM ${name} ${now || 'up'} meanwhile; it stays so, and is no longer flapped`,
     )
   }
 

@@ -179,7 +179,7 @@ async function pemAt(entry: Entry, field: string): Promise<string | undefined> {
     if (pem.includes('-----BEGIN ')) return pem
     throw new Fault(
       'Invalid',
-      `The kubeconfig ${entry.file} has a ${field}-data that is no PEM in base64; write it anew`,
+      `The kubeconfig ${entry.file} has a ${field}-data that is not base64-encoded PEM; write it again`,
     )
   }
   const file = textAt(entry, field)

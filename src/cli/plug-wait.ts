@@ -35,7 +35,7 @@ export function plugged(link: 'up' | 'down'): Goal {
         return { text: `is in the hypervisor; its link is ${status.linkState}, not ${link} yet` }
       const { interfaceName, mac } = status
       const isTold = interfaceName !== undefined || !isTrue(running.status?.conditions, 'AgentConnected')
-      if (!isTold) return { text: `is in the hypervisor, link ${link}; the guest does not tell of it yet` }
+      if (!isTold) return { text: `is in the hypervisor, link ${link}; the guest does not report it yet` }
       const guest = interfaceName ? `; the guest calls it ${interfaceName}` : ''
       return { text: `is in the hypervisor, link ${link}, MAC ${mac}${guest}`, isDone: true }
     },

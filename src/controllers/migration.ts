@@ -147,7 +147,7 @@ class Claims {
     this.#held.delete(metadata.uid ?? '')
   }
 
-  /** The cache has it in a newer version, or not any more. */
+  /** The cache has it in a newer version, or no longer. */
   seen(migration: Migration, isThere: boolean): void {
     if (!isThere || hasClaim(migration) || isOver(migration)) this.giveUp(migration)
   }

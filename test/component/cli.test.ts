@@ -383,7 +383,7 @@ describe('commands of patchbay', () => {
     const { message } = await failed
     assert.equal(
       message,
-      'Somebody else declared interface red of VM a linkDown meanwhile; it is left so, and no longer flapped',
+      'Another client declared interface red of VM a linkDown meanwhile; it stays so, and is no longer flapped',
     )
     assert.deepEqual(await states(ns), ['up', 'linkDown', undefined])
   })

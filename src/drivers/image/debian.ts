@@ -68,7 +68,7 @@ export async function ensureKnown(name: string, signal?: AbortSignal): Promise<v
   if (await isKnown()) return
   await updateLists(signal)
   if (!(await isKnown()))
-    throw new Fault('Unavailable', `Debian's package ${name} is not to be had with this machine's apt sources`)
+    throw new Fault('Unavailable', `Debian's package ${name} is not in this machine's apt sources`)
 }
 
 async function updateLists(signal: AbortSignal | undefined): Promise<void> {

@@ -32,7 +32,7 @@ add)
   [ "$2" != lo ] && mkdir -p /run/nic && mkdir "$state" 2>/dev/null || exit 0
   ip link set "$2" up
   /etc/cable "$2" "$state" &
-  # In the foreground of this process, which nobody waits for; asks again every few seconds until somebody answers.
+  # In the foreground of this process, which is not waited for; asks again every few seconds until a server answers.
   for option in mtu search staticroutes ntpsrv tftp bootfile 240; do set -- "$@" -O "$option"; done
   nic=$2
   shift 2
@@ -91,7 +91,7 @@ bound | renew)
     ;;
   esac
   [ -z "$mtu" ] || ip link set "$interface" mtu "$mtu"
-  # Whoever is told routes takes no heed of the router (RFC 3442).
+  # With classless routes the client ignores the router option (RFC 3442).
   [ -n "$staticroutes" ] || [ -z "$router" ] || staticroutes="0.0.0.0/0 \${router%% *}"
   set -- $staticroutes
   while [ -n "$2" ]; do

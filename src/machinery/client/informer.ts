@@ -171,13 +171,13 @@ class Reflector<T extends ApiObject, I extends string> implements Informer<T, I>
     const waitMs = isExpired && failures === 0 ? 0 : Math.min(firstRetryMs * 2 ** failures, lastRetryMs)
     const isNews = !isExpired && !this.#isTroubled
     this.#isTroubled ||= isNews
-    this.#log[isNews ? 'warn' : 'debug']({ error: explain(error), retryMs: waitMs }, 'Following objects failed')
+    this.#log[isNews ? 'warn' : 'debug']({ error: explain(error), retryMs: waitMs }, 'List and watch failed')
     return waitMs
   }
 
   #recover(): void {
     this.#failures = 0
-    if (this.#isTroubled) this.#log.info({}, 'Following objects works again')
+    if (this.#isTroubled) this.#log.info({}, 'List and watch works again')
     this.#isTroubled = false
   }
 

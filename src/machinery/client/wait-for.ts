@@ -23,7 +23,7 @@ export function waitFor<T extends ApiObject>(
         settle(() => reject(error))
       }
     }
-    const abort = () => settle(() => reject(new Fault('Aborted', 'Nobody waits any more', { cause: signal.reason })))
+    const abort = () => settle(() => reject(new Fault('Aborted', 'The wait was aborted', { cause: signal.reason })))
     let forget = () => {}
     let isSettled = false
     function settle(then: () => void): void {
