@@ -26,7 +26,6 @@ const words: Readonly<Record<string, string>> = {
   'told of': 'reported',
   'not any more': 'no longer',
   'becomes of': 'the outcome of',
-  'word of': 'answer of',
   strangers: 'orphans',
   stragglers: 'orphaned processes',
   strays: 'orphaned sandboxes',

@@ -73,7 +73,7 @@ function nearest(name: string, names: Iterable<string>): string | undefined {
   return best
 }
 
-/** Letters to add, drop or change to make one word of the other (Levenshtein); two swapped letters count as two. */
+/** Letters to add, drop or change to turn one word into the other (Levenshtein); two swapped letters count as two. */
 function slips(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > maxSlips) return maxSlips + 1
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
