@@ -3,6 +3,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { checkArrows } from './arrows.ts'
 import { checkAssertions } from './assertions.ts'
 import { staleNotices } from './notices.ts'
+import { checkProse } from './prose.ts'
 import { checkSizes } from './sizes.ts'
 
 const root = new URL('..', import.meta.url).pathname.replace(/\/$/, '')
@@ -26,6 +27,7 @@ const checks: readonly Check[] = [
   { name: 'arrows', run: async () => checkArrows(root) },
   { name: 'casts and non-null assertions', run: async () => checkAssertions(root) },
   { name: 'sizes', run: async () => checkSizes(root) },
+  { name: 'prose', run: async () => checkProse(root) },
   { name: 'notices', run: async () => staleNotices(root) },
   { name: 'documentation links', run: async () => brokenLinks() },
   // The store waits for disks, and tests of connections and programs for these: side by side they take the time of the longest.

@@ -10,7 +10,7 @@ import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import { makeRecorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
-import { keepRounds } from '#machinery/loop/rounds.ts'
+import { startResync } from '#machinery/loop/resync.ts'
 import type { AgentContext, RunningGuest } from './context.ts'
 import { GuestAgentPoller } from './guest-agent-poller.ts'
 import { type LeaseTimes, type NodeFacts, startHeartbeat, usualLeaseTimes } from './heartbeat.ts'
@@ -145,7 +145,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     else enqueueUid(uid)
   })
   waiting()
-  keepRounds({ list: () => pods.list(), look: enqueue, everyMs, signal })
+  startResync({ list: () => pods.list(), enqueue, everyMs, signal })
   const self = { node: node.name, cluster: options.cluster }
   const orphans = startOrphans({ client, sandboxes: host.lifecycle, self, pods, recorder, log, everyMs, signal })
   return {

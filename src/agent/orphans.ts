@@ -10,7 +10,7 @@ import type { Client } from '#machinery/client/client.ts'
 import type { Informer } from '#machinery/client/informer.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
-import { keepRounds } from '#machinery/loop/rounds.ts'
+import { startResync } from '#machinery/loop/resync.ts'
 
 type Options = Readonly<{
   client: Client
@@ -56,7 +56,7 @@ export function startOrphans(options: Options): Orphans {
     const { uid, finalizers } = before?.metadata ?? {}
     if (!now && uid && !finalizers?.includes(sandboxFinalizer)) controller.enqueue(uid)
   })
-  keepRounds({ list: () => [all], look: controller.enqueue, everyMs, signal })
+  startResync({ list: () => [all], enqueue: controller.enqueue, everyMs, signal })
   return { left: () => left.size, stop: () => controller.stop() }
 
   async function lookThrough(): Promise<void> {

@@ -1,9 +1,9 @@
 import type { JsonObject } from './json.ts'
 
 /**
- * What went wrong, in the few classes that anything above a driver has to tell apart. Three tables give each kind its
- * meaning: HTTP status (machinery/rest), retry (machinery/loop), exit code (cli). `Internal` is no bug of ours: KubeVirt
- * answers some refusals with 500, and so do we.
+ * The few kinds of failure that code above a driver must tell apart. Three tables give each kind its meaning: HTTP status
+ * (machinery/rest), retry (machinery/loop), exit code (cli). `Internal` is not a bug: KubeVirt answers some refusals with
+ * 500, and so do we.
  */
 export type FaultKind =
   | 'Invalid'
@@ -39,14 +39,14 @@ export class Fault extends Error {
   }
 }
 
-/** The kind of any thrown value; whatever is not a Fault is a bug of ours. */
+/** The kind of any thrown value; a value that is not a Fault is a bug of ours. */
 export function faultKind(error: unknown): FaultKind {
   if (error instanceof Fault) return error.kind
   if (error instanceof Error && error.name === 'AbortError') return 'Aborted'
   return 'Bug'
 }
 
-/** The code that Node gives to an error of the system, such as `ENOENT`; undefined for every other. */
+/** The code of an operating system error in Node, such as `ENOENT`; undefined for every other error. */
 export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { systemCode } from './fault.ts'
 
 /**
- * Writes a file whole or not at all: readers and a crash see the old content or the new. The data is on disk when it
+ * Writes a file atomically: readers see the old or the new content, also after a crash. The data is on disk when it
  * resolves. `mode` is that of a new file, private by default.
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
@@ -31,7 +31,7 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
   }
 }
 
-/** The text of a file, or undefined when there is no such file. */
+/** The text of a file, or undefined when the file does not exist. */
 export async function readTextIfAny(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')
@@ -41,7 +41,7 @@ export async function readTextIfAny(path: string): Promise<string | undefined> {
   }
 }
 
-/** Whether there is something at a path that we can get at. */
+/** Whether a path exists and we may access it. */
 export function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,

@@ -2,19 +2,18 @@ import { performance } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-/** A thread that worked less than this part of that time is idle. */
+/** A thread that was busy for less than this part of the interval is idle. */
 const idleUtilization = 0.05
-/** Garbage that is worth a collection, bytes: less comes together by itself while nothing happens. */
+/** Garbage worth a collection, bytes: an idle thread produces less than this by itself. */
 const worthBytes = 4 * 1024 * 1024
 
 type Collect = (how: Readonly<{ type: 'major'; flavor: 'regular' | 'last-resort' }>) => void
 
 /**
- * Collects garbage when this thread has nothing to do. V8 collects when memory is asked for, so that a server which is idle
- * after a burst keeps all of the burst's garbage. Pages that collections have emptied it keeps, too, for what may come
- * next: they are given back by the first collection after a burst, which is V8's last resort when memory runs out (some
- * 50 ms for 30 MB of living objects). `everyMs` is how often it is looked whether there is something to collect,
- * milliseconds. Returns what stops it.
+ * Collects garbage when this thread is idle. V8 collects when memory is allocated, so a server that is idle after a burst
+ * keeps all of the burst's garbage. V8 also keeps the emptied pages for reuse: the first collection after a burst is V8's
+ * last-resort one, which returns them (some 50 ms for 30 MB of live objects). `everyMs` is the interval of the check,
+ * milliseconds. Returns a function that stops it.
  */
 export function collectWhenIdle(everyMs = 10_000): () => void {
   const collect = collector()
@@ -36,7 +35,7 @@ export function collectWhenIdle(everyMs = 10_000): () => void {
   return () => clearInterval(timer)
 }
 
-/** What makes V8 collect this thread's garbage at once; Node offers it behind a flag only. */
+/** Makes V8 collect this thread's garbage at once; Node offers it behind a flag only. */
 export function collector(): Collect {
   setFlagsFromString('--expose-gc')
   return runInNewContext('gc') as Collect

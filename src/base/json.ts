@@ -1,4 +1,4 @@
-/** Values that survive a trip through JSON. Treated as immutable everywhere: a change makes a new value. */
+/** Values that survive a trip through JSON. Treat them as immutable: a change makes a new value. */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject
 export type JsonObject = { readonly [key: string]: Json | undefined }
 
@@ -7,7 +7,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** True for a list. What is in it is JSON when the value is. */
+/** True for a list. Its items are JSON when the value is. */
 export function isList(value: Json | undefined): value is readonly Json[] {
   return Array.isArray(value)
 }
@@ -17,13 +17,13 @@ export function isStrings(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === 'string')
 }
 
-/** The fields of an object that have a value; none of what is no object. */
+/** The fields of an object that have a value; an empty list for any other value. */
 export function jsonEntries(value: Json | undefined): [name: string, value: Json][] {
   if (!isObject(value)) return []
   return Object.entries(value).flatMap(([name, item]): [string, Json][] => (item === undefined ? [] : [[name, item]]))
 }
 
-/** Reads JSON; undefined for what is none, and of which its reader says what it should have been. */
+/** Parses JSON; undefined for malformed text, for which the caller reports what it expected. */
 export function parsedJson(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -42,7 +42,7 @@ export function sameJson(a: unknown, b: unknown): boolean {
   return true
 }
 
-/** A copy that shares nothing with the original: several times as fast as structuredClone, which knows more than JSON. */
+/** A copy that shares nothing with the original: several times as fast as structuredClone, which handles more than JSON. */
 export function copyJson<T extends Json>(value: T): T
 export function copyJson(value: Json): Json {
   if (typeof value !== 'object' || value === null) return value
@@ -50,7 +50,7 @@ export function copyJson(value: Json): Json {
   const copy: { [key: string]: Json | undefined } = {}
   for (const [key, item] of Object.entries(value)) {
     const inner = item === undefined ? item : copyJson(item)
-    // An assignment would make it the copy's prototype.
+    // An assignment would set the copy's prototype.
     if (key === '__proto__')
       Object.defineProperty(copy, key, { value: inner, enumerable: true, configurable: true, writable: true })
     else copy[key] = inner
@@ -58,7 +58,7 @@ export function copyJson(value: Json): Json {
   return copy
 }
 
-/** Whether a value is nested deeper than so many levels; never looks deeper than that itself. */
+/** Whether a value is nested deeper than `levels`; never descends deeper than that itself. */
 export function isDeeperThan(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return false
   return levels <= 0 || Object.values(value).some((item) => isDeeperThan(item, levels - 1))

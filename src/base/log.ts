@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 
-/** Fields that go with every line of a child logger: `{controller, object, pass}`. */
+/** Fields on every line of a child logger: `{controller, object, pass}`. */
 export type LogFields = Record<string, unknown>
 
 /** The part of a logger the product uses. Messages are constant sentences without a full stop; variables are fields. */
@@ -12,7 +12,7 @@ export interface Log {
   child(fields: LogFields): Log
 }
 
-/** A logger that writes JSON lines to standard error, synchronously so that the last lines of a dying process are there. */
+/** A logger that writes JSON lines to standard error, synchronously: the last lines of a dying process must not be lost. */
 export function makeLog(level: string = process.env.PATCHBAY_LOG ?? 'info'): Log {
   return pino(
     { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
@@ -20,6 +20,6 @@ export function makeLog(level: string = process.env.PATCHBAY_LOG ?? 'info'): Log
   )
 }
 
-/** Drops everything; for tests that have no use for lines. */
+/** Drops everything; for tests that do not read the log. */
 export const silent: Log = { debug: drop, info: drop, warn: drop, error: drop, child: () => silent }
 function drop(): void {}

@@ -3,18 +3,18 @@ import { systemCode } from './fault.ts'
 
 type Options = Readonly<{
   path: string
-  /** A file that has grown beyond that becomes `path.1`, bytes. */
+  /** A file larger than this becomes `path.1`, bytes. */
   maxBytes: number
   /** How many files there are at most, the current one included. */
   files: number
-  /** Told about what could not be written. */
+  /** Called with the error when a write fails. */
   onTrouble: (error: unknown, lostLines: number) => void
 }>
 
-/** Most lines that wait for the disk; what comes on top is lost, and told as trouble. */
+/** Most lines queued for the disk; further lines are dropped and reported as an error. */
 const maxWaiting = 10_000
 
-/** A file of lines that nobody ever waits for: writing happens behind, and old lines make room for new ones. */
+/** A file of lines that no caller waits for: writes happen in the background, and old lines make room for new ones. */
 export class RotatingFile {
   readonly #options: Options
   #waiting: string[] = []
@@ -40,7 +40,7 @@ export class RotatingFile {
   }
 
   async #drain(): Promise<void> {
-    // Lines of one moment are one write.
+    // Lines of one event loop turn are one write.
     await Promise.resolve()
     while (this.#waiting.length) {
       const lines = this.#waiting

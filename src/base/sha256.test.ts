@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { sha256Hex } from './sha256.ts'
 
-// NIST's examples for SHA-256 (FIPS 180-4), and its million of letters.
+// NIST's examples for SHA-256 (FIPS 180-4), and its million letters.
 for (const [name, text, digest] of [
   ['nothing', '', 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'],
   ['one block', 'abc', 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'],

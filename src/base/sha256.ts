@@ -1,8 +1,8 @@
-/** Bytes that are hashed at a time. */
+/** Size of a block, bytes. */
 const blockBytes = 64
 /** The last block ends with the length of the text in bits, in that many bytes. */
 const lengthBytes = 8
-/** Rounds for each block, and words that are mixed in. */
+/** Rounds per block, and words of the message schedule. */
 const rounds = 64
 
 /**
@@ -17,7 +17,7 @@ export function sha256Hex(text: string): string {
   return Array.from({ length: 8 }, (_, i) => wordOf(state, i).toString(16).padStart(8, '0')).join('')
 }
 
-/** Words of 32 bits one behind the other: a view knows that there is one at each place, which an array does not. */
+/** Consecutive 32-bit words: a typed view has a value at each index, which the type of an array does not say. */
 function words(values: readonly number[]): DataView {
   const view = new DataView(new ArrayBuffer(4 * values.length))
   for (const [i, value] of values.entries()) setWord(view, i, value)
@@ -32,7 +32,7 @@ function setWord(view: DataView, i: number, value: number): void {
   view.setUint32(4 * i, value)
 }
 
-/** The text, a bit that is set, as many that are not as are needed, and the length. */
+/** The text, a set bit, zero bits up to the block size, and the length. */
 function padded(bytes: Uint8Array): DataView {
   const blocks = Math.ceil((bytes.length + 1 + lengthBytes) / blockBytes)
   const whole = new Uint8Array(blocks * blockBytes)
@@ -43,7 +43,7 @@ function padded(bytes: Uint8Array): DataView {
   return view
 }
 
-/** Mixes the block at `at` into the state; letters are those of the standard (section 6.2.2). */
+/** Compresses the block at `at` into the state; letters are those of the standard (section 6.2.2). */
 function compress(state: DataView, w: DataView, message: DataView, at: number): void {
   for (let t = 0; t < 16; t++) setWord(w, t, message.getUint32(at + 4 * t))
   for (let t = 16; t < rounds; t++) {
@@ -85,7 +85,7 @@ function primes(count: number): number[] {
   return found
 }
 
-/** The first 32 bits behind the point of a root. A double has 14 more, which no engine's rounding reaches. */
+/** The first 32 bits of the fraction of a root. A double has 14 more, which no engine's rounding reaches. */
 function fraction(root: number): number {
   return (root % 1) * 2 ** 32
 }

@@ -1,7 +1,7 @@
 /** Longest time of a timer, milliseconds: Node fires a longer one at once. */
 const maxTimerMs = 2 ** 31 - 1
 
-/** A time that a timer can wait, whatever was asked for. */
+/** Limits a duration to what a timer can wait. */
 export function timerMs(ms: number): number {
   return Math.min(Math.max(0, ms), maxTimerMs)
 }

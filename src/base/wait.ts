@@ -19,7 +19,7 @@ export function delay(ms: number, signal?: AbortSignal): Promise<void> {
 }
 
 /**
- * Asks again and again until `probe` gives something other than undefined or false.
+ * Retries until `probe` returns something other than undefined or false.
  * @throws Fault Timeout naming `what` and the last error when the deadline (milliseconds) passes.
  */
 export async function eventually<T>(

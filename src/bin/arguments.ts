@@ -1,9 +1,9 @@
-/** How long `link --wait` waits unless told. */
+/** Default of `link --wait`. */
 const usualWait = '60s'
 
 /**
- * Arguments as virtctl and kubectl take them, in the form our parser does: `--force=true` is `--force`, and `--wait` alone
- * does not take the word that follows it for its value.
+ * Rewrites arguments of virtctl and kubectl into the form our parser takes: `--force=true` is `--force`, and a bare `--wait`
+ * does not take the next word as its value.
  */
 export function plainArguments(given: readonly string[]): string[] {
   const end = given.indexOf('--')

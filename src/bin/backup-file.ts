@@ -7,13 +7,13 @@ import { writeFileAtomic } from '#base/file.ts'
 import { version } from '#base/version.ts'
 import type { DataDir } from './data-dir.ts'
 
-/** The form of backup this version writes. */
+/** The backup format this version writes. */
 const format = 1
 
 /** A file of the data directory in a backup. */
 type Kept = Readonly<{ path: string; content: Buffer }>
 
-/** What a backup says of itself. */
+/** What a backup says about itself. */
 export type Manifest = Readonly<{ format: number; version: string; made: string }>
 
 const tables = `
@@ -21,7 +21,7 @@ const tables = `
   CREATE TABLE backup_files (path TEXT PRIMARY KEY, content BLOB NOT NULL, sum INTEGER NOT NULL);
 `
 
-/** Makes a copy of a store a backup: the keys and the identity of its data directory go into it. */
+/** Turns a copy of a store into a backup: adds the keys and the identity of its data directory. */
 export async function completeBackup(copy: string, dir: DataDir): Promise<void> {
   const files = await keptFiles(dir)
   using db = new DatabaseSync(copy)
@@ -33,7 +33,7 @@ export async function completeBackup(copy: string, dir: DataDir): Promise<void> 
   db.exec('COMMIT')
 }
 
-/** Takes out of a copy of a backup what is not of the store. @throws Fault Invalid for what is no whole backup */
+/** Removes from a copy of a backup what is not part of the store. @throws Fault Invalid for an incomplete backup */
 export function splitBackup(copy: string, file: string): { manifest: Manifest; files: readonly Kept[] } {
   try {
     using db = new DatabaseSync(copy)
@@ -57,7 +57,7 @@ export function splitBackup(copy: string, file: string): { manifest: Manifest; f
   }
 }
 
-/** Writes the files of a backup, for root only. */
+/** Writes the files of a backup, readable by root only. */
 export async function writeKept(dir: DataDir, files: readonly Kept[]): Promise<void> {
   for (const { path, content } of files) {
     const target = join(dir.root, path)

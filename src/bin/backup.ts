@@ -14,7 +14,7 @@ import { findServer } from './server-process.ts'
 
 export type BackupOptions = Readonly<{ file: string; dataDir: string }>
 
-/** Writes store, keys and identity of a data directory to one file: through its server when there is one. */
+/** Writes store, keys and identity of a data directory to one file, through its server when one runs. */
 export async function backup({ file, dataDir }: BackupOptions): Promise<string> {
   const dir = dataDirAt(await realpath(dataDirAt(dataDir).root).catch(() => dataDir))
   if (!(await exists(dir.store)))
@@ -34,7 +34,7 @@ export async function backup({ file, dataDir }: BackupOptions): Promise<string> 
   })
 }
 
-/** Writes a backup with a copy that `copy` makes of the store. The file is there whole, or not at all. */
+/** Writes a backup atomically; `copy` copies the store. */
 export async function writeBackup(dir: DataDir, target: string, copy: (to: string) => Promise<void>): Promise<string> {
   const draft = `${target}.writing-${process.pid}`
   try {
@@ -52,8 +52,8 @@ export async function writeBackup(dir: DataDir, target: string, copy: (to: strin
 }
 
 /**
- * Puts the store, the keys and the identity of a backup in the place of those of a data directory, which are kept aside.
- * Nothing is changed before the backup has been checked; the store is replaced last and in one step.
+ * Replaces the store, the keys and the identity of a data directory by those of a backup, and keeps the old ones. Nothing
+ * changes before the backup has been checked; the store is replaced last and in one step.
  */
 export async function restore({ file, dataDir }: BackupOptions): Promise<string> {
   const dir = await createDataDir(dataDirAt(dataDir), silent)
@@ -92,26 +92,26 @@ export async function restore({ file, dataDir }: BackupOptions): Promise<string>
 }
 
 /**
- * Revisions that may have been given away between a backup and its restore, which nobody knows of any more: they are not
- * given away twice, or clients would take what is new for what they have seen (as etcd's `--bump-revision`).
+ * Revisions that may have been used between a backup and its restore. They are skipped, because clients would take new
+ * objects for ones they have seen (as etcd's `--bump-revision`).
  */
 const lostRevisions = 1_000_000
 
-/** The newest revision of the store that is replaced; 0 if it cannot be read. */
+/** The newest revision of the replaced store; 0 if it cannot be read. */
 function newestOf(path: string): number {
   try {
     using db = new DatabaseSync(path)
     const sql = 'SELECT max((SELECT revision FROM compacted), (SELECT coalesce(max(revision), 0) FROM log)) AS newest'
     return Number(db.prepare(sql).get()?.newest ?? 0)
   } catch {
-    // A damaged one: it is replaced because it is.
+    // A damaged store is a reason to restore.
     return 0
   }
 }
 
 /**
- * Sandboxes that were made after the backup have no pod in it. That they are younger than their store cannot be seen any
- * more once revisions have been skipped; so it is written down now that they are nobody's, and their guests are left alone.
+ * Sandboxes younger than the backup have no pod in it. After the skip, revisions no longer show that they are younger than
+ * their store; so they are marked as disowned now, and their guests are left alone.
  */
 async function disownYounger(dir: DataDir, revision: number): Promise<void> {
   const records = new SandboxRecords(dir.pods, silent)
@@ -119,7 +119,7 @@ async function disownYounger(dir: DataDir, revision: number): Promise<void> {
     if (isYoungerThan(owner, String(revision))) await records.disown(uid)
 }
 
-/** Leaves no log beside the store: it would be taken for one of the store that comes. */
+/** Removes the WAL beside the store: SQLite would take it for the new store's. */
 async function keepAside(dir: DataDir, aside: string): Promise<void> {
   await writeKept({ ...dir, root: aside }, await keptFiles(dir))
   if (!(await exists(dir.store))) return
@@ -129,13 +129,13 @@ async function keepAside(dir: DataDir, aside: string): Promise<void> {
     if (await exists(`${dir.store}${suffix}`)) await rename(`${dir.store}${suffix}`, join(aside, `store.db${suffix}`))
 }
 
-/** Brings what is in the log of a store into its file, if it can be read. @throws Fault Unavailable while it is in use */
+/** Checkpoints the WAL of a store into its file, if it can be read. @throws Fault Unavailable while it is in use */
 function settleLog(path: string): void {
   try {
     using db = new DatabaseSync(path)
     db.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT; PRAGMA wal_checkpoint(TRUNCATE)')
   } catch (error) {
     if (/locked/.test(explain(error))) throw new Fault('Unavailable', `The store ${path} is in use by another process`)
-    // A damaged one is kept as it is, with its log: it is replaced because it is damaged.
+    // A damaged store is kept as it is, with its WAL: it is replaced because it is damaged.
   }
 }

@@ -5,7 +5,7 @@ import { asClient, print, withClient } from './client-kit.ts'
 import { countOf } from './options.ts'
 import { addVirtctlCommands } from './virtctl-commands.ts'
 
-/** Adds the commands that are clients of a server. What one needs is imported when it runs. */
+/** Adds the client commands. Their modules are imported when a command runs. */
 export function addClientCommands(program: Command): void {
   addVirtctlCommands(program)
   addNicCommands(program)

@@ -1,13 +1,13 @@
 import type { Command } from 'commander'
 import { explain } from '#base/fault.ts'
 import { version } from '#base/version.ts'
-import { type Context, Ending, type Print } from '#cli/context.ts'
+import { type Context, ExitError, type Print } from '#cli/context.ts'
 import type { Choice } from '#cli/kubeconfig.ts'
 
 /** To the terminal. */
 export const print: Print = { line: (text) => console.log(text), note: (text) => console.error(text) }
 
-/** The options that say which server is meant, as kubectl has them. */
+/** The options that select a server, as kubectl has them. */
 export function asClient(command: Command): Command {
   return command
     .option('--kubeconfig <file>', 'the kubeconfig to use, instead of KUBECONFIG')
@@ -15,7 +15,7 @@ export function asClient(command: Command): Command {
     .option('-n, --namespace <namespace>', 'the namespace, instead of that of the context')
 }
 
-/** Does what a command is for with a client of the server that is meant. */
+/** Runs a command with a client of the selected server. */
 export async function withClient(choice: Choice, work: (context: Context) => Promise<void>): Promise<void> {
   const [{ findTarget }, { Connection }, { HttpClient }, { HttpsTransport }] = await Promise.all([
     import('#cli/kubeconfig.ts'),
@@ -29,11 +29,11 @@ export async function withClient(choice: Choice, work: (context: Context) => Pro
   await work({ client: new HttpClient(connection), namespace, print })
 }
 
-/** As withClient; whatever goes wrong is told as virtctl tells it: nothing before the text, and exit code 1. */
+/** As withClient; errors are printed as virtctl prints them: no text before the error, and exit code 1. */
 export async function asVirtctl(choice: Choice, work: (context: Context) => Promise<void>): Promise<void> {
   try {
     await withClient(choice, work)
   } catch (error) {
-    throw error instanceof Ending ? error : new Ending(1, explain(error))
+    throw error instanceof ExitError ? error : new ExitError(1, explain(error))
   }
 }

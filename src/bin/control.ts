@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { explain, Fault } from '#base/fault.ts'
 
-/** What may be asked of a running server over the socket in its data directory, which only root can reach. */
+/** Requests to a running server over the socket in its data directory, which only root can reach. */
 export type ControlRequest = Readonly<{ backup: string }>
 
 type ControlReply = Readonly<{ error?: string }>
@@ -12,18 +12,18 @@ type ControlReply = Readonly<{ error?: string }>
 /** Most characters of a request: one path. */
 const maxRequest = 8192
 
-/** Serves a socket that only its owner may use. Returns what closes it. */
+/** Serves a socket only its owner may use. Returns what closes it. */
 export async function openControl(
   path: string,
   run: (request: ControlRequest) => Promise<void>,
 ): Promise<() => Promise<void>> {
-  // Left by a server that was killed: the store's lock says that it is gone.
+  // Left by a killed server: the store's lock is free.
   await rm(path, { force: true })
   const open = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     open.add(socket)
     socket.on('close', () => open.delete(socket))
-    // One that left does not wait for an answer.
+    // A client that left does not wait for an answer.
     socket.on('error', () => socket.destroy())
     answer(socket, run).then(
       (reply) => socket.end(JSON.stringify(reply)),
@@ -54,7 +54,7 @@ async function answer(socket: Socket, run: (request: ControlRequest) => Promise<
   }
 }
 
-/** Asks the server of a data directory. @throws Fault Unavailable with what it said */
+/** Sends a request to a directory's server. @throws Fault Unavailable with its answer */
 export async function askServer(path: string, request: ControlRequest): Promise<void> {
   let reply: ControlReply
   try {

@@ -9,7 +9,7 @@ import type { KeyPair } from '#machinery/rest/certificates.ts'
 /** Longest data directory: paths of unix sockets below it end at 107 bytes. */
 const maxLength = 40
 
-/** Everything Patchbay keeps, by name. */
+/** Everything Patchbay stores, by name. */
 export type DataDir = Readonly<{
   root: string
   store: string
@@ -26,7 +26,7 @@ export type DataDir = Readonly<{
   control: string
 }>
 
-/** Where things are below a data directory. @throws Fault Invalid for one that is too long. */
+/** The paths below a data directory. @throws Fault Invalid for a path that is too long */
 export function dataDirAt(path: string): DataDir {
   const root = isAbsolute(path) ? path : resolve(path)
   if (Buffer.byteLength(root) > maxLength)
@@ -52,7 +52,7 @@ export function dataDirAt(path: string): DataDir {
   }
 }
 
-/** Makes the directory, private to root; one that is open to others is closed to them. @throws Fault Invalid, Unavailable */
+/** Creates the directory, private to root; removes the access of others from an existing one. @throws Fault Invalid, Unavailable */
 export async function createDataDir(dir: DataDir, log: Log): Promise<DataDir> {
   return asSentence(dir.root, async () => {
     await mkdir(dir.root, { recursive: true, mode: 0o700 })
@@ -65,7 +65,7 @@ export async function createDataDir(dir: DataDir, log: Log): Promise<DataDir> {
 async function tighten({ root, store, images }: DataDir, log: Log): Promise<void> {
   const mode = (await stat(root)).mode & 0o7777
   if ((mode & 0o077) === 0) return
-  // A folder that is there for something else, such as /var, is not to be closed to the rest of the host by a typing error.
+  // After a typing error, a folder of another purpose, such as /var, must not be closed to the rest of the host.
   const isOurs = (await exists(store)) || (await exists(images)) || (await readdir(root)).length === 0
   if (!isOurs)
     throw new Fault(
@@ -76,7 +76,7 @@ async function tighten({ root, store, images }: DataDir, log: Log): Promise<void
   log.warn({ dir: root, mode: mode.toString(8) }, 'The data directory was open to other users; only root may enter now')
 }
 
-/** What the system says when a folder cannot be written, and what to do about it. */
+/** What the system says when a folder cannot be written, and a remedy. */
 const unwritable: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full; free some space and start again',
   EDQUOT: 'its disk quota is used up; free some space and start again',
@@ -87,7 +87,7 @@ const unwritable: Readonly<Record<string, string>> = {
   EEXIST: 'part of the path is a file; choose another --data-dir',
 }
 
-/** Does something in a data directory; that the directory cannot be written becomes a sentence with a remedy. */
+/** Runs work in a data directory; an error about writing the directory becomes a sentence with a remedy. */
 export async function asSentence<T>(root: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
@@ -102,14 +102,14 @@ export async function asSentence<T>(root: string, work: () => Promise<T>): Promi
 function whyUnwritable(error: unknown, root: string): string | undefined {
   const { code, path = '', syscall } = error as Partial<NodeJS.ErrnoException>
   if (code !== undefined && path.startsWith(root) && syscall !== 'watch' && unwritable[code]) return code
-  // The store's thread, and SQLite in it, give no code but a text.
+  // The store's thread, and SQLite in it, give a text without a code.
   const text = explain(error)
   if (/disk is full|ENOSPC: no space/.test(text)) return 'ENOSPC'
   if (/EROFS: |readonly database/.test(text)) return 'EROFS'
   return text.includes('EDQUOT: ') ? 'EDQUOT' : undefined
 }
 
-/** How clients reach the server: its address, and the name to ask for when it shows others another certificate. */
+/** How clients reach the server: its address, and the name to verify when its certificate does not cover the address. */
 export type ServerAddress = Readonly<{ url: string; serverName?: string }>
 
 /** Writes the administrator's kubeconfig for a server address. */

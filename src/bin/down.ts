@@ -14,10 +14,10 @@ export type DownOptions = Readonly<{ dataDir: string; graceMs: number; log: Log 
 /** How long a server may take to stop, milliseconds. */
 const stopMs = 20_000
 
-/** How long the links of namespaces that were removed may stay on our bridges, milliseconds. */
+/** How long the links of removed network namespaces may stay on our bridges, milliseconds. */
 const sweepMs = 5000
 
-/** Stops the server of a data directory, shuts its guests down, and removes every trace of them from the host. */
+/** Stops the server of a data directory, shuts its guests down, and removes all of their state from the host. */
 export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: string) => void): Promise<void> {
   const root = await realpath(dataDirAt(dataDir).root).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT')
@@ -49,19 +49,19 @@ export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: s
       `${problems.length} of ${found.length} sandboxes could not be removed; run patchbay down again once this is mended`,
       { cause: problems[0] },
     )
-  // The kernel takes its time with the links of namespaces that are gone; what stays longer is somebody's.
+  // The kernel removes links of deleted namespaces with a delay; a link that stays longer belongs to others.
   const isSwept = async () => {
     await bridges.sweep(() => true, signal)
     return !(await bridges.any())
   }
   await eventually('nothing is on our bridges any more', isSwept, { deadlineMs: sweepMs, everyMs: 100 }).catch(
-    (error: unknown) => log.warn({ cause: explain(error) }, 'Left bridges that somebody is on'),
+    (error: unknown) => log.warn({ cause: explain(error) }, 'Left bridges that still have links'),
   )
   await removeOutboundNat(podNetwork, signal)
   say(`Nothing of ${dir.root} runs on this host any more; its data is kept`)
 }
 
-/** Resolves to whether there was a server to stop. */
+/** Resolves to whether a server was running. */
 async function stopServer(dir: DataDir): Promise<boolean> {
   const server = await findServer(dir)
   if (!server) return false

@@ -24,7 +24,7 @@ import type { Api } from '#server/api.ts'
 import { tokenKeyOf } from '#server/pki.ts'
 import type { DataDir } from './data-dir.ts'
 
-/** How large one file of the audit log gets, and how many there are. */
+/** Largest size of one audit log file, and the number of files. */
 export type AuditLimits = Readonly<{ maxBytes: number; files: number }>
 
 type Options = Readonly<{
@@ -37,7 +37,7 @@ type Options = Readonly<{
   log: Log
 }>
 
-/** Refusals of one user within a minute that have an audit line each; more are summed up. */
+/** Refusals of one user per minute that get an audit line each; further ones are summed up. */
 const refusalsPerMinute = 60
 const flushMs = 60_000
 
@@ -49,7 +49,7 @@ const reviewKinds = {
   self: SelfSubjectReview,
 }
 
-/** What lets requests in: certificates are the server's business, tokens, roles and the audit log are put together here. */
+/** Builds authentication, authorization and the audit log; certificates are verified by the listener. */
 export async function makeGuard(options: Options): Promise<{ guard: Guard; close(): Promise<void> }> {
   const { api, dir, log } = options
   const uidOf = async (namespace: string, name: string) =>
@@ -67,7 +67,7 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
   const guard = {
     access: api.access,
     tokens: [tokens, ...(await fixedTokens(options.tokenAuthFile))],
-    questions: [
+    reviews: [
       ...reviews(api.access, reviewKinds),
       tokenRequests({ accounts, kind: TokenRequest, tokens, maxExpirationSeconds: options.maxTokenSeconds, uidOf }),
     ],

@@ -24,10 +24,10 @@ import { makeInformer } from '#machinery/client/informer.ts'
 import type { GuestTraffic, Metrics } from '#server/metrics.ts'
 import type { DataDir } from './data-dir.ts'
 
-/** Time a guest's hypervisor may take to tell its counters, milliseconds. */
+/** Time a guest's hypervisor may take to return its counters, milliseconds. */
 const scrapeMs = 2000
 
-/** Where CNI plugins are, and how long each may take, milliseconds. */
+/** Where CNI plugins are, and the timeout of each, milliseconds. */
 export type CniLimits = Readonly<{ pluginDirs: readonly string[]; timeoutMs: number }>
 
 type HostOptions = Readonly<{
@@ -38,14 +38,14 @@ type HostOptions = Readonly<{
   cni: CniLimits
   podNetwork: PodNetwork
   simulate: boolean
-  /** Most pods of this node; as many as there are addresses for unless given. */
+  /** Most pods of this node; by default the number of addresses. */
   maxPods?: number
   metrics: Metrics
   log: Log
   signal: AbortSignal
 }>
 
-/** Starts the agent over this host, or over one in memory. */
+/** Starts the agent over this host, or over a simulated one. */
 export async function startHost(options: HostOptions): Promise<{ stop(): Promise<void> }> {
   const { client, nodeName, log, signal } = options
   const drivers = options.simulate ? simulated() : await realHost(options)
@@ -70,7 +70,7 @@ export async function startHost(options: HostOptions): Promise<{ stop(): Promise
   }
 }
 
-/** The traffic of all guests; one that does not answer is left out of the page. */
+/** The traffic of all guests; a guest that does not answer is left out. */
 async function trafficOf(agent: Agent, node: string, log: Log): Promise<GuestTraffic[]> {
   const one = async ({ namespace, name, hypervisor }: RunningGuest) => {
     try {
@@ -129,10 +129,10 @@ async function realHost({ client, dir, cni, podNetwork, log, signal }: HostOptio
   }
 }
 
-/** How long a CNI plugin is asked to undo what it did before that is let go, milliseconds. */
+/** How long a CNI plugin's DEL is retried before it is abandoned, milliseconds. */
 const letGoMs = 30_000
 
-/** The sandboxes of a data directory, for the agent and for `patchbay down`, which asks every plugin once. */
+/** The sandboxes of a data directory, for the agent and for `patchbay down`, which tries every DEL once. */
 export function hostSandboxes(
   dir: DataDir,
   options: Readonly<{
@@ -174,10 +174,10 @@ export function hostSandboxes(
   return { sandboxes, network, bridges }
 }
 
-/** What guests in memory have: of nothing they take much. */
+/** What simulated guests have: they need little of it. */
 const noLimit = { pods: 1_000_000, memory: 2 ** 50 }
 
-/** Memory that is left to the host and to Patchbay itself, bytes, at least and as a part of all of it. */
+/** Memory reserved for the host and Patchbay, bytes: an absolute minimum, and a part of all memory. */
 const reservedBytes = 256 * 2 ** 20
 const reservedPart = 0.05
 

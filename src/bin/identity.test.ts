@@ -76,7 +76,7 @@ for (const [what, store, cluster, text] of [
 
 test('a directory without sandboxes begins with any store', async (t) => {
   const dir = await open(t, { identity: identity(), store: false })
-  // What is no sandbox does not count.
+  // A folder that is not a sandbox does not count.
   await mkdir(join(dir.pods, 'lost+found'), { recursive: true })
   const claim = await claimDataDir(dir, undefined)
   assert.equal(await claim.admit(await storeOf('c2')), 'a')

@@ -11,24 +11,24 @@ import type { Store } from '#machinery/store/store.ts'
 import { clusterNamespace } from '#server/bootstrap.ts'
 import type { DataDir } from './data-dir.ts'
 
-/** What a data directory says of itself: how it is laid out, and which node of which cluster it is. */
+/** What a data directory says about itself: its layout, its cluster and its node. */
 type Identity = Readonly<{ layout: number; node: string; cluster: string }>
 
 /** The layout this version writes. A directory without an identity has layout 0, which differs in nothing else. */
 const currentLayout = 1
 
-/** A data directory that may be used, as far as can be said without its store. */
+/** A usable data directory, as far as can be checked without its store. */
 export type Claim = Readonly<{
-  /** Resolves to the name of this node. @throws Fault Invalid for a store that is not the one of the sandboxes there */
+  /** Resolves to the name of this node. @throws Fault Invalid for a store that does not belong to the directory's sandboxes */
   admit(store: Store): Promise<string>
-  /** Writes down whose the directory is from now on. */
+  /** Writes the identity into the directory. */
   keep(node: string, cluster: string): Promise<void>
 }>
 
 /**
- * Takes a data directory as what it says it is. Guests belong to the store they were made for: beside another one nothing
- * is started, because its controllers do not know them.
- * @throws Fault Invalid with what to do
+ * Checks a data directory against its identity. Guests belong to the store they were created from: with another store
+ * nothing is started, because its controllers do not know them.
+ * @throws Fault Invalid with a remedy
  */
 export async function claimDataDir(dir: DataDir, wantedNode: string | undefined): Promise<Claim> {
   const path = join(dir.root, 'identity.json')
@@ -73,7 +73,7 @@ async function readIdentity(path: string): Promise<Identity | undefined> {
   )
 }
 
-/** The node of a directory that does not say so itself: the store knows which there were. */
+/** The node of a directory without an identity: the store knows its nodes. */
 function nodeBefore(dir: DataDir, nodes: readonly string[], wanted: string | undefined, hasSandboxes: boolean): string {
   const own = hostname().toLowerCase()
   const node = wanted ?? (nodes.length === 1 && !nodes.includes(own) ? nodes[0]! : own)

@@ -1,20 +1,22 @@
-import { Ending, type Interrupts } from '#cli/context.ts'
+import { ExitError, type Interrupts } from '#cli/context.ts'
 
 /** Signals that ask a command to end, with their numbers: the exit code is that of a process killed by one. */
 const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const
 const brokenPipe = 13
 
-/** Hears of signals, and of a reader of our output that went away, which would otherwise end the process at once. */
+/** Handles signals, and a closed pipe on our output, which would otherwise end the process at once. */
 export function hearInterrupts(): Interrupts {
   const stop = new AbortController()
   const listeners: (() => void)[] = []
   const interrupt = (number: number, why: string) => {
-    if (!stop.signal.aborted) return stop.abort(new Ending(128 + number, why))
+    if (!stop.signal.aborted) return stop.abort(new ExitError(128 + number, why))
     for (const listener of listeners) listener()
   }
   for (const [name, number] of Object.entries(numbers))
     process.on(name, () => interrupt(number, `Ended early by ${name}`))
-  process.stdout.on('error', () => stop.abort(new Ending(128 + brokenPipe, 'Ended early: nobody reads the output')))
+  process.stdout.on('error', () =>
+    stop.abort(new ExitError(128 + brokenPipe, 'Ended early: the output is no longer read')),
+  )
   process.stderr.on('error', () => undefined)
   return { signal: stop.signal, onRepeat: (listener) => listeners.push(listener) }
 }

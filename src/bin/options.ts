@@ -35,7 +35,7 @@ export function bytesOption(option: string, text: string): number {
   throw new Fault('Invalid', `${option} ${text} is no number of bytes above 0, such as 256Mi`)
 }
 
-/** Shortest life that all tokens may be held to, seconds (Kubernetes). */
+/** Shortest limit on the life of tokens, seconds (Kubernetes). */
 const minTokenSeconds = 3600
 
 /** An option that is the longest life of a token, in seconds. @throws Fault Invalid */
@@ -50,12 +50,12 @@ export function tokenLifeOf(option: string, text: string): number {
 export function userRangeOf(option: string, text: string): UserRange {
   const [, first, last] = /^(\d{1,10})-(\d{1,10})$/.exec(text) ?? []
   const range = { first: Number(first), last: Number(last) }
-  // Below are the host's own users, and the last two numbers mean nobody.
+  // Lower uids are the host's own users, and the last two stand for no user.
   if (first && last && range.first >= 1000 && range.last <= 4_294_967_293 && range.last > range.first) return range
   throw new Fault('Invalid', `${option} ${text} is no range FIRST-LAST of uids from 1000 to 4294967293`)
 }
 
-/** The operator's own server certificate, when there is one. @throws Fault Invalid for half of it */
+/** The operator's own server certificate, if given. @throws Fault Invalid for half of it */
 export function tlsFilesOf(
   options: Readonly<{ tlsCertFile?: string; tlsPrivateKeyFile?: string }>,
 ): TlsFiles | undefined {
@@ -72,7 +72,7 @@ type LimitOption = Readonly<{
   words: string
 }>
 
-/** The options of `patchbay up` that limit what clients may take; docs/limits.md lists them for readers. */
+/** The options of `patchbay up` that limit clients; docs/limits.md lists them. */
 export const limitOptions: readonly LimitOption[] = [
   { limit: 'connections', flag: '--max-connections', unit: 'count', words: 'open connections' },
   {
@@ -140,7 +140,7 @@ export function addLimitOptions(command: Command): Command {
   return command
 }
 
-/** The limits that a command's options say. @throws Fault Invalid */
+/** The limits in a command's options. @throws Fault Invalid */
 export function limitsOf(command: Command): Limits {
   const limits: Record<string, number> = {}
   for (const { limit, flag, unit } of limitOptions) {

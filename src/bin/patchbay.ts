@@ -1,13 +1,13 @@
 import { Command } from 'commander'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { version } from '#base/version.ts'
-import { Ending } from '#cli/context.ts'
+import { ExitError } from '#cli/context.ts'
 import { plainArguments } from './arguments.ts'
 import { addClientCommands } from './client-commands.ts'
 import { dataDirOption, secondsOf } from './options.ts'
 import { addUpCommand } from './up-command.ts'
 
-// What a command needs is imported when it runs: a client command starts without the server's modules.
+// The modules of a command are imported when it runs: a client command starts without the server's.
 const logOf = async () => (await import('#base/log.ts')).makeLog()
 
 const program = new Command('patchbay')
@@ -100,17 +100,17 @@ function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value]
 }
 
-/** What each kind of fault means to a shell; everything else is 1. */
+/** The exit code of each kind of fault; every other is 1. */
 const exitCodes: Readonly<Record<string, number>> = { Invalid: 2, BadRequest: 2, Unavailable: 3, Timeout: 4 }
 
 try {
   await program.parseAsync(plainArguments(process.argv))
 } catch (error) {
   const kind = faultKind(error)
-  if (error instanceof Ending) console.error(error.message)
+  if (error instanceof ExitError) console.error(error.message)
   else console.error(`patchbay: ${explain(error)}`)
   // A bug of the server has its stack in the server's log.
-  if (kind === 'Bug' && error instanceof Error && !(error instanceof Fault || error instanceof Ending))
+  if (kind === 'Bug' && error instanceof Error && !(error instanceof Fault || error instanceof ExitError))
     console.error(error.stack)
-  process.exitCode = error instanceof Ending ? error.code : (exitCodes[kind] ?? 1)
+  process.exitCode = error instanceof ExitError ? error.code : (exitCodes[kind] ?? 1)
 }

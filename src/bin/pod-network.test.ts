@@ -16,7 +16,7 @@ async function open(t: TestContext) {
   return { dir, addPod: () => mkdir(join(dir.pods, randomUUID())) }
 }
 
-// Of the range for documentation, which no host has routes to.
+// From the range for documentation, to which no host has routes.
 const documented = { subnet: '198.51.100.0/24' }
 
 test('a data directory keeps the pod network it was started with, and takes another one while it has no pods', async (t) => {

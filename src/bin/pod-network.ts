@@ -11,10 +11,10 @@ import { foldersOf } from '#drivers/host/records.ts'
 import { requireFree } from '#drivers/host/routes.ts'
 import type { DataDir } from './data-dir.ts'
 
-/** What the operator says of the pod network; what is left out stays as the data directory has it. */
-export type PodNetworkWish = Readonly<{ bridge?: string; subnet?: string }>
+/** The pod network options; omitted ones keep the data directory's values. */
+export type PodNetworkOptions = Readonly<{ bridge?: string; subnet?: string }>
 
-/** Longest prefix of a pod network: it leaves room for one pod. */
+/** Longest prefix of a pod network: it has room for one pod. */
 const maxPrefix = 30
 const minPrefix = 8
 
@@ -37,19 +37,18 @@ export function podBridgeOf(option: string, text: string): string {
   )
 }
 
-/** The pod network of a data directory as it says so itself. @throws Fault Invalid for a damaged file */
+/** The pod network stored in a data directory. @throws Fault Invalid for a damaged file */
 export async function podNetworkIn(dir: DataDir): Promise<PodNetwork> {
   return (await readNetwork(dir)) ?? ((await isFormer(dir)) ? formerPodNetwork : defaultPodNetwork)
 }
 
 /**
- * The pod network of a data directory from now on, written down there. Pods keep the addresses they have, so that it only
- * changes while there are none.
- * @throws Fault Invalid for another one than that of the pods there are, and for one that this host uses for something else
+ * Sets the pod network of a data directory. Pods keep their addresses, so it only changes while there are none.
+ * @throws Fault Invalid when it differs from that of existing pods, and for one that this host uses otherwise
  */
-export async function settlePodNetwork(dir: DataDir, wish: PodNetworkWish, log: Log): Promise<PodNetwork> {
+export async function settlePodNetwork(dir: DataDir, options: PodNetworkOptions, log: Log): Promise<PodNetwork> {
   const now = await podNetworkIn(dir)
-  const wanted = { ...now, ...wish }
+  const wanted = { ...now, ...options }
   const { uids } = await foldersOf(dir.pods)
   if (uids.length && (wanted.bridge !== now.bridge || wanted.subnet !== now.subnet))
     throw new Fault(
@@ -76,7 +75,7 @@ async function readNetwork(dir: DataDir): Promise<PodNetwork | undefined> {
   throw new Fault('Invalid', `${fileOf(dir)} is damaged; put it back, or remove it if no guest of ${dir.root} runs`)
 }
 
-/** Whether guests were run from here before the directory said which network they are on. */
+/** Whether guests ran from here before the directory recorded their network. */
 async function isFormer(dir: DataDir): Promise<boolean> {
   return (await foldersOf(dir.pods)).uids.length > 0 || (await exists(dir.host))
 }

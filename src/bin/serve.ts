@@ -21,12 +21,12 @@ export type ServeOptions = ApiOptions &
   ControllersOptions &
   Readonly<{
     dir: DataDir
-    /** `HOST:PORT`, `[HOST]:PORT` or `:PORT`; port 0 takes any that is free. */
+    /** `HOST:PORT`, `[HOST]:PORT` or `:PORT`; port 0 takes any free one. */
     listen: string
     limits: Limits
-    /** How long changes are kept for watches that come back, milliseconds. */
+    /** How long changes are kept for watches that resume, milliseconds. */
     historyMs: number
-    /** Above that many bytes of store, what makes it grow is refused. */
+    /** Above this size in bytes, writes that make the store grow are refused. */
     storeQuotaBytes: number
     /** Tokens beside those of ServiceAccounts, as kube-apiserver's --token-auth-file. */
     tokenAuthFile?: string
@@ -35,11 +35,11 @@ export type ServeOptions = ApiOptions &
     audit: AuditLimits
     /** Longest life of a ServiceAccount's token, seconds. */
     maxTokenSeconds: number
-    /** Looks at the store before anything is written to it; throws to refuse it. */
+    /** Checks the store before the first write; throws to refuse it. */
     admit?: (store: Store) => Promise<void>
   }>
 
-/** Where clients find the API, and who they are to it. */
+/** Where clients find the API, and their credentials. */
 type Listening = Readonly<{ port: number; url: string; authority: KeyPair; admin: KeyPair }>
 
 /** The API server of a data directory, its store and its controllers; disposing it closes them in order. */
@@ -63,7 +63,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   return { store, api, metrics, ...listening, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
-/** Opens the store, and what asks a running server for copies of it. */
+/** Opens the store, and the socket for requests to copy it. */
 async function openStore(options: ServeOptions, stack: AsyncDisposableStack): Promise<SqliteStore> {
   const { dir, historyMs, storeQuotaBytes: quotaBytes, log } = options
   const store = await openSqliteStore({ path: dir.store, historyMs, quotaBytes, alarmKey, log })
@@ -115,10 +115,10 @@ async function openDoors(options: Doors, stack: AsyncDisposableStack): Promise<L
   return { port: listener.port, url, authority, admin }
 }
 
-/** How often certificates are looked at, milliseconds. */
+/** Interval of the check of certificates, milliseconds. */
 const renewMs = 60_000
 
-/** Does `work` again and again. Returns what stops it. */
+/** Runs `work` periodically. Returns a function that stops it. */
 export function every(ms: number, work: () => Promise<void>, onError: (error: unknown) => void): () => void {
   const timer = setInterval(() => work().catch(onError), ms)
   timer.unref()

@@ -4,13 +4,13 @@ import { findProcess, type ProcessIdentity } from '#drivers/libvirt/daemon/proce
 import type { DataDir } from './data-dir.ts'
 
 /**
- * The server of a data directory: the process that has the directory's own store open and locked. A pid written down says
- * nothing by itself, for the process it meant may be gone and its pid another's.
+ * The server of a data directory: the process that has the directory's store open and locked. A stored pid proves nothing:
+ * its process may be gone and the pid reused.
  */
 export async function findServer(dir: DataDir): Promise<ProcessIdentity | undefined> {
   const noted = Number((await readTextIfAny(dir.pid))?.trim())
   for (const pid of new Set([...(await lockers()), ...(noted > 0 ? [noted] : [])])) {
-    // Its start time first: what is seen of it afterwards is then of no other process.
+    // Its start time first: everything read afterwards then belongs to the same process.
     const identity = await findProcess(pid)
     if (identity && (await isServer(pid)) && (await hasOpen(pid, dir.store))) return identity
   }
@@ -28,9 +28,9 @@ async function isServer(pid: number): Promise<boolean> {
   return command.includes('patchbay') && command.split('\0').includes('up')
 }
 
-/** Whether a process has a file open, also one that was deleted meanwhile. */
+/** Whether a process has a file open, even one deleted meanwhile. */
 async function hasOpen(pid: number, path: string): Promise<boolean> {
-  // A process that has ended, or is another user's, has nothing open as far as we see.
+  // A process that has ended, or is another user's, counts as having nothing open.
   const files = await readdir(`/proc/${pid}/fd`).catch(() => [])
   const links = await Promise.all(files.map((file) => readlink(`/proc/${pid}/fd/${file}`).catch(() => '')))
   return links.some((link) => link === path || link === `${path} (deleted)`)

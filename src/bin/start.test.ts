@@ -4,7 +4,7 @@ import { test } from 'node:test'
 
 const src = new URL('../', import.meta.url)
 
-/** Everything a module imports before it runs, itself included; what is imported by `import()` is not. */
+/** Everything a module imports statically, itself included; modules loaded by `import()` are left out. */
 function loadedWith(file: URL, seen = new Set<string>()): Set<string> {
   if (seen.has(file.href)) return seen
   seen.add(file.href)

@@ -17,7 +17,7 @@ import type { UpOptions } from './up.ts'
 
 const defaultUids = `${defaultUsers.first}-${defaultUsers.last}`
 
-/** What the options of `up` are to the parser: texts, but for switches. */
+/** The options of `up` as parsed: texts, except for switches. */
 type Given = Readonly<{
   dataDir: string
   listen: string
@@ -42,7 +42,7 @@ type Given = Readonly<{
   anyNamespaceNetworks: boolean
 }>
 
-/** Makes a command the one that runs Patchbay until it is told to stop. */
+/** Makes a command the one that runs Patchbay until a signal ends it. */
 export function addUpCommand(command: Command, logOf: () => Promise<Log>): void {
   addHostOptions(addServerOptions(addLimitOptions(command)))
     .description('run API server, controllers and node agent in this process')
@@ -54,7 +54,7 @@ export function addUpCommand(command: Command, logOf: () => Promise<Log>): void 
       const { up } = await import('./up.ts')
       const options = { ...serverOptionsOf(given, command), ...(await hostOptionsOf(given)) }
       await up({ ...options, log: await logOf(), signal: stop.signal }, (line) => console.log(line))
-      // Everything is closed and on disk; no handle a library may still hold is to keep us from ending when told to.
+      // Everything is closed and on disk; a handle that a library still holds must not keep the process alive.
       process.exit()
     })
 }
@@ -85,7 +85,7 @@ function addServerOptions(command: Command): Command {
     .option('--namespace-bytes <bytes>', 'most bytes of all objects of a namespace', '256Mi')
     .option(
       '--any-namespace-networks',
-      'let everybody attach the networks of all namespaces, as Multus does, without the right to get them',
+      'let all users attach the networks of all namespaces, as Multus does, without the right to get them',
       false,
     )
 }

@@ -10,25 +10,25 @@ import { lookMs, StoreAlarm } from '#server/store-alarm.ts'
 import { asSentence, createDataDir, type DataDir, dataDirAt } from './data-dir.ts'
 import { type CniLimits, startHost } from './host.ts'
 import { claimDataDir } from './identity.ts'
-import { type PodNetworkWish, settlePodNetwork } from './pod-network.ts'
+import { type PodNetworkOptions, settlePodNetwork } from './pod-network.ts'
 import { every, type ServeOptions, serve } from './serve.ts'
 
 export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
   Readonly<{
     dataDir: string
-    /** Name of this node; the one the data directory remembers, else the host's name, unless given. */
+    /** Name of this node; by default the data directory's, else the host's. */
     node: string | undefined
     cni: CniLimits
-    podNetwork: PodNetworkWish
+    podNetwork: PodNetworkOptions
     simulate: boolean
-    /** Most pods of this node; as many as there are addresses for unless given. */
+    /** Most pods of this node; by default the number of addresses. */
     maxPods?: number
     signal: AbortSignal
   }>
 
 /**
- * Runs everything in this process until the signal aborts: API server, controllers, node agent. Guests are not its children
- * and go on without it. `ready` is told once, when it serves.
+ * Runs API server, controllers and node agent in this process until the signal aborts. Guests are not its children and
+ * continue without it. `ready` is called once, when it serves.
  */
 export async function up(options: UpOptions, ready: (line: string) => void): Promise<void> {
   if (!options.simulate && process.getuid?.() !== 0)
@@ -71,7 +71,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
     signal: stop.signal,
   })
   stack.defer(() => agent.stop())
-  // An agent may not change the spec of its node; there it is the server's word, as in Kubernetes.
+  // An agent may not change the spec of its node; only the server may, as in Kubernetes.
   if (!options.simulate) await writePodCidr(serving.api.clients.own, nodeName, podNetwork.subnet)
   stack.defer(() => stop.abort())
   const problem = () => serving.store.problem

@@ -9,15 +9,15 @@ import { createDataDir, type DataDir, dataDirAt, kubeconfigOf, type ServerAddres
 
 type Options = Readonly<{ dataDir: string; name: string; groups: readonly string[]; out?: string }>
 
-/** Where a server listens that never said otherwise. */
+/** Default address of a server that has no kubeconfig yet. */
 const usualUrl = 'https://127.0.0.1:6443'
 
 /**
  * Issues a client certificate and writes a kubeconfig with it; needs no running server. Resolves to the file's path.
- * @throws Fault Invalid for a name that cannot be a user's
+ * @throws Fault Invalid for an invalid user name
  */
 export async function createUser({ dataDir, name, groups, out }: Options): Promise<string> {
-  // Names of that kind belong to components: `system:serviceaccount:…` would be taken for a ServiceAccount.
+  // Names of that form belong to components: `system:serviceaccount:…` would count as a ServiceAccount.
   if (name.startsWith('system:')) throw new Fault('Invalid', `User names that begin with system: are reserved: ${name}`)
   if (!/^[A-Za-z0-9][-\w.@:]{0,63}$/.test(name))
     throw new Fault('Invalid', `User name ${JSON.stringify(name)} is not made of letters, digits and . _ - @ :`)
@@ -32,7 +32,7 @@ export async function createUser({ dataDir, name, groups, out }: Options): Promi
   return path
 }
 
-/** Where the administrator's kubeconfig says the server is. */
+/** The server in the administrator's kubeconfig. */
 async function addressOf(dir: DataDir): Promise<ServerAddress> {
   const text = await readTextIfAny(dir.kubeconfig)
   if (!text) return { url: usualUrl }

@@ -7,7 +7,7 @@ type Trial = Choice & Readonly<{ dryRun?: boolean }>
 
 const dryRunOption = ['--dry-run', 'only say whether it would work'] as const
 
-/** Adds the commands that virtctl has, with its flags. What one needs is imported when it runs. */
+/** Adds the commands that virtctl has, with its flags. Their modules are imported when a command runs. */
 export function addVirtctlCommands(program: Command): void {
   addPowerCommands(program)
   addGuestCommands(program)
@@ -56,7 +56,7 @@ function addGuestCommands(program: Command): void {
       )
   asClient(program.command('guestosinfo'))
     .argument('<vmi>')
-    .description('print what the agent in the guest tells of its system, as JSON')
+    .description('print what the guest agent reports of its system, as JSON')
     .action((vmi: string, options: Choice) =>
       asVirtctl(options, async (context) => (await import('#cli/guest.ts')).showGuestInfo(context, vmi)),
     )

@@ -13,10 +13,10 @@ export type VmKey = Readonly<{ namespace: string; name: string }>
 /** Which interface of which VM. */
 export type NicKey = VmKey & Readonly<{ nic: string }>
 
-/** A state as an interface of a manifest has it; undefined when it says nothing. */
+/** A state as a manifest has it; undefined when it has none. */
 export type State = string | undefined
 
-/** @throws Fault NotFound with what to do */
+/** @throws Fault NotFound with a remedy */
 export async function getVm(client: HttpClient, { namespace, name }: VmKey): Promise<Stored<VirtualMachine>> {
   const vm = await client.get(VirtualMachine, { namespace, name })
   if (vm) return vm
@@ -26,7 +26,7 @@ export async function getVm(client: HttpClient, { namespace, name }: VmKey): Pro
   )
 }
 
-/** The interface of a name, and where it is in the list. @throws Fault NotFound that lists the interfaces there are */
+/** The interface of a name, and its index in the list. @throws Fault NotFound that lists the existing interfaces */
 export function interfaceOf(vm: VirtualMachine, nic: string): Readonly<{ index: number; one: Interface }> {
   const interfaces = vm.spec.template.spec.domain.devices.interfaces ?? []
   const index = interfaces.findIndex(({ name }) => name === nic)
@@ -40,14 +40,14 @@ const maxTries = 20
 const maxPauseMs = 20
 
 type DeclareOptions = Readonly<{
-  /** Sees the state just before it is changed; what it throws leaves it. */
+  /** Called with the state just before it is changed; throws to refuse the change. */
   check?: (state: State) => void
   dryRun?: boolean
 }>
 
 /**
- * Declares the state of an interface, by a patch that touches nothing else and fails rather than to hit another interface
- * or to undo what somebody else has just declared; tried again then. Resolves to the VM afterwards.
+ * Declares the state of an interface by a patch that changes nothing else. The patch fails when it would hit another
+ * interface or undo a concurrent change, and is retried then. Resolves to the changed VM.
  * @throws Fault NotFound, Invalid and whatever `check` throws
  */
 export function declareState(
@@ -65,8 +65,8 @@ export function declareState(
 }
 
 /**
- * Patches a VM by what `decide` makes of it (undefined: leave it), whose operations test what it went by; again when
- * somebody else has changed that meanwhile. Resolves to the VM afterwards.
+ * Patches a VM by the operations of `decide` (undefined: none), which test what the decision read; retried when a concurrent
+ * change breaks a test. Resolves to the changed VM.
  * @throws Fault NotFound, Invalid, Conflict and whatever `decide` throws
  */
 export async function patchVm(
@@ -80,7 +80,7 @@ export async function patchVm(
   for (let tries = 0; tries < maxTries; tries++) {
     const vm = await getVm(client, key)
     const { generation } = vm.metadata
-    // Nobody changed it since: what was refused is the change itself.
+    // The VM is unchanged, so the change itself was refused.
     if (refusal !== undefined && generation === seen) throw refusal
     const operations = decide(vm)
     if (!operations) return vm
@@ -90,7 +90,7 @@ export async function patchVm(
       if (!(error instanceof Fault) || error.kind !== 'Invalid') throw error
       refusal = error
       seen = generation
-      // By chance, or else we keep meeting somebody who changes it as steadily as we try.
+      // A random delay, or two such commands would keep retrying in step.
       await delay(Math.random() * maxPauseMs)
     }
   }

@@ -2,7 +2,7 @@ import { Fault } from '#base/fault.ts'
 
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
-/** Longest duration taken: timers end soon after. */
+/** Longest accepted duration: timers end soon after. */
 const maxMs = 24 * 3_600_000
 
 /** A duration as Go and kubectl write them (`500ms`, `2s`, `1m30s`), in milliseconds. @throws Fault Invalid */

@@ -6,21 +6,21 @@ import type { HttpClient } from '#machinery/client/http-client.ts'
 import type { Context, Interrupts } from './context.ts'
 import { declareState, getVm, interfaceOf, type NicKey, type State } from './declare.ts'
 import { durationText } from './duration.ts'
-import { Follower, linkIn } from './follow.ts'
 import { requirePlugged } from './link.ts'
 import { isRunning } from './nic-rows.ts'
+import { linkIn, VmiWatcher } from './vmi-watcher.ts'
 
 export type FlapOptions = Readonly<{ downMs: number; upMs: number; count: number }>
 
-/** Longest time one change may take, milliseconds. It is not ended by the user: what became of it would be unknown. */
+/** Longest time one change may take, milliseconds. The user cannot interrupt it: its outcome would be unknown. */
 const changeMs = 10_000
-/** How long the state from before is tried to be restored, milliseconds. */
+/** How long restoring the earlier state is retried, milliseconds. */
 const restoreMs = 30_000
 const retryMs = 250
 
 /**
- * Takes a link down and up a number of times, and leaves it as it was declared before: also when interrupted, and when it
- * fails. What somebody else declares meanwhile is left. @throws Fault, Ending when interrupted
+ * Takes a link down and up a number of times, and restores the declared state: also when interrupted, and on failure.
+ * Concurrent changes of others are left. @throws Fault, ExitError when interrupted
  */
 export async function flap(
   context: Context,
@@ -48,7 +48,7 @@ export async function flap(
   await run.restore()
 }
 
-/** The state that is declared for an interface with a link that can be flapped. @throws Fault NotFound, Conflict */
+/** The declared state of an interface whose link can flap. @throws Fault NotFound, Conflict */
 async function stateBefore(client: HttpClient, key: NicKey): Promise<State> {
   const { namespace, name, nic } = key
   const { state } = interfaceOf(await getVm(client, key), nic).one
@@ -65,10 +65,10 @@ class Flapping implements Disposable {
   readonly #key: NicKey
   readonly #before: State
   readonly #interrupts: Interrupts
-  readonly #follower: Follower
-  /** What the VM says by our last change. */
+  readonly #watcher: VmiWatcher
+  /** The state after our last change. */
   #state: State
-  /** What a change under way makes of it, or one whose outcome is unknown. */
+  /** The state that a pending change sets, or one whose outcome is unknown. */
   #pending: Readonly<{ state: State }> | undefined
   #isTheirs = false
 
@@ -78,7 +78,7 @@ class Flapping implements Disposable {
     this.#before = before
     this.#state = before
     this.#interrupts = interrupts
-    this.#follower = new Follower(context.client, key, context.print)
+    this.#watcher = new VmiWatcher(context.client, key, context.print)
     const restoring = `Restoring link of interface ${key.nic} of VM ${key.name} to ${linkOf(before)} before ending`
     interrupts.onRepeat(() =>
       context.print.note(`${restoring}; this takes ${durationText(changeMs + restoreMs)} at most`),
@@ -86,7 +86,7 @@ class Flapping implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#follower[Symbol.dispose]()
+    this.#watcher[Symbol.dispose]()
   }
 
   async all({ downMs, upMs, count }: FlapOptions): Promise<void> {
@@ -96,16 +96,16 @@ class Flapping implements Disposable {
     }
   }
 
-  /** Declares a link and stays so for a time. */
+  /** Declares a link state and holds it for a time. */
   async #flip(link: 'up' | 'down', ms: number, label: string): Promise<void> {
     const { signal } = this.#interrupts
     signal.throwIfAborted()
     const start = performance.now()
     const passed = () => performance.now() - start
-    // In the words of the owner, so that in the end the manifest is what it was.
+    // In the owner's spelling, so that the manifest ends as it was.
     await this.#declare(linkOf(this.#before) === link ? this.#before : link)
     const declared = durationText(passed())
-    const isSeen = await this.#follower.until(
+    const isSeen = await this.#watcher.until(
       (running) => linkIn(running, this.#key.nic) === link,
       Math.max(0, ms - passed()),
       signal,
@@ -131,11 +131,11 @@ class Flapping implements Disposable {
     const { name, nic } = this.#key
     throw new Fault(
       'Conflict',
-      `Somebody else declared interface ${nic} of VM ${name} ${now || 'up'} meanwhile; it is left so, and no longer flapped`,
+      `Another client declared interface ${nic} of VM ${name} ${now || 'up'} meanwhile; it stays so, and is no longer flapped`,
     )
   }
 
-  /** Declares what was declared before, unless somebody else declared something. @throws Fault saying what is left */
+  /** Restores the earlier state, unless another client changed it. @throws Fault naming the state that stays */
   async restore(): Promise<void> {
     if (this.#isTheirs) return
     const { name, nic, namespace } = this.#key
@@ -156,7 +156,7 @@ class Flapping implements Disposable {
 
   async #restoreBy(deadline: AbortSignal): Promise<void> {
     const client = this.#context.client.until(deadline)
-    // A change whose answer never came may still be on its way to the server, and arrive after the first look.
+    // A change without an answer may still be on its way to the server, and arrive after the first read.
     let isUnsure = this.#pending !== undefined
     const ours = [this.#before, this.#state, ...(this.#pending ? [this.#pending.state] : [])]
     let trouble: unknown
@@ -175,5 +175,5 @@ class Flapping implements Disposable {
   }
 }
 
-/** What may be otherwise the next time. */
+/** Faults that a retry may cure. */
 const mayPass: ReadonlySet<string> = new Set(['Unavailable', 'Timeout', 'TooMany', 'Conflict', 'Aborted'])

@@ -1,14 +1,14 @@
 import type { Context } from './context.ts'
 import { orEnd, pathOf } from './virtctl.ts'
 
-/** virtctl's commands on a running guest, with what each calls and says when it is refused (facts/kubevirt.md §5.1). */
+/** virtctl's commands on a running guest, with virtctl's calls and error texts (facts/kubevirt.md §5.1). */
 const verbs = {
   'soft-reboot': ['softreboot', 'Error soft rebooting VirtualMachineInstance'],
   // The spelling is virtctl's.
   reset: ['reset', 'Error reseting VirtualMachineInstance'],
 } as const
 
-/** `soft-reboot` and `reset` of an instance. @throws Ending in virtctl's words */
+/** `soft-reboot` and `reset` of an instance. @throws ExitError in virtctl's words */
 export async function rebootGuest(
   { client, namespace, print }: Context,
   verb: keyof typeof verbs,
@@ -21,7 +21,7 @@ export async function rebootGuest(
   print.line(`VMI ${name} was scheduled to ${verb}`)
 }
 
-/** What the guest's agent tells of guest and itself, as JSON. @throws Ending in virtctl's words */
+/** What the guest agent reports of the guest and itself, as JSON. @throws ExitError in virtctl's words */
 export async function showGuestInfo({ client, namespace, print }: Context, name: string): Promise<void> {
   const info = await orEnd(`Error getting guestosinfo of VirtualMachineInstance ${name}, `, () =>
     client.call('GET', pathOf(namespace, 'virtualmachineinstances', name, 'guestosinfo')),

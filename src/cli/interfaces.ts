@@ -2,7 +2,7 @@ import type { JsonObject } from '#base/json.ts'
 import type { Context } from './context.ts'
 import { orEnd, pathOf } from './virtctl.ts'
 
-/** `addinterface` of virtctl 1.0, which says nothing when it works. @throws Ending */
+/** `addinterface` of virtctl 1.0, which prints nothing on success. @throws ExitError */
 export function addInterface(
   context: Context,
   vm: string,
@@ -11,7 +11,7 @@ export function addInterface(
   return change(context, vm, 'addinterface', { networkAttachmentDefinitionName, name })
 }
 
-/** `removeinterface` of virtctl 1.0, which says nothing when it works. @throws Ending */
+/** `removeinterface` of virtctl 1.0, which prints nothing on success. @throws ExitError */
 export function removeInterface(context: Context, vm: string, name: string): Promise<void> {
   return change(context, vm, 'removeinterface', { name })
 }

@@ -7,18 +7,18 @@ import { readTextIfAny } from '#base/file.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import type { Endpoint } from '#machinery/client-node/https.ts'
 
-/** What a user says about the server: the options that kubectl has, too. */
+/** How a user selects the server: kubectl's options. */
 export type Choice = Readonly<{ kubeconfig?: string; context?: string; namespace?: string }>
 
-/** A server, who we are to it, and the namespace that is meant when none is said. */
+/** A server, our credentials, and the default namespace. */
 export type Target = Readonly<{ endpoint: Endpoint; namespace: string }>
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** A named entry, and the file it is from: files it names are relative to that one. */
+/** A named entry, and its file: paths in it are relative to that file. */
 type Entry = Readonly<{ value: JsonObject; file: string }>
 
-/** Kubeconfigs laid over each other: what comes first wins, as with kubectl. */
+/** Merged kubeconfigs: the first entry of a name wins, as with kubectl. */
 type Merged = Readonly<{
   files: readonly string[]
   clusters: ReadonlyMap<string, Entry>
@@ -27,7 +27,7 @@ type Merged = Readonly<{
   current: string
 }>
 
-/** Where `patchbay up` keeps its data unless told otherwise. */
+/** Default data directory of `patchbay up`. */
 const usualDataDir = '/var/lib/patchbay'
 
 /** Finds the server by kubeconfig, as kubectl would. @throws Fault Invalid that names the file and what to do */
@@ -53,7 +53,7 @@ async function readAll(choice: Choice, environment: Environment): Promise<(reado
   for (const file of given.length ? given : usual) {
     const text = await readIfAny(file)
     if (text !== undefined) found.push([file, text])
-    // Those that nobody named are no list: what comes after the first may not even be ours to read.
+    // Default paths are not a list: only the first one that exists is read.
     if (found.length && !given.length) break
   }
   if (found.length) return found
@@ -65,7 +65,7 @@ async function readAll(choice: Choice, environment: Environment): Promise<(reado
   )
 }
 
-/** Undefined for what is not there. */
+/** Undefined for a missing file. */
 async function readIfAny(file: string): Promise<string | undefined> {
   try {
     return await readTextIfAny(file)
@@ -107,7 +107,7 @@ function merge(sources: readonly (readonly [file: string, text: string])[]): Mer
 function parse(file: string, text: string): JsonObject {
   let value: unknown
   try {
-    // A file without anything in it counts for nothing, and is no YAML to the parser.
+    // An empty file counts as missing; the parser does not accept it as YAML.
     value = /^\s*[^\s#]/m.test(text) ? load(text) : {}
   } catch (cause) {
     throw new Fault('Invalid', `The kubeconfig ${file} is not YAML`, { cause })
@@ -156,12 +156,12 @@ async function credentialsOf(user: Entry): Promise<Pick<Endpoint, 'cert' | 'key'
   const [cert, key] = await Promise.all([pemAt(user, 'client-certificate'), pemAt(user, 'client-key')])
   if (cert && !key) throw new Fault('Invalid', `The kubeconfig ${user.file} has a client certificate without its key`)
   const tokenFile = textAt(user, 'tokenFile')
-  // As kubectl does: the file is what is kept up to date.
+  // As kubectl does: the file is the one kept up to date.
   const token = tokenFile ? (await readBeside(user, tokenFile, 'tokenFile')).trim() : textAt(user, 'token')
   return { ...(cert && { cert }), ...(key && { key }), ...(token && { token }) }
 }
 
-/** @throws Fault Invalid for what kubectl knows and we do not, rather than to go on without it */
+/** @throws Fault Invalid for kubectl features we lack, rather than to continue without them */
 function refuse({ value, file }: Entry, fields: readonly string[]): void {
   const field = fields.find((one) => value[one])
   if (field !== undefined)
@@ -171,7 +171,7 @@ function refuse({ value, file }: Entry, fields: readonly string[]): void {
     )
 }
 
-/** A PEM text that is in the kubeconfig itself, or in a file it names. */
+/** A PEM text from the kubeconfig itself, or from a file it names. */
 async function pemAt(entry: Entry, field: string): Promise<string | undefined> {
   const data = textAt(entry, `${field}-data`)
   if (data) {
@@ -179,7 +179,7 @@ async function pemAt(entry: Entry, field: string): Promise<string | undefined> {
     if (pem.includes('-----BEGIN ')) return pem
     throw new Fault(
       'Invalid',
-      `The kubeconfig ${entry.file} has a ${field}-data that is no PEM in base64; write it anew`,
+      `The kubeconfig ${entry.file} has a ${field}-data that is not base64-encoded PEM; write it again`,
     )
   }
   const file = textAt(entry, field)

@@ -7,9 +7,9 @@ import type { Client } from '#machinery/client/client.ts'
 import type { Context } from './context.ts'
 import { declareState, getVm, interfaceOf, type NicKey } from './declare.ts'
 import { durationText } from './duration.ts'
-import { Follower, linkIn } from './follow.ts'
 import { isRunning } from './nic-rows.ts'
-import { outlookOf } from './preview.ts'
+import { previewOf } from './preview.ts'
+import { linkIn, VmiWatcher } from './vmi-watcher.ts'
 
 type Link = 'up' | 'down'
 
@@ -48,24 +48,24 @@ export function requirePlugged({ name, nic }: NicKey, state: string | undefined)
     )
 }
 
-/** Tells what a change would come to: admission's word, and the plan for the running guest. */
+/** Shows the effect of a change: admission's answer, and the plan for the running guest. */
 async function preview({ client, print }: Context, key: NicKey, link: Link): Promise<void> {
   const { name, nic } = key
   const after = await declareState(client, key, link, { dryRun: true })
-  const outlook = await outlookOf(client, key, after)
-  if (outlook) for (const line of outlook.lines) print.line(line)
+  const preview = await previewOf(client, key, after)
+  if (preview) for (const line of preview.lines) print.line(line)
   else print.line(`VM ${name} is not running; its guest would start with the link ${link}`)
   print.line(`Link of interface ${nic} of VM ${name} would be set ${link} (dry run)`)
 }
 
-/** Whether an interface that the running instance does not have yet will be plugged without a restart. */
+/** Whether an interface that the running instance lacks will be plugged without a restart. */
 async function isPluggable(client: Client, { nic, ...key }: NicKey): Promise<boolean> {
   const vm = await client.get(VirtualMachine, key)
   const wanted = vm ? wantedNics(vm.spec.template.spec, key.namespace) : []
   return wanted.some((one) => one.name === nic && one.isPluggable)
 }
 
-/** Waits until the hypervisor has a link as declared. @throws Fault Timeout, Conflict when it cannot come to that */
+/** Waits until the hypervisor has the declared link. @throws Fault Timeout, Conflict when it cannot */
 async function waitForLink({ client, print }: Context, key: NicKey, link: Link, ms: number): Promise<void> {
   const { namespace, name, nic } = key
   const vmi = await client.get(VirtualMachineInstance, key)
@@ -79,11 +79,11 @@ async function waitForLink({ client, print }: Context, key: NicKey, link: Link, 
   const word = `Link of interface ${nic} of VM ${name} is ${link} in the hypervisor`
   if (linkIn(vmi, nic) === link) return print.line(word)
   print.note(`Waiting up to ${durationText(ms)} for the hypervisor`)
-  using follower = new Follower(client, key, print)
-  const isOver = await follower.until((running) => !running || linkIn(running, nic) === link, ms)
-  if (isOver && follower.running) return print.line(`${word} after ${durationText(performance.now() - start)}`)
+  using watcher = new VmiWatcher(client, key, print)
+  const isOver = await watcher.until((running) => !running || linkIn(running, nic) === link, ms)
+  if (isOver && watcher.running) return print.line(`${word} after ${durationText(performance.now() - start)}`)
   if (isOver) throw new Fault('Conflict', `VM ${name} stopped; its guest will start with the link ${link}`)
-  const why = findCondition(follower.running?.status?.conditions, 'Synchronized')?.message
+  const why = findCondition(watcher.running?.status?.conditions, 'Synchronized')?.message
   throw new Fault(
     'Timeout',
     `Link of interface ${nic} of VM ${name} is declared ${link}, but not so in the hypervisor after ${durationText(ms)}${why ? `: ${why}` : ''}; see \`kubectl describe vmi ${name} -n ${namespace}\``,

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { Context } from './context.ts'
 import { cancelMigration, migrate } from './migrate.ts'
 
-/** A server with some migrations, which remembers what it was asked. */
+/** A server with some migrations, which records its requests. */
 function open(phases: readonly (string | undefined)[]) {
   const asked: unknown[] = []
   const lines: string[] = []

@@ -1,10 +1,10 @@
 import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
 import { vmiNameLabel } from '#core/migration/labels.ts'
 import { isOver } from '#core/migration/phases.ts'
-import { type Context, Ending } from './context.ts'
+import { type Context, ExitError } from './context.ts'
 import { bodyOf, orEnd, pathOf } from './virtctl.ts'
 
-/** `migrate` of a VM. `labels` are those of nodes it may go to, as `key=value`. @throws Ending in virtctl's words */
+/** `migrate` of a VM. `labels` select the target nodes, as `key=value`. @throws ExitError in virtctl's words */
 export async function migrate(
   { client, namespace, print }: Context,
   name: string,
@@ -21,10 +21,10 @@ export async function migrate(
 function labelOf(text: string): readonly [key: string, value: string] {
   const [key, value, ...rest] = text.split('=')
   if (key && value !== undefined && !rest.length) return [key, value]
-  throw new Ending(1, `invalid format for label: ${text}`)
+  throw new ExitError(1, `invalid format for label: ${text}`)
 }
 
-/** `migrate-cancel` of a VM: deletes its migration that has not ended. @throws Ending in virtctl's words */
+/** `migrate-cancel` of a VM: deletes its unfinished migration. @throws ExitError in virtctl's words */
 export async function cancelMigration(
   { client, namespace, print }: Context,
   name: string,
@@ -35,7 +35,7 @@ export async function cancelMigration(
     client.list(VirtualMachineInstanceMigration, { namespace, labelSelector: `${vmiNameLabel}==${name}` }),
   )
   const found = items.find((one) => !isOver(one))
-  if (!found) throw new Ending(1, `Found no migration to cancel for ${name}`)
+  if (!found) throw new ExitError(1, `Found no migration to cancel for ${name}`)
   await orEnd(`Error canceling migration ${found.metadata.name} of a VirtualMachine ${name}: `, () =>
     client.delete(VirtualMachineInstanceMigration, { namespace, name: found.metadata.name }, { dryRun }),
   )

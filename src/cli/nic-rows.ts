@@ -12,7 +12,7 @@ import { isFinal } from '#core/vm/power.ts'
 
 type Declared = 'up' | 'down' | 'absent'
 
-/** One interface as its owner, the instance, the hypervisor and the guest have it; what is unknown is left out. */
+/** One interface as the VM, the instance, the hypervisor and the guest have it; unknown fields are left out. */
 export type NicRow = Readonly<{
   /** Empty for one that only the guest knows. */
   name: string
@@ -28,30 +28,30 @@ export type NicRow = Readonly<{
   hypervisor?: 'up' | 'down'
   /** Name of the device in the guest. */
   guest?: string
-  /** Where it is reached. */
+  /** The address it is reached at. */
   addresses?: readonly string[]
-  /** What the guest itself has, where that is something else (masquerade). */
+  /** The guest's own address, where it differs (masquerade). */
   guestAddresses?: readonly string[]
   podInterface?: string
   queues?: number
   source?: string
-  /** What does not agree, in sentences. */
+  /** Differences, in sentences. */
   differences: readonly string[]
 }>
 
-/** What there is about an interface in each place. */
+/** The same interface in each place. */
 type Places = Readonly<{
   own?: Interface | undefined
   ours?: Interface | undefined
   status?: InterfaceStatus | undefined
 }>
 
-/** Whether there is an instance whose interfaces can be looked at. */
+/** Whether an instance runs whose interfaces can be shown. */
 export function isRunning<T extends VirtualMachineInstance>(vmi: T | undefined): vmi is T {
   return vmi !== undefined && !isFinal(vmi)
 }
 
-/** All interfaces of a VM: in its order, then those only its instance has, then those only the guest knows. */
+/** All interfaces of a VM: in its order, then those only its instance has, then those only the guest has. */
 export function nicRows(vm: Stored<VirtualMachine>, vmi: VirtualMachineInstance | undefined): NicRow[] {
   const running = isRunning(vmi) ? vmi : undefined
   const template = vm.spec.template.spec
@@ -109,7 +109,7 @@ function partsOfStatus(status: InterfaceStatus | undefined): Partial<NicRow> {
   }
 }
 
-/** What runs otherwise than declared, by interface: the planner's word. Links have words of their own. */
+/** What runs otherwise than declared, by interface, from the planner. Links have sentences of their own. */
 function planTexts(vm: Stored<VirtualMachine>, running: VirtualMachineInstance | undefined): Map<string, string[]> {
   if (!running) return new Map()
   const namespace = vm.metadata.namespace
@@ -154,7 +154,7 @@ function differencesOf({ own, ours, status }: Places, vm: VirtualMachine, runnin
   return texts
 }
 
-/** What each interface is connected to, absent ones included. */
+/** The network of each interface, absent ones included. */
 function networksOf(spec: VmiSpec | undefined, { metadata }: Stored<VirtualMachine>): [string, string][] {
   if (!spec) return []
   const { namespace } = metadata

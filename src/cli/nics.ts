@@ -6,7 +6,7 @@ import { table } from './table.ts'
 
 export type NicsFormat = 'table' | 'wide' | 'json'
 
-/** Shows the interfaces of a VM as everybody concerned has them, side by side. @throws Fault NotFound */
+/** Shows the interfaces of a VM as each component has them, side by side. @throws Fault NotFound */
 export async function showNics({ client, namespace, print }: Context, name: string, format: NicsFormat): Promise<void> {
   const vm = await getVm(client, { namespace, name })
   const vmi = await client.get(VirtualMachineInstance, { namespace, name })
@@ -37,7 +37,7 @@ const headings: readonly Heading[] = [
   ['', ({ differences }) => (differences.length ? '!' : ' '), 'running'],
 ]
 
-/** Rows as a table; each difference is marked by `!` and told below. Of a stopped VM there is only what is declared. */
+/** Rows as a table; each difference is marked by `!` and explained below. A stopped VM shows only its declaration. */
 export function nicLines(rows: readonly NicRow[], { running, wide }: { running: boolean; wide: boolean }): string[] {
   const shown = headings.filter(([, , when]) => when === undefined || (running && (when === 'running' || wide)))
   const titles = shown.map(([title]) => title)
@@ -49,7 +49,7 @@ export function nicLines(rows: readonly NicRow[], { running, wide }: { running: 
   return told.length ? [...lines, '', ...told] : lines
 }
 
-/** The guest's device with its address, and the address of the pod where that is another: it is that one is reached at. */
+/** The guest's device with its address, and the pod's address where it differs: clients reach the pod's. */
 function guestText({ guest, addresses, guestAddresses }: NicRow): string {
   const [own, reached] = [guestAddresses?.[0], addresses?.[0]]
   return [guest, own ?? reached, own && reached && `(pod ${reached})`].filter(Boolean).join(' ')

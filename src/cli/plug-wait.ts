@@ -9,18 +9,18 @@ import { findCondition, isTrue } from '#core/vm/conditions.ts'
 import type { Context } from './context.ts'
 import type { NicKey } from './declare.ts'
 import { durationText } from './duration.ts'
-import { Follower } from './follow.ts'
+import { VmiWatcher } from './vmi-watcher.ts'
 
-/** How far a change has come, in words that follow `Interface NIC of VM NAME`. */
+/** The progress of a change, in words that follow `Interface NIC of VM NAME`. */
 type Stage = Readonly<{ text: string; isDone?: boolean }>
 
-/** What is waited for. `confirm` asks, once the instance says so, for what the instance cannot tell. */
+/** A condition to wait for. `confirm`, called once the instance meets it, reads what the instance lacks. */
 export type Goal = Readonly<{
   stage: (running: Stored<VirtualMachineInstance>, nic: string) => Stage
   confirm?: (running: Stored<VirtualMachineInstance>, nic: string) => Promise<Stage>
 }>
 
-/** How often is asked for what no watch tells, milliseconds. */
+/** Interval of polling what no watch reports, milliseconds. */
 const askMs = 100
 
 /** The guest has a card, with its link as declared. */
@@ -35,7 +35,7 @@ export function plugged(link: 'up' | 'down'): Goal {
         return { text: `is in the hypervisor; its link is ${status.linkState}, not ${link} yet` }
       const { interfaceName, mac } = status
       const isTold = interfaceName !== undefined || !isTrue(running.status?.conditions, 'AgentConnected')
-      if (!isTold) return { text: `is in the hypervisor, link ${link}; the guest does not tell of it yet` }
+      if (!isTold) return { text: `is in the hypervisor, link ${link}; the guest does not report it yet` }
       const guest = interfaceName ? `; the guest calls it ${interfaceName}` : ''
       return { text: `is in the hypervisor, link ${link}, MAC ${mac}${guest}`, isDone: true }
     },
@@ -54,7 +54,7 @@ export const unplugged: Goal = {
   },
 }
 
-/** The card is on a network (`namespace/name`), which the sandbox tells in an annotation of its pod. */
+/** The card is on a network (`namespace/name`), which an annotation of the pod shows. */
 export function onNetwork({ client, namespace }: Context, network: string): Goal {
   return {
     stage: (running, nic) =>
@@ -90,7 +90,7 @@ function isInGuest({ infoSource = '' }: Readonly<{ infoSource?: string }>): bool
 }
 
 /**
- * Waits until a change has come about, telling each stage and each trouble as it comes.
+ * Waits until a change is done, and prints each stage and each error on the way.
  * @throws Fault Timeout, Conflict when the VM stops meanwhile
  */
 export async function waitFor({ client, print }: Context, key: NicKey, goal: Goal, ms: number): Promise<void> {
@@ -106,21 +106,21 @@ export async function waitFor({ client, print }: Context, key: NicKey, goal: Goa
     told.add(stage.text)
     return stage.isDone === true
   }
-  using follower = new Follower(client, key, print)
+  using watcher = new VmiWatcher(client, key, print)
   const look = (running: Stored<VirtualMachineInstance> | undefined) => {
     const trouble = troubleOf(running)
     if (trouble && !told.has(trouble)) print.note(`Trouble: ${trouble}`)
     told.add(trouble ?? '')
     return !running || tell(goal.stage(running, nic))
   }
-  while ((await follower.until(look, leftMs())) && follower.running && goal.confirm) {
-    if (tell(await goal.confirm(follower.running, nic)) || !leftMs()) break
+  while ((await watcher.until(look, leftMs())) && watcher.running && goal.confirm) {
+    if (tell(await goal.confirm(watcher.running, nic)) || !leftMs()) break
     await delay(Math.min(askMs, leftMs()))
   }
-  if (follower.running && last.isDone)
+  if (watcher.running && last.isDone)
     return print.line(`${what} ${last.text}, after ${durationText(performance.now() - start)}`)
-  if (!follower.running) throw new Fault('Conflict', `VM ${name} stopped; its guest will start as declared`)
-  const why = troubleOf(follower.running)
+  if (!watcher.running) throw new Fault('Conflict', `VM ${name} stopped; its guest will start as declared`)
+  const why = troubleOf(watcher.running)
   throw new Fault(
     'Timeout',
     `${what} ${last.text} after ${durationText(ms)}${why ? `: ${why}` : ''}; see \`kubectl describe vmi ${name} -n ${namespace}\``,

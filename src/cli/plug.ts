@@ -8,7 +8,7 @@ import type { HttpClient } from '#machinery/client/http-client.ts'
 import type { Context } from './context.ts'
 import { getVm, type NicKey, patchVm } from './declare.ts'
 import { type Goal, onNetwork, plugged, unplugged, waitFor } from './plug-wait.ts'
-import { type Outlook, outlookOf } from './preview.ts'
+import { type Preview, previewOf } from './preview.ts'
 
 export type PlugOptions = Readonly<{
   /** How long to wait for the guest; undefined not to wait. */
@@ -16,7 +16,7 @@ export type PlugOptions = Readonly<{
   dryRun?: boolean
 }>
 
-/** An edit of one interface, and the words for it: each follows `Interface NIC of VM NAME`. */
+/** An edit of one interface, and its words: each follows `Interface NIC of VM NAME`. */
 type Change = Readonly<{
   edit: (vm: Stored<VirtualMachine>, isRunning: boolean) => NicEdit
   declared: string
@@ -29,7 +29,7 @@ type Change = Readonly<{
 
 type Target = readonly [vm: string, nic: string]
 
-/** Gives a VM another card, while it runs too. @throws Fault NotFound, Conflict, Invalid, Timeout */
+/** Adds a card to a VM, running or not. @throws Fault NotFound, Conflict, Invalid, Timeout */
 export async function plug(
   context: Context,
   [name, nic]: Target,
@@ -48,7 +48,7 @@ export async function plug(
   })
 }
 
-/** Takes a card from a VM, while it runs too. @throws Fault NotFound, Conflict, Invalid, Timeout */
+/** Removes a card from a VM, running or not. @throws Fault NotFound, Conflict, Invalid, Timeout */
 export function unplug(context: Context, target: Target, options: PlugOptions): Promise<void> {
   return change(context, target, options, {
     edit: (vm, isRunning) => withoutNic(vm, target[1], isRunning),
@@ -60,7 +60,7 @@ export function unplug(context: Context, target: Target, options: PlugOptions): 
   })
 }
 
-/** Puts a card on another network; the guest keeps it. @throws Fault NotFound, Conflict, Invalid, Timeout */
+/** Moves a card to another network; the guest keeps it. @throws Fault NotFound, Conflict, Invalid, Timeout */
 export async function rewire(context: Context, target: Target, network: string, options: PlugOptions): Promise<void> {
   await requireNetwork(context, network)
   const key = network.includes('/') ? network : `${context.namespace}/${network}`
@@ -82,7 +82,7 @@ async function change(
 ): Promise<void> {
   const { client, namespace, print } = context
   const key = { namespace, name, nic }
-  const isRunning = (await outlookOf(client, key, await getVm(client, key))) !== undefined
+  const isRunning = (await previewOf(client, key, await getVm(client, key))) !== undefined
   let isChanged = false
   const decide = (vm: Stored<VirtualMachine>) => {
     const wanted = edit(vm, isRunning)
@@ -91,38 +91,38 @@ async function change(
     return isChanged ? operationsFor(vm, wanted.vm) : undefined
   }
   const after = await patchVm(client, key, decide, { dryRun })
-  const outlook = await outlookOf(client, key, after)
-  if (dryRun && isChanged) tellOutlook(context, key, outlook)
+  const preview = await previewOf(client, key, after)
+  if (dryRun && isChanged) printPreview(context, key, preview)
   const what = isChanged ? (dryRun ? `${would} (dry run)` : declared) : already
   print.line(`Interface ${nic} of VM ${name} ${what}`)
   if (dryRun) return
-  if (!outlook) return print.line(`VM ${name} is not running; its guest ${atStart}`)
-  requireLive(key, outlook, waitMs !== undefined, print)
+  if (!preview) return print.line(`VM ${name} is not running; its guest ${atStart}`)
+  requireLive(key, preview, waitMs !== undefined, print)
   if (waitMs !== undefined) await waitFor(context, key, goal, waitMs)
 }
 
-/** What the change comes to on the running guest. */
-function tellOutlook({ print }: Context, { name }: NicKey, outlook: Outlook | undefined): void {
-  if (!outlook) {
+/** Shows the effect of the change on the running guest. */
+function printPreview({ print }: Context, { name }: NicKey, preview: Preview | undefined): void {
+  if (!preview) {
     print.line(`VM ${name} is not running; nothing is done to a guest`)
     return
   }
-  for (const line of outlook.lines) print.line(line)
-  const { free, total } = outlook.running.status?.pciPorts ?? {}
-  const plugs = outlook.plan.steps.filter((step) => step.do === 'plug').length
+  for (const line of preview.lines) print.line(line)
+  const { free, total } = preview.running.status?.pciPorts ?? {}
+  const plugs = preview.plan.steps.filter((step) => step.do === 'plug').length
   if (free !== undefined && free < plugs)
     print.line(`its guest has ${free} of ${total} ports free; unplug another card first, or restart the VM`)
 }
 
-/** Tells of what only a restart brings about. @throws Fault Conflict when that is to be waited for */
-function requireLive({ name, nic, namespace }: NicKey, { plan }: Outlook, isWaiting: boolean, print: Context['print']) {
+/** Notes what needs a restart. @throws Fault Conflict when the command is to wait for that */
+function requireLive({ name, nic, namespace }: NicKey, { plan }: Preview, isWaiting: boolean, print: Context['print']) {
   if (!plan.needs.some((need) => need.nic === nic)) return
   const text = `Interface ${nic} of VM ${name} changes with a restart; do so with \`patchbay restart ${name} -n ${namespace}\``
   if (isWaiting) throw new Fault('Conflict', text)
   print.note(text)
 }
 
-/** Nobody may have changed the spec meanwhile: its generation is tested. */
+/** The patch tests the generation: the spec must be the one that was shown. */
 function operationsFor(before: VirtualMachine, after: VirtualMachine): JsonObject[] {
   const at = '/spec/template/spec'
   const { networks, domain } = after.spec.template.spec
@@ -134,13 +134,13 @@ function operationsFor(before: VirtualMachine, after: VirtualMachine): JsonObjec
   ]
 }
 
-/** @throws Fault NotFound that lists the networks there are */
+/** @throws Fault NotFound that lists the existing networks */
 async function requireNetwork({ client, namespace: own }: Context, network: string): Promise<void> {
   const [namespace = own, name = ''] = network.includes('/') ? network.split('/') : [own, network]
   try {
     if (await client.get(NetworkAttachmentDefinition, { namespace, name })) return
   } catch (error) {
-    // Whoever may not look may all the same use it.
+    // Permission to use it does not need permission to get it.
     if (faultKind(error) === 'Forbidden') return
     throw error
   }

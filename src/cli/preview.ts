@@ -7,11 +7,11 @@ import type { Client } from '#machinery/client/client.ts'
 import type { VmKey } from './declare.ts'
 import { isRunning } from './nic-rows.ts'
 
-/** What a VM's template means for its running guest, in steps and needs, and in words. */
-export type Outlook = Readonly<{ running: VirtualMachineInstance; plan: Plan; lines: readonly string[] }>
+/** What a VM's template means for its running guest: the plan, and its text. */
+export type Preview = Readonly<{ running: VirtualMachineInstance; plan: Plan; lines: readonly string[] }>
 
-/** The planner's word on a VM as it is, or would be after a change; undefined when it does not run. */
-export async function outlookOf(client: Client, key: VmKey, vm: VirtualMachine): Promise<Outlook | undefined> {
+/** The plan for a VM as it is, or would be after a change; undefined when it does not run. */
+export async function previewOf(client: Client, key: VmKey, vm: VirtualMachine): Promise<Preview | undefined> {
   const running = await client.get(VirtualMachineInstance, key)
   if (!isRunning(running)) return undefined
   const desired = wantedNics(vm.spec.template.spec, key.namespace)

@@ -10,7 +10,7 @@ const client = {
   platform: `${process.platform}/${process.arch}`,
 }
 
-/** Prints versions as virtctl does; `connect` is undefined when only ours is asked for. */
+/** Prints versions as virtctl does; `connect` is undefined for the client's version alone. */
 export async function printVersion(print: Print, connect: (() => Promise<HttpClient>) | undefined): Promise<void> {
   print.line(`Client Version: ${infoText(client)}`)
   if (!connect) return

@@ -8,16 +8,16 @@ import { waitFor } from '#machinery/client/wait-for.ts'
 import type { Action, ActionCall } from '#machinery/rest/actions.ts'
 import type { User } from '#machinery/rest/strategy.ts'
 
-/** How long a node's agent may take to do something to a guest before the caller is told that it is not done, milliseconds. */
+/** How long a node's agent may take to act on a guest before the caller gets a timeout, milliseconds. */
 export const agentMs = 20_000
 
-/** Why something is not done, as `core` says it. */
+/** The reason of a refusal, as `core` says it. */
 export type Refusal = Readonly<{
   refuse: 'Conflict' | 'BadRequest' | 'Forbidden' | 'NotFound' | 'Invalid'
   text: string
 }>
 
-/** What is written to a VM (answered 202) or an instance (200), in the group of KubeVirt's subresources. */
+/** A PUT on a VM (answered 202) or an instance (200), in the group of KubeVirt's subresources. */
 export function putAction(
   kind: Pick<Kind, 'plural' | 'kind'>,
   subresource: string,
@@ -33,7 +33,7 @@ export function putAction(
   }
 }
 
-/** What is read of a VM or an instance. */
+/** A GET on a VM or an instance. */
 export function getAction(
   kind: Pick<Kind, 'plural' | 'kind'>,
   subresource: string,
@@ -46,7 +46,7 @@ function where({ plural, kind }: Pick<Kind, 'plural' | 'kind'>, subresource: str
   return { at: { group: 'subresources.kubevirt.io', version: 'v1', plural }, subresource, kind }
 }
 
-/** Which object a call is about. */
+/** The object of a call. */
 export function keyOf({ namespace, name }: ActionCall): Required<Key> {
   return { namespace, name }
 }
@@ -77,20 +77,20 @@ function prefixOf(refuse: Refusal['refuse'], what: string): string {
 }
 
 /** What verbs work with. */
-export type ActionWorld = Readonly<{
+export type ActionContext = Readonly<{
   /** The server's own client: for what only the server may write. */
   client: Client
-  /** A client in the name of a user whose rights were looked at already. */
+  /** A client in the name of a user whose rights have been checked already. */
   clientAs(user: User): Client
   vmis: Informer<VirtualMachineInstance>
 }>
 
 /**
- * Waits until a node's agent has done what an instance asks of it; `asked` is the instance as it was written.
+ * Waits until a node's agent has done what an instance requests; `asked` is the instance as it was written.
  * @throws Fault Timeout with `late`, Aborted when the caller leaves, and whatever `isDone` throws
  */
 export async function untilDone(
-  { client, vmis }: ActionWorld,
+  { client, vmis }: ActionContext,
   { signal }: ActionCall,
   asked: VirtualMachineInstance,
   isDone: (vmi: VirtualMachineInstance | undefined) => boolean,

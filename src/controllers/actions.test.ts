@@ -20,7 +20,7 @@ import { vmActions } from './vm-actions.ts'
 const key = { namespace: 'default', name: 'a' }
 const jane: User = { name: 'jane', groups: [] }
 
-/** The verbs over a store in memory. `between` runs once, after a verb has looked at a VM and its instance. */
+/** The verbs over a store in memory. `between` runs once, after a verb has read a VM and its instance. */
 async function open(t: TestContext, between: (client: Client) => Promise<unknown> = async () => undefined) {
   const store = openMemoryStore()
   const writers: string[] = []

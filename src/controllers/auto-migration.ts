@@ -16,37 +16,37 @@ import { findCondition, withCondition, withoutCondition } from '#core/vm/conditi
 import { onAnyChange } from '#machinery/client/informer.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
-import { type MigrationWorld, movedKeyOf } from './migration.ts'
-import { fromQueueKey, instanceKeyOf, queueKey } from './world.ts'
+import { fromQueueKey, instanceKeyOf, queueKey } from './context.ts'
+import { type MigrationContext, movedKeyOf } from './migration.ts'
 
 /**
- * Tells which instances wait for a migration to have their interfaces as declared, and migrates them if the cluster wants
- * that done by itself (facts/kubevirt.md §3.6).
+ * Reports which instances need a migration to get their declared interfaces, and migrates them if the cluster wants that
+ * done automatically (facts/kubevirt.md §3.6).
  */
-export function startAutoMigrationController(world: MigrationWorld): Controller {
+export function startAutoMigrationController(context: MigrationContext): Controller {
   const controller = runController({
     name: 'auto-migration',
     workers: 2,
-    log: world.log,
-    signal: world.signal,
-    reconcile: (key) => reconcile(world, key),
+    log: context.log,
+    signal: context.signal,
+    reconcile: (key) => reconcile(context, key),
   })
-  world.vmis.onChange((now) => now && controller.enqueue(queueKey(now)))
-  world.pods.onChange((now) => now && controller.enqueue(instanceKeyOf(now)))
-  onAnyChange(world.migrations, (migration) => controller.enqueue(movedKeyOf(migration)))
-  world.kubevirts.onChange(() => {
-    for (const vmi of world.vmis.list()) controller.enqueue(queueKey(vmi))
+  context.vmis.onChange((now) => now && controller.enqueue(queueKey(now)))
+  context.pods.onChange((now) => now && controller.enqueue(instanceKeyOf(now)))
+  onAnyChange(context.migrations, (migration) => controller.enqueue(movedKeyOf(migration)))
+  context.kubevirts.onChange(() => {
+    for (const vmi of context.vmis.list()) controller.enqueue(queueKey(vmi))
   })
   return controller
 }
 
-async function reconcile(world: MigrationWorld, key: string): Promise<{ againAfterMs: number } | undefined> {
-  const vmi = world.vmis.get(fromQueueKey(key))
+async function reconcile(context: MigrationContext, key: string): Promise<{ againAfterMs: number } | undefined> {
+  const vmi = context.vmis.get(fromQueueKey(key))
   if (vmi?.status?.phase !== 'Running' || isMigrating(vmi)) return undefined
-  const kubevirt = world.kubevirts.list()[0]
+  const kubevirt = context.kubevirts.list()[0]
   const config = autoMigrationConfig(kubevirt)
   const nowMs = Date.now()
-  const pod = world.pods.get({ namespace: vmi.metadata.namespace, name: activePodName(vmi) })
+  const pod = context.pods.get({ namespace: vmi.metadata.namespace, name: activePodName(vmi) })
   const requirement =
     attachmentMode(kubevirt) === 'Migration'
       ? migrationRequirement(vmi, networkStatusIn(pod?.metadata.annotations))
@@ -54,18 +54,18 @@ async function reconcile(world: MigrationWorld, key: string): Promise<{ againAft
   const old = findCondition(vmi.status.conditions, 'MigrationRequired')
   const wanted = migrationRequired(old, requirement, { ...config, nowMs })
   if (old?.status !== wanted?.status) {
-    await write(world, vmi, wanted)
+    await write(context, vmi, wanted)
     // The change comes back as an event.
     return undefined
   }
-  const own = world.migrations.indexed('byVmi', key)
+  const own = context.migrations.indexed('byVmi', key)
   const methods = kubevirt?.spec?.workloadUpdateStrategy?.workloadUpdateMethods ?? []
   const step = workloadUpdate(vmi, own, methods, { ...config, nowMs })
-  if (step.do === 'migrate') await migrate(world, vmi)
-  if (step.do === 'evict') await world.client.delete(VirtualMachineInstance, vmi.metadata)
+  if (step.do === 'migrate') await migrate(context, vmi)
+  if (step.do === 'evict') await context.client.delete(VirtualMachineInstance, vmi.metadata)
   if (step.do === 'withdraw') {
-    await world.client.delete(Migration, step.migration.metadata)
-    world.recorder(
+    await context.client.delete(Migration, step.migration.metadata)
+    context.recorder(
       vmi,
       'Normal',
       'SuccessfulChangeAbortion',
@@ -76,9 +76,9 @@ async function reconcile(world: MigrationWorld, key: string): Promise<{ againAft
   return step.do === 'nothing' && step.againAfterMs !== undefined ? { againAfterMs: step.againAfterMs } : undefined
 }
 
-async function migrate(world: MigrationWorld, vmi: Stored<VirtualMachineInstance>): Promise<void> {
+async function migrate(context: MigrationContext, vmi: Stored<VirtualMachineInstance>): Promise<void> {
   const { name, namespace } = vmi.metadata
-  const made = await world.client.create(Migration, {
+  const made = await context.client.create(Migration, {
     apiVersion: apiVersionOf(Migration),
     kind: Migration.kind,
     metadata: {
@@ -89,7 +89,7 @@ async function migrate(world: MigrationWorld, vmi: Stored<VirtualMachineInstance
     },
     spec: { vmiName: name, priority: 'user-triggered' },
   })
-  world.recorder(
+  context.recorder(
     vmi,
     'Normal',
     'SuccessfulCreate',
@@ -98,12 +98,12 @@ async function migrate(world: MigrationWorld, vmi: Stored<VirtualMachineInstance
 }
 
 async function write(
-  world: MigrationWorld,
+  context: MigrationContext,
   vmi: Stored<VirtualMachineInstance>,
   wanted: ReturnType<typeof migrationRequired>,
 ): Promise<void> {
   await modifySame(
-    world.client,
+    context.client,
     VirtualMachineInstance,
     vmi,
     (current) => {

@@ -12,7 +12,7 @@ import { missingRules } from '#machinery/rest/access/rules.ts'
 
 type Options = Readonly<{ client: Client; roles: Informer<ClusterRole>; log: Log; signal: AbortSignal }>
 
-/** Keeps the rules of aggregating roles the sum of what they select. */
+/** Sets the rules of aggregated roles to the union of what they select. */
 export function startClusterRoleController({ client, roles, log, signal }: Options): Controller {
   const controller = runController({ name: 'cluster-role', workers: 1, log, signal, reconcile })
   roles.onChange(() => {
@@ -27,13 +27,13 @@ export function startClusterRoleController({ client, roles, log, signal }: Optio
   }
 }
 
-/** Makes the default roles and bindings, and gives back what somebody took from them. What was added stays. */
+/** Creates the default roles and bindings, and restores rules that were removed. Added rules stay. */
 export async function repairDefaultRoles(client: Client): Promise<void> {
   await Promise.all([
     ...defaultClusterRoles.map((role) => repair(client, ClusterRole, role, repairedRole)),
     ...defaultClusterRoleBindings.map((binding) => repair(client, ClusterRoleBinding, binding, repairedBinding)),
   ])
-  // As often as roles are parts of parts: view is one of edit, edit one of admin.
+  // As many times as aggregation nests: view is part of edit, edit of admin.
   for (let round = 0; round < 3; round++) {
     const { items } = await client.list(ClusterRole)
     for (const { metadata } of items.filter((role) => role.aggregationRule))

@@ -16,16 +16,16 @@ import { makeInformer } from '#machinery/client/informer.ts'
 import { LocalClient } from '#machinery/rest/local-client.ts'
 import { Registry } from '#machinery/rest/registry.ts'
 import { serve } from '#machinery/rest/strategy.ts'
+import { instanceKeyOf } from './context.ts'
 import { namespaceFinalizer, startNamespaceController } from './namespace.ts'
-import { Places } from './places.ts'
+import { Scheduler } from './scheduler.ts'
 import { startVmController, vmFinalizer } from './vm.ts'
 import { startVmiController } from './vmi.ts'
-import { instanceKeyOf } from './world.ts'
 
 const ready = [{ type: 'Ready', status: 'True' }] as const
 const key = { namespace: 'default', name: 'a' }
 
-/** The controllers over a store in memory, with one ready node and nobody who runs guests. */
+/** The controllers over a store in memory, with one ready node and no agent. */
 async function open(t: TestContext) {
   const store = openMemoryStore()
   const client = new LocalClient(
@@ -41,13 +41,13 @@ async function open(t: TestContext) {
   const told: string[] = []
   const pods = makeInformer(client, Pod, {}, { ...options, indexes: { byVmi: (pod) => [instanceKeyOf(pod)] } })
   const nodes = makeInformer(client, Node, {}, options)
-  const world = {
+  const context = {
     client,
     vms: makeInformer(client, VirtualMachine, {}, options),
     vmis: makeInformer(client, VirtualMachineInstance, {}, options),
     pods,
     nodes,
-    places: new Places(nodes, pods),
+    scheduler: new Scheduler(nodes, pods),
     kubevirts: makeInformer(client, KubeVirt, {}, options),
     onRoom: () => undefined,
     takeUser: () => 1_900_000_000,
@@ -67,8 +67,8 @@ async function open(t: TestContext) {
     subresource: 'status',
   })
   const controllers = [
-    startVmController(world),
-    startVmiController(world),
+    startVmController(context),
+    startVmiController(context),
     startNamespaceController({ client, namespaces, log: silent, signal }),
   ]
   t.after(async () => {
@@ -77,7 +77,7 @@ async function open(t: TestContext) {
     await store.close()
   })
   const [vms] = controllers
-  return { store, client, world, told, enqueue: () => vms!.enqueue('default/a'), settled: () => vms!.settled() }
+  return { store, client, context, told, enqueue: () => vms!.enqueue('default/a'), settled: () => vms!.settled() }
 }
 
 const vm = (runStrategy: 'Always' | 'Halted' = 'Always'): VirtualMachine => ({

@@ -5,9 +5,9 @@ import { makeInformer } from '#machinery/client/informer.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 
-/** Keeps an owner until what it owns is gone. */
+/** Keeps an owner until its dependents are deleted. */
 const foregroundFinalizer = 'foregroundDeletion'
-/** Keeps an owner until what it owns has forgotten it. */
+/** Keeps an owner until its dependents no longer reference it. */
 export const orphanFinalizer = 'orphan'
 
 /** An object as the collector sees it. */
@@ -15,8 +15,8 @@ type Item = Readonly<{ kind: Kind; metadata: StoredMeta }>
 type Options = Readonly<{ client: Client; kinds: readonly Kind[]; log: Log; signal: AbortSignal }>
 
 /**
- * Deletes what has lost all its owners, and carries out how the deletion of an owner was asked for: with everything below it
- * first (`foregroundDeletion`), or leaving that behind (`orphan`). An owner counts as gone only when the server says so.
+ * Deletes objects whose owners are all gone, and carries out the propagation policy of a deleted owner: delete its
+ * dependents first (`foregroundDeletion`), or keep them (`orphan`). An owner counts as gone only when the server says so.
  */
 export function startGarbageController({ client, kinds, log, signal }: Options): Controller {
   const items = new Map<string, Item>()
@@ -29,7 +29,7 @@ export function startGarbageController({ client, kinds, log, signal }: Options):
     informer.onChange((now, before) => {
       if (before) forget(before.metadata)
       if (now) note({ kind, metadata: now.metadata })
-      // What an object that is gone owned has one owner less; who owned it may have waited for that.
+      // Each dependent of a deleted object lost an owner; its other owners may have waited for its deletion.
       if (!now && before) for (const uid of dependents.get(before.metadata.uid) ?? []) controller.enqueue(uid)
       for (const owner of (now ?? before)?.metadata.ownerReferences ?? []) controller.enqueue(owner.uid)
     })
@@ -55,11 +55,11 @@ export function startGarbageController({ client, kinds, log, signal }: Options):
   }
 }
 
-/** One pass over one object: first as an owner that is going, then as something owned. */
+/** One pass over one object: first as a terminating owner, then as a dependent. */
 async function collect(client: Client, kinds: readonly Kind[], item: Item | undefined): Promise<void> {
   if (!item) return
   const { kind } = item
-  // The cache may lag behind: what is decided here cannot be taken back.
+  // The cache may lag behind, and a deletion cannot be undone.
   const live = await client.get(kind, item.metadata)
   if (!live || live.metadata.uid !== item.metadata.uid) return
   const { metadata } = live
@@ -82,7 +82,7 @@ async function collect(client: Client, kinds: readonly Kind[], item: Item | unde
   await disown(client, { kind, metadata }, new Set(lost.map((owner) => owner.uid)))
 }
 
-/** `waiting`: it is there only until what it owns is gone. */
+/** `waiting`: it exists only until its dependents are gone. */
 async function ownerState(
   client: Client,
   kinds: readonly Kind[],
@@ -90,7 +90,7 @@ async function ownerState(
   namespace: string | undefined,
 ): Promise<'there' | 'waiting' | 'gone'> {
   const kind = kinds.find((one) => one.kind === owner.kind && apiVersionOf(one) === owner.apiVersion)
-  // Of a kind nobody serves there is nothing to be known, so nothing is deleted for its sake.
+  // The server knows nothing of a kind it does not serve, so nothing is deleted because of one.
   if (!kind) return 'there'
   const found = await client.get(kind, keyIn(kind, owner.name, namespace))
   if (found?.metadata.uid !== owner.uid) return 'gone'
@@ -98,7 +98,7 @@ async function ownerState(
   return deletionTimestamp && finalizers?.includes(foregroundFinalizer) ? 'waiting' : 'there'
 }
 
-/** Preconditions: the object as it was when its owners were judged. */
+/** Preconditions: the object as it was when its owners were checked. */
 function asSeen({ uid, resourceVersion }: StoredMeta): { uid: string; resourceVersion: string } {
   return { uid, resourceVersion }
 }
@@ -113,7 +113,7 @@ async function orphan(client: Client, kinds: readonly Kind[], owner: Item): Prom
   await dropFinalizer(client, owner, orphanFinalizer)
 }
 
-/** Lets the owner go when nothing is left that blocks it; each dependent that goes brings it here again. */
+/** Drops the finalizer when no dependent blocks it; each deleted dependent enqueues its owner again. */
 async function finishForeground(client: Client, kinds: readonly Kind[], owner: Item): Promise<void> {
   const { uid } = owner.metadata
   const left = await ownedBy(client, kinds, owner)
@@ -127,7 +127,7 @@ async function finishForeground(client: Client, kinds: readonly Kind[], owner: I
   if (!(await ownedBy(client, kinds, owner)).some(blocks)) await dropFinalizer(client, owner, foregroundFinalizer)
 }
 
-/** Asked of the server, not of a cache: what an owner leaves behind cannot be found again. */
+/** Read from the server, not from a cache: a dependent that is missed now stays for ever. */
 async function ownedBy(client: Client, kinds: readonly Kind[], { kind, metadata }: Item): Promise<Item[]> {
   const scope = kind.namespaced && metadata.namespace !== undefined ? { namespace: metadata.namespace } : {}
   const lists = await Promise.all(

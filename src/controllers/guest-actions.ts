@@ -7,24 +7,24 @@ import { guestInfoBody } from '#core/vm/guest-info.ts'
 import { powerVerdict, recordOf, withPowerRequest } from '#core/vm/power-request.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import type { Action, ActionCall } from '#machinery/rest/actions.ts'
-import { type ActionWorld, agentMs, getAction, keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
+import { type ActionContext, agentMs, getAction, keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
 
 const words = { Reset: ['reset', 'been reset'], SoftReboot: ['soft reboot', 'been told to reboot'] } as const
 
-/** What is asked of a running guest itself. The API server does not reach it: the node's agent does, or has told before. */
-export function guestActions(world: ActionWorld): readonly Action[] {
+/** Requests to a running guest. The API server does not reach it: the node's agent does, or has reported the answer before. */
+export function guestActions(context: ActionContext): readonly Action[] {
   const ask = (subresource: string, action: GuestAction) =>
-    putAction(VirtualMachineInstance, subresource, (call) => askGuest(world, call, action))
+    putAction(VirtualMachineInstance, subresource, (call) => askGuest(context, call, action))
   return [
     ask('reset', 'Reset'),
     ask('softreboot', 'SoftReboot'),
-    getAction(VirtualMachineInstance, 'guestosinfo', (call) => guestInfo(world, call)),
+    getAction(VirtualMachineInstance, 'guestosinfo', (call) => guestInfo(context, call)),
   ]
 }
 
-/** Has the agent do something once, and waits until it says so. */
-async function askGuest(world: ActionWorld, call: ActionCall, action: GuestAction): Promise<void> {
-  const { client } = world
+/** Requests one action of the agent and waits for its report. */
+async function askGuest(context: ActionContext, call: ActionCall, action: GuestAction): Promise<void> {
+  const { client } = context
   const key = keyOf(call)
   const { metadata } = await mustGet(client, VirtualMachineInstance, key)
   const now = Date.now()
@@ -41,7 +41,7 @@ async function askGuest(world: ActionWorld, call: ActionCall, action: GuestActio
   if (!asked) throw notRunning()
   const [verb, done] = words[action]
   await untilDone(
-    world,
+    context,
     call,
     asked,
     (vmi) => {
@@ -59,7 +59,7 @@ async function askGuest(world: ActionWorld, call: ActionCall, action: GuestActio
 
 const tooLate = 'the agent of its node did not answer in time; see its node, and ask again'
 
-async function guestInfo({ client }: ActionWorld, call: ActionCall): ReturnType<Action['run']> {
+async function guestInfo({ client }: ActionContext, call: ActionCall): ReturnType<Action['run']> {
   const vmi = await mustGet(client, VirtualMachineInstance, keyOf(call))
   const info = guestInfoBody(vmi)
   if ('body' in info) return { code: 200, body: info.body }

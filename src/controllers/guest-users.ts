@@ -12,7 +12,7 @@ export class GuestUsers {
     this.#taken = taken
   }
 
-  /** @throws Fault Unavailable when all are taken */
+  /** @throws Fault Unavailable when all are in use */
   take(): number {
     const user = nextUser(this.#range, this.#taken, this.#last)
     if (user === undefined)

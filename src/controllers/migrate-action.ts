@@ -6,14 +6,14 @@ import { Fault } from '#base/fault.ts'
 import { isObject } from '#base/json.ts'
 import { migrateVerdict } from '#core/vm/actions.ts'
 import type { Action, ActionCall } from '#machinery/rest/actions.ts'
-import { type ActionWorld, keyOf, mustGet, putAction, refusal } from './action-kit.ts'
+import { type ActionContext, keyOf, mustGet, putAction, refusal } from './action-kit.ts'
 
-/** `migrate`: asks for a migration of a VM's instance, as whoever may do so without being allowed to create one itself. */
-export function migrateAction(world: ActionWorld): Action {
-  return putAction(VirtualMachine, 'migrate', (call) => migrate(world, call))
+/** `migrate`: creates a migration of a VM's instance, for users who may call it without the right to create one. */
+export function migrateAction(context: ActionContext): Action {
+  return putAction(VirtualMachine, 'migrate', (call) => migrate(context, call))
 }
 
-async function migrate({ client, clientAs }: ActionWorld, call: ActionCall): Promise<void> {
+async function migrate({ client, clientAs }: ActionContext, call: ActionCall): Promise<void> {
   const key = keyOf(call)
   const { namespace, name } = key
   await mustGet(client, VirtualMachine, key)
@@ -29,14 +29,14 @@ async function migrate({ client, clientAs }: ActionWorld, call: ActionCall): Pro
   try {
     await clientAs(call.user).create(VirtualMachineInstanceMigration, migration, { dryRun: call.dryRun })
   } catch (error) {
-    // So does KubeVirt, with whatever the creation was refused for.
+    // So does KubeVirt, with the reason the creation was refused for.
     if (error instanceof Fault && error.kind !== 'Bug')
       throw new Fault('Internal', `Internal error occurred: ${error.message}`, { cause: error.cause })
     throw error
   }
 }
 
-/** @throws Fault BadRequest for one that is none */
+/** @throws Fault BadRequest for malformed options */
 function nodeSelectorIn({ input }: ActionCall): Readonly<Record<string, string>> | undefined {
   const { addedNodeSelector: given } = input
   if (given === undefined || given === null) return undefined

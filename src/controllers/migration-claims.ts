@@ -30,13 +30,13 @@ export class Claims {
     this.#held.delete(metadata.uid ?? '')
   }
 
-  /** The cache has a migration anew, or not any more. */
+  /** The cache has a newer version of a migration, or no longer has it. */
   seen(migration: Migration, isThere: boolean): void {
     if (!isThere || hasClaim(migration) || isOver(migration)) this.giveUp(migration)
   }
 }
 
-/** Claims a place for a migration. What is claimed is written down, so that it holds for whoever decides later. */
+/** Claims a migration slot. The claim is stored, so that it counts for every later decision. */
 export async function claim(
   client: Client,
   claims: Claims,

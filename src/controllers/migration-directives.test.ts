@@ -7,7 +7,7 @@ import { silent } from '#base/log.ts'
 import { direct, endAbandoned, isHandedOver } from './migration-directives.ts'
 
 type Instance = Stored<VirtualMachineInstance>
-type World = Parameters<typeof direct>[0]
+type Context = Parameters<typeof direct>[0]
 
 const running = { generation: 0, sequence: 1, guest: 'running', isUnderway: false } as const
 const nothing = { generation: 0, sourceSequence: 1, guest: 'none' } as const
@@ -25,7 +25,7 @@ function instance(state: MigrationState, metadata = {}): Instance {
 function open(cached: Instance, { stored = cached, migrations = ['m'], pod = {} } = {}) {
   const events: string[] = []
   const server = { vmi: stored }
-  const world = {
+  const context = {
     client: {
       modify: async (_kind: unknown, _key: unknown, change: (one: Instance) => Instance | undefined) => {
         server.vmi = change(server.vmi) ?? server.vmi
@@ -37,21 +37,21 @@ function open(cached: Instance, { stored = cached, migrations = ['m'], pod = {} 
     pods: { get: () => ({ metadata: pod }) },
     vmis: { get: () => cached },
     migrations: { indexed: () => migrations.map((uid) => ({ metadata: { uid } })) },
-  } as unknown as World
-  return { world, events, state: () => server.vmi.status?.migrationState }
+  } as unknown as Context
+  return { context, events, state: () => server.vmi.status?.migrationState }
 }
 
 test('a guest both agents are ready to move is sent, once', async () => {
-  const { world, state } = open(instance(bound))
-  await direct(world, instance(bound))
+  const { context, state } = open(instance(bound))
+  await direct(context, instance(bound))
   const { step, mode, startTimestamp } = state() ?? {}
   assert.deepEqual([step, mode, startTimestamp !== undefined], [{ generation: 1, do: 'send' }, 'PreCopy', true])
 })
 
 test('nothing is written by observations that are out of date by now', async () => {
   const newer = instance({ ...bound, source: { ...running, sequence: 2 } })
-  const { world, state } = open(instance(bound), { stored: newer })
-  await direct(world, instance(bound))
+  const { context, state } = open(instance(bound), { stored: newer })
+  await direct(context, instance(bound))
   assert.equal(state()?.step, undefined)
 })
 
@@ -60,13 +60,13 @@ test('the end of a migration is written with an Event', async () => {
   const gone = { generation: 1, sequence: 2, guest: 'gone', isUnderway: false } as const
   const arrived = { ...started, source: gone, target: { generation: 1, sourceSequence: 2, guest: 'running' } as const }
   const moved = open(instance(arrived))
-  await direct(moved.world, instance(arrived))
+  await direct(moved.context, instance(arrived))
   assert.deepEqual([moved.state()?.completed, moved.state()?.failed], [true, undefined])
   assert.deepEqual(moved.events, ['Migrated: The VirtualMachineInstance migrated to node node2.'])
   const back = { ...gone, guest: 'running', failure: 'the connection broke' } as const
   const failed = { ...started, source: back, target: { ...nothing, generation: 1, sourceSequence: 2 } }
   const stayed = open(instance(failed))
-  await direct(stayed.world, instance(failed))
+  await direct(stayed.context, instance(failed))
   assert.deepEqual([stayed.state()?.failed, stayed.state()?.failureReason], [true, 'the connection broke'])
   assert.match(stayed.events.join(), /^MigrationFailed: .*the connection broke$/)
 })
@@ -84,17 +84,17 @@ for (const [what, metadata, pod] of [
       target: { ...nothing, generation: 1, guest: 'incoming' },
     }
     const vmi = instance(state, metadata)
-    const { world, state: after } = open(vmi, { pod })
-    await direct(world, vmi)
+    const { context, state: after } = open(vmi, { pod })
+    await direct(context, vmi)
     assert.deepEqual([after()?.step, after()?.abortStatus], [{ generation: 2, do: 'recall' }, 'Aborting'])
   })
 
 test('a migration whose object is gone is called off; one whose object is there is left to it', async () => {
   const there = open(instance(bound))
-  await endAbandoned(there.world, { namespace: 'ns', name: 'x' })
+  await endAbandoned(there.context, { namespace: 'ns', name: 'x' })
   assert.equal(there.state()?.failed, undefined)
   const gone = open(instance(bound), { migrations: ['another'] })
-  await endAbandoned(gone.world, { namespace: 'ns', name: 'x' })
+  await endAbandoned(gone.context, { namespace: 'ns', name: 'x' })
   assert.equal(gone.state()?.failed, true)
 })
 

@@ -9,24 +9,24 @@ import { activePodName } from '#core/migration/pod-role.ts'
 import { withMigrationState } from '#core/migration/state.ts'
 import type { Informer } from '#machinery/client/informer.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
-import { queueKey, type World } from './world.ts'
+import { type ControllerContext, queueKey } from './context.ts'
 
 type Instance = Stored<VirtualMachineInstance>
-type DirectiveWorld = World & Readonly<{ migrations: Informer<Migration, 'byVmi'> }>
+type DirectiveContext = ControllerContext & Readonly<{ migrations: Informer<Migration, 'byVmi'> }>
 
 /** Marks the queue key of an instance, where others are those of migrations. */
 export const abandoned = 'abandoned'
 
 /** Ends what the agents are at on behalf of a migration that does not exist any more. */
 export async function endAbandoned(
-  world: DirectiveWorld,
+  context: DirectiveContext,
   at: Readonly<{ namespace: string; name: string }>,
 ): Promise<void> {
-  const vmi = world.vmis.get(at)
+  const vmi = context.vmis.get(at)
   const uid = vmi?.status?.migrationState?.migrationUid
   if (!vmi || !isHandedOver(vmi, uid)) return
-  const isThere = world.migrations.indexed('byVmi', queueKey(vmi)).some(({ metadata }) => metadata.uid === uid)
-  if (!isThere) await direct(world, vmi, { isAbandoned: true })
+  const isThere = context.migrations.indexed('byVmi', queueKey(vmi)).some(({ metadata }) => metadata.uid === uid)
+  if (!isThere) await direct(context, vmi, { isAbandoned: true })
 }
 
 /** Whether a migration has been handed to the agents, and is theirs. */
@@ -36,11 +36,11 @@ export function isHandedOver({ status }: Instance, uid: string | undefined): boo
 }
 
 /** Takes a guest that moves one step further, by what both agents have published. */
-export async function direct(world: DirectiveWorld, vmi: Instance, { isAbandoned = false } = {}): Promise<void> {
+export async function direct(context: DirectiveContext, vmi: Instance, { isAbandoned = false } = {}): Promise<void> {
   const state = vmi.status?.migrationState
   if (!state) return
-  const { client, recorder, log } = world
-  const isGoing = vmi.metadata.deletionTimestamp ?? activePod(world, vmi)?.metadata.deletionTimestamp
+  const { client, recorder, log } = context
+  const isGoing = vmi.metadata.deletionTimestamp ?? activePod(context, vmi)?.metadata.deletionTimestamp
   const circumstances = {
     isUnwanted: isAbandoned || state.abortRequested === true || isGoing !== undefined,
     isOverdue: isOverdue(vmi, Date.now()),
@@ -79,6 +79,6 @@ export async function direct(world: DirectiveWorld, vmi: Instance, { isAbandoned
 }
 
 /** The pod a guest is in. */
-export function activePod({ pods }: Pick<DirectiveWorld, 'pods'>, vmi: Instance): Pod | undefined {
+export function activePod({ pods }: Pick<DirectiveContext, 'pods'>, vmi: Instance): Pod | undefined {
   return pods.get({ namespace: vmi.metadata.namespace, name: activePodName(vmi) })
 }

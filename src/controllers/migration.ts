@@ -16,22 +16,22 @@ import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
+import { type ControllerContext, fromQueueKey, instanceKeyOf, queueKey } from './context.ts'
 import { Claims, claim } from './migration-claims.ts'
 import { abandoned, activePod, direct, endAbandoned, isHandedOver } from './migration-directives.ts'
-import { fromQueueKey, instanceKeyOf, queueKey, type World } from './world.ts'
 
 type Instance = Stored<VirtualMachineInstance>
 
 const toStatus = { subresource: 'status' } as const
 
-/** What the migration controller is given beside what all controllers are. */
-export type MigrationWorld = World &
+/** What the migration controller is given beside the ControllerContext. */
+export type MigrationContext = ControllerContext &
   Readonly<{
     /** Indexed `byVmi`, by the queue key of the instance. */
     migrations: Informer<Migration, 'byVmi'>
   }>
 
-/** Most migrations of one instance that are kept after they are over (KubeVirt). */
+/** Most finished migrations of one instance that are kept (KubeVirt). */
 const keptMigrations = 5
 
 /** The queue key of the instance a migration moves. */
@@ -39,42 +39,42 @@ export function movedKeyOf({ metadata, spec }: Stored<Migration>): string {
   return `${metadata.namespace}/${spec?.vmiName ?? ''}`
 }
 
-/** Takes migrations through their phases: gives them a pod, hands them to the agents, and settles where the instance is. */
-export function startMigrationController(world: MigrationWorld): Controller {
-  const claims = new Claims(world.migrations)
+/** Takes migrations through their phases: creates their pods, hands them to the agents, and records where the instance runs. */
+export function startMigrationController(context: MigrationContext): Controller {
+  const claims = new Claims(context.migrations)
   const controller = runController({
     name: 'migration',
     workers: 4,
-    log: world.log,
-    signal: world.signal,
-    reconcile: (key) => reconcile(world, claims, key),
+    log: context.log,
+    signal: context.signal,
+    reconcile: (key) => reconcile(context, claims, key),
   })
   const enqueueOf = (instance: string) => {
-    for (const one of world.migrations.indexed('byVmi', instance)) controller.enqueue(queueKey(one))
+    for (const one of context.migrations.indexed('byVmi', instance)) controller.enqueue(queueKey(one))
   }
   const enqueueAll = () => {
-    for (const one of world.migrations.list()) if (!isOver(one)) controller.enqueue(queueKey(one))
+    for (const one of context.migrations.list()) if (!isOver(one)) controller.enqueue(queueKey(one))
   }
-  onAnyChange(world.migrations, (migration, isThere) => {
+  onAnyChange(context.migrations, (migration, isThere) => {
     claims.seen(migration, isThere)
     controller.enqueue(queueKey(migration))
-    // The end of one makes room for those that wait.
+    // A finished migration makes room for pending ones.
     if (!isThere || isOver(migration)) enqueueAll()
     if (!isThere) controller.enqueue(`${movedKeyOf(migration)}/${abandoned}`)
   })
-  onAnyChange(world.vmis, (vmi) => {
+  onAnyChange(context.vmis, (vmi) => {
     enqueueOf(queueKey(vmi))
     // One whose migration was taken away by force is still to come to its end.
     if (isMigrating(vmi)) controller.enqueue(`${queueKey(vmi)}/${abandoned}`)
   })
-  onAnyChange(world.pods, ({ metadata }) => {
+  onAnyChange(context.pods, ({ metadata }) => {
     const job = metadata.annotations?.[migrationJobAnnotation]
     if (job !== undefined) controller.enqueue(`${metadata.namespace}/${job}`)
   })
-  world.nodes.onChange(enqueueAll)
-  world.kubevirts.onChange(enqueueAll)
-  world.onRoom((namespace) => {
-    for (const one of world.migrations.list())
+  context.nodes.onChange(enqueueAll)
+  context.kubevirts.onChange(enqueueAll)
+  context.onRoom((namespace) => {
+    for (const one of context.migrations.list())
       if (one.metadata.namespace === namespace && !isOver(one)) controller.enqueue(queueKey(one))
   })
   return controller
@@ -85,29 +85,29 @@ type Again = Readonly<{ againAfterMs: number }> | undefined
 /** How soon a migration that the agents are at is looked at though nothing changed, milliseconds: its time may be over. */
 const lookAgainMs = 1000
 
-async function reconcile(world: MigrationWorld, claims: Claims, key: string): Promise<Again> {
+async function reconcile(context: MigrationContext, claims: Claims, key: string): Promise<Again> {
   const at = fromQueueKey(key)
   if (key.endsWith(`/${abandoned}`)) {
-    await endAbandoned(world, at)
+    await endAbandoned(context, at)
     return undefined
   }
-  const migration = world.migrations.get(at)
-  if (!migration) return forget(world, at)
-  const vmi = world.vmis.get(fromQueueKey(movedKeyOf(migration)))
-  const pod = vmi && world.pods.get({ namespace: at.namespace, name: podNameOf(vmi, migration) })
+  const migration = context.migrations.get(at)
+  if (!migration) return forget(context, at)
+  const vmi = context.vmis.get(fromQueueKey(movedKeyOf(migration)))
+  const pod = vmi && context.pods.get({ namespace: at.namespace, name: podNameOf(vmi, migration) })
   if (isOver(migration)) {
-    // A pod nobody bound to the instance is nobody's but ours.
-    if (pod && vmi && podRole(pod, vmi) === 'target') await world.client.delete(Pod, pod.metadata)
-    await dropFinalizer(world.client, Migration, migration, migrationFinalizer)
-    await prune(world, migration)
+    // A pod not bound to the instance is the migration's own.
+    if (pod && vmi && podRole(pod, vmi) === 'target') await context.client.delete(Pod, pod.metadata)
+    await dropFinalizer(context.client, Migration, migration, migrationFinalizer)
+    await prune(context, migration)
     return undefined
   }
-  if (migration.metadata.deletionTimestamp) await noteAbort(world, migration)
-  if (vmi && isHandedOver(vmi, migration.metadata.uid)) await direct(world, vmi)
+  if (migration.metadata.deletionTimestamp) await noteAbort(context, migration)
+  if (vmi && isHandedOver(vmi, migration.metadata.uid)) await direct(context, vmi)
   const leaving = vmi?.status?.nodeName
   const place =
     vmi &&
-    world.places.find(vmi, {
+    context.scheduler.find(vmi, {
       ...(migration.spec.addedNodeSelector && { selector: migration.spec.addedNodeSelector }),
       ...(leaving !== undefined && { leaving }),
     })
@@ -117,29 +117,29 @@ async function reconcile(world: MigrationWorld, claims: Claims, key: string): Pr
     pod,
     place,
     all: claims.all(),
-    config: migrationConfig(world.kubevirts.list()[0]),
+    config: migrationConfig(context.kubevirts.list()[0]),
     nowMs: Date.now(),
   })
-  // Nothing is awaited between the decision and the claim, so that nobody else decides by what was there before.
-  if (step.do === 'claim') return claim(world.client, claims, migration, step.sourceNode)
-  const again = await carryOut(world, step, migration, vmi)
+  // Nothing is awaited between the decision and the claim, so no other worker decides by an outdated count.
+  if (step.do === 'claim') return claim(context.client, claims, migration, step.sourceNode)
+  const again = await carryOut(context, step, migration, vmi)
   return again ?? (vmi && isHandedOver(vmi, migration.metadata.uid) ? { againAfterMs: lookAgainMs } : undefined)
 }
 
 async function carryOut(
-  world: MigrationWorld,
+  context: MigrationContext,
   step: MigrationStep,
   migration: Stored<Migration>,
   vmi: Instance | undefined,
 ): Promise<{ againAfterMs: number } | undefined> {
-  const { client, recorder, log } = world
+  const { client, recorder, log } = context
   if (step.do === 'nothing') return step.againAfterMs === undefined ? undefined : { againAfterMs: step.againAfterMs }
   log.debug({ migration: queueKey(migration), step }, 'Taking a migration further')
   if (step.do === 'createPod' && vmi) {
     const { uid, name } = migration.metadata
     try {
-      const pod = launcherPod(vmi, { nodeName: step.node, user: userOf(activePod(world, vmi)) }, { uid, name })
-      await world.places.put(pod, () => client.create(Pod, pod))
+      const pod = launcherPod(vmi, { nodeName: step.node, user: userOf(activePod(context, vmi)) }, { uid, name })
+      await context.scheduler.put(pod, () => client.create(Pod, pod))
       recorder(migration, 'Normal', 'SuccessfulCreate', `Created migration target pod ${pod.metadata.name}`)
     } catch (error) {
       const kind = faultKind(error)
@@ -147,17 +147,17 @@ async function carryOut(
       if (kind !== 'AlreadyExists') throw error
     }
   } else if (step.do === 'bind' && vmi) {
-    await bind(world, vmi, step.state)
+    await bind(context, vmi, step.state)
     recorder(
       migration,
       'Normal',
       'SuccessfulHandOver',
       'Migration target pod is ready for preparation by virt-handler.',
     )
-  } else if (step.do === 'abort' && vmi) await requestAbort(world, migration, vmi)
+  } else if (step.do === 'abort' && vmi) await requestAbort(context, migration, vmi)
   else if (step.do === 'phase') {
     const isEnd = step.phase === 'Succeeded' || step.phase === 'Failed'
-    if (isEnd && vmi) await settle(world, migration, vmi)
+    if (isEnd && vmi) await settle(context, migration, vmi)
     const change = { vmi, now: timestamp(), ...(step.reason !== undefined && { reason: step.reason }) }
     await modifySame(
       client,
@@ -177,9 +177,9 @@ function podNameOf(vmi: Instance, { metadata }: Stored<Migration>): string {
   return launcherName(vmi, metadata.uid)
 }
 
-/** Hands a migration to the agents: from now on the instance says where it goes. */
-async function bind({ client }: MigrationWorld, vmi: Instance, state: MigrationState): Promise<void> {
-  // The label comes first: by it the other node's agent finds what it is to run.
+/** Hands a migration to the agents: from now on the instance has its target. */
+async function bind({ client }: MigrationContext, vmi: Instance, state: MigrationState): Promise<void> {
+  // The label comes first: by it the target's agent finds the instance to run.
   await modifySame(client, VirtualMachineInstance, vmi, (current) =>
     withLabel(current, targetNodeLabel, state.targetNode),
   )
@@ -199,8 +199,8 @@ async function bind({ client }: MigrationWorld, vmi: Instance, state: MigrationS
   )
 }
 
-/** The instance is where it has gone to, or where it was. */
-async function settle({ client }: MigrationWorld, migration: Stored<Migration>, vmi: Instance): Promise<void> {
+/** Records where the instance runs: at the target, or the source again. */
+async function settle({ client }: MigrationContext, migration: Stored<Migration>, vmi: Instance): Promise<void> {
   const { migrationUid, targetNode = '', targetAttachmentPodUID = '', failed } = vmi.status?.migrationState ?? {}
   if (migrationUid !== migration.metadata.uid) return
   const isBound = (current: VirtualMachineInstance) => current.status?.migrationState?.migrationUid === migrationUid
@@ -225,8 +225,8 @@ async function settle({ client }: MigrationWorld, migration: Stored<Migration>, 
   )
 }
 
-async function requestAbort(world: MigrationWorld, migration: Stored<Migration>, vmi: Instance): Promise<void> {
-  await world.client.modify(
+async function requestAbort(context: MigrationContext, migration: Stored<Migration>, vmi: Instance): Promise<void> {
+  await context.client.modify(
     VirtualMachineInstance,
     vmi.metadata,
     (current) => {
@@ -236,24 +236,24 @@ async function requestAbort(world: MigrationWorld, migration: Stored<Migration>,
     },
     toStatus,
   )
-  world.recorder(migration, 'Normal', 'SuccessfulAbortMigration', 'Migration was asked to be aborted')
+  context.recorder(migration, 'Normal', 'SuccessfulAbortMigration', 'Migration was asked to be aborted')
 }
 
-async function noteAbort({ client }: MigrationWorld, migration: Stored<Migration>): Promise<void> {
+async function noteAbort({ client }: MigrationContext, migration: Stored<Migration>): Promise<void> {
   if (migration.status?.conditions?.some(({ type }) => type === 'migrationAbortRequested')) return
   await client.modify(Migration, migration.metadata, (current) => withAbortRequested(current, timestamp()), toStatus)
 }
 
-/** A migration is gone for good; a pod that was made for it and does not run the guest goes too. */
-async function forget(world: MigrationWorld, at: { namespace: string; name: string }): Promise<undefined> {
-  for (const pod of world.pods.list()) {
+/** A migration is deleted; its target pod goes too, unless it runs the guest. */
+async function forget(context: MigrationContext, at: { namespace: string; name: string }): Promise<undefined> {
+  for (const pod of context.pods.list()) {
     if (pod.metadata.namespace !== at.namespace || pod.metadata.annotations?.[migrationJobAnnotation] !== at.name)
       continue
-    const vmi = world.vmis.get(fromQueueKey(instanceKeyOf(pod)))
-    const found = await world.client.get(Migration, at)
+    const vmi = context.vmis.get(fromQueueKey(instanceKeyOf(pod)))
+    const found = await context.client.get(Migration, at)
     const isOrphan = found?.metadata.uid !== pod.metadata.labels?.[migrationJobLabel]
     if (isOrphan && vmi && podRole(pod, vmi) === 'target' && !isBoundTo(vmi, pod))
-      await world.client.delete(Pod, pod.metadata)
+      await context.client.delete(Pod, pod.metadata)
   }
 }
 
@@ -261,14 +261,14 @@ function isBoundTo({ status }: VirtualMachineInstance, { metadata }: Pod): boole
   return status?.migrationState?.migrationUid === metadata.labels?.[migrationJobLabel]
 }
 
-/** Deletes the oldest migrations of an instance that are over. */
-async function prune(world: MigrationWorld, migration: Stored<Migration>): Promise<void> {
-  const over = world.migrations
+/** Deletes the oldest finished migrations of an instance. */
+async function prune(context: MigrationContext, migration: Stored<Migration>): Promise<void> {
+  const over = context.migrations
     .indexed('byVmi', movedKeyOf(migration))
     .filter((one) => isOver(one) && !one.metadata.deletionTimestamp)
     .toSorted((a, b) => a.metadata.creationTimestamp.localeCompare(b.metadata.creationTimestamp))
   for (const { metadata } of over.slice(0, Math.max(over.length - keptMigrations, 0)))
-    await world.client.delete(Migration, metadata, { uid: metadata.uid })
+    await context.client.delete(Migration, metadata, { uid: metadata.uid })
 }
 
 function withLabel(vmi: VirtualMachineInstance, name: string, value: string | undefined): VirtualMachineInstance {

@@ -9,12 +9,12 @@ import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 /** Keeps a namespace until everything in it is gone. */
 export const namespaceFinalizer = 'kubernetes'
 
-/** How long to wait before looking again whether a namespace is empty, milliseconds. */
+/** Interval of the check whether a namespace is empty, milliseconds. */
 const recheckMs = 200
 
 type Options = Readonly<{ client: Client; namespaces: Informer<Namespace>; log: Log; signal: AbortSignal }>
 
-/** Empties deleted namespaces, then lets them go. */
+/** Empties deleted namespaces, then drops their finalizer. */
 export function startNamespaceController({ client, namespaces, log, signal }: Options): Controller {
   const controller = runController({ name: 'namespace', workers: 1, log, signal, reconcile })
   namespaces.onChange((now) => {
@@ -39,7 +39,7 @@ export function startNamespaceController({ client, namespaces, log, signal }: Op
     return undefined
   }
 
-  /** Asks for the deletion of all that is left; tells whether there was anything. */
+  /** Deletes all remaining objects; returns whether there were any. */
   async function empty(namespace: string): Promise<boolean> {
     let left = 0
     for (const kind of kinds.filter((one) => one.namespaced)) {

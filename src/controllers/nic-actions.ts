@@ -6,13 +6,14 @@ import { type NicEdit, withNic, withoutNic } from '#core/vm/edit-nics.ts'
 import { isFinal } from '#core/vm/power.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Action, ActionCall } from '#machinery/rest/actions.ts'
-import { type ActionWorld, keyOf, mustGet, putAction, type Refusal, refusal } from './action-kit.ts'
+import { type ActionContext, keyOf, mustGet, putAction, type Refusal, refusal } from './action-kit.ts'
 
 /**
- * `addinterface` and `removeinterface` of KubeVirt 1.0. They edit the VM's template in the name of whoever calls, so that
- * admission asks for the same rights as of an edit; its instance follows as after any edit. On an instance itself they are refused: it follows its VM.
+ * `addinterface` and `removeinterface` of KubeVirt 1.0. They edit the VM's template in the name of the caller, so that
+ * admission requires the same rights as for an edit; the instance follows as after any edit. On an instance itself they are
+ * refused: it follows its VM.
  */
-export function nicActions({ clientAs }: Pick<ActionWorld, 'clientAs'>): readonly Action[] {
+export function nicActions({ clientAs }: Pick<ActionContext, 'clientAs'>): readonly Action[] {
   const edit = (
     subresource: string,
     change: (vm: Stored<VirtualMachine>, call: ActionCall, isRunning: boolean) => NicEdit,
@@ -52,7 +53,7 @@ async function editVm(
     return 'refuse' in edit || edit.vm === current ? undefined : edit.vm
   }
   await client.modify(VirtualMachine, key, decide, { dryRun: call.dryRun })
-  // Thrown in there, an interface that is not found would be taken for a VM that is gone.
+  // Thrown inside, "interface not found" would be taken for "VM not found".
   if (refused) throw refusal(VirtualMachine, call.name, refused)
 }
 

@@ -12,13 +12,13 @@ import { modifySame } from '#machinery/client/modify-same.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
 
-/** How long a node without a lease of its own may go without renewing one, seconds (Kubernetes' default). */
+/** How long a node without a lease duration may go without renewing its Lease, seconds (Kubernetes' default). */
 const usualSeconds = 40
 
 type Options = Readonly<{
   client: Client
   nodes: Informer<Node>
-  /** Those of the namespace of nodes' leases. */
+  /** Leases of the namespace for nodes. */
   leases: Informer<Lease>
   vmis: Informer<VirtualMachineInstance>
   recorder: Recorder
@@ -26,10 +26,10 @@ type Options = Readonly<{
   signal: AbortSignal
 }>
 
-/** When a node's lease last changed, by the clock of this process; nothing is read from the clock of the node. */
+/** When a node's Lease last changed, by the clock of this process; the clock of the node is never read. */
 type Seen = Readonly<{ renewTime: string | undefined; atMs: number }>
 
-/** Marks nodes whose Lease has expired as not ready, so that nothing is placed there; an agent that returns heals it. */
+/** Sets nodes whose Lease has expired to not ready, so that no pods are placed there; a returning agent sets Ready again. */
 export function startNodeLifecycleController(options: Options): Controller {
   const { client, nodes, leases, vmis, recorder, log, signal } = options
   const seen = new Map<string, Seen>()

@@ -30,7 +30,7 @@ test('pods are added up by node and user as they come, change and go', () => {
   for (const key of ['a', 'b', 'd', 'unknown']) ledger.set(`default/${key}`, undefined)
   assert.deepEqual(ledger.takenOf('n1'), { pods: 0, bytes: 0 })
   assert.deepEqual(ledger.takenOf('n2'), { pods: 1, bytes: 8 * 1024 })
-  // The other pod of a move still runs as this one.
+  // The other pod of a migration still runs as this one.
   assert.equal(ledger.users.has(102), true)
   ledger.set('default/c', undefined)
   assert.equal(ledger.users.size, 0)

@@ -5,16 +5,16 @@ import { nothingTaken, podMemory, type Taken } from '#core/vm/place.ts'
 type Share = Readonly<{ node: string; bytes: number; user: number | undefined }>
 
 /**
- * What all pods take of their nodes and of the range of users, summed up as pods come and go: ten thousand of them are not
- * added up again for each that is placed.
+ * What all pods use of their nodes and of the user range, kept up to date as pods come and go: scheduling one pod does not
+ * add up ten thousand again.
  */
 export class PodLedger {
   readonly #shares = new Map<string, Share>()
   readonly #nodes = new Map<string, Taken>()
-  /** How many pods run as each user: both pods of a move run as the same one. */
+  /** How many pods run as each user: both pods of a migration run as the same one. */
   readonly #users = new Map<number, number>()
 
-  /** Writes down what a pod takes, or that it takes nothing any more. `key` is its queue key. */
+  /** Records what a pod uses; undefined removes it. `key` is its queue key. */
   set(key: string, pod: Pod | undefined): void {
     const before = this.#shares.get(key)
     if (before) this.#add(before, -1)

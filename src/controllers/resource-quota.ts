@@ -4,13 +4,13 @@ import { quotaStatus } from '#core/quota/judge.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
-import { fromQueueKey, queueKey } from './world.ts'
+import { fromQueueKey, queueKey } from './context.ts'
 
 /** What namespaces have used, as admission counts it. */
 type Used = Readonly<{
   /** In thousandths. */
   used(namespace: string, resource: string): bigint
-  /** `hasRoom`: of something there may be more than before. The listener must neither wait nor throw. */
+  /** `hasRoom`: a namespace may have more of a resource than before. The listener must neither wait nor throw. */
   onChange(listener: (namespace: string, hasRoom: boolean) => void): void
 }>
 
@@ -22,7 +22,7 @@ type Options = Readonly<{
   signal: AbortSignal
 }>
 
-/** Writes into the status of quotas what they allow and what is used of it. Nothing is decided by that status. */
+/** Writes limits and usage into the status of ResourceQuotas. No decision reads that status. */
 export function startResourceQuotaController({ client, quotas, usage, log, signal }: Options): Controller {
   const controller = runController({ name: 'resource-quota', workers: 1, log, signal, reconcile })
   onAnyChange(quotas, (quota) => controller.enqueue(queueKey(quota)))

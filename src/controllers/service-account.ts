@@ -15,7 +15,7 @@ type Options = Readonly<{
   signal: AbortSignal
 }>
 
-/** Gives every namespace its ServiceAccount `default`, again when somebody deleted it. */
+/** Keeps the ServiceAccount `default` in every namespace, and recreates a deleted one. */
 export function startServiceAccountController({ client, namespaces, accounts, log, signal }: Options): Controller {
   const controller = runController({ name: 'service-account', workers: 1, log, signal, reconcile })
   namespaces.onChange((now) => {
@@ -37,7 +37,7 @@ export function startServiceAccountController({ client, namespaces, accounts, lo
         metadata,
       })
     } catch (error) {
-      // Somebody was faster, or the namespace is on its way out.
+      // It exists already, or the namespace is terminating.
       if (!['AlreadyExists', 'Forbidden', 'NotFound'].includes(faultKind(error))) throw error
     }
   }

@@ -15,7 +15,7 @@ import {
 import { isTrue } from '#core/vm/conditions.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Action, type ActionCall, numberIn } from '#machinery/rest/actions.ts'
-import { type ActionWorld, keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
+import { type ActionContext, keyOf, mustGet, putAction, refusal, untilDone } from './action-kit.ts'
 import { guestActions } from './guest-actions.ts'
 import { migrateAction } from './migrate-action.ts'
 import { nicActions } from './nic-actions.ts'
@@ -24,29 +24,29 @@ type Decide = (vm: VirtualMachine, vmi: Stored<VirtualMachineInstance> | undefin
 type Go = Exclude<Verdict, { refuse: string }>
 
 /**
- * The verbs of VMs and instances that virtctl calls: paths, codes and texts are KubeVirt's (facts/kubevirt.md §5.2). What their
- * caller could write is written in the caller's name; what only the server may, such as a status, in the server's.
+ * The verbs of VMs and instances that virtctl calls: paths, codes and texts are KubeVirt's (facts/kubevirt.md §5.2). Writes
+ * the caller could make use the caller's name; writes only the server may make, such as a status, the server's.
  */
-export function vmActions(world: ActionWorld): readonly Action[] {
+export function vmActions(context: ActionContext): readonly Action[] {
   const power = (subresource: string, decide: Decide) =>
-    putAction(VirtualMachine, subresource, (call) => changePower(world, decide, call))
+    putAction(VirtualMachine, subresource, (call) => changePower(context, decide, call))
   const pause = (subresource: string, paused: boolean) =>
-    putAction(VirtualMachineInstance, subresource, (call) => setPaused(world, call, paused))
+    putAction(VirtualMachineInstance, subresource, (call) => setPaused(context, call, paused))
   return [
     power('start', (vm, vmi, { input }) => startVerdict(vm, vmi, input.paused === true)),
     power('stop', (vm, vmi, { input }) => stopVerdict(vm, vmi, numberIn(input, 'gracePeriod'))),
     power('restart', (vm, vmi, { input }) => restartVerdict(vm, vmi, numberIn(input, 'gracePeriodSeconds'))),
     pause('pause', true),
     pause('unpause', false),
-    migrateAction(world),
-    ...nicActions(world),
-    ...guestActions(world),
+    migrateAction(context),
+    ...nicActions(context),
+    ...guestActions(context),
   ]
 }
 
-/** Decides, and writes what was decided; once more when the VM had become another one for the decision meanwhile. */
-async function changePower(world: ActionWorld, decide: Decide, call: ActionCall): Promise<void> {
-  const { client } = world
+/** Decides and writes; decides once more when the VM changed meanwhile in a way that matters. */
+async function changePower(context: ActionContext, decide: Decide, call: ActionCall): Promise<void> {
+  const { client } = context
   const key = keyOf(call)
   for (;;) {
     const vm = await mustGet(client, VirtualMachine, key)
@@ -55,19 +55,19 @@ async function changePower(world: ActionWorld, decide: Decide, call: ActionCall)
     if ('refuse' in verdict) throw refusal(VirtualMachine, call.name, verdict)
     if (call.dryRun) return
     const isStill = (current: VirtualMachine) => sameJson(decide(current, vmi, call), verdict)
-    if (await isWritten(world, call, { verdict, vmi, isStill })) return
+    if (await isWritten(context, call, { verdict, vmi, isStill })) return
   }
 }
 
-/** What was decided on an instance, and whether it would be decided so again on a VM as it is now. */
+/** A decision on an instance, and whether a VM as it is now would still lead to it. */
 type Decided = Readonly<{
   verdict: Go
   vmi: Stored<VirtualMachineInstance> | undefined
   isStill: (vm: VirtualMachine) => boolean
 }>
 
-/** Writes what was decided, each part only if it is still so. Resolves to whether all of it was. */
-async function isWritten({ client, clientAs }: ActionWorld, call: ActionCall, decided: Decided): Promise<boolean> {
+/** Writes a decision, each part only if it still holds. Resolves to whether all of it was written. */
+async function isWritten({ client, clientAs }: ActionContext, call: ActionCall, decided: Decided): Promise<boolean> {
   const { runs, requests, graceSeconds } = decided.verdict
   const { vmi } = decided
   const key = keyOf(call)
@@ -81,7 +81,7 @@ async function isWritten({ client, clientAs }: ActionWorld, call: ActionCall, de
       ...current,
       spec: { ...current.spec, terminationGracePeriodSeconds: graceSeconds },
     }))
-  // The request first: a VM that runs from now on is to find it.
+  // The request first: a VM that starts running must find it.
   if (requests) {
     const withRequests = (current: VirtualMachine) => ({
       ...current,
@@ -98,8 +98,8 @@ async function isWritten({ client, clientAs }: ActionWorld, call: ActionCall, de
   return changed !== undefined && isSo
 }
 
-async function setPaused(world: ActionWorld, call: ActionCall, paused: boolean): Promise<void> {
-  const { client } = world
+async function setPaused(context: ActionContext, call: ActionCall, paused: boolean): Promise<void> {
+  const { client } = context
   const key = keyOf(call)
   const vmi = await mustGet(client, VirtualMachineInstance, key)
   const decide = (current: VirtualMachineInstance) => {
@@ -113,10 +113,10 @@ async function setPaused(world: ActionWorld, call: ActionCall, paused: boolean):
     const annotations = { ...current.metadata.annotations, [pausedAnnotation]: String(paused) }
     return { ...current, metadata: { ...current.metadata, annotations } }
   })
-  // It has gone meanwhile, and nothing of it runs any more.
+  // The instance is gone meanwhile, and the VM runs no other.
   if (!asked) return
   await untilDone(
-    world,
+    context,
     call,
     asked,
     (now) => !now || isTrue(now.status?.conditions, 'Paused') === paused,

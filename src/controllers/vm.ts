@@ -14,60 +14,60 @@ import { addFinalizer, dropFinalizer } from '#machinery/client/finalizers.ts'
 import { onAnyChange } from '#machinery/client/informer.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
+import { type ControllerContext, fromQueueKey, queueKey } from './context.ts'
 import { orphanFinalizer } from './garbage.ts'
-import { fromQueueKey, queueKey, type World } from './world.ts'
 
 /** Keeps a VM until its instance is gone (KubeVirt's own finalizer). */
 export const vmFinalizer = 'kubevirt.io/virtualMachineControllerFinalize'
 
-/** Makes and ends instances as their VMs want, carries live changes over to them, and writes the status of VMs. */
-export function startVmController(world: World): Controller {
+/** Creates and deletes instances as their VMs demand, applies live changes to them, and writes the status of VMs. */
+export function startVmController(context: ControllerContext): Controller {
   const controller = runController({
     name: 'vm',
     workers: 4,
-    log: world.log,
-    signal: world.signal,
-    reconcile: (key) => reconcile(world, key),
+    log: context.log,
+    signal: context.signal,
+    reconcile: (key) => reconcile(context, key),
   })
-  onAnyChange(world.vms, (vm) => controller.enqueue(queueKey(vm)))
-  onAnyChange(world.vmis, (vmi) => controller.enqueue(queueKey(vmi)))
-  world.onRoom((namespace) => {
-    for (const vm of world.vms.list())
+  onAnyChange(context.vms, (vm) => controller.enqueue(queueKey(vm)))
+  onAnyChange(context.vmis, (vmi) => controller.enqueue(queueKey(vmi)))
+  context.onRoom((namespace) => {
+    for (const vm of context.vms.list())
       if (vm.metadata.namespace === namespace && findCondition(vm.status?.conditions, 'Failure'))
         controller.enqueue(queueKey(vm))
   })
-  world.kubevirts.onChange(() => {
-    for (const vm of world.vms.list()) controller.enqueue(queueKey(vm))
+  context.kubevirts.onChange(() => {
+    for (const vm of context.vms.list()) controller.enqueue(queueKey(vm))
   })
   return controller
 }
 
-async function reconcile(world: World, key: string): Promise<{ againAfterMs: number } | undefined> {
-  const vm = world.vms.get(fromQueueKey(key))
+async function reconcile(context: ControllerContext, key: string): Promise<{ againAfterMs: number } | undefined> {
+  const vm = context.vms.get(fromQueueKey(key))
   if (!vm) return undefined
-  // Its instance is to live on: wait until the garbage collector has made them strangers.
+  // The instance is orphaned: wait until the garbage collector has removed its owner reference.
   if (vm.metadata.deletionTimestamp && vm.metadata.finalizers?.includes(orphanFinalizer)) return undefined
-  const found = world.vmis.get(fromQueueKey(key))
+  const found = context.vmis.get(fromQueueKey(key))
   const vmi = found && isOwned(found, vm) ? found : undefined
-  await addFinalizer(world.client, VirtualMachine, vm, vmFinalizer)
-  // The change a guest is waiting for goes first; bookkeeping comes after.
-  const restartRequired = vmi ? await followLive(world, vm, vmi) : false
-  await cleanUp(world, vm, vmi)
+  await addFinalizer(context.client, VirtualMachine, vm, vmFinalizer)
+  // The change a guest waits for goes first; bookkeeping comes after.
+  const restartRequired = vmi ? await followLive(context, vm, vmi) : false
+  await cleanUp(context, vm, vmi)
   const nowMs = Date.now()
   const action = planPower(vm, vmi, nowMs)
-  const refused = action.do === 'start' && !found ? await start(world, vm) : undefined
-  if (action.do === 'stop') await stop(world, vm, action.uid)
+  const refused = action.do === 'start' && !found ? await start(context, vm) : undefined
+  if (action.do === 'stop') await stop(context, vm, action.uid)
   const failure = refused && `failure while starting VMI: ${explain(refused)}`
   const seen = { vmi, restartRequired, failure, generation: vm.metadata.generation, nowMs, now: timestamp(nowMs) }
-  await world.client.modify(
+  await context.client.modify(
     VirtualMachine,
     vm.metadata,
     (current) => ({ ...current, status: vmStatus(current, seen) }),
     { subresource: 'status' },
   )
-  // To be tried again, at the latest then.
+  // Retried then at the latest.
   if (refused) throw refused
-  if (vm.metadata.deletionTimestamp && !vmi) await dropFinalizer(world.client, VirtualMachine, vm, vmFinalizer)
+  if (vm.metadata.deletionTimestamp && !vmi) await dropFinalizer(context.client, VirtualMachine, vm, vmFinalizer)
   return action.do === 'nothing' && action.againAfterMs !== undefined
     ? { againAfterMs: action.againAfterMs }
     : undefined
@@ -77,12 +77,12 @@ function isOwned(vmi: Stored<VirtualMachineInstance>, vm: Stored<VirtualMachine>
   return vmi.metadata.ownerReferences?.some((owner) => owner.uid === vm.metadata.uid) ?? false
 }
 
-/** Makes the instance of a VM; resolves to why that may not be. */
-async function start(world: World, vm: Stored<VirtualMachine>): Promise<Fault | undefined> {
+/** Creates the instance of a VM; resolves to the Fault of a refusal. */
+async function start(context: ControllerContext, vm: Stored<VirtualMachine>): Promise<Fault | undefined> {
   try {
     const isPaused = vm.status?.stateChangeRequests?.[0]?.data?.paused === 'true'
-    const vmi = await world.client.create(VirtualMachineInstance, instanceOf(vm, { isPaused }))
-    world.recorder(
+    const vmi = await context.client.create(VirtualMachineInstance, instanceOf(vm, { isPaused }))
+    context.recorder(
       vm,
       'Normal',
       'SuccessfulCreate',
@@ -90,19 +90,19 @@ async function start(world: World, vm: Stored<VirtualMachine>): Promise<Fault | 
     )
   } catch (error) {
     if (error instanceof Fault && error.kind === 'Forbidden') {
-      world.recorder(vm, 'Warning', failedCreate, `Error creating virtual machine instance: ${explain(error)}`)
+      context.recorder(vm, 'Warning', failedCreate, `Error creating virtual machine instance: ${explain(error)}`)
       return error
     }
-    // The cache had not heard yet of the one an earlier pass made.
+    // An earlier pass created it, and the cache does not have it yet.
     if (faultKind(error) !== 'AlreadyExists') throw error
   }
   return undefined
 }
 
-async function stop(world: World, vm: Stored<VirtualMachine>, uid: string): Promise<void> {
+async function stop(context: ControllerContext, vm: Stored<VirtualMachine>, uid: string): Promise<void> {
   const { name } = vm.metadata
-  await world.client.delete(VirtualMachineInstance, vm.metadata, { uid })
-  world.recorder(
+  await context.client.delete(VirtualMachineInstance, vm.metadata, { uid })
+  context.recorder(
     vm,
     'Normal',
     'SuccessfulDelete',
@@ -110,29 +110,29 @@ async function stop(world: World, vm: Stored<VirtualMachine>, uid: string): Prom
   )
 }
 
-/** Takes interfaces out of the template that are absent and nowhere to be seen any more. */
+/** Removes absent interfaces from the template once neither instance nor guest has them. */
 async function cleanUp(
-  world: World,
+  context: ControllerContext,
   vm: Stored<VirtualMachine>,
   vmi: Stored<VirtualMachineInstance> | undefined,
 ): Promise<void> {
   if (withoutUnplugged(vm, vmi) === vm) return
-  await modifySame(world.client, VirtualMachine, vm, (current) => withoutUnplugged(current, vmi))
+  await modifySame(context.client, VirtualMachine, vm, (current) => withoutUnplugged(current, vmi))
 }
 
-/** Carries live changes over; tells whether a restart is needed for the rest. */
+/** Applies live changes; resolves to whether the rest needs a restart. */
 async function followLive(
-  world: World,
+  context: ControllerContext,
   vm: Stored<VirtualMachine>,
   vmi: Stored<VirtualMachineInstance>,
 ): Promise<boolean> {
   if (vmi.metadata.deletionTimestamp || isFinal(vmi)) return false
   const { namespace } = vm.metadata
   const wanted = vm.spec.template.spec
-  const mode = attachmentMode(world.kubevirts.list()[0])
+  const mode = attachmentMode(context.kubevirts.list()[0])
   const update = liveUpdate(wanted, vmi, namespace, mode)
   if (update.spec || withAnnotationsOf(vm, vmi) !== vmi)
-    await modifySame(world.client, VirtualMachineInstance, vmi, (current) => {
+    await modifySame(context.client, VirtualMachineInstance, vmi, (current) => {
       const { spec } = liveUpdate(wanted, current, namespace, mode)
       return { ...withAnnotationsOf(vm, current), ...(spec && { spec }) }
     })

@@ -24,60 +24,60 @@ import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import { onAnyChange } from '#machinery/client/informer.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
-import { fromQueueKey, instanceKeyOf, queueKey, type World } from './world.ts'
+import { type ControllerContext, fromQueueKey, instanceKeyOf, queueKey } from './context.ts'
 
-/** Gives instances a pod on a node, hands them over to the node's agent, and clears up after them. */
-export function startVmiController(world: World): Controller {
+/** Gives instances a pod on a node, hands them over to the node's agent, and cleans up after them. */
+export function startVmiController(context: ControllerContext): Controller {
   const controller = runController({
     name: 'vmi',
     workers: 4,
-    log: world.log,
-    signal: world.signal,
-    reconcile: (key) => reconcile(world, key),
+    log: context.log,
+    signal: context.signal,
+    reconcile: (key) => reconcile(context, key),
   })
-  onAnyChange(world.vmis, (vmi) => controller.enqueue(queueKey(vmi)))
-  onAnyChange(world.pods, (pod, isThere) => {
+  onAnyChange(context.vmis, (vmi) => controller.enqueue(queueKey(vmi)))
+  onAnyChange(context.pods, (pod, isThere) => {
     const key = instanceKeyOf(pod)
     if (!key.endsWith('/')) controller.enqueue(key)
-    // It made room for those that wait.
+    // It made room for pending ones.
     if (!isThere) enqueueWaiting()
   })
-  world.nodes.onChange(() => enqueueWaiting())
-  world.onRoom(enqueueWaiting)
+  context.nodes.onChange(() => enqueueWaiting())
+  context.onRoom(enqueueWaiting)
   function enqueueWaiting(namespace?: string): void {
-    for (const vmi of world.vmis.list())
+    for (const vmi of context.vmis.list())
       if (!isScheduled(vmi) && (namespace === undefined || vmi.metadata.namespace === namespace))
         controller.enqueue(queueKey(vmi))
   }
   return controller
 }
 
-async function reconcile(world: World, key: string): Promise<undefined> {
-  const vmi = world.vmis.get(fromQueueKey(key))
+async function reconcile(context: ControllerContext, key: string): Promise<undefined> {
+  const vmi = context.vmis.get(fromQueueKey(key))
   if (!vmi) return
   const podKey = { namespace: vmi.metadata.namespace, name: activePodName(vmi) }
-  const found = world.pods.get(podKey)
-  const pods = world.pods.indexed('byVmi', key).filter((pod) => isOf(pod, vmi))
+  const found = context.pods.get(podKey)
+  const pods = context.pods.indexed('byVmi', key).filter((pod) => isOf(pod, vmi))
   if (isPodObsolete(vmi)) {
-    for (const pod of pods) await world.client.delete(Pod, pod.metadata)
-    // The cache may lag behind; only the server's word lets the last trace go.
-    if (!pods.length && vmi.metadata.deletionTimestamp && !(await world.client.get(Pod, podKey)))
-      await dropFinalizer(world.client, VirtualMachineInstance, vmi, vmiFinalizer)
+    for (const pod of pods) await context.client.delete(Pod, pod.metadata)
+    // The cache may lag behind; only the server decides when the last finalizer goes.
+    if (!pods.length && vmi.metadata.deletionTimestamp && !(await context.client.get(Pod, podKey)))
+      await dropFinalizer(context.client, VirtualMachineInstance, vmi, vmiFinalizer)
     return
   }
   if (isScheduled(vmi)) {
     for (const pod of pods)
       if (podRole(pod, vmi) === 'released' && !pod.metadata.deletionTimestamp)
-        await world.client.delete(Pod, pod.metadata)
-    if (found) await followNetworks(world, vmi, found)
-    else await failWithoutPod(world, vmi, podKey)
+        await context.client.delete(Pod, pod.metadata)
+    if (found) await followNetworks(context, vmi, found)
+    else await failWithoutPod(context, vmi, podKey)
     return
   }
-  const pod = found ?? (await createPod(world, vmi).catch((error: unknown) => tellRefusal(world, vmi, error)))
+  const pod = found ?? (await createPod(context, vmi).catch((error: unknown) => reportRefusal(context, vmi, error)))
   const now = timestamp()
-  if ('spec' in pod) await labelNode(world, vmi, pod.spec.nodeName)
+  if ('spec' in pod) await labelNode(context, vmi, pod.spec.nodeName)
   await modifySame(
-    world.client,
+    context.client,
     VirtualMachineInstance,
     vmi,
     (current) => ({ ...current, status: scheduledStatus(current, pod, now) }),
@@ -85,16 +85,20 @@ async function reconcile(world: World, key: string): Promise<undefined> {
   )
 }
 
-/** A pod of another instance of the same name is none of this one's. */
+/** A pod of another instance of the same name does not belong to this one. */
 function isOf(pod: Pod, { metadata }: VirtualMachineInstance): boolean {
   return pod.metadata.ownerReferences?.some((owner) => owner.uid === metadata.uid) ?? false
 }
 
-/** Keeps the networks a pod asks for those of its instance: interfaces are plugged and unplugged while it runs. */
-async function followNetworks(world: World, vmi: Stored<VirtualMachineInstance>, pod: Pod): Promise<void> {
+/** Keeps the pod's network annotation equal to the instance's networks, which change while it runs. */
+async function followNetworks(
+  context: ControllerContext,
+  vmi: Stored<VirtualMachineInstance>,
+  pod: Pod,
+): Promise<void> {
   const wanted = networksRequest(desiredNics(vmi.spec, vmi.metadata.namespace))[networksAnnotation]
   if ((pod.metadata.annotations?.[networksAnnotation] || undefined) === wanted) return
-  await world.client.modify(Pod, pod.metadata, (current) => ({
+  await context.client.modify(Pod, pod.metadata, (current) => ({
     ...current,
     metadata: {
       ...current.metadata,
@@ -103,37 +107,44 @@ async function followNetworks(world: World, vmi: Stored<VirtualMachineInstance>,
   }))
 }
 
-async function createPod(world: World, vmi: Stored<VirtualMachineInstance>): Promise<Stored<Pod> | { why: string }> {
-  const place = world.places.find(vmi)
+async function createPod(
+  context: ControllerContext,
+  vmi: Stored<VirtualMachineInstance>,
+): Promise<Stored<Pod> | { why: string }> {
+  const place = context.scheduler.find(vmi)
   if ('why' in place) return place
   const nodeName = place.node.metadata.name
-  const pod = launcherPod(vmi, { nodeName, user: world.takeUser() })
+  const pod = launcherPod(vmi, { nodeName, user: context.takeUser() })
   try {
-    const made = await world.places.put(pod, async () => {
-      // The label comes first: by it the node's agent finds the instance of the pod that it is about to see.
-      await labelNode(world, vmi, nodeName)
-      return world.client.create(Pod, pod)
+    const made = await context.scheduler.put(pod, async () => {
+      // The label comes first: by it the node's agent finds the instance of the pod it is about to see.
+      await labelNode(context, vmi, nodeName)
+      return context.client.create(Pod, pod)
     })
-    world.recorder(vmi, 'Normal', 'SuccessfulCreate', `Created virtual machine pod ${made.metadata.name}`)
+    context.recorder(vmi, 'Normal', 'SuccessfulCreate', `Created virtual machine pod ${made.metadata.name}`)
     return made
   } catch (error) {
     if (faultKind(error) !== 'AlreadyExists') throw error
-    const found = await world.client.get(Pod, {
+    const found = await context.client.get(Pod, {
       namespace: vmi.metadata.namespace,
       name: activePodName(vmi),
     })
-    // It has just gone again; the change that tells so brings the next pass.
+    // The pod is gone again; its deletion event brings the next pass.
     return found ?? { why: 'the pod of the instance has just been deleted' }
   }
 }
 
-/** Tells the owner of an instance that its pod may not be made. @throws what was thrown: it is tried again, at the latest then */
-async function tellRefusal(world: World, vmi: Stored<VirtualMachineInstance>, error: unknown): Promise<never> {
+/** Reports in status and Event that a pod may not be created. @throws what was thrown: the controller retries */
+async function reportRefusal(
+  context: ControllerContext,
+  vmi: Stored<VirtualMachineInstance>,
+  error: unknown,
+): Promise<never> {
   if (faultKind(error) !== 'Forbidden') throw error
   const why = explain(error)
   let isNews = false
   await modifySame(
-    world.client,
+    context.client,
     VirtualMachineInstance,
     vmi,
     (current) => {
@@ -144,34 +155,34 @@ async function tellRefusal(world: World, vmi: Stored<VirtualMachineInstance>, er
     },
     { subresource: 'status' },
   )
-  if (isNews) world.recorder(vmi, 'Warning', failedCreate, `Error creating pod: ${why}`)
+  if (isNews) context.recorder(vmi, 'Warning', failedCreate, `Error creating pod: ${why}`)
   throw error
 }
 
-/** Writes down which node's agent is to run an instance. */
+/** Labels an instance with the node whose agent runs it. */
 async function labelNode(
-  world: World,
+  context: ControllerContext,
   vmi: Stored<VirtualMachineInstance>,
   nodeName: string | undefined,
 ): Promise<void> {
   if (!nodeName) return
-  await modifySame(world.client, VirtualMachineInstance, vmi, ({ metadata, ...current }) =>
+  await modifySame(context.client, VirtualMachineInstance, vmi, ({ metadata, ...current }) =>
     metadata.labels?.[nodeNameLabel] !== nodeName
       ? { ...current, metadata: { ...metadata, labels: { ...metadata.labels, [nodeNameLabel]: nodeName } } }
       : undefined,
   )
 }
 
-/** A handed-over instance whose pod is gone cannot run again: its agent ended it, or never will. */
+/** A handed-over instance without a pod cannot run again: its agent ended it, or never will. */
 async function failWithoutPod(
-  world: World,
+  context: ControllerContext,
   vmi: Stored<VirtualMachineInstance>,
   podKey: { namespace: string; name: string },
 ): Promise<void> {
-  if (await world.client.get(Pod, podKey)) return
+  if (await context.client.get(Pod, podKey)) return
   const now = timestamp()
   await modifySame(
-    world.client,
+    context.client,
     VirtualMachineInstance,
     vmi,
     (current) => {

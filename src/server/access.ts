@@ -11,7 +11,7 @@ import type { AccessSource, Authorizer } from '#machinery/rest/access/authorizer
 import { requireBindingNotAbove, requireRoleNotAbove } from '#machinery/rest/access/escalation.ts'
 import { type Served, serve, type User } from '#machinery/rest/strategy.ts'
 
-/** Copies of everything that decides who may what. */
+/** Caches of every object that authorization reads. */
 export type AccessCaches = Readonly<{
   roles: Informer<Role>
   clusterRoles: Informer<ClusterRole>
@@ -31,7 +31,7 @@ export function followAccess(client: Client, options: Readonly<{ log: Log; signa
   }
 }
 
-/** What the authorizer decides by; as long as there are no copies, nobody has any role. */
+/** What the authorizer decides by; before the caches exist, no user has any role. */
 export function accessSource(caches: () => AccessCaches | undefined): AccessSource {
   return {
     role: (namespace, name) =>
@@ -46,7 +46,7 @@ export function accessSource(caches: () => AccessCaches | undefined): AccessSour
 /** A role of either kind. */
 type AnyRole = Role & Pick<ClusterRole, 'aggregationRule'>
 
-/** Roles and bindings, which nobody may use to get more than they have. */
+/** Roles and bindings, by which no user may get more rights than they have. */
 export function accessKinds(access: Authorizer): readonly Served[] {
   const role =
     (kind: Kind) =>
@@ -71,8 +71,8 @@ export function accessKinds(access: Authorizer): readonly Served[] {
 }
 
 /**
- * Whether a write may give something. A label can: aggregating roles select by it. The garbage collector drops finalizers and
- * owners of roles it does not hold, and gives nothing by that (as in Kubernetes).
+ * Whether a write may grant rights. A label can: aggregated roles select by it. The garbage collector drops finalizers and
+ * owners of roles it does not hold, and grants nothing by that (as in Kubernetes).
  */
 function isGrant(next: ApiObject, old: ApiObject | undefined): boolean {
   return !old || !sameJson(granting(next), granting(old))

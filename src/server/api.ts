@@ -19,42 +19,42 @@ import { MacPool } from './mac-pool.ts'
 import { type Clients, followObjects, type Objects } from './objects.ts'
 import { Quotas } from './quotas.ts'
 import { servedKinds } from './served.ts'
-import type { ServedWorld } from './served-vms.ts'
+import type { ServedContext } from './served-vms.ts'
 
-/** How often events that nobody repeats are looked for, milliseconds. */
+/** Interval of deleting expired Events, milliseconds. */
 const sweepMs = 300_000
 
-/** The API's inside: what is served, who may do what, and clients that go through both. */
+/** The API's inside: served kinds, authorization, and clients that go through both. */
 export type Api = Readonly<{
   registry: Registry
-  /** Which cluster this is: UID of its namespace kube-system. */
+  /** Identity of this cluster: UID of its namespace kube-system. */
   cluster: string
   access: Authorizer
   clients: Clients
-  /** A client that writes as somebody whose rights were looked at already. */
+  /** A client in the name of a user whose rights have been checked already. */
   clientAs(user: User): Client
-  /** A client for the agent of a node in this process: it may do no more than an agent elsewhere. */
+  /** A client for the agent of a node in this process, with the rights of a remote agent. */
   agentClient(node: string): Client
   objects: Objects
-  /** Copies of what the authorizer decides by. */
+  /** Caches of what the authorizer decides by. */
   roles: AccessCaches
   usage: Quotas
 }>
 
 export type ApiOptions = Readonly<{
   namespaceLimits: NamespaceLimits
-  /** Whether networks are attached by whoever names them, without the right to get them. */
+  /** Whether users may attach any network they name, without the right to get it. */
   anyNamespaceNetworks: boolean
   log: Log
 }>
 
 /**
  * Makes an API of a store: everything between the two, and nothing that acts on objects. Lives until the signal aborts.
- * Resolves when the caches it decides by are filled.
+ * Resolves when the caches it decides by are synced.
  */
 export async function startApi(store: Store, options: ApiOptions, signal: AbortSignal): Promise<Api> {
   const { log, namespaceLimits, anyNamespaceNetworks } = options
-  // Both are filled by clients of the API that they are for; what is written until then asks nothing of them.
+  // Both caches are filled by clients of the API they serve; writes before that do not read them.
   let objects: Objects | undefined
   let roles: AccessCaches | undefined
   const rules = rulesOver(() => objects)
@@ -92,8 +92,8 @@ export async function startApi(store: Store, options: ApiOptions, signal: AbortS
   }
 }
 
-/** What the rules of kinds ask the caches; as long as there are none, there is nothing. */
-function rulesOver(objects: () => Objects | undefined): Omit<ServedWorld, 'access' | 'anyNamespaceNetworks'> {
+/** What the rules of kinds read from the caches; before the caches exist, they read nothing. */
+function rulesOver(objects: () => Objects | undefined): Omit<ServedContext, 'access' | 'anyNamespaceNetworks'> {
   const config = () => clusterConfig(objects()?.kubevirts.list()[0], objects()?.nodes.list())
   const placement: Placement = {
     nodeOfPod: (namespace, name) => objects()?.pods.get({ namespace, name })?.spec.nodeName,

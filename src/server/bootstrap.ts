@@ -8,7 +8,7 @@ import type { Client } from '#machinery/client/client.ts'
 /** The namespace whose UID is the identity of a cluster, as everywhere in Kubernetes. */
 export const clusterNamespace = 'kube-system'
 
-/** Makes the objects every installation has; resolves to the identity of the cluster. */
+/** Creates the objects every installation has; resolves to the identity of the cluster. */
 export async function bootstrap(client: Client): Promise<string> {
   for (const name of ['default', clusterNamespace, leaseNamespace, 'kubevirt'])
     await createIfMissing(client, Namespace, {

@@ -4,17 +4,17 @@ import { kinds } from '#apis/kinds.ts'
 import type { Log } from '#base/log.ts'
 import { startAutoMigrationController } from '#controllers/auto-migration.ts'
 import { startClusterRoleController } from '#controllers/cluster-roles.ts'
+import type { ControllerContext } from '#controllers/context.ts'
 import { startGarbageController } from '#controllers/garbage.ts'
 import { GuestUsers } from '#controllers/guest-users.ts'
 import { startMigrationController } from '#controllers/migration.ts'
 import { startNamespaceController } from '#controllers/namespace.ts'
 import { startNodeLifecycleController } from '#controllers/node-lifecycle.ts'
-import { Places } from '#controllers/places.ts'
 import { startResourceQuotaController } from '#controllers/resource-quota.ts'
+import { Scheduler } from '#controllers/scheduler.ts'
 import { startServiceAccountController } from '#controllers/service-account.ts'
 import { startVmController } from '#controllers/vm.ts'
 import { startVmiController } from '#controllers/vmi.ts'
-import type { World } from '#controllers/world.ts'
 import { leaseNamespace } from '#core/access/node.ts'
 import { type Component, controllers } from '#core/access/system-roles.ts'
 import type { UserRange } from '#core/sandbox/users.ts'
@@ -24,7 +24,7 @@ import type { AccessCaches } from './access.ts'
 import type { Clients, Objects } from './objects.ts'
 import type { Quotas } from './quotas.ts'
 
-/** What controllers share with the API of their process, so that there is one copy of each object. */
+/** Caches that controllers share with the API of their process. */
 export type Shared = Readonly<{ objects: Objects; roles: AccessCaches; usage: Quotas }>
 
 export type ControllersOptions = Readonly<{ guestUsers: UserRange; log: Log }>
@@ -32,7 +32,7 @@ export type ControllersOptions = Readonly<{ guestUsers: UserRange; log: Log }>
 /** Running controllers. `stop` starts no more passes, aborts those that run, and waits for them. */
 export type Controllers = Readonly<{ stop(): Promise<void> }>
 
-/** Starts every controller, each as the component it is. Resolves when the caches that only they have are filled. */
+/** Starts every controller with the rights of its own component. Resolves when the caches of controllers are synced. */
 export async function startControllers(
   clients: Clients,
   shared: Shared,
@@ -46,20 +46,20 @@ export async function startControllers(
   await Promise.all([quotas.synced, leases.synced])
   const as = (component: Component) => ({ client: clients.as(component), log, signal })
   const recorder = (component: Component, name: string) => makeRecorder(clients.as(component), { component: name }, log)
-  const world = worldOf(shared, guestUsers, {
+  const context = contextOf(shared, guestUsers, {
     ...as(controllers.virtualMachine),
     recorder: recorder(controllers.virtualMachine, 'patchbay-controller'),
   })
   const moving = {
-    ...world,
+    ...context,
     ...as(controllers.migration),
     recorder: recorder(controllers.migration, 'patchbay-controller'),
     migrations: objects.migrations,
   }
   const { namespaces, nodes, vmis } = objects
   const running = [
-    startVmController(world),
-    startVmiController(world),
+    startVmController(context),
+    startVmiController(context),
     startMigrationController(moving),
     startAutoMigrationController(moving),
     startNamespaceController({ ...as(controllers.namespace), namespaces }),
@@ -80,17 +80,17 @@ export async function startControllers(
 }
 
 /** What the controllers of VMs, instances and migrations have in common. */
-function worldOf(
+function contextOf(
   { objects, usage }: Shared,
   guestUsers: UserRange,
-  own: Pick<World, 'client' | 'recorder' | 'log' | 'signal'>,
-): World {
-  const places = new Places(objects.nodes, objects.pods)
-  const users = new GuestUsers(guestUsers, places.users)
+  own: Pick<ControllerContext, 'client' | 'recorder' | 'log' | 'signal'>,
+): ControllerContext {
+  const scheduler = new Scheduler(objects.nodes, objects.pods)
+  const users = new GuestUsers(guestUsers, scheduler.users)
   return {
     ...objects,
     ...own,
-    places,
+    scheduler,
     takeUser: () => users.take(),
     onRoom: (listener) => usage.onChange((namespace, hasRoom) => hasRoom && listener(namespace)),
   }

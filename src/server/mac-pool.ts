@@ -4,14 +4,14 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { ObjectMeta } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { macNumber, macsIn, macText } from '#core/admission/macs.ts'
-import type { Claims, Owner, Wish } from '#machinery/rest/claims.ts'
+import type { ClaimRequest, Claims, Owner } from '#machinery/rest/claims.ts'
 
 type FindVm = (namespace: string, name: string) => VirtualMachine | undefined
 
-/** Addresses tried all over the range before those behind the first one are gone through. */
+/** Random addresses tried before the range is searched from the first of them on. */
 const luckyTries = 16
 
-/** Chooses MAC addresses no other VM or instance has. What a VM or an instance has is claimed when it is written. */
+/** Chooses MAC addresses no other VM or instance has. They are claimed when the VM or instance is written. */
 export class MacPool {
   readonly #range: () => Readonly<{ start: string; end: string }>
   readonly #vm: FindVm
@@ -22,12 +22,12 @@ export class MacPool {
     this.#vm = vm
   }
 
-  /** Learns where claims are looked up; until then no address counts as taken. */
+  /** Sets where claims are read; until then no address counts as used. */
   use(claims: Pick<Claims, 'ownerOf' | 'size'>): void {
     this.#claims = claims
   }
 
-  /** Another VM or instance that has an address, as far as a writer in `namespace` may know. */
+  /** The other VM or instance that has an address, as far as a writer in `namespace` may know. */
   holderOf(mac: string, own: Owner): string | undefined {
     const owner = this.#claims?.ownerOf(mac)
     if (!owner || owner.uid === own.uid) return undefined
@@ -36,8 +36,8 @@ export class MacPool {
   }
 
   /**
-   * Gives addresses to the interfaces of one object by their names: the same ones when it is asked again, as long as nobody
-   * else claims them. Nothing is taken by that. The function throws Fault Invalid when none is left.
+   * Chooses addresses for the interfaces of one object by name: repeated calls return the same ones until another object
+   * claims them. It claims nothing. The returned function throws Fault Invalid when none is left.
    */
   chooserFor(own: Owner): (interfaceName: string) => string {
     const chosen = new Set<string>()
@@ -61,7 +61,7 @@ export class MacPool {
       const mac = macText(from + at(i))
       if (isFree(mac)) return mac
     }
-    // Among so many addresses one is free, or none is at all.
+    // If none of so many addresses is free, the range is full.
     const enough = Math.min(size, (this.#claims?.size ?? 0) + maxInterfaces + 1)
     for (let i = 0; i < enough; i++) {
       const mac = macText(from + ((at(0) + i) % size))
@@ -74,23 +74,23 @@ export class MacPool {
   }
 
   /** What a VM claims. */
-  wishOfVm({ metadata, spec }: VirtualMachine): Wish {
+  claimsOfVm({ metadata, spec }: VirtualMachine): ClaimRequest {
     const own = ownerOf(VirtualMachine.kind, metadata)
     return { uid: own.uid, owner: own, values: macsIn(spec.template.spec), copied: [] }
   }
 
-  /** What an instance claims: with its VM if that is really there, else for itself. */
-  wishOfInstance({ metadata, spec }: Pick<VirtualMachineInstance, 'metadata' | 'spec'>): Wish {
+  /** What an instance claims: together with its VM if that exists, else for itself. */
+  claimsOfInstance({ metadata, spec }: Pick<VirtualMachineInstance, 'metadata' | 'spec'>): ClaimRequest {
     const own = ownerOf(VirtualMachineInstance.kind, metadata)
     const values = macsIn(spec)
     const ref = metadata.ownerReferences?.find(({ kind, name }) => kind === VirtualMachine.kind && name === own.name)
     const vm = ref && this.#vm(own.namespace, own.name)
     if (!vm || vm.metadata.uid !== ref.uid) return { uid: own.uid, owner: own, values, copied: [] }
-    return { ...this.wishOfVm(vm), uid: own.uid, values, copied: macsIn(vm.spec.template.spec) }
+    return { ...this.claimsOfVm(vm), uid: own.uid, values, copied: macsIn(vm.spec.template.spec) }
   }
 }
 
-/** Most interfaces of one object (their schema's limit): they are chosen before they are claimed. */
+/** Most interfaces of one object (the limit of its schema): addresses are chosen before they are claimed. */
 const maxInterfaces = 256
 
 /** An object as the owner of its addresses. */

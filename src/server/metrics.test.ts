@@ -66,7 +66,7 @@ test('metrics tell of interfaces, addresses, links and traffic in the names of K
     'patchbay_link_apply_duration_seconds_bucket{le="0.005"} 1',
   ])
     assert.ok(text.split('\n').includes(line), `${line} in\n${text}`)
-  // What is not known is not told.
+  // Unknown figures are left out.
   assert.doesNotMatch(text, /kubevirt_vmi_network_transmit_errors_total\{/)
 })
 

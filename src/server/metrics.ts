@@ -19,7 +19,7 @@ export type GuestTraffic = Readonly<{ node: string; namespace: string; name: str
 const info = ['name', 'namespace', 'vnic_name', 'binding_type', 'network', 'binding_name', 'model']
 const nic = ['node', 'namespace', 'name', 'interface']
 
-/** Everything this process has to tell Prometheus. What lives elsewhere is read anew for each page. */
+/** All metrics of this process. Figures kept elsewhere are read again for each scrape. */
 export class Metrics {
   readonly #registry = new Registry()
   readonly #applied: Histogram
@@ -37,12 +37,12 @@ export class Metrics {
     return { type: this.#registry.contentType, text: await this.#registry.metrics() }
   }
 
-  /** Counts a change of links, seconds. */
+  /** Observes one link change, seconds. */
   applied(seconds: number): void {
     this.#applied.observe(seconds)
   }
 
-  /** Tells how many sandboxes without a pod a node leaves alone. */
+  /** Sets the number of sandboxes without a pod that a node leaves alone. */
   followSandboxes(node: string, left: () => number): void {
     new Gauge({
       name: 'patchbay_sandboxes_left',
@@ -55,7 +55,7 @@ export class Metrics {
     })
   }
 
-  /** Tells of VMs and instances: their interfaces, addresses and links. */
+  /** Adds VMs and instances: their interfaces, addresses and links. */
   followObjects({ vms, vmis }: ObjectSource): void {
     const gauge = (name: string, help: string, labelNames: string[], fill: (gauge: Gauge) => void) =>
       new Gauge({
@@ -98,11 +98,11 @@ export class Metrics {
     })
   }
 
-  /** Tells of the traffic of this node's guests, in KubeVirt's names; receive and transmit are the guest's. */
+  /** Adds the traffic of this node's guests, in KubeVirt's names; receive and transmit are the guest's. */
   followTraffic(guests: () => Promise<readonly GuestTraffic[]>): void {
     let read: Promise<readonly GuestTraffic[]> | undefined
     const once = () => {
-      // All counters of one page show the same moment, and the hypervisors are asked once.
+      // All counters of one scrape are from the same moment, and each hypervisor is queried once.
       read ??= guests().finally(() => setImmediate(() => (read = undefined)))
       return read
     }

@@ -7,13 +7,13 @@ import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import type { Log } from '#base/log.ts'
+import { instanceKeyOf } from '#controllers/context.ts'
 import { movedKeyOf } from '#controllers/migration.ts'
-import { instanceKeyOf } from '#controllers/world.ts'
 import { type Component, controllers } from '#core/access/system-roles.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Informer, makeInformer } from '#machinery/client/informer.ts'
 
-/** Copies of what admission decides by and controllers follow: in one process there is one copy for both. */
+/** Caches that admission and controllers share: one copy of each object per process. */
 export type Objects = Readonly<{
   vms: Informer<VirtualMachine>
   vmis: Informer<VirtualMachineInstance>
@@ -27,10 +27,10 @@ export type Objects = Readonly<{
   migrations: Informer<VirtualMachineInstanceMigration, 'byVmi'>
 }>
 
-/** Clients of the server's own process: one that may do everything, and one for each component with the rights of its role. */
+/** Clients of the server's own process: one with all rights, and one per component with the rights of its role. */
 export type Clients = Readonly<{ own: Client; as(component: Component): Client }>
 
-/** Follows all of them until the signal aborts. Resolves when the copies are complete. */
+/** Starts all informers until the signal aborts. Resolves when they are synced. */
 export async function followObjects(
   clients: Clients,
   options: Readonly<{ log: Log; signal: AbortSignal }>,

@@ -17,7 +17,7 @@ async function options(t: TestContext) {
   return { dir: { root, pki: join(root, 'pki') }, names: ['192.0.2.1'], log: silent }
 }
 
-/** Has the clock of this process show another time. */
+/** Sets the clock of this process. */
 function setClock(t: TestContext, nowMs: number): void {
   t.mock.timers.reset()
   t.mock.timers.enable({ apis: ['Date'], now: nowMs })

@@ -12,7 +12,7 @@ import { createAuthority, issue, isValid, type KeyPair, needsRenewal } from '#ma
 /** Where keys and certificates are kept: the folder `pki` of a data directory. */
 type PkiFolder = Readonly<{ pki: string }>
 
-/** Files of the operator's own server certificate, PEM: kube-apiserver's options of these names. */
+/** The operator's own server certificate, PEM files: kube-apiserver's options of these names. */
 export type TlsFiles = Readonly<{ certFile: string; keyFile: string }>
 
 /** Keys and certificates in use, all of them valid now. */
@@ -26,14 +26,14 @@ type Options = Readonly<{
   log: Log
 }>
 
-/** What the listener proves itself with. */
+/** The listener's certificate and key. */
 export function identityOf({ authority, server, given }: Keys): TlsIdentity {
   return { own: server, clientAuthority: authority.cert, ...(given && { given }) }
 }
 
 /**
- * The authority of this installation: made on first use. One that is not valid, because the clock was wrong when it was made or
- * it is at its end, is replaced; what it issued is worth nothing then anyway.
+ * The CA of this installation, created on first use. An invalid one is replaced, because the clock was wrong when it was
+ * made or because it expires: the certificates it issued are worthless then anyway.
  */
 export async function openAuthority(dir: PkiFolder, log?: Log): Promise<KeyPair> {
   const old = await readPair(dir, 'ca')
@@ -47,8 +47,8 @@ export async function openAuthority(dir: PkiFolder, log?: Log): Promise<KeyPair>
 }
 
 /**
- * Opens the keys of a data directory, making those that are missing, not valid or near their end. @throws Fault Invalid for
- * files of the operator that are no certificate and its key
+ * Opens the keys of a data directory, and creates those that are missing, invalid or about to expire. @throws Fault Invalid
+ * for operator files that are not a certificate and its key
  */
 export async function openKeys({ dir, names, files, log }: Options): Promise<Keys> {
   const authority = await openAuthority(dir, log)
@@ -65,7 +65,7 @@ export async function openKeys({ dir, names, files, log }: Options): Promise<Key
   return { authority, server, admin, ...(files && { given: await readGiven(files) }) }
 }
 
-/** The keys to use from now on; the same object when nothing has to change. Files of the operator that are bad keep the old. */
+/** The keys to use from now on; the same object when nothing changes. Bad operator files keep the old ones. */
 export async function renewedKeys(keys: Keys, options: Options): Promise<Keys> {
   const given =
     options.files && (await readGiven(options.files).catch((error: unknown) => badFiles(options.log, error)))
@@ -77,7 +77,7 @@ export async function renewedKeys(keys: Keys, options: Options): Promise<Keys> {
   return { ...fresh, ...(kept && { given: kept }) }
 }
 
-/** The key that signs the tokens of ServiceAccounts, PEM: made on first use, kept for good. */
+/** The key that signs the tokens of ServiceAccounts, PEM: created on first use, never replaced. */
 export async function tokenKeyOf(dir: PkiFolder): Promise<string> {
   const path = join(dir.pki, 'tokens.key')
   const known = await readTextIfAny(path)

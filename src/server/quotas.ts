@@ -8,12 +8,12 @@ import type { Served } from '#machinery/rest/strategy.ts'
 import { type Taking, Usage } from '#machinery/rest/usage.ts'
 import type { Store } from '#machinery/store/store.ts'
 
-/** Is told when a namespace with quotas takes more or less, or when one of them changes. `hasRoom`: of something there may be more. */
+/** Called when the usage of a namespace with quotas changes, or one of its quotas. `hasRoom`: it may have more of a resource. */
 export type QuotaListener = (namespace: string, hasRoom: boolean) => void
 
 /**
- * Holds namespaces to their quotas and to the limits all of them have. Both quotas and what they count are followed in the
- * store, so that a write is judged by everything decided before it.
+ * Enforces quotas and the limits of all namespaces. Quotas and usage are both updated with the store's decisions, so that a
+ * write is checked against everything decided before it.
  */
 export class Quotas {
   readonly #usage: Usage
@@ -25,7 +25,7 @@ export class Quotas {
     this.#usage = new Usage(store, served)
     this.#limits = limits
     const prefix = prefixOf(ResourceQuota, undefined)
-    store.follow((key, value) => {
+    store.onDecided((key, value) => {
       if (key.startsWith(prefix)) this.#note(key.slice(prefix.length), value as unknown as ResourceQuota | undefined)
     })
     this.#usage.onChange((namespace, isLess) => {
@@ -43,7 +43,7 @@ export class Quotas {
     return this.#usage.amountOf(namespace, resource)
   }
 
-  /** Why a write takes more than its namespace may have; undefined when it does not. */
+  /** Why a write exceeds what its namespace may have; undefined when it does not. */
   refusal({ kind, next, current, bytes, user, subresource }: Taking): string | undefined {
     const { namespace } = next.metadata
     if (!kind.namespaced || namespace === undefined) return undefined

@@ -16,11 +16,11 @@ import type { Owner } from '#machinery/rest/claims.ts'
 import { type Served, serve, type User } from '#machinery/rest/strategy.ts'
 import { type MacPool, ownerOf } from './mac-pool.ts'
 
-/** What the rules of kinds ask the rest of the server. */
-export type ServedWorld = Readonly<{
+/** What the rules of kinds read from the rest of the server. */
+export type ServedContext = Readonly<{
   macs: MacPool
   access: Authorizer
-  /** Whether networks are attached by whoever names them, without the right to get them. */
+  /** Whether users may attach any network they name, without the right to get it. */
   anyNamespaceNetworks: boolean
   config: () => ClusterConfig
   placement: Placement
@@ -29,12 +29,12 @@ export type ServedWorld = Readonly<{
 }>
 
 /** VMs, their instances and migrations. */
-export function vmKinds(world: ServedWorld): readonly Served[] {
-  return [virtualMachine(world), virtualMachineInstance(world), virtualMachineInstanceMigration(world)]
+export function vmKinds(context: ServedContext): readonly Served[] {
+  return [virtualMachine(context), virtualMachineInstance(context), virtualMachineInstanceMigration(context)]
 }
 
-function virtualMachine(world: ServedWorld): Served {
-  const { macs, config } = world
+function virtualMachine(context: ServedContext): Served {
+  const { macs, config } = context
   return serve(VirtualMachine, {
     prepare: (vm, old, user) => {
       const newMac = macs.chooserFor(ownerOf(VirtualMachine.kind, vm.metadata))
@@ -44,19 +44,19 @@ function virtualMachine(world: ServedWorld): Served {
       ...(isBeyondAdmission(vm, old)
         ? []
         : [
-            ...vmErrors(vm, old, worldOf(world, ownerOf(VirtualMachine.kind, vm.metadata))),
+            ...vmErrors(vm, old, contextOf(context, ownerOf(VirtualMachine.kind, vm.metadata))),
             ...templateErrors(vm, old, user),
           ]),
-      // Its guest may run on for a while though it is to go.
-      ...networkErrors(world, templatesOf(vm, old), vm.metadata, user),
+      // Its guest may run on for a while although it is terminating.
+      ...networkErrors(context, templatesOf(vm, old), vm.metadata, user),
     ],
-    claims: (vm) => macs.wishOfVm(vm),
+    claims: (vm) => macs.claimsOfVm(vm),
     webhook: 'virtualmachine-validator.kubevirt.io',
   })
 }
 
-function virtualMachineInstance(world: ServedWorld): Served {
-  const { macs, config } = world
+function virtualMachineInstance(context: ServedContext): Served {
+  const { macs, config } = context
   return serve(VirtualMachineInstance, {
     prepare: (vmi, old) => {
       const newMac = macs.chooserFor(ownerOf(VirtualMachineInstance.kind, vmi.metadata))
@@ -64,23 +64,23 @@ function virtualMachineInstance(world: ServedWorld): Served {
       return { ...vmi, spec, metadata: old ? vmi.metadata : { ...vmi.metadata, finalizers: [vmiFinalizer] } }
     },
     validate: (vmi, old, user) => {
-      const { owner, copied } = macs.wishOfInstance(vmi)
-      const { holderOf, ...rest } = worldOf(world, owner)
-      // What it has from its VM was judged there.
+      const { owner, copied } = macs.claimsOfInstance(vmi)
+      const { holderOf, ...rest } = contextOf(context, owner)
+      // What it has from its VM was checked there.
       const judged = (mac: string) => (copied.includes(mac) ? undefined : holderOf(mac))
       const specs = { now: vmi.spec, old: old?.spec, path: 'spec' }
       return [
         ...instanceErrors(vmi, old, user, { ...rest, holderOf: judged }),
-        ...networkErrors(world, specs, vmi.metadata, user),
+        ...networkErrors(context, specs, vmi.metadata, user),
       ]
     },
-    claims: (vmi) => macs.wishOfInstance(vmi),
+    claims: (vmi) => macs.claimsOfInstance(vmi),
     restrict: (vmi, old, user) => instanceWrite(user, old ?? vmi),
     webhook: 'virtualmachineinstances-create-validator.kubevirt.io',
   })
 }
 
-function virtualMachineInstanceMigration({ instance, migrations }: ServedWorld): Served {
+function virtualMachineInstanceMigration({ instance, migrations }: ServedContext): Served {
   return serve(VirtualMachineInstanceMigration, {
     prepare: migrationWithDefaults,
     validate: (migration, old, user) =>
@@ -89,23 +89,28 @@ function virtualMachineInstanceMigration({ instance, migrations }: ServedWorld):
   })
 }
 
-/** What a VM's or an instance's own rules look at beside itself. */
-function worldOf({ config, macs }: ServedWorld, own: Owner) {
+/** What the rules of a VM or an instance read beside the object. */
+function contextOf({ config, macs }: ServedContext, own: Owner) {
   return { config: config(), holderOf: (mac: string) => macs.holderOf(mac, own) }
 }
 
 type Specs = Readonly<{ now: VmiSpec; old: VmiSpec | undefined; path: string }>
 
-/** What is wrong with the networks that somebody attaches. */
-function networkErrors(world: ServedWorld, { now, old, path }: Specs, metadata: ObjectMeta, user: User): FieldError[] {
-  // The controllers copy what was judged in the VM.
-  if (world.anyNamespaceNetworks || user.groups.includes(systemGroup)) return []
+/** Errors of the networks that a user attaches. */
+function networkErrors(
+  context: ServedContext,
+  { now, old, path }: Specs,
+  metadata: ObjectMeta,
+  user: User,
+): FieldError[] {
+  // The controllers copy what was checked in the VM.
+  if (context.anyNamespaceNetworks || user.groups.includes(systemGroup)) return []
   const { namespace = '' } = metadata
-  const attacher = { user: user.name, mayAttach: mayGetNetwork(world.access, user) }
+  const attacher = { user: user.name, mayAttach: mayGetNetwork(context.access, user) }
   return attachErrors(now.networks, old?.networks, { path, namespace }, attacher)
 }
 
-/** The specs of a VM's instance, as it was and as it is to be. */
+/** The specs of a VM's instance, before and after the write. */
 function templatesOf(vm: VirtualMachine, old: VirtualMachine | undefined): Specs {
   return { now: vm.spec.template.spec, old: old?.spec.template.spec, path: 'spec.template.spec' }
 }

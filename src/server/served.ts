@@ -18,13 +18,13 @@ import { eventErrors } from '#core/admission/event.ts'
 import { quotaErrors, quotaResources, quotaWithDefaults } from '#core/quota/admission.ts'
 import { podAmounts } from '#core/quota/amounts.ts'
 import { countOf } from '#core/quota/judge.ts'
-import { type Served, serve, serveView } from '#machinery/rest/strategy.ts'
+import { type Served, serve, serveConverted } from '#machinery/rest/strategy.ts'
 import { accessKinds } from './access.ts'
-import { type ServedWorld, vmKinds } from './served-vms.ts'
+import { type ServedContext, vmKinds } from './served-vms.ts'
 
-/** Every kind the server serves, with the rules that are its own. */
-export function servedKinds(world: ServedWorld): readonly Served[] {
-  const { access, placement } = world
+/** Every kind the server serves, with its own rules. */
+export function servedKinds(context: ServedContext): readonly Served[] {
+  const { access, placement } = context
   const served = [
     serve(Namespace, {
       prepare: (namespace, old) =>
@@ -42,8 +42,8 @@ export function servedKinds(world: ServedWorld): readonly Served[] {
       amounts: (pod) => ({ ...podCount, ...podAmounts(pod) }),
     }),
     serve(Event, { validate: eventErrors, restrict: (event, _old, user) => eventWrite(user, event, placement) }),
-    serveView(EventOfEvents, Event, eventNames),
-    ...vmKinds(world),
+    serveConverted(EventOfEvents, Event, eventNames),
+    ...vmKinds(context),
     serve(KubeVirt, { validate: kubeVirtErrors, webhook: 'kubevirt-validator.kubevirt.io' }),
     serve(NetworkAttachmentDefinition),
     serve(ConfigMap, { prepare: configMapWithDefaults, validate: configMapErrors }),
@@ -62,7 +62,7 @@ export function servedKinds(world: ServedWorld): readonly Served[] {
 const podCount = countOf(Pod)
 const limitable = quotaResources(kinds)
 
-/** Every object of a namespace takes at least one of its kind. */
+/** Every object of a namespace counts as at least one of its kind. */
 function counted(one: Served): Served {
   const count = countOf(one.kind)
   return { ...one, strategy: { amounts: () => count, ...one.strategy } }

@@ -6,14 +6,14 @@ import { timestamp } from '#base/time.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { storeKey } from '#machinery/rest/doc.ts'
 
-/** The Event, always the same one: there is room for it in a full store (`alarmKey`). */
+/** The Event, always the same one: a full store has room for it (`alarmKey`). */
 const event = { namespace: 'default', name: 'patchbay-store' }
 export const alarmKey = storeKey(Event, event)
 
-/** How often the store is looked at, milliseconds. */
+/** Interval of the check of the store, milliseconds. */
 export const lookMs = 1000
 
-/** How often the Event is repeated while the problem lasts, milliseconds: before it would be swept for its age. */
+/** Interval at which the Event is repeated while the problem lasts, milliseconds: shorter than the life of an Event. */
 const repeatMs = 900_000
 
 const component = 'patchbay-store'
@@ -24,20 +24,20 @@ type Options = Readonly<{
   client: Client
   /** Name of the node whose disk the store is on. */
   node: string
-  /** What is wrong with the store, as a sentence with what to do. */
+  /** The problem of the store, as a sentence with a remedy. */
   problem: () => string | undefined
   log: Log
 }>
 
 /**
- * Tells of a store that takes no writes by an Event of its node. What could not be written is kept and tried again, also when
- * the problem is over: its owner is to learn that there was one.
+ * Reports a store that takes no writes by an Event of its node. An Event that could not be written is retried, even after
+ * the problem is over: the operator must learn of it.
  */
 export class StoreAlarm {
   readonly #options: Options
-  /** What was wrong last. */
+  /** The last problem. */
   #seen: string | undefined
-  /** What has still to be told. */
+  /** The Event still to be written. */
   #untold: string | undefined
   #toldMs = Number.NEGATIVE_INFINITY
   #ongoing = false
@@ -46,7 +46,7 @@ export class StoreAlarm {
     this.#options = options
   }
 
-  /** To be called again and again; never fails. */
+  /** Called periodically; never fails. */
   async look(nowMs: number): Promise<void> {
     const { problem, log } = this.#options
     const now = problem()

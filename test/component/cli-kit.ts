@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { type Context, Ending, type Interrupts } from '#cli/context.ts'
+import { type Context, ExitError, type Interrupts } from '#cli/context.ts'
 import { findTarget } from '#cli/kubeconfig.ts'
 import { Connection } from '#machinery/client/connection.ts'
 import { HttpClient } from '#machinery/client/http-client.ts'
@@ -60,7 +60,7 @@ export async function contextIn(cluster: Cluster, namespace: string): Promise<In
   const stop = new AbortController()
   const repeat: (() => void)[] = []
   const interrupt = () => {
-    if (!stop.signal.aborted) return stop.abort(new Ending(130, 'Ended early by test'))
+    if (!stop.signal.aborted) return stop.abort(new ExitError(130, 'Ended early by test'))
     for (const listener of repeat) listener()
   }
   return {

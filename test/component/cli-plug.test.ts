@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { Fault } from '#base/fault.ts'
-import { Ending } from '#cli/context.ts'
+import { ExitError } from '#cli/context.ts'
 import { migrate } from '#cli/migrate.ts'
 import { showNics } from '#cli/nics.ts'
 import { plug, rewire, unplug } from '#cli/plug.ts'
@@ -36,12 +36,12 @@ describe('commands that plug and unplug', () => {
     cluster.api.until(wanted, vmsPath(ns, 'a'), (one) => one.status?.printableStatus === wanted)
   const spec = async (ns: string) => (await cluster.api.get(vmsPath(ns, 'a'))).spec.template.spec
   const names = async (ns: string) => (await spec(ns)).domain.devices.interfaces.map((one: Any) => one.name).join()
-  const fails = async (work: Promise<unknown>): Promise<Fault | Ending> => {
+  const fails = async (work: Promise<unknown>): Promise<Fault | ExitError> => {
     const thrown: unknown = await work.then(
       () => undefined,
       (error: unknown) => error,
     )
-    if (thrown instanceof Fault || thrown instanceof Ending) return thrown
+    if (thrown instanceof Fault || thrown instanceof ExitError) return thrown
     throw thrown ?? new Error('nothing was thrown')
   }
 

@@ -3,7 +3,7 @@ import { after, before, describe, it, type TestContext } from 'node:test'
 import { Fault } from '#base/fault.ts'
 import { version } from '#base/version.ts'
 import { delay } from '#base/wait.ts'
-import { Ending } from '#cli/context.ts'
+import { ExitError } from '#cli/context.ts'
 import { flap } from '#cli/flap.ts'
 import { setLink } from '#cli/link.ts'
 import { showNics } from '#cli/nics.ts'
@@ -52,16 +52,16 @@ describe('commands of patchbay', () => {
   const interfaces = async (ns: string) =>
     (await cluster.api.get(vmsPath(ns, 'a'))).spec.template.spec.domain.devices.interfaces
   const states = async (ns: string) => (await interfaces(ns)).map((one: { state?: string }) => one.state)
-  const fails = async (work: Promise<unknown>): Promise<Fault | Ending> => {
+  const fails = async (work: Promise<unknown>): Promise<Fault | ExitError> => {
     const thrown: unknown = await work.then(
       () => undefined,
       (error: unknown) => error,
     )
-    if (thrown instanceof Fault || thrown instanceof Ending) return thrown
+    if (thrown instanceof Fault || thrown instanceof ExitError) return thrown
     throw thrown ?? new Error('nothing was thrown')
   }
   const endsIn = async (work: Promise<unknown>) => {
-    const { code, message } = (await fails(work)) as Ending
+    const { code, message } = (await fails(work)) as ExitError
     return [code, message]
   }
 
@@ -383,7 +383,7 @@ describe('commands of patchbay', () => {
     const { message } = await failed
     assert.equal(
       message,
-      'Somebody else declared interface red of VM a linkDown meanwhile; it is left so, and no longer flapped',
+      'Another client declared interface red of VM a linkDown meanwhile; it stays so, and is no longer flapped',
     )
     assert.deepEqual(await states(ns), ['up', 'linkDown', undefined])
   })

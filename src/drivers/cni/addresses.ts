@@ -3,21 +3,21 @@ import { ipBatch, listLinks } from '../host/links.ts'
 import { run } from '../host/run.ts'
 import type { Conflist } from './conflist.ts'
 
-/** The link an interface is to be deleted from: its name, and the path of its network namespace. */
+/** The link an interface is deleted from: its name, and the path of its network namespace. */
 type Where = Readonly<{ netns: string; ifName: string }>
 
 /** The plugins that make a link and, with ipMasq, rules of the host's packet filter for its addresses. */
 const masquerading: ReadonlySet<string> = new Set(['bridge', 'ptp'])
 
-/** Whether a network has rules of the host's packet filter made for each address. */
+/** Whether a network has packet filter rules for each address. */
 export function isMasqueraded({ plugins }: Conflist): boolean {
   return plugins.some(({ type, ipMasq }) => masquerading.has(type) && ipMasq === true)
 }
 
 /**
- * Gives a link these addresses and no others before it is deleted: plugins find the rules of ipMasq by the addresses they see on
- * it, and with bridge binding the guest has them, not the link. A link that is gone is stood in for by another of its name. It is
- * down, so that nobody on the network hears of the addresses.
+ * Gives a link exactly these addresses before it is deleted: plugins find the rules of ipMasq by the addresses on the link,
+ * and with bridge binding the guest has them, not the link. A missing link is replaced by a dummy of its name. It is down,
+ * so that the network does not see the addresses.
  * @throws Fault Unavailable
  */
 export async function restoreAddresses(
@@ -37,9 +37,9 @@ export async function restoreAddresses(
 }
 
 /**
- * Deletes the rules that lead a container's addresses into its chain of ipMasq, and leaves the chain: cards of one guest on one
- * network share it, and the plugin would empty it with the first card that goes. Resolves to whether there were any; there are
- * none where plugins use nftables. `wrap` is put before each program.
+ * Deletes the rules that lead a container's addresses into its chain of ipMasq, and leaves the chain: cards of one guest on
+ * one network share it, and the plugin would flush it with the first card. Resolves to whether there were any; plugins that
+ * use nftables have none. `wrap` is put before each program.
  */
 export async function deleteSharedRules(
   containerId: string,

@@ -7,12 +7,12 @@ import { type Conflist, type PluginConf, parseConflist, typesOf } from './confli
 import { unknownFields } from './fields.ts'
 import { requireDhcpDaemon, withIpamDir } from './ipam.ts'
 import { canInherit, givenIn, Heirs, staticPlugin, withoutIpam, withStatic } from './leases.ts'
+import { endOrphanedPlugins } from './orphaned-plugins.ts'
 import { callPlugin } from './plugin.ts'
 import { type CniRecord, CniRecords, type CniWhere } from './records.ts'
 import { type CniResult, resultOf } from './result.ts'
 import { argsOf, type CniRuntime, runtimeConfigOf } from './runtime.ts'
-import { endStragglers } from './stragglers.ts'
-import { negotiatedVersion, PluginVersions, spokenVersions } from './versions.ts'
+import { negotiatedVersion, PluginVersions, supportedVersions } from './versions.ts'
 
 export type CniOptions = Readonly<{
   /** Where results are kept, so that DEL knows what ADD did. */
@@ -21,22 +21,22 @@ export type CniOptions = Readonly<{
   ipamDir: string
   pluginDirs?: readonly string[]
   timeoutMs?: number
-  /** Put before every plugin; tests run them in a namespace of their own by it. */
+  /** Prefix of every plugin command; tests run plugins in a network namespace by it. */
   wrap?: readonly string[]
 }>
 
-/** An interface to add, and by what. */
+/** An interface to add, and its configuration. */
 type AddRequest = CniWhere & Readonly<{ conflist: Conflist; runtime?: CniRuntime }>
 
 const defaultPluginDirs = ['/usr/lib/cni', '/opt/cni/bin']
 const defaultTimeoutMs = 20_000
-/** How long a plugin may take to say which versions it speaks, which needs nothing of the host. */
+/** How long a plugin's VERSION may take, which needs nothing of the host. */
 const versionTimeoutMs = 5000
 
 /** Runs CNI plugins as their specification says: chains, cached results, DEL in reverse order. */
 export class Cni {
   readonly #options: Required<Pick<CniOptions, 'pluginDirs' | 'timeoutMs'>> & CniOptions
-  /** Once plugins of an earlier process that used the same cache have ended. */
+  /** Resolves once orphaned plugin processes that use this cache have ended. */
   #alone: Promise<void> | undefined
   readonly #versions = new PluginVersions()
   readonly #records: CniRecords
@@ -55,8 +55,8 @@ export class Cni {
   }
 
   /**
-   * Reads a configuration, and finds the version of the specification that all of its plugins speak.
-   * @throws Fault Invalid with everything wrong with it, Aborted; `what` says whose it is
+   * Reads a configuration, and finds the version of the specification that all of its plugins support.
+   * @throws Fault Invalid with all of its errors, Aborted; `what` names its source
    */
   async parse(text: string, what: string, signal: AbortSignal): Promise<Conflist> {
     const refuse = (errors: readonly string[]) => new Fault('Invalid', `${what} cannot be used: ${errors.join('; ')}`)
@@ -74,33 +74,33 @@ export class Cni {
     return { ...conflist, cniVersion: version }
   }
 
-  /** By which configuration an interface was added and what ADD answered, if that was done and not undone. */
+  /** The configuration and the result of an interface's ADD, unless it has been deleted. */
   async added(where: CniWhere): Promise<Readonly<{ conflist: Conflist; result: CniResult }> | undefined> {
     const cached = await this.#records.read(where)
     return cached?.result && { conflist: cached.conflist, result: resultOf(cached.result) }
   }
 
-  /** Names of a container's interfaces that there are traces of: added, half added, or not yet deleted. */
+  /** Names of a container's interfaces with records: added, partly added, or not yet deleted. */
   interfacesOf(containerId: string): Promise<string[]> {
     return this.#records.interfacesOf(containerId)
   }
 
-  /** Removes what is left of a container whose interfaces are all deleted: files that a crash kept from being finished. */
+  /** Removes the files of a container whose interfaces are all deleted: those that a crash left unfinished. */
   forget(containerId: string): Promise<void> {
     return this.#records.forget(containerId)
   }
 
   /**
-   * Adds an interface. When a plugin of the chain fails, the whole chain is undone before the fault is thrown: the fault of the
-   * ADD, whose data says what could not be undone (`notUndone`, sentences). Nothing is owed for an ADD that failed.
+   * Adds an interface. When a plugin of the chain fails, DEL runs for the whole chain before the ADD's fault is thrown; the
+   * fault's data lists failed DELs (`notUndone`, sentences). A failed ADD leaves no record.
    */
   async add(request: AddRequest, signal: AbortSignal): Promise<CniResult> {
     return this.#add(request, await this.#recordOf(request), {}, signal)
   }
 
   /**
-   * Adds an interface whose link was lost again, with the addresses it had; its IPAM is not asked. When it fails all stays as it
-   * was. By another configuration than before it is deleted and added as if it were new; `tell` hears what could not be undone.
+   * Adds an interface whose link was lost, with its earlier addresses and without IPAM. On failure nothing changes. With
+   * another configuration than before it is deleted and added as a new one; `tell` receives what DEL could not undo.
    */
   async addAgain(
     request: AddRequest,
@@ -134,8 +134,8 @@ export class Cni {
   }
 
   /**
-   * Adds an interface that is to have the addresses of another one, which keeps them until it is deleted: their guest moves. By
-   * another configuration, or where that cannot be, it gets addresses of its own.
+   * Adds an interface with the addresses of another one, which keeps them until it is deleted: their guest moves. With
+   * another configuration, or where that is impossible, it gets its own addresses.
    */
   async inherit(request: AddRequest, from: CniWhere, signal: AbortSignal): Promise<CniResult> {
     const wanted = await this.#recordOf(request)
@@ -149,17 +149,17 @@ export class Cni {
     return this.#add(request, { ...wanted, conflist: withoutIpam(conflist), lease }, givenIn(holder.result!), signal)
   }
 
-  /** What is to be written down of an interface before it is added. @throws Fault Invalid, Unavailable */
+  /** The record of an interface before it is added. @throws Fault Invalid, Unavailable */
   async #recordOf(request: AddRequest): Promise<CniRecord & Required<Pick<CniRecord, 'runtime'>>> {
     const conflist = withIpamDir(request.conflist, this.#options.ipamDir)
     await requireDhcpDaemon(conflist)
     const { netns, runtime = {} } = request
-    // What cannot be told is refused before anything is begun.
+    // Invalid parameters are refused before the first effect.
     for (const plugin of conflist.plugins) runtimeConfigOf(plugin, runtime)
     return { conflist, netns, runtime }
   }
 
-  /** Runs the plugins of a chain; `note` hears what the last one answered before the next one is run. */
+  /** Runs the plugins of a chain; `note` receives each result before the next plugin runs. */
   async #chain(
     where: CniWhere,
     record: CniRecord,
@@ -176,15 +176,15 @@ export class Cni {
   }
 
   async #add(request: CniWhere, record: CniRecord, given: JsonObject, signal: AbortSignal): Promise<CniResult> {
-    // Written down first: whatever dies from here on, DEL will know what to undo.
+    // The record comes first: after a crash from here on, DEL knows what to undo.
     await this.#records.write(request, record)
     let result: JsonObject
     try {
-      // The next one may fail, and those before find by it what they made.
+      // When the next plugin fails, DEL of the earlier ones needs this result.
       const note = (partial: JsonObject) => this.#records.write(request, { ...record, partial })
       result = { ...(await this.#chain(request, record, note, signal)), ...given }
     } catch (error) {
-      // Not to be interrupted, and each plugin has its own time limit.
+      // Not abortable: each plugin has its own timeout.
       const notUndone = await this.letGo(request, new AbortController().signal)
       if (!notUndone.length || !(error instanceof Fault)) throw error
       throw new Fault(error.kind, error.message, { cause: error.cause, data: { ...error.data, notUndone } })
@@ -194,8 +194,8 @@ export class Cni {
   }
 
   /**
-   * Deletes an interface that was added; a failure keeps the record, so that it can be tried again. One that was never added, or
-   * is gone already, is fine, and what an ADD that failed has left is let go.
+   * Deletes an interface; a failure keeps the record for a retry. An interface that was never added or is already gone is no
+   * error, and the rest of a failed ADD is dropped.
    */
   async del(where: CniWhere, signal: AbortSignal): Promise<void> {
     const cached = await this.#records.read(where)
@@ -212,8 +212,8 @@ export class Cni {
   }
 
   /**
-   * Deletes an interface as far as its plugins can, each of which is asked once, and forgets it. Resolves to what could not be
-   * undone, in sentences. Many plugins fail DEL whenever ADD could not work: the parent link is not there for either.
+   * Deletes an interface as far as its plugins can, runs each DEL once, and drops the record. Resolves to what could not be
+   * undone, in sentences. Many plugins fail DEL whenever ADD could not work: both need the parent link.
    * @throws Fault Aborted
    */
   async letGo(where: CniWhere, signal: AbortSignal): Promise<readonly string[]> {
@@ -229,7 +229,7 @@ export class Cni {
     return notUndone
   }
 
-  /** Asks each plugin once to undo what it did. Resolves to what could not be undone. @throws Fault Aborted */
+  /** Runs each plugin's DEL once. Resolves to what could not be undone. @throws Fault Aborted */
   async #undo(where: CniWhere, record: CniRecord, signal: AbortSignal): Promise<string[]> {
     const notUndone: string[] = []
     const tryTo = async (step: Promise<unknown>) => {
@@ -247,13 +247,13 @@ export class Cni {
     return notUndone
   }
 
-  /** A record as it is to be deleted by: addresses that somebody else goes on with are not given back. */
+  /** The record for DEL: addresses that another interface has inherited are not released. */
   async #withoutHeritage(where: CniWhere, record: CniRecord): Promise<CniRecord> {
     if (record.lease || !(await this.#heirs.has(where))) return record
     return { ...record, conflist: withoutIpam(record.conflist) }
   }
 
-  /** Gives addresses back that an interface had of another one, if it was the last to go on with them. */
+  /** Releases inherited addresses of an interface when no other one has them. */
   async #release(where: CniWhere, { lease, netns }: CniRecord, signal: AbortSignal): Promise<void> {
     if (!lease) return
     const { conflist, ...holder } = lease
@@ -272,7 +272,7 @@ export class Cni {
     await this.#heirs.drop(holder, where)
   }
 
-  /** Lets plugins see the addresses whose rules of ipMasq are to go with a link. */
+  /** Shows plugins the addresses whose ipMasq rules DEL removes with a link. */
   async #restore(where: CniWhere, cached: CniRecord, signal: AbortSignal): Promise<void> {
     const { conflist, partial = {}, result = partial } = cached
     if (!isMasqueraded(conflist)) return
@@ -346,7 +346,7 @@ export class Cni {
     )
   }
 
-  /** The versions a plugin says it speaks. It is asked once for as long as it is the same program. */
+  /** The versions a plugin supports, asked once per program file. */
   async #spoken(type: string, signal: AbortSignal): Promise<readonly string[] | undefined> {
     const { wrap, cacheDir, pluginDirs, timeoutMs } = this.#options
     const program = await this.#find(type, pluginDirs)
@@ -354,7 +354,7 @@ export class Cni {
       callPlugin({
         ...{ program, type, signal, command: 'VERSION', network: '', args: {}, owner: cacheDir },
         ...{ containerId: '', netns: '', ifName: '', path: pluginDirs.join(':') },
-        config: { cniVersion: spokenVersions.at(-1) },
+        config: { cniVersion: supportedVersions.at(-1) },
         timeoutMs: Math.min(timeoutMs, versionTimeoutMs),
         ...(wrap && { wrap }),
       }),
@@ -363,7 +363,7 @@ export class Cni {
 
   /** Before the first plugin is run. */
   #takeOver(): Promise<void> {
-    this.#alone ??= endStragglers(
+    this.#alone ??= endOrphanedPlugins(
       this.#options.cacheDir,
       async (where) => (await this.added(where)) !== undefined,
     ).catch((error: unknown) => {

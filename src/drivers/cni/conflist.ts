@@ -1,5 +1,5 @@
 import { isDeeperThan, isObject, type JsonObject } from '#base/json.ts'
-import { highestSpoken, spokenVersions } from './versions.ts'
+import { highestSupported, supportedVersions } from './versions.ts'
 
 /** One plugin of a chain, with everything its author wrote. */
 export type PluginConf = JsonObject & Readonly<{ type: string }>
@@ -7,7 +7,7 @@ export type PluginConf = JsonObject & Readonly<{ type: string }>
 /** A CNI network configuration list, run as what `cniVersion` says. A single configuration is a list of one. */
 export type Conflist = Readonly<{ cniVersion: string; name: string; plugins: readonly PluginConf[] }>
 
-/** What a configuration without one is taken to be written for. */
+/** The assumed version of a configuration that has none. */
 const defaultVersion = '0.3.1'
 const networkName = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/
 const pluginName = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/
@@ -18,19 +18,19 @@ const maxDepth = 100
 /** Longest configuration, characters; real ones have some hundred. */
 const maxText = 64 * 1024
 
-/** Most errors that are told at once, and most characters that are quoted of a value: they are stored with every guest. */
+/** Most errors reported at once, and most characters quoted of a value: they are stored with every guest. */
 const maxErrors = 10
 const maxQuoted = 100
 
-/** A value as an error shows it, cut where it is long. */
+/** A value as an error shows it, truncated. */
 export function quoted(value: unknown): string {
   const text = JSON.stringify(value) ?? 'undefined'
   return text.length > maxQuoted ? `${text.slice(0, maxQuoted)}…` : text
 }
 
 /**
- * Reads a configuration or configuration list. Everything wrong is told at once, each with the field and what to do.
- * `plugins` are the names of the plugins on this host; `fallbackName` is used when the configuration has no name.
+ * Reads a configuration or configuration list. Reports all errors at once, each with its field and a remedy. `plugins` are
+ * the names of the plugins on this host; `fallbackName` is used when the configuration has no name.
  */
 export function parseConflist(
   text: string,
@@ -68,22 +68,22 @@ export function parseConflist(
     : { conflist: { cniVersion, name: name as string, plugins: list as PluginConf[] } }
 }
 
-/** Names of all plugins of a list, those that give addresses among them, each once. */
+/** Names of all plugins of a list, IPAM plugins included, each once. */
 export function typesOf({ plugins }: Conflist): string[] {
   const types = plugins.flatMap(({ type, ipam }) => [type, ...(isObject(ipam) ? [ipam.type] : [])])
   return [...new Set(types.filter((type) => typeof type === 'string'))]
 }
 
-/** The highest version we speak of those a configuration is written for: `cniVersion`, or the list `cniVersions` (since 1.1.0). */
+/** The highest supported version among those of a configuration: `cniVersion`, or the list `cniVersions` (since 1.1.0). */
 function versionOf({ cniVersion, cniVersions }: JsonObject, errors: string[]): string {
   if (cniVersions !== undefined && !Array.isArray(cniVersions))
     errors.push(`cniVersions: ${quoted(cniVersions)} must be a list of versions`)
   const list: readonly unknown[] = Array.isArray(cniVersions) ? cniVersions : []
   const own = cniVersion ?? (list.length ? undefined : defaultVersion)
-  const version = highestSpoken([...list, own])
+  const version = highestSupported([...list, own])
   if (version !== undefined) return version
   const [field, value] = list.length ? ['cniVersions', [...list, own]] : ['cniVersion', own]
-  errors.push(`${field}: ${quoted(value)} is not supported; use one of ${spokenVersions.join(', ')}`)
+  errors.push(`${field}: ${quoted(value)} is not supported; use one of ${supportedVersions.join(', ')}`)
   return defaultVersion
 }
 

@@ -1,12 +1,15 @@
 import { readFile } from 'node:fs/promises'
 import type { PluginConf } from './conflist.ts'
 
-/** What newer plugins do for guests to be apart or tagged. Older ones leave in silence what they do not know. */
+/** Isolation and VLAN options of newer plugins. Older plugins silently ignore unknown fields. */
 const newer: Readonly<Record<string, readonly string[]>> = { bridge: ['vlanTrunk', 'portIsolation'] }
 
 const elf = '\x7fELF'
 
-/** The fields that a plugin's configuration sets and its program does not know. Programs in Go have the names of all they read. */
+/**
+ * The fields that a plugin's configuration sets and its program does not know. A Go program contains the names of all fields
+ * it reads.
+ */
 export async function unknownFields(plugin: PluginConf, program: string): Promise<readonly string[]> {
   const wanted = (newer[plugin.type] ?? []).filter((field) => plugin[field] !== undefined && plugin[field] !== false)
   if (!wanted.length) return []

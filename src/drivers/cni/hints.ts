@@ -1,7 +1,7 @@
 import type { JsonObject } from '#base/json.ts'
 import { quoted } from './conflist.ts'
 
-/** What a plugin needs of the kernel beyond plain links, and the option that has it. */
+/** The kernel feature a plugin needs beyond plain links, and its kernel option. */
 const needs: Readonly<Record<string, readonly [what: string, option: string]>> = {
   vlan: ['VLAN links', 'CONFIG_VLAN_8021Q'],
   macvlan: ['macvlan links', 'CONFIG_MACVLAN'],
@@ -12,7 +12,7 @@ const needs: Readonly<Record<string, readonly [what: string, option: string]>> =
 }
 const vlanBridge = ['VLANs on bridges', 'CONFIG_BRIDGE_VLAN_FILTERING'] as const
 
-/** What to add to a plugin's complaint that leaves its reader alone: plugins say that something is missing, and not what. */
+/** A remedy for an unhelpful error of a plugin: plugins say that something is missing, and not what. */
 export function hintFor(type: string, msg: string, config: JsonObject): string {
   return missingLink(msg, config) + missingInKernel(type, msg, config)
 }

@@ -6,7 +6,7 @@ import { type Conflist, type PluginConf, quoted } from './conflist.ts'
 
 const defaultDhcpSocket = '/run/cni/dhcp.sock'
 
-/** @throws Fault Unavailable when addresses are to come from the dhcp plugin's daemon, and it does not run */
+/** @throws Fault Unavailable when IPAM is the dhcp plugin and its daemon does not run */
 export async function requireDhcpDaemon({ name, plugins }: Conflist): Promise<void> {
   for (const { ipam } of plugins) {
     if (!isObject(ipam) || ipam.type !== 'dhcp') continue
@@ -20,7 +20,8 @@ export async function requireDhcpDaemon({ name, plugins }: Conflist): Promise<vo
 }
 
 /**
- * Gives leases a place of ours. A plugin makes folders and files where it is told to, as root: anywhere else is refused.
+ * Sets our folder for leases. A plugin creates folders and files wherever its configuration says, as root: any other folder
+ * is refused.
  * @throws Fault Invalid
  */
 export function withIpamDir(conflist: Conflist, ipamDir: string): Conflist {

@@ -5,16 +5,16 @@ import { isMasqueraded } from './addresses.ts'
 import type { Conflist, PluginConf } from './conflist.ts'
 import { resultOf } from './result.ts'
 
-/** An interface of a container, whatever its network namespace is called. */
+/** An interface of a container, whatever the name of its network namespace. */
 export type LeaseHolder = Readonly<{ containerId: string; ifName: string }>
 
-/** Addresses that IPAM gave to another interface, which this one goes on with: by which configuration, and to whom. */
+/** Addresses inherited from another interface, which got them from IPAM: its configuration, and the interface. */
 export type Lease = LeaseHolder & Readonly<{ conflist: Conflist }>
 
-/** The plugin that gives what it is told to. */
+/** The plugin that assigns the addresses in its configuration. */
 export const staticPlugin = 'static'
 
-/** The same configuration, giving the addresses and routes of an earlier result again and taking none back. */
+/** The same configuration, assigning the addresses and routes of an earlier result without IPAM. */
 export function withStatic(conflist: Conflist, result: JsonObject): Conflist {
   const { ips, routes } = resultOf(result)
   const { dns } = result
@@ -22,7 +22,7 @@ export function withStatic(conflist: Conflist, result: JsonObject): Conflist {
   return mapIpam(conflist, (plugin) => ({ ...plugin, ipam: given }))
 }
 
-/** The same configuration for a link without addresses: they are another interface's, and no network is to hear them twice. */
+/** The same configuration for a link without addresses: another interface has them, and the network must not see them twice. */
 export function withoutIpam(conflist: Conflist): Conflist {
   return mapIpam(conflist, ({ ipam: _, ...plugin }) => plugin as PluginConf)
 }
@@ -31,12 +31,12 @@ function mapIpam(conflist: Conflist, change: (plugin: PluginConf) => PluginConf)
   return { ...conflist, plugins: conflist.plugins.map((one) => (isObject(one.ipam) ? change(one) : one)) }
 }
 
-/** Plugins that do what they do to a link, whatever addresses it has. Others of Debian's fail without any, or make rules for them. */
+/** Plugins that work on a link whatever its addresses. Debian's others fail without addresses, or make rules for them. */
 const heedless: ReadonlySet<string> = new Set(['tuning', 'bandwidth'])
 
 /**
- * Whether an interface can take over another's addresses while that one still has them: the plugins make and tune links
- * without any, and nothing else of the host is made for them.
+ * Whether an interface can inherit another's addresses while that one still has them: the plugins make and tune links
+ * without addresses, and make nothing else on the host for them.
  */
 export function canInherit(conflist: Conflist): boolean {
   const [first, ...others] = conflist.plugins
@@ -44,14 +44,14 @@ export function canInherit(conflist: Conflist): boolean {
   return isPlain && others.every(({ type }) => heedless.has(type))
 }
 
-/** The part of a result that tells of addresses. */
+/** The address fields of a result. */
 export function givenIn({ ips, ip4, ip6, routes, dns }: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries({ ips, ip4, ip6, routes, dns }).filter(([, value]) => value !== undefined))
 }
 
 /**
- * Who goes on with whose addresses, as empty files beside the records of what was added: IPAM hears that they are free when the
- * last of them is deleted.
+ * Which interfaces inherited whose addresses, as empty files beside the records: IPAM releases the addresses when the last
+ * of them is deleted.
  */
 export class Heirs {
   readonly #folder: string
@@ -68,7 +68,7 @@ export class Heirs {
     await rm(join(this.#folder, prefixOf(holder) + nameOf(heir)), { force: true })
   }
 
-  /** Whether anybody but `except` goes on with an interface's addresses. */
+  /** Whether an interface other than `except` has inherited the addresses. */
   async has(holder: LeaseHolder, except?: LeaseHolder): Promise<boolean> {
     const prefix = prefixOf(holder)
     const own = except && prefix + nameOf(except)

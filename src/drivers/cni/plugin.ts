@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { hintFor } from './hints.ts'
-import { ownerVariable } from './stragglers.ts'
+import { ownerVariable } from './orphaned-plugins.ts'
 
 export type PluginCall = Readonly<{
   /** Path of the executable. */
@@ -15,12 +15,12 @@ export type PluginCall = Readonly<{
   netns: string
   ifName: string
   path: string
-  /** CNI_ARGS: what the runtime says of the pod. */
+  /** CNI_ARGS: the runtime's fields about the pod. */
   args: Readonly<Record<string, string>>
-  /** Whose it is, see endStragglers. */
+  /** Its owner, see endOrphanedPlugins. */
   owner: string
   config: JsonObject
-  /** Put before the program; tests run it in a namespace of their own by it. */
+  /** Prefix of the command; tests run plugins in a network namespace by it. */
   wrap?: readonly string[]
   timeoutMs: number
   signal: AbortSignal
@@ -29,15 +29,15 @@ export type PluginCall = Readonly<{
 /** Most output a plugin may write, bytes. */
 const maxOutput = 1024 * 1024
 
-/** Most characters of each part of its complaint: it is stored with every guest of the network. */
+/** Most characters of each part of its error: it is stored with every guest of the network. */
 const maxSaid = 1000
 
 /** How a plugin ended, and what it wrote. */
 type Ended = Readonly<{ code: number | null; out: string; err: string }>
 
 /**
- * Runs one plugin once; the answer of ADD is its result, that of VERSION what it speaks, that of DEL an empty object.
- * @throws Fault Unavailable with what the plugin said (data: plugin, code, msg, details), Timeout, Aborted
+ * Runs one plugin once; resolves to the result of ADD, the versions of VERSION, or an empty object for DEL.
+ * @throws Fault Unavailable with the plugin's error (data: plugin, code, msg, details), Timeout, Aborted
  */
 export async function callPlugin(call: PluginCall): Promise<JsonObject> {
   const { type, command, network } = call
@@ -66,7 +66,7 @@ function environmentOf(call: PluginCall): Readonly<Record<string, string>> {
   }
 }
 
-/** @throws Fault Unavailable for one that cannot be run or writes too much, Timeout, Aborted; it is killed then */
+/** @throws Fault Unavailable when it cannot be run or writes too much, Timeout, Aborted; it is killed then */
 function run(call: PluginCall, what: string): Promise<Ended> {
   const { program, wrap = [], timeoutMs, signal } = call
   const data = { plugin: call.type }
@@ -74,7 +74,7 @@ function run(call: PluginCall, what: string): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const interrupted = () => new Fault('Aborted', `${what} was interrupted`, { cause: signal.reason })
     if (signal.aborted) return reject(interrupted())
-    // A group of its own, so that what the plugin started dies with it.
+    // A process group of its own, so that its children are killed with it.
     const child = spawn(file, args, { env: environmentOf(call), stdio: 'pipe', detached: true })
     const stop = (fault: Fault) => {
       kill(child.pid)
@@ -112,12 +112,12 @@ function run(call: PluginCall, what: string): Promise<Ended> {
   })
 }
 
-/** Ends a plugin and all it started. */
+/** Kills a plugin and its children. */
 function kill(pid: number | undefined): void {
   try {
     if (pid) process.kill(-pid, 'SIGKILL')
   } catch {
-    // It ended by itself in this moment.
+    // It ended in the meantime.
   }
 }
 

@@ -9,21 +9,21 @@ import type { CniRuntime } from './runtime.ts'
 /** One interface of one container. */
 export type CniWhere = Readonly<{ containerId: string; netns: string; ifName: string }>
 
-/** What is kept of an ADD. `pluginDirs` are where its plugins were found, for a DEL by a process that was told of others. */
+/** The record of an ADD. `pluginDirs` are where its plugins were found, for a DEL by a process with other options. */
 export type CniRecord = Readonly<{
   conflist: Conflist
   netns: string
-  /** What the last plugin answered; without it the interface is not added. */
+  /** The last plugin's result; without it the interface is not added. */
   result?: JsonObject
-  /** What the last one answered of those that were done, while there are more. */
+  /** The result of the last plugin that ran, while there are more. */
   partial?: JsonObject
   pluginDirs?: readonly string[]
   runtime?: CniRuntime
-  /** Whose addresses it has, where they are not its own. */
+  /** Whose addresses it inherited, if any. */
   lease?: Lease
 }>
 
-/** What was added to which container, in one file each. */
+/** The records of all containers, one file per interface. */
 export class CniRecords {
   readonly #folder: string
   readonly #pluginDirs: readonly string[]
@@ -50,7 +50,7 @@ export class CniRecords {
     return exists(this.#file(where))
   }
 
-  /** Names of a container's interfaces that there are records of. */
+  /** Names of a container's interfaces with records. */
   async interfacesOf(containerId: string): Promise<string[]> {
     const [prefix, suffix] = [`${containerId}-`, '.json']
     const files = await readdir(this.#folder).catch(() => [])
@@ -59,7 +59,7 @@ export class CniRecords {
       .map((file) => file.slice(prefix.length, -suffix.length))
   }
 
-  /** Removes what there is of a container: records, and files that a crash kept from becoming some. */
+  /** Removes all files of a container: records, and unfinished ones of a crash. */
   async forget(containerId: string): Promise<void> {
     const files = await readdir(this.#folder).catch(() => [])
     for (const file of files)

@@ -4,14 +4,14 @@ import { isObject, type JsonObject } from '#base/json.ts'
 import type { Bandwidth } from '#core/sandbox/plan.ts'
 import { type PluginConf, quoted } from './conflist.ts'
 
-/** What plugins are told of what they add an interface to, as Multus and container runtimes tell it. */
+/** The runtime parameters of an interface, as Multus and container runtimes pass them to plugins. */
 export type CniRuntime = Readonly<{
   pod?: Readonly<{ namespace: string; name: string; uid: string }>
-  /** The MAC that is to be seen on the network. */
+  /** The MAC on the network. */
   mac?: string
-  /** Addresses the interface had before and is to have again, with prefix length. */
+  /** Addresses the interface had before and gets again, with prefix length. */
   ips?: readonly string[]
-  /** Ports of the host that are to lead to the same ports of the interface's address. */
+  /** Host ports that are forwarded to the same ports of the interface's address. */
   ports?: readonly Readonly<{ protocol: 'tcp' | 'udp'; port: number }>[]
   /** Most traffic to the guest (ingress) and from it, bits per second, as quantities. */
   bandwidth?: Bandwidth
@@ -37,14 +37,14 @@ export function argsOf(containerId: string, { pod, mac }: CniRuntime): Record<st
   }
 }
 
-/** Whether a plugin's configuration declares a capability: what it declares it is told in runtimeConfig. */
+/** Whether a plugin's configuration declares a capability: it gets declared ones in runtimeConfig. */
 export function isDeclared({ capabilities }: PluginConf, capability: string): boolean {
   return isObject(capabilities) && capabilities[capability] === true
 }
 
 /**
- * What a plugin is told of the capabilities it declares, of those that we have something to say about (CNI's CONVENTIONS.md).
- * @throws Fault Invalid when it is to be told a bandwidth that is none
+ * The runtimeConfig of a plugin: the capabilities it declares, of those that we support (CNI's CONVENTIONS.md).
+ * @throws Fault Invalid for a malformed bandwidth
  */
 export function runtimeConfigOf(
   plugin: PluginConf,

@@ -6,10 +6,10 @@ import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { eventually } from '#base/wait.ts'
 import { shellArguments } from '../libvirt/daemon/cgroup.ts'
 import { isInSandbox } from '../libvirt/daemon/process.ts'
-import { optionLines, type Told } from './options.ts'
+import { type DhcpOptions, optionLines } from './options.ts'
 
-/** One guest interface to serve: its MAC gets one address for ever. */
-export type DhcpLease = Told &
+/** One guest interface to serve: its MAC always gets the same address. */
+export type DhcpLease = DhcpOptions &
   Readonly<{
     /** The bridge to serve on, and our own address on it. */
     bridge: string
@@ -17,7 +17,7 @@ export type DhcpLease = Told &
     mac: string
     address: string
     netmask: string
-    /** Our address is outside the guest's subnet, so dnsmasq has to be told that the subnet is served here too. */
+    /** Our address is outside the guest's subnet, so dnsmasq needs to be configured to serve it. */
     foreignSubnet: boolean
   }>
 
@@ -27,7 +27,7 @@ export type DhcpPlace = Readonly<{
   dir: string
   /** Its first process, whose file system and network they run in. */
   init: number
-  /** What they run as. */
+  /** The user they run as. */
   user: number
 }>
 
@@ -41,32 +41,32 @@ export function dnsmasqConfig(lease: DhcpLease, leaseFile: string): string {
     'no-resolv',
     'no-hosts',
     'no-ping',
-    // Guests of other sandboxes on the same network are heard too, and all servers have one address: without this, one that
-    // asks its own server for its address would be refused by all the others.
+    // Requests of other sandboxes' guests on the network arrive here too, and all servers have one address: without this,
+    // every other server would refuse a guest's request to its own.
     'dhcp-ignore=tag:!known',
     `dhcp-leasefile=${leaseFile}`,
-    // Whoever floods it with requests must not fill the disk.
+    // A guest that floods it with requests must not fill the disk.
     'log-facility=/dev/null',
     'quiet-dhcp',
     'pid-file=',
-    // It runs without root's rights from the start; the name has to exist all the same.
+    // It never has root's rights; the user name must exist nevertheless.
     'user=root',
     ...(lease.foreignSubnet ? [`shared-network=${lease.bridge},${lease.address}`] : ['dhcp-authoritative']),
     `dhcp-range=${lease.address},static,${lease.netmask},infinite`,
-    // Its name is an option of its own: here some names would mean other things, such as `ignore`.
+    // Its name is an option of its own: here some names would have a meaning, such as `ignore`.
     `dhcp-host=${lease.mac},${lease.address}`,
     ...optionLines(lease),
     '',
   ].join('\n')
 }
 
-/** What a DHCP server needs of root's rights: port 67, and to answer guests that have no address yet. */
+/** A DHCP server's capabilities: port 67, and answering guests that have no address yet. */
 const capabilities = ['net_bind_service', 'net_raw', 'net_admin']
 
-/** How long a dnsmasq may take to serve, milliseconds. */
+/** How long a dnsmasq may take to start, milliseconds. */
 const startMs = 10_000
 
-/** Runs a dnsmasq in a sandbox; one that runs already with the same configuration is left alone. @throws Fault Unavailable */
+/** Runs a dnsmasq in a sandbox; one that runs with the same configuration is kept. @throws Fault Unavailable */
 export async function ensureDnsmasq(place: DhcpPlace, lease: DhcpLease, signal: AbortSignal): Promise<void> {
   const { dir, user } = place
   const files = dnsmasqFiles(dir, lease.bridge)
@@ -77,7 +77,7 @@ export async function ensureDnsmasq(place: DhcpPlace, lease: DhcpLease, signal: 
   if (pid !== undefined) process.kill(pid, 'SIGKILL')
   await mkdir(dhcpFolder(dir), { recursive: true, mode: 0o755 })
   await writeFileAtomic(files.config, config, 0o644)
-  // It may write this one file, and no other.
+  // It may write only this file.
   await writeFile(files.leases, '', { flag: 'a' })
   await chown(files.leases, user, user)
   const child = await launch(place, inSandbox(files.config))
@@ -86,7 +86,7 @@ export async function ensureDnsmasq(place: DhcpPlace, lease: DhcpLease, signal: 
   signal.throwIfAborted()
 }
 
-/** Starts a dnsmasq with the least rights it can do with, and resolves when it listens. */
+/** Starts a dnsmasq with the fewest rights, and resolves when it listens. */
 async function launch({ dir, init, user }: DhcpPlace, config: string): Promise<ChildProcess> {
   const kept = capabilities.map((name) => `+${name}`).join(',')
   const privileges = [
@@ -128,7 +128,7 @@ async function launch({ dir, init, user }: DhcpPlace, config: string): Promise<C
     const ended = new AbortController()
     const waiting = { deadlineMs: startMs, everyMs: 5, signal: ended.signal }
     const listens = eventually('dnsmasq listens', () => isListening(child.pid!), waiting)
-    // Once it serves, its end is found by the next look at the sandbox.
+    // Once it serves, the next observation of the sandbox notices its end.
     failed.catch(() => ended.abort())
     await Promise.race([
       failed,
@@ -149,7 +149,7 @@ async function isListening(pid: number): Promise<boolean> {
   return targets.some((target) => inodes.has(/^socket:\[(\d+)\]$/.exec(target)?.[1] ?? ''))
 }
 
-/** Ends the dnsmasq of a bridge and removes its files; none is no error. */
+/** Ends the dnsmasq of a bridge, if any, and removes its files. */
 export async function stopDnsmasq(dir: string, bridge: string): Promise<void> {
   const files = dnsmasqFiles(dir, bridge)
   const there = await Promise.all([files.config, files.pid].map(readTextIfAny))
@@ -168,15 +168,15 @@ export async function dnsmasqPid(dir: string, bridge: string): Promise<number | 
   return command.split('\0').includes(inSandbox(files.config)) ? pid : undefined
 }
 
-/** What the file ends in that a dnsmasq writes whenever a guest has taken its address. */
+/** The suffix of the file that a dnsmasq writes when a guest has taken its address. */
 export const leaseSuffix = '.leases'
 
-/** Where the files are that DHCP servers of a sandbox read and write; they see it as /run/dhcp. */
+/** The folder with the files of a sandbox's DHCP servers, which see it as /run/dhcp. */
 export function dhcpFolder(dir: string): string {
   return join(dir, 'run/dhcp')
 }
 
-/** Where a dnsmasq's files are on the host. Its process is noted out of its own sight. */
+/** Where a dnsmasq's files are on the host. The pid file is outside its view. */
 function dnsmasqFiles(dir: string, bridge: string) {
   const shared = join(dhcpFolder(dir), `dnsmasq-${bridge}`)
   return { pid: join(dir, `dnsmasq-${bridge}.pid`), config: `${shared}.conf`, leases: `${shared}${leaseSuffix}` }

@@ -1,26 +1,29 @@
 import type { DhcpTold } from '#core/sandbox/dhcp.ts'
 
-/** What a guest is told of the network it is on, and of the names in it. */
-export type Told = Readonly<{
+/** The DHCP options of one guest: its network, and names. */
+export type DhcpOptions = Readonly<{
   told?: DhcpTold
   mtu: number
   dns: readonly string[]
-  /** Without one nobody is named. */
+  /** Omitted without a router. */
   router?: string
-  /** Networks that are reached by others than the router, and those that are by it if there are such; `0.0.0.0` is the link itself. */
+  /**
+   * Networks behind other gateways than the router, and, if there are any, those behind the router; `0.0.0.0` is the link
+   * itself.
+   */
   routes: readonly Readonly<{ dst: string; gateway: string }>[]
 }>
 
-/** Bytes that a route takes in its option (RFC 3442): the length of its prefix, what of it counts, and the gateway. */
+/** Bytes of a route in its option (RFC 3442): prefix length, significant bytes of the network, and gateway. */
 export function routeBytes(dst: string): number {
   return 5 + Math.ceil(Number(dst.split('/')[1]) / 8)
 }
 
 /**
- * The lines of dnsmasq's configuration that say what a guest is told. What its owner asked for is told whether or not the guest
- * asks, as KubeVirt does; the rest to those who ask, which all do.
+ * The option lines of dnsmasq's configuration. Options from the VM's spec are sent whether or not the guest requests them,
+ * as KubeVirt does; the rest on request, which all guests make.
  */
-export function optionLines({ told, mtu, dns, router, routes }: Told): string[] {
+export function optionLines({ told, mtu, dns, router, routes }: DhcpOptions): string[] {
   const {
     hostname,
     domain,
@@ -32,9 +35,9 @@ export function optionLines({ told, mtu, dns, router, routes }: Told): string[] 
   } = told ?? {}
   const ways = routes.flatMap(({ dst, gateway }) => [dst, gateway]).join(',')
   return [
-    // Without a router dnsmasq would name itself, which routes nowhere.
+    // Without this line dnsmasq would send its own address as the router, which routes nowhere.
     router === undefined ? 'dhcp-option=option:router' : `dhcp-option=option:router,${router}`,
-    // 249 is what Windows asked for before there was 121.
+    // 249 is Windows' number from before 121 existed.
     ...(ways ? [`dhcp-option=121,${ways}`, `dhcp-option=249,${ways}`] : []),
     ...(dns.length ? [`dhcp-option=option:dns-server,${dns.join(',')}`] : []),
     `dhcp-option=option:mtu,${mtu}`,
@@ -48,14 +51,14 @@ export function optionLines({ told, mtu, dns, router, routes }: Told): string[] 
   ]
 }
 
-/** A text as it is, whatever is in it: else dnsmasq takes it for numbers, addresses, lists, or the end of the line. */
+/** A quoted text: otherwise dnsmasq parses numbers, addresses, lists, or the end of the line in it. */
 function quoted(text: string): string {
   return `"${text.replace(/["\\]/g, '\\$&')}"`
 }
 
-/** Bytes that mean nothing to dnsmasq. */
+/** Bytes that dnsmasq does not parse. */
 function bytesOf(text: string): string {
   const bytes = Buffer.from(text)
-  // A single byte in hexadecimal would be a number of several.
+  // A single byte in hexadecimal would be parsed as a larger number.
   return bytes.length === 1 ? `${bytes[0]}b` : bytes.toString('hex').replace(/..(?=.)/g, '$&:')
 }

@@ -9,7 +9,7 @@ const execute = promisify(execFile)
 /** A slow mirror, a large package. */
 const downloadTimeoutMs = 600_000
 
-/** Runs a program without a shell and gives its output. */
+/** Runs a program without a shell and returns its output. */
 export async function run(command: readonly [string, ...string[]], options: RunOptions = {}): Promise<string> {
   const [program, ...args] = command
   try {
@@ -31,13 +31,13 @@ export async function run(command: readonly [string, ...string[]], options: RunO
 
 type RunOptions = Readonly<{ cwd?: string; env?: Readonly<Record<string, string>>; signal?: AbortSignal }>
 
-/** The names packages depend on, the first of alternatives, without virtual ones. One call, for apt takes a second each. */
+/** The names packages depend on, the first of alternatives, without virtual ones. One call, because apt takes a second each. */
 export async function listDependencies(names: readonly string[]): Promise<readonly string[]> {
   const text = await run(['apt-cache', 'depends', '--no-recommends', '--no-suggests', ...names])
   return [...text.matchAll(/^ {2}(?:Pre)?Depends: ([^<\s]+)$/gm)].map((match) => match[1] ?? '')
 }
 
-/** Downloads packages and gives the paths of their files. Fetches the package lists first when there are none, or old ones. */
+/** Downloads packages and returns the paths of their files. Updates the package lists first when they are missing or old. */
 export async function downloadPackages(
   names: readonly string[],
   cacheDir: string,
@@ -62,13 +62,13 @@ export async function downloadPackages(
   })
 }
 
-/** Makes sure that apt knows a package. */
+/** Fetches the package lists if apt does not know a package. */
 export async function ensureKnown(name: string, signal?: AbortSignal): Promise<void> {
   const isKnown = async () => /^ {2}Candidate: \d/m.test(await run(['apt-cache', 'policy', name]))
   if (await isKnown()) return
   await updateLists(signal)
   if (!(await isKnown()))
-    throw new Fault('Unavailable', `Debian's package ${name} is not to be had with this machine's apt sources`)
+    throw new Fault('Unavailable', `Debian's package ${name} is not in this machine's apt sources`)
 }
 
 async function updateLists(signal: AbortSignal | undefined): Promise<void> {

@@ -15,20 +15,20 @@ const kernelPackage = 'linux-image-cloud-amd64'
 const toolPackages = ['busybox-static', 'qemu-guest-agent'] as const
 const agentPath = 'usr/sbin/qemu-ga'
 
-/** Where an image says what it was made from. */
+/** Where an image records its recipe. */
 const recipeFile = 'recipe'
 
 /** Options for building; all have defaults. */
 export type BuildOptions = Readonly<{
-  /** Where downloaded packages are kept. Without it they are thrown away. */
+  /** Where downloaded packages are kept. Without it they are deleted. */
   cacheDir?: string
   signal?: AbortSignal
 }>
 
 /**
- * Builds the demo guest: `dir/vmlinuz` and `dir/initrd.img`, from Debian's cloud kernel, busybox and guest agent.
- * A finished image of the same recipe is left alone; a new one takes its place as a whole.
- * @throws Fault Unavailable when packages cannot be had, Unsupported on another architecture.
+ * Builds the demo guest: `dir/vmlinuz` and `dir/initrd.img`, from Debian's cloud kernel, busybox and guest agent. A finished
+ * image of the same recipe is kept; a new one replaces it atomically.
+ * @throws Fault Unavailable when packages cannot be downloaded, Unsupported on another architecture.
  */
 export async function buildDemoGuest(dir: string, log: Log, options: BuildOptions = {}): Promise<void> {
   if (await isCurrent(dir)) return
@@ -54,7 +54,7 @@ export async function buildDemoGuest(dir: string, log: Log, options: BuildOption
   }
 }
 
-/** Whether a folder holds the image as this version makes it. */
+/** Whether a folder has the image of this version's recipe. */
 export async function isCurrent(dir: string): Promise<boolean> {
   try {
     await Promise.all([access(join(dir, 'vmlinuz')), access(join(dir, 'initrd.img'))])
@@ -64,7 +64,7 @@ export async function isCurrent(dir: string): Promise<boolean> {
   }
 }
 
-/** Changes when anything of ours in the image changes; Debian's updates do not make a good image bad. */
+/** Changes with our own parts of the image; Debian's updates do not make an image outdated. */
 function recipe(): string {
   const parts = [kernelPackage, toolPackages, wantedModules, guestFiles]
   return `${createHash('sha256').update(JSON.stringify(parts)).digest('hex')}\n`
@@ -89,29 +89,29 @@ async function unpackAll(root: string, cacheDir: string, signal: AbortSignal | u
   }
 }
 
-/** The libraries the agent needs, relative to root, or undefined while one of them is not there. */
+/** The libraries the agent needs, relative to root, or undefined while one is missing. */
 async function librariesOf(root: string): Promise<readonly string[] | undefined> {
   const loader = await findIn(root, loaderPath)
   const folders = ['lib/x86_64-linux-gnu', 'usr/lib/x86_64-linux-gnu'].map((folder) => join(root, folder))
   if (loader === undefined) return undefined
-  // The loader itself says what it would load, as ldd does.
+  // The loader itself lists what it would load, as ldd does.
   const env = { LD_TRACE_LOADED_OBJECTS: '1' }
   const text = await run([loader, '--library-path', folders.join(':'), join(root, agentPath)], { env })
   const paths = [...text.matchAll(/^\s+\S+ => (\S+)/gm)].map((match) => match[1] ?? '')
-  // What is not found, or found on this machine instead, has not been unpacked yet.
+  // A library that is missing, or found on this host instead, has not been unpacked yet.
   const isOurs = (path: string) => path.startsWith(`${root}/`)
   return paths.length > 0 && paths.every(isOurs) ? paths.map((path) => relative(root, path)) : undefined
 }
 
 const loaderPath = 'lib64/ld-linux-x86-64.so.2'
 
-/** Where a file of the old hierarchy is: since Debian 13 packages have below /usr what was beside it. */
+/** Where a file of the old hierarchy is: since Debian 13, /usr of packages also has what was beside it. */
 async function findIn(root: string, path: string): Promise<string | undefined> {
   for (const place of [join(root, path), join(root, 'usr', path)]) if (await exists(place)) return place
   return undefined
 }
 
-/** @throws Fault Unavailable when a package does not have what it should */
+/** @throws Fault Unavailable when a package lacks an expected file */
 async function getIn(root: string, path: string): Promise<string> {
   const found = await findIn(root, path)
   if (found === undefined) throw new Fault('Unavailable', `No package of the demo guest has ${path}`)
@@ -130,7 +130,7 @@ async function pack(root: string, image: string): Promise<void> {
     'initrd.img': await promisify(gzip)(archive, { level: 9 }),
     [recipeFile]: recipe(),
   }
-  // Whatever the umask: QEMU, which is not root, reads them.
+  // Independent of the umask: QEMU, which is not root, reads them.
   await chmod(image, 0o755)
   for (const [name, data] of Object.entries(files)) {
     await writeFile(join(image, name), data, { flush: true })
@@ -224,7 +224,7 @@ function ourFiles(modules: readonly string[]): readonly Entry[] {
   ]
 }
 
-/** The entries with the folders they need in front. */
+/** The entries, each after the folders it needs. */
 function tree(entries: readonly Entry[]): readonly Entry[] {
   const folders = new Set(['dev', 'proc', 'sys', 'run', 'tmp', 'var', 'root', 'etc'])
   for (const { path } of entries) {
@@ -234,7 +234,7 @@ function tree(entries: readonly Entry[]): readonly Entry[] {
   return [...sorted.map((path): Entry => ({ type: 'folder', path })), ...entries]
 }
 
-/** Puts a finished folder in the place of another, or of none. */
+/** Replaces a folder, if there is one, by a finished one. */
 async function replaceFolder(from: string, to: string, work: string): Promise<void> {
   await rename(to, join(work, 'old')).catch(() => undefined)
   await rename(from, to)

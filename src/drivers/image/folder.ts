@@ -12,7 +12,7 @@ const namePattern = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/
 /** What an image must contain. */
 const required = 'vmlinuz'
 
-/** The images of a data directory: one folder each, whole or not there at all. */
+/** The images of a data directory: one folder each, complete or absent. */
 export class ImageFolder implements Images {
   readonly #root: string
 
@@ -25,8 +25,8 @@ export class ImageFolder implements Images {
   }
 
   /**
-   * Copies a folder with `vmlinuz` and, usually, `initrd.img` in as an image; one of that name is replaced at once and whole.
-   * @throws Fault Invalid when the name or the folder will not do
+   * Imports a folder with `vmlinuz` and, usually, `initrd.img` as an image; replaces one of that name atomically.
+   * @throws Fault Invalid for a bad name or folder
    */
   async import(name: string, from: string): Promise<void> {
     if (!namePattern.test(name))
@@ -49,27 +49,30 @@ export class ImageFolder implements Images {
     }
   }
 
-  /** Shows an image to a sandbox by hard links: no copy where that can be, and a replaced image changes nothing under a running guest. */
+  /**
+   * Gives a sandbox an image by hard links: no copy where links work, and replacing the image changes nothing under a
+   * running guest.
+   */
   async provide(sandbox: string, name: string): Promise<void> {
     const to = join(sandbox, 'run/images', name)
     await rm(to, { recursive: true, force: true })
     await mkdir(to, { recursive: true, mode: 0o755 })
     for (const file of await readdir(join(this.#root, name)))
       await link(join(this.#root, name, file), join(to, file)).catch((error: NodeJS.ErrnoException) => {
-        // Sandboxes may have a file system of their own.
+        // Sandboxes may be on a file system of their own.
         if (error.code !== 'EXDEV') throw error
         return copyFile(join(this.#root, name, file), join(to, file))
       })
   }
 
-  /** Calls back whenever an image comes or goes, until the signal aborts. */
+  /** Calls back whenever an image is added or removed, until the signal aborts. */
   async onChange(listener: () => void, signal: AbortSignal): Promise<void> {
     await mkdir(this.#root, { recursive: true, mode: 0o755 })
     watch(this.#root, { signal, persistent: false }, () => listener())
   }
 }
 
-/** The files of a folder that is to be an image; folders in it are passed by. @throws Fault Invalid naming links and special files */
+/** The files of a folder to import; subfolders are skipped. @throws Fault Invalid naming links and special files */
 async function filesOf(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true })
   const odd = entries.filter((one) => !one.isFile() && !one.isDirectory()).map(({ name }) => name)
@@ -81,7 +84,7 @@ async function filesOf(folder: string): Promise<string[]> {
   return entries.filter((one) => one.isFile()).map(({ name }) => name)
 }
 
-/** Copies a file that is no link, also when it has just become one. @throws Fault Invalid */
+/** Copies a file, but never a link, even one that replaced it just now. @throws Fault Invalid */
 async function copyPlain(from: string, to: string): Promise<void> {
   let source: FileHandle
   try {
@@ -98,7 +101,7 @@ async function copyPlain(from: string, to: string): Promise<void> {
   }
 }
 
-/** Makes the image `demo-guest` of Debian's own parts; `images` and `cache` are folders of a data directory. */
+/** Builds the image `demo-guest` from Debian packages; `images` and `cache` are folders of a data directory. */
 export async function buildDemoImage(dir: Readonly<{ images: string; cache: string }>, log: Log): Promise<void> {
   const folder = join(dir.cache, 'demo-guest')
   await buildDemoGuest(folder, log)

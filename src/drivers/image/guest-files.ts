@@ -1,7 +1,7 @@
 /** The name of the port that libvirt gives the guest agent. */
 const agentPort = 'org.qemu.guest_agent.0'
 
-/** busybox' init: first rc to its end, then these, each started again when it ends. */
+/** busybox' init: first rc to its end, then these, each restarted when it ends. */
 const inittab = `::sysinit:/etc/rc
 ::respawn:/etc/watch-nics
 ::respawn:/etc/agent
@@ -23,7 +23,7 @@ while read -r module; do insmod "/lib/modules/$module"; done < /etc/modules
 echo "demo-guest is up"
 `
 
-/** One folder per interface that is taken care of, so that asking twice is asking once. */
+/** One folder per configured interface, so that a repeated request has no effect. */
 const nic = `#!/bin/sh
 # nic add|remove NAME
 state=/run/nic/$2
@@ -32,7 +32,7 @@ add)
   [ "$2" != lo ] && mkdir -p /run/nic && mkdir "$state" 2>/dev/null || exit 0
   ip link set "$2" up
   /etc/cable "$2" "$state" &
-  # In the foreground of this process, which nobody waits for; asks again every few seconds until somebody answers.
+  # In the foreground of this process, which is not waited for; asks again every few seconds until a server answers.
   for option in mtu search staticroutes ntpsrv tftp bootfile 240; do set -- "$@" -O "$option"; done
   nic=$2
   shift 2
@@ -45,7 +45,7 @@ remove)
 esac
 `
 
-/** Asks for an address again whenever a cable has been put in: the network at its other end may be another one. */
+/** Requests an address again after every link-up: the network may be another one. */
 const cable = `#!/bin/sh
 count=/sys/class/net/$1/carrier_up_count
 read -r last < "$count"
@@ -59,7 +59,7 @@ const raiseAll = `#!/bin/sh
 for path in /sys/class/net/*; do /etc/nic add "\${path##*/}" & done
 `
 
-/** The kernel says when a card comes or goes; the second look is for what came before somebody listened. */
+/** The kernel reports added and removed cards; the second scan is for those from before the listener started. */
 const watchNics = `#!/bin/sh
 (sleep 1; exec /etc/raise-all) &
 exec uevent /etc/uevent
@@ -73,8 +73,8 @@ esac
 `
 
 /**
- * What udhcpc calls. Each card's routes get a metric of their own, so that the first card wins and none is refused. What it was
- * told stays in a file.
+ * Called by udhcpc. Each card's routes get their own metric, so that the first card wins and none is refused. Its options
+ * are kept in a file.
  */
 const lease = `#!/bin/sh
 metric=$((100 + $(cat "/sys/class/net/$interface/ifindex")))
@@ -91,7 +91,7 @@ bound | renew)
     ;;
   esac
   [ -z "$mtu" ] || ip link set "$interface" mtu "$mtu"
-  # Whoever is told routes takes no heed of the router (RFC 3442).
+  # With classless routes the client ignores the router option (RFC 3442).
   [ -n "$staticroutes" ] || [ -z "$router" ] || staticroutes="0.0.0.0/0 \${router%% *}"
   set -- $staticroutes
   while [ -n "$2" ]; do
@@ -132,13 +132,13 @@ while [ ! -e /dev/input/event0 ]; do sleep 2; done
 exec acpid -f -l /dev/null
 `
 
-/** There are no services to stop, so the kernel is told directly; asking init would only take longer. */
+/** There are no services to stop, so it goes to the kernel directly; asking init would only take longer. */
 const stop = (how: 'poweroff' | 'reboot' | 'halt') => `#!/bin/sh
 sync
 exec /bin/busybox ${how} -f
 `
 
-/** Understands what the guest agent says: shutdown -h -P|-H +0, shutdown -r +0. */
+/** Handles the guest agent's commands: shutdown -h -P|-H +0, shutdown -r +0. */
 const shutdown = `#!/bin/sh
 how=poweroff
 for option; do
@@ -150,7 +150,7 @@ done
 exec /sbin/$how
 `
 
-/** The files of the demo guest that are ours, all executable but the first, by path. */
+/** Our own files of the demo guest, all executable but the first, by path. */
 export const guestFiles: Readonly<Record<string, string>> = {
   'etc/inittab': inittab,
   'etc/rc': rc,

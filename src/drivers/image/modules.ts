@@ -1,9 +1,6 @@
 import { Fault } from '#base/fault.ts'
 
-/**
- * What the demo guest can use, in the order in which it is loaded: network, console and power button. A module that this
- * kernel has built in or does not have is left out.
- */
+/** The modules of the demo guest, in load order: network, console and power button. Built-in and missing ones are left out. */
 export const wantedModules = [
   'failover',
   'net_failover',
@@ -18,7 +15,7 @@ export const wantedModules = [
   'evdev',
 ] as const
 
-/** The modules another one needs, as its file says: a list of `name=value` strings, each ended by a zero byte. */
+/** The dependencies of a module, from its file: a list of `name=value` strings, each ended by a zero byte. */
 export function dependenciesOf(module: Buffer): readonly string[] {
   const marker = Buffer.from('\0depends=')
   const at = module.indexOf(marker)
@@ -29,7 +26,7 @@ export function dependenciesOf(module: Buffer): readonly string[] {
 }
 
 /**
- * The order to load modules in: each after what it needs, otherwise as wanted.
+ * The load order of modules: each after its dependencies, otherwise as wanted.
  * @throws Fault Bug when modules need each other.
  */
 export function loadOrder(wanted: readonly string[], needs: ReadonlyMap<string, readonly string[]>): readonly string[] {
@@ -37,7 +34,7 @@ export function loadOrder(wanted: readonly string[], needs: ReadonlyMap<string, 
   const visit = (name: string, path: readonly string[]) => {
     if (order.includes(name)) return
     const dependencies = needs.get(name)
-    // Not a file of its own: built into the kernel, or not there at all.
+    // Not a file: built into the kernel, or missing.
     if (!dependencies) return
     if (path.includes(name)) throw new Fault('Bug', `Kernel modules need each other: ${[...path, name].join(', ')}`)
     for (const dependency of dependencies) visit(dependency, [...path, name])

@@ -44,7 +44,7 @@ async function serve(
     guard: {
       access: new Authorizer({ role: () => undefined, bindings: () => [] }),
       tokens: [{ userOf }],
-      questions: [],
+      reviews: [],
       actions: [],
       audit: { write: () => undefined, writeRefusal: () => undefined },
     },

@@ -4,27 +4,27 @@ import { createSecureContext, type SecureContext } from 'node:tls'
 import { Fault } from '#base/fault.ts'
 import type { Incoming, Outgoing, Transport } from '../client/transport.ts'
 
-/** Where an API server is and who we are to it. Certificates and keys are PEM. */
+/** Where an API server is, and our credentials. Certificates and keys are PEM. */
 export type Endpoint = Readonly<{
-  /** `https://HOST:PORT`, perhaps with a path that goes before all others. */
+  /** `https://HOST:PORT`, optionally with a prefix of all paths. */
   server: string
   ca?: string
   cert?: string
   key?: string
   token?: string
-  /** The name the server's certificate must be for, when it is not that of the address. */
+  /** The name in the server's certificate, when it is not that of the address. */
   serverName?: string
   insecureSkipTlsVerify?: boolean
 }>
 
-/** HTTPS over Node's sockets, which are kept open from one request to the next. */
+/** HTTPS over Node's sockets, which are reused between requests. */
 export class HttpsTransport implements Transport, Disposable {
   readonly server: string
   readonly #base: URL
   readonly #agent: Agent
   readonly #token: string | undefined
 
-  /** @throws Fault Invalid for certificates and a key that do not go together */
+  /** @throws Fault Invalid for a certificate and a key that do not match */
   constructor(endpoint: Endpoint) {
     const { server, token, serverName, insecureSkipTlsVerify = false } = endpoint
     this.server = server
@@ -42,7 +42,7 @@ export class HttpsTransport implements Transport, Disposable {
     this.#agent.destroy()
   }
 
-  /** Asks again when a kept connection turns out to be closed; what changes something is asked once. */
+  /** Retries when a reused connection turns out to be closed; a write is sent once. */
   async send(request: Outgoing): Promise<Incoming> {
     for (;;) {
       let sent: ClientRequest | undefined
@@ -123,7 +123,7 @@ function contextOf({ ca, cert, key }: Endpoint): SecureContext {
   }
 }
 
-/** True for what a socket throws that the other end has closed. */
+/** True for a socket's error when the other end has closed. */
 function isClosed(error: unknown): boolean {
   return /^(ECONNRESET|EPIPE)$/.test(String((error as NodeJS.ErrnoException)?.code))
 }

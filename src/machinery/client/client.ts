@@ -11,14 +11,14 @@ export type WatchEvent<T extends ApiObject = ApiObject> = Readonly<
 /** Which objects of a kind: selectors are in kubectl's syntax. */
 export type Scope = Readonly<{ namespace?: string; labelSelector?: string; fieldSelector?: string }>
 
-/** What becomes of the things an object owns when it is deleted; `Background` when nobody says. */
+/** Propagation policy for dependents of a deleted object; `Background` by default. */
 export type Propagation = 'Background' | 'Foreground' | 'Orphan'
 
-/** What must be true of an object for it to be deleted, and what becomes of the things it owns. */
+/** Preconditions of a deletion, and its propagation policy. */
 export type DeleteOptions = WriteOptions &
   Readonly<{ uid?: string; resourceVersion?: string; propagation?: Propagation }>
 
-/** `dryRun`: everything but the writing, so that the word of admission is known. */
+/** `dryRun`: everything but the write, to see admission's answer. */
 export type WriteOptions = Readonly<{ dryRun?: boolean }>
 
 /** `subresource: 'status'`: only the status is written. */
@@ -29,7 +29,7 @@ export type ModifyOptions = WriteOptions & Readonly<{ subresource?: 'status' }>
  * contract. Errors are Faults whose kind follows the HTTP status (NotFound, Conflict, AlreadyExists, Invalid, Expired …).
  */
 export interface Client {
-  /** The object, or undefined when there is none. */
+  /** The object, or undefined when it does not exist. */
   get<T extends ApiObject>(kind: Kind<T>, key: Key): Promise<Stored<T> | undefined>
   list<T extends ApiObject>(
     kind: Kind<T>,
@@ -47,11 +47,11 @@ export interface Client {
     signal: AbortSignal,
   ): AsyncIterable<readonly WatchEvent<T>[]>
   create<T extends ApiObject>(kind: Kind<T>, object: T): Promise<Stored<T>>
-  /** What would be made need not have a resourceVersion. */
+  /** An object to create need not have a resourceVersion. */
   create<T extends ApiObject>(kind: Kind<T>, object: T, options: WriteOptions): Promise<T>
   /**
-   * Read, change, write, again when somebody else was faster. `change` returns the new object, or undefined to leave it.
-   * Resolves to the object afterwards; undefined when it is gone.
+   * Reads, changes and writes; retries on a conflict. `change` returns the new object, or undefined to leave it. Resolves to
+   * the object afterwards; undefined when it is gone.
    */
   modify<T extends ApiObject>(
     kind: Kind<T>,
@@ -59,6 +59,6 @@ export interface Client {
     change: (current: Stored<T>) => T | undefined,
     options?: ModifyOptions,
   ): Promise<Stored<T> | undefined>
-  /** Asks for deletion (finalizers may delay it). Deleting what is not there is fine. */
+  /** Requests deletion (finalizers may delay it). Deleting a missing object is no error. */
   delete<T extends ApiObject>(kind: Kind<T>, key: Key, options?: DeleteOptions): Promise<void>
 }

@@ -6,14 +6,14 @@ import type { Incoming, Transport } from './transport.ts'
 
 type Sending = Readonly<{ body?: unknown; type?: string; signal?: AbortSignal | undefined }>
 
-/** Longest silence of an answer, milliseconds: the server gives up after 60 s. */
+/** Longest silence of an answer, milliseconds: the server times out after 60 s. */
 const answerMs = 75_000
-/** Longest silence of a watch, milliseconds: the server tells every one once a minute how far it has come. */
+/** Longest silence of a watch, milliseconds: the server sends a bookmark once a minute. */
 const watchSilenceMs = 150_000
-/** How often a request is repeated that the server had no room for. */
+/** How often a request is retried after a 429. */
 const maxRefusals = 5
 
-/** Requests to one API server in JSON, and what its answers mean. Runs in a browser: what carries them is the transport's business. */
+/** Requests to one API server in JSON, and the meaning of its answers. Runs in a browser: the transport carries them. */
 export class Connection {
   readonly #transport: Transport
   readonly #headers: Readonly<Record<string, string>>
@@ -45,8 +45,8 @@ export class Connection {
   }
 
   /**
-   * The lines of an answer that goes on, as they come, until the signal aborts. Ends when the connection does, and when
-   * nothing was heard for so long that there can be nobody at its other end.
+   * The lines of a streamed answer, as they come, until the signal aborts. Ends with the connection, and after a silence so
+   * long that the other end must be gone.
    */
   async *lines(path: string, signal: AbortSignal): AsyncIterable<readonly string[]> {
     let pieces: AsyncIterable<string>
@@ -64,7 +64,7 @@ export class Connection {
         if (parts.length) yield parts
       }
     } catch (error) {
-      // Whoever cut it, the reader goes on by asking anew.
+      // In either case the caller resumes with a new request.
       if (!signal.aborted && !isCut(error) && faultKind(error) !== 'Timeout') throw error
     }
   }
@@ -101,7 +101,7 @@ function parsed(text: string, server: string): Json | undefined {
     const value: Json = JSON.parse(text)
     if (isObject(value) || Array.isArray(value)) return value
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new Fault('Unavailable', `What answers at ${server} is no Kubernetes API; see the kubeconfig`)
 }

@@ -2,7 +2,7 @@ import { Fault, type FaultKind } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { http } from './codes.ts'
 
-// Of two kinds that HTTP tells alike, the one listed first is meant.
+// Of two kinds with the same status code, the first one is meant.
 const byCode = new Map<number, FaultKind>()
 const byReason = new Map<string, FaultKind>()
 for (const [kind, [code, reason]] of (Object.entries(http) as [FaultKind, (typeof http)[FaultKind]][]).toReversed()) {
@@ -10,7 +10,7 @@ for (const [kind, [code, reason]] of (Object.entries(http) as [FaultKind, (typeo
   byReason.set(reason, kind)
 }
 
-/** The Fault that a server's `Status` tells of, with its message and details. */
+/** The Fault of a server's `Status`, with its message and details. */
 export function faultOfStatus(status: JsonObject): Fault {
   const { reason, code, message, details } = status
   const kind =
@@ -21,7 +21,7 @@ export function faultOfStatus(status: JsonObject): Fault {
   })
 }
 
-/** The Fault that an answer with an error code tells of, be it a `Status` or not. */
+/** The Fault of an answer with an error code, whether or not it is a `Status`. */
 export function faultOfAnswer(code: number, text: string): Fault {
   try {
     const status: unknown = JSON.parse(text)

@@ -3,7 +3,7 @@ import { Fault } from '#base/fault.ts'
 import type { Client } from './client.ts'
 import { modifySame, type Seen } from './modify-same.ts'
 
-/** Keeps an object from going until `finalizer` is dropped. Not added to one that is going already. */
+/** Adds `finalizer` to an object. Not added to a terminating one. */
 export async function addFinalizer<T extends ApiObject>(
   client: Client,
   kind: Kind<T>,
@@ -19,7 +19,7 @@ export async function addFinalizer<T extends ApiObject>(
   })
 }
 
-/** Lets an object go, as far as `finalizer` is concerned. Another object of the same name is left alone. */
+/** Removes `finalizer` from an object. Another object of the same name is left alone. */
 export async function dropFinalizer<T extends ApiObject>(
   client: Client,
   kind: Kind<T>,
@@ -36,7 +36,7 @@ export async function dropFinalizer<T extends ApiObject>(
   })
 }
 
-/** @throws Fault Bug for an object that nobody has stored */
+/** @throws Fault Bug for an object that was never stored */
 function seen({ kind, metadata: { name, namespace, uid } }: ApiObject): Seen {
   if (uid === undefined) throw new Fault('Bug', `${kind} ${name} has no uid`)
   return { metadata: { name, uid, ...(namespace !== undefined && { namespace }) } }

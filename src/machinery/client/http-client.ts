@@ -13,13 +13,13 @@ export class HttpClient implements Client {
   readonly #connection: Connection
   readonly #signal: AbortSignal | undefined
 
-  /** When `signal` aborts, whatever is under way ends in a Fault Aborted. */
+  /** When `signal` aborts, everything in flight ends in a Fault Aborted. */
   constructor(connection: Connection, signal?: AbortSignal) {
     this.#connection = connection
     this.#signal = signal
   }
 
-  /** The same client for what must end by when the signal aborts. */
+  /** The same client, bound to another signal. */
   until(signal: AbortSignal): HttpClient {
     return new HttpClient(this.#connection, signal)
   }
@@ -89,7 +89,7 @@ export class HttpClient implements Client {
       } catch (error) {
         if (!(error instanceof Fault) || (error.kind !== 'Conflict' && error.kind !== 'NotFound')) throw error
         current = await this.get(kind, key)
-        // Nobody else was faster: what is in conflict is the change itself.
+        // The object is unchanged: the change itself is in conflict.
         if (current?.metadata.resourceVersion === resourceVersion) throw error
       }
     }
@@ -113,7 +113,7 @@ export class HttpClient implements Client {
     return storedOf(kind, await this.#send('PATCH', path, operations, 'application/json-patch+json'))
   }
 
-  /** Asks for anything else, such as a verb of a VM. Resolves to what was answered, if anything. */
+  /** Any other request, such as a verb of a VM. Resolves to the answer, if any. */
   async call(method: string, path: string, body?: JsonObject): Promise<Json | undefined> {
     return this.#connection.send(method, path, { ...(body && { body }), signal: this.#signal })
   }
@@ -123,7 +123,7 @@ export class HttpClient implements Client {
   }
 }
 
-/** One line of a watch. @throws Fault Internal for what no server of ours would send */
+/** One line of a watch. @throws Fault Internal when malformed */
 function eventOf<T extends ApiObject>(kind: Kind<T>, line: string): WatchEvent<T> | { error: Fault } {
   const event: unknown = JSON.parse(line)
   if (!isObject(event)) throw new Fault('Internal', `The server sent no change of ${kind.plural}`)
@@ -151,7 +151,7 @@ function revisionIn(metadata: unknown): string {
 /** `/apis/GROUP/VERSION[/namespaces/NAMESPACE]/PLURAL[/NAME]` */
 function pathOf({ group, version, plural, namespaced }: AnyKind, where: Scope & Partial<Key>): string {
   const { name } = where
-  // An object of a namespaced kind is somewhere; a list may be of everywhere.
+  // An object of a namespaced kind has a namespace; a list may cover all.
   const namespace = namespaced ? (where.namespace ?? (name === undefined ? undefined : 'default')) : undefined
   const root = group ? `/apis/${group}/${version}` : `/api/${version}`
   const inNamespace = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`
@@ -170,7 +170,7 @@ function queryOf(query: Record<string, string>): string {
   return Object.keys(query).length ? `?${new URLSearchParams(query)}` : ''
 }
 
-/** Undefined for an object that is not there; that its kind is not served is another matter. */
+/** Undefined for a missing object; an unserved kind is an error. */
 async function orUndefined<T>({ plural }: AnyKind, work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work()

@@ -1,7 +1,7 @@
 import type { Stored } from '#apis/meta/object.ts'
 import type { Key } from './client.ts'
 
-/** Hears of one change: what there is now, what there was. One of the two is always there. */
+/** Called for one change with the new and the old object. At least one is defined. */
 export type Listener<T> = (current: T | undefined, previous: T | undefined) => void
 
 /** The values under which an object can be found, by the name of the index. */
@@ -38,7 +38,7 @@ export class InformerCache<T extends Stored, I extends string> {
   put(object: T): void {
     const previous = this.get(object.metadata)
     if (previous && previous.metadata.uid !== object.metadata.uid) {
-      // A namesake: the old object's end was missed, but not by those who listen here.
+      // Deleted and recreated: the deletion was missed, but listeners get it.
       this.delete(previous)
       this.put(object)
       return
@@ -48,7 +48,7 @@ export class InformerCache<T extends Stored, I extends string> {
     this.#notify(object, previous)
   }
 
-  /** Forgets an object. `last` is how it was in the end, which is what listeners are told. */
+  /** Removes an object. `last` is its final state, which listeners get. */
   delete(last: T): void {
     const key = textOf(last.metadata)
     const previous = this.#objects.get(key)
@@ -57,7 +57,7 @@ export class InformerCache<T extends Stored, I extends string> {
     this.#notify(undefined, last)
   }
 
-  /** Makes the cache hold exactly `objects`: what vanished unseen is deleted. */
+  /** Makes the cache hold exactly `objects`: missing ones are deleted. */
   replace(objects: readonly T[]): void {
     const there = new Set(objects.map(({ metadata }) => textOf(metadata)))
     for (const [key, object] of this.#objects) if (!there.has(key)) this.delete(object)

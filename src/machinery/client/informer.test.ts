@@ -225,8 +225,8 @@ describe('Informer', { timeout: 30_000 }, () => {
     await when('the change', () => told.length === 1)
     assert.deepEqual(pauses, [50, 100, 200, 400, 800])
     assert.deepEqual(lines, [
-      'warn | Following objects failed | Reaching the server: refused',
-      'info | Following objects works again',
+      'warn | List and watch failed | Reaching the server: refused',
+      'info | List and watch works again',
     ])
   })
 

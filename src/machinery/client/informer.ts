@@ -5,9 +5,9 @@ import { delay } from '#base/wait.ts'
 import type { Client, Key, Scope, WatchEvent } from './client.ts'
 import { type Indexes, InformerCache, type Listener } from './informer-cache.ts'
 
-/** A local copy of all objects of a kind, kept up to date. What it hands out is shared: never change it. */
+/** A local cache of all objects of a kind, kept up to date. Its objects are shared: never change them. */
 export interface Informer<T extends ApiObject, I extends string = string> {
-  /** Resolves when the copy is complete for the first time. Stays open when the signal aborts before. */
+  /** Resolves when the cache is complete for the first time. Stays open when the signal aborts before. */
   readonly synced: Promise<void>
   get(key: Key): Stored<T> | undefined
   /** In no particular order. */
@@ -15,18 +15,18 @@ export interface Informer<T extends ApiObject, I extends string = string> {
   /** The objects that have `value` in the index `name`. */
   indexed(name: I, value: string): readonly Stored<T>[]
   /**
-   * Tells every change, in order, after the copy shows it; first everything that is there already, as if just made. An object
-   * that was deleted and made again while nobody looked is told as both. Returns what ends it.
+   * Calls the listener for every change, in order, after the cache shows it; first for every object in the cache, as an
+   * addition. An object deleted and recreated unseen is reported as both. Returns what ends it.
    */
   onChange(listener: Listener<Stored<T>>): () => void
 }
 
 export type InformerOptions<T extends ApiObject, I extends string> = Readonly<{
   log: Log
-  /** Ends the informer; the copy stays as it is. */
+  /** Ends the informer; the cache stays as it is. */
   signal: AbortSignal
   indexes?: Indexes<Stored<T>, I>
-  /** How to wait; tests bring their own. */
+  /** How to wait; tests pass their own. */
   pause?: (ms: number, signal: AbortSignal) => Promise<void>
 }>
 
@@ -34,19 +34,19 @@ export type InformerOptions<T extends ApiObject, I extends string> = Readonly<{
 const firstRetryMs = 50
 const lastRetryMs = 30_000
 
-/** Lists objects once and follows their changes from there, until the signal aborts. */
+/** Lists objects once and watches them from there, until the signal aborts. */
 export function makeInformer<T extends ApiObject, I extends string = never>(
   client: Client,
   kind: Kind<T>,
   scope: Scope,
   options: InformerOptions<T, I>,
 ): Informer<T, I> {
-  const informer = new Follower(client, kind, scope, options)
+  const informer = new Reflector(client, kind, scope, options)
   void informer.run()
   return informer
 }
 
-/** Tells the object of every change, as `onChange` does: as it is now, or as it was last. Returns what ends it. */
+/** Calls the listener for every change, as `onChange` does, with the current or else the last object. Returns what ends it. */
 export function onAnyChange<T extends ApiObject>(
   informer: Pick<Informer<T>, 'onChange'>,
   listener: (object: Stored<T>, isThere: boolean) => void,
@@ -60,9 +60,9 @@ export function onAnyChange<T extends ApiObject>(
 /**
  *     list ─▶ watch ─ ended ─▶ watch again from the last resourceVersion
  *      ▲        ├──── Expired ─▶ list again
- *      └─ wait ─┴──── any other fault: wait, then go on where it was
+ *      └─ wait ─┴──── any other fault: wait, then resume
  */
-class Follower<T extends ApiObject, I extends string> implements Informer<T, I> {
+class Reflector<T extends ApiObject, I extends string> implements Informer<T, I> {
   readonly synced: Promise<void>
   readonly #client: Client
   readonly #kind: Kind<T>
@@ -73,7 +73,7 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
   readonly #cache: InformerCache<Stored<T>, I>
   readonly #listeners = new Set<Listener<Stored<T>>>()
   readonly #becameSynced: () => void
-  /** Where to go on; undefined when the next thing to do is to list. */
+  /** Where to resume; undefined when a list comes next. */
   #resourceVersion: string | undefined
   #failures = 0
   #isTroubled = false
@@ -90,7 +90,7 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
     // Nothing indexed means that `I` is never.
     const indexes = options.indexes ?? ({} as Indexes<Stored<T>, I>)
     this.#cache = new InformerCache(indexes, (current, previous) => {
-      for (const listener of this.#listeners) this.#tell(listener, current, previous)
+      for (const listener of this.#listeners) this.#notify(listener, current, previous)
     })
     const { promise, resolve } = Promise.withResolvers<void>()
     this.synced = promise
@@ -110,7 +110,7 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
   }
 
   onChange(listener: Listener<Stored<T>>): () => void {
-    for (const object of this.#cache.list()) this.#tell(listener, object, undefined)
+    for (const object of this.#cache.list()) this.#notify(listener, object, undefined)
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
@@ -119,19 +119,19 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
     while (!this.#signal.aborted) {
       let waitMs = 0
       try {
-        await this.#follow()
-        // The server ended the watch, perhaps because it is about to go: not too fast, should it do so each time.
+        await this.#listAndWatch()
+        // The server ended the watch, perhaps because it shuts down: back off, in case it does so each time.
         waitMs = firstRetryMs
       } catch (error) {
         waitMs = this.#fail(error)
       }
       if (this.#signal.aborted) return
-      // Rejects only because of the signal, which the loop looks at.
+      // Rejects only because of the signal, which the loop checks.
       await this.#pause(waitMs, this.#signal).catch(() => {})
     }
   }
 
-  async #follow(): Promise<void> {
+  async #listAndWatch(): Promise<void> {
     if (this.#resourceVersion === undefined) {
       const { items, resourceVersion } = await this.#client.list(this.#kind, this.#scope)
       if (this.#signal.aborted) return
@@ -158,34 +158,34 @@ class Follower<T extends ApiObject, I extends string> implements Informer<T, I> 
     this.#resourceVersion = event.object.metadata.resourceVersion
   }
 
-  /** What to do about a failure: how long to wait before going on. */
+  /** Handles a failure: returns how long to back off. */
   #fail(error: unknown): number {
     if (this.#signal.aborted) return 0
     // A watch that held that long was a good one, even if nothing happened.
     if (this.#watchingSince !== undefined && performance.now() - this.#watchingSince > lastRetryMs) this.#failures = 0
     this.#watchingSince = undefined
     const failures = this.#failures++
-    // A list is the cure, and works at once; if it does not help, the next ones wait like after any other fault.
+    // A list cures it at once; if not, the next failures back off like any other.
     const isExpired = faultKind(error) === 'Expired'
     if (isExpired) this.#resourceVersion = undefined
     const waitMs = isExpired && failures === 0 ? 0 : Math.min(firstRetryMs * 2 ** failures, lastRetryMs)
     const isNews = !isExpired && !this.#isTroubled
     this.#isTroubled ||= isNews
-    this.#log[isNews ? 'warn' : 'debug']({ error: explain(error), retryMs: waitMs }, 'Following objects failed')
+    this.#log[isNews ? 'warn' : 'debug']({ error: explain(error), retryMs: waitMs }, 'List and watch failed')
     return waitMs
   }
 
   #recover(): void {
     this.#failures = 0
-    if (this.#isTroubled) this.#log.info({}, 'Following objects works again')
+    if (this.#isTroubled) this.#log.info({}, 'List and watch works again')
     this.#isTroubled = false
   }
 
-  #tell(listener: Listener<Stored<T>>, current: Stored<T> | undefined, previous: Stored<T> | undefined): void {
+  #notify(listener: Listener<Stored<T>>, current: Stored<T> | undefined, previous: Stored<T> | undefined): void {
     try {
       listener(current, previous)
     } catch (error) {
-      // The others must still hear of it, and the copy must go on.
+      // The other listeners must still be called, and the cache must go on.
       this.#log.error({ object: (current ?? previous)?.metadata.name, error: explain(error) }, 'Listener failed')
     }
   }

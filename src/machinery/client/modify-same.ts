@@ -1,12 +1,12 @@
 import type { ApiObject, Kind, Stored } from '#apis/meta/object.ts'
 import type { Client, Key, ModifyOptions } from './client.ts'
 
-/** Which object was seen: that of this name with this uid. */
+/** The object that was read: its name and uid. */
 export type Seen = Readonly<{ metadata: Key & Readonly<{ uid: string }> }>
 
 /**
- * Changes the newest version of the very object that was seen, as `Client.modify` does: one of the same name that was made
- * after it is left alone, and `change` is not asked about it. Resolves to undefined when the object is gone.
+ * Changes the newest version of the very object that was read, as `Client.modify` does: a recreated one of the same name is
+ * left alone, without a call of `change`. Resolves to undefined when the object is gone.
  */
 export async function modifySame<T extends ApiObject>(
   client: Pick<Client, 'modify'>,

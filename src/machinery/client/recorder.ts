@@ -6,13 +6,13 @@ import { sha256Hex } from '#base/sha256.ts'
 import { timestamp } from '#base/time.ts'
 import type { Client } from './client.ts'
 
-/** Tells an object's owner what happened to it. Never fails: an event that cannot be written is logged. */
+/** Records an Event about an object. Never fails: an Event that cannot be written is logged. */
 export type Recorder = (about: ApiObject, type: 'Normal' | 'Warning', reason: string, message: string) => void
 
-/** Who an Event is from: a component, and the host it is on when there is one on each. */
+/** The source of an Event: a component, and its host when there is one on each. */
 export type Reporter = Readonly<{ component: string; host?: string }>
 
-/** Writes Events in the name of a component. The same thing said again counts up instead of piling up. */
+/** Records Events in the name of a component. A repeated Event counts up instead of piling up. */
 export function makeRecorder(client: Client, reporter: Reporter, log: Log): Recorder {
   return (about, type, reason, message) => {
     record(client, reporter, about, type, reason, message).catch((error: unknown) => {
@@ -59,18 +59,18 @@ async function record(
       ...(host !== undefined && { reportingInstance: host }),
     })
   } catch (error) {
-    // Two at once said the same for the first time; one event is enough.
+    // Two concurrent first Events are the same; one is enough.
     if (faultKind(error) !== 'AlreadyExists') throw error
   }
 }
 
-/** How long events are kept, milliseconds (Kubernetes keeps them as long). */
+/** How long Events are kept, milliseconds (as in Kubernetes). */
 const eventLifeMs = 3600 * 1000
 
-/** Most events of one namespace that are left by a sweep. */
+/** Most Events of one namespace that a cleanup leaves. */
 const maxPerNamespace = 5000
 
-/** Deletes events that were not repeated for an hour, and the oldest of a namespace that has too many; whoever made them. */
+/** Deletes Events not repeated for an hour, and the oldest of a namespace with too many, of any source. */
 export async function sweepEvents(client: Client, nowMs: number): Promise<void> {
   const { items } = await client.list(Event)
   const kept = new Map<string, number>()
@@ -85,7 +85,7 @@ export async function sweepEvents(client: Client, nowMs: number): Promise<void> 
   }
 }
 
-/** When an event happened last, as far as that can be believed: its times are what its maker says, not so its creation. */
+/** The plausible time of an Event's last occurrence: its times are its source's claim, its creation is not. */
 function lastSeen({ metadata, lastTimestamp, eventTime, series }: Event, nowMs: number): number {
   const times = [metadata.creationTimestamp, lastTimestamp, eventTime, series?.lastObservedTime]
   return Math.max(0, ...times.map((time) => Date.parse(time ?? '')).filter((ms) => ms <= nowMs))

@@ -9,7 +9,7 @@ export type Outgoing = Readonly<{
   signal?: AbortSignal
 }>
 
-/** The head of an answer, and what follows it as text, piece by piece as it comes. Whoever stops reading closes it. */
+/** The head of an answer, and its body as text, piece by piece. A reader that stops early closes it. */
 export type Incoming = Readonly<{
   code: number
   /** @throws Fault Unavailable when the connection breaks (`data.isCut`: by the other end), Timeout after silence, Aborted */
@@ -17,11 +17,11 @@ export type Incoming = Readonly<{
 }>
 
 /**
- * How requests reach one server and its answers come back: over Node's sockets (machinery/client-node), a browser's fetch, or
- * a test's word. Implementations own connections, credentials and trust, and know nothing of what is asked.
+ * How requests reach one server: over Node's sockets (machinery/client-node), a browser's fetch, or a test's fake.
+ * Implementations own connections, credentials and trust, and do not know the requests' meaning.
  */
 export interface Transport {
-  /** Where the server is, as it is told to people: `https://HOST:PORT`. */
+  /** Where the server is, for messages: `https://HOST:PORT`. */
   readonly server: string
   /** Resolves when the answer's head has come, whatever its code. @throws Fault Unavailable, Timeout, Aborted, Invalid */
   send(request: Outgoing): Promise<Incoming>

@@ -3,9 +3,9 @@ import { Fault } from '#base/fault.ts'
 import type { Informer } from './informer.ts'
 
 /**
- * Waits until an object is as it should be, as an informer sees it come; nothing is asked for in between. `from` is the object as
- * it was written or read last: what the informer still shows from before counts for nothing. `isDone` is told undefined when
- * the object is gone; `isGone` asks the server whether it is, for an informer that shows no such object.
+ * Waits until an object meets `isDone`, by an informer and without polling. `from` is the object as last written or read:
+ * older versions in the informer do not count. `isDone` gets undefined when the object is gone; `isGone` asks the server
+ * whether it is, when the informer lacks the object.
  * @throws what `isDone` or `isGone` throws, and Fault Aborted when the signal aborts
  */
 export function waitFor<T extends ApiObject>(
@@ -23,7 +23,7 @@ export function waitFor<T extends ApiObject>(
         settle(() => reject(error))
       }
     }
-    const abort = () => settle(() => reject(new Fault('Aborted', 'Nobody waits any more', { cause: signal.reason })))
+    const abort = () => settle(() => reject(new Fault('Aborted', 'The wait was aborted', { cause: signal.reason })))
     let forget = () => {}
     let isSettled = false
     function settle(then: () => void): void {
@@ -37,10 +37,10 @@ export function waitFor<T extends ApiObject>(
     forget = informer.onChange((now, before) => {
       if (isSettled) return
       if (now && isSameName(now, from) && revisionOf(now) >= revisionOf(from)) look(now)
-      // Its end is its end, however old what the informer last showed of it.
+      // A deletion is final, however old the informer's last version.
       if (!now && before?.metadata.uid === metadata.uid) look(undefined)
     })
-    // It was settled by what is there already.
+    // The cached object has settled it.
     if (isSettled) return forget()
     if (informer.get(metadata)) return
     isGone().then(

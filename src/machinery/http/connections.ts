@@ -5,7 +5,7 @@ import type { Log } from '#base/log.ts'
 import type { Limits } from './limits.ts'
 import type { Caller } from './shares.ts'
 
-/** One open connection, and who is known to use it. */
+/** One open connection, and its authenticated user. */
 type Connection = {
   readonly socket: Socket
   readonly address: string
@@ -17,11 +17,11 @@ type Connection = {
   isKnown: boolean
   /** Undefined for HTTP/1.1. */
   session?: ServerHttp2Session
-  /** Closes the connection when nothing was asked of it for too long. */
+  /** Closes the connection when it had no request for too long. */
   idle?: NodeJS.Timeout
 }
 
-/** What an exchange tells about its connection. */
+/** What an exchange reports about its connection. */
 export type ConnectionUse = Readonly<{
   /** The caller was authenticated. Closes the connection when the caller has more than its share of them. */
   isOf(caller: Caller): void
@@ -32,16 +32,16 @@ export type ConnectionUse = Readonly<{
 
 const unknownUse: ConnectionUse = { isOf: () => undefined, isKnown: () => false, ended: () => undefined }
 
-/** Connections beyond the limit that may be in their handshake before one is dropped without a look. */
+/** Connections beyond the limit that may be in their handshake before one is dropped unseen. */
 const headroom = 64
 
-/** Time for the GOAWAY of a connection that is closed to leave, milliseconds. */
+/** Time for the GOAWAY of a closed connection to be sent, milliseconds. */
 const goodbyeMs = 1000
 
 /**
- * The open connections of a listener. Their number is bounded: for each new one beyond the limit the least deserving one is
- * closed, unauthenticated ones first. A connection without a request under way is closed after a while, whatever frames
- * (PING) keep arriving on it; soon, unless somebody was authenticated on it.
+ * The open connections of a listener. Their number is limited: each new one beyond the limit closes the least deserving one,
+ * unauthenticated ones first. A connection without a request is closed after a while, whatever frames (PING) keep arriving
+ * on it; sooner if no user was authenticated on it.
  */
 export class Connections {
   readonly #byPeer = new Map<string, Connection>()
@@ -53,12 +53,12 @@ export class Connections {
     this.#log = log
   }
 
-  /** Most connections the kernel is to accept for us. */
+  /** Most connections the kernel accepts for us. */
   get hardLimit(): number {
     return this.#limits.connections + headroom
   }
 
-  /** Follows a connection from before its TLS handshake to its end. */
+  /** Tracks a connection from before its TLS handshake to its end. */
   add(socket: Socket): void {
     const connection: Connection = { socket, address: socket.remoteAddress ?? '', open: 0, isKnown: false }
     const peer = peerOf(socket)
@@ -77,9 +77,9 @@ export class Connections {
     if (socket.authorized) closeAtExpiry(socket)
   }
 
-  /** Closes an HTTP/2 session that nothing is asked of. */
+  /** Closes an idle HTTP/2 session. */
   watchIdle(session: ServerHttp2Session): void {
-    // Node's own idle timer starts anew with each frame of the client, PING included.
+    // Node's own idle timer restarts with each frame of the client, PING included.
     session.setTimeout(0)
     const connection = this.#byPeer.get(peerOf(session.socket))
     if (!connection) return
@@ -129,13 +129,13 @@ export class Connections {
     connection.idle.unref()
   }
 
-  /** Says goodbye where the protocol has a word for it, so that the client can tell it from a failure. */
+  /** Sends a GOAWAY where the protocol has one, so that the client can tell this from a failure. */
   #end({ session, socket }: Connection): void {
     session?.close()
     setTimeout(() => socket.destroy(), session ? goodbyeMs : 0).unref()
   }
 
-  /** Makes room for a new connection. The newest is never chosen: it has had no chance yet to say who it is. */
+  /** Makes room for a new connection. The newest is never chosen: it has had no chance yet to authenticate. */
   #evict(): void {
     const all = [...this.#byPeer.values()].slice(0, -1)
     const victim =
@@ -152,7 +152,7 @@ export class Connections {
   }
 }
 
-/** How often the end of a certificate is looked at, milliseconds: clocks are set, and timers do not reach a year. */
+/** Interval of the check whether a certificate has expired, milliseconds: clocks are set, and timers do not reach a year. */
 const expiryCheckMs = 60_000
 
 /** Closes a connection when the client's certificate has expired: a watch may last longer than the right to it. */
@@ -168,7 +168,7 @@ function closeAtExpiry(socket: TLSSocket): void {
   socket.once('close', () => clearTimeout(timer))
 }
 
-/** The oldest connection of whoever has most of them: a user, or an address that nobody was authenticated from. */
+/** The oldest connection of the caller with most of them: a user, or an address without an authenticated user. */
 function oldestOfMany(connections: readonly Connection[]): Connection | undefined {
   const byOwner = Map.groupBy(connections, ({ caller, address }) => caller?.key ?? address)
   let most: readonly Connection[] = []
@@ -176,7 +176,7 @@ function oldestOfMany(connections: readonly Connection[]): Connection | undefine
   return most[0]
 }
 
-/** Enough of a socket, or of HTTP/2's stand-in for it, to know a connection by. */
+/** What identifies a connection, of a socket or HTTP/2's proxy for it. */
 type Peer = Readonly<{ remoteAddress?: string | undefined; remotePort?: number | undefined }>
 
 /** Address and port of the client: the one thing that a TCP socket, its TLS socket and HTTP/2's proxy of it agree on. */
@@ -184,7 +184,7 @@ function peerOf(peer: Peer): string {
   try {
     return `${peer.remoteAddress} ${peer.remotePort}`
   } catch {
-    // HTTP/2's stand-in throws once the connection is gone; no connection has this name.
+    // HTTP/2's proxy throws once the connection is gone; no connection has this name.
     return ''
   }
 }

@@ -7,32 +7,32 @@ import type { ConnectionUse } from './connections.ts'
 import type { Limits } from './limits.ts'
 import type { Caller, Held, Shares } from './shares.ts'
 
-/** What an exchange is answered with. */
+/** The answer to an exchange. */
 export type Answer = Readonly<{
   code: number
   /** Content type; empty for an answer without content. */
   type: string
   headers?: Readonly<Record<string, string | readonly string[]>>
-  /** Whole, or in parts, each made when the client has taken those before it. */
+  /** Whole, or in parts, each made when the client has read the ones before it. */
   body: string | Uint8Array | Iterable<Uint8Array>
 }>
 
 /** The capacities that exchanges share. */
 export type Capacity = Readonly<{ requests: Shares; watches: Shares; bodyBytes: Shares; answerBytes: Shares }>
 
-/** What only an exchange that was let in can do. */
+/** What only an admitted exchange can do. */
 export type Entered = Readonly<{
   /** The body, read on the first call. @throws Fault TooLarge, TooMany, Aborted */
   body(): Promise<Buffer>
-  /** Answers with lines as they come, until the caller ends them. */
+  /** Answers with lines as they come, until the caller ends the stream. */
   stream(type: string): LineStream
-  /** Takes the connection over, for protocols such as WebSocket. @throws Fault BadRequest for one that asked for no upgrade */
+  /** Takes the connection over, for protocols such as WebSocket. @throws Fault BadRequest without an upgrade request */
   upgrade(headers: Readonly<Record<string, string>>): Readonly<{ socket: Duplex; head: Buffer }>
 }>
 
 /** An answer without an end known in advance. */
 export type LineStream = Readonly<{
-  /** Resolves when there is room for more. A client that reads nothing for the request timeout is cut. */
+  /** Resolves when there is room for more. A client that reads nothing for the request timeout is disconnected. */
   write(text: string): Promise<void>
   end(): void
 }>
@@ -46,19 +46,19 @@ type Parts = Readonly<{
   capacity: Capacity
   limits: Limits
   connection: ConnectionUse
-  /** Lets a client go on that waits to be told so (`Expect: 100-continue`). */
+  /** Sends `100 Continue` to a client that waits for it (`Expect: 100-continue`). */
   isWaiting: boolean
   upgrade?: Upgrade
 }>
 
-/** Most of a refused body that is taken over HTTP/1.1 of a client that is not known, bytes. */
+/** Most bytes read of a refused body over HTTP/1.1 from an unauthenticated client. */
 const maxDiscarded = 16 * 1024
 /** Answers below this size are not counted, bytes: a stream has buffers of this order anyway. */
 const smallAnswer = 64 * 1024
 
 /**
- * One request and its answer, over HTTP/1.1 or HTTP/2. Until `enter` the body is not read: a door decides by the header alone
- * who asks and whether they may.
+ * One request and its answer, over HTTP/1.1 or HTTP/2. Until `enter` the body is not read: a door authenticates and
+ * authorizes by the header alone.
  */
 export class Exchange {
   readonly method: string
@@ -111,7 +111,7 @@ export class Exchange {
   }
 
   /**
-   * Does `work` as one of the requests or watches under way. Its place is free again when `work` is done: what it made is sent
+   * Runs `work` as one of the requests or watches in flight. Its place is free again when `work` is done: the answer is sent
    * afterwards. @throws Fault TooMany when there is no place for this caller
    */
   async enter<T>(caller: Caller, what: 'requests' | 'watches', work: (entered: Entered) => Promise<T>): Promise<T> {
@@ -126,8 +126,8 @@ export class Exchange {
   }
 
   /**
-   * Sends an answer, unless there is one already. Resolves when the client has taken it or is gone. @throws Fault TooMany when
-   * too much waits for slow readers of this caller
+   * Sends an answer, unless there is one already. Resolves when the client has read it or is gone. @throws Fault TooMany
+   * when too much waits for slow readers of this caller
    */
   async send(answer: Answer, caller?: Caller): Promise<void> {
     if (this.#isAnswered || this.closed.aborted) return
@@ -139,7 +139,7 @@ export class Exchange {
     this.#writeHead(answer, isWhole ? bytes : undefined, this.#dropBody())
     const { response } = this.#parts
     const done = Promise.withResolvers<void>()
-    // An answer that nobody takes for that long holds memory on purpose.
+    // A client that reads nothing for that long holds memory on purpose.
     const timer = setTimeout(() => this.#cut(), this.#parts.limits.requestTimeoutMs)
     response.once('finish', () => done.resolve())
     this.closed.addEventListener('abort', () => done.resolve(), { once: true })
@@ -205,9 +205,9 @@ export class Exchange {
   }
 
   /**
-   * Has what arrives of a body that is not read over HTTP/1.1 dropped, so that the client gets to read the answer and the
-   * connection goes on. Where nobody was authenticated little is taken, because each connection that is waited for holds
-   * memory. Called before the answer is sent: after that Node would take it all. Returns whether the body is too long for that.
+   * Drops what arrives of an unread body over HTTP/1.1, so that the client can read the answer and the connection stays
+   * open. For an unauthenticated client the limit is low, because each connection waited for holds memory. Called before the
+   * answer is sent: after that Node would read it all. Returns whether the body is too long for that.
    */
   #dropBody(): boolean {
     const { request, connection, limits } = this.#parts
@@ -234,7 +234,7 @@ export class Exchange {
     if (!this.#hasBody()) return Buffer.alloc(0)
     const announced = Number(request.headers['content-length'] ?? 0)
     if (announced > limits.requestBytes) throw tooLarge(limits.requestBytes)
-    // What is announced is taken at once: half-read bodies that wait for each other's memory would all fail.
+    // The announced size is reserved at once: half-read bodies waiting for each other's memory would all fail.
     const held = capacity.bodyBytes.take(caller, announced)
     this.#bodyBytes = held
     if (isWaiting) response.writeContinue()
@@ -297,7 +297,7 @@ function tooLarge(max: number): Fault {
 }
 
 /**
- * Hands over a body piece by piece until it has ended or `take` throws. Not by iterating: leaving a loop over a request would
+ * Passes on a body piece by piece until it has ended or `take` throws. Not by iterating: leaving a loop over a request would
  * destroy its connection, and with it the answer. @throws Fault Aborted when the client left
  */
 function eachChunk(request: Http2ServerRequest, take: (chunk: Buffer) => void): Promise<void> {
@@ -319,7 +319,7 @@ function eachChunk(request: Http2ServerRequest, take: (chunk: Buffer) => void): 
     request.off('data', onData)
     request.off('end', resolve)
     request.off('close', onClose)
-    // It keeps flowing, so that what is not wanted is dropped instead of kept.
+    // It keeps flowing, so that unwanted data is dropped instead of kept.
   })
 }
 
@@ -327,7 +327,7 @@ function addressOf(request: Http2ServerRequest): string {
   try {
     return request.socket.remoteAddress ?? ''
   } catch {
-    // HTTP/2's stand-in for the socket throws when the connection went while its request was still on the way.
+    // HTTP/2's proxy for the socket throws when the connection closed while its request was still on the way.
     return ''
   }
 }

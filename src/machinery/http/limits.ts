@@ -1,10 +1,10 @@
 import { Fault } from '#base/fault.ts'
 
-/** What one client, or all of them together, may take from the server. Each has an option of `patchbay up`. */
+/** What one client, or all of them together, may use of the server. Each has an option of `patchbay up`. */
 export type Limits = Readonly<{
   /** Open connections; beyond them, the least deserving one is closed for each new one. */
   connections: number
-  /** Requests under way at once, watches apart; more are answered 429 (kube-apiserver's option of this name). */
+  /** Requests in flight, watches apart; more are answered 429 (kube-apiserver's option of this name). */
   maxRequestsInflight: number
   /** Watches open at once; more are answered 429. */
   watches: number
@@ -20,11 +20,11 @@ export type Limits = Readonly<{
   bodyMemoryBytes: number
   /** Answers held in memory because their readers are slow, bytes; more are answered 429. */
   answerMemoryBytes: number
-  /** Time for a request to arrive whole, for its answer to be made, and for a reader to take what is sent, milliseconds. */
+  /** Time for a request to arrive, for its answer to be made, and for a reader to read it, milliseconds. */
   requestTimeoutMs: number
-  /** Time for TLS to be agreed on and for the header of a request to arrive, milliseconds. */
+  /** Time for the TLS handshake and for the header of a request to arrive, milliseconds. */
   headerTimeoutMs: number
-  /** Time a connection of a signed-in user may be open with no request on it, milliseconds. */
+  /** Time a signed-in user's connection may be idle, milliseconds. */
   idleTimeoutMs: number
 }>
 
@@ -46,7 +46,7 @@ export const defaultLimits: Limits = {
   idleTimeoutMs: 180_000,
 }
 
-/** The answer of `work`, if it comes in time. @throws Fault Timeout in Kubernetes' words; `work` goes on unheard. */
+/** The answer of `work`, if it comes in time. @throws Fault Timeout in Kubernetes' words; `work` goes on, its answer is dropped */
 export async function inTime<T>(ms: number, work: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(

@@ -19,24 +19,24 @@ import { Shares } from './shares.ts'
 export interface Door {
   /** True for the paths this door answers. */
   matches(path: string): boolean
-  /** Answers an exchange, refusals included. Whatever it throws is a bug. */
+  /** Answers an exchange, refusals included. Anything it throws is a bug. */
   serve(exchange: Exchange): Promise<void>
 }
 
 /** A certificate with its private key, both PEM. */
 export type TlsPair = Readonly<{ cert: string; key: string }>
 
-/** What the listener proves itself with. */
+/** The server's certificates. */
 export type TlsIdentity = Readonly<{
   /** Of our own authority. */
   own: TlsPair
-  /** Given by the operator, shown to every client that does not ask for `ownName`. */
+  /** The operator's, for every client that does not request `ownName`. */
   given?: TlsPair
   /** Certificate of the authority that client certificates must come from. */
   clientAuthority: string
 }>
 
-/** The server name (SNI) under which clients get the certificate of our own authority whatever the operator has given. */
+/** The server name (SNI) for which clients get the certificate of our own authority even with an operator's one. */
 export const ownName = 'patchbay'
 
 export type ListenerOptions = Readonly<{
@@ -46,7 +46,7 @@ export type ListenerOptions = Readonly<{
   log: Log
 }>
 
-/** An open port. `port` is the one it really listens on. */
+/** An open port. `port` is the actual one. */
 export type Listener = Readonly<{
   port: number
   /** Uses other certificates for connections from now on. */
@@ -54,7 +54,7 @@ export type Listener = Readonly<{
   close(): Promise<void>
 }>
 
-/** How often connections that take too long are looked for, milliseconds. */
+/** Interval of the check for connections that take too long, milliseconds. */
 const checkMs = 1000
 
 /** TLS 1.2 without CBC suites; those of TLS 1.3 are all good. */
@@ -71,8 +71,8 @@ const ciphers = [
 ].join(':')
 
 /**
- * Serves HTTP/1.1 and HTTP/2 over TLS within limits: a client that is slow, asks too much at once or sends too much is refused
- * or cut, and the others do not notice. @throws Fault Unavailable when it cannot listen
+ * Serves HTTP/1.1 and HTTP/2 over TLS within limits: a client that is slow or sends too many or too large requests is
+ * refused or disconnected, and others are not affected. @throws Fault Unavailable when it cannot listen
  */
 export async function openListener(options: ListenerOptions, doors: readonly Door[]): Promise<Listener> {
   const { listen, log, limits } = options
@@ -193,7 +193,7 @@ class Contexts {
     return this.#own
   }
 
-  /** What clients get that ask for no name, or another one. */
+  /** For clients that request no name, or another one. */
   get shown() {
     return this.#optionsOf(this.#tls.given ?? this.#tls.own)
   }
@@ -218,7 +218,7 @@ function guard(server: Http2SecureServer, connections: Connections, limits: Limi
     connectionsCheckingInterval: Math.min(checkMs, limits.headerTimeoutMs),
   })
   server.on('session', (session) => connections.watchIdle(session))
-  // Whatever is wrong with one connection ends that one.
+  // An error of one connection ends only that one.
   server.on('sessionError', () => undefined)
 }
 

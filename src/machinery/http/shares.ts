@@ -1,6 +1,6 @@
 import { Fault } from '#base/fault.ts'
 
-/** Who an exchange counts for when the server's capacity is shared out. */
+/** The caller an exchange counts for when the server's capacity is shared out. */
 export type Caller = Readonly<{
   /** The user's name; for an unauthenticated client, its address. */
   key: string
@@ -20,8 +20,8 @@ export interface Held extends Disposable {
 }
 
 /**
- * A capacity (places, bytes) shared fairly: one user gets `userShare` percent of it at most, all users together leave a tenth
- * to administrators and nodes, who are bound by the whole alone.
+ * A capacity (places, bytes) shared fairly: one user gets at most `userShare` percent of it, all users together leave a
+ * tenth to administrators and nodes, which only the whole limits.
  */
 export class Shares {
   readonly #max: number
@@ -38,7 +38,7 @@ export class Shares {
     this.#refusal = refusal
   }
 
-  /** How much is taken by everybody. */
+  /** How much all callers hold. */
   get taken(): number {
     return this.#taken
   }

@@ -1,9 +1,9 @@
 import { timerMs } from '#base/timer.ts'
 
-/** Time as a queue needs it; tests bring their own. */
+/** The clock of a queue; tests bring their own. */
 export type Timers = Readonly<{
   now(): number
-  /** Runs `run` once, `ms` milliseconds from now; returns what calls it off. */
+  /** Runs `run` once, `ms` milliseconds from now; returns what cancels it. */
   after(ms: number, run: () => void): () => void
 }>
 
@@ -21,17 +21,17 @@ export const realTimers: Timers = {
 }
 
 /**
- * Keys to be worked on, each by one worker at a time.
+ * A work queue: each key is worked on by one worker at a time.
  *
  *     addAfter ─ later ─▶ add ─▶ waiting ─ take ─▶ running ─ done ─▶ (gone)
  *                                   ▲                 │ add
  *                                   └──── done ──── again
  *
- * A key that waits already is not added twice. Taking a key calls off its later turn: the one that starts now is as good.
+ * A waiting key is not added twice. Taking a key cancels its delayed add: the pass that starts now is as good.
  */
 export class WorkQueue {
   readonly #timers: Timers
-  /** In the order they came. */
+  /** In FIFO order. */
   readonly #waiting = new Set<string>()
   readonly #running = new Set<string>()
   readonly #again = new Set<string>()
@@ -56,7 +56,7 @@ export class WorkQueue {
     else this.#waiting.add(key)
   }
 
-  /** Adds the key after `ms` milliseconds, unless it has an earlier turn. */
+  /** Adds the key after `ms` milliseconds, unless it is due earlier. */
   addAfter(key: string, ms: number): void {
     if (this.#closed) return
     if (ms <= 0) {
@@ -74,7 +74,7 @@ export class WorkQueue {
     this.#later.set(key, { at, cancel })
   }
 
-  /** Adds a key that failed, after a wait that doubles with each failure up to `capMs`. Returns that wait. */
+  /** Adds a failed key after a backoff that doubles with each failure up to `capMs`. Returns the backoff. */
   retry(key: string, capMs: number): number {
     const failures = this.#failures.get(key) ?? 0
     this.#failures.set(key, failures + 1)
@@ -83,12 +83,12 @@ export class WorkQueue {
     return ms
   }
 
-  /** Forgets a key's failures, because it succeeded. */
+  /** Resets a key's backoff after a success. */
   forget(key: string): void {
     this.#failures.delete(key)
   }
 
-  /** The next key, which is the caller's alone until it says `done`; undefined once the queue is closed. */
+  /** The next key, which is the caller's alone until `done`; undefined once the queue is closed. */
   async take(): Promise<string | undefined> {
     if (this.#closed) return undefined
     for (const key of this.#waiting) {
@@ -104,7 +104,7 @@ export class WorkQueue {
     this.#rest()
   }
 
-  /** Resolves when nothing waits or runs. What is due later does not count. */
+  /** Resolves when no key waits or runs. Delayed keys do not count. */
   idle(): Promise<void> {
     return new Promise((resolve) => {
       this.#resting.push(resolve)
@@ -112,7 +112,7 @@ export class WorkQueue {
     })
   }
 
-  /** Drops everything that does not run yet. */
+  /** Drops all waiting and delayed keys. */
   close(): void {
     this.#closed = true
     this.#waiting.clear()

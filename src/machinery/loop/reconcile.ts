@@ -2,18 +2,18 @@ import { explain, type FaultKind, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { type Timers, WorkQueue } from './queue.ts'
 
-/** When to look again although nothing changed; nothing means: when something does. */
+/** When to reconcile again without a change; undefined: only after a change. */
 type Again = Readonly<{ againAfterMs: number }>
 
-/** Feeds a controller with keys. Passes start once every source has resolved: its first keys are in, its cache is full. */
+/** Enqueues a controller's keys. Passes start once every source has resolved: its first keys are in, its cache is synced. */
 type Source = (enqueue: (key: string) => void) => void | Promise<void>
 
 export type ControllerOptions = Readonly<{
   /** Goes with every line of the log. */
   name: string
-  /** Brings the world of one key closer to what is wanted. Runs for one key once at a time; throws to be tried again. */
+  /** Brings the objects of one key closer to what is desired. Runs once at a time per key; throws to be retried. */
   reconcile: (key: string, signal: AbortSignal) => Promise<Again | undefined> | Promise<void>
-  /** How many keys are worked on at a time. */
+  /** Number of workers. */
   workers: number
   log: Log
   /** Stops the controller. */
@@ -25,7 +25,7 @@ export type ControllerOptions = Readonly<{
 /** A running controller. */
 export type Controller = Readonly<{
   enqueue(key: string): void
-  /** Resolves when no key waits and no pass runs. What is due later (retries, `againAfterMs`) does not count. */
+  /** Resolves when no key waits and no pass runs. Delayed keys (retries, `againAfterMs`) do not count. */
   settled(): Promise<void>
   /** Starts no more passes, aborts those that run, and waits for them. */
   stop(): Promise<void>
@@ -33,12 +33,12 @@ export type Controller = Readonly<{
 
 type Retry = Readonly<{ capMs: number; level: 'debug' | 'warn' | 'error' }>
 
-/** Somebody else was faster; the next look decides over what they wrote. */
+/** A conflict: the retry decides by the newer version. */
 const soon: Retry = { capMs: 1000, level: 'debug' }
-/** It may heal by itself or by somebody's hand; an event brings the key back sooner. */
+/** Time or an operator may cure it; an event enqueues the key sooner. */
 const later: Retry = { capMs: 30_000, level: 'warn' }
 
-/** What each kind of fault means to a controller: how long the doubling wait may become, and how loudly to say it. */
+/** What each kind of fault means to a controller: the longest backoff, and the log level. */
 const retries: Readonly<Record<FaultKind, Retry>> = {
   Conflict: soon,
   Aborted: soon,
@@ -67,7 +67,7 @@ export function runController(options: ControllerOptions): Controller {
   const own = new AbortController()
   const signal = AbortSignal.any([options.signal, own.signal])
   const queue = new WorkQueue(options.timers)
-  /** What was last said about keys that fail, so that it is said once. */
+  /** The last error of each failing key, so that it is logged once. */
   const said = new Map<string, string>()
 
   async function pass(key: string): Promise<void> {

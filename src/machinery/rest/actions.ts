@@ -68,7 +68,7 @@ export function actionKinds(actions: readonly Action[]): Kind[] {
   }))
 }
 
-/** A whole number in what was sent; undefined when there is none. */
+/** A whole number in the input; undefined without one. */
 export function numberIn(input: JsonObject, field: string): number | undefined {
   const value = isObject(input) ? input[field] : undefined
   return value === undefined || value === null ? undefined : Number(value)

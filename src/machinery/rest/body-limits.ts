@@ -1,8 +1,8 @@
 import { Fault } from '#base/fault.ts'
 
 /**
- * Most values in one body, each object, list, text and number counted. The VM with the most interfaces there may be has some
- * 5,000, and as many again for each manager of all its fields; what each value costs, everybody else waits for.
+ * Most values in one body: each object, list, text and number counts. The VM with the most interfaces has some 5,000, and as
+ * many again for each manager of all its fields; all other requests wait while these are processed.
  */
 export const maxBodyValues = 20_000
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { makeWidget, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
-import { tellProgress } from './bookmarks.ts'
+import { sendBookmarks } from './bookmarks.ts'
 import { planWatch, streamWatch } from './watch.ts'
 
 const request = (query: Record<string, string>) => ({ namespace: undefined, name: undefined, query, accept: undefined })
@@ -60,7 +60,7 @@ test('watch: it is told once a minute, and two seconds before it ends', async (t
   const stop = new AbortController()
   const at: number[] = []
   const tell = async () => void at.push(now)
-  const told = tellProgress({ told: () => 1, newest: () => 1, tell }, { endsInMs: 150_000, signal: stop.signal })
+  const told = sendBookmarks({ told: () => 1, newest: () => 1, tell }, { endsInMs: 150_000, signal: stop.signal })
   for (; now < 240_000; now += 500) {
     await settle()
     t.mock.timers.tick(500)
@@ -85,7 +85,7 @@ test('watch: what came in a silence is told only as far as it was told', async (
     if (revisions.length === 2) stop.abort()
   }
   const progress = { told: () => told.shift() ?? 7, newest: () => newest.shift() ?? 9, tell }
-  await tellProgress(progress, { everyMs: 2, signal: stop.signal })
+  await sendBookmarks(progress, { everyMs: 2, signal: stop.signal })
   // The first time something came in between; the second time nothing did, and all there was is known.
   assert.deepEqual(revisions, [7, 9])
 })

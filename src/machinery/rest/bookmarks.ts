@@ -1,14 +1,14 @@
 import { delay } from '#base/wait.ts'
 
-/** How often a watch is told how far it has come (Kubernetes: about once a minute), milliseconds. */
+/** Interval of a watch's bookmarks (Kubernetes: about once a minute), milliseconds. */
 const bookmarkMs = 60_000
-/** How long before its end a watch is told once more, milliseconds (Kubernetes). */
+/** How long before its end a watch gets a last bookmark, milliseconds (Kubernetes). */
 const lastBookmarkMs = 2000
 /** Time in which a committed change reaches every watch, milliseconds: reading it takes some few. */
 const settleMs = 1000
 
 type Progress = Readonly<{
-  /** Revision up to which the watch has been told everything. Changes elsewhere do not move it. */
+  /** Revision up to which the watch has sent everything. Changes elsewhere do not move it. */
   told: () => number
   /** Newest revision of all. */
   newest: () => number
@@ -19,10 +19,10 @@ type Progress = Readonly<{
 type Timing = Readonly<{ everyMs?: number; endsInMs?: number | undefined; signal: AbortSignal }>
 
 /**
- * Tells a watch from time to time how far it has come, however much or little it sees, and once more shortly before it ends;
- * one timer per watch. What was the newest revision before a short silence has been told in full after it.
+ * Sends a watch bookmarks periodically, however much or little it sees, and a last one shortly before it ends; one timer per
+ * watch. What was the newest revision before a short silence has been sent in full after it.
  */
-export async function tellProgress({ told, newest, tell }: Progress, timing: Timing): Promise<void> {
+export async function sendBookmarks({ told, newest, tell }: Progress, timing: Timing): Promise<void> {
   const { everyMs = bookmarkMs, endsInMs = Number.POSITIVE_INFINITY, signal } = timing
   const silenceMs = Math.min(settleMs, everyMs / 2)
   const last = performance.now() + endsInMs - lastBookmarkMs - silenceMs

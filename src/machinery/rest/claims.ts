@@ -12,7 +12,7 @@ export type Owner = Readonly<{ uid: string; kind: string; namespace: string; nam
  * What an object claims for itself. Objects of one owner may have the same values: an instance has those of its VM. What it
  * has `copied` from there is not judged again, so it may lack a claim.
  */
-export type Wish = Readonly<{ uid: string; owner: Owner; values: readonly string[]; copied: readonly string[] }>
+export type ClaimRequest = Readonly<{ uid: string; owner: Owner; values: readonly string[]; copied: readonly string[] }>
 
 /** One value: whose it is, and the objects that have it. */
 type Held = { owner: Owner; uids: Set<string> }
@@ -47,12 +47,12 @@ export class Claims {
   }
 
   /**
-   * Writes an object that may need values. `write` calls `need` with what the object will have, once it is known to be right,
-   * and is called again when something was claimed for it. `left` tells what the object has in the end.
+   * Writes an object that may need values. `write` calls `need` with the values of the valid object, and is called again
+   * after a claim. `left` returns what the object has in the end.
    */
   async during<T>(
     uid: string,
-    write: (need: (wish: Wish) => void) => Promise<T>,
+    write: (need: (request: ClaimRequest) => void) => Promise<T>,
     left: () => Promise<readonly string[]>,
   ): Promise<T> {
     const writing = this.#writing.get(uid) ?? { count: 0, begun: 0 }
@@ -63,12 +63,12 @@ export class Claims {
     try {
       for (let round = 0; ; round++) {
         try {
-          return await write((wish) => this.#require(wish, tried))
+          return await write((request) => this.#require(request, tried))
         } catch (error) {
           if (!(error instanceof Unclaimed)) throw error
           if (round === maxRounds)
             throw new Fault('Unavailable', 'others claim the same values all the time; try again')
-          await this.#claim(error.wish, tried)
+          await this.#claim(error.request, tried)
         }
       }
     } finally {
@@ -82,14 +82,16 @@ export class Claims {
   }
 
   /** Makes the claims those of all objects there are. Of two objects that have a value already the first one keeps it. */
-  async repair(wishes: readonly Wish[]): Promise<void> {
+  async repair(requests: readonly ClaimRequest[]): Promise<void> {
     const { rows } = await this.#store.list(prefix)
     for (const row of rows) this.#note(row)
-    const wanted = new Map(wishes.map((wish) => [wish.uid, new Set(wish.values)]))
+    const wanted = new Map(requests.map((request) => [request.uid, new Set(request.values)]))
     for (const uid of [...this.#byUid.keys()]) await this.#settle(uid, wanted.get(uid) ?? new Set())
-    for (const wish of wishes) {
-      const missing = wish.values.filter((value) => !this.has(wish.uid, value) && this.#isOpen(value, wish.owner))
-      await Promise.all(missing.map((value) => this.#put(value, wish)))
+    for (const request of requests) {
+      const missing = request.values.filter(
+        (value) => !this.has(request.uid, value) && this.#isOpen(value, request.owner),
+      )
+      await Promise.all(missing.map((value) => this.#put(value, request)))
     }
   }
 
@@ -112,21 +114,21 @@ export class Claims {
   }
 
   /** @throws Unclaimed unless the object has its values, or cannot have them */
-  #require(wish: Wish, tried: ReadonlySet<string>): void {
+  #require(request: ClaimRequest, tried: ReadonlySet<string>): void {
     const isMissing = (value: string) =>
-      !this.has(wish.uid, value) && !(tried.has(value) && wish.copied.includes(value))
-    if (wish.values.some(isMissing)) throw new Unclaimed(wish)
+      !this.has(request.uid, value) && !(tried.has(value) && request.copied.includes(value))
+    if (request.values.some(isMissing)) throw new Unclaimed(request)
   }
 
-  async #claim(wish: Wish, tried: Set<string>): Promise<void> {
-    const missing = wish.values.filter((value) => !this.has(wish.uid, value))
+  async #claim(request: ClaimRequest, tried: Set<string>): Promise<void> {
+    const missing = request.values.filter((value) => !this.has(request.uid, value))
     await Promise.all(
       missing.map(async (value) => {
         tried.add(value)
         try {
-          await this.#put(value, wish)
+          await this.#put(value, request)
         } catch (error) {
-          // Another one has it. The next round judges the object anew, and knows that.
+          // Another object has it. The retry validates the object again, and knows that.
           if (faultKind(error) !== 'Conflict') throw error
           const row = await this.#store.get(prefix + value)
           if (row) this.#note(row)
@@ -140,7 +142,7 @@ export class Claims {
     return !held || held.owner.uid === uid
   }
 
-  async #put(value: string, { uid, owner }: Wish): Promise<void> {
+  async #put(value: string, { uid, owner }: ClaimRequest): Promise<void> {
     const row = await this.#store.update(prefix + value, (current) => {
       const before = current ? heldIn(current) : { owner, uids: new Set<string>() }
       if (before.owner.uid !== owner.uid) throw new Fault('Conflict', `${value} belongs to another object`)
@@ -152,7 +154,7 @@ export class Claims {
   /** Gives back what an object has beside `values`. */
   async #settle(uid: string, values: ReadonlySet<string>): Promise<void> {
     const surplus = [...(this.#byUid.get(uid) ?? [])].filter((value) => !values.has(value))
-    // Before anything is waited for: a write that begins meanwhile claims it anew.
+    // Before the first await: a concurrent write claims it again.
     for (const value of surplus) this.#forget(uid, value)
     await Promise.all(
       surplus.map((value) =>
@@ -188,11 +190,11 @@ const maxRounds = 20
 
 /** An object needs values that are not its own yet. Never leaves `during`. */
 class Unclaimed extends Error {
-  readonly wish: Wish
+  readonly request: ClaimRequest
 
-  constructor(wish: Wish) {
+  constructor(request: ClaimRequest) {
     super('values are not claimed yet')
-    this.wish = wish
+    this.request = request
   }
 }
 

@@ -12,7 +12,7 @@ type Kept = Doc & Readonly<{ metadata: Omit<StoredMeta, 'resourceVersion'> }>
 
 const docs = new WeakMap<Row, Stored<Doc>>()
 
-/** The object a row holds, its resourceVersion being the row's revision. Always the same one, which nobody changes. */
+/** The object of a row, with the row's revision as resourceVersion. Always the same, immutable object. */
 export function docOf(row: Row): Stored<Doc> {
   const known = docs.get(row)
   if (known) return known
@@ -37,8 +37,8 @@ export function isKept(value: JsonObject): value is Kept {
 }
 
 /**
- * What a client sent, after the server has put its part of the header in place. Everything else is as the client wrote it
- * until the registry has checked it: nothing is to be read of it before, but by what tells what is wrong with it.
+ * A client's object, with the server's part of the header in place. The rest is unchecked until the registry has validated
+ * it: until then only validation may read it.
  */
 export function uncheckedDoc(sent: JsonObject): Doc {
   return sent as Doc
@@ -60,7 +60,7 @@ export function withoutRevision<M extends ObjectMeta>(meta: M): Omit<M, 'resourc
   return rest
 }
 
-/** An object with what is known about the owners of its fields, which is left out when nobody owns any. */
+/** An object with its managedFields, which are omitted when empty. */
 export function withManagers(doc: Doc, managedFields: readonly ManagedFieldsEntry[]): Doc {
   const { managedFields: before, ...metadata } = doc.metadata
   if (before === managedFields) return doc
@@ -88,7 +88,7 @@ export function onlyLetsGo(next: Doc, current: Doc): boolean {
   return kept.length < had.size && kept.every((one) => had.has(one)) && sameJson(without(next), without(current))
 }
 
-/** A generation later: something was asked for. */
+/** A new generation: the desired state has changed. */
 export function bumped(doc: Doc): Doc {
   return { ...doc, metadata: { ...doc.metadata, generation: (doc.metadata.generation ?? 0) + 1 } }
 }

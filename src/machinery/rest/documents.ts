@@ -3,7 +3,7 @@ import type { JsonObject } from '#base/json.ts'
 import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
 import { openapiIndex, openapiOf } from './openapi.ts'
 
-/** kubectl asks here about kinds that OpenAPI does not know; without an answer it tells of that instead of the kind. */
+/** kubectl reads this for kinds missing in OpenAPI; without an answer it reports this instead of the kind. */
 const noDefinitionsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
 const noDefinitions: JsonObject = {
   kind: 'CustomResourceDefinitionList',
@@ -20,7 +20,7 @@ export function openapiAt(kinds: readonly Kind[], path: string): JsonObject | un
   return parts[2] === 'api' ? openapiOf(kinds, '', parts[3] ?? '') : openapiOf(kinds, parts[3] ?? '', parts[4] ?? '')
 }
 
-/** Documents of discovery, which tell what there is. */
+/** Discovery documents. */
 export function discoveryAt(kinds: readonly Kind[], path: string): JsonObject | undefined {
   const parts = path.split('/').filter(Boolean)
   const [, group = '', version = ''] = parts

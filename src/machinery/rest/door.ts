@@ -6,13 +6,14 @@ import type { Answer, Entered, Exchange } from '../http/exchange.ts'
 import { inTime } from '../http/limits.ts'
 import type { Door } from '../http/listener.ts'
 import type { Caller } from '../http/shares.ts'
-import type { Trail } from './access/audit.ts'
+import type { AuditRecord } from './access/audit.ts'
 import { callerOf } from './access/caller.ts'
 import { admit, audited, type Guard } from './access/guard.ts'
-import { ask, findQuestion, type Question } from './access/question.ts'
+import { answerReview, findReview, type Review } from './access/review.ts'
 import type { Attributes } from './access/rules.ts'
 import { type Action, actionInput, actionKinds, findAction, isTrial } from './actions.ts'
 import { aggregatedAt, discoveryType } from './aggregated.ts'
+import { registryFor } from './converted.ts'
 import { discoveryAt, openapiAt } from './documents.ts'
 import { jsonAnswer, notServed, refusal, textAnswer } from './json-answer.ts'
 import { encodeOpenapiV2, openapiV2, openapiV2Protobuf, openapiV2ProtobufAnswer } from './openapi-v2.ts'
@@ -21,8 +22,7 @@ import type { Registry } from './registry.ts'
 import { dryRunOf, fieldValidationOf, flag, isJson, objectBody, type Query, queryOf } from './request.ts'
 import { answer, notAllowed } from './resources.ts'
 import type { Served, User } from './strategy.ts'
-import { tellDuplicates } from './unknown.ts'
-import { registryFor } from './view.ts'
+import { warnOfDuplicates } from './unknown.ts'
 import { warningHeaders } from './warning.ts'
 import { planWatch, streamWatch } from './watch.ts'
 
@@ -32,7 +32,7 @@ export type KubernetesOptions = Readonly<{
   version: JsonObject
   /** What Prometheus scrapes. */
   metrics: () => Promise<Readonly<{ type: string; text: string }>>
-  /** Further documents by path; whoever may list `version` there may read them. */
+  /** Further documents by path; users who may list `version` there may read them. */
   documents: Readonly<Record<string, JsonObject>>
   /** What keeps the server from serving well, one line each; none when it is ready. */
   unready: () => readonly string[]
@@ -41,7 +41,7 @@ export type KubernetesOptions = Readonly<{
   log: Log
 }>
 
-/** The Kubernetes API over a registry: who asks and whether they may is decided by headers alone, before a body is read. */
+/** The Kubernetes API over a registry: requests are authenticated and authorized by headers alone, before a body is read. */
 export function kubernetesDoor(options: KubernetesOptions): KubernetesDoor {
   const { guard, log } = options
   const stopping = new AbortController()
@@ -49,11 +49,11 @@ export function kubernetesDoor(options: KubernetesOptions): KubernetesDoor {
   return {
     matches: () => true,
     serve: async (exchange) => {
-      const trail: Trail = {}
+      const record: AuditRecord = {}
       const query = queryOf(exchange.search)
       try {
-        const { answer, caller } = await audited(guard, { exchange, query }, trail, () =>
-          respond(serving, exchange, query, trail),
+        const { answer, caller } = await audited(guard, { exchange, query }, record, () =>
+          respond(serving, exchange, query, record),
         )
         if (answer) await exchange.send(answer, caller)
       } catch (error) {
@@ -78,24 +78,24 @@ type Asked = Readonly<{
   resource: ResourcePath | undefined
   query: Query
   user: User
-  trail: Trail
+  record: AuditRecord
 }>
 
 /** With its body. */
 type Read = Asked & Readonly<{ body: Buffer }>
 
-/** How an exchange ended: with an answer that is still to be sent, for whom, or with one that was streamed. */
+/** How an exchange ended: with an answer still to be sent, and its caller, or with a streamed one. */
 type Outcome = Readonly<{ code: number; answer?: Answer; caller?: Caller }>
 
-async function respond(serving: Serving, exchange: Exchange, query: Query, trail: Trail): Promise<Outcome> {
+async function respond(serving: Serving, exchange: Exchange, query: Query, record: AuditRecord): Promise<Outcome> {
   exchange.requireSmallHeader()
   const open = openAnswer(serving, exchange.path)
   if (open && exchange.method !== 'GET' && exchange.method !== 'HEAD') throw notAllowed(exchange.method)
   if (open) return { code: open.code, answer: open }
   const resource = parseResourcePath(exchange.path)
-  const user = await admit(serving.guard, { exchange, resource, query }, trail)
+  const user = await admit(serving.guard, { exchange, resource, query }, record)
   const caller = callerOf(user, exchange.address)
-  const asked: Asked = { exchange, resource, query, user, trail }
+  const asked: Asked = { exchange, resource, query, user, record }
   if (exchange.method === 'GET' && flag(query.watch) && resource && servedAt(serving, resource)) {
     await exchange.enter(caller, 'watches', (entered) => watch(serving, asked, entered))
     return { code: 200 }
@@ -107,7 +107,7 @@ async function respond(serving: Serving, exchange: Exchange, query: Query, trail
   return { code: answer.code, answer, caller }
 }
 
-/** What everybody may ask, as often as they like: health and version. */
+/** Open to every client without limit: health and version. */
 function openAnswer({ unready, version }: Serving, path: string): Answer | undefined {
   if (path === '/healthz' || path === '/livez') return textAnswer(200, 'ok')
   if (path === '/readyz') {
@@ -123,27 +123,27 @@ async function answerTo(serving: Serving, asked: Read): Promise<Answer> {
   const served = resource && servedAt(serving, resource)
   const document = served ? undefined : await describe(serving, exchange)
   if (document) return document
-  const question = resource && findQuestion(guard.questions, resource)
-  if (question) return answerQuestion(question, asked, resource)
+  const review = resource && findReview(guard.reviews, resource)
+  if (review) return respondToReview(review, asked, resource)
   const action = resource && findAction(guard.actions, resource)
   if (action) return act(action, asked, resource)
   if (!resource || !served) throw notServed()
   return answerResource(serving, served, { ...asked, resource })
 }
 
-async function answerQuestion(
-  question: Question,
-  { exchange, query, user, trail, body }: Read,
+async function respondToReview(
+  review: Review,
+  { exchange, query, user, record, body }: Read,
   path: ResourcePath,
 ): Promise<Answer> {
   if (exchange.method !== 'POST') throw notAllowed(exchange.method)
-  trail.isQuestion = !question.isWrite
+  record.isReview = !review.isWrite
   const type = contentTypeOf(exchange)
-  const input = objectBody(type, body, question.kind)
+  const input = objectBody(type, body, review.kind)
   const warnings: string[] = []
   const warn = (text: string) => warnings.push(text)
-  if (isJson(type)) tellDuplicates(question.kind, String(body), { unknownFields: fieldValidationOf(query), warn })
-  const answer = jsonAnswer(201, await ask(question, input, { user, path, warn }))
+  if (isJson(type)) warnOfDuplicates(review.kind, String(body), { unknownFields: fieldValidationOf(query), warn })
+  const answer = jsonAnswer(201, await answerReview(review, input, { user, path, warn }))
   return warnings.length ? { ...answer, headers: { warning: warningHeaders(warnings) } } : answer
 }
 
@@ -163,7 +163,7 @@ async function act(action: Action, asked: Read, path: ResourcePath): Promise<Ans
 async function answerResource(
   { registry, guard }: Serving,
   served: Served,
-  { exchange, resource, query, user, trail, body: sent }: Read & Readonly<{ resource: ResourcePath }>,
+  { exchange, resource, query, user, record, body: sent }: Read & Readonly<{ resource: ResourcePath }>,
 ): Promise<Answer> {
   requireScope(served.kind, resource)
   const warnings = new Set<string>()
@@ -181,7 +181,7 @@ async function answerResource(
       warn: (text) => warnings.add(text),
       requireCreate: () => guard.access.require(user, createOf(resource)),
     })
-    trail.name = nameOf(body)
+    record.name = nameOf(body)
     return { ...jsonAnswer(code, body), headers: told() }
   } catch (error) {
     if (!warnings.size || faultKind(error) === 'Bug') throw error
@@ -209,7 +209,7 @@ async function watch(serving: Serving, { exchange, resource, query }: Asked, ent
   stream.end()
 }
 
-/** A document that is no object: what the API has, what it looks like, how it does. Undefined when there is none. */
+/** A document that is not an object: discovery, OpenAPI, metrics. Undefined for other paths. */
 async function describe({ catalog, metrics, documents }: Serving, exchange: Exchange): Promise<Answer | undefined> {
   const { kinds, discovered } = catalog
   const { path, method } = exchange
@@ -247,11 +247,11 @@ function createOf({ group, plural, namespace }: ResourcePath): Attributes {
   return { verb: 'create', group, resource: plural, ...(namespace !== undefined && { namespace }) }
 }
 
-/** Every kind there is, also those that can only be asked about; and with the verbs, which only discovery shows. */
+/** Every kind, including those that only reviews use; and with the verbs, which only discovery shows. */
 type Catalog = Readonly<{ kinds: readonly Kind[]; discovered: readonly Kind[] }>
 
 function catalogOf({ registry, guard }: KubernetesOptions): Catalog {
-  const asked = guard.questions.filter((question) => question.subresource === undefined)
+  const asked = guard.reviews.filter((review) => review.subresource === undefined)
   const kinds = [...registry.served, ...asked].map(({ kind }) => kind)
   return { kinds, discovered: [...kinds, ...actionKinds(guard.actions)] }
 }

@@ -7,8 +7,8 @@ import type { Selector } from './selector.ts'
 export type ObjectEvent = Extract<WatchEvent<Doc>, { object: unknown }>
 
 /**
- * What a change means to a watcher who sees only selected objects: one that leaves the selection is deleted for it, one that
- * enters is added. Undefined when the change is none of its business.
+ * A change as a watcher with selectors sees it: an object that leaves the selection is deleted for it, one that enters is
+ * added. Undefined for an object outside the selection.
  */
 export function eventTypeOf(change: Change, selected: Selector): ObjectEvent['type'] | undefined {
   const before = change.previous !== undefined && selected(change.previous.value)

@@ -31,7 +31,7 @@ function* listParts(body: JsonObject, name: 'items' | 'rows', list: readonly Jso
   const { [name]: _, ...rest } = body
   const end = ']}'
   const head = JSON.stringify({ ...rest, [name]: [] }).slice(0, -end.length)
-  // Rows are made for each answer: to remember their text would help nobody.
+  // Rows are made for each answer: caching their text would not help.
   const textOf = name === 'items' ? itemText : (row: Json) => JSON.stringify(row)
   let first = true
   for (const part of inParts(list, textOf)) {

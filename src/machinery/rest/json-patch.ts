@@ -5,7 +5,7 @@ import { copyJson, isList, isObject, type Json, type JsonObject } from '#base/js
 const maxOperations = 10_000
 /** Most bytes that the `copy` operations of a patch may make: a few of them double an object many times. */
 const maxCopiedBytes = 3 * 1024 * 1024
-/** Most list items that a patch may shift: whatever is put into a list or taken out moves all items behind it. */
+/** Most list items that a patch may shift: an insertion or removal moves all items behind it. */
 const maxShifted = 100_000_000
 /** Most fields of the object that `test` operations may look through. */
 const maxCompared = 1_000_000
@@ -145,7 +145,7 @@ class Work {
     return copy
   }
 
-  /** Costs what `wanted` has, which was sent, and one look at the names of the fields beside it. */
+  /** Costs the size of `wanted`, which was sent, and one pass over the names of the fields beside it. */
   #isSame(value: Json | undefined, wanted: Json | undefined): boolean {
     if (value === wanted) return true
     if (isList(value) && isList(wanted))

@@ -12,7 +12,7 @@ const maxKept = 64
 /** A list as it was at a revision. */
 type Snapshot = Readonly<{ items: readonly Doc[]; revision: number }>
 
-/** Lists of which somebody has read a page and may ask for the next; the oldest go first. */
+/** Lists with a next page that a client may request; the oldest go first. */
 class Kept {
   readonly #snapshots = new Map<string, Snapshot>()
 
@@ -37,12 +37,12 @@ const keptOf = new WeakMap<Registry, Kept>()
 /** One page of a list and what goes into its metadata. */
 export type Page = Readonly<{ items: readonly Doc[]; metadata: JsonObject }>
 
-/** Where a list goes on: after the object `start`, as of a revision; `-1` is now, whatever has changed. */
+/** Where a list continues: after the object `start`, as of a revision; `-1` is now, whatever has changed. */
 type Token = Readonly<{ revision: number; start: string }>
 
 /**
- * The objects a list request asks for. With `limit` they come in pages, all of one revision.
- * @throws Fault BadRequest, Invalid, Timeout for a revision yet to come, Expired for one that is gone.
+ * The objects of a list request. With `limit` they come in pages, all of one revision.
+ * @throws Fault BadRequest, Invalid, Timeout for a future revision, Expired for a compacted one.
  */
 export async function listPage(
   registry: Registry,
@@ -110,7 +110,7 @@ function revisionOf(registry: Registry, query: Query): number | undefined {
   return revision && (match === 'Exact' || legacyExact) ? revision : undefined
 }
 
-/** @throws Fault Timeout for a revision that has not come yet: what asks for it has seen another store, or a younger one. */
+/** @throws Fault Timeout for a future revision: the client has seen another store, or a newer state of this one. */
 export function requireReached(registry: Registry, revision: number | undefined): void {
   const { revision: newest } = registry.store
   if (revision === undefined || revision <= newest) return

@@ -8,8 +8,10 @@ const segment = { pattern: /^(?!\.{1,2}$)[^/%]+$/, rule: "may not be '.' or '..'
 /** Most finalizers, and most owners, of one object. */
 const maxHolders = 100
 
-/** Everything wrong with the metadata a client sent. Namespaces must be labels, other names may contain dots, and
- * those with `anySegment` whatever fits into a path. */
+/**
+ * All errors of the metadata a client sent. Namespaces must be labels, other names may contain dots, and those with
+ * `anySegment` whatever fits into a path.
+ */
 export function metadataErrors(
   meta: ObjectMeta,
   { isNamespace, anySegment = false }: { isNamespace: boolean; anySegment?: boolean },
@@ -47,7 +49,7 @@ function finalizerErrors(finalizers: unknown): FieldError[] {
   return isNames ? [] : bad('Invalid value: must be a list of qualified names, such as example.com/keep-me')
 }
 
-/** Nobody may hold on to an object that is going, but those who did before. */
+/** A terminating object gets no new finalizers. */
 export function newFinalizerErrors(next: ObjectMeta, current: ObjectMeta): FieldError[] {
   if (!current.deletionTimestamp || !Array.isArray(next.finalizers)) return []
   const before = new Set(current.finalizers)

@@ -1,7 +1,7 @@
 import { isList, isObject, type Json, type JsonObject, jsonEntries } from '#base/json.ts'
 import { openapiDocuments, rememberedByKinds } from './openapi.ts'
 
-/** The media type in which kubectl asks for it, whatever its version. */
+/** The media type kubectl accepts for it, in any version. */
 export const openapiV2Protobuf = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
 /** How such an answer is labelled: clients parse the type, and `@` is no character of one (kube-apiserver does the same). */
 export const openapiV2ProtobufAnswer = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'

@@ -20,7 +20,7 @@ export const openapiIndex = rememberedByKinds((kinds): JsonObject => {
   return { paths: Object.fromEntries(entries) }
 })
 
-/** Makes a document of some kinds once and keeps it with its JSON: it is asked for by every client, and made in milliseconds. */
+/** Makes a document of some kinds once and caches its JSON: every client requests it, and it takes milliseconds. */
 export function rememberedByKinds<T extends JsonObject>(make: (kinds: readonly Kind[]) => T) {
   const documents = new WeakMap<readonly Kind[], T>()
   return (kinds: readonly Kind[]): T => {

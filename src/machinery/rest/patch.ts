@@ -2,7 +2,7 @@ import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { jsonPatch } from './json-patch.ts'
-import { requireModest } from './request.ts'
+import { requireWithinLimits } from './request.ts'
 import { strategicPatch } from './strategic.ts'
 
 /** The media types of patches, but for those of apply. */
@@ -20,7 +20,7 @@ export type PatchType = (typeof patchTypes)[number]
 export function applyPatch(kind: Kind, type: PatchType, object: JsonObject, patch: Json): JsonObject {
   const result = patched(kind, type, object, patch)
   if (!isObject(result)) throw new Fault('BadRequest', 'The patch does not leave an object')
-  requireModest(result)
+  requireWithinLimits(result)
   return result
 }
 

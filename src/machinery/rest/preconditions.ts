@@ -17,7 +17,7 @@ export function requireUid(kind: Kind, { name, uid }: ObjectMeta, meant: Json | 
   throw conflict(kind, name, `Precondition failed: UID in precondition: ${meant}, UID in object meta: ${uid}`)
 }
 
-/** @throws Fault Conflict for an object that is not as it was seen any more */
+/** @throws Fault Conflict for an object that has changed since */
 export function requireRevision(kind: Kind, { name, resourceVersion }: ObjectMeta, seen: string | undefined): void {
   if (seen === undefined || seen === resourceVersion) return
   throw conflict(

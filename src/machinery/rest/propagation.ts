@@ -3,10 +3,10 @@ import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Propagation } from '../client/client.ts'
 
-/** The finalizers by which Kubernetes writes down how a deletion was asked for; the garbage collector acts on them. */
+/** The finalizers by which Kubernetes records the propagation policy of a deletion; the garbage collector acts on them. */
 const finalizerOf = { Foreground: 'foregroundDeletion', Orphan: 'orphan', Background: undefined } as const
 
-/** The finalizers of an object once its deletion was asked for in some way; a later way replaces an earlier one. */
+/** The finalizers of an object deleted with some policy; a later policy replaces an earlier one. */
 export function finalizersFor(metadata: ObjectMeta, propagation: Propagation | undefined): readonly string[] {
   const finalizers = metadata.finalizers ?? []
   if (!propagation) return finalizers
@@ -15,7 +15,7 @@ export function finalizersFor(metadata: ObjectMeta, propagation: Propagation | u
   return wanted === undefined || others.includes(wanted) ? others : [...others, wanted]
 }
 
-/** How a deletion is asked for, in its body or its query; undefined when it says nothing. @throws Fault BadRequest */
+/** The propagation policy of a deletion, in its body or its query; undefined without one. @throws Fault BadRequest */
 export function propagationOf(
   query: Readonly<Record<string, string | undefined>>,
   body: JsonObject,

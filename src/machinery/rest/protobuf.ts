@@ -4,7 +4,7 @@ import type { JsonObject } from '#base/json.ts'
 import { maxBodyValues } from './body-limits.ts'
 import { type Shape, shapes, type Type } from './protobuf-shapes.ts'
 
-/** How kubectl since 1.32 sends the kinds it was compiled with, whether or not a server asked for it. */
+/** How kubectl since 1.32 sends the kinds it was compiled with, whether or not a server supports it. */
 export const protobufType = 'application/vnd.kubernetes.protobuf'
 
 /** Every such body starts with these bytes; a message `Unknown` follows, which carries the object. */

@@ -5,7 +5,7 @@ import { timestamp } from '#base/time.ts'
 import type { Key, Propagation } from '../client/client.ts'
 import type { Change, Decision, Row, Store } from '../store/store.ts'
 import { sentEntries, trackCreate, trackUpdate, type Writer } from './apply/managed.ts'
-import { Claims, type Wish } from './claims.ts'
+import { type ClaimRequest, Claims } from './claims.ts'
 import {
   bumped,
   type Doc,
@@ -77,7 +77,7 @@ export class Registry {
   readonly ration: Ration
   readonly #byPath = new Map<string, Served>()
 
-  /** `ration` says who has to do without; nobody unless given. */
+  /** `ration` refuses writes beyond a quota; by default none. */
   constructor(store: Store, served: readonly Served[], parts: Readonly<{ claims?: Claims; ration?: Ration }> = {}) {
     this.store = store
     this.claims = parts.claims ?? new Claims(store)
@@ -104,7 +104,7 @@ export class Registry {
     return { items: rows.map(docOf), revision }
   }
 
-  /** Changes of a kind after a revision, as the store tells them. */
+  /** Changes of a kind after a revision, as the store reports them. */
   watch(
     kind: Kind,
     namespace: string | undefined,
@@ -151,8 +151,8 @@ export class Registry {
   }
 
   /**
-   * Changes an object: `change` maps the current one to the wanted one (undefined: leave it) and may be called again when
-   * somebody else was faster. @throws Fault NotFound, Conflict, Invalid, whatever `change` throws.
+   * Changes an object: `change` maps the current one to the wanted one (undefined: leave it) and is called again after a
+   * conflict. @throws Fault NotFound, Conflict, Invalid, whatever `change` throws.
    */
   async update(
     kind: Kind,
@@ -186,7 +186,7 @@ export class Registry {
     return writtenDoc(await this.#claiming(kind, path, uid, write))
   }
 
-  /** Writes an object that may claim values; `claim` is told what it will be, and what it was. */
+  /** Writes an object that may claim values; `claim` gets the new and the old object. */
   #claiming(
     kind: Kind,
     path: string,
@@ -195,11 +195,11 @@ export class Registry {
   ): Promise<Row | undefined> {
     const { claims } = this.#strategyOf(kind).strategy
     if (!claims || uid === undefined) return write(() => undefined)
-    const claiming = (need: (wish: Wish) => void) =>
+    const claiming = (need: (request: ClaimRequest) => void) =>
       write((next, current) => {
         const before = new Set(current && claims(current).values)
-        const wish = claims(next)
-        need({ ...wish, values: wish.values.filter((value) => !before.has(value)) })
+        const request = claims(next)
+        need({ ...request, values: request.values.filter((value) => !before.has(value)) })
       })
     const left = async () => {
       const row = await this.store.get(path)
@@ -215,10 +215,10 @@ export class Registry {
 
   /** Makes claims those of the objects there are: a crash may have left some behind. */
   async repairClaims(): Promise<void> {
-    const wishes: Wish[] = []
+    const requests: ClaimRequest[] = []
     for (const { kind, strategy } of this.served)
-      if (strategy.claims) for (const doc of (await this.list(kind)).items) wishes.push(strategy.claims(doc))
-    await this.claims.repair(wishes)
+      if (strategy.claims) for (const doc of (await this.list(kind)).items) requests.push(strategy.claims(doc))
+    await this.claims.repair(requests)
   }
 
   /**

@@ -28,7 +28,7 @@ const maxCharacters = 3 * 1024 * 1024
  * @throws Fault BadRequest for a value that is nested too deeply or is no JSON, TooLarge for one that has too many values or
  *   characters when it is written out (YAML aliases can make much of little).
  */
-export function requireModest(value: unknown, most = maxValues): void {
+export function requireWithinLimits(value: unknown, most = maxValues): void {
   let [values, characters] = [most, maxCharacters]
   const visit = (at: unknown, depth: number): void => {
     if (depth > maxDepth) throw new Fault('BadRequest', `the body is nested deeper than ${maxDepth} levels`)
@@ -81,8 +81,8 @@ export function wantsTable(accept: string | undefined, query: Query): IncludeObj
 }
 
 /**
- * A body as a JSON value; YAML is accepted where the content type says so. `expected` is the kind that the path asks for.
- * @throws Fault BadRequest for text that is neither, Unsupported for another type.
+ * A body as a JSON value; YAML is accepted where the content type says so. `expected` is the kind of the path.
+ * @throws Fault BadRequest for malformed text, Unsupported for another type.
  */
 export function parseBody(contentType: string, body: Buffer | undefined, expected?: Expected): Json {
   const parse = parserOf(contentType, expected)
@@ -99,7 +99,7 @@ export function parseBody(contentType: string, body: Buffer | undefined, expecte
     const [first] = String(error instanceof Error ? error.message : error).split('\n')
     throw new Fault('BadRequest', `the body of the request is not well-formed: ${first}`)
   }
-  requireModest(value, maxBodyValues)
+  requireWithinLimits(value, maxBodyValues)
   return value
 }
 
@@ -139,7 +139,7 @@ function ifJson(body: Buffer): Json | undefined {
   }
 }
 
-/** @throws Fault TooLarge for more values than are taken: nobody is to wait until they have all been read */
+/** @throws Fault TooLarge for too many values: other requests must not wait until all are read */
 function parseJson(body: Buffer): Json {
   if (hasMoreValues(body, maxBodyValues)) throw tooManyValues(maxBodyValues)
   return JSON.parse(body.toString('utf8'))

@@ -14,7 +14,7 @@ import { parseSelectors } from './selector.ts'
 import { deleted, notFound } from './status.ts'
 import type { User } from './strategy.ts'
 import { tableOf } from './table.ts'
-import { tellDuplicates } from './unknown.ts'
+import { warnOfDuplicates } from './unknown.ts'
 
 /** A request for resources, free of HTTP's machinery. */
 export type ResourceRequest = Readonly<{
@@ -93,7 +93,7 @@ class Call {
         if (contentType === applyType) return this.#apply(key)
         const type = patchType(contentType)
         const patch = parseBody('application/json', body)
-        if (type !== 'application/json-patch+json') this.#tellDuplicates()
+        if (type !== 'application/json-patch+json') this.#warnOfDuplicates()
         // Half of an object can be managedFields; only patches that mean them have to carry them along.
         const meant = body?.includes('managedFields') ?? false
         const change = (current: Doc) => applyPatch(this.#kind, type, meant ? current : withoutManagers(current), patch)
@@ -136,17 +136,17 @@ class Call {
     return [200, deleted(this.#kind.group, this.#kind.plural, key.name, doc.metadata.uid)]
   }
 
-  /** The object that was sent. Fields that its JSON has twice are told like those nobody knows. */
+  /** The object that was sent. Duplicate fields of its JSON are reported like unknown ones. */
   #input(): JsonObject {
     const { contentType, body } = this.#request
     const input = objectBody(contentType, body, this.#kind)
-    if (isJson(contentType)) this.#tellDuplicates()
+    if (isJson(contentType)) this.#warnOfDuplicates()
     return input
   }
 
-  #tellDuplicates(): void {
+  #warnOfDuplicates(): void {
     const { body, query, warn } = this.#request
-    tellDuplicates(this.#kind, String(body), { unknownFields: fieldValidationOf(query), warn })
+    warnOfDuplicates(this.#kind, String(body), { unknownFields: fieldValidationOf(query), warn })
   }
 
   #deleteOptions(): JsonObject {
@@ -154,7 +154,7 @@ class Call {
     return body?.length ? objectBody(contentType, body, deleteOptions) : {}
   }
 
-  /** Deletes one of many; that somebody else was faster does not matter. */
+  /** Deletes one of many; a conflict does not matter. */
   async #deleteIfThere(doc: Doc, options: DeleteOptions): Promise<void> {
     try {
       await this.#registry.delete(this.#kind, keyOf(doc), options)

@@ -5,15 +5,15 @@ import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { isMetadataField } from './metadata.ts'
 
-/** Tells whether an object is selected. */
+/** Whether an object is selected. */
 export type Selector = (object: JsonObject) => boolean
 
 const all: Selector = () => true
 
-/** Most requirements of one selector: each is asked of each object. */
+/** Most requirements of one selector: each is checked for each object. */
 const maxTerms = 500
 
-/** Which objects of a kind are asked for. @throws Fault BadRequest for a selector that is not understood */
+/** The selector of a request. @throws Fault BadRequest for a malformed one */
 export function parseSelectors(
   {
     labelSelector,

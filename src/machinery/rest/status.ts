@@ -15,7 +15,7 @@ export type Status = Readonly<{
   code: number
 }>
 
-/** The `Status` that tells a client about an error. A bug's message names no internals. */
+/** The `Status` of an error. A bug's message names no internals. */
 export function failure(error: unknown): Status {
   const kind = faultKind(error)
   const [code, reason] = http[kind]
@@ -44,7 +44,7 @@ const maxName = 1024
 const maxCauses = 100
 const maxCauseBytes = 32 * 1024
 
-/** Details that cost no more than somebody reads. What is left out is counted by a last cause. */
+/** As many details as a client reads. A last cause counts the omitted ones. */
 function boundedDetails(details: JsonObject): JsonObject {
   const { name, causes, ...rest } = details
   const short = typeof name === 'string' ? { ...rest, name: cut(name, maxName) } : rest
@@ -71,7 +71,7 @@ function cut(text: string, max: number): string {
   return text.length > max ? `${text.slice(0, max)}…` : text
 }
 
-/** The `Status` that tells a client an object is gone. */
+/** The `Status` of a completed deletion. */
 export function deleted(group: string, plural: string, name: string, uid: string | undefined): Status {
   const details = { name, ...(group && { group }), kind: plural, ...(uid && { uid }) }
   return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details, code: 200 }
@@ -92,7 +92,7 @@ export function alreadyExists(kind: Named, name: string): Fault {
   return new Fault('AlreadyExists', `${qualified(kind)} "${name}" already exists`, { data: { details } })
 }
 
-/** Somebody else wrote first, or the object is not the one that was meant. */
+/** A conflict: another client wrote first, or the object has another uid. */
 export function conflict(kind: Named, name: string, why: string): Fault {
   const details = { name, ...(kind.group && { group: kind.group }), kind: kind.plural }
   return new Fault('Conflict', `Operation cannot be fulfilled on ${qualified(kind)} "${name}": ${why}`, {

@@ -3,7 +3,7 @@ import { Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { atom, fieldShape, type Shape, shapeOf } from './apply/schema.ts'
 
-/** A word of the patch language (`$patch`, `$setElementOrder/…`) instead of a field. */
+/** A directive of the patch language (`$patch`, `$setElementOrder/…`) instead of a field. */
 const isDirective = (key: string) => key.startsWith('$')
 const removeFrom = '$deleteFromPrimitiveList/'
 const orderOf = '$setElementOrder/'
@@ -91,8 +91,8 @@ function requireKey(item: Json, key: string, path: string): JsonObject {
 }
 
 /**
- * A list in the order a patch asks for. What the order does not name keeps its place before those it stood before, and goes
- * behind all others (Kubernetes' rule).
+ * A list in a patch's order. Items without a place in it stay before those they stood before, and go behind all others
+ * (Kubernetes' rule).
  */
 function ordered(
   list: readonly Json[],

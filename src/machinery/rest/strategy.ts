@@ -1,5 +1,5 @@
 import type { ApiObject, FieldError, Kind, Stored } from '#apis/meta/object.ts'
-import type { Wish } from './claims.ts'
+import type { ClaimRequest } from './claims.ts'
 import type { Doc } from './doc.ts'
 
 /** Who makes a request: the name and groups of the client certificate or the token, or a component of our own. */
@@ -7,7 +7,7 @@ export type User = Readonly<{
   name: string
   groups: readonly string[]
   uid?: string
-  /** What else a token tells. */
+  /** Extra fields of a token. */
   extra?: Readonly<Record<string, readonly string[]>>
 }>
 
@@ -18,12 +18,12 @@ export type Strategy<T extends ApiObject = ApiObject> = Readonly<{
   /** Everything wrong with a write, all at once. Sees only objects that fit the schema. */
   validate?: (object: T, old: Stored<T> | undefined, user: User) => readonly FieldError[]
   /**
-   * Why somebody who may write objects of this kind may not write this one. Asked about every write, of subresources and
+   * Why a user with the right to write this kind may not write this object. Called for every write, of subresources and
    * deletions too; `old` is absent on create.
    */
   restrict?: (object: T, old: Stored<T> | undefined, user: User) => string | undefined
   /** Values that only one owner may have (see claims.ts). Sees only objects that fit the schema. */
-  claims?: (object: T) => Wish
+  claims?: (object: T) => ClaimRequest
   /** What an object takes of its namespace, by name; a value that is the same again costs nothing (see usage.ts). */
   amounts?: (object: T) => Readonly<Record<string, bigint>>
   /** Name of the admission webhook that real KubeVirt would deny with; it opens the message of a refusal. */
@@ -31,10 +31,10 @@ export type Strategy<T extends ApiObject = ApiObject> = Readonly<{
 }>
 
 /** What a kind is another form of: its objects are those of `of`, with the top-level `fields` under other names (mine: theirs). */
-export type View = Readonly<{ of: Kind; fields: Readonly<Record<string, string>> }>
+export type Conversion = Readonly<{ of: Kind; fields: Readonly<Record<string, string>> }>
 
 /** A kind with its strategy, as the server serves it. */
-export type Served = Readonly<{ kind: Kind; strategy: Strategy<Doc>; view?: View }>
+export type Served = Readonly<{ kind: Kind; strategy: Strategy<Doc>; conversion?: Conversion }>
 
 /** Pairs a kind with its strategy. */
 export function serve<T extends ApiObject>(kind: Kind<T>, strategy: Strategy<T> = {}): Served {
@@ -43,6 +43,6 @@ export function serve<T extends ApiObject>(kind: Kind<T>, strategy: Strategy<T> 
 }
 
 /** A kind whose objects are stored as those of another. */
-export function serveView(kind: Kind, of: Kind, fields: Readonly<Record<string, string>>): Served {
-  return { kind, strategy: {}, view: { of, fields } }
+export function serveConverted(kind: Kind, of: Kind, fields: Readonly<Record<string, string>>): Served {
+  return { kind, strategy: {}, conversion: { of, fields } }
 }

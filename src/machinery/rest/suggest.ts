@@ -8,8 +8,8 @@ const maxSlips = 2
 const maxDepth = 4
 
 /**
- * The field somebody may have meant who wrote one that does not exist: one beside it whose name is nearly the same, else one
- * of the same name elsewhere (`template` at the root is `spec.template`). Paths are those of pruneUnknown.
+ * The field that was probably meant by an unknown one: one beside it with nearly the same name, else one of the same name
+ * elsewhere (`template` at the root is `spec.template`). Paths are those of pruneUnknown.
  */
 export function suggestion(schema: Schema, path: string): string | undefined {
   const at = path.lastIndexOf('.')
@@ -73,7 +73,7 @@ function nearest(name: string, names: Iterable<string>): string | undefined {
   return best
 }
 
-/** Letters to add, drop or change to make one word of the other (Levenshtein); two swapped letters count as two. */
+/** Letters to add, drop or change to turn one word into the other (Levenshtein); two swapped letters count as two. */
 function slips(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > maxSlips) return maxSlips + 1
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)

@@ -5,7 +5,7 @@ import type { Doc } from './doc.ts'
 /** How much of each object a table row carries along. */
 export type IncludeObject = 'None' | 'Metadata' | 'Object'
 
-/** Renders objects as a `meta.k8s.io/v1 Table`, the form in which kubectl asks for columns. */
+/** Renders objects as a `meta.k8s.io/v1 Table`, the form kubectl requests for columns. */
 export function tableOf(
   kind: Kind,
   docs: readonly Doc[],

@@ -8,14 +8,14 @@ import { pruneUnknown } from './validate.ts'
 
 /** Most unknown fields of one object for which the right one is looked for. */
 const maxSuggestions = 10
-/** Longest path of an unknown field that is told, characters. */
+/** Longest path of an unknown field in a message, characters. */
 const maxPath = 1024
 
 type Options = Readonly<{ unknownFields?: 'Strict' | 'Warn' | 'Ignore'; warn?: (text: string) => void }>
 
 /**
- * `doc` without fields no schema knows; `input` is what the client sent of it.
- * @throws Fault BadRequest naming the first of them and counting the others, when asked to be strict.
+ * `doc` without unknown fields; `input` is what the client sent of it.
+ * @throws Fault BadRequest naming the first of them and counting the others, for strict validation.
  */
 export function withoutUnknown(kind: Kind, doc: JsonObject, input: JsonObject, options: Options): JsonObject {
   const { object, unknown } = pruneUnknown(kind.schema, doc)
@@ -27,15 +27,15 @@ export function withoutUnknown(kind: Kind, doc: JsonObject, input: JsonObject, o
   return object
 }
 
-/** Each suggestion costs a search, and nobody reads hundreds of them. */
+/** Each suggestion costs a search, and hundreds would not be read. */
 function sentenceOf(kind: Kind, path: string, i: number): string {
   if (path.length > maxPath) return `unknown field "${path.slice(0, maxPath)}…"`
   const meant = i < maxSuggestions ? suggestion(kind.schema, path) : undefined
   return `unknown field "${path}"${meant ? `, did you mean "${meant}"?` : ''}`
 }
 
-/** Tells of fields that a JSON text has twice, of which the last one counts. @throws Fault BadRequest when asked to be strict */
-export function tellDuplicates(kind: Kind, text: string, options: Options): void {
+/** Warns of duplicate fields in a JSON text; the last one counts. @throws Fault BadRequest for strict validation */
+export function warnOfDuplicates(kind: Kind, text: string, options: Options): void {
   if (options.unknownFields === 'Ignore') return
   const { paths, more } = duplicateFields(text)
   const sentences = paths.map((path) => `duplicate field "${path.slice(0, maxPath)}"`)

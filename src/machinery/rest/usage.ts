@@ -4,7 +4,7 @@ import type { Store } from '../store/store.ts'
 import { type Doc, isKept, prefixOf } from './doc.ts'
 import type { Served, User } from './strategy.ts'
 
-/** A write as it is about to be decided: the last to be asked is who knows how much there is room for. */
+/** A write about to be decided: last it is checked against the room that is left. */
 export type Taking = Readonly<{
   kind: Kind
   next: Doc
@@ -31,8 +31,8 @@ type Sum = { objects: number; bytes: number; readonly amounts: Map<string, bigin
 export type UsageListener = (namespace: string, isLess: boolean) => void
 
 /**
- * What the objects of each namespace take, kept along with the store: whoever decides over a write within `Store.update`
- * sees all writes decided before, so that writes that come at once cannot take the same room twice. Nothing of it is stored.
+ * The usage of each namespace, updated with the store: a decision within `Store.update` sees all writes decided before, so
+ * that concurrent writes cannot take the same room twice. It is not stored.
  */
 export class Usage {
   readonly #weighs = new Map<string, (object: Doc) => Amounts>()
@@ -42,9 +42,10 @@ export class Usage {
 
   /** Counts objects of the namespaced kinds; what each takes beside its bytes, the strategies say (`amounts`). */
   constructor(store: Store, served: readonly Served[]) {
-    for (const { kind, strategy, view } of served)
-      if (kind.namespaced && !view) this.#weighs.set(prefixOf(kind, undefined), strategy.amounts ?? (() => nothing))
-    store.follow((key, value, bytes) => this.#set(key, value, bytes))
+    for (const { kind, strategy, conversion } of served)
+      if (kind.namespaced && !conversion)
+        this.#weighs.set(prefixOf(kind, undefined), strategy.amounts ?? (() => nothing))
+    store.onDecided((key, value, bytes) => this.#set(key, value, bytes))
   }
 
   /** Objects and bytes of a namespace. */

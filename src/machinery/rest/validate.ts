@@ -61,7 +61,7 @@ function checkFields(schema: JsonObject, object: JsonObject, path: Path, errors:
   }
 }
 
-/** The schema of a field; undefined when there is none. */
+/** The schema of a field; undefined without one. */
 function schemaBelow({ properties, additionalProperties }: JsonObject, name: string): JsonObject | undefined {
   const below = isObject(properties) && Object.hasOwn(properties, name) ? properties[name] : additionalProperties
   return isObject(below) ? below : undefined
@@ -102,8 +102,8 @@ function dotted(path: Readonly<Path>): string {
 export type Unknown = { readonly paths: string[]; more: number }
 
 /**
- * Drops every field the schema does not know and tells which they were (dot paths). Metadata is left alone: its fields are
- * the machinery's own business.
+ * Drops every field the schema does not know and returns their dot paths. Metadata is left alone: the machinery validates it
+ * itself.
  */
 export function pruneUnknown(schema: Schema, object: JsonObject): { object: JsonObject; unknown: Unknown } {
   const unknown: Unknown = { paths: [], more: 0 }

@@ -3,7 +3,7 @@ import { apiVersionOf } from '#apis/meta/object.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { timerMs } from '#base/timer.ts'
 import type { Change } from '../store/store.ts'
-import { tellProgress } from './bookmarks.ts'
+import { sendBookmarks } from './bookmarks.ts'
 import { type Doc, docOf } from './doc.ts'
 import { eventTypeOf, type ObjectEvent } from './events.ts'
 import { inParts } from './json-parts.ts'
@@ -37,7 +37,7 @@ export type WatchPlan = Readonly<{
 type EventType = ObjectEvent['type']
 type LineWriter = (type: EventType, doc: Stored<Doc>) => string
 
-/** Reads what a watch is asked for, while a refusal is still possible. @throws Fault BadRequest, Invalid, Timeout */
+/** Parses a watch request, while a refusal is still possible. @throws Fault BadRequest, Invalid, Timeout */
 export function planWatch(registry: Registry, kind: Kind, request: WatchRequest): WatchPlan {
   const { query, name } = request
   requireMatch(query)
@@ -98,12 +98,12 @@ export async function streamWatch(
         ...(everyMs && { everyMs }),
       }
       // It ends by its signal, and a sink that fails has ended the watch as well.
-      tellProgress(progress, timing).catch(() => undefined)
+      sendBookmarks(progress, timing).catch(() => undefined)
     }
     for await (const changes of registry.watch(kind, namespace, after, signal)) {
       const text = changes.map((change) => lineOf(change, eventTypeOf(change, selected), line)).join('')
       const written = text ? sink(text) : undefined
-      // Before there is room again: what is told meanwhile comes after these.
+      // Before there is room again: later changes come after these.
       told = changes.at(-1)?.row.revision ?? told
       await written
     }
@@ -115,10 +115,10 @@ export async function streamWatch(
   }
 }
 
-/** Lines of changes as they have been told, by type: most watchers are told the same. Gone with the change. */
+/** Encoded changes, by type: most watchers get the same line. Dropped with the change. */
 const toldLines = new WeakMap<Change, Map<EventType, string>>()
 
-/** How a change is told; nothing when it is none of the watcher's business. */
+/** How a change is sent; undefined outside the watcher's selection. */
 function lineOf(change: Change, type: EventType | undefined, line: LineWriter): string {
   if (!type) return ''
   if (line !== plainLine) return line(type, docOf(change.row))

@@ -31,7 +31,7 @@ export class Reserve {
     return this.#pieces === pieces
   }
 
-  /** Gives a piece to whoever writes next; whether there was one, and the disk is what is full. */
+  /** Frees a piece for the next write; returns whether there was one, and the disk is what is full. */
   give(): boolean {
     if (this.#pieces === 0 || this.#room() >= pieceBytes) return false
     truncateSync(this.#path, --this.#pieces * pieceBytes)
@@ -56,7 +56,7 @@ export class Reserve {
       }
       return true
     } catch (error) {
-      // Somebody else was faster.
+      // Another call has done it.
       if (['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')) return false
       throw error
     } finally {

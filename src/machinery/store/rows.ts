@@ -1,6 +1,6 @@
 import type { Row } from './store.ts'
 
-/** `sorted` is made by the first list and kept in order of key from then on; a bucket nobody lists never pays for it. */
+/** `sorted` is made by the first list and kept in order of key from then on; a bucket that is never listed never pays for it. */
 type Bucket = { readonly rows: Map<string, Row>; sorted: Row[] | undefined }
 
 /**

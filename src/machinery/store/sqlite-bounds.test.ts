@@ -7,8 +7,8 @@ import { after, describe, it } from 'node:test'
 import { explain } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
 import { faultOf, put, remove } from '#kit/machinery/store/contract-kit.ts'
-import { Feed } from './feed.ts'
 import { openSqliteStore } from './sqlite.ts'
+import { WatchCache } from './watch-cache.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'patchbay-bounds-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -135,12 +135,12 @@ describe('a store that grows', { timeout: 60_000 }, () => {
   })
 
   it('keeps a bounded number of bytes of recent changes: 1,000 changes of 1 MB', () => {
-    const feed = new Feed(0, { keep: { count: 1000, bytes: 64e6 }, maxUnread: { count: 1, bytes: 1 } })
+    const cache = new WatchCache(0, { keep: { count: 1000, bytes: 64e6 }, maxUnread: { count: 1, bytes: 1 } })
     for (let revision = 1; revision <= 1000; revision++) {
-      feed.publish([{ change: { type: 'put', row: { key: '/a', revision, value: {} } }, bytes: 1_000_000 }])
-      assert.ok(feed.bytes <= 64e6)
+      cache.publish([{ change: { type: 'put', row: { key: '/a', revision, value: {} } }, bytes: 1_000_000 }])
+      assert.ok(cache.bytes <= 64e6)
     }
-    assert.equal(1000 - feed.start, feed.bytes / 1e6)
-    assert.ok(feed.bytes >= 16e6, 'some are kept')
+    assert.equal(1000 - cache.start, cache.bytes / 1e6)
+    assert.ok(cache.bytes >= 16e6, 'some are kept')
   })
 })

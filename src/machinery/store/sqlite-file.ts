@@ -42,7 +42,7 @@ export class Refusal extends Error {
 /** 2 added checksums, the count of rows, and a file that shrinks. */
 const schemaVersion = 2
 
-/** Pages given back to the file system in one go (2 MiB), so that no write waits long behind it. */
+/** Pages returned to the file system per call (2 MiB), so that no write waits long behind it. */
 const pagesPerShrink = 256
 
 /** Free pages that are left in the file (4 MiB): the next writes need them. */
@@ -57,7 +57,7 @@ const namedKeys = 5
 /** Long enough for a predecessor that was just killed to be gone. */
 const lockTimeoutMs = 500
 
-/** SQLite's code for "somebody else holds the lock"; more exact codes have it in their low byte. */
+/** SQLite's code for "another process holds the lock"; extended codes have it in their low byte. */
 const busy = 5
 
 /** SQLite's code for a disk without room, or a file at its largest. */
@@ -108,7 +108,7 @@ const currentRows = `
   WHERE NOT deleted AND revision NOT IN (SELECT previous FROM log WHERE previous IS NOT NULL)
 `
 
-// The span of revisions bounds how much is looked at, however few keys match.
+// The span of revisions limits the rows that are read, however few keys match.
 const historyRows = `
   SELECT l.revision, l.key, l.deleted, l.value, l.previous, p.value AS previousValue
   FROM log l LEFT JOIN log p ON p.revision = l.previous
@@ -119,7 +119,7 @@ const historyRows = `
 /**
  * The log in a SQLite file: one row per change, append-only until it is compacted. Synchronous; lives in the worker.
  *
- * A row that superseded another is never deleted before it, so whatever no row names as its `previous` is current.
+ * A superseded row is always deleted before the row that superseded it, so a row that is no row's `previous` is current.
  */
 export class SqliteFile {
   readonly #db: DatabaseSync
@@ -186,7 +186,7 @@ export class SqliteFile {
     })
   }
 
-  /** Forgets all history and goes on at a later revision: no watch can resume from one before. */
+  /** Drops all history and continues at a later revision: no watch can resume from an earlier one. */
   skipTo(revision: number): void {
     this.compact(this.compacted, revision)
   }
@@ -304,7 +304,7 @@ export class SqliteFile {
     }
   }
 
-  /** @throws Refusal for rows that cannot be read: once they have a checksum, nothing would tell of them */
+  /** @throws Refusal for unreadable rows: once they have a checksum, later checks would not find them */
   #migrate(): void {
     const unreadable = this.#findRows(({ value }) => !isObject(value))
     this.#refuseIf(unreadable ? [`${unreadable.count} of its rows are no JSON objects: ${unreadable.names}`] : [])
@@ -368,8 +368,8 @@ function sumOf({ revision, key, deleted, value, previous }: LogRow): number {
 }
 
 /**
- * Readable by nobody else; SQLite gives the files beside it the same mode. An existing file is never opened here: closing
- * it again would drop the lock that another store in this process may hold on it.
+ * Readable by its owner only; SQLite gives the files beside it the same mode. An existing file is never opened here: closing
+ * it would drop the lock that another store in this process may hold on it.
  */
 function makePrivate(path: string): void {
   if (path === ':memory:') return

@@ -40,7 +40,7 @@ const portion = 1000
 /** How often it is looked whether a full disk has room again, milliseconds. */
 const recoverMs = 1000
 
-/** Answers requests. Whatever has queued up becomes one transaction: the more there is to do, the less each write costs. */
+/** Answers requests. All queued requests become one transaction: the more there is to do, the less each write costs. */
 class Server {
   readonly #port: MessagePort
   readonly #file: SqliteFile
@@ -71,12 +71,12 @@ class Server {
     this.#port.postMessage(replies)
   }
 
-  /** While the disk lacks room somebody has to look whether it still does, also when nobody writes. */
+  /** While the disk lacks room it is checked periodically, even without writes. */
   #recoverLater(): void {
     if (!this.#file.lacksDisk || this.#recovering) return
     this.#recovering = setTimeout(() => {
       this.#recovering = undefined
-      // What is wrong with the disk beside its being full, the next write tells; this is tried again.
+      // The next write reports any error but a full disk; this is retried.
       attempt(() => this.#file.recover())
       this.#say({ replies: [], size: sizeOf(this.#file) })
       this.#recoverLater()

@@ -8,10 +8,10 @@ import { Worker } from 'node:worker_threads'
 import { explain, faultKind } from '#base/fault.ts'
 import { storeContract } from '#kit/machinery/store/contract.ts'
 import { faultOf, put, read, remove } from '#kit/machinery/store/contract-kit.ts'
-import { JournaledStore } from './journaled.ts'
 import { openSqliteStore } from './sqlite.ts'
-import { openJournal } from './sqlite-journal.ts'
+import { openBackend } from './sqlite-backend.ts'
 import type { Store } from './store.ts'
+import { WatchableStore } from './watchable-store.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'patchbay-store-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -168,8 +168,8 @@ describe('SQLite store', { timeout: 60_000 }, () => {
   it('refuses everything when its thread has died', async () => {
     const path = newPath()
     const worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url), { workerData: { path } })
-    const { journal, contents } = await openJournal(worker, path)
-    const store = new JournaledStore('store', journal, contents)
+    const { backend, contents } = await openBackend(worker, path)
+    const store = new WatchableStore('store', backend, contents)
     await count(store, 1)
     const pending = store.update('/a', put({}))
     await worker.terminate()

@@ -1,9 +1,9 @@
 import { Worker } from 'node:worker_threads'
-import { JournaledStore, type Tuning } from './journaled.ts'
+import { openBackend } from './sqlite-backend.ts'
 import type { Diagnosis } from './sqlite-file.ts'
-import { openJournal } from './sqlite-journal.ts'
 import type { WorkerOptions } from './sqlite-worker.ts'
 import type { Store } from './store.ts'
+import { type Tuning, WatchableStore } from './watchable-store.ts'
 
 /** Young generation of the writing thread, MB: what it handles dies at once, and a larger one would stay resident. */
 const workerYoungMb = 4
@@ -28,7 +28,7 @@ export type SqliteStore = Store &
   }>
 
 /**
- * Opens the store in a SQLite file, making it when there is none. Rows are served from memory; a thread of its own writes.
+ * Opens the store in a SQLite file, creating a missing one. Rows are served from memory; a thread of its own writes.
  * @throws Fault Unavailable when another process has it open or it cannot be read, Unsupported when it is of a newer schema.
  */
 export async function openSqliteStore(options: SqliteOptions): Promise<SqliteStore> {
@@ -37,14 +37,14 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   const file = import.meta.url.replace(/(\.\w+)$/, '-worker$1')
   const resourceLimits = { maxYoungGenerationSizeMb: workerYoungMb }
   const worker = new Worker(new URL(file), { workerData, name: 'store', resourceLimits })
-  const { journal, contents } = await openJournal(worker, options.path).catch(async (error: unknown) => {
+  const { backend, contents } = await openBackend(worker, options.path).catch(async (error: unknown) => {
     // It has nothing more to do, but whether it ends by itself is not to be left to chance.
     await worker.terminate()
     throw error
   })
-  const store = new JournaledStore(`store ${options.path}`, journal, contents, options)
+  const store = new WatchableStore(`store ${options.path}`, backend, contents, options)
   return Object.assign(store, {
-    diagnose: () => journal.diagnose(),
-    copyTo: (path: string) => journal.copyTo(path),
+    diagnose: () => backend.diagnose(),
+    copyTo: (path: string) => backend.copyTo(path),
   })
 }

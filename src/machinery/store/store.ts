@@ -12,10 +12,8 @@ export type Change = Readonly<{ type: 'put' | 'delete'; row: Row; previous?: Row
 /** What an update wants to happen to a key. `undefined` in its place means: leave it as it is. */
 export type Decision = Readonly<{ type: 'put'; value: JsonObject }> | Readonly<{ type: 'delete'; value?: JsonObject }>
 
-/**
- * Is told what a key holds (undefined: nothing any more), and how many bytes of JSON that is. It must neither wait nor throw.
- */
-export type Follower = (key: string, value: JsonObject | undefined, bytes: number) => void
+/** Called with what a key holds (undefined: nothing any more), and its bytes of JSON. It must neither wait nor throw. */
+export type DecisionListener = (key: string, value: JsonObject | undefined, bytes: number) => void
 
 /**
  * A revisioned key-value store. Every implementation passes the same suite (test/kit/machinery/store/contract.ts).
@@ -45,10 +43,10 @@ export interface Store {
    */
   watch(prefix: string, after: number, signal: AbortSignal): AsyncIterable<readonly Change[]>
   /**
-   * Tells of every key there is, and from then on of each change as soon as it is decided: within `update`, before anybody
-   * decides over it, and before it is on disk. When it cannot be written, what the key held before is told again.
+   * Calls the listener for every existing key, and from then on for each change as soon as it is decided: within `update`,
+   * before the next decision, and before it is on disk. When the write fails, it is called with the key's earlier value.
    */
-  follow(follower: Follower): void
+  onDecided(listener: DecisionListener): void
   /** Forgets history up to `revision`: watches may no longer start before it. Current rows stay. */
   compact(revision: number): Promise<void>
   /** Waits for accepted updates to reach the disk, then releases everything. Later calls reject with Fault Unavailable. */

@@ -13,7 +13,7 @@ export function attributesOf(
   const { group, plural, subresource } = resource
   const verb = verbOf(method, resource, query)
   const name = resource.name ?? (selecting.has(verb) ? nameInSelector(query) : undefined)
-  // A namespace is an object of its own namespace: who may do everything in it may look at it.
+  // A namespace is an object of its own namespace: a user with all rights in it may get it.
   const isNamespace = group === '' && plural === 'namespaces'
   const namespace = isNamespace ? resource.name : resource.namespace
   return {
@@ -48,7 +48,7 @@ function verbOf(method: string, { name }: ResourcePath, query: Query): string {
 /** Verbs that a selector narrows down. Of any other it says nothing: who creates an object names it in the body. */
 const selecting: ReadonlySet<string> = new Set(['list', 'watch', 'deletecollection'])
 
-/** Who asks for a list of one named object wants just that. */
+/** A list of one named object needs the right to that one only. */
 function nameInSelector({ fieldSelector }: Query): string | undefined {
   return /^metadata\.name==?([^,=!]+)$/.exec(fieldSelector ?? '')?.[1]
 }

@@ -3,19 +3,19 @@ import { anonymous } from './authenticate.ts'
 import type { Attributes } from './rules.ts'
 
 /** What is found out about a request on its way, for the audit log. */
-export type Trail = {
+export type AuditRecord = {
   /** Who sent it; undefined while that is not known. */
   sender?: User
-  /** Who it counts as, when that is somebody else. */
+  /** The impersonated user, if any. */
   as?: User
-  /** Who it wanted to count as, whether or not it might. */
+  /** The user it asked to impersonate, allowed or not. */
   asked?: string | undefined
   wanted?: Attributes
   dryRun?: boolean
   /** The name the server gave. */
   name?: string
-  /** A question changes nothing. */
-  isQuestion?: boolean
+  /** A review changes nothing. */
+  isReview?: boolean
 }
 
 type Seen = Readonly<{
@@ -35,20 +35,20 @@ function cut(text: string | undefined): string | undefined {
 
 /** The line of a write, or undefined for a request that writes nothing. What was sent is in no line: it may be a secret. */
 export function auditLine(
-  trail: Trail,
+  record: AuditRecord,
   { method, path, code, sourceIp, userAgent }: Seen,
   nowMs: number,
 ): string | undefined {
-  if (method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || trail.isQuestion) return undefined
-  const { wanted, as, asked } = trail
-  const { name, groups } = trail.sender ?? anonymous
+  if (method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || record.isReview) return undefined
+  const { wanted, as, asked } = record
+  const { name, groups } = record.sender ?? anonymous
   const resource =
     wanted && 'resource' in wanted
       ? {
           group: cut(wanted.group),
           resource: cut(wanted.resource),
           namespace: cut(wanted.namespace),
-          name: cut(wanted.name ?? trail.name),
+          name: cut(wanted.name ?? record.name),
           subresource: cut(wanted.subresource),
           ...(wanted.labelSelector && { labelSelector: cut(wanted.labelSelector) }),
           ...(wanted.fieldSelector && { fieldSelector: cut(wanted.fieldSelector) }),
@@ -64,6 +64,6 @@ export function auditLine(
     code,
     sourceIp,
     userAgent: cut(userAgent),
-    ...(trail.dryRun && { dryRun: true }),
+    ...(record.dryRun && { dryRun: true }),
   })
 }

@@ -4,7 +4,7 @@ import { Fault } from '#base/fault.ts'
 import type { User } from '../strategy.ts'
 import type { Authorizer } from './authorizer.ts'
 
-/** Knows the bearer of a token; undefined for a token that is none of its own, or no longer valid. */
+/** Returns the bearer of a token; undefined for a token it did not issue, or that is no longer valid. */
 export interface TokenReader {
   userOf(token: string): Promise<User | undefined>
 }
@@ -12,12 +12,12 @@ export interface TokenReader {
 const authenticated = 'system:authenticated'
 export const anonymous: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] }
 
-/** What tells who sends a request: its connection's certificate and its headers. */
+/** What identifies a request's sender: its connection's certificate and its headers. */
 export type Credentials = Readonly<{ socket: TLSSocket; headers: IncomingHttpHeaders }>
 
 /**
- * Who sends a request: by client certificate, else by token, else nobody. As with kube-apiserver, a token beside a valid
- * certificate is not looked at. @throws Fault Unauthorized for an unknown token
+ * Authenticates a request: by client certificate, else by token, else as anonymous. As with kube-apiserver, a token beside a
+ * valid certificate is ignored. @throws Fault Unauthorized for an unknown token
  */
 export async function authenticate({ socket, headers }: Credentials, tokens: readonly TokenReader[]): Promise<User> {
   const byCertificate = certificateUser(socket, Date.now())
@@ -69,7 +69,7 @@ export function wantedName(headers: IncomingHttpHeaders): string | undefined {
   return typeof name === 'string' && name ? name : undefined
 }
 
-/** Whom the sender wants to be taken for (`kubectl --as`): themselves, or whoever they may impersonate. @throws Fault */
+/** The user to impersonate (`kubectl --as`), if the sender may; the sender otherwise. @throws Fault */
 export function impersonated(sender: User, headers: IncomingHttpHeaders, access: Authorizer): User {
   const name = wantedName(headers)
   const given = [headers['impersonate-group'] ?? []].flat().flatMap((text) => text.split(/, */))

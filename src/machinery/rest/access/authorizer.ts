@@ -2,7 +2,7 @@ import { Fault } from '#base/fault.ts'
 import type { User } from '../strategy.ts'
 import { type Attributes, isAllowedBy, type Rule } from './rules.ts'
 
-/** Members may do everything, whatever the roles say: what is left when somebody has locked everybody out. */
+/** Members may do everything, whatever the roles say: the way back in when bad roles lock all users out. */
 export const mastersGroup = 'system:masters'
 
 type Ref = Readonly<{ kind: string; name: string }>
@@ -20,7 +20,7 @@ export interface AccessSource {
 
 export type Decision = Readonly<{ allowed: boolean; reason: string }>
 
-/** Why somebody may not do what their roles allow; undefined for everybody that has no limits beside roles. */
+/** Why a user may not do what their roles allow; undefined for users without limits beside roles. */
 export type Veto = (user: User, wanted: Attributes) => string | undefined
 
 /** Decides by roles and bindings, as Kubernetes' RBAC does: what no role allows is refused. */

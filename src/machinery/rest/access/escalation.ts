@@ -13,7 +13,7 @@ const everything: readonly Rule[] = [
 ]
 
 /**
- * Nobody gives, to others or to themselves, what they do not have: not by writing a role (unless they may `escalate`) …
+ * No user grants rights they do not have: neither by writing a role (unless they may `escalate`) …
  * @throws Fault Forbidden
  */
 export function requireRoleNotAbove(

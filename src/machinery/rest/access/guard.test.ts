@@ -73,5 +73,5 @@ test('an audit line says who did what, and how it ended', () => {
   const unknown = JSON.parse(auditLine({ wanted: { verb: 'post', path: '/x' } }, { ...seen, code: 401 }, 0) ?? '')
   assert.deepEqual([unknown.user, unknown.path, unknown.code], ['system:anonymous', '/x', 401])
   assert.equal(auditLine({ sender: boss, wanted }, { ...seen, method: 'GET' }, 0), undefined)
-  assert.equal(auditLine({ sender: boss, wanted, isQuestion: true }, seen, 0), undefined)
+  assert.equal(auditLine({ sender: boss, wanted, isReview: true }, seen, 0), undefined)
 })

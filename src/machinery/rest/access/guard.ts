@@ -6,38 +6,38 @@ import { dryRunOf, type Query } from '../request.ts'
 import { failure } from '../status.ts'
 import type { User } from '../strategy.ts'
 import { attributesOf } from './attributes.ts'
-import { auditLine, type Trail } from './audit.ts'
+import { type AuditRecord, auditLine } from './audit.ts'
 import type { AuditLog } from './audit-log.ts'
 import { anonymous, authenticate, impersonated, type TokenReader, wantedName } from './authenticate.ts'
 import type { Authorizer } from './authorizer.ts'
-import type { Question } from './question.ts'
+import type { Review } from './review.ts'
 
 /** Everything that stands between a request and the registry. */
 export type Guard = Readonly<{
   access: Authorizer
   tokens: readonly TokenReader[]
-  questions: readonly Question[]
+  reviews: readonly Review[]
   actions: readonly Action[]
   audit: Pick<AuditLog, 'write' | 'writeRefusal'>
 }>
 
-type Wish = Readonly<{ exchange: Exchange; resource: ResourcePath | undefined; query: Query }>
+type AccessRequest = Readonly<{ exchange: Exchange; resource: ResourcePath | undefined; query: Query }>
 
-/** Lets a request in by its header alone. Resolves to whom it counts as. @throws Fault Unauthorized, Forbidden */
-export async function admit({ access, tokens }: Guard, wish: Wish, trail: Trail): Promise<User> {
-  const { exchange, resource, query } = wish
+/** Admits a request by its header alone. Resolves to the user it counts for. @throws Fault Unauthorized, Forbidden */
+export async function admit({ access, tokens }: Guard, request: AccessRequest, record: AuditRecord): Promise<User> {
+  const { exchange, resource, query } = request
   const wanted = attributesOf(exchange.method, exchange.path, resource, query)
-  trail.wanted = wanted
+  record.wanted = wanted
   const sender = await authenticate(exchange, tokens)
-  trail.sender = sender
+  record.sender = sender
   if (sender === anonymous && !access.decide(sender, wanted).allowed)
     throw new Fault(
       'Unauthorized',
       'Unauthorized: present a client certificate, such as the one in the kubeconfig of the data directory, or a token',
     )
-  trail.asked = wantedName(exchange.headers)
+  record.asked = wantedName(exchange.headers)
   const user = impersonated(sender, exchange.headers, access)
-  if (user !== sender) trail.as = user
+  if (user !== sender) record.as = user
   access.require(user, wanted)
   return user
 }
@@ -46,16 +46,16 @@ export async function admit({ access, tokens }: Guard, wish: Wish, trail: Trail)
 export async function audited<T extends Readonly<{ code: number }>>(
   { audit }: Guard,
   { exchange, query }: Readonly<{ exchange: Exchange; query: Query }>,
-  trail: Trail,
+  record: AuditRecord,
   work: () => Promise<T>,
 ): Promise<T> {
   const { method, path, address, headers } = exchange
   const note = (code: number) => {
     const seen = { method, path, sourceIp: address, userAgent: headers['user-agent'], code }
-    const line = auditLine({ ...trail, dryRun: isDryRun(query) }, seen, Date.now())
+    const line = auditLine({ ...record, dryRun: isDryRun(query) }, seen, Date.now())
     if (!line) return
     if (code < 400) audit.write(line)
-    else audit.writeRefusal(trail.sender?.name ?? address, line)
+    else audit.writeRefusal(record.sender?.name ?? address, line)
   }
   try {
     const outcome = await work()

@@ -4,36 +4,36 @@ import { isObject, isStrings, type Json, type JsonObject } from '#base/json.ts'
 import { invalid } from '../status.ts'
 import type { User } from '../strategy.ts'
 import type { Authorizer } from './authorizer.ts'
-import type { Question } from './question.ts'
+import type { Review } from './review.ts'
 import type { Attributes, Rule } from './rules.ts'
 
-/** The kinds of the questions, as the server's discovery names them. */
+/** The kinds of the reviews, as the server's discovery names them. */
 export type ReviewKinds = Readonly<Record<'selfAccess' | 'access' | 'localAccess' | 'selfRules' | 'self', Kind>>
 
 /** What `kubectl auth can-i`, `can-i --list` and `whoami` ask. */
-export function reviews(access: Authorizer, kinds: ReviewKinds): readonly Question[] {
-  const question = (kind: Kind, answer: Question['answer']): Question => ({ at: kind, kind, isWrite: false, answer })
+export function reviews(access: Authorizer, kinds: ReviewKinds): readonly Review[] {
+  const review = (kind: Kind, answer: Review['answer']): Review => ({ at: kind, kind, isWrite: false, answer })
   return [
-    question(kinds.selfAccess, ({ spec }, { user }) => ({
+    review(kinds.selfAccess, ({ spec }, { user }) => ({
       spec: spec ?? {},
       status: decided(access, user, requireAttributes(kinds.selfAccess, spec)),
     })),
-    question(kinds.access, ({ spec }) => ({
+    review(kinds.access, ({ spec }) => ({
       spec: spec ?? {},
       status: decided(access, requireUser(kinds.access, spec), requireAttributes(kinds.access, spec)),
     })),
-    question(kinds.localAccess, ({ spec }, { path }) => {
+    review(kinds.localAccess, ({ spec }, { path }) => {
       const wanted = requireAttributes(kinds.localAccess, spec)
       if ('path' in wanted || wanted.namespace !== path.namespace)
         throw refused(kinds.localAccess, 'spec.resourceAttributes.namespace', `must be ${path.namespace}`)
       return { spec: spec ?? {}, status: decided(access, requireUser(kinds.localAccess, spec), wanted) }
     }),
-    question(kinds.selfRules, ({ spec }, { user }) => {
+    review(kinds.selfRules, ({ spec }, { user }) => {
       const namespace = isObject(spec) && typeof spec.namespace === 'string' ? spec.namespace : ''
       if (!namespace) throw new Fault('BadRequest', 'no namespace on request')
       return { spec: spec ?? {}, status: rulesStatus(access.rulesFor(user, namespace)) }
     }),
-    question(kinds.self, (_input, { user }) => ({ status: { userInfo: userInfo(user) } })),
+    review(kinds.self, (_input, { user }) => ({ status: { userInfo: userInfo(user) } })),
   ]
 }
 

@@ -18,7 +18,7 @@ export type Attributes =
       subresource?: string
       namespace?: string
       name?: string
-      /** What a list or watch is narrowed down to, as it was asked for. */
+      /** The selectors of a list or watch, as sent. */
       fieldSelector?: string
       labelSelector?: string
     }>
@@ -37,14 +37,14 @@ export function isAllowedBy(rule: Rule, wanted: Attributes): boolean {
   )
 }
 
-/** Most missing rules that are looked for: nobody reads more of them. */
+/** Most missing rules that are searched: more would not be read. */
 const maxMissing = 10
 /** Most comparisons of rules for one answer: lists of many verbs, groups, resources and names multiply. */
 const maxComparisons = 2_000_000
 
 /**
- * What of `wanted` the rules of `owned` do not give, in the smallest pieces, ten of them at most. Each field of a rule leaves
- * fewer owned rules to ask about the next one. @throws Fault TooLarge when that takes too long nevertheless
+ * The rules of `wanted` that `owned` does not cover, in the smallest pieces, at most ten. Each field of a rule leaves fewer
+ * owned rules to compare with the next one. @throws Fault TooLarge when that takes too long nevertheless
  */
 export function missingRules(owned: readonly Rule[], wanted: readonly Rule[]): Rule[] {
   const missing: Rule[] = []
@@ -64,7 +64,7 @@ type Sets = Readonly<Record<'verbs' | 'apiGroups' | 'resources' | 'resourceNames
 
 const setsOfRules = new WeakMap<Rule, Sets>()
 
-/** The lists of a rule as sets; made once, as the rules of roles are asked with every request. */
+/** The lists of a rule as sets; made once, as every request is checked against the rules of roles. */
 function setsOf(rule: Rule): Sets {
   const known = setsOfRules.get(rule)
   if (known) return known

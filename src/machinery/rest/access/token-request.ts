@@ -2,7 +2,7 @@ import type { FieldError, Kind } from '#apis/meta/object.ts'
 import { isObject, isStrings } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import { invalid, notFound } from '../status.ts'
-import type { Question } from './question.ts'
+import type { Review } from './review.ts'
 import { issuer, type ServiceAccountTokens } from './tokens.ts'
 
 /** Shortest, longest and usual life of a token, seconds (Kubernetes' limits). */
@@ -14,13 +14,13 @@ type Options = Readonly<{
   accounts: Kind
   kind: Kind
   tokens: ServiceAccountTokens
-  /** Longest life of a token; one that is asked to live longer is shortened, seconds. */
+  /** Longest life of a token, seconds; a longer requested one is shortened. */
   maxExpirationSeconds: number
   uidOf: (namespace: string, name: string) => Promise<string | undefined>
 }>
 
 /** What `kubectl create token` posts to `serviceaccounts/NAME/token`. */
-export function tokenRequests(options: Options): Question {
+export function tokenRequests(options: Options): Review {
   const { accounts, kind, tokens, maxExpirationSeconds, uidOf } = options
   return {
     at: accounts,
@@ -30,7 +30,7 @@ export function tokenRequests(options: Options): Question {
     answer: async (input, { path, warn }) => {
       const { namespace = '', name = '' } = path
       const spec = isObject(input.spec) ? input.spec : {}
-      // Clients written in Go send null for a list they have nothing to say in.
+      // Clients written in Go send null for an empty list.
       const audiences = spec.audiences ?? []
       const { boundObjectRef } = spec
       const errors: FieldError[] = []

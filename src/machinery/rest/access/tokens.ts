@@ -3,7 +3,7 @@ import { isObject, type JsonObject } from '#base/json.ts'
 import type { User } from '../strategy.ts'
 import { serviceAccountGroups, type TokenReader } from './authenticate.ts'
 
-/** Who issues our tokens, and whom they are for unless somebody asks for another audience: the names Kubernetes uses. */
+/** The issuer of our tokens, and their default audience: the names Kubernetes uses. */
 export const issuer = 'https://kubernetes.default.svc.cluster.local'
 
 /** Clocks of issuer and reader may differ by that much, seconds. */
@@ -14,7 +14,7 @@ export type TokenSubject = Readonly<{ namespace: string; name: string; uid: stri
 type Options = Readonly<{
   /** Private key of the curve P-256, PEM. */
   key: string
-  /** The uid of a ServiceAccount; undefined when there is none. */
+  /** The uid of a ServiceAccount; undefined for a missing one. */
   uidOf: (namespace: string, name: string) => Promise<string | undefined>
   nowMs?: () => number
 }>
@@ -81,7 +81,7 @@ export class ServiceAccountTokens implements TokenReader {
 
   #verified(token: string): JsonObject | undefined {
     const [header, payload, signature, ...more] = token.split('.')
-    // The header is ours to the letter, or the token is not: nobody chooses the algorithm for us.
+    // The header must equal ours byte by byte: no client chooses the algorithm.
     if (header !== this.#header || !payload || !signature || more.length) return undefined
     const key = { key: this.#public, dsaEncoding: 'ieee-p1363' } as const
     if (!verify('sha256', Buffer.from(`${header}.${payload}`), key, Buffer.from(signature, 'base64url')))

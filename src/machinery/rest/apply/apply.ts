@@ -15,7 +15,7 @@ export type ApplyOptions = WriteOptions &
   }>
 
 /**
- * Server-side apply: makes an object, or those fields of it that `config` has, as `config` says.
+ * Server-side apply: creates an object, or sets those of its fields that `config` has.
  * @throws Fault Conflict naming the owners of fields that differ, and whatever create and update throw.
  */
 export async function applyObject(
@@ -33,7 +33,7 @@ export async function applyObject(
     try {
       return { doc: await registry.create(kind, key.namespace, wanted, once), isNew: true }
     } catch (error) {
-      // Somebody made it in between.
+      // Another client created it in between.
       if (faultKind(error) !== 'AlreadyExists') throw error
     }
   }

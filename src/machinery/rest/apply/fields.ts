@@ -22,7 +22,7 @@ export function isMember(node: Fields): boolean {
   return isEmpty(node) || Object.hasOwn(node, '.')
 }
 
-/** The node under a key; undefined when there is none. */
+/** The node under a key; undefined for a missing one. */
 export function below(set: Fields | undefined, key: string): Fields | undefined {
   return set !== undefined && key !== '.' && Object.hasOwn(set, key) ? set[key] : undefined
 }
@@ -133,7 +133,7 @@ function stepOf(key: string): string {
   return `[${keys.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(',')}]`
 }
 
-/** Reads what a client sent as `fieldsV1`; undefined when it is none. */
+/** Parses a client's `fieldsV1`; undefined when malformed. */
 export function parseFields(value: Json | undefined): Fields | undefined {
   return isFields(value) ? value : undefined
 }

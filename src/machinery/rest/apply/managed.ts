@@ -35,8 +35,8 @@ export function trackCreate(kind: Kind, object: JsonObject, writer: Writer): Ent
 }
 
 /**
- * managedFields after an update from `before` to `after`: what changed belongs to the writer and to nobody else. What the
- * server itself did to `sent` (defaults) belongs to nobody.
+ * managedFields after an update from `before` to `after`: the writer alone owns changed fields. Fields the server changed in
+ * `sent` (defaults) have no owner.
  */
 export function trackUpdate(
   kind: Kind,
@@ -81,7 +81,7 @@ function capped(entries: Entries): Entries {
   return [ancient, ...entries.filter((entry) => !merged.has(entry))]
 }
 
-/** The entries of others after somebody changed and removed fields. The writer's own entry stays as it is. */
+/** The entries of other managers after changed and removed fields. The writer's own entry stays as it is. */
 function disowned(
   entries: Entries,
   { changed, removed }: Difference,
@@ -129,12 +129,12 @@ function fieldsIn(entry: ManagedFieldsEntry | undefined): Fields {
   return entry?.fieldsV1 ?? noFields
 }
 
-/** The manager of what was there before anybody's fields were tracked (Kubernetes' name for it). */
+/** The manager of fields from before tracking began (Kubernetes' name for it). */
 const beforeFirstApply = 'before-first-apply'
 
 /**
- * What a configuration makes of an object: its fields are set, and those it set before and left out now are removed where no
- * other manager has them. @throws Fault Conflict, naming every field that somebody else owns, unless forced.
+ * An object after applying a configuration: its fields are set, and fields it set before and omits now are removed unless
+ * another manager has them. @throws Fault Conflict, naming every field of another owner, unless forced.
  */
 export function applied(
   kind: Kind,
@@ -169,7 +169,7 @@ function inherited(kind: Kind, live: Doc, { manager }: Writer): Fields {
     const config: unknown = JSON.parse(text)
     return isObject(config) ? fieldsOf(shapeOf(kind), config) : noFields
   } catch {
-    // Somebody wrote something else there: nothing is inherited.
+    // Another manager changed it since: nothing is inherited.
     return noFields
   }
 }

@@ -38,7 +38,7 @@ function mergedKeys(live: readonly string[], wanted: ReadonlyMap<string, unknown
   return [...keys, ...live.slice(at).filter((key) => !wanted.has(key))]
 }
 
-/** `value` without the members of `dropped` that are not in `kept`. What nobody owns goes only along with what it is in. */
+/** `value` without the members of `dropped` that are not in `kept`. A member without owner goes only with its parent. */
 export function prune(shape: Shape, value: Json, dropped: Fields, kept: Fields | undefined): Json {
   if (shape.as === 'map' && isObject(value)) {
     const entries = Object.entries(value).flatMap(([name, item]): [string, Json][] => {
@@ -72,8 +72,8 @@ function isVoid(value: Json): boolean {
 }
 
 /**
- * A configuration as it can be merged: without nulls, which say nothing.
- * @throws Fault BadRequest for items of a keyed list that cannot be told apart.
+ * A configuration ready to merge: without nulls, which mean nothing.
+ * @throws Fault BadRequest for duplicate items of a keyed list.
  */
 export function requireMergeable(shape: Shape, config: JsonObject, what: string): JsonObject {
   const mergeable = checked(shape, config, '')

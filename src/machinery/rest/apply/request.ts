@@ -9,8 +9,8 @@ const maxLength = 128
 type Request = Readonly<{ method: string; query: Query; userAgent: string | undefined; contentType: string }>
 
 /**
- * Who will own what a request writes: the client says it, or its User-Agent up to the first slash does.
- * @throws Fault Invalid for a name that is none, or when an apply has none, or when `force` has no meaning.
+ * The field manager of a write: the client's, or its User-Agent up to the first slash.
+ * @throws Fault Invalid for a malformed name, a missing one in an apply, or a `force` outside apply.
  */
 export function managerOf({ method, query, userAgent, contentType }: Request): string {
   const isApply = contentType === applyType

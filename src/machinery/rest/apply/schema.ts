@@ -11,7 +11,7 @@ export type Shape =
 
 export const atom: Shape = { as: 'atom' }
 
-/** Of what no schema tells: objects by field and lists as one, as Kubernetes does it for preserved unknown fields. */
+/** Without a schema: objects by field and lists as one, as Kubernetes does it for preserved unknown fields. */
 const guessed: Shape = {
   as: 'map',
   fields: new Map(),
@@ -71,7 +71,7 @@ function shapeIn(schema: JsonObject): Shape {
   return { as: 'map', fields, ...(others && { others }) }
 }
 
-/** The shape of a field; undefined when nobody can own it. */
+/** The shape of a field; undefined when it cannot be owned. */
 export function fieldShape(shape: Extract<Shape, { as: 'map' }>, name: string): Shape | undefined {
   return shape.fields.get(name) ?? shape.others
 }

@@ -42,7 +42,7 @@ function owned(node: Fields | undefined): Fields {
 /** What differs between two objects. `changed` is in the new one, `removed` only in the old one. */
 export type Difference = Readonly<{ changed: Fields; removed: Fields }>
 
-/** What somebody changed who made `after` out of `before`. The order of keyed lists does not count. */
+/** What changed from `before` to `after`. The order of keyed lists does not count. */
 export function compare(shape: Shape, before: JsonObject, after: JsonObject): Difference {
   const found = differ(shape, before, after)
   return { changed: found?.changed ?? noFields, removed: found?.removed ?? noFields }
@@ -86,7 +86,7 @@ function differLists(shape: Extract<Shape, { as: 'list' | 'set' }>, a: Json, b: 
     if (found) return found.all()
   }
   const [before, after] = [itemsByKey(shape, a), itemsByKey(shape, b)]
-  // Items that cannot be told apart: the list is one value.
+  // Items with duplicate keys: the list is one value.
   if (!before || !after) return differ(atom, a, b)
   const found = new Collector()
   const inside = shape.as === 'list' ? shape.item : atom

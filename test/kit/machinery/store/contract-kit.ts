@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { Fault, faultKind } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
-import type { Tuning } from '#machinery/store/journaled.ts'
 import type { Change, Decision, Row, Store } from '#machinery/store/store.ts'
+import type { Tuning } from '#machinery/store/watchable-store.ts'
 
 /** Opens an empty store that is closed after the test. */
 export type Opened = (t: TestContext, tuning?: Tuning) => Promise<Store>

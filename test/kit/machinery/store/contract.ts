@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
-import type { Tuning } from '#machinery/store/journaled.ts'
 import type { Store } from '#machinery/store/store.ts'
+import type { Tuning } from '#machinery/store/watchable-store.ts'
 import { faultOf, fill, increment, type Opened, put, read, remove, span, vms } from './contract-kit.ts'
 import { compaction, history, readers, watches } from './contract-watch.ts'
 
@@ -156,7 +156,7 @@ function following(opened: Opened): void {
     await store.update('/b', remove({ last: 'words' }))
     const told: unknown[] = []
     const late = store.update('/c', put({ n: 1 }))
-    store.follow((...what) => told.push(what))
+    store.onDecided((...what) => told.push(what))
     assert.deepEqual(told.splice(0), [
       ['/a', { text: 'ä' }, 13],
       ['/c', { n: 1 }, 7],

@@ -1,15 +1,15 @@
-import type { Journal, Write } from '#machinery/store/journal.ts'
-import { JournaledStore, type Tuning } from '#machinery/store/journaled.ts'
+import type { Backend, Write } from '#machinery/store/backend.ts'
 import type { Change, Store } from '#machinery/store/store.ts'
+import { type Tuning, WatchableStore } from '#machinery/store/watchable-store.ts'
 
 /** A store that forgets everything with its process; for tests and demonstrations. */
 export function openMemoryStore(tuning: Tuning = {}): Store {
-  return new JournaledStore('store in memory', new MemoryJournal(), empty, tuning)
+  return new WatchableStore('store in memory', new MemoryBackend(), empty, tuning)
 }
 
 const empty = { rows: [], revision: 0, compacted: 0, historyBytes: 0 }
 
-class MemoryJournal implements Journal {
+class MemoryBackend implements Backend {
   readonly broken = new Promise<never>(() => {})
   readonly usedBytes = 0
   readonly lacksDisk = false

@@ -1,36 +1,36 @@
 import { realTimers, type Timers } from './queue.ts'
 
-export type RoundsOptions<T> = Readonly<{
-  /** Everything there is; asked at the beginning of each round. */
+export type ResyncOptions<T> = Readonly<{
+  /** All objects; read at the beginning of each resync. */
   list: () => readonly T[]
-  look: (one: T) => void
-  /** How long a round takes, milliseconds. */
+  enqueue: (one: T) => void
+  /** Length of one resync, milliseconds. */
   everyMs: number
   signal: AbortSignal
   timers?: Timers
 }>
 
-/** Shortest time between two looks, milliseconds; where that is too seldom, several are taken at once. */
+/** Shortest time between two steps, milliseconds; a step enqueues several objects if that is too seldom. */
 const stepMs = 50
 
 /**
- * Looks at each of many things once in every round, spread evenly over it, so that ten thousand do not all come at once.
- * What comes during a round has its turn in the next.
+ * Enqueues every object once per resync, spread evenly over it, so that ten thousand do not all come at once. Objects added
+ * during a resync are part of the next.
  */
-export function keepRounds<T>({ list, look, everyMs, signal, timers = realTimers }: RoundsOptions<T>): void {
+export function startResync<T>({ list, enqueue, everyMs, signal, timers = realTimers }: ResyncOptions<T>): void {
   if (signal.aborted) return
   let cancel = () => {}
   signal.addEventListener('abort', () => cancel(), { once: true })
-  const round = () => {
+  const resync = () => {
     const all = list()
     const startMs = timers.now()
     let next = 0
     const step = () => {
       const share = (timers.now() - startMs) / everyMs
       const end = Math.min(all.length, Math.floor(all.length * share))
-      for (const one of all.slice(next, end)) look(one)
+      for (const one of all.slice(next, end)) enqueue(one)
       next = Math.max(next, end)
-      if (share >= 1) round()
+      if (share >= 1) resync()
       else wait()
     }
     const wait = () => {
@@ -39,5 +39,5 @@ export function keepRounds<T>({ list, look, everyMs, signal, timers = realTimers
     }
     wait()
   }
-  round()
+  resync()
 }

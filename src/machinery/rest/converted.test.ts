@@ -3,9 +3,9 @@ import { test } from 'node:test'
 import type { Kind } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
 import { admin, faultIn, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
+import { registryFor } from './converted.ts'
 import { eventOf } from './events.ts'
-import { serve, serveView } from './strategy.ts'
-import { registryFor } from './view.ts'
+import { serve, serveConverted } from './strategy.ts'
 
 const Gadget: Kind = {
   ...Widget,
@@ -17,14 +17,14 @@ const Gadget: Kind = {
     properties: { body: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }, note: { type: 'string' } },
   },
 }
-const view = serveView(Gadget, Widget, { body: 'spec' })
+const converted = serveConverted(Gadget, Widget, { body: 'spec' })
 const gadget = (name: string, more: JsonObject = {}) => ({ metadata: { name }, body: { size: 1 }, note: 'n', ...more })
 const key = (name: string) => ({ name, namespace: 'default' })
 
 test('a view shows stored objects in its own form, and stores what it is given in theirs', async (t) => {
-  const registry = await openRegistry(t, [serve({ ...Widget, schema: noted }), view])
-  const gadgets = registryFor(registry, view)
-  assert.equal(registryFor(registry, view), gadgets)
+  const registry = await openRegistry(t, [serve({ ...Widget, schema: noted }), converted])
+  const gadgets = registryFor(registry, converted)
+  assert.equal(registryFor(registry, converted), gadgets)
   const made = await gadgets.create(Gadget, 'default', gadget('a'), admin)
   assert.deepEqual([made.apiVersion, made.kind], ['gadgets.io/v1', 'Gadget'])
   const stored = (await registry.get(Widget, key('a'))) as unknown as JsonObject
@@ -47,8 +47,8 @@ test('a view shows stored objects in its own form, and stores what it is given i
 })
 
 test('a view watches in its own form', async (t) => {
-  const registry = await openRegistry(t, [serve({ ...Widget, schema: noted }), view])
-  const gadgets = registryFor(registry, view)
+  const registry = await openRegistry(t, [serve({ ...Widget, schema: noted }), converted])
+  const gadgets = registryFor(registry, converted)
   const after = registry.store.revision
   const stop = new AbortController()
   await gadgets.create(Gadget, 'default', gadget('a'), admin)
@@ -63,8 +63,8 @@ test('a view watches in its own form', async (t) => {
 })
 
 test('a view asks of what is made through it what only it requires, and takes no words of the other form', async (t) => {
-  const registry = await openRegistry(t, [serve({ ...Widget, schema: noted }), view])
-  const gadgets = registryFor(registry, view)
+  const registry = await openRegistry(t, [serve({ ...Widget, schema: noted }), converted])
+  const gadgets = registryFor(registry, converted)
   const create = (input: JsonObject) =>
     faultIn(() => gadgets.create(Gadget, 'default', input, { ...admin, unknownFields: 'Strict' }))
   const { note: _, ...bare } = gadget('a')

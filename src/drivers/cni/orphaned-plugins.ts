@@ -3,21 +3,21 @@ import { Fault } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
 import type { CniWhere } from './records.ts'
 
-/** Environment variable that says whose a plugin is; what a plugin starts, an IPAM plugin say, inherits it. */
+/** Environment variable that names a plugin's owner; child processes, such as an IPAM plugin, inherit it. */
 export const ownerVariable = 'PATCHBAY_CNI_CACHE'
 
-/** Time the kernel may take to end what was killed, milliseconds. */
+/** Time the kernel may take to end killed processes, milliseconds. */
 const endMs = 10_000
 
 /**
- * Ends what an earlier process of Patchbay started and did not live to see the end of. Left alone, such a plugin would go on
- * beside its own DEL, and what it makes after that nobody would ever remove. What a plugin left behind on purpose, to serve an
- * interface that `isAdded` says was added, goes on.
+ * Ends plugin processes that an earlier process of Patchbay started and did not wait for. Such a plugin would run beside its
+ * own DEL, and what it makes afterwards would stay for ever. A process that a plugin left on purpose, to serve an interface
+ * that `isAdded` confirms, is kept.
  * @throws Fault Unavailable when one cannot be ended
  */
-export async function endStragglers(owner: string, isAdded: (where: CniWhere) => Promise<boolean>): Promise<void> {
-  const isStraggler = async (pid: number) => {
-    // Whatever others write into their environment says nothing: plugins are started by root and stay so.
+export async function endOrphanedPlugins(owner: string, isAdded: (where: CniWhere) => Promise<boolean>): Promise<void> {
+  const isOrphan = async (pid: number) => {
+    // Other users may set the variable, too: plugins are started by root and stay root's.
     if (!(await isOfRoot(pid))) return false
     const { [ownerVariable]: whose, CNI_COMMAND, ...env } = await environmentOf(pid)
     if (whose !== owner) return false
@@ -26,7 +26,7 @@ export async function endStragglers(owner: string, isAdded: (where: CniWhere) =>
   }
   const look = async () => {
     const pids = (await readdir('/proc')).map(Number).filter(Boolean)
-    const found = await Promise.all(pids.map(isStraggler))
+    const found = await Promise.all(pids.map(isOrphan))
     return pids.filter((_, index) => found[index])
   }
   const isQuiet = async () => {
@@ -45,7 +45,7 @@ async function isOfRoot(pid: number): Promise<boolean> {
   return /^Uid:\t0\t0\t/m.test(text)
 }
 
-/** Empty for a process that has ended, also when nobody has collected it yet. */
+/** Empty for a process that has ended, zombies included. */
 async function environmentOf(pid: number): Promise<Record<string, string>> {
   const text = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
   const pairs = text.split('\0').map((one): [string, string] => {
@@ -59,6 +59,6 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    // It ended by itself in this moment.
+    // It ended in the meantime.
   }
 }

@@ -5,11 +5,11 @@ import type { Stored } from '#apis/meta/object.ts'
 import type { NewPod } from '#core/vm/launcher.ts'
 import { chooseNode, type Place, type PlaceOptions } from '#core/vm/place.ts'
 import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
+import { queueKey } from './context.ts'
 import { PodLedger } from './pod-ledger.ts'
-import { queueKey } from './world.ts'
 
-/** Where instances have room. Pods that are on their way count, though no cache has heard of them. */
-export class Places {
+/** Chooses nodes for instances. Assumed pods count, even before the cache has them. */
+export class Scheduler {
   readonly #nodes: Pick<Informer<Node>, 'list'>
   readonly #pods: Pick<Informer<Pod>, 'get' | 'onChange'>
   readonly #ledger = new PodLedger()
@@ -29,7 +29,7 @@ export class Places {
     return this.#ledger.users
   }
 
-  /** Makes a pod, which takes its place from this moment on. Resolves or rejects as `create` does. */
+  /** Creates a pod, which counts as placed from this moment on. Resolves or rejects as `create` does. */
   async put(pod: NewPod, create: () => Promise<Stored<Pod>>): Promise<Stored<Pod>> {
     const key = queueKey(pod)
     this.#ledger.set(key, pod)

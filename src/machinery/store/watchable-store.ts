@@ -1,13 +1,13 @@
 import { explain, Fault } from '#base/fault.ts'
 import { type Log, silent } from '#base/log.ts'
-import { Feed } from './feed.ts'
+import type { Backend, Contents, Write } from './backend.ts'
 import { History } from './history.ts'
-import type { Contents, Journal, Write } from './journal.ts'
 import { Rows } from './rows.ts'
-import type { Change, Decision, Follower, Row, Store } from './store.ts'
+import type { Change, Decision, DecisionListener, Row, Store } from './store.ts'
+import { WatchCache } from './watch-cache.ts'
 
 export type Tuning = Readonly<{
-  /** How many of the newest changes are kept in memory for watches; older ones are read from the journal. */
+  /** How many of the newest changes are kept in memory for watches; older ones are read from the backend. */
   keepRecent?: number
   /** Most bytes of them. */
   keepRecentBytes?: number
@@ -21,18 +21,18 @@ export type Tuning = Readonly<{
   historyBytes?: number
   /** Above that many bytes on disk, what makes the store grow is refused. */
   quotaBytes?: number
-  /** The key of the row that tells somebody of a full store, and may therefore be made in one; it stays small. */
+  /** The key of the row that reports a full store, and may therefore be created in one; it stays small. */
   alarmKey?: string
   log?: Log
 }>
 
-/** Revisions handled by one call of the journal: some milliseconds of work, so that nobody waits long behind it. */
+/** Revisions handled by one call of the backend: some milliseconds of work, so that no caller waits long behind it. */
 const spanOfHistory = 250
 const spanOfCompaction = 200
 
 const mebibyte = 1024 * 1024
 
-/** What holds unless a store is tuned otherwise; docs/limits.md tells readers. */
+/** Defaults of a store; docs/limits.md lists them. */
 const defaults = {
   keepRecent: 1000,
   keepRecentBytes: 64 * mebibyte,
@@ -43,7 +43,7 @@ const defaults = {
   quotaBytes: 2048 * mebibyte,
 }
 
-/** An object may still grow up to this size when the store is full, characters: so that nodes go on reporting. */
+/** An object may still grow up to this size when the store is full, characters: so that nodes keep reporting. */
 const smallText = 16 * 1024
 
 /** A larger one may grow by so much, characters: so that what is to be deleted can be marked so. */
@@ -53,30 +53,30 @@ const smallGrowth = 512
 type Pending = Write & Readonly<{ done: PromiseWithResolvers<Row> }>
 
 /**
- * The store's behaviour, above any journal.
+ * The store's behaviour, above any backend.
  *
  * `update` decides at once, over the newest pending row of its key, so that many updates of one key share one commit:
  *
  *     update ─ decide ─▶ queued ─ flushSoon ─▶ sent ─ append ok ─────▶ committed: rows, watchers, caller
  *                                               └──── append failed ─▶ everything pending is rejected, nothing changed
  */
-export class JournaledStore implements Store {
+export class WatchableStore implements Store {
   readonly #name: string
-  readonly #journal: Journal
+  readonly #backend: Backend
   readonly #rows = new Rows()
-  readonly #feed: Feed
+  readonly #watchCache: WatchCache
   /** Newest pending write per key. */
   readonly #pending = new Map<string, Pending>()
   #queued: Pending[] = []
-  readonly #followers: Follower[] = []
-  /** Sent to the journal, oldest first. */
+  readonly #listeners: DecisionListener[] = []
+  /** Sent to the backend, oldest first. */
   #sent: (readonly Pending[])[] = []
   /** Failed appends so far. */
   #epoch = 0
   #allocated: number
   #revision: number
   #compacted: number
-  /** How far the journal has followed `compacted`. */
+  /** How far the backend has followed `compacted`. */
   #swept: number
   #compacting: Promise<void> = Promise.resolve()
   readonly #history: History
@@ -88,13 +88,13 @@ export class JournaledStore implements Store {
   #closing: Promise<void> | undefined
 
   /** `name` is how messages call it, like "store /var/lib/patchbay/state.db". */
-  constructor(name: string, journal: Journal, contents: Contents, tuning: Tuning = {}) {
+  constructor(name: string, backend: Backend, contents: Contents, tuning: Tuning = {}) {
     this.#name = name
-    this.#journal = journal
+    this.#backend = backend
     this.#allocated = this.#revision = contents.revision
     this.#compacted = this.#swept = contents.compacted
     const tuned = { ...defaults, ...tuning }
-    this.#feed = new Feed(contents.revision, {
+    this.#watchCache = new WatchCache(contents.revision, {
       keep: { count: tuned.keepRecent, bytes: tuned.keepRecentBytes },
       maxUnread: { count: tuned.maxUnread, bytes: tuned.maxUnreadBytes },
     })
@@ -108,7 +108,7 @@ export class JournaledStore implements Store {
       bytes: tuned.historyBytes,
       onTrouble: this.#onTrouble,
     })
-    void journal.broken.then((cause) => this.#stop(new Fault('Unavailable', `The ${name} stopped working`, { cause })))
+    void backend.broken.then((cause) => this.#stop(new Fault('Unavailable', `The ${name} stopped working`, { cause })))
   }
 
   get revision(): number {
@@ -143,7 +143,7 @@ export class JournaledStore implements Store {
     try {
       decision = decide(current)
     } catch (error) {
-      // What it objects to may not be on disk yet: nobody may learn of it before it is.
+      // The row it objects to may not be on disk yet: no client may see it before it is.
       await pending?.done.promise
       throw error
     }
@@ -160,10 +160,10 @@ export class JournaledStore implements Store {
     return this.#enqueue({ change, text, done: Promise.withResolvers<Row>() })
   }
 
-  follow(follower: Follower): void {
-    for (const row of this.#rows.list('')) tell(follower, row.key, row)
-    for (const { change, text } of this.#pending.values()) tell(follower, change.row.key, rowAfter(change), text)
-    this.#followers.push(follower)
+  onDecided(listener: DecisionListener): void {
+    for (const row of this.#rows.list('')) notify(listener, row.key, row)
+    for (const { change, text } of this.#pending.values()) notify(listener, change.row.key, rowAfter(change), text)
+    this.#listeners.push(listener)
   }
 
   async *watch(prefix: string, after: number, signal: AbortSignal): AsyncGenerator<readonly Change[], void> {
@@ -175,9 +175,9 @@ export class JournaledStore implements Store {
       if (signal.aborted) return
       this.#check()
       if (at < this.#compacted) throw this.#expired(at)
-      if (at >= this.#feed.start) break
-      const upTo = Math.min(at + spanOfHistory, this.#feed.start)
-      const changes = await this.#journal.history(prefix, at, upTo)
+      if (at >= this.#watchCache.start) break
+      const upTo = Math.min(at + spanOfHistory, this.#watchCache.start)
+      const changes = await this.#backend.history(prefix, at, upTo)
       if (signal.aborted) return
       this.#check()
       // It may have been compacted away while it was read.
@@ -185,7 +185,7 @@ export class JournaledStore implements Store {
       at = upTo
       if (changes.length > 0) yield changes
     }
-    yield* this.#follow(prefix, at, signal)
+    yield* this.#stream(prefix, at, signal)
   }
 
   async compact(revision: number): Promise<void> {
@@ -193,7 +193,7 @@ export class JournaledStore implements Store {
     // At once, so that a watch in the middle of reading history notices that it may be incomplete.
     this.#compacted = Math.max(this.#compacted, Math.min(revision, this.#revision))
     const target = this.#compacted
-    // In turns, and after one that failed, too: its caller has heard of that, and the rest must still be swept in order.
+    // In turns, even after a failed one: its caller got the error, and the rest must still be compacted in order.
     this.#compacting = this.#compacting.catch(ignore).then(() => this.#sweep(target))
     await this.#compacting
   }
@@ -202,10 +202,10 @@ export class JournaledStore implements Store {
     while (this.#swept < target) {
       this.#check()
       const upTo = Math.min(this.#swept + spanOfCompaction, target)
-      await this.#journal.compact(this.#swept, upTo)
+      await this.#backend.compact(this.#swept, upTo)
       this.#swept = upTo
     }
-    while (!this.#stopped && (await this.#journal.shrink()));
+    while (!this.#stopped && (await this.#backend.shrink()));
   }
 
   close(): Promise<void> {
@@ -218,12 +218,12 @@ export class JournaledStore implements Store {
     this.#flush()
     await Promise.allSettled(this.#sent.flat().map(({ done }) => done.promise))
     await this.#compacting.catch(ignore)
-    await this.#journal.close()
+    await this.#backend.close()
   }
 
   /** What the store is full of, as a sentence; undefined when there is room. */
   #fullness(): string | undefined {
-    const { usedBytes, lacksDisk } = this.#journal
+    const { usedBytes, lacksDisk } = this.#backend
     if (lacksDisk) return `The disk of the ${this.#name} is full: free some space, it goes on by itself then`
     if (usedBytes <= this.#quotaBytes) return undefined
     const sizes = `${usedBytes} of ${this.#quotaBytes} bytes`
@@ -252,19 +252,19 @@ export class JournaledStore implements Store {
   #stop(fault: Fault): void {
     this.#stopped ??= fault
     this.#history.stop()
-    this.#feed.end(this.#stopped)
+    this.#watchCache.end(this.#stopped)
   }
 
   #enqueue(pending: Pending): Promise<Row> {
     const { change, text } = pending
     this.#pending.set(change.row.key, pending)
-    for (const follower of this.#followers) tell(follower, change.row.key, rowAfter(change), text)
+    for (const listener of this.#listeners) notify(listener, change.row.key, rowAfter(change), text)
     this.#queued.push(pending)
     if (this.#queued.length === 1) this.#flushSoon()
     return pending.done.promise
   }
 
-  /** A lone write goes at once; behind another, whatever the event loop still brings in this turn goes along with it. */
+  /** A lone write is sent at once; behind another, all writes of this turn of the event loop are sent together. */
   #flushSoon(): void {
     const flush = () => this.#flush()
     if (this.#sent.length === 0) queueMicrotask(flush)
@@ -277,7 +277,7 @@ export class JournaledStore implements Store {
     this.#queued = []
     this.#sent.push(batch)
     const epoch = this.#epoch
-    this.#journal.append(batch, epoch).then(
+    this.#backend.append(batch, epoch).then(
       () => this.#commit(batch),
       (cause) => this.#lose(epoch, cause),
     )
@@ -293,13 +293,13 @@ export class JournaledStore implements Store {
       if (this.#pending.get(row.key) === pending) this.#pending.delete(row.key)
       this.#revision = row.revision
     }
-    this.#feed.publish(batch.map(({ change, text }) => ({ change, bytes: text.length })))
+    this.#watchCache.publish(batch.map(({ change, text }) => ({ change, bytes: text.length })))
     for (const { change, text } of batch) this.#history.add(change.row.revision, text.length)
     for (const { change, done } of batch) done.resolve(change.row)
     if (this.#fullness() !== undefined) this.#forgetAll()
   }
 
-  /** Gives up everything pending: whatever is not of the failed append may have been decided over something that is. */
+  /** Rejects everything pending: a write outside the failed append may have been decided over one inside it. */
   #lose(epoch: number, cause: unknown): void {
     if (epoch !== this.#epoch) return
     this.#epoch++
@@ -308,7 +308,7 @@ export class JournaledStore implements Store {
     this.#queued = []
     this.#pending.clear()
     for (const key of new Set(lost.map(({ change }) => change.row.key)))
-      for (const follower of this.#followers) tell(follower, key, this.#rows.get(key))
+      for (const listener of this.#listeners) notify(listener, key, this.#rows.get(key))
     const why = remedyOf(cause)
     this.#lastFailure = `Writing to the ${this.#name} failed${why || `: ${explain(cause)}`}`
     for (const { change, done } of lost) {
@@ -316,20 +316,20 @@ export class JournaledStore implements Store {
     }
   }
 
-  async *#follow(prefix: string, after: number, signal: AbortSignal): AsyncGenerator<readonly Change[], void> {
-    const { reader, missed } = this.#feed.join(prefix, after)
-    const wake = () => reader.wake()
+  async *#stream(prefix: string, after: number, signal: AbortSignal): AsyncGenerator<readonly Change[], void> {
+    const { watcher, missed } = this.#watchCache.subscribe(prefix, after)
+    const wake = () => watcher.wake()
     signal.addEventListener('abort', wake)
     try {
       if (missed.length > 0) yield missed
       while (!signal.aborted) {
-        const changes = reader.take()
+        const changes = watcher.take()
         if (changes.length > 0) yield changes
-        else await reader.wait()
+        else await watcher.wait()
       }
     } finally {
       signal.removeEventListener('abort', wake)
-      this.#feed.leave(reader)
+      this.#watchCache.unsubscribe(watcher)
     }
   }
 
@@ -339,8 +339,8 @@ export class JournaledStore implements Store {
   }
 }
 
-function tell(follower: Follower, key: string, row: Row | undefined, text?: string): void {
-  follower(key, row?.value, row ? Buffer.byteLength(text ?? JSON.stringify(row.value)) : 0)
+function notify(listener: DecisionListener, key: string, row: Row | undefined, text?: string): void {
+  listener(key, row?.value, row ? Buffer.byteLength(text ?? JSON.stringify(row.value)) : 0)
 }
 
 function rowAfter(change: Change): Row | undefined {

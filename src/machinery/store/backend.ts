@@ -1,17 +1,17 @@
 import type { Change, Row } from './store.ts'
 
-/** A change on its way to the journal. `text` is the value of its row as JSON. */
+/** A change on its way to the backend. `text` is the value of its row as JSON. */
 export type Write = Readonly<{ change: Change; text: string }>
 
-/** What a journal holds when it is opened; `historyBytes` is the size of what was superseded and not yet compacted. */
+/** What a backend holds when it is opened; `historyBytes` is the size of what was superseded and not yet compacted. */
 export type Contents = Readonly<{ rows: readonly Row[]; revision: number; compacted: number; historyBytes: number }>
 
 /** Where a store keeps its changes. The store above it does everything else, so that all stores behave alike. */
-export interface Journal {
+export interface Backend {
   /**
-   * Resolves when the writes are on disk, all or none. Appends may overlap and settle in the order they were made.
-   * `epoch` is the number of failed appends the caller has been told of; one made in ignorance of a failure is refused,
-   * because it may build upon what was lost.
+   * Resolves when the writes are on disk, all or none. Appends may overlap and settle in the order they were made. `epoch`
+   * is the number of failed appends the caller knows; an append with an older epoch is refused, because it may build upon
+   * what was lost.
    */
   append(writes: readonly Write[], epoch: number): Promise<void>
   /** Durable changes under `prefix` after revision `after` and up to `upTo`, neither of them compacted away. */
@@ -27,7 +27,7 @@ export interface Journal {
   readonly usedBytes: number
   /** Whether the disk is as good as full: what is left is kept for deletes and for forgetting history. */
   readonly lacksDisk: boolean
-  /** Resolves with the reason when the journal cannot go on; every later call rejects. */
+  /** Resolves with the reason when the backend fails for good; every later call rejects. */
   readonly broken: Promise<unknown>
   close(): Promise<void>
 }

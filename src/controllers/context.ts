@@ -8,10 +8,10 @@ import type { Log } from '#base/log.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Informer } from '#machinery/client/informer.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
-import type { Places } from './places.ts'
+import type { Scheduler } from './scheduler.ts'
 
-/** What every controller is given: a client, caches of what it reads, and a way to tell owners. */
-export type World = Readonly<{
+/** What every controller is given: a client, caches of what it reads, and an Event recorder. */
+export type ControllerContext = Readonly<{
   client: Client
   vms: Informer<VirtualMachine>
   vmis: Informer<VirtualMachineInstance>
@@ -20,12 +20,12 @@ export type World = Readonly<{
   nodes: Informer<Node>
   /** The cluster's configuration: one object, or none. */
   kubevirts: Informer<KubeVirt>
-  /** Users for the processes of a new guest. @throws Fault Unavailable when there are none left */
+  /** Users for the processes of a new guest. @throws Fault Unavailable when all are in use */
   takeUser: () => number
-  /** Tells when a namespace may have more of something than before. */
+  /** Called when a namespace may have more of a resource than before. */
   onRoom: (listener: (namespace: string) => void) => void
-  /** Where new pods go. */
-  places: Places
+  /** Places new pods. */
+  scheduler: Scheduler
   recorder: Recorder
   log: Log
   signal: AbortSignal

@@ -9,7 +9,7 @@ export type Sized = Readonly<{ change: Change; bytes: number }>
 export type Bound = Readonly<{ count: number; bytes: number }>
 
 /** One live watcher: the changes it has not read yet, up to a limit. */
-export class Reader {
+export class Watcher {
   readonly prefix: string
   #unread: Change[] = []
   #bytes = 0
@@ -20,7 +20,7 @@ export class Reader {
     this.prefix = prefix
   }
 
-  /** Takes one more change; false when that is one too many and the reader has been cut. */
+  /** Takes one more change; false when that is one too many and the watcher has been cut. */
   push({ change, bytes }: Sized, limit: Bound): boolean {
     // One change is always taken, however large: it is in memory anyway.
     if (this.#unread.length === 0 || (this.#unread.length < limit.count && this.#bytes + bytes <= limit.bytes)) {
@@ -65,14 +65,14 @@ export class Reader {
 }
 
 /**
- * The newest changes and the readers that wait for the next ones. Whoever is behind what is kept here reads the journal
- * until it has caught up, then joins: joining hands over what it lacks and registers it in one synchronous step, so that
- * nothing is seen twice and nothing is missed.
+ * The newest changes and the watchers that wait for the next ones. A watch that is behind the cache reads the backend until
+ * it has caught up, then subscribes: subscribing returns the changes it lacks and registers it in one synchronous step, so
+ * that none is seen twice or missed.
  */
-export class Feed {
+export class WatchCache {
   readonly #keep: Bound
   readonly #maxUnread: Bound
-  readonly #readers = new Map<string, Set<Reader>>()
+  readonly #watchers = new Map<string, Set<Watcher>>()
   #recent: Sized[] = []
   #bytes = 0
   #start: number
@@ -118,34 +118,34 @@ export class Feed {
     this.#recent = this.#recent.slice(dropped)
   }
 
-  /** Registers a reader whose first batch is what it lacks. `after` must not be before `start`. */
-  join(prefix: string, after: number): Readonly<{ reader: Reader; missed: readonly Change[] }> {
-    const reader = new Reader(prefix)
+  /** Registers a watcher whose first batch is what it lacks. `after` must not be before `start`. */
+  subscribe(prefix: string, after: number): Readonly<{ watcher: Watcher; missed: readonly Change[] }> {
+    const watcher = new Watcher(prefix)
     const bucket = bucketOf(prefix)
-    const readers = this.#readers.get(bucket)
-    if (readers) readers.add(reader)
-    else this.#readers.set(bucket, new Set([reader]))
+    const watchers = this.#watchers.get(bucket)
+    if (watchers) watchers.add(watcher)
+    else this.#watchers.set(bucket, new Set([watcher]))
     const missed = this.#recent.map(({ change }) => change)
-    return { reader, missed: missed.filter(({ row }) => row.revision > after && row.key.startsWith(prefix)) }
+    return { watcher, missed: missed.filter(({ row }) => row.revision > after && row.key.startsWith(prefix)) }
   }
 
-  leave(reader: Reader): void {
-    const bucket = bucketOf(reader.prefix)
-    const readers = this.#readers.get(bucket)
-    readers?.delete(reader)
-    if (readers?.size === 0) this.#readers.delete(bucket)
+  unsubscribe(watcher: Watcher): void {
+    const bucket = bucketOf(watcher.prefix)
+    const watchers = this.#watchers.get(bucket)
+    watchers?.delete(watcher)
+    if (watchers?.size === 0) this.#watchers.delete(bucket)
   }
 
   /** Ends every watch with `fault`. */
   end(fault: Fault): void {
-    for (const readers of this.#readers.values()) for (const reader of readers) reader.fail(fault)
-    this.#readers.clear()
+    for (const watchers of this.#watchers.values()) for (const watcher of watchers) watcher.fail(fault)
+    this.#watchers.clear()
   }
 
   #offer(bucket: string, sized: Sized): void {
-    for (const reader of this.#readers.get(bucket) ?? []) {
-      if (!sized.change.row.key.startsWith(reader.prefix)) continue
-      if (!reader.push(sized, this.#maxUnread)) this.leave(reader)
+    for (const watcher of this.#watchers.get(bucket) ?? []) {
+      if (!sized.change.row.key.startsWith(watcher.prefix)) continue
+      if (!watcher.push(sized, this.#maxUnread)) this.unsubscribe(watcher)
     }
   }
 }

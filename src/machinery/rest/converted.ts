@@ -6,30 +6,30 @@ import type { Doc } from './doc.ts'
 import { requireHeader, requireNames } from './metadata.ts'
 import { type DeleteOptions, Registry, type WriteOptions } from './registry.ts'
 import { invalid } from './status.ts'
-import type { Served, View } from './strategy.ts'
+import type { Conversion, Served } from './strategy.ts'
 import { withoutUnknown } from './unknown.ts'
 import { schemaErrors } from './validate.ts'
 
-const viewsOf = new WeakMap<Registry, Map<Kind, Registry>>()
+const convertedOf = new WeakMap<Registry, Map<Kind, Registry>>()
 
-/** The registry that a kind's requests go to: of a view one that translates, else the given one. */
+/** The registry of a kind's requests: a converting one for a converted kind, else the given one. */
 export function registryFor(registry: Registry, served: Served): Registry {
-  if (!served.view) return registry
-  const views = viewsOf.get(registry) ?? new Map<Kind, Registry>()
-  viewsOf.set(registry, views)
-  const view = views.get(served.kind) ?? new ViewRegistry(registry, served.kind, served.view)
-  views.set(served.kind, view)
-  return view
+  if (!served.conversion) return registry
+  const known = convertedOf.get(registry) ?? new Map<Kind, Registry>()
+  convertedOf.set(registry, known)
+  const converted = known.get(served.kind) ?? new ConvertedRegistry(registry, served.kind, served.conversion)
+  known.set(served.kind, converted)
+  return converted
 }
 
 /** Objects of one kind as those of another, which is the one that is stored and has the rules. */
-class ViewRegistry extends Registry {
+class ConvertedRegistry extends Registry {
   readonly #kind: Kind
   readonly #of: Kind
   readonly #outward: ReadonlyMap<string, string>
   readonly #inward: ReadonlyMap<string, string>
 
-  constructor({ store, served, claims, ration }: Registry, kind: Kind, { of, fields }: View) {
+  constructor({ store, served, claims, ration }: Registry, kind: Kind, { of, fields }: Conversion) {
     super(store, served, { claims, ration })
     this.#kind = kind
     this.#of = of
@@ -61,7 +61,7 @@ class ViewRegistry extends Registry {
   override async create(_kind: Kind, namespace: string | undefined, input: JsonObject, options: WriteOptions) {
     const { name = '' } = requireNames(requireHeader(this.#kind, input))
     const own = withoutUnknown(this.#kind, input, input, options)
-    // Of what is stored in the other kind's form no more is asked than that kind does; what is new is of this one.
+    // Stored objects only need to be valid as the stored kind; new ones as this kind, too.
     const errors = schemaErrors(this.#kind, own)
     if (errors.length) throw invalid(this.#kind, name, errors)
     const doc = await super.create(this.#of, namespace, this.#stored(own), { ...options, unknownFields: 'Ignore' })

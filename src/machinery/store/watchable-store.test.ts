@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { explain } from '#base/fault.ts'
 import { faultOf, put, read } from '#kit/machinery/store/contract-kit.ts'
-import type { Journal, Write } from './journal.ts'
-import { JournaledStore } from './journaled.ts'
+import type { Backend, Write } from './backend.ts'
 import type { Decision, Row } from './store.ts'
+import { WatchableStore } from './watchable-store.ts'
 
 type Append = Readonly<{ epoch: number; keys: readonly string[] }> & PromiseWithResolvers<void>
 
-/** A journal whose every append is settled by hand. */
-class HandJournal implements Journal {
+/** A backend whose every append is settled by hand. */
+class HandJournal implements Backend {
   readonly appends: Append[] = []
   readonly compactions: [number, number][] = []
   readonly #broken = Promise.withResolvers<unknown>()
@@ -44,10 +44,10 @@ class HandJournal implements Journal {
   async close(): Promise<void> {}
 }
 
-function open(revision = 0): { journal: HandJournal; store: JournaledStore } {
-  const journal = new HandJournal()
+function open(revision = 0): { backend: HandJournal; store: WatchableStore } {
+  const backend = new HandJournal()
   const contents = { rows: [], revision, compacted: 0, historyBytes: 0 }
-  return { journal, store: new JournaledStore('store under test', journal, contents) }
+  return { backend, store: new WatchableStore('store under test', backend, contents) }
 }
 
 /** Lets every promise that can settle do so. */
@@ -57,26 +57,26 @@ function increment(current: Row | undefined): Decision {
   return { type: 'put', value: { n: Number(current?.value.n ?? 0) + 1 } }
 }
 
-describe('JournaledStore', () => {
+describe('WatchableStore', () => {
   it('sends what was decided in one turn as one append, without waiting for the one before', async () => {
-    const { journal, store } = open()
+    const { backend, store } = open()
     const first = [store.update('/a', increment), store.update('/a', increment), store.update('/b', increment)]
     await settled()
     const second = store.update('/a', increment)
     await settled()
     assert.deepEqual(
-      journal.appends.map(({ keys }) => keys),
+      backend.appends.map(({ keys }) => keys),
       [['/a', '/a', '/b'], ['/a']],
     )
-    journal.appends[0]!.resolve()
+    backend.appends[0]!.resolve()
     await Promise.all(first)
     assert.deepEqual([store.revision, (await store.get('/a'))?.value], [3, { n: 2 }])
-    journal.appends[1]!.resolve()
+    backend.appends[1]!.resolve()
     assert.deepEqual((await second)?.value, { n: 3 })
   })
 
   it('rejects everything pending when an append fails, changes nothing and goes on', async () => {
-    const { journal, store } = open()
+    const { backend, store } = open()
     const doomed = [store.update('/a', increment), store.update('/b', increment)]
     await settled()
     const overlapping = [store.update('/a', increment), store.update('/a', () => undefined)]
@@ -87,8 +87,8 @@ describe('JournaledStore', () => {
     )
     await settled()
     const unsent = store.update('/c', increment)
-    journal.appends[0]!.reject(new Error('disk full'))
-    journal.appends[1]!.reject(new Error('an earlier write failed'))
+    backend.appends[0]!.reject(new Error('disk full'))
+    backend.appends[1]!.reject(new Error('an earlier write failed'))
     for (const update of [...doomed, ...overlapping, unsent]) assert.equal(await faultOf(update), 'Unavailable')
     assert.match(
       explain(await doomed[0]!.catch((error) => error)),
@@ -98,7 +98,7 @@ describe('JournaledStore', () => {
 
     const after = store.update('/a', increment)
     await settled()
-    const last = journal.appends.at(-1)!
+    const last = backend.appends.at(-1)!
     assert.equal(last.epoch, 1)
     last.resolve()
     const row = await after
@@ -111,13 +111,13 @@ describe('JournaledStore', () => {
   })
 
   it('tells followers what a key holds after all when a write is lost', async () => {
-    const { journal, store } = open()
+    const { backend, store } = open()
     const told: unknown[] = []
     const first = store.update('/a', increment)
     await settled()
-    journal.appends[0]!.resolve()
+    backend.appends[0]!.resolve()
     await first
-    store.follow((key, value) => told.push([key, value]))
+    store.onDecided((key, value) => told.push([key, value]))
     assert.deepEqual(told.splice(0), [['/a', { n: 1 }]])
     const lost = Promise.allSettled([
       store.update('/a', increment),
@@ -130,7 +130,7 @@ describe('JournaledStore', () => {
       ['/a', { n: 3 }],
       ['/b', {}],
     ])
-    journal.appends[1]!.reject(new Error('disk full'))
+    backend.appends[1]!.reject(new Error('disk full'))
     await lost
     assert.deepEqual(told, [
       ['/a', { n: 1 }],
@@ -138,11 +138,11 @@ describe('JournaledStore', () => {
     ])
   })
 
-  it('refuses everything, saying why, once its journal is broken', async () => {
-    const { journal, store } = open()
+  it('refuses everything, saying why, once its backend is broken', async () => {
+    const { backend, store } = open()
     const waiting = read(store, '', 0, 1)
     await settled()
-    journal.break(new Error('its thread ended'))
+    backend.break(new Error('its thread ended'))
     const sentence = /^The store under test stopped working: its thread ended$/
     assert.match(explain(await waiting.catch((error) => error)), sentence)
     const calls = [
@@ -160,18 +160,18 @@ describe('JournaledStore', () => {
   })
 
   it('compacts in short spans, and after a failure goes on where it was', async () => {
-    const { journal, store } = open(2000)
+    const { backend, store } = open(2000)
     await store.compact(500)
-    assert.deepEqual(journal.compactions, [
+    assert.deepEqual(backend.compactions, [
       [0, 200],
       [200, 400],
       [400, 500],
     ])
-    journal.compactFails = true
+    backend.compactFails = true
     await assert.rejects(store.compact(600), /disk full/)
     assert.equal(store.compacted, 600)
-    journal.compactFails = false
+    backend.compactFails = false
     await store.compact(650)
-    assert.deepEqual(journal.compactions.at(-1), [500, 650])
+    assert.deepEqual(backend.compactions.at(-1), [500, 650])
   })
 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
-import { endStragglers, ownerVariable } from './stragglers.ts'
+import { endOrphanedPlugins, ownerVariable } from './orphaned-plugins.ts'
 
 const isRoot = process.getuid?.() === 0
 
@@ -15,13 +15,13 @@ async function pretend(owner: string, uid: number): Promise<ChildProcess> {
 }
 
 test('only processes of root are taken for plugins', { skip: !isRoot && 'needs root' }, async (t) => {
-  const owner = `/tmp/stragglers-${process.pid}`
+  const owner = `/tmp/orphans-${process.pid}`
   const [own, foreign] = [await pretend(owner, 0), await pretend(owner, 65_534)]
   t.after(() => {
     for (const child of [own, foreign]) child.kill('SIGKILL')
   })
   const ended = once(own, 'exit')
-  await endStragglers(owner, async () => false)
+  await endOrphanedPlugins(owner, async () => false)
   assert.deepEqual(await ended, [null, 'SIGKILL'])
   assert.equal(foreign.exitCode ?? foreign.signalCode, null)
 })

@@ -1,6 +1,6 @@
 import type { Worker } from 'node:worker_threads'
 import { Fault } from '#base/fault.ts'
-import type { Contents, Journal, Write } from './journal.ts'
+import type { Backend, Contents, Write } from './backend.ts'
 import type { Diagnosis, HistoryRow, LogRow } from './sqlite-file.ts'
 import type { Opening, Replies, Reply, Request, Size } from './sqlite-worker.ts'
 import type { Change, Row } from './store.ts'
@@ -9,12 +9,12 @@ import type { Change, Row } from './store.ts'
  * Waits until the thread has opened its file.
  * @throws Fault Unavailable when the file cannot be used, Unsupported when it is of a newer schema.
  */
-export async function openJournal(
+export async function openBackend(
   worker: Worker,
   path: string,
-): Promise<Readonly<{ journal: WorkerJournal; contents: Contents }>> {
+): Promise<Readonly<{ backend: WorkerBackend; contents: Contents }>> {
   const { size, ...contents } = await opening(worker, path)
-  return { journal: new WorkerJournal(worker, path, size), contents }
+  return { backend: new WorkerBackend(worker, path, size), contents }
 }
 
 type Opened = Contents & Readonly<{ size: Size }>
@@ -37,8 +37,8 @@ function opening(worker: Worker, path: string): Promise<Opened> {
   return promise.finally(() => worker.off('message', listen).off('error', failed).off('exit', exited))
 }
 
-/** The journal on the other side of a thread. */
-export class WorkerJournal implements Journal {
+/** The backend on the other side of a thread. */
+export class WorkerBackend implements Backend {
   readonly broken: Promise<unknown>
   readonly #worker: Worker
   readonly #path: string

@@ -7,8 +7,8 @@ import type { Print } from './context.ts'
 import type { VmKey } from './declare.ts'
 import { isRunning } from './nic-rows.ts'
 
-/** Follows the instance of a VM by a watch, whatever becomes of connections, until it is disposed of. */
-export class Follower implements Disposable {
+/** Watches the instance of a VM, reconnecting as needed, until it is disposed of. */
+export class VmiWatcher implements Disposable {
   readonly #informer: Informer<VirtualMachineInstance>
   readonly #key: VmKey
   readonly #stop = new AbortController()
@@ -26,13 +26,13 @@ export class Follower implements Disposable {
     this.#stop.abort()
   }
 
-  /** The instance that runs, as it was last seen. */
+  /** The running instance, as last seen. */
   get running(): Stored<VirtualMachineInstance> | undefined {
     const vmi = this.#informer.get(this.#key)
     return isRunning(vmi) ? vmi : undefined
   }
 
-  /** Waits until the running instance (undefined: there is none) is as it should be; false when `ms` pass or the signal aborts. */
+  /** Waits until the running instance (undefined: there is none) meets `isDone`; false when `ms` pass or the signal aborts. */
   async until(
     isDone: (running: Stored<VirtualMachineInstance> | undefined) => boolean,
     ms: number,
@@ -62,12 +62,12 @@ export class Follower implements Disposable {
   }
 }
 
-/** What the hypervisor says of a link; undefined when it says nothing. */
+/** The link state in the instance's status; undefined when unknown. */
 export function linkIn(running: VirtualMachineInstance | undefined, nic: string): 'up' | 'down' | undefined {
   return running?.status?.interfaces?.find(({ name }) => name === nic)?.linkState
 }
 
-/** Trouble that may pass is worth a note, and nothing else is. */
+/** Prints transient errors as notes, and nothing else. */
 function notesOf(print: Print, name: string): Log {
   const drop = () => undefined
   const warn = ({ error }: Record<string, unknown>) => print.note(`Cannot follow VM ${name}, trying again: ${error}`)
