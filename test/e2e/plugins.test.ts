@@ -344,7 +344,9 @@ describe('networks of every CNI plugin that Debian has', () => {
         { deadlineMs: patienceMs },
       )
     }
-    assert.equal(await complaint('odd'), '')
+    // The VM forgets a card that never came as soon as it is absent; its instance says so with the next pass.
+    const isQuiet = async () => (await complaint('odd')) === ''
+    await eventually('nothing is left to complain about', isQuiet, { deadlineMs: patienceMs })
     assert.equal(await stage.guest('odd', 'echo alive'), 'alive')
   })
 
