@@ -6,12 +6,10 @@ const maxFile = { product: 400, test: 600 }
 /** Lines past which a function is; what a test file hands to `describe` is a list of tests and may have any. */
 const maxFunction = { product: 60, test: 100 }
 
-const agent = 'the agent is about to be divided into observing, planning, executing and reporting'
-
 /** Functions that are longer, by file and name, each with the reason. One that has become short enough has to go from here. */
 const exceptions: Readonly<Record<string, string>> = {
-  'src/agent/agent.ts startAgent': agent,
-  'src/agent/orphans.ts startOrphans': agent,
+  'src/agent/agent.ts startAgent': 'it wires informers, pollers, probes and the queue, each of which needs others',
+  'src/agent/orphans.ts startOrphans': 'its parts share what was found and what was left alone',
 }
 
 /** What of a file is too long. `file` is relative to the checkout. */

@@ -1,10 +1,9 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, faultKind } from '#base/fault.ts'
-import { nicDepends } from '#core/instance/guest.ts'
+import { dependenciesOf, nicDepends } from '#core/instance/depends.ts'
 import type { Observation } from '#core/instance/observation.ts'
-import { sandboxDepends, startDepends } from '#core/instance/plan.ts'
-import { cleanupKey, type InstanceStep, keysOf, nicKey } from '#core/instance/steps.ts'
+import { cleanupKey, type InstanceStep, nicKey, sandboxKey } from '#core/instance/steps.ts'
 import type { Step as NicStep } from '#core/nic/plan.ts'
 import type { Hypervisor, SandboxState } from '#core/ports.ts'
 import { type Again, type AgentContext, nameOf } from './context.ts'
@@ -132,34 +131,20 @@ export async function execute(
       const act = acts[step.do] as Act<typeof step.do>
       const { done = [], ...rest } = (await act(target, step as never, signal)) ?? {}
       outcome = { ...outcome, ...rest, done: [...outcome.done, ...done] }
-      if (step.do !== 'ensure') for (const key of keysOf(step)) context.memories.succeeded(uid, key)
+      // What became of each network that was wanted, `ensure` knows.
+      if (step.do !== 'ensure')
+        for (const [key] of dependenciesOf(seen, target.vmi, step)) context.memories.succeeded(uid, key)
     } catch (cause) {
-      if (faultKind(cause) === 'Aborted' || signal.aborted || !isRemembered(step)) throw cause
+      const dependencies = dependenciesOf(seen, target.vmi, step)
+      if (faultKind(cause) === 'Aborted' || signal.aborted || !dependencies.length) throw cause
       const about = { domain: nameOf(target.vmi), step: step.do, cause: explain(cause) }
       // The stack is the only way to find a bug of ours.
       if (faultKind(cause) === 'Bug') context.log.error({ ...about, stack: (cause as Error).stack }, 'Step failed')
       else context.log.debug(about, 'Step failed')
-      for (const [key, depends] of dependencies(seen, target.vmi, step))
-        context.memories.failed(uid, key, depends, cause)
+      for (const [key, depends] of dependencies) context.memories.failed(uid, key, depends, cause)
     }
   }
   return outcome
-}
-
-/** Steps of a whole pass fail it; the queue tries it again. */
-function isRemembered(step: InstanceStep): boolean {
-  return ['ensure', 'release', 'start', 'update', 'plug', 'unplug', 'rewire'].includes(step.do)
-}
-
-/** What each key of a step's failure depends on. */
-function dependencies(seen: Observation, vmi: VirtualMachineInstance, step: InstanceStep): [string, string][] {
-  if (step.do === 'ensure')
-    return step.plugs.length
-      ? step.plugs.map((nic) => [nicKey(nic), nicDepends(seen, nic)])
-      : keysOf(step).map((key) => [key, sandboxDepends(seen, vmi)])
-  if (step.do === 'release') return [[step.do, step.names.join()]]
-  if (step.do === 'start') return [[step.do, startDepends(vmi)]]
-  return 'nic' in step ? [[nicKey(step.nic), nicDepends(seen, step.nic)]] : []
 }
 
 async function ensure(
@@ -173,7 +158,7 @@ async function ensure(
   const failed = plugs.filter(({ nic }) => sandbox.failed.has(nic.name))
   for (const one of failed)
     context.memories.failed(uid, nicKey(one), nicDepends(seen, one), sandbox.failed.get(one.nic.name))
-  if (!plugs.length) context.memories.succeeded(uid, 'ensure')
+  if (!plugs.length) context.memories.succeeded(uid, sandboxKey)
   const [leftover] = sandbox.leftovers
   if (leftover === undefined) context.memories.succeeded(uid, cleanupKey)
   else context.memories.failed(uid, cleanupKey, '', leftover)

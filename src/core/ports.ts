@@ -1,6 +1,5 @@
 import type { GuestAction, PciPorts } from '#apis/kubevirt/guest.ts'
-import type { CardDriver } from './nic/execute.ts'
-import type { ObservedNic } from './nic/nic.ts'
+import type { Field, Nic, ObservedNic } from './nic/nic.ts'
 import type { GuestInterface } from './nic/status.ts'
 import type { SandboxOwner } from './sandbox/owner.ts'
 import type { Attachment } from './sandbox/plan.ts'
@@ -61,7 +60,12 @@ export interface Domain {
 }
 
 /** The cards of a guest that runs. Every method is idempotent. Faults: Unavailable when there is no guest. */
-export interface Cards extends CardDriver {
+export interface Cards {
+  update(nic: Nic, changed: readonly Field[], signal: AbortSignal): Promise<void>
+  /** Gives the guest a card on a network its sandbox has. */
+  plug(nic: Nic, signal: AbortSignal): Promise<void>
+  /** Asks the guest to let go of a card, and does not wait; none of that name is no error. */
+  unplug(nic: Nic, signal: AbortSignal): Promise<void>
   /** Traffic of every interface since its tap was made. */
   traffic(signal: AbortSignal): Promise<readonly NicTraffic[]>
 }

@@ -10,6 +10,7 @@ import { pausedAnnotation } from '../vm/actions.ts'
 import { nextRecord } from '../vm/power-request.ts'
 import type { Trouble } from '../vm/running.ts'
 import { backingOff } from './backoff.ts'
+import { nicDepends } from './depends.ts'
 import type { Observation } from './observation.ts'
 import type { InstancePlan } from './plan.ts'
 import { cleanupKey, type InstanceStep, nicKey } from './steps.ts'
@@ -96,12 +97,6 @@ function withKept(wanted: readonly DesiredNic[], { drift }: Observation): Desire
 function isForHere({ mode }: Observation, sandbox: SandboxState, { do: what, nic }: NicStep): boolean {
   if (mode === 'InPlace') return true
   return what === 'plug' ? sandbox.networks.get(nic.name) === nic.network : what !== 'rewire'
-}
-
-/** All that a step about a card depends on. */
-export function nicDepends({ nads, guest }: Observation, { do: what, nic }: NicStep): string {
-  const state = guest?.is === 'there' ? guest.domain.state : undefined
-  return JSON.stringify([what, nic.network, nic.link, nads.configOf(nic.network), state])
 }
 
 function heldBack(seen: Observation, step: NicStep): Held[] {

@@ -6,10 +6,11 @@ import {
   InstanceWorld,
   instance,
   mishaps,
+  requireSettled,
   running,
   wantedCards,
   wishes,
-} from '../../../test/kit/instance-world.ts'
+} from '#kit/core/instance/world.ts'
 
 describe('a pass over a pod', () => {
   test('starts a guest with its cards on their networks, whatever fails or dies once', () => {
@@ -30,15 +31,7 @@ describe('a pass over a pod', () => {
       for (const other of [undefined, { network: 'red', link: 'up' }] as const)
         for (const want of wishes)
           for (const also of [undefined, { network: 'blue', link: 'down' }] as const)
-            for (const mishap of mishaps()) {
-              const [before, after] = [cardsOf(have, other), cardsOf(want, also)]
-              const world = Object.assign(running(before, after), mishap)
-              world.settle()
-              assert.deepEqual(world.cards(), wantedCards(after), world.story.join())
-              // What nobody is on is given back.
-              const known = [...world.networks!.keys()].filter((name) => name !== 'default')
-              assert.deepEqual(known.toSorted(), Object.keys(wantedCards(after)).toSorted())
-            }
+            requireSettled(cardsOf(have, other), cardsOf(want, also))
   })
 
   test('changes links before anything that takes its time', () => {

@@ -7,6 +7,7 @@ import { isScheduled } from '../vm/launcher.ts'
 import type { Trouble } from '../vm/running.ts'
 import { imageMissingReason } from '../vm/status.ts'
 import { backingOff } from './backoff.ts'
+import { sandboxDepends, startDepends } from './depends.ts'
 import { planGuest, release } from './guest.ts'
 import { type Observation, taskOf } from './observation.ts'
 import { type InstanceStep, sandboxKey } from './steps.ts'
@@ -102,16 +103,6 @@ function planSandbox(seen: Observation, vmi: VirtualMachineInstance): InstancePl
   return { steps: [{ do: 'ensure', attachments, optional, plugs: [] }], reports: 'nothing' }
 }
 
-/** All that decides whether a sandbox can be made. */
-export function sandboxDepends({ nads }: Pick<Observation, 'nads'>, vmi: VirtualMachineInstance): string {
-  const { spec, metadata, status } = vmi
-  const networks = desiredNics(spec, metadata.namespace ?? 'default').map(({ network }) => [
-    network,
-    nads.configOf(network),
-  ])
-  return JSON.stringify([spec, status?.phase === 'Running', networks])
-}
-
 function planStart(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
   const { sandbox, missingImage, failures, nowMs } = seen
   const nics = desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default')
@@ -138,11 +129,6 @@ function planStart(seen: Observation, vmi: VirtualMachineInstance): InstancePlan
     reports: 'all',
     againAfterMs: failure.untilMs - nowMs,
   }
-}
-
-/** All that decides whether a guest can be started. */
-export function startDepends({ spec, metadata }: VirtualMachineInstance): string {
-  return JSON.stringify([spec, metadata.annotations])
 }
 
 function imageTrouble({ nodeName }: Observation, image: string): Trouble {

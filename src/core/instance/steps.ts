@@ -55,21 +55,6 @@ export function areSlow(steps: readonly InstanceStep[]): boolean {
   return steps.some((step) => slow.has(step.do))
 }
 
-/** Under which keys the failure of a step is remembered: one for each interface it is about, else what it does. */
-export function keysOf(step: InstanceStep): readonly string[] {
-  switch (step.do) {
-    case 'ensure':
-      return step.plugs.length ? step.plugs.map(nicKey) : [sandboxKey]
-    case 'update':
-    case 'plug':
-    case 'unplug':
-    case 'rewire':
-      return [nicKey(step.nic)]
-    default:
-      return [step.do]
-  }
-}
-
 /** The key of failures of the whole sandbox; no interface is called so. */
 export const sandboxKey = 'ensure'
 

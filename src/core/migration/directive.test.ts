@@ -6,52 +6,23 @@ import type {
   SourceObservation,
   TargetObservation,
 } from '#apis/kubevirt/migration.ts'
+import { accidents, type Copies } from '#kit/core/migration/accidents.ts'
 import { mayCarryOut, nextDirective, sideOf } from './directive.ts'
-import { nextMove, type SourceCopy, type TargetCopy } from './outcome.ts'
+import { nextMove, type TargetCopy } from './outcome.ts'
 
-/**
- * A guest that moves, its two hypervisors, the agent of either, and the controller. `job` is how far libvirt's protocol is:
- * sending while the guest runs, sending the rest, all there and not yet heard of at the source.
- */
-type World = Readonly<{
-  source: SourceCopy
-  target: TargetCopy
-  job: 'none' | 'sending' | 'switching' | 'arriving'
-  /** What is written: the last step, what the agents published, and the end. */
-  step?: Readonly<{ generation: number; do: MigrationStepName }>
-  seenSource?: SourceObservation
-  seenTarget?: TargetObservation
-  written: 'nothing' | 'completed' | 'failed'
-  /** What the source's agent has decided in the switch-over, and has yet to do. */
-  todo?: readonly ('killSource' | 'runTarget' | 'publish')[]
-  /** It has seen the target so, and will look at the source next. */
-  sawTarget?: TargetCopy
-}>
-
-/** Everything that may happen next, in any order, without the agents. */
-function accidents(world: World): World[] {
-  const { source, target, job } = world
-  const next: World[] = []
-  const be = (change: Partial<World>) => next.push({ ...world, ...change })
-  if (job === 'sending' && target === 'none') be({ target: 'incoming' })
-  if (job === 'sending' && target === 'incoming') be({ job: 'switching', source: 'stopped' })
-  if (job === 'switching' && target === 'incoming') be({ job: 'arriving', target: 'arrived' })
-  if (job === 'arriving') be({ job: 'none', source: 'gone' })
-  if (job !== 'none' && source !== 'gone')
-    be({ job: 'none', source: 'running', ...(target === 'incoming' && { target: 'none' }) })
-  if (job === 'switching' || job === 'arriving') be({ job: 'none' })
-  if (target === 'incoming') be({ target: 'ending', job: 'none', ...(source === 'stopped' && { source: 'running' }) })
-  if (target === 'running') be({ target: 'ending' })
-  if (target === 'ending') be({ target: 'none' })
-  if (target === 'incoming' || target === 'arrived') be({ target: 'silent' })
-  if (target === 'silent') {
-    be({ target: 'none', job: 'none' })
-    be({ target: 'arrived' })
-  }
-  if (source !== 'gone') be({ source: 'gone', job: 'none' })
-  if (target !== 'none') be({ target: 'none', job: 'none' })
-  return next
-}
+/** A guest that moves, its two hypervisors, the agent of either, and the controller. */
+type World = Copies &
+  Readonly<{
+    /** What is written: the last step, what the agents published, and the end. */
+    step?: Readonly<{ generation: number; do: MigrationStepName }>
+    seenSource?: SourceObservation
+    seenTarget?: TargetObservation
+    written: 'nothing' | 'completed' | 'failed'
+    /** What the source's agent has decided in the switch-over, and has yet to do. */
+    todo?: readonly ('killSource' | 'runTarget' | 'publish')[]
+    /** It has seen the target so, and will look at the source next. */
+    sawTarget?: TargetCopy
+  }>
 
 const stateOf = ({ step, seenSource, seenTarget }: World): MigrationState => ({
   ...(step && { step, startTimestamp: 'then' }),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { accidents, type Copies } from '#kit/core/migration/accidents.ts'
 import { type Move, nextMove, type Sight, type SourceCopy, type TargetCopy } from './outcome.ts'
 
 const cases: readonly [name: string, sight: Sight, move: Move][] = [
@@ -34,51 +35,16 @@ function at(source: SourceCopy, target: TargetCopy, how: 'new' | 'started' | 'un
   return { source, target, isStarted: how !== 'new', isUnderway: how === 'underway', isOverdue: false }
 }
 
-/**
- * A guest that moves, its two hypervisors, and the agent between any two of its steps. `job` is how far libvirt's protocol
- * is: sending while the guest runs, sending the rest, all there and not yet heard of at the source.
- */
-type World = Readonly<{
-  source: SourceCopy
-  target: TargetCopy
-  job: 'none' | 'sending' | 'switching' | 'arriving'
-  isStarted: boolean
-  /** What is written down in the end. */
-  written: 'nothing' | 'completed' | 'failed' | 'lost'
-  /** What the agent has seen so far in this pass, and what it is about to do. */
-  sawTarget?: TargetCopy
-  todo?: readonly ('killSource' | 'killTarget' | 'runSource' | 'runTarget' | World['written'])[]
-}>
-
-/** Everything that may happen next, in any order, without the agent. */
-function accidents(world: World): World[] {
-  const { source, target, job } = world
-  const next: World[] = []
-  const be = (change: Partial<World>) => next.push({ ...world, ...change })
-  if (job === 'sending' && target === 'none') be({ target: 'incoming' })
-  if (job === 'sending' && target === 'incoming') be({ job: 'switching', source: 'stopped' })
-  if (job === 'switching' && target === 'incoming') be({ job: 'arriving', target: 'arrived' })
-  // The source has heard of the arrival and lets go.
-  if (job === 'arriving') be({ job: 'none', source: 'gone' })
-  // The migration fails, or a connection breaks: the source runs again. Before the arrival the target is ended.
-  if (job !== 'none' && source !== 'gone')
-    be({ job: 'none', source: 'running', ...(target === 'incoming' && { target: 'none' }) })
-  // The source's libvirtd is killed: afterwards it lets the guest run, or leaves it standing when all was sent.
-  if (job === 'switching' || job === 'arriving') be({ job: 'none' })
-  // The target is ended, or its guest shuts down, and that is seen.
-  if (target === 'incoming') be({ target: 'ending', job: 'none', ...(source === 'stopped' && { source: 'running' }) })
-  if (target === 'running') be({ target: 'ending' })
-  // The target's is killed: what had not arrived is ended when it is started again, by then the source knows.
-  if (target === 'incoming' || target === 'arrived') be({ target: 'silent' })
-  if (target === 'silent') {
-    be({ target: 'none', job: 'none' })
-    be({ target: 'arrived' })
-  }
-  // A QEMU crashes.
-  if (source !== 'gone') be({ source: 'gone', job: 'none' })
-  if (target !== 'none') be({ target: 'none', job: 'none' })
-  return next
-}
+/** A guest that moves, its two hypervisors, and the agent between any two of its steps. */
+type World = Copies &
+  Readonly<{
+    isStarted: boolean
+    /** What is written down in the end. */
+    written: 'nothing' | 'completed' | 'failed' | 'lost'
+    /** What the agent has seen so far in this pass, and what it is about to do. */
+    sawTarget?: TargetCopy
+    todo?: readonly ('killSource' | 'killTarget' | 'runSource' | 'runTarget' | World['written'])[]
+  }>
 
 /** What the agent does next; it may also die and forget what it saw. */
 function agent(world: World): World[] {

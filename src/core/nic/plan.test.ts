@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { execute } from '#kit/core/nic/execute.ts'
 import { World } from '#kit/core/nic/world.ts'
-import { execute } from './execute.ts'
 import type { Field, Nic, PlannedNic } from './nic.ts'
 import { planNics } from './plan.ts'
 

@@ -1,7 +1,7 @@
 import { sameJson } from '#base/json.ts'
-import type { NicDriver } from '#core/nic/execute.ts'
 import { type Field, fieldNames, fields, type Nic } from '#core/nic/nic.ts'
 import { cableOf, type Mover, move } from '#core/nic/rewire.ts'
+import type { NicDriver } from './execute.ts'
 
 /** Tests tell what is impossible by it: whoever asks for that has a bug. @throws Error */
 function must(isSo: boolean, otherwise: string): void {

@@ -4,10 +4,10 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { type Failures, withFailure, withoutFailure } from '#core/instance/backoff.ts'
-import { nicDepends } from '#core/instance/guest.ts'
+import { dependenciesOf } from '#core/instance/depends.ts'
 import type { Asked, GuestObservation, Observation } from '#core/instance/observation.ts'
-import { type InstancePlan, planInstance, sandboxDepends, startDepends } from '#core/instance/plan.ts'
-import { type InstanceStep, keysOf, nicKey } from '#core/instance/steps.ts'
+import { type InstancePlan, planInstance } from '#core/instance/plan.ts'
+import type { InstanceStep } from '#core/instance/steps.ts'
 import type { Hypervisor, ObservedDomain, SandboxState } from '#core/ports.ts'
 import { firstLauncherName } from '#core/vm/launcher.ts'
 
@@ -152,20 +152,12 @@ export class InstanceWorld {
     try {
       this.#act(step)
       if (step.do !== 'ensure' || !step.plugs.length)
-        for (const key of keysOf(step)) this.failures = withoutFailure(this.failures, key)
+        for (const [key] of dependenciesOf(seen, this.vmi, step)) this.failures = withoutFailure(this.failures, key)
     } catch (cause) {
       if (cause instanceof Crash) throw cause
-      for (const [key, depends] of this.#dependencies(step, seen))
+      for (const [key, depends] of dependenciesOf(seen, this.vmi, step))
         this.failures = withFailure(this.failures, key, { depends, cause, nowMs: this.nowMs })
     }
-  }
-
-  #dependencies(step: InstanceStep, seen: Observation): [string, string][] {
-    if (step.do === 'ensure' && !step.plugs.length) return [['ensure', sandboxDepends(seen, this.vmi)]]
-    if (step.do === 'ensure') return step.plugs.map((nic) => [nicKey(nic), nicDepends(seen, nic)])
-    if (step.do === 'release') return [['release', step.names.join()]]
-    if (step.do === 'start') return [['start', startDepends(this.vmi)]]
-    return 'nic' in step ? [[nicKey(step.nic), nicDepends(seen, step.nic)]] : []
   }
 
   #act(step: InstanceStep): void {
@@ -360,5 +352,16 @@ export function* mishaps(): Generator<{ failAt: number; dieAt: number }> {
   for (let n = 1; n <= 8; n++) {
     yield { failAt: n, dieAt: 0 }
     yield { failAt: 0, dieAt: n }
+  }
+}
+
+/** A running guest ends with the cards that are wanted, and nothing is left of those it had; with every mishap in turn. */
+export function requireSettled(before: Cards, after: Cards): void {
+  for (const mishap of mishaps()) {
+    const world = Object.assign(running(before, after), mishap)
+    world.settle()
+    assert.deepEqual(world.cards(), wantedCards(after), world.story.join())
+    const left = [...(world.networks?.keys() ?? [])].filter((name) => name !== 'default')
+    assert.deepEqual(left.toSorted(), Object.keys(wantedCards(after)).toSorted())
   }
 }

@@ -1,17 +1,9 @@
-import type { Field, Nic } from './nic.ts'
-import type { Plan, Step } from './plan.ts'
-
-/** What can be done to the cards of a running guest. Every method is idempotent: done twice is done once. */
-export interface CardDriver {
-  update(nic: Nic, changed: readonly Field[], signal: AbortSignal): Promise<void>
-  /** Gives the guest a card on a network its sandbox has. */
-  plug(nic: Nic, signal: AbortSignal): Promise<void>
-  /** Asks the guest to let go of a card, and does not wait; none of that name is no error. */
-  unplug(nic: Nic, signal: AbortSignal): Promise<void>
-}
+import type { Nic } from '#core/nic/nic.ts'
+import type { Plan, Step } from '#core/nic/plan.ts'
+import type { Cards } from '#core/ports.ts'
 
 /** What can be done to the interfaces of a running guest: to their cards, and to the networks these are on. */
-export interface NicDriver extends CardDriver {
+export interface NicDriver extends Omit<Cards, 'traffic'> {
   /** Moves a card to another network; the guest keeps it. When that fails it is on the network it was on. */
   rewire(nic: Nic, signal: AbortSignal): Promise<void>
 }

@@ -1,0 +1,54 @@
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { desiredNics } from '../nic/desired.ts'
+import type { Step as NicStep } from '../nic/plan.ts'
+import type { Observation } from './observation.ts'
+import { type InstanceStep, nicKey, sandboxKey } from './steps.ts'
+
+/** All that decides whether a sandbox can be made. */
+export function sandboxDepends({ nads }: Pick<Observation, 'nads'>, vmi: VirtualMachineInstance): string {
+  const { spec, metadata, status } = vmi
+  const networks = desiredNics(spec, metadata.namespace ?? 'default').map(({ network }) => [
+    network,
+    nads.configOf(network),
+  ])
+  return JSON.stringify([spec, status?.phase === 'Running', networks])
+}
+
+/** All that decides whether a guest can be started. */
+export function startDepends({ spec, metadata }: VirtualMachineInstance): string {
+  return JSON.stringify([spec, metadata.annotations])
+}
+
+/** All that a step about a card depends on. */
+export function nicDepends({ nads, guest }: Observation, { do: what, nic }: NicStep): string {
+  const state = guest?.is === 'there' ? guest.domain.state : undefined
+  return JSON.stringify([what, nic.network, nic.link, nads.configOf(nic.network), state])
+}
+
+/**
+ * Under which keys the failure of a step is remembered, and what each of them depends on: it backs off until that changes. There are
+ * none for a step that fails its whole pass, which the queue tries again.
+ */
+export function dependenciesOf(
+  seen: Observation,
+  vmi: VirtualMachineInstance,
+  step: InstanceStep,
+): readonly (readonly [key: string, depends: string])[] {
+  switch (step.do) {
+    case 'ensure':
+      return step.plugs.length
+        ? step.plugs.map((nic) => [nicKey(nic), nicDepends(seen, nic)])
+        : [[sandboxKey, sandboxDepends(seen, vmi)]]
+    case 'release':
+      return [['release', step.names.join()]]
+    case 'start':
+      return [['start', startDepends(vmi)]]
+    case 'update':
+    case 'plug':
+    case 'unplug':
+    case 'rewire':
+      return [[nicKey(step.nic), nicDepends(seen, step.nic)]]
+    default:
+      return []
+  }
+}
