@@ -1,10 +1,14 @@
 import { silent } from '#base/log.ts'
+import { delay } from '#base/wait.ts'
 import { type Libvirt, openLibvirt } from '#drivers/libvirt/rpc/libvirt.ts'
 import type { Domain } from '#drivers/libvirt/rpc/procedures.ts'
 import type { Stage } from '../tools/stage/stage.ts'
 
 /** Longest time anything measured may take, milliseconds. */
 const deadlineMs = 60_000
+
+/** How long an observer rests between two looks, milliseconds; what is measured takes tens of them. */
+const restMs = 1
 
 /** A guest as a second connection to its libvirt sees it, none of Patchbay's own in between. */
 export class Live implements Disposable {
@@ -25,10 +29,15 @@ export class Live implements Disposable {
     return new Live(socket, libvirt, await libvirt.getDomain(`default_${vm}`))
   }
 
-  /** Milliseconds from `start` until the live XML is as wanted. */
+  /**
+   * Milliseconds from `start` until the live XML is as wanted. It rests between two looks: one that never does takes a core of
+   * two, and libvirtd's lock of the domain, from what is measured.
+   */
   async until(what: string, start: number, isSo: (xml: string) => boolean): Promise<number> {
-    while (!isSo(await this.#libvirt.getXml(this.#domain)))
+    while (!isSo(await this.#libvirt.getXml(this.#domain))) {
       if (performance.now() - start > deadlineMs) throw new Error(`not within ${deadlineMs} ms: ${what}`)
+      await delay(restMs)
+    }
     return performance.now() - start
   }
 

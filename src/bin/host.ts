@@ -18,6 +18,7 @@ import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
 import { HostSandboxes } from '#drivers/host/sandboxes.ts'
 import { ImageFolder } from '#drivers/image/folder.ts'
 import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
+import { SpareShells } from '#drivers/process/spare-shells.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
@@ -109,7 +110,7 @@ async function realHost({ client, dir, cni, podNetwork, log, signal }: HostOptio
     return networks.get({ namespace, name }) === undefined
   }
   await networks.synced
-  const { sandboxes, network } = hostSandboxes(dir, { log, cni, podNetwork, isUnused, letGoMs })
+  const { sandboxes, network, shells } = hostSandboxes(dir, { log, cni, podNetwork, isUnused, letGoMs })
   networks.onChange((now) => {
     if (!now)
       network
@@ -125,12 +126,18 @@ async function realHost({ client, dir, cni, podNetwork, log, signal }: HostOptio
         .onChange(listener, signal)
         .catch((error: unknown) => log.warn({ cause: explain(error) }, 'Cannot watch images'))
     },
-    close: () => sandboxes.close(),
+    close: () => {
+      sandboxes.close()
+      shells.close()
+    },
   }
 }
 
 /** How long a CNI plugin's DEL is retried before it is abandoned, milliseconds. */
 const letGoMs = 30_000
+
+/** Shells that wait to become what a guest waits for: a plug needs a CNI plugin and a process for its links and rules. */
+const spareShells = 2
 
 /** The sandboxes of a data directory, for the agent and for `patchbay down`, which tries every DEL once. */
 export function hostSandboxes(
@@ -146,10 +153,12 @@ export function hostSandboxes(
   const { log, podNetwork, isUnused, letGoMs } = options
   const images = new ImageFolder(dir.images)
   const bridges = new HostBridges(dir.host, log)
+  const shells = new SpareShells(spareShells)
   const cni = new Cni({
     cacheDir: join(dir.root, 'cni'),
     ipamDir: dir.ipam,
     ...options.cni,
+    spawn: shells.spawn,
   })
   const network = new SandboxNetwork({
     cni,
@@ -157,6 +166,7 @@ export function hostSandboxes(
     podNetwork,
     isUnused,
     letGoMs,
+    spawn: shells.spawn,
     log,
   })
   let verdict: Promise<Accelerator> | undefined
@@ -171,7 +181,7 @@ export function hostSandboxes(
     provideImage: (sandbox, image) => images.provide(sandbox, image),
     log,
   })
-  return { sandboxes, network, bridges }
+  return { sandboxes, network, bridges, shells }
 }
 
 /** What simulated guests have: they need little of it. */

@@ -2,6 +2,7 @@ import { access, constants, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { explain, Fault } from '#base/fault.ts'
 import { isObject, type JsonObject, sameJson } from '#base/json.ts'
+import type { Spawn } from '../process/spare-shells.ts'
 import { deleteSharedRules, isMasqueraded, restoreAddresses } from './addresses.ts'
 import { type Conflist, type PluginConf, parseConflist, typesOf } from './conflist.ts'
 import { unknownFields } from './fields.ts'
@@ -23,6 +24,8 @@ export type CniOptions = Readonly<{
   timeoutMs?: number
   /** Prefix of every plugin command; tests run plugins in a network namespace by it. */
   wrap?: readonly string[]
+  /** Starts plugins. */
+  spawn?: Spawn
 }>
 
 /** An interface to add, and its configuration. */
@@ -309,7 +312,7 @@ export class Cni {
     plugin: PluginConf,
     signal: AbortSignal,
   ): Promise<JsonObject> {
-    const { timeoutMs, wrap, cacheDir } = this.#options
+    const { timeoutMs, wrap, spawn, cacheDir } = this.#options
     await this.#takeOver()
     const { capabilities: _, ...conf } = plugin
     const runtimeConfig = runtimeConfigOf(plugin, runtime)
@@ -334,6 +337,7 @@ export class Cni {
       timeoutMs,
       signal,
       ...(wrap && { wrap }),
+      ...(spawn && { spawn }),
     })
   }
 

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
+import type { Spawn } from '../process/spare-shells.ts'
 import { hintFor } from './hints.ts'
 import { ownerVariable } from './orphaned-plugins.ts'
 
@@ -22,6 +23,8 @@ export type PluginCall = Readonly<{
   config: JsonObject
   /** Prefix of the command; tests run plugins in a network namespace by it. */
   wrap?: readonly string[]
+  /** Starts it in another way than Node's. */
+  spawn?: Spawn
   timeoutMs: number
   signal: AbortSignal
 }>
@@ -66,6 +69,8 @@ function environmentOf(call: PluginCall): Readonly<Record<string, string>> {
   }
 }
 
+const spawnDetached: Spawn = (program, args, env) => spawn(program, args, { env, stdio: 'pipe', detached: true })
+
 /** @throws Fault Unavailable when it cannot be run or writes too much, Timeout, Aborted; it is killed then */
 function run(call: PluginCall, what: string): Promise<Ended> {
   const { program, wrap = [], timeoutMs, signal } = call
@@ -75,7 +80,7 @@ function run(call: PluginCall, what: string): Promise<Ended> {
     const interrupted = () => new Fault('Aborted', `${what} was interrupted`, { cause: signal.reason })
     if (signal.aborted) return reject(interrupted())
     // A process group of its own, so that its children are killed with it.
-    const child = spawn(file, args, { env: environmentOf(call), stdio: 'pipe', detached: true })
+    const child = (call.spawn ?? spawnDetached)(file, args, environmentOf(call))
     const stop = (fault: Fault) => {
       kill(child.pid)
       fail(fault)

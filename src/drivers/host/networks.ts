@@ -9,6 +9,7 @@ import type { Conflist, PluginConf } from '../cni/conflist.ts'
 import type { CniWhere } from '../cni/records.ts'
 import type { CniResult } from '../cni/result.ts'
 import { isDeclared } from '../cni/runtime.ts'
+import type { Spawn } from '../process/spare-shells.ts'
 import { bridgesOf, type HostBridges } from './bridges.ts'
 import { requireCarrier } from './carriers.ts'
 import { type Attached, requireRoom } from './lease.ts'
@@ -24,6 +25,8 @@ export type NetworksOptions = Readonly<{
   isUnused: (network: string) => boolean
   /** How long a plugin is asked to undo what it did before that is let go, milliseconds. */
   letGoMs: number
+  /** Starts what guests wait for. */
+  spawn?: Spawn
   log: Log
 }>
 

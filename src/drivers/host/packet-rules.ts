@@ -1,4 +1,5 @@
 import { delay } from '#base/wait.ts'
+import type { Spawn } from '../process/spare-shells.ts'
 import { ipBatch } from './links.ts'
 import { netnsPath } from './netns.ts'
 import { run } from './run.ts'
@@ -9,6 +10,9 @@ export type Where = string | 'host'
 /** The tables of ours there are in sandboxes: that of the pod address, and one for each tap. */
 const sandboxTable = /^(ip k6t|bridge tap[0-9a-f]+)$/
 
+/** By which the script below says that all is made. */
+const doneLine = 'made'
+
 /** Lists what the kernel has of each namespace, in one process: to start one holds up all of Patchbay for milliseconds. */
 const look = `table=$1; shift
 for where in "$@"; do
@@ -18,13 +22,19 @@ done 2>/dev/null
 true`
 
 /**
- * Makes links, rules and then links in one process. Masquerading forwards packets, and takes those that come from the sandbox's
- * own loopback.
+ * Makes links and rules, and then links, and says when all is made. Masquerading forwards packets, and takes those
+ * that come from the sandbox's own loopback. nft that has deleted anything can end only when no reader of the kernel's uses it
+ * any more, which takes three times as long as all the rest: so it is asked to echo the rules, which it does once they hold.
  */
 const apply = `links() { [ -z "$1" ] || printf '%s\\n' "$1" | ip -batch -; }
-links "$1" || exit
 [ -z "$2" ] || for key in ip_forward conf/all/route_localnet; do echo 1 > /proc/sys/net/ipv4/$key; done
-nft -f - && links "$3"`
+made() { links "$3" && echo ${doneLine}; }
+if [ -z "$4" ]; then
+  links "$1" & nft -f -; code=$?
+  wait $! && [ $code = 0 ] && made
+else
+  links "$1" && { stdbuf -oL nft --echo -f - && echo; } | { read -r line && made; }
+fi`
 
 /** When rules that were applied are listed, milliseconds: whoever applied them has more to do, which starts processes too. */
 const learnAfterMs = 100
@@ -45,12 +55,14 @@ type Applied = { readonly tables: Tables; meaning?: Tables; learning?: Promise<v
  */
 export class PacketRules {
   readonly #hostTable: string
+  readonly #spawn: Spawn | undefined
   readonly #listed = new Map<Where, Tables>()
   readonly #applied = new Map<Where, Applied>()
 
-  /** `hostTable` is the name of our table (family ip) on the host. */
-  constructor(hostTable: string) {
+  /** `hostTable` is the name of our table (family ip) on the host. `spawn` starts what guests wait for. */
+  constructor(hostTable: string, spawn?: Spawn) {
     this.#hostTable = hostTable
+    this.#spawn = spawn
   }
 
   /** Looks at what there is. A namespace that cannot be entered has nothing. */
@@ -111,10 +123,12 @@ export class PacketRules {
     const input = [...gone.map(deleted), ...made].join('')
     if (input) {
       const enter = netns === undefined ? [] : ['nsenter', `--net=${netnsPath(netns)}`]
-      const words = ['sh', '-c', apply, 'sh', before.join('\n'), isForwarding ? 'forward' : '', after.join('\n')]
-      const [program = 'sh', ...args] = [...enter, ...words]
+      const deletes = input.includes('\ndelete ') ? 'deletes' : ''
+      const words = [before.join('\n'), isForwarding ? 'forward' : '', after.join('\n'), deletes]
+      const [program = 'sh', ...args] = [...enter, 'sh', '-c', apply, 'sh', ...words]
       this.#listed.delete(where)
-      await run(program, args, { input, signal, what: `making the links and packet filter rules of ${where}` })
+      const what = `making the links and packet filter rules of ${where}`
+      await run(program, args, { input, signal, doneLine, what, ...(this.#spawn && { spawn: this.#spawn }) })
     } else await ipBatch(netns, links, signal)
     const applied: Applied = { tables: wanted }
     applied.learning = this.#learn(where, applied, signal)

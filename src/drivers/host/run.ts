@@ -1,11 +1,23 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { Fault } from '#base/fault.ts'
+import type { Spawn } from '../process/spare-shells.ts'
 
 /** Longest time a host command may take, milliseconds; the ones we use take a few. */
 const defaultTimeoutMs = 20_000
 
-/** `what` names what is done in faults, in place of the command. */
-export type RunOptions = Readonly<{ input?: string; signal?: AbortSignal; timeoutMs?: number; what?: string }>
+/**
+ * `what` names what is done in faults, in place of the command. `doneLine` is a line by which the program says that it has done
+ * all that its caller waits for: the program then ends by itself, within `timeoutMs` as always. `spawn` starts the program in
+ * another way than Node's.
+ */
+export type RunOptions = Readonly<{
+  input?: string
+  signal?: AbortSignal
+  timeoutMs?: number
+  what?: string
+  doneLine?: string
+  spawn?: Spawn
+}>
 
 /**
  * Runs a program without a shell and resolves to its standard output.
@@ -14,10 +26,10 @@ export type RunOptions = Readonly<{ input?: string; signal?: AbortSignal; timeou
 export function run(
   program: string,
   args: readonly string[],
-  { input, signal, timeoutMs = defaultTimeoutMs, ...named }: RunOptions = {},
+  { input, signal, timeoutMs = defaultTimeoutMs, doneLine, ...named }: RunOptions = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: 'pipe' })
+    const child = start(program, args, named.spawn)
     const out: Buffer[] = []
     const err: Buffer[] = []
     const what = named.what ?? [program, ...args.slice(0, 6)].join(' ')
@@ -30,7 +42,12 @@ export function run(
       reject(new Fault('Aborted', `${what} was interrupted`, { cause: signal?.reason }))
     }
     signal?.addEventListener('abort', abort, { once: true })
-    child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
+    child.stdout.on('data', (chunk: Buffer) => {
+      out.push(chunk)
+      if (doneLine === undefined) return
+      const text = Buffer.concat(out).toString()
+      if (text.split('\n').slice(0, -1).includes(doneLine)) resolve(text)
+    })
     child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
     child.stdin.on('error', () => undefined) // a program that does not read its input says why by its exit code
     child.on('error', (cause) =>
@@ -60,4 +77,8 @@ export function run(
       then()
     }
   })
+}
+
+function start(program: string, args: readonly string[], other: Spawn | undefined): ChildProcessWithoutNullStreams {
+  return other ? other(program, args, process.env) : spawn(program, args, { stdio: 'pipe' })
 }

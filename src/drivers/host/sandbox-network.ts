@@ -42,7 +42,7 @@ export class SandboxNetwork {
   constructor(options: NetworksOptions) {
     this.#options = options
     this.#networks = new CniNetworks(options)
-    this.#rules = new PacketRules(hostTable(options.podNetwork))
+    this.#rules = new PacketRules(hostTable(options.podNetwork), options.spawn)
   }
 
   /**
