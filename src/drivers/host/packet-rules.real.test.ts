@@ -121,3 +121,19 @@ test('a look that was begun before rules were applied does not take their place'
   assert.equal(rules.isRight(name, filter('tap0')), true)
   assert.equal(await isRight(filter('tap0')), true)
 })
+
+test('commands for links are carried out before the rules hold and after, whether rules are made, replaced, deleted or right already', async (t) => {
+  const { name, rules } = await open(t)
+  const links = async () => {
+    const text = await run('ip', ['-n', name, '-brief', 'link'], { signal })
+    return text.match(/pb(before|after)\d/g) ?? []
+  }
+  for (const [i, script] of [filter('tap0'), nat('10.0.2.2'), nat('10.0.2.3'), '', ''].entries()) {
+    const add = (which: string) => [`link add pb${which}${i} type bridge`]
+    await rules.ensure(name, script, { before: add('before'), after: add('after') }, signal)
+    const made = (await links()).filter((link) => link.endsWith(String(i)))
+    assert.deepEqual(made.toSorted(), [`pbafter${i}`, `pbbefore${i}`], `round ${i}`)
+    await assert.rejects(rules.ensure(name, filter('tap9'), { before: ['link set nosuch up'] }, signal), /nosuch/)
+    await assert.rejects(rules.ensure(name, filter(`tap8${i}`), { after: ['link set nosuch up'] }, signal), /nosuch/)
+  }
+})

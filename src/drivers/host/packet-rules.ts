@@ -28,12 +28,12 @@ true`
  */
 const apply = `links() { [ -z "$1" ] || printf '%s\\n' "$1" | ip -batch -; }
 [ -z "$2" ] || for key in ip_forward conf/all/route_localnet; do echo 1 > /proc/sys/net/ipv4/$key; done
-made() { links "$3" && echo ${doneLine}; }
+made() { links "$1" && echo ${doneLine}; }
 if [ -z "$4" ]; then
   links "$1" & nft -f -; code=$?
-  wait $! && [ $code = 0 ] && made
+  wait $! && [ $code = 0 ] && made "$3"
 else
-  links "$1" && { stdbuf -oL nft --echo -f - && echo; } | { read -r line && made; }
+  links "$1" && { stdbuf -oL nft --echo -f - && echo; } | { read -r line && made "$3"; }
 fi`
 
 /** When rules that were applied are listed, milliseconds: whoever applied them has more to do, which starts processes too. */
