@@ -84,7 +84,6 @@ export class SandboxNetwork {
     this.#wanted.set(netns, new Map(attached.map((one) => [one.attachment.name, rulesOf(one)])))
     // Until both are there no guest has these cards.
     const before = apart.flatMap(({ attachment }) => wiringCommands(attachment, links, { uid: place.user }))
-    await this.#setRules(netns, { before }, signal)
     const tell = async (one: Attached) => {
       // A server goes on to listen on a bridge that was deleted, not on the one of the same name that is there now.
       const { bridge } = one.attachment.links
@@ -92,7 +91,9 @@ export class SandboxNetwork {
       await nameLink(netns, one.attachment, links, signal)
       await serve(place, one, links, signal)
     }
-    await Promise.all(attached.map(tell))
+    const asBefore = attached.filter((one) => !apart.includes(one))
+    const joined = this.#setRules(netns, { before }, signal).then(() => Promise.all(apart.map(tell)))
+    await Promise.all([joined, ...asBefore.map(tell)])
     const ips = new Map(attached.map(({ attachment, result }) => [attachment.name, addressesOf(result)]))
     return { ips, failed, leftovers }
   }

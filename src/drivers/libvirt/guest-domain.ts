@@ -41,7 +41,7 @@ export class GuestDomain implements Domain {
     const { attachments, onObserve } = this.#options
     onObserve()
     const { libvirt } = this.#handle
-    const domain = await this.#handle.find(signal)
+    const domain = await this.#handle.lastFound(signal)
     if (!domain) return undefined
     try {
       const [xml, state] = await Promise.all([
@@ -50,7 +50,8 @@ export class GuestDomain implements Domain {
       ])
       return { ...readDomain(xml, attachments), state: await this.#stateOf(domain.name, state) }
     } catch (error) {
-      // It ended between the two questions.
+      // It ended since it was last found, or between the two questions.
+      this.#handle.forget()
       if (faultKind(error) === 'NotFound') return undefined
       throw error
     }

@@ -6,6 +6,7 @@ import type { Domain } from './rpc/procedures.ts'
 export class DomainHandle {
   readonly libvirt: Libvirt
   readonly #uuid: string | undefined
+  #last: Domain | undefined
 
   /** `uuid` is that of the guest's domain; sandboxes of earlier versions do not know it, and have no other one. */
   constructor(libvirt: Libvirt, uuid: string | undefined) {
@@ -15,7 +16,18 @@ export class DomainHandle {
 
   async find(signal: AbortSignal): Promise<Domain | undefined> {
     const all = await this.libvirt.listDomains(0, { signal })
-    return all.find(({ uuid }) => this.#uuid === undefined || uuid === this.#uuid)
+    this.#last = all.find(({ uuid }) => this.#uuid === undefined || uuid === this.#uuid)
+    return this.#last
+  }
+
+  /** Where the guest was last found, so that libvirt is asked about it at once; it says NotFound when that is gone. */
+  async lastFound(signal: AbortSignal): Promise<Domain | undefined> {
+    return this.#last ?? this.find(signal)
+  }
+
+  /** Has the guest be looked for again. */
+  forget(): void {
+    this.#last = undefined
   }
 
   /** @throws Fault Unavailable when there is none */
