@@ -12,12 +12,12 @@ import { type Again, type AgentContext, nameOf } from './context.ts'
 import { copyAt } from './migration-target.ts'
 
 /** How often the target is looked at while the guest stands still, milliseconds. */
-const standingMs = 2
+const standingMs = 1
 /** Interval of the observations during a migration, and while the guest may be at either end; milliseconds. */
 const underwayMs = 500
 const unknownMs = 10
 /** How often the source's process is looked for while its hypervisor is asked, milliseconds. */
-const lookMs = 4
+const lookMs = 1
 /** The hypervisor's own calls have deadlines. */
 const endlessMs = 2 ** 31 - 1
 
@@ -113,7 +113,9 @@ class MigrationSource {
   async #decide(seen: TargetCopy, isRecalled: boolean): Promise<Again | 'standing'> {
     const sight = await this.#look()
     const { source, job } = sight
-    const target = source === 'gone' ? await copyAt(this.#context, this.#to, this.#signal) : seen
+    // One that had arrived is not looked at again: it stands still until it is let run.
+    const isToSee = source === 'gone' && seen !== 'arrived'
+    const target = isToSee ? await copyAt(this.#context, this.#to, this.#signal) : seen
     const isUnderway = this.#isUnderway(sight)
     const move = nextMove({ source, target, isUnderway, isStarted: true, isOverdue: false })
     this.#context.log.debug(

@@ -37,7 +37,8 @@ export type Move = 'start' | 'wait' | 'handOver' | 'takeBack' | 'giveUp' | 'lost
  * when it does not hear that the guest arrived), the source runs and the target is ended.
  *
  * The target must have been looked at before the source (a source that runs although the target had arrived was given its
- * guest back), and once more when the source is gone (the guest may have arrived and the source been let go in between).
+ * guest back), and unless it had arrived by then, once more when the source is gone (the guest may have arrived and the source
+ * been let go in between).
  */
 export function nextMove({ source, target, isUnderway, isStarted, isOverdue }: Sight): Move {
   if (target === 'running') return 'handOver'
