@@ -32,11 +32,11 @@ const copies: Readonly<Record<ObservedDomain['state'], TargetCopy>> = {
 /** What of the guest is in the sandbox it goes to. */
 export async function copyAt({ host }: AgentContext, uid: string, signal: AbortSignal): Promise<TargetCopy> {
   // A hypervisor that does not answer does not prove that the guest arrived.
-  const domain = await host.lifecycle
+  const state = await host.lifecycle
     .hypervisorOf(uid)
-    ?.domain.observe(signal)
+    ?.job.guestState(signal)
     .catch(() => undefined)
-  if (domain) return copies[domain.state]
+  if (state) return copies[state]
   return (await host.processes.has(uid)) ? 'silent' : 'none'
 }
 

@@ -93,6 +93,8 @@ export interface MigrationJob {
   progress(signal: AbortSignal): Promise<MoveProgress | undefined>
   /** Calls it off; none is no error. */
   abort(signal: AbortSignal): Promise<void>
+  /** What the guest does at this end; undefined when it is not here. It costs less than to observe the whole domain. */
+  guestState(signal: AbortSignal): Promise<ObservedDomain['state'] | undefined>
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Accelerator } from '../host/kvm.ts'
 import { domainXml, fileOfImage, kernelOf, readDomain } from './domain-xml.ts'
 import type { DomainHandle } from './handle.ts'
 import { createFlags, powerFlags } from './rpc/flags.ts'
+import type { Domain as FoundDomain } from './rpc/procedures.ts'
 import type { StateAndReason } from './rpc/states.ts'
 
 /** Longest time libvirt may wait for a guest to begin its reboot, milliseconds: other changes of the guest wait as long. */
@@ -41,16 +42,30 @@ export class GuestDomain implements Domain {
     const { attachments, onObserve } = this.#options
     onObserve()
     const { libvirt } = this.#handle
-    const domain = await this.#handle.lastFound(signal)
-    if (!domain) return undefined
-    try {
+    return this.#about(signal, async (domain) => {
       const [xml, state] = await Promise.all([
         libvirt.getXml(domain, 0, { signal }),
         libvirt.getState(domain, { signal }),
       ])
       return { ...readDomain(xml, attachments), state: await this.#stateOf(domain.name, state) }
+    })
+  }
+
+  /** What the guest does; undefined when there is none. @throws Fault Unavailable, Timeout, Aborted */
+  async state(signal: AbortSignal): Promise<ObservedDomain['state'] | undefined> {
+    return this.#about(signal, async (domain) => {
+      return this.#stateOf(domain.name, await this.#handle.libvirt.getState(domain, { signal }))
+    })
+  }
+
+  /** Asks about the guest where it was last found; undefined when it is not there any more. */
+  async #about<T>(signal: AbortSignal, ask: (domain: FoundDomain) => Promise<T>): Promise<T | undefined> {
+    const domain = await this.#handle.lastFound(signal)
+    if (!domain) return undefined
+    try {
+      return await ask(domain)
     } catch (error) {
-      // It ended since it was last found, or between the two questions.
+      // It ended since it was last found, or between two questions.
       this.#handle.forget()
       if (faultKind(error) === 'NotFound') return undefined
       throw error

@@ -20,10 +20,11 @@ export type LibvirtHypervisor = Hypervisor & Readonly<{ cards: LibvirtCards }>
 /** What a sandbox's libvirtd does for its guest, by what it is done to. */
 export function libvirtHypervisor(options: HypervisorOptions): LibvirtHypervisor {
   const handle = new DomainHandle(options.libvirt, options.uuid)
+  const domain = new GuestDomain(handle, options)
   return {
-    domain: new GuestDomain(handle, options),
+    domain,
     cards: new LibvirtCards(handle, options.attachments),
     guestAgent: new LibvirtGuestAgent(handle),
-    job: new LibvirtMigrationJob(handle, options.send),
+    job: new LibvirtMigrationJob(handle, options.send, (signal) => domain.state(signal)),
   }
 }

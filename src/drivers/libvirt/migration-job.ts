@@ -10,10 +10,12 @@ export type Send = (domain: Domain, migration: string, to: string, options: Move
 export class LibvirtMigrationJob implements MigrationJob {
   readonly #handle: DomainHandle
   readonly #send: Send
+  readonly guestState: MigrationJob['guestState']
 
-  constructor(handle: DomainHandle, send: Send) {
+  constructor(handle: DomainHandle, send: Send, guestState: MigrationJob['guestState']) {
     this.#handle = handle
     this.#send = send
+    this.guestState = guestState
   }
 
   async start(migration: string, to: string, options: MoveOptions): Promise<void> {

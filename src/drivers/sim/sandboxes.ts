@@ -236,15 +236,16 @@ export class SimSandboxes implements Lifecycle, Networks {
 
   #hypervisor(sandbox: Sandbox): Hypervisor {
     const tell = () => this.#tell(sandbox.id.uid)
+    const domain = simDomain(sandbox, tell)
     return {
-      domain: simDomain(sandbox, tell),
+      domain,
       cards: simCards(sandbox, tell),
       guestAgent: simGuestAgent(sandbox),
-      job: this.#job(sandbox),
+      job: { ...this.#job(sandbox), guestState: async (signal) => (await domain.observe(signal))?.state },
     }
   }
 
-  #job(source: Sandbox): MigrationJob {
+  #job(source: Sandbox): Omit<MigrationJob, 'guestState'> {
     return {
       /** Takes a moment, unless the VM's name says otherwise: see above. */
       start: async (migration, to) => {

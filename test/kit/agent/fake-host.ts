@@ -86,7 +86,12 @@ export class FakeHost implements Host {
       ping: async () => undefined,
       execute: async () => 0,
     },
-    job: { start: async () => undefined, progress: async () => undefined, abort: async () => undefined },
+    job: {
+      start: async () => undefined,
+      progress: async () => undefined,
+      abort: async () => undefined,
+      guestState: async () => undefined,
+    },
   }
 
   readonly lifecycle: Host['lifecycle'] = {

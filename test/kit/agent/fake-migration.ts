@@ -87,6 +87,10 @@ export class FakeMigration {
           story.push('abort')
           if (this.abortFails) throw new Error('not now')
         },
+        guestState: async () => {
+          const state = copies[at]
+          return state === 'gone' ? undefined : state
+        },
       },
     } as unknown as Hypervisor
   }
