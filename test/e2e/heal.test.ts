@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { eventually } from '#base/wait.ts'
+import { primaryLinkNames } from '#core/nic/names.ts'
 import { path } from '../../tools/stage/api.ts'
 import { damagesTo } from '../../tools/stage/damage.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { addressedNad, vm } from '../../tools/stage/manifests.ts'
+import { must } from '../../tools/stage/program.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 import { pick, randomOf } from '../component/random.ts'
 
@@ -49,6 +51,10 @@ describe('what is done to the host under real guests', () => {
         assert.equal(await pings(from, target), 'yes', `${from} does not reach ${to} or ${target}`)
     return true
   }
+  const podMac = async (name: string): Promise<string | undefined> => {
+    const netns = `pb-${(await stage.pod(name)).metadata.uid}`
+    return /link\/ether (\S+)/.exec(await must('ip', ['-n', netns, 'link', 'show', primaryLinkNames.pod]))?.[1]
+  }
   const heals = (what: string) => eventually(what, isWhole, { deadlineMs: patienceMs, everyMs: 200 })
   const repairs = async (): Promise<string[]> => {
     const { body } = await stage.api.call('GET', path.events)
@@ -79,6 +85,7 @@ describe('what is done to the host under real guests', () => {
   for (const [name, pattern] of Object.entries(told))
     test(`${name}: it is mended, and an Event says so`, async () => {
       const qemu = await stage.qemuPid('x')
+      const mac = await podMac('x')
       const before = await repairs()
       const start = performance.now()
       await damagesTo(stage, 'x')[name]!()
@@ -90,6 +97,7 @@ describe('what is done to the host under real guests', () => {
       await heals('it is whole again')
       console.log(`${name}: whole after ${Math.round(performance.now() - start)} ms`)
       assert.equal(await stage.qemuPid('x'), qemu, 'the guest is the same')
+      assert.equal(await podMac('x'), mac, 'its pod is at the MAC that the neighbours know')
     })
 
   test(`${rounds} rounds of anything, Patchbay and QEMU being killed among it: every round heals, and nobody is killed who was not`, {

@@ -28,3 +28,10 @@ it('tells the links of the host from those of the container', () => {
   ]
   assert.deepEqual(resultOf({ interfaces }).hostInterfaces, ['br0', 'veth1'])
 })
+
+it('knows the MAC of the link in the container', () => {
+  const host = { name: 'veth1', mac: '02:00:00:00:00:01', sandbox: '' }
+  const inside = { name: 'eth0', mac: '02:00:00:00:00:02', sandbox: '/run/netns/x' }
+  assert.equal(resultOf({ interfaces: [host, { name: 'lo', sandbox: 'x' }, inside] }).mac, inside.mac)
+  assert.equal(resultOf({ interfaces: [host, { ...inside, mac: 7 }] }).mac, undefined)
+})

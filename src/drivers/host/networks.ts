@@ -129,9 +129,11 @@ export class CniNetworks {
     // Where a guest is to come, a link with its MAC would draw its frames away from where it still is.
     const { isOnNetwork } = bindings[attachment.binding]
     const isTold = isOnNetwork && (!source || conflist.plugins.some(asksForMac))
+    // A pod that is made again is the same to its neighbours: they go on with the MAC they know for up to a minute.
+    const mac = isTold ? attachment.mac : isOnNetwork ? undefined : before?.result.mac
     const runtime = {
       pod: { namespace, name, uid },
-      ...(isTold && { mac: attachment.mac }),
+      ...(mac !== undefined && { mac }),
       // The guest may go on with what it was given before its link was lost.
       ...(before && { ips: before.result.ips.map(({ address }) => address) }),
       ports: attachment.ports,
