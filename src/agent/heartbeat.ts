@@ -1,5 +1,5 @@
 import { Lease } from '#apis/coordination/lease.ts'
-import { Node } from '#apis/core/node.ts'
+import { Node, type NodeCondition } from '#apis/core/node.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
@@ -14,6 +14,7 @@ export type NodeFacts = Readonly<{
   name: string
   labels: Readonly<Record<string, string>>
   info: Readonly<Record<string, string>>
+  addresses: readonly Readonly<{ type: string; address: string }>[]
   capacity: Readonly<Record<string, string>>
   /** What of it pods may take. */
   allocatable: Readonly<Record<string, string>>
@@ -92,6 +93,12 @@ async function register(client: Client, facts: NodeFacts): Promise<void> {
   await postStatus(client, facts)
 }
 
+/**
+ * How often a status that does not change is written all the same, so that `lastHeartbeatTime` says something: kubelet's
+ * nodeStatusReportFrequency, milliseconds.
+ */
+const reportMs = 300_000
+
 function postStatus(client: Client, facts: NodeFacts): Promise<Node | undefined> {
   const ready = { type: 'Ready', status: 'True', reason: 'AgentReady', message: 'patchbay agent is running' } as const
   return client.modify(
@@ -102,11 +109,23 @@ function postStatus(client: Client, facts: NodeFacts): Promise<Node | undefined>
       status: {
         ...node.status,
         nodeInfo: facts.info,
+        addresses: facts.addresses,
         capacity: facts.capacity,
         allocatable: facts.allocatable,
-        conditions: withCondition(node.status?.conditions, ready, timestamp()),
+        conditions: withHeartbeat(withCondition(node.status?.conditions, ready, timestamp()), node),
       },
     }),
     { subresource: 'status' },
   )
+}
+
+/** The conditions with the time of this report, if the last one was long ago or the node was taken for dead since. */
+function withHeartbeat(conditions: readonly NodeCondition[], { status }: Node, now = Date.now()): NodeCondition[] {
+  return conditions.map((one) => {
+    if (one.type !== 'Ready') return one
+    const before: NodeCondition | undefined = status?.conditions?.find(({ type }) => type === 'Ready')
+    const last = before?.status === 'True' ? (before.lastHeartbeatTime ?? '') : ''
+    const isLong = !(now - Date.parse(last) < reportMs)
+    return { ...one, lastHeartbeatTime: isLong ? timestamp(now) : last }
+  })
 }

@@ -1,4 +1,4 @@
-import { cpus, release, totalmem } from 'node:os'
+import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { type Agent, startAgent } from '#agent/agent.ts'
 import type { RunningGuest } from '#agent/context.ts'
@@ -12,6 +12,7 @@ import { Cni } from '#drivers/cni/cni.ts'
 import { HostBridges } from '#drivers/host/bridges.ts'
 import { CapabilityCache } from '#drivers/host/capabilities.ts'
 import { type Accelerator, probeAccelerator } from '#drivers/host/kvm.ts'
+import { libvirtVersion, nodeAddresses, nodeArchitecture, nodeInfo } from '#drivers/host/node-info.ts'
 import { type PodNetwork, podsIn } from '#drivers/host/pod-network.ts'
 import { hostProber } from '#drivers/host/prober.ts'
 import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
@@ -54,7 +55,7 @@ export async function startHost(options: HostOptions): Promise<{ stop(): Promise
   const limits = { pods: Math.min(options.maxPods ?? Number.POSITIVE_INFINITY, podsIn(subnet)), memory: totalmem() }
   const agent = await startAgent({
     client,
-    node: nodeFacts(nodeName, options.simulate ? noLimit : limits),
+    node: await nodeFacts(options, options.simulate ? noLimit : limits),
     cluster: options.cluster,
     ...drivers,
     onApplied: (seconds) => options.metrics.applied(seconds),
@@ -191,27 +192,25 @@ const noLimit = { pods: 1_000_000, memory: 2 ** 50 }
 const reservedBytes = 256 * 2 ** 20
 const reservedPart = 0.05
 
-function nodeFacts(name: string, { pods, memory }: typeof noLimit): NodeFacts {
+async function nodeFacts(
+  { nodeName: name, simulate, podNetwork }: HostOptions,
+  { pods, memory }: typeof noLimit,
+): Promise<NodeFacts> {
   const amounts = (bytes: number) => ({
     cpu: String(cpus().length),
     memory: `${Math.floor(bytes / 1024)}Ki`,
     pods: String(pods),
   })
-  const architecture = process.arch === 'x64' ? 'amd64' : process.arch
   return {
     name,
     labels: {
       'kubernetes.io/hostname': name,
       'kubernetes.io/os': 'linux',
-      'kubernetes.io/arch': architecture,
+      'kubernetes.io/arch': nodeArchitecture(),
       'kubevirt.io/schedulable': 'true',
     },
-    info: {
-      kubeletVersion: `patchbay-${version}`,
-      kernelVersion: release(),
-      operatingSystem: 'linux',
-      architecture,
-    },
+    info: await nodeInfo(`patchbay-${version}`, simulate ? 'simulated://' : await libvirtVersion()),
+    addresses: nodeAddresses(name, new Set([podNetwork.bridge])),
     capacity: amounts(memory),
     allocatable: amounts(memory - Math.max(reservedBytes, memory * reservedPart)),
   }

@@ -17,6 +17,7 @@ const nodeNamed = (name: string, allocatable: Readonly<Record<string, string>> =
   name,
   labels: { 'kubernetes.io/hostname': name, 'kubevirt.io/schedulable': 'true' },
   info: { kubeletVersion: 'test' },
+  addresses: [],
   capacity: { cpu: '2', ...allocatable },
   allocatable: { cpu: '2', ...allocatable },
 })

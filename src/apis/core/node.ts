@@ -1,10 +1,18 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
 import type { ClusterMeta, Kind } from '../meta/object.ts'
-import { conditions, listMap, loose, type Of, objectSchema } from '../meta/schema.ts'
+import { condition, listMap, loose, type Of, objectSchema } from '../meta/schema.ts'
+
+const nodeConditionSchema = Type.Object({
+  ...condition.properties,
+  lastHeartbeatTime: Type.Optional(Type.Unsafe<string | null>({ type: 'string', nullable: true })),
+})
+
+/** A condition of a node, which also says when the node last spoke of it. */
+export type NodeCondition = Of<typeof nodeConditionSchema>
 
 const nodeStatusSchema = Type.Object({
-  conditions: Type.Optional(conditions),
+  conditions: Type.Optional(listMap(nodeConditionSchema, 'type')),
   addresses: Type.Optional(listMap(Type.Object({ type: Type.String(), address: Type.String() }), 'type')),
   capacity: Type.Optional(loose()),
   allocatable: Type.Optional(loose()),
@@ -33,6 +41,11 @@ function nodeStatus(node: JsonObject): string {
   return `${ready ? 'Ready' : 'NotReady'}${spec?.unschedulable ? ',SchedulingDisabled' : ''}`
 }
 
+function addressOf(node: JsonObject, type: string): string {
+  const { status } = node as unknown as Node
+  return status?.addresses?.find((one) => one.type === type)?.address ?? '<none>'
+}
+
 export const Node: Kind<Node> = {
   group: '',
   version: 'v1',
@@ -48,7 +61,23 @@ export const Node: Kind<Node> = {
     { name: 'Roles', type: 'string', path: 'metadata.labels', cell: () => '<none>' },
     { name: 'Age', type: 'date', path: 'metadata.creationTimestamp' },
     { name: 'Version', type: 'string', path: 'status.nodeInfo.kubeletVersion' },
+    {
+      name: 'Internal-IP',
+      type: 'string',
+      path: 'status.addresses',
+      cell: (node) => addressOf(node, 'InternalIP'),
+      wide: true,
+    },
+    {
+      name: 'External-IP',
+      type: 'string',
+      path: 'status.addresses',
+      cell: (node) => addressOf(node, 'ExternalIP'),
+      wide: true,
+    },
+    { name: 'OS-Image', type: 'string', path: 'status.nodeInfo.osImage', wide: true },
     { name: 'Kernel-Version', type: 'string', path: 'status.nodeInfo.kernelVersion', wide: true },
+    { name: 'Container-Runtime', type: 'string', path: 'status.nodeInfo.containerRuntimeVersion', wide: true },
   ],
   schema: objectSchema(
     {

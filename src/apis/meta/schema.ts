@@ -52,7 +52,8 @@ export function listMap<T extends TSchema>(item: T, key: string, options: { maxI
   })
 }
 
-const condition = Type.Object({
+/** A condition of a status. */
+export const condition = Type.Object({
   type: Type.String(),
   status: oneOf(['True', 'False', 'Unknown']),
   reason: Type.Optional(Type.String()),
