@@ -11,6 +11,7 @@ import { systemGroup, templateErrors } from '#core/admission/template.ts'
 import { isBeyondAdmission, specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
 import { migrationErrors, migrationWithDefaults } from '#core/migration/admission.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
+import { uncarriedWarnings } from '#core/vm/uncarried.ts'
 import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import type { Owner } from '#machinery/rest/claims.ts'
 import { type Served, serve, type User } from '#machinery/rest/strategy.ts'
@@ -50,6 +51,7 @@ function virtualMachine(context: ServedContext): Served {
       // Its guest may run on for a while although it is terminating.
       ...networkErrors(context, templatesOf(vm, old), vm.metadata, user),
     ],
+    warnings: (vm, old) => uncarriedWarnings(VirtualMachine, vm, old),
     claims: (vm) => macs.claimsOfVm(vm),
     webhook: 'virtualmachine-validator.kubevirt.io',
   })
@@ -74,6 +76,7 @@ function virtualMachineInstance(context: ServedContext): Served {
         ...networkErrors(context, specs, vmi.metadata, user),
       ]
     },
+    warnings: (vmi, old) => uncarriedWarnings(VirtualMachineInstance, vmi, old),
     claims: (vmi) => macs.claimsOfInstance(vmi),
     restrict: (vmi, old, user) => instanceWrite(user, old ?? vmi),
     webhook: 'virtualmachineinstances-create-validator.kubevirt.io',

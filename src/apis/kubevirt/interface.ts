@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { notCarriedOut, refused } from '../meta/fate.ts'
 import { loose, type Of, oneOf } from '../meta/schema.ts'
 
 /** Values of `state`. The empty string is `up`; `linkUp` and `linkDown` are the synonyms of KubeVirt's proposal draft. */
@@ -27,6 +28,10 @@ const dhcpOptions = Type.Object({
   privateOptions: Type.Optional(Type.Array(Type.Object({ option: Type.Integer(), value: Type.String() }))),
 })
 
+/** Why interfaces with some bindings are nothing a guest gets. */
+const notRun = 'no guest with it is started'
+const discontinued = 'discontinued since KubeVirt v1.3'
+
 /** One virtual network card of a VM (facts/kubevirt.md §1.1). */
 export const interfaceSchema = Type.Object(
   {
@@ -36,12 +41,14 @@ export const interfaceSchema = Type.Object(
     ),
     bridge: Type.Optional(loose('Connects the guest to the network by a bridge.')),
     masquerade: Type.Optional(loose('Connects the guest to the pod network by NAT.')),
-    sriov: Type.Optional(loose('Passes a virtual function through to the guest.')),
-    passtBinding: Type.Optional(loose()),
-    binding: Type.Optional(Type.Object({ name: Type.String() }, { description: 'A registered binding plugin.' })),
-    slirp: Type.Optional(loose('Discontinued.')),
-    macvtap: Type.Optional(loose('Discontinued.')),
-    passt: Type.Optional(loose('Discontinued.')),
+    sriov: Type.Optional(notCarriedOut(loose('Passes a virtual function through to the guest.'), notRun)),
+    passtBinding: Type.Optional(notCarriedOut(loose(), notRun)),
+    binding: Type.Optional(
+      notCarriedOut(Type.Object({ name: Type.String() }, { description: 'A registered binding plugin.' }), notRun),
+    ),
+    slirp: Type.Optional(refused(loose('Discontinued.'), discontinued)),
+    macvtap: Type.Optional(refused(loose('Discontinued.'), discontinued)),
+    passt: Type.Optional(refused(loose('Discontinued.'), discontinued)),
     ports: Type.Optional(
       Type.Array(port, { description: 'Ports of the pod address forwarded to the guest; all when empty.' }),
     ),
@@ -49,10 +56,10 @@ export const interfaceSchema = Type.Object(
     macAddress: Type.Optional(
       Type.String({ description: 'MAC address; taken from the pool and kept for life when absent.' }),
     ),
-    bootOrder: Type.Optional(Type.Integer()),
-    pciAddress: Type.Optional(Type.String()),
-    acpiIndex: Type.Optional(Type.Integer()),
-    tag: Type.Optional(Type.String()),
+    bootOrder: Type.Optional(notCarriedOut(Type.Integer(), 'guests boot from a kernel and an initrd')),
+    pciAddress: Type.Optional(notCarriedOut(Type.String(), 'interfaces get the next free address')),
+    acpiIndex: Type.Optional(notCarriedOut(Type.Integer())),
+    tag: Type.Optional(notCarriedOut(Type.String(), 'there is no config drive to tell it')),
     dhcpOptions: Type.Optional(dhcpOptions),
     state: Type.Optional(
       Type.String({ description: 'State of the link: up (default), down (cable pulled) or absent (hot unplugged).' }),

@@ -1,6 +1,8 @@
 import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { conditions, loose, looseObject, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
+import { conditions, looseObject, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
+import { objectOf, withFields } from '../meta/shape.ts'
+import { migrationStateFields } from './uncarried-status.ts'
 
 /** How migrations are carried out: the cluster's configuration, copied to where one is begun, so that it is that of its beginning. */
 export const migrationConfigurationSchema = looseObject({
@@ -49,7 +51,7 @@ const targetSchema = Type.Object({
 export type SourceObservation = Of<typeof sourceSchema>
 export type TargetObservation = Of<typeof targetSchema>
 
-export const migrationStateSchema = Type.Object({
+const ownStateSchema = Type.Object({
   migrationUid: Type.Optional(Type.String()),
   sourceNode: Type.Optional(Type.String()),
   sourcePod: Type.Optional(Type.String()),
@@ -74,6 +76,9 @@ export const migrationStateSchema = Type.Object({
   source: Type.Optional(sourceSchema),
   target: Type.Optional(targetSchema),
 })
+
+/** What is known of a migration, in its own status and in that of its instance. */
+export const migrationStateSchema = withFields(ownStateSchema, migrationStateFields)
 export type MigrationState = Of<typeof migrationStateSchema>
 export type MigrationConfiguration = Of<typeof migrationConfigurationSchema>
 
@@ -97,13 +102,15 @@ const migrationStatusSchema = Type.Object({
   ),
   conditions: Type.Optional(conditions),
   migrationState: Type.Optional(migrationStateSchema),
-  synchronizationAddresses: Type.Optional(Type.Array(loose())),
+  synchronizationAddresses: Type.Optional(Type.Array(Type.String())),
 })
 
 const migrationSpecSchema = Type.Object({
   vmiName: Type.Optional(Type.String({ description: 'Name of the instance to migrate.' })),
   addedNodeSelector: Type.Optional(stringMap),
   priority: Type.Optional(Type.String()),
+  sendTo: Type.Optional(objectOf({ 'connectURL!': 'string', 'migrationID!': 'string' })),
+  receive: Type.Optional(objectOf({ 'migrationID!': 'string' })),
 })
 
 /** A request to move a running instance. */

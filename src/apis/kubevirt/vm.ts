@@ -1,6 +1,10 @@
 import { Type } from 'typebox'
+import { notCarriedOut } from '../meta/fate.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, loose, type Of, objectSchema, oneOf, stringMap } from '../meta/schema.ts'
+import { withFields } from '../meta/shape.ts'
+import { dataVolumeTemplates, matcher } from './uncarried.ts'
+import { vmStatusFields } from './uncarried-status.ts'
 import { vmiSpecSchema } from './vmi.ts'
 
 /** When a VM should run. `Always` restarts it whenever it ends, `Manual` only starts and stops on request. */
@@ -32,10 +36,10 @@ const vmSpecSchema = Type.Object({
     ),
   ),
   template: templateSchema,
-  instancetype: Type.Optional(loose()),
-  preference: Type.Optional(loose()),
-  dataVolumeTemplates: Type.Optional(Type.Array(loose())),
-  updateVolumesStrategy: Type.Optional(Type.String()),
+  instancetype: Type.Optional(notCarriedOut(matcher, 'CPUs and memory are those of the template')),
+  preference: Type.Optional(notCarriedOut(matcher)),
+  dataVolumeTemplates: Type.Optional(notCarriedOut(dataVolumeTemplates)),
+  updateVolumesStrategy: Type.Optional(notCarriedOut(Type.String())),
 })
 type VmSpec = Of<typeof vmSpecSchema>
 
@@ -107,7 +111,7 @@ export const VirtualMachine: Kind<VirtualMachine> = {
     { name: 'Ready', type: 'string', path: 'status.conditions', condition: 'Ready' },
   ],
   schema: objectSchema(
-    { spec: vmSpecSchema, status: Type.Optional(vmStatusSchema) },
+    { spec: vmSpecSchema, status: Type.Optional(withFields(vmStatusSchema, vmStatusFields)) },
     'A virtual machine: its template, and whether it should run.',
   ),
 }

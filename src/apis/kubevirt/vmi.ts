@@ -1,25 +1,53 @@
 import { Type } from 'typebox'
+import { noEffect, notCarriedOut } from '../meta/fate.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, listMap, loose, mapOf, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
+import { withFields } from '../meta/shape.ts'
 import { guestAgentSchema, guestOsInfoSchema, pciPortsSchema, powerRequestSchema } from './guest.ts'
 import { interfaceSchema, interfaceStatusSchema, networkSchema } from './interface.ts'
 import { migrationStateSchema } from './migration.ts'
 import { probeSchema } from './probe.ts'
+import * as parts from './uncarried.ts'
+import { vmiStatusFields } from './uncarried-status.ts'
 
 /** Most interfaces and networks one VM may have (KubeVirt's limit). */
 const maxInterfaces = 256
+
+/** What every guest has anyway. */
+const usualFeatures = [
+  {},
+  { acpi: {} },
+  { acpi: { enabled: true } },
+  { acpi: {}, apic: {} },
+  { acpi: { enabled: true }, apic: { enabled: true } },
+]
 
 const devices = Type.Object({
   interfaces: Type.Optional(listMap(interfaceSchema, 'name', { maxItems: maxInterfaces })),
   networkInterfaceMultiqueue: Type.Optional(Type.Boolean()),
   autoattachPodInterface: Type.Optional(Type.Boolean()),
-  autoattachSerialConsole: Type.Optional(Type.Boolean()),
-  autoattachGraphicsDevice: Type.Optional(Type.Boolean()),
-  autoattachMemBalloon: Type.Optional(Type.Boolean()),
-  disks: Type.Optional(Type.Array(loose())),
-  inputs: Type.Optional(Type.Array(loose())),
-  rng: Type.Optional(loose()),
-  watchdog: Type.Optional(loose()),
+  autoattachSerialConsole: Type.Optional(notCarriedOut(Type.Boolean(), 'there is a serial console always', [true])),
+  autoattachGraphicsDevice: Type.Optional(notCarriedOut(Type.Boolean(), 'there is no graphics device', [false])),
+  autoattachMemBalloon: Type.Optional(notCarriedOut(Type.Boolean(), 'there is no memory balloon', [false])),
+  autoattachInputDevice: Type.Optional(notCarriedOut(Type.Boolean(), 'there is no input device', [false])),
+  autoattachVSOCK: Type.Optional(notCarriedOut(Type.Boolean(), 'there is no vsock device', [false])),
+  blockMultiQueue: Type.Optional(notCarriedOut(Type.Boolean(), '', [false])),
+  clientPassthrough: Type.Optional(notCarriedOut(loose())),
+  disableHotplug: Type.Optional(notCarriedOut(Type.Boolean(), 'interfaces are hot plugged', [false])),
+  disks: Type.Optional(notCarriedOut(parts.disks, 'guests boot from a kernel and an initrd')),
+  downwardMetrics: Type.Optional(notCarriedOut(loose())),
+  filesystems: Type.Optional(notCarriedOut(parts.filesystems)),
+  gpus: Type.Optional(notCarriedOut(parts.gpus)),
+  hostDevices: Type.Optional(notCarriedOut(parts.hostDevices)),
+  inputs: Type.Optional(notCarriedOut(parts.inputs)),
+  logSerialConsole: Type.Optional(notCarriedOut(Type.Boolean(), 'the serial console is logged always', [true])),
+  panicDevices: Type.Optional(notCarriedOut(parts.panicDevices)),
+  rng: Type.Optional(noEffect(loose(), 'every guest has a random number generator')),
+  sound: Type.Optional(notCarriedOut(parts.sound)),
+  tpm: Type.Optional(notCarriedOut(parts.tpm)),
+  useVirtioTransitional: Type.Optional(notCarriedOut(Type.Boolean(), '', [false])),
+  video: Type.Optional(notCarriedOut(parts.video)),
+  watchdog: Type.Optional(notCarriedOut(parts.watchdog)),
 })
 
 const kernelBoot = Type.Object({
@@ -31,8 +59,8 @@ const kernelBoot = Type.Object({
       }),
       kernelPath: Type.Optional(Type.String()),
       initrdPath: Type.Optional(Type.String()),
-      imagePullPolicy: Type.Optional(Type.String()),
-      imagePullSecret: Type.Optional(Type.String()),
+      imagePullPolicy: Type.Optional(noEffect(Type.String(), 'images are imported, not pulled')),
+      imagePullSecret: Type.Optional(noEffect(Type.String(), 'images are imported, not pulled')),
     }),
   ),
 })
@@ -43,38 +71,61 @@ const domain = Type.Object({
       cores: Type.Optional(Type.Integer({ minimum: 1 })),
       sockets: Type.Optional(Type.Integer({ minimum: 1 })),
       threads: Type.Optional(Type.Integer({ minimum: 1 })),
-      model: Type.Optional(Type.String()),
-      maxSockets: Type.Optional(Type.Integer({ minimum: 1 })),
-      features: Type.Optional(Type.Array(loose())),
+      model: Type.Optional(notCarriedOut(Type.String(), 'the accelerator decides about the CPU model')),
+      maxSockets: Type.Optional(notCarriedOut(Type.Integer({ minimum: 1 }), 'CPUs are not hot plugged')),
+      features: Type.Optional(notCarriedOut(parts.cpuFeatures)),
+      dedicatedCpuPlacement: Type.Optional(notCarriedOut(Type.Boolean(), 'CPUs are shared', [false])),
+      isolateEmulatorThread: Type.Optional(notCarriedOut(Type.Boolean(), '', [false])),
+      numa: Type.Optional(notCarriedOut(parts.numa)),
+      realtime: Type.Optional(notCarriedOut(parts.realtime)),
     }),
   ),
   memory: Type.Optional(
     Type.Object({
       guest: Type.Optional(quantity('Memory the guest sees, such as 128Mi.')),
-      maxGuest: Type.Optional(quantity('Most memory the guest may be given while it runs.')),
-      hugepages: Type.Optional(loose()),
+      maxGuest: Type.Optional(
+        notCarriedOut(quantity('Most memory the guest may be given while it runs.'), 'memory is not hot plugged'),
+      ),
+      hugepages: Type.Optional(notCarriedOut(parts.hugepages)),
+      reservedOverhead: Type.Optional(notCarriedOut(parts.reservedOverhead)),
     }),
   ),
   resources: Type.Optional(
     Type.Object({
       requests: Type.Optional(mapOf(quantity('Requested amount.'))),
       limits: Type.Optional(mapOf(quantity('Most that may be used.'))),
-      overcommitGuestOverhead: Type.Optional(Type.Boolean()),
+      overcommitGuestOverhead: Type.Optional(notCarriedOut(Type.Boolean(), '', [false])),
     }),
   ),
-  machine: Type.Optional(Type.Object({ type: Type.Optional(Type.String()) })),
+  machine: Type.Optional(
+    Type.Object({ type: Type.Optional(notCarriedOut(Type.String(), 'every guest has machine type q35', ['', 'q35'])) }),
+  ),
   firmware: Type.Optional(
     Type.Object({
       uuid: Type.Optional(Type.String()),
-      serial: Type.Optional(Type.String()),
-      bootloader: Type.Optional(loose()),
+      serial: Type.Optional(notCarriedOut(Type.String())),
+      bootloader: Type.Optional(
+        notCarriedOut(parts.bootloader, 'every guest has a BIOS', [{}, { bios: {} }, { bios: { useSerial: false } }]),
+      ),
+      acpi: Type.Optional(notCarriedOut(parts.firmwareAcpi)),
       kernelBoot: Type.Optional(kernelBoot),
     }),
   ),
-  features: Type.Optional(loose()),
-  clock: Type.Optional(loose()),
-  chassis: Type.Optional(loose()),
-  ioThreadsPolicy: Type.Optional(Type.String()),
+  features: Type.Optional(notCarriedOut(parts.features, 'every guest has ACPI and APIC', usualFeatures)),
+  clock: Type.Optional(
+    Type.Object({
+      utc: Type.Optional(
+        Type.Object({ offsetSeconds: Type.Optional(notCarriedOut(Type.Integer(), 'the clock is at UTC', [0])) }),
+      ),
+      timezone: Type.Optional(notCarriedOut(Type.String(), 'the clock is at UTC', ['UTC'])),
+      timer: Type.Optional(notCarriedOut(parts.clockTimers)),
+    }),
+  ),
+  chassis: Type.Optional(notCarriedOut(parts.chassis)),
+  ioThreadsPolicy: Type.Optional(notCarriedOut(Type.String())),
+  ioThreads: Type.Optional(notCarriedOut(parts.ioThreads)),
+  launchSecurity: Type.Optional(notCarriedOut(parts.launchSecurity, 'the memory of guests is not encrypted')),
+  rebootPolicy: Type.Optional(notCarriedOut(Type.String(), 'a reboot keeps the instance', ['Reboot'])),
   devices,
 })
 
@@ -83,9 +134,10 @@ const dnsConfig = Type.Object(
     nameservers: Type.Optional(Type.Array(Type.String())),
     searches: Type.Optional(Type.Array(Type.String())),
     options: Type.Optional(
-      Type.Array(Type.Object({ name: Type.Optional(Type.String()), value: Type.Optional(Type.String()) }), {
-        description: 'Kept and not carried out: DHCP has no option for them, in KubeVirt neither.',
-      }),
+      noEffect(
+        Type.Array(Type.Object({ name: Type.Optional(Type.String()), value: Type.Optional(Type.String()) })),
+        'DHCP has no option for them, in KubeVirt neither',
+      ),
     ),
   },
   { description: 'Where the guest is told to look names up.' },
@@ -95,16 +147,23 @@ const dnsConfig = Type.Object(
 export const vmiSpecSchema = Type.Object({
   domain,
   networks: Type.Optional(listMap(networkSchema, 'name', { maxItems: maxInterfaces })),
-  volumes: Type.Optional(Type.Array(loose())),
+  volumes: Type.Optional(notCarriedOut(parts.volumes, 'guests boot from a kernel and an initrd')),
+  utilityVolumes: Type.Optional(notCarriedOut(parts.utilityVolumes)),
   terminationGracePeriodSeconds: Type.Optional(Type.Integer({ minimum: 0 })),
   nodeSelector: Type.Optional(stringMap),
-  affinity: Type.Optional(loose()),
-  tolerations: Type.Optional(Type.Array(loose())),
-  topologySpreadConstraints: Type.Optional(Type.Array(loose())),
-  priorityClassName: Type.Optional(Type.String()),
-  schedulerName: Type.Optional(Type.String()),
-  architecture: Type.Optional(Type.String()),
-  evictionStrategy: Type.Optional(Type.String()),
+  affinity: Type.Optional(notCarriedOut(parts.affinity, 'nodeSelector is obeyed')),
+  tolerations: Type.Optional(noEffect(parts.tolerations, 'taints keep no instance off a node')),
+  topologySpreadConstraints: Type.Optional(notCarriedOut(parts.topologySpreadConstraints)),
+  priorityClassName: Type.Optional(noEffect(Type.String(), 'no instance makes room for another')),
+  schedulerName: Type.Optional(noEffect(Type.String(), 'there is one scheduler')),
+  serviceAccountName: Type.Optional(noEffect(Type.String(), 'nothing in a sandbox calls the API')),
+  architecture: Type.Optional(Type.String({ description: 'Label kubernetes.io/arch of the nodes it may run on.' })),
+  evictionStrategy: Type.Optional(
+    oneOf(
+      ['None', 'LiveMigrate', 'LiveMigrateIfPossible', 'External'],
+      'What becomes of the instance when its node is drained: it is shut down (None), or moved.',
+    ),
+  ),
   startStrategy: Type.Optional(Type.String()),
   hostname: Type.Optional(
     Type.String({ description: 'What the guest is told to be called; the name of the instance when absent.' }),
@@ -120,14 +179,16 @@ export const vmiSpecSchema = Type.Object({
   dnsConfig: Type.Optional(dnsConfig),
   livenessProbe: Type.Optional(probeSchema),
   readinessProbe: Type.Optional(probeSchema),
-  accessCredentials: Type.Optional(Type.Array(loose())),
+  accessCredentials: Type.Optional(notCarriedOut(parts.accessCredentials)),
   resourceClaims: Type.Optional(
-    Type.Array(
-      Type.Object({
-        name: Type.String(),
-        resourceClaimName: Type.Optional(Type.String()),
-        resourceClaimTemplateName: Type.Optional(Type.String()),
-      }),
+    notCarriedOut(
+      Type.Array(
+        Type.Object({
+          name: Type.String(),
+          resourceClaimName: Type.Optional(Type.String()),
+          resourceClaimTemplateName: Type.Optional(Type.String()),
+        }),
+      ),
     ),
   ),
 })
@@ -144,6 +205,9 @@ const vmiStatusSchema = Type.Object({
     Type.Array(Type.Object({ phase: Type.String(), phaseTransitionTimestamp: Type.String() })),
   ),
   nodeName: Type.Optional(Type.String()),
+  evacuationNodeName: Type.Optional(
+    Type.String({ description: 'The node that the instance is to leave, because its eviction was asked for.' }),
+  ),
   activePods: Type.Optional(stringMap),
   conditions: Type.Optional(conditions),
   interfaces: Type.Optional(listMap(interfaceStatusSchema, 'name')),
@@ -190,7 +254,7 @@ export const VirtualMachineInstance: Kind<VirtualMachineInstance> = {
     { name: 'Paused', type: 'string', path: 'status.conditions', condition: 'Paused', wide: true },
   ],
   schema: objectSchema(
-    { spec: vmiSpecSchema, status: Type.Optional(vmiStatusSchema) },
+    { spec: vmiSpecSchema, status: Type.Optional(withFields(vmiStatusSchema, vmiStatusFields)) },
     'A virtual machine that runs, or is about to.',
   ),
 }

@@ -46,6 +46,12 @@ export function migrationErrors(
       'spec.priority',
       'Migration priority queue, only virt-controller is allowed to set priority field; leave it out',
     )
+  for (const field of ['sendTo', 'receive'] as const)
+    if (migration.spec[field])
+      return forbidden(
+        `spec.${field}`,
+        'Patchbay has no migration between clusters; leave it out to move the VMI within this one',
+      )
   const vmi = world.instance(namespace, vmiName)
   if (!vmi) return forbidden('spec.vmiName', `the VMI "${namespace}/${vmiName}" does not exist`)
   if (isFinal(vmi)) return forbidden('spec.vmiName', 'Cannot migrate VMI in finalized state.')

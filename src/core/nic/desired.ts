@@ -81,8 +81,10 @@ export function unsupportedInterface(spec: VmiSpec): string | undefined {
   return undefined
 }
 
-function portsOf({ ports = [] }: Interface): DesiredNic['ports'] {
-  return ports.flatMap(({ port, protocol }) =>
-    port === undefined ? [] : [{ port, protocol: protocol?.toUpperCase() === 'UDP' ? 'udp' : 'tcp' }],
-  )
+function portsOf({ ports = [], portRanges = [] }: Interface): DesiredNic['ports'] {
+  const protocolOf = (protocol = 'TCP') => (protocol.toUpperCase() === 'UDP' ? ('udp' as const) : ('tcp' as const))
+  return [
+    ...ports.flatMap(({ port, protocol }) => (port === undefined ? [] : [{ port, protocol: protocolOf(protocol) }])),
+    ...portRanges.map(({ start, end, protocol }) => ({ port: start, end, protocol: protocolOf(protocol) })),
+  ]
 }

@@ -72,7 +72,10 @@ export type DesiredNic = PlannedNic &
     primary: boolean
     /** The network that a guest behind the pod's address sees. */
     guestCidr: string
-    /** Ports of the pod address that go to the guest; all when empty (masquerade only). CNI is told of them where it asks for them. */
-    ports: readonly Readonly<{ protocol: 'tcp' | 'udp'; port: number }>[]
+    /**
+     * Ports of the pod address that go to the guest, or ranges of them with their `end`; all when empty (masquerade only). CNI
+     * gets the single ones where a plugin asks for them.
+     */
+    ports: readonly Readonly<{ protocol: 'tcp' | 'udp'; port: number; end?: number }>[]
   }> &
   Pick<Interface, 'dhcpOptions'>

@@ -12,6 +12,7 @@ import { vcpusOf } from './cpu.ts'
 import { footprintOf, memoryOf } from './domain.ts'
 import { withPhase } from './phase.ts'
 import { isFinal } from './power.ts'
+import { withUncarriedOfInstance } from './uncarried.ts'
 
 /** Keeps a pod until the agent of its node has taken the sandbox away. */
 export const sandboxFinalizer = 'patchbay.dev/sandbox'
@@ -118,7 +119,7 @@ export function scheduledStatus(
   const status = vmi.status ?? {}
   if (isScheduled(vmi)) return status
   const ready = withCondition(
-    status.conditions,
+    withUncarriedOfInstance(status.conditions, vmi, now),
     { type: 'Ready', status: 'False', reason: 'GuestNotRunning', message: 'Guest VM is not reported as running' },
     now,
   )

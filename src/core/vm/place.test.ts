@@ -59,3 +59,13 @@ test('a node without room takes no more, and each reason is counted', () => {
   )
   assert.equal(why([]), `0/0 nodes are available${see}`)
 })
+
+test('an instance goes to a node of its architecture', () => {
+  const of = (name: string, arch: string) =>
+    node(name, {}, { metadata: { name, labels: { 'kubernetes.io/arch': arch } } })
+  const nodes = [of('a', 'arm64'), of('b', 'amd64')]
+  const wants = (architecture: string) => ({ ...vmi(), spec: { ...vmi().spec, architecture } })
+  assert.equal(chosen(chooseNode(wants('amd64'), nodes, takenBy())), 'b')
+  assert.equal(chosen(chooseNode(wants(''), nodes, takenBy())), 'a')
+  assert.match(chosen(chooseNode(wants('s390x'), nodes, takenBy())), /2 node\(s\) didn't match Pod's node affinity/)
+})

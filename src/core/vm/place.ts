@@ -4,6 +4,9 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { isTrue } from './conditions.ts'
 import { bytesOf, footprintOf, memoryOf } from './domain.ts'
 
+/** The label by which a node says what processors it has. */
+const architectureLabel = 'kubernetes.io/arch'
+
 /** What beside the instance decides where it goes. */
 export type PlaceOptions = Readonly<{
   /** Of its migration, beside its own nodeSelector. */
@@ -16,7 +19,7 @@ export type PlaceOptions = Readonly<{
 export type Place = Readonly<{ node: Node }> | Readonly<{ why: string }>
 
 /**
- * The node an instance goes to: of those that are ready, not cordoned, fit its nodeSelector and have room for one more pod and
+ * The node an instance goes to: of those that are ready, not cordoned, fit its nodeSelector and architecture and have room for one more pod and
  * its memory the one with the fewest pods; the first by name of several. `takenOf` says what all pods take of a node.
  */
 export function chooseNode(
@@ -25,7 +28,9 @@ export function chooseNode(
   takenOf: (node: string) => Taken,
   { selector = {}, leaving }: PlaceOptions = {},
 ): Place {
-  const wanted = Object.entries({ ...vmi.spec.nodeSelector, ...selector })
+  const { architecture } = vmi.spec
+  const ofArchitecture = architecture ? { [architectureLabel]: architecture } : {}
+  const wanted = Object.entries({ ...vmi.spec.nodeSelector, ...ofArchitecture, ...selector })
   const bytes = footprintOf(memoryOf(vmi.spec).bytes ?? 0)
   const reasons = new Map<string, number>()
   const fitting = nodes.filter((node) => {

@@ -9,6 +9,7 @@ import { withCondition, withoutCondition } from './conditions.ts'
 import type { GuestInfo } from './guest-info.ts'
 import { withPhase } from './phase.ts'
 import type { ProbeState } from './probe.ts'
+import { withUncarriedOfInstance } from './uncarried.ts'
 
 /** Something that keeps an instance from being what its spec says. */
 export type Trouble = Readonly<{
@@ -89,6 +90,7 @@ function withDomain(
       )
     : withoutCondition(conditions, 'LinkDrift')
   conditions = withCondition(conditions, liveMigratable(vmi), now)
+  conditions = withUncarriedOfInstance(conditions, vmi, now)
   const wanted = wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default')
   const known = domain.agentConnected ? guest : undefined
   return {

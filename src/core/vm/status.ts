@@ -5,6 +5,7 @@ import { isMigrating } from '../migration/pod-role.ts'
 import { findCondition, isTrue, withCondition, withoutCondition } from './conditions.ts'
 import { failedCreate } from './launcher.ts'
 import { backoffMs, isFinal, isRequestDone, runStrategyOf } from './power.ts'
+import { withUncarriedOfVm } from './uncarried.ts'
 
 /** Conditions of an instance that a VM has words of its own for; all others are mirrored as they are. */
 const notMirrored = new Set(['Ready', 'Failure', 'RestartRequired'])
@@ -59,6 +60,7 @@ function conditions(vm: VirtualMachine, { vmi, restartRequired, failure, now }: 
   for (const condition of mirrored) list = withCondition(list, plain(condition), now)
   const kept = new Set([...mirrored.map((condition) => condition.type), ...notMirrored])
   list = list.filter((condition) => kept.has(condition.type))
+  list = [...withUncarriedOfVm(list, vm, now)]
   list = failure
     ? withCondition(list, { type: 'Failure', status: 'True', reason: failedCreate, message: failure }, now)
     : withoutCondition(list, 'Failure')

@@ -136,7 +136,7 @@ export class CniNetworks {
       ...(mac !== undefined && { mac }),
       // The guest may go on with what it was given before its link was lost.
       ...(before && { ips: before.result.ips.map(({ address }) => address) }),
-      ports: attachment.ports,
+      ports: attachment.ports.filter(({ end }) => end === undefined),
       ...(attachment.bandwidth && { bandwidth: attachment.bandwidth }),
     }
     const request = { ...where, conflist, runtime }

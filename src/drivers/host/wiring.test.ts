@@ -87,4 +87,11 @@ test('NAT forwards everything, or only the ports that were asked for', () => {
   assert.match(some, /ip daddr 10\.244\.0\.5 tcp dport \{ 80, 443 \} dnat to 10\.0\.2\.2/)
   assert.match(some, /ip daddr 10\.244\.0\.5 udp dport \{ 53 \} dnat to 10\.0\.2\.2/)
   assert.doesNotMatch(some, /ip daddr 10\.244\.0\.5 dnat/)
+  const ports = [
+    { protocol: 'tcp', port: 8000, end: 8080 },
+    { protocol: 'tcp', port: 9, end: 9 },
+  ] as const
+  const range = masqueradeRules(attachment({ ports }), '10.244.0.5')
+  assert.match(range, /tcp dport \{ 8000-8080, 9 \} dnat to 10\.0\.2\.2/)
+  assert.doesNotMatch(range, /ip daddr 10\.244\.0\.5 dnat/)
 })

@@ -89,7 +89,9 @@ export function masqueradeRules(attachment: Attachment, podIp: string): string {
   const { links, ports } = attachment
   const { gateway, guest } = guestAddresses(attachment.guestCidr)
   const wanted = (['tcp', 'udp'] as const).flatMap((protocol) => {
-    const list = ports.filter((port) => port.protocol === protocol).map((port) => port.port)
+    const list = ports
+      .filter((one) => one.protocol === protocol)
+      .map(({ port, end = port }) => (end === port ? `${port}` : `${port}-${end}`))
     return list.length ? [`${protocol} dport { ${list.join(', ')} } `] : []
   })
   const matches = wanted.length ? wanted : ['']

@@ -380,6 +380,7 @@ export class Registry {
     ]
     if (errors.length) throw invalid(kind, next.metadata.name, errors)
     if (options.subresource) return
+    for (const text of (options.warn && strategy.warnings?.(next, current)) ?? []) options.warn?.(text)
     const denied = strategy.validate?.(next, current, options.user) ?? []
     if (denied.length) throw invalid(kind, next.metadata.name, denied, strategy.webhook)
   }

@@ -17,6 +17,8 @@ export type Strategy<T extends ApiObject = ApiObject> = Readonly<{
   prepare?: (object: T, old: Stored<T> | undefined, user: User) => T
   /** Everything wrong with a write, all at once. Sees only objects that fit the schema. */
   validate?: (object: T, old: Stored<T> | undefined, user: User) => readonly FieldError[]
+  /** What the user who writes an object is to know of it, whether or not it is refused. Sees only objects that fit the schema. */
+  warnings?: (object: T, old: Stored<T> | undefined) => readonly string[]
   /**
    * Why a user with the right to write this kind may not write this object. Called for every write, of subresources and
    * deletions too; `old` is absent on create.

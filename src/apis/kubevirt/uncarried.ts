@@ -1,0 +1,287 @@
+import { listOf, map, objectOf, type Shape } from '../meta/shape.ts'
+
+/**
+ * Parts of KubeVirt's v1 API that are known and not carried out yet: their field names and types (facts/disks.md §A, KubeVirt's
+ * schema.go and types.go). What is carried out moves from here to a schema with types and descriptions of its own.
+ */
+
+/** A reference to an object by its name. */
+export const named = { name: 'string' } as const satisfies Shape
+
+const expressions: Shape = [{ 'key!': 'string', 'operator!': 'string', values: ['string'] }]
+const labelSelector: Shape = { matchLabels: map('string'), matchExpressions: expressions }
+const nodeTerm: Shape = { matchExpressions: expressions, matchFields: expressions }
+const podTerm: Shape = {
+  labelSelector,
+  namespaceSelector: labelSelector,
+  namespaces: ['string'],
+  'topologyKey!': 'string',
+  matchLabelKeys: ['string'],
+  mismatchLabelKeys: ['string'],
+}
+const podAffinity: Shape = {
+  requiredDuringSchedulingIgnoredDuringExecution: [podTerm],
+  preferredDuringSchedulingIgnoredDuringExecution: [{ podAffinityTerm: podTerm, 'weight!': 'integer' }],
+}
+
+export const affinity = objectOf({
+  nodeAffinity: {
+    requiredDuringSchedulingIgnoredDuringExecution: { 'nodeSelectorTerms!': [nodeTerm] },
+    preferredDuringSchedulingIgnoredDuringExecution: [{ preference: nodeTerm, 'weight!': 'integer' }],
+  },
+  podAffinity,
+  podAntiAffinity: podAffinity,
+})
+
+export const tolerations = listOf({
+  key: 'string',
+  operator: 'string',
+  value: 'string',
+  effect: 'string',
+  tolerationSeconds: 'integer',
+})
+
+export const topologySpreadConstraints = listOf({
+  'maxSkew!': 'integer',
+  'topologyKey!': 'string',
+  'whenUnsatisfiable!': 'string',
+  labelSelector,
+  matchLabelKeys: ['string'],
+  minDomains: 'integer',
+  nodeAffinityPolicy: 'string',
+  nodeTaintsPolicy: 'string',
+})
+
+const cloudInit: Shape = {
+  secretRef: named,
+  userDataBase64: 'string',
+  userData: 'string',
+  networkDataSecretRef: named,
+  networkDataBase64: 'string',
+  networkData: 'string',
+}
+/** A PersistentVolumeClaim as a volume. */
+export const claim = { 'claimName!': 'string', readOnly: 'boolean', hotpluggable: 'boolean' } as const satisfies Shape
+
+export const volumes = listOf({
+  'name!': 'string',
+  containerDisk: { 'image!': 'string', imagePullSecret: 'string', imagePullPolicy: 'string', path: 'string' },
+  cloudInitNoCloud: cloudInit,
+  cloudInitConfigDrive: cloudInit,
+  persistentVolumeClaim: claim,
+  dataVolume: { 'name!': 'string', hotpluggable: 'boolean' },
+  ephemeral: { persistentVolumeClaim: { 'claimName!': 'string', readOnly: 'boolean' } },
+  emptyDisk: { 'capacity!': 'quantity' },
+  hostDisk: { 'path!': 'string', 'type!': 'string', capacity: 'quantity', shared: 'boolean' },
+  configMap: { name: 'string', optional: 'boolean', volumeLabel: 'string' },
+  secret: { secretName: 'string', optional: 'boolean', volumeLabel: 'string' },
+  serviceAccount: { serviceAccountName: 'string' },
+  downwardAPI: {
+    fields: [
+      {
+        'path!': 'string',
+        mode: 'integer',
+        fieldRef: { apiVersion: 'string', 'fieldPath!': 'string' },
+        resourceFieldRef: { containerName: 'string', 'resource!': 'string', divisor: 'quantity' },
+      },
+    ],
+    volumeLabel: 'string',
+  },
+  downwardMetrics: {},
+  memoryDump: claim,
+  sysprep: { secret: named, configMap: named },
+})
+
+/** Volumes that are attached for one purpose while the guest runs. */
+export const utilityVolumes = listOf({ ...claim, 'name!': 'string', type: 'string' })
+
+const target: Shape = { bus: 'string', readonly: 'boolean', pciAddress: 'string' }
+
+/** One disk. */
+export const disk = {
+  'name!': 'string',
+  disk: target,
+  lun: { bus: 'string', readonly: 'boolean', reservation: 'boolean' },
+  cdrom: { bus: 'string', readonly: 'boolean', tray: 'string' },
+  bootOrder: 'integer',
+  serial: 'string',
+  dedicatedIOThread: 'boolean',
+  cache: 'string',
+  io: 'string',
+  tag: 'string',
+  blockSize: {
+    custom: { 'logical!': 'integer', 'physical!': 'integer', discardGranularity: 'integer' },
+    matchVolume: { enabled: 'boolean' },
+  },
+  shareable: 'boolean',
+  errorPolicy: 'string',
+  changedBlockTracking: 'boolean',
+} as const satisfies Shape
+export const disks = listOf(disk)
+
+export const filesystems = listOf({ 'name!': 'string', virtiofs: {} })
+
+const hostDevice = {
+  'name!': 'string',
+  deviceName: 'string',
+  claimName: 'string',
+  requestName: 'string',
+  tag: 'string',
+} as const satisfies Shape
+export const hostDevices = listOf(hostDevice)
+export const gpus = listOf({
+  ...hostDevice,
+  virtualGPUOptions: { display: { enabled: 'boolean', ramFB: { enabled: 'boolean' } } },
+})
+
+export const inputs = listOf({ 'name!': 'string', 'type!': 'string', bus: 'string' })
+export const watchdog = objectOf({ 'name!': 'string', i6300esb: { action: 'string' }, diag288: { action: 'string' } })
+export const sound = objectOf({ 'name!': 'string', model: 'string' })
+export const tpm = objectOf({ enabled: 'boolean', persistent: 'boolean' })
+export const video = objectOf({ type: 'string' })
+export const panicDevices = listOf({ model: 'string' })
+
+const enabled: Shape = { enabled: 'boolean' }
+
+export const features = objectOf({
+  acpi: enabled,
+  apic: { enabled: 'boolean', endOfInterrupt: 'boolean' },
+  smm: enabled,
+  kvm: { hidden: 'boolean' },
+  pvspinlock: enabled,
+  hypervPassthrough: enabled,
+  hyperv: {
+    relaxed: enabled,
+    vapic: enabled,
+    spinlocks: { enabled: 'boolean', spinlocks: 'integer' },
+    vpindex: enabled,
+    runtime: enabled,
+    synic: enabled,
+    synictimer: { enabled: 'boolean', direct: enabled },
+    reset: enabled,
+    vendorid: { enabled: 'boolean', vendorid: 'string' },
+    frequencies: enabled,
+    reenlightenment: enabled,
+    tlbflush: { enabled: 'boolean', direct: enabled, extended: enabled },
+    ipi: enabled,
+    evmcs: enabled,
+  },
+})
+
+const timer: Shape = { present: 'boolean', tickPolicy: 'string' }
+
+export const clockTimers = objectOf({
+  hpet: timer,
+  kvm: { present: 'boolean' },
+  pit: timer,
+  rtc: { present: 'boolean', tickPolicy: 'string', track: 'string' },
+  hyperv: { present: 'boolean' },
+})
+
+export const chassis = objectOf({
+  manufacturer: 'string',
+  version: 'string',
+  serial: 'string',
+  asset: 'string',
+  sku: 'string',
+})
+
+export const bootloader = objectOf({
+  bios: { useSerial: 'boolean' },
+  efi: { secureBoot: 'boolean', persistent: 'boolean' },
+})
+export const firmwareAcpi = objectOf({ slicNameRef: 'string', msdmNameRef: 'string' })
+
+export const launchSecurity = objectOf({
+  sev: {
+    policy: { encryptedState: 'boolean' },
+    attestation: {},
+    session: 'string',
+    dhCert: 'string',
+  },
+  snp: {},
+  tdx: {},
+})
+
+export const cpuFeatures = listOf({ 'name!': 'string', policy: 'string' })
+export const numa = objectOf({ guestMappingPassthrough: {} })
+export const realtime = objectOf({ mask: 'string' })
+export const hugepages = objectOf({ pageSize: 'string' })
+export const reservedOverhead = objectOf({ addedOverhead: 'quantity', memLock: 'string' })
+export const ioThreads = objectOf({ supplementalPoolThreadCount: 'integer' })
+
+const secretSource: Shape = { secret: { 'secretName!': 'string' } }
+
+export const accessCredentials = listOf({
+  sshPublicKey: {
+    source: secretSource,
+    propagationMethod: { configDrive: {}, noCloud: {}, qemuGuestAgent: { 'users!': ['string'] } },
+  },
+  userPassword: { source: secretSource, propagationMethod: { qemuGuestAgent: {} } },
+})
+
+/** An instance type or a preference, by reference. */
+export const matcher = objectOf({
+  name: 'string',
+  kind: 'string',
+  revisionName: 'string',
+  inferFromVolume: 'string',
+  inferFromVolumeFailurePolicy: 'string',
+})
+
+const dataSource = { apiGroup: 'string', 'kind!': 'string', 'name!': 'string' } as const satisfies Shape
+const storage = {
+  accessModes: ['string'],
+  dataSource,
+  dataSourceRef: { ...dataSource, namespace: 'string' },
+  resources: { limits: map('quantity'), requests: map('quantity') },
+  selector: labelSelector,
+  storageClassName: 'string',
+  volumeMode: 'string',
+  volumeName: 'string',
+} as const satisfies Shape
+const download = { 'url!': 'string', secretRef: 'string', certConfigMap: 'string' } as const satisfies Shape
+
+export const dataVolumeTemplates = listOf({
+  apiVersion: 'string',
+  kind: 'string',
+  metadata: 'object',
+  'spec!': {
+    source: {
+      http: { ...download, extraHeaders: ['string'], secretExtraHeaders: ['string'] },
+      s3: download,
+      gcs: { 'url!': 'string', secretRef: 'string' },
+      registry: {
+        url: 'string',
+        imageStream: 'string',
+        pullMethod: 'string',
+        secretRef: 'string',
+        certConfigMap: 'string',
+        platform: { architecture: 'string' },
+      },
+      pvc: { 'namespace!': 'string', 'name!': 'string' },
+      snapshot: { 'namespace!': 'string', 'name!': 'string' },
+      upload: {},
+      blank: {},
+      imageio: { ...download, 'diskId!': 'string', insecureSkipVerify: 'boolean' },
+      vddk: {
+        url: 'string',
+        uuid: 'string',
+        backingFile: 'string',
+        thumbprint: 'string',
+        secretRef: 'string',
+        initImageURL: 'string',
+        extraArgs: 'string',
+      },
+    },
+    sourceRef: { 'kind!': 'string', 'name!': 'string', namespace: 'string' },
+    pvc: { ...storage, volumeAttributesClassName: 'string' },
+    storage,
+    contentType: 'string',
+    checkpoints: [{ 'current!': 'string', 'previous!': 'string' }],
+    finalCheckpoint: 'boolean',
+    preallocation: 'boolean',
+    priorityClassName: 'string',
+  },
+  status: 'object',
+})
