@@ -1,6 +1,6 @@
 import { Lease } from '#apis/coordination/lease.ts'
 import { Node } from '#apis/core/node.ts'
-import { apiVersionOf } from '#apis/meta/object.ts'
+import { type ApiObject, apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { timestamp } from '#base/time.ts'
@@ -73,10 +73,14 @@ async function renew(client: Client, name: string, durationSeconds: number): Pro
   const renewTime = new Date().toISOString().replace('Z', '000Z')
   const spec = { holderIdentity: name, leaseDurationSeconds: durationSeconds, renewTime }
   if (await client.modify(Lease, key, (lease) => ({ ...lease, spec: { ...lease.spec, ...spec } }))) return
+  // One that another beat has just made is renewed by the next.
+  await createUnlessThere(client, Lease, { apiVersion: apiVersionOf(Lease), kind: Lease.kind, metadata: key, spec })
+}
+
+async function createUnlessThere<T extends ApiObject>(client: Client, kind: Kind<T>, object: T): Promise<void> {
   try {
-    await client.create(Lease, { apiVersion: apiVersionOf(Lease), kind: Lease.kind, metadata: key, spec })
+    await client.create(kind, object)
   } catch (error) {
-    // Another beat made it; the next one renews it.
     if (faultKind(error) !== 'AlreadyExists') throw error
   }
 }
@@ -84,7 +88,7 @@ async function renew(client: Client, name: string, durationSeconds: number): Pro
 async function register(client: Client, facts: NodeFacts): Promise<void> {
   const key = { name: facts.name }
   if (!(await client.get(Node, key)))
-    await client.create(Node, { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: key })
+    await createUnlessThere(client, Node, { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: key })
   await client.modify(Node, key, (node) => ({
     ...node,
     metadata: { ...node.metadata, labels: { ...node.metadata.labels, ...facts.labels } },

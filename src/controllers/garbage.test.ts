@@ -4,7 +4,7 @@ import { kinds } from '#apis/kinds.ts'
 import { apiVersionOf, type OwnerReference, type Stored } from '#apis/meta/object.ts'
 import { NetworkAttachmentDefinition as Nad } from '#apis/net/attachment.ts'
 import { eventually } from '#base/wait.ts'
-import { openApi } from '#kit/controllers/memory-api.ts'
+import { openApi } from '#kit/server/memory-api.ts'
 import type { Propagation } from '#machinery/client/client.ts'
 import { startGarbageController } from './garbage.ts'
 

@@ -8,7 +8,7 @@ import { apiVersionOf } from '#apis/meta/object.ts'
 import { eventually } from '#base/wait.ts'
 import { leaseNamespace } from '#core/access/node.ts'
 import { findCondition } from '#core/vm/conditions.ts'
-import { openApi } from '#kit/controllers/memory-api.ts'
+import { openApi } from '#kit/server/memory-api.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import { startNodeLifecycleController } from './node-lifecycle.ts'
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { ResourceQuota } from '#apis/core/resourcequota.ts'
 import { eventually } from '#base/wait.ts'
-import { openApi } from '#kit/controllers/memory-api.ts'
+import { openApi } from '#kit/server/memory-api.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import { startResourceQuotaController } from './resource-quota.ts'
 
