@@ -34,24 +34,42 @@ const passed = 85
 /** The least and most time KVM gets, and how many times what emulation needed; milliseconds. */
 const limits = { leastMs: 1500, mostMs: 4000, times: 8 }
 
-/** Measured here and now: does KVM run our guests? The verdict is kept in `file` as long as kernel and QEMU stay the same. */
-export async function probeAccelerator(qemu: string, file: string, log: Log): Promise<Accelerator> {
+/**
+ * Measures whether KVM runs guests on this host. The verdict is kept in `file` as long as kernel and QEMU stay the same.
+ * `device` is KVM's. @throws Fault Unavailable when QEMU cannot be run
+ */
+export async function probeAccelerator(
+  qemu: string,
+  file: string,
+  log: Log,
+  device = '/dev/kvm',
+): Promise<Accelerator> {
   const [version = ''] = (await run(qemu, ['--version'])).split('\n')
   const subject = `${release()} ${version}`
-  const known = JSON.parse((await readTextIfAny(file)) ?? '{}') as { subject?: string; accelerator?: Accelerator }
-  if (known.subject === subject && known.accelerator) return known.accelerator
-  const { accelerator, why } = await probe(qemu)
+  const known = verdictIn(await readTextIfAny(file))
+  if (known?.subject === subject) return known.accelerator
+  const { accelerator, why } = await probe(qemu, device)
   log.info({ accelerator, why, kernel: release(), qemu: version }, 'Probed how guests can run')
   await writeFileAtomic(file, JSON.stringify({ subject, accelerator, why }))
   return accelerator
 }
 
-async function probe(qemu: string): Promise<{ accelerator: Accelerator; why: string }> {
-  const usable = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(
+/** A verdict of earlier; undefined when there is none that can be read, for it can be found again. */
+function verdictIn(text: string | undefined): Readonly<{ subject: unknown; accelerator: Accelerator }> | undefined {
+  try {
+    const { subject, accelerator } = JSON.parse(text ?? '{}')
+    return accelerator === 'kvm' || accelerator === 'tcg' ? { subject, accelerator } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function probe(qemu: string, device: string): Promise<{ accelerator: Accelerator; why: string }> {
+  const usable = await access(device, constants.R_OK | constants.W_OK).then(
     () => true,
     () => false,
   )
-  if (!usable) return { accelerator: 'tcg', why: 'there is no /dev/kvm that can be opened' }
+  if (!usable) return { accelerator: 'tcg', why: `there is no ${device} that can be opened` }
   const folder = await mkdtemp(join(tmpdir(), 'patchbay-kvm-'))
   try {
     const disk = join(folder, 'disk')
@@ -61,7 +79,7 @@ async function probe(qemu: string): Promise<{ accelerator: Accelerator; why: str
     const limitMs = Math.min(limits.mostMs, Math.max(limits.leastMs, limits.times * (performance.now() - start)))
     if (!emulated) return { accelerator: 'tcg', why: 'the probe itself does not run under emulation' }
     if (await boots(qemu, 'kvm', disk, limitMs)) return { accelerator: 'kvm', why: 'the probe ran' }
-    return { accelerator: 'tcg', why: `/dev/kvm opens, but the probe did not end within ${Math.round(limitMs)} ms` }
+    return { accelerator: 'tcg', why: `${device} opens, but the probe did not end within ${Math.round(limitMs)} ms` }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }

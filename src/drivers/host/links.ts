@@ -44,10 +44,10 @@ export async function listSandboxLinks(
 const up = 1
 
 /**
- * Reads all links of the namespace that a /sys shows. One that goes away meanwhile is left out. The kernel answers at once: to
+ * Reads all links of the namespace that a /sys shows; `folder` is its `class/net`. One that goes away meanwhile is left out. The kernel answers at once: to
  * wait for each of these files would take several times as long as to read them.
  */
-function readLinks(folder: string): Map<string, Link> {
+export function readLinks(folder: string): Map<string, Link> {
   const read = (ifname: string): Link[] => {
     const file = (name: string) => readFileSync(`${folder}/${ifname}/${name}`, 'utf8').trim()
     try {

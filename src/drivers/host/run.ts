@@ -17,10 +17,12 @@ export function run(
   { input, signal, timeoutMs = defaultTimeoutMs, ...named }: RunOptions = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
+    const what = named.what ?? [program, ...args.slice(0, 6)].join(' ')
+    // A signal that has aborted calls no listener any more.
+    if (signal?.aborted) return reject(new Fault('Aborted', `${what} was interrupted`, { cause: signal.reason }))
     const child = spawn(program, args, { stdio: 'pipe' })
     const out: Buffer[] = []
     const err: Buffer[] = []
-    const what = named.what ?? [program, ...args.slice(0, 6)].join(' ')
     const timer = setTimeout(() => {
       child.kill('SIGKILL')
       reject(new Fault('Timeout', `${what} took longer than ${timeoutMs} ms`))
