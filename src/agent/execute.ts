@@ -59,7 +59,7 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
     return { done: [nic] }
   },
   unplug: async ({ context, pod, seen }, { nic }, signal) => {
-    context.memories.askedToLetGo(pod.metadata.uid ?? '', nic.nic.name)
+    context.memories.unplugRequested(pod.metadata.uid ?? '', nic.nic.name)
     await hypervisorOf(seen).cards.unplug(nic.nic, signal)
     return undefined
   },
@@ -76,7 +76,7 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
   },
   shutdown: async ({ context, pod, vmi }, _, signal) => {
     const uid = pod.metadata.uid ?? ''
-    context.memories.askedToShutDown(uid)
+    context.memories.shutdownRequested(uid)
     const asking = context.host.lifecycle.hypervisorOf(uid)?.domain.shutdown(signal)
     // It is ended when its time is up.
     await asking?.catch((error: unknown) =>
@@ -159,7 +159,7 @@ async function ensure(
   for (const one of failed)
     context.memories.failed(uid, nicKey(one), nicDepends(seen, one), sandbox.failed.get(one.nic.name))
   if (!plugs.length) context.memories.succeeded(uid, sandboxKey)
-  const [leftover] = sandbox.leftovers
+  const [leftover] = sandbox.pendingCleanup
   if (leftover === undefined) context.memories.succeeded(uid, cleanupKey)
   else context.memories.failed(uid, cleanupKey, '', leftover)
   return { sandbox }

@@ -28,28 +28,28 @@ test('what failed backs off, longer each time, until what it depends on changes 
 test('a request to release a card keeps its first time, until the guest no longer has the card', (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 1000 })
   const memories = new Memories()
-  memories.askedToLetGo('u', 'red')
+  memories.unplugRequested('u', 'red')
   t.mock.timers.tick(500)
-  memories.askedToLetGo('u', 'red')
-  memories.askedToLetGo('u', 'blue')
+  memories.unplugRequested('u', 'red')
+  memories.unplugRequested('u', 'blue')
   assert.deepEqual(
-    [...memories.of('u').asked.unplug],
+    [...memories.of('u').requested.unplug],
     [
       ['red', { firstMs: 1000, lastMs: 1500 }],
       ['blue', { firstMs: 1500, lastMs: 1500 }],
     ],
   )
-  assert.deepEqual(memories.letGo('u', new Set(['default', 'blue'])), ['red'])
-  assert.deepEqual(memories.letGo('u', new Set(['default', 'blue'])), [], 'it is said once')
-  assert.deepEqual([...memories.of('u').asked.unplug.keys()], ['blue'])
+  assert.deepEqual(memories.unplugged('u', new Set(['default', 'blue'])), ['red'])
+  assert.deepEqual(memories.unplugged('u', new Set(['default', 'blue'])), [], 'it is said once')
+  assert.deepEqual([...memories.of('u').requested.unplug.keys()], ['blue'])
 })
 
 test('a request to shut down is remembered beside others', (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 1000 })
   const memories = new Memories()
-  memories.askedToLetGo('u', 'red')
-  memories.askedToShutDown('u')
-  const { shutdownMs, unplug } = memories.of('u').asked
+  memories.unplugRequested('u', 'red')
+  memories.shutdownRequested('u')
+  const { shutdownMs, unplug } = memories.of('u').requested
   assert.deepEqual([shutdownMs, unplug.has('red')], [1000, true])
 })
 

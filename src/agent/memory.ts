@@ -1,12 +1,12 @@
 import { type Failures, withFailure, withoutFailure } from '#core/instance/backoff.ts'
-import type { Asked } from '#core/instance/observation.ts'
+import type { GuestRequests } from '#core/instance/observation.ts'
 import { DriftTracker } from './drift-tracker.ts'
 
 /** What the agent remembers of one sandbox. None of it has to survive a restart. */
 export type Memory = {
   /** What failed lately. */
   failures: Failures
-  asked: Asked
+  requested: GuestRequests
   /** Cards that lost their taps and have not been plugged again yet. */
   deaf: ReadonlySet<string>
 }
@@ -19,7 +19,7 @@ export class Memories {
   of(uid: string): Memory {
     const known = this.#all.get(uid)
     if (known) return known
-    const memory: Memory = { failures: new Map(), asked: { unplug: new Map() }, deaf: new Set() }
+    const memory: Memory = { failures: new Map(), requested: { unplug: new Map() }, deaf: new Set() }
     this.#all.set(uid, memory)
     return memory
   }
@@ -35,25 +35,28 @@ export class Memories {
   }
 
   /** Notes that a guest was asked to shut down. */
-  askedToShutDown(uid: string): void {
+  shutdownRequested(uid: string): void {
     const memory = this.of(uid)
-    memory.asked = { ...memory.asked, shutdownMs: Date.now() }
+    memory.requested = { ...memory.requested, shutdownMs: Date.now() }
   }
 
   /** Notes that a guest was asked to let go of a card. */
-  askedToLetGo(uid: string, nic: string): void {
+  unplugRequested(uid: string, nic: string): void {
     const memory = this.of(uid)
     const nowMs = Date.now()
-    const firstMs = memory.asked.unplug.get(nic)?.firstMs ?? nowMs
-    memory.asked = { ...memory.asked, unplug: new Map([...memory.asked.unplug, [nic, { firstMs, lastMs: nowMs }]]) }
+    const firstMs = memory.requested.unplug.get(nic)?.firstMs ?? nowMs
+    memory.requested = {
+      ...memory.requested,
+      unplug: new Map([...memory.requested.unplug, [nic, { firstMs, lastMs: nowMs }]]),
+    }
   }
 
   /** Forgets that a guest was asked to let go of cards it does not have any more; returns their interfaces. */
-  letGo(uid: string, present: ReadonlySet<string>): readonly string[] {
+  unplugged(uid: string, present: ReadonlySet<string>): readonly string[] {
     const memory = this.of(uid)
-    const gone = [...memory.asked.unplug.keys()].filter((nic) => !present.has(nic))
-    const left = [...memory.asked.unplug].filter(([nic]) => present.has(nic))
-    if (gone.length) memory.asked = { ...memory.asked, unplug: new Map(left) }
+    const gone = [...memory.requested.unplug.keys()].filter((nic) => !present.has(nic))
+    const left = [...memory.requested.unplug].filter(([nic]) => present.has(nic))
+    if (gone.length) memory.requested = { ...memory.requested, unplug: new Map(left) }
     return gone
   }
 

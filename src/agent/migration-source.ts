@@ -4,7 +4,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
 import { mayCarryOut, sideOf } from '#core/migration/directive.ts'
-import { nextMove, type SourceCopy, type TargetCopy } from '#core/migration/outcome.ts'
+import { nextAction, type SourceCopy, type TargetCopy } from '#core/migration/outcome.ts'
 import { moveLimits, withMigrationState } from '#core/migration/state.ts'
 import type { Hypervisor, MoveProgress, ObservedDomain } from '#core/ports.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
@@ -101,7 +101,7 @@ class MigrationSource {
 
   /** Follows a guest that is sent until it is where it goes, or its hypervisor has given it up. */
   async #follow(isRecalled: boolean): Promise<Again> {
-    // The order matters: see nextMove.
+    // The order matters: see nextAction.
     const again = await this.#decide(await copyAt(this.#context, this.#to, this.#signal), isRecalled)
     if (again !== 'standing') return again
     const seen = await this.#arrival()
@@ -115,12 +115,12 @@ class MigrationSource {
     const { source, job } = sight
     const target = source === 'gone' ? await copyAt(this.#context, this.#to, this.#signal) : seen
     const isUnderway = this.#isUnderway(sight)
-    const move = nextMove({ source, target, isUnderway, isStarted: true, isOverdue: false })
+    const move = nextAction({ source, target, isUnderway, isStarted: true, isOverdue: false })
     this.#context.log.debug(
       { domain: nameOf(this.#vmi), seen, source, target, isUnderway, isRecalled, move },
       'Looked at a guest that moves',
     )
-    if (move === 'handOver') return this.#switchOver(source)
+    if (move === 'switchOver') return this.#switchOver(source)
     if (isUnderway && isRecalled) await this.#recall()
     if (move === 'wait' && source !== 'running' && this.#state.mode !== 'Paused') {
       if (target === 'incoming') return 'standing'

@@ -43,7 +43,7 @@ export async function observe(
     seenGuest ?? observeGuest(context, uid, task, sandbox, signal),
     task.do === 'run' && guestIsToStart(task.vmi) ? missingImageOf(context, task.vmi) : undefined,
   ])
-  const { failures, asked, deaf } = memories.of(uid)
+  const { failures, requested, deaf } = memories.of(uid)
   const { failed: unwell } = probes.health(uid)
   return {
     pod,
@@ -58,7 +58,7 @@ export async function observe(
     mode: context.attachmentMode(),
     nads,
     nodeName,
-    asked,
+    requested,
     deaf,
     failures,
     nowMs: Date.now(),

@@ -6,7 +6,7 @@ import { areSlow, type InstanceStep, leaveGuest } from '#core/instance/steps.ts'
 import { desiredNics } from '#core/nic/desired.ts'
 import type { Drift } from '#core/nic/drift.ts'
 import { podNetwork } from '#core/nic/nic.ts'
-import { planText } from '#core/nic/words.ts'
+import { planText } from '#core/nic/plan-text.ts'
 import { type Again, type AgentContext, nameOf } from './context.ts'
 import { execute, type Outcome } from './execute.ts'
 import { observe, ownerOf } from './observe.ts'
@@ -82,11 +82,11 @@ async function carryOut(
 async function settle(
   context: AgentContext,
   { pod, vmi, seen }: Seen,
-  { reports, trouble, againAfterMs }: Omit<InstancePlan, 'steps'>,
+  { reports, syncFailure, againAfterMs }: Omit<InstancePlan, 'steps'>,
 ): Promise<Again> {
   if (vmi && reports !== 'nothing') {
     if (reports === 'all') attend(context, pod, vmi, seen)
-    await report(context, pod, vmi, seen, { reports, trouble })
+    await report(context, pod, vmi, seen, { reports, syncFailure })
   }
   return againAfterMs === undefined ? undefined : { againAfterMs }
 }
@@ -95,7 +95,7 @@ async function settle(
 function noteUnplugged(context: AgentContext, pod: Pod, vmi: VirtualMachineInstance, { guest }: Observation): void {
   if (guest?.is !== 'there') return
   const present = new Set(guest.domain.nics.map(({ name }) => name))
-  tellUnplugged(context, vmi, context.memories.letGo(pod.metadata.uid ?? '', present))
+  tellUnplugged(context, vmi, context.memories.unplugged(pod.metadata.uid ?? '', present))
 }
 
 /** Asks a guest that is there what it says about itself, and probes it. */

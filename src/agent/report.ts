@@ -18,11 +18,11 @@ import { untold } from '#core/sandbox/dhcp.ts'
 import { attachmentsOf, networkStatuses } from '#core/sandbox/plan.ts'
 import { findCondition, withCondition } from '#core/vm/conditions.ts'
 import { isFinal } from '#core/vm/power.ts'
-import { type Pass, runningStatus, type Trouble } from '#core/vm/running.ts'
+import { type Pass, runningStatus, type SyncFailure } from '#core/vm/running.ts'
 import { type AgentContext, nameOf } from './context.ts'
 
 /** What is to be written down, and what keeps the instance from being what its spec says. */
-type Findings = Readonly<{ reports: 'sandbox' | 'trouble' | 'all'; trouble: Trouble | undefined }>
+type Findings = Readonly<{ reports: 'sandbox' | 'failure' | 'all'; syncFailure: SyncFailure | undefined }>
 
 /**
  * Writes down what was seen of a pod's sandbox and its guest; without findings what has been done so far, while there is more to
@@ -35,13 +35,13 @@ export async function report(
   seen: Observation,
   findings: Findings | undefined,
 ): Promise<void> {
-  const { reports = 'all', trouble } = findings ?? {}
+  const { reports = 'all', syncFailure } = findings ?? {}
   const { sandbox, guest, drift } = seen
-  if (sandbox && findings && reports !== 'trouble') await writePod(context, pod, vmi, sandbox)
+  if (sandbox && findings && reports !== 'failure') await writePod(context, pod, vmi, sandbox)
   if (reports === 'sandbox') return
   const domain = guest?.is === 'there' ? guest.domain : undefined
   const isWhole = reports === 'all' && sandbox
-  await writeInstance(context, pod, vmi, trouble, {
+  await writeInstance(context, pod, vmi, syncFailure, {
     ...(isWhole && { domain, podIps: sandbox.ips, attached: sandbox.attached, drift: drift.kept }),
     ...(isWhole && { readiness: context.probes.health(pod.metadata.uid ?? '').readiness }),
   })
@@ -65,25 +65,25 @@ export async function reportEnd(
 /** What of a pass is written into the status; what was not looked at is absent. */
 type Seen = Partial<Pick<Pass, 'domain' | 'end' | 'podIps' | 'attached' | 'drift' | 'readiness'>>
 
-/** Writes the agent's part of the instance's status; trouble that is new becomes an Event too. */
+/** Writes the agent's part of the instance's status; syncFailure that is new becomes an Event too. */
 async function writeInstance(
   context: AgentContext,
   pod: Pod,
   vmi: VirtualMachineInstance,
-  trouble: Trouble | undefined,
+  syncFailure: SyncFailure | undefined,
   seen: Seen,
 ): Promise<void> {
   const { client, guests, log, recorder } = context
   const old = findCondition(vmi.status?.conditions, 'Synchronized')
-  if (trouble && old?.message !== trouble.message) {
-    log.warn({ domain: nameOf(vmi), ...trouble }, 'Instance cannot be made as wanted')
-    recorder(vmi, 'Warning', trouble.event ?? 'SyncFailed', trouble.message)
+  if (syncFailure && old?.message !== syncFailure.message) {
+    log.warn({ domain: nameOf(vmi), ...syncFailure }, 'Instance cannot be made as wanted')
+    recorder(vmi, 'Warning', syncFailure.event ?? 'SyncFailed', syncFailure.message)
   }
   const uid = pod.metadata.uid ?? ''
   const pass: Pass = {
     ...{ domain: undefined, end: undefined, podIps: new Map(), attached: new Set(), drift: [], readiness: undefined },
     ...seen,
-    ...{ guest: guests.known(uid), info: guests.info(uid), trouble, now: timestamp() },
+    ...{ guest: guests.known(uid), info: guests.info(uid), syncFailure, now: timestamp() },
   }
   await client.modify(
     VirtualMachineInstance,

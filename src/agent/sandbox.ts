@@ -4,7 +4,7 @@ import type { Incoming, SandboxState } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { userOf } from '#core/sandbox/users.ts'
 import { domainUuid } from '#core/vm/domain.ts'
-import { podMemory } from '#core/vm/place.ts'
+import { podMemory } from '#core/vm/scheduling.ts'
 import type { AgentContext } from './context.ts'
 
 /** What a sandbox is to have. */

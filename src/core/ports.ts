@@ -153,7 +153,7 @@ export type SandboxState = Readonly<{
   /** The network each attachment is on, which is not the wanted one before it is rewired. */
   networks: ReadonlyMap<string, string>
   /** Why something that a move left to be done could not be: a network to give back, a link to raise. `ensure` tries again. */
-  leftovers: readonly unknown[]
+  pendingCleanup: readonly unknown[]
   /** What was found damaged and has been mended by this, in words; told once. */
   repaired: readonly string[]
   /** Cards of the guest, by name, that were found without a tap: there is one again, and they are to be plugged anew. Told once. */

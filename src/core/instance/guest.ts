@@ -8,7 +8,7 @@ import type { ObservedDomain, SandboxState } from '../ports.ts'
 import { attachmentsOf } from '../sandbox/plan.ts'
 import { pausedAnnotation } from '../vm/actions.ts'
 import { nextRecord } from '../vm/power-request.ts'
-import type { Trouble } from '../vm/running.ts'
+import type { SyncFailure } from '../vm/running.ts'
 import { backingOff } from './backoff.ts'
 import { nicDepends } from './depends.ts'
 import type { Observation } from './observation.ts'
@@ -19,7 +19,7 @@ import { cleanupKey, type InstanceStep, nicKey } from './steps.ts'
 const releaseMs = 5000
 
 /** A step that backs off or waits for the guest, why, and for how long. */
-type Held = Readonly<{ step: NicStep; cause: unknown; leftMs: number }>
+type BackedOff = Readonly<{ step: NicStep; cause: unknown; leftMs: number }>
 
 /**
  * Makes a running guest's interfaces what the spec says: links first, then what leaves, then what moves and what comes, for
@@ -41,18 +41,18 @@ export function planGuest(
   const had = new Set([...seen.deaf, ...cardsOf(vmi)])
   const nics = withKept(wanted, seen).map((nic) => (had.has(nic.name) ? { ...nic, isPluggable: true } : nic))
   const all = planNics(nics, observed).steps.filter((step) => isForHere(seen, sandbox, step))
-  const held = all.flatMap((step) => heldBack(seen, step))
-  const due = all.filter((step) => !held.some((one) => one.step === step))
+  const waiting = all.flatMap((step) => backedOff(seen, step))
+  const due = all.filter((step) => !waiting.some((one) => one.step === step))
   const of = (what: NicStep['do']) => due.filter((step) => step.do === what)
   // A card that lost its tap is plugged again once the guest has released it.
   const unplugs = of('unplug')
   // What leaves makes room for what comes.
-  const isFull = domain.ports.free === 0 && unplugs.some((step) => leftToLetGo(seen, step) > 0)
+  const isFull = domain.ports.free === 0 && unplugs.some((step) => leftToRelease(seen, step) > 0)
   const isThere = ({ nic }: NicStep) => domain.nics.some(({ name }) => name === nic.name)
   const plugs = of('plug').filter((step) => !isFull && !isThere(step))
   const stages: readonly (() => readonly InstanceStep[])[] = [
     () => of('update').map((nic) => ({ do: 'update', nic })),
-    () => unplugs.filter((step) => leftToLetGo(seen, step) <= 0).map((nic) => ({ do: 'unplug', nic })),
+    () => unplugs.filter((step) => leftToRelease(seen, step) <= 0).map((nic) => ({ do: 'unplug', nic })),
     () => of('rewire').flatMap((step) => rewire(seen, vmi, wanted, step)),
     () => plug(seen, vmi, wanted, sandbox, domain, plugs),
     () => release(seen, unused(seen, desiredNics(vmi.spec, namespace), sandbox, domain)),
@@ -63,16 +63,19 @@ export function planGuest(
     const steps = stage()
     if (steps.length) return { steps, reports: 'nothing' }
   }
-  const trouble = troubleOf([...held, ...unplugs.flatMap((step) => stuck(seen, step))], cleanupFaults(seen, sandbox))
+  const syncFailure = syncFailureOf(
+    [...waiting, ...unplugs.flatMap((step) => stuck(seen, step))],
+    cleanupFaults(seen, sandbox),
+  )
   const waits = [
-    ...held.map(({ leftMs }) => leftMs),
-    ...unplugs.map((step) => leftToLetGo(seen, step)),
+    ...waiting.map(({ leftMs }) => leftMs),
+    ...unplugs.map((step) => leftToRelease(seen, step)),
     ...[cleanupKey, 'release'].flatMap((key) => leftOf(seen, key)),
   ]
   return {
     steps: [],
     reports: 'all',
-    ...(trouble && { trouble }),
+    ...(syncFailure && { syncFailure }),
     ...(waits.length && { againAfterMs: Math.max(0, Math.min(...waits)) }),
   }
 }
@@ -99,23 +102,23 @@ function isForHere({ mode }: Observation, sandbox: SandboxState, { do: what, nic
   return what === 'plug' ? sandbox.networks.get(nic.name) === nic.network : what !== 'rewire'
 }
 
-function heldBack(seen: Observation, step: NicStep): Held[] {
+function backedOff(seen: Observation, step: NicStep): BackedOff[] {
   const failure = backingOff(seen.failures, nicKey(step), nicDepends(seen, step), seen.nowMs)
   return failure ? [{ step, cause: failure.cause, leftMs: failure.untilMs - seen.nowMs }] : []
 }
 
-/** How long the guest still has to let go of a card since it was last asked, milliseconds. */
-function leftToLetGo({ asked, nowMs }: Observation, { nic }: NicStep): number {
-  return (asked.unplug.get(nic.name)?.lastMs ?? Number.NEGATIVE_INFINITY) + releaseMs - nowMs
+/** How long the guest still has to let go of a card since it was last requested, milliseconds. */
+function leftToRelease({ requested, nowMs }: Observation, { nic }: NicStep): number {
+  return (requested.unplug.get(nic.name)?.lastMs ?? Number.NEGATIVE_INFINITY) + releaseMs - nowMs
 }
 
 /** A card that the guest has not let go of though it had time enough. */
-function stuck(seen: Observation, step: NicStep): Held[] {
-  const { asked, nowMs } = seen
+function stuck(seen: Observation, step: NicStep): BackedOff[] {
+  const { requested, nowMs } = seen
   const { name } = step.nic
-  if (nowMs - (asked.unplug.get(name)?.firstMs ?? nowMs) < releaseMs) return []
+  if (nowMs - (requested.unplug.get(name)?.firstMs ?? nowMs) < releaseMs) return []
   const message = `The guest has not let go of interface ${name} yet; it is asked again and again (is it paused, or was it booted without PCIe hot plug?)`
-  return [{ step, cause: new Fault('Timeout', message), leftMs: leftToLetGo(seen, step) }]
+  return [{ step, cause: new Fault('Timeout', message), leftMs: leftToRelease(seen, step) }]
 }
 
 function rewire(
@@ -185,9 +188,9 @@ function pause({ metadata }: VirtualMachineInstance, { state }: ObservedDomain):
 }
 
 /** Why unused networks could not be released. */
-function cleanupFaults({ failures, nowMs }: Observation, { leftovers }: SandboxState): readonly unknown[] {
+function cleanupFaults({ failures, nowMs }: Observation, { pendingCleanup }: SandboxState): readonly unknown[] {
   const failure = failures.get('release')
-  return [...leftovers, ...(failure && failure.untilMs > nowMs ? [failure.cause] : [])]
+  return [...pendingCleanup, ...(failure && failure.untilMs > nowMs ? [failure.cause] : [])]
 }
 
 function leftOf({ failures, nowMs }: Observation, key: string): number[] {
@@ -196,13 +199,13 @@ function leftOf({ failures, nowMs }: Observation, key: string): number[] {
 }
 
 /** What went wrong, in one condition; plugging has an Event reason of its own (facts/kubevirt.md §3.7). */
-function troubleOf(held: readonly Held[], cleanup: readonly unknown[]): Trouble | undefined {
-  if (!held.length && !cleanup.length) return undefined
+function syncFailureOf(waiting: readonly BackedOff[], cleanup: readonly unknown[]): SyncFailure | undefined {
+  if (!waiting.length && !cleanup.length) return undefined
   const message = [
-    ...held.map(({ step, cause }) => sentenceOf(step, cause)),
+    ...waiting.map(({ step, cause }) => sentenceOf(step, cause)),
     ...cleanup.map((cause) => `a network that was left cannot be given back: ${explain(cause)}`),
   ].join('; ')
-  const isPlugging = cleanup.length > 0 || held.some(({ step }) => step.do !== 'update')
+  const isPlugging = cleanup.length > 0 || waiting.some(({ step }) => step.do !== 'update')
   return {
     reason: 'Synchronizing with the Domain failed.',
     message,

@@ -26,7 +26,7 @@ export type GuestObservation = Readonly<
 >
 
 /** When a guest was asked for something it takes its time for, milliseconds since the epoch. */
-export type Asked = Readonly<{
+export type GuestRequests = Readonly<{
   /** To shut down, the last time. */
   shutdownMs?: number
   /** To let go of cards, by interface: the first time and the last one. */
@@ -54,7 +54,7 @@ export type Observation = Readonly<{
   mode: AttachmentMode
   nads: FindNads
   nodeName: string
-  asked: Asked
+  requested: GuestRequests
   failures: Failures
   nowMs: number
 }>

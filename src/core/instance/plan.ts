@@ -4,7 +4,7 @@ import { desiredNics, unsupportedInterface } from '../nic/desired.ts'
 import { attachmentsOf } from '../sandbox/plan.ts'
 import { domainSpec } from '../vm/domain.ts'
 import { isScheduled } from '../vm/launcher.ts'
-import type { Trouble } from '../vm/running.ts'
+import type { SyncFailure } from '../vm/running.ts'
 import { imageMissingReason } from '../vm/status.ts'
 import { backingOff } from './backoff.ts'
 import { sandboxDepends, startDepends } from './depends.ts'
@@ -20,9 +20,9 @@ import { planStop } from './stop.ts'
 export type InstancePlan = Readonly<{
   steps: readonly InstanceStep[]
   /** What keeps the instance from being what its spec says. */
-  trouble?: Trouble
+  syncFailure?: SyncFailure
   /** What is written down when there are no steps: nothing, that the sandbox is there, that something is wrong, or all that was seen. */
-  reports: 'nothing' | 'sandbox' | 'trouble' | 'all'
+  reports: 'nothing' | 'sandbox' | 'failure' | 'all'
   /** When to look again although nothing changed, milliseconds from now. */
   againAfterMs?: number
 }>
@@ -65,7 +65,7 @@ function planRun(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
   const unsupported = unsupportedInterface(vmi.spec)
   if (unsupported) return refused({ reason: 'UnsupportedInterface', message: unsupported })
   // It is looked for before a sandbox is made: one without an image takes no address.
-  if (seen.missingImage !== undefined && !isScheduled(vmi)) return refused(imageTrouble(seen, seen.missingImage))
+  if (seen.missingImage !== undefined && !isScheduled(vmi)) return refused(imageMissing(seen, seen.missingImage))
   const { sandbox, guest, unwell } = seen
   if (!sandbox) return planSandbox(seen, vmi)
   if (!isScheduled(vmi)) return { steps: [], reports: 'sandbox' }
@@ -76,8 +76,8 @@ function planRun(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
   return planStart(seen, vmi)
 }
 
-function refused(trouble: Trouble): InstancePlan {
-  return { steps: [], trouble, reports: 'trouble' }
+function refused(syncFailure: SyncFailure): InstancePlan {
+  return { steps: [], syncFailure, reports: 'failure' }
 }
 
 /**
@@ -119,19 +119,19 @@ function planStart(seen: Observation, vmi: VirtualMachineInstance): InstancePlan
   if (nics.some(({ name }) => !sandbox?.attached.has(name))) return planSandbox(seen, vmi)
   const domain = domainSpec(vmi)
   if ('problem' in domain) return { ...refused({ reason: 'InvalidSpec', message: domain.problem }), reports: 'all' }
-  if (missingImage !== undefined) return { ...refused(imageTrouble(seen, missingImage)), reports: 'all' }
+  if (missingImage !== undefined) return { ...refused(imageMissing(seen, missingImage)), reports: 'all' }
   const failure = backingOff(failures, 'start', startDepends(vmi), nowMs)
   if (!failure) return { steps: [{ do: 'start', domain }], reports: 'nothing' }
   const message = `the guest cannot be started: ${explain(failure.cause)}`
   return {
     steps: [],
-    trouble: { reason: 'FailedStart', message },
+    syncFailure: { reason: 'FailedStart', message },
     reports: 'all',
     againAfterMs: failure.untilMs - nowMs,
   }
 }
 
-function imageTrouble({ nodeName }: Observation, image: string): Trouble {
+function imageMissing({ nodeName }: Observation, image: string): SyncFailure {
   const remedy = `make it with: patchbay image import ${image} DIR (or patchbay image build-demo)`
   return { reason: imageMissingReason, message: `image "${image}" is not on node ${nodeName}; ${remedy}` }
 }

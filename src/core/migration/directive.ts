@@ -1,6 +1,6 @@
 import type { MigrationState, MigrationStepName } from '#apis/kubevirt/migration.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { nextMove } from './outcome.ts'
+import { nextAction } from './outcome.ts'
 import { completedState, failedState, moveLimits } from './state.ts'
 
 /** Whose agent carries out each step. */
@@ -40,24 +40,24 @@ export function nextDirective(state: MigrationState, { isUnwanted, isOverdue }: 
     return { do: 'wait' }
   const isStarted = startTimestamp !== undefined
   if (isUnwanted && !isStarted) return ended(state, 'the migration was called off before it began')
-  const sight = { source: source.guest, target: target.guest, isUnderway: source.isUnderway, isStarted, isOverdue }
-  switch (nextMove(sight)) {
+  const seen = { source: source.guest, target: target.guest, isUnderway: source.isUnderway, isStarted, isOverdue }
+  switch (nextAction(seen)) {
     case 'start':
       return { do: 'step', step: 'send' }
     case 'wait': {
       const isToEnd = source.isUnderway && (isUnwanted || source.isLate === true)
       return isToEnd && step?.do !== 'recall' ? { do: 'step', step: 'recall' } : { do: 'wait' }
     }
-    case 'handOver':
+    case 'switchOver':
       if (source.guest !== 'gone') return { do: 'step', step: 'endSource' }
       // One that was paused when it was sent stays so.
       return target.guest === 'arrived' && state.mode !== 'Paused'
         ? { do: 'step', step: 'resumeTarget' }
         : { do: 'complete' }
-    case 'takeBack':
+    case 'resumeSource':
       if (target.guest !== 'none') return { do: 'step', step: 'endTarget' }
       return state.mode === 'Paused' ? { do: 'fail' } : { do: 'step', step: 'resumeSource' }
-    case 'giveUp':
+    case 'abort':
       return ended(state)
     case 'lost':
       return ended(state, 'the guest ended before it was moved')

@@ -8,7 +8,7 @@ export type SourceCopy = 'gone' | 'running' | 'stopped'
 export type TargetCopy = 'none' | 'incoming' | 'arrived' | 'running' | 'ending' | 'silent'
 
 /** What is seen of a guest that moves. */
-export type Sight = Readonly<{
+export type CopyObservation = Readonly<{
   source: SourceCopy
   target: TargetCopy
   /** The source's hypervisor is working on the migration. */
@@ -23,12 +23,12 @@ export type Sight = Readonly<{
  * The one thing to do next:
  * - `start`: have the source's hypervisor move the guest; it arrives stopped.
  * - `wait`: somebody else is at it.
- * - `handOver`: end the source for good, then let the target run, then call the migration completed.
- * - `takeBack`: end the target for good, then let the source run, then call the migration failed.
- * - `giveUp`: end the target; the source runs. The migration failed.
+ * - `switchOver`: end the source for good, then let the target run, then call the migration completed.
+ * - `resumeSource`: end the target for good, then let the source run, then call the migration failed.
+ * - `abort`: end the target; the source runs. The migration failed.
  * - `lost`: neither can go on. The guest ended; what becomes of its VM is for its run strategy to say.
  */
-export type Move = 'start' | 'wait' | 'handOver' | 'takeBack' | 'giveUp' | 'lost'
+export type CopyAction = 'start' | 'wait' | 'switchOver' | 'resumeSource' | 'abort' | 'lost'
 
 /**
  * Decides about a guest of which there may be two copies. Two running ones must never be, whoever dies in whatever moment:
@@ -39,14 +39,14 @@ export type Move = 'start' | 'wait' | 'handOver' | 'takeBack' | 'giveUp' | 'lost
  * The target must have been looked at before the source (a source that runs although the target had arrived was given its
  * guest back), and once more when the source is gone (the guest may have arrived and the source been let go in between).
  */
-export function nextMove({ source, target, isUnderway, isStarted, isOverdue }: Sight): Move {
-  if (target === 'running') return 'handOver'
+export function nextAction({ source, target, isUnderway, isStarted, isOverdue }: CopyObservation): CopyAction {
+  if (target === 'running') return 'switchOver'
   // It ran, and its guest shuts down; or a hypervisor ends what was on its way, and the source goes on.
-  if (target === 'ending') return source === 'gone' ? 'handOver' : 'wait'
-  if (target === 'arrived') return source === 'running' ? 'giveUp' : 'handOver'
+  if (target === 'ending') return source === 'gone' ? 'switchOver' : 'wait'
+  if (target === 'arrived') return source === 'running' ? 'abort' : 'switchOver'
   // What did not arrive before its source died is ended by its own hypervisor; what did has yet to be seen as arrived.
   if (source === 'gone') return target === 'none' || isOverdue ? 'lost' : 'wait'
   if (isUnderway) return 'wait'
   if (!isStarted && target === 'none') return 'start'
-  return source === 'running' ? 'giveUp' : 'takeBack'
+  return source === 'running' ? 'abort' : 'resumeSource'
 }

@@ -3,8 +3,8 @@ import type { MigrationPhase, MigrationState, VirtualMachineInstanceMigration } 
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { isTrue, withCondition } from '../vm/conditions.ts'
 import { isScheduled } from '../vm/launcher.ts'
-import type { Place } from '../vm/place.ts'
 import { isFinal } from '../vm/power.ts'
+import type { Placement } from '../vm/scheduling.ts'
 import type { MigrationConfig } from './config.ts'
 import { activePodName, isMigrating } from './pod-role.ts'
 
@@ -22,13 +22,13 @@ const defaultPendingSeconds = 900
 export const sandboxFailedReason = 'FailedSandbox'
 
 /** Everything that decides about a migration. */
-export type MigrationSight = Readonly<{
+export type MigrationObservation = Readonly<{
   migration: Migration
   vmi: VirtualMachineInstance | undefined
   /** The pod made for it. */
   pod: Pod | undefined
   /** Where its pod would go, or why there is no such place. */
-  place: Place | undefined
+  placement: Placement | undefined
   /** Every migration there is. */
   all: readonly Migration[]
   config: MigrationConfig
@@ -68,11 +68,11 @@ export function withClaim(migration: Migration, sourceNode: string): Migration {
 }
 
 /** Decides by phase what a migration needs next (facts/kubevirt.md §1.6). */
-export function nextStep(sight: MigrationSight): MigrationStep {
-  const { migration, vmi } = sight
+export function nextStep(seen: MigrationObservation): MigrationStep {
+  const { migration, vmi } = seen
   const { phase } = migration.status ?? {}
   if (isOver(migration)) return { do: 'nothing' }
-  const state = ownState(sight)
+  const state = ownState(seen)
   if (state?.failed) return failed(state.failureReason ?? 'the node reported that the migration failed')
   if (state?.completed) return { do: 'phase', phase: 'Succeeded' }
   if (!vmi || isFinal(vmi)) return failed(vmi ? 'the VMI has ended' : 'the VMI does not exist any more')
@@ -82,13 +82,13 @@ export function nextStep(sight: MigrationSight): MigrationStep {
   }
   switch (phase) {
     case undefined:
-      return isFirst(sight) ? { do: 'phase', phase: 'Pending' } : { do: 'nothing' }
+      return isFirst(seen) ? { do: 'phase', phase: 'Pending' } : { do: 'nothing' }
     case 'Pending':
-      return schedule(sight)
+      return schedule(seen)
     case 'Scheduling':
-      return awaitPod(sight)
+      return awaitPod(seen)
     case 'Scheduled':
-      return state ? { do: 'phase', phase: 'PreparingTarget' } : bind(sight)
+      return state ? { do: 'phase', phase: 'PreparingTarget' } : bind(seen)
     case 'PreparingTarget':
       if (!state) return failed('another migration has taken its place')
       return state.targetNodeAddress ? { do: 'phase', phase: 'TargetReady' } : { do: 'nothing' }
@@ -101,7 +101,7 @@ export function nextStep(sight: MigrationSight): MigrationStep {
 }
 
 /** The instance's migration state, if it is about this migration. */
-function ownState({ migration, vmi }: MigrationSight): MigrationState | undefined {
+function ownState({ migration, vmi }: MigrationObservation): MigrationState | undefined {
   const state = vmi?.status?.migrationState
   return state?.migrationUid === migration.metadata.uid ? state : undefined
 }
@@ -111,7 +111,7 @@ function failed(reason: string): MigrationStep {
 }
 
 /** Of several migrations of one instance the oldest is carried out; the others wait. */
-function isFirst({ migration, all }: MigrationSight): boolean {
+function isFirst({ migration, all }: MigrationObservation): boolean {
   const rank = ({ metadata }: Migration) => `${metadata.creationTimestamp} ${metadata.uid}`
   return !all.some(
     (other) =>
@@ -123,7 +123,7 @@ function isFirst({ migration, all }: MigrationSight): boolean {
   )
 }
 
-function schedule({ migration, vmi, pod, place, all, config, nowMs }: MigrationSight): MigrationStep {
+function schedule({ migration, vmi, pod, placement, all, config, nowMs }: MigrationObservation): MigrationStep {
   if (pod) return { do: 'phase', phase: 'Scheduling' }
   const waited = sinceMs(migration, 'Pending', nowMs)
   const limitMs = seconds(migration, unschedulableAnnotation, defaultUnschedulableSeconds) * 1000
@@ -138,10 +138,12 @@ function schedule({ migration, vmi, pod, place, all, config, nowMs }: MigrationS
     busy.length >= config.parallelMigrationsPerCluster || outbound.length >= config.parallelOutboundMigrationsPerNode
   // Waiting for others is no fault: it has no limit. Their end comes with a change of theirs.
   if (isFull && !isClaimed) return { do: 'nothing' }
-  if (place && 'node' in place)
-    return isClaimed ? { do: 'createPod', node: place.node.metadata.name } : { do: 'claim', sourceNode }
+  if (placement && 'node' in placement)
+    return isClaimed ? { do: 'createPod', node: placement.node.metadata.name } : { do: 'claim', sourceNode }
   if (waited < limitMs) return mayWait
-  return failed(`the target pod was not scheduled within ${limitMs / 1000} s: ${place?.why ?? 'there is no instance'}`)
+  return failed(
+    `the target pod was not scheduled within ${limitMs / 1000} s: ${placement?.why ?? 'there is no instance'}`,
+  )
 }
 
 /** The node a migration leaves; it is noted with the claim, for the instance will move. */
@@ -149,7 +151,7 @@ function sourceNodeOf({ status }: Migration): string | undefined {
   return status?.migrationState?.sourceNode
 }
 
-function awaitPod({ migration, pod, nowMs }: MigrationSight): MigrationStep {
+function awaitPod({ migration, pod, nowMs }: MigrationObservation): MigrationStep {
   if (!pod || pod.metadata.deletionTimestamp) return failed('the target pod is gone')
   if (isTrue(pod.status?.conditions, 'Ready')) return { do: 'phase', phase: 'Scheduled' }
   const limitMs = seconds(migration, pendingAnnotation, defaultPendingSeconds) * 1000
@@ -159,7 +161,7 @@ function awaitPod({ migration, pod, nowMs }: MigrationSight): MigrationStep {
   return failed(`the target pod was not ready within ${limitMs / 1000} s${why ? `: ${why}` : ''}`)
 }
 
-function bind({ migration, vmi, pod, config }: MigrationSight): MigrationStep {
+function bind({ migration, vmi, pod, config }: MigrationObservation): MigrationStep {
   if (!vmi || !pod) return failed('the target pod is gone')
   if (isMigrating(vmi)) return { do: 'nothing' }
   return {

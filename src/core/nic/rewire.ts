@@ -10,7 +10,7 @@
  * and gives back every network in the sandbox that no card belongs to. So a network that was left is given back in one way
  * only, and a plugin that fails to delete it neither fails nor delays the move.
  */
-export interface Mover {
+export interface RewireSteps {
   /** Puts the new network beside the old one; the guest is not on it yet. Undoes itself when it fails. */
   attach(): Promise<void>
   /** Pulls the guest's cable, having written down that it is to be put back. */
@@ -26,8 +26,11 @@ export interface Mover {
 
 type Side = 'old' | 'new'
 
+/** The same under the name that drivers/host imports. */
+export type Mover = RewireSteps
+
 /** What becomes of the guest's cable: whether it is pulled while the card moves, and whether it is put in afterwards. */
-export type Cable = Readonly<{ isLowered: boolean; isRaised: boolean; isAnnounced: boolean }>
+export type Cable = Readonly<{ isTakenDown: boolean; isRestored: boolean; isAnnounced: boolean }>
 
 /**
  * What to do about a cable whose link is `now` and is to be `wanted` after the move. A link that is up and to be up is taken
@@ -35,12 +38,12 @@ export type Cable = Readonly<{ isLowered: boolean; isRaised: boolean; isAnnounce
  */
 export function cableOf(now: Link, wanted: Link, bounce: boolean): Cable {
   const isAnnounced = wanted === 'up'
-  const isLowered = isAnnounced && now === 'up' && bounce
-  return { isLowered, isRaised: isLowered || (isAnnounced && now === 'down'), isAnnounced }
+  const isTakenDown = isAnnounced && now === 'up' && bounce
+  return { isTakenDown, isRestored: isTakenDown || (isAnnounced && now === 'down'), isAnnounced }
 }
 
 /** Nothing is done about a cable that is not there: the guest has no such card. */
-export const noCable: Cable = { isLowered: false, isRaised: false, isAnnounced: false }
+export const noCable: Cable = { isTakenDown: false, isRestored: false, isAnnounced: false }
 
 type Link = 'up' | 'down'
 
@@ -49,20 +52,20 @@ type Link = 'up' | 'down'
  * guest nothing, however often it is tried, and the time without any network is that of a few local commands.
  * @throws what made it fail; the card is on the old network then, or the next look at what is written down puts it there
  */
-export async function move(mover: Mover, { isLowered, isRaised, isAnnounced }: Cable): Promise<void> {
-  await mover.attach()
+export async function rewire(steps: RewireSteps, { isTakenDown, isRestored, isAnnounced }: Cable): Promise<void> {
+  await steps.attach()
   try {
-    if (isLowered) await mover.lower()
-    await mover.join('new')
-    await mover.commit()
+    if (isTakenDown) await steps.lower()
+    await steps.join('new')
+    await steps.commit()
   } catch (cause) {
     // The fault to tell is the first one; what cannot be undone now is written down, and undone by whoever looks next.
-    await mover.join('old').catch(() => undefined)
-    if (isLowered) await mover.raise().catch(() => undefined)
+    await steps.join('old').catch(() => undefined)
+    if (isTakenDown) await steps.raise().catch(() => undefined)
     throw cause
   }
-  if (isRaised) await mover.raise()
-  if (isAnnounced) await mover.announce()
+  if (isRestored) await steps.raise()
+  if (isAnnounced) await steps.announce()
 }
 
 /** On a VM or a NetworkAttachmentDefinition: `false` moves cards without pulling their cable, so their guests notice nothing. */

@@ -50,14 +50,14 @@ export type Slots = Readonly<{
 }>
 
 /**
- * Gives devices their addresses, the same for the same devices: interfaces come first and have `placeholders` behind them, so
+ * Gives devices their addresses, the same for the same devices: interfaces come first and have `hotplugPorts` behind them, so
  * that a card that is plugged gets the address it will have after the next start, and the others come last; `extra` ports are
- * free behind them. Placeholders and extra ports are as many as there is room for. @returns a sentence when owners want what
+ * free behind them. Hotplug ports and extra ones are as many as there is room for. @returns a sentence when owners want what
  * cannot be
  */
 export function assignSlots(
   devices: readonly Device[],
-  { placeholders, extra }: Readonly<{ placeholders: number; extra: number }>,
+  { hotplugPorts, extra }: Readonly<{ hotplugPorts: number; extra: number }>,
 ): Slots | { problem: string } {
   const twin = twins(devices)
   if (twin) return { problem: twin }
@@ -89,7 +89,7 @@ export function assignSlots(
   place(devices.filter(({ kind }) => kind === 'interface'))
   // A port that is wanted by address is one of those that are there anyway.
   const room = Math.max(0, maxBus - portsTaken(devices))
-  for (let held = Math.min(placeholders, room); held > 0; held--) next()
+  for (let hotplug = Math.min(hotplugPorts, room); hotplug > 0; hotplug--) next()
   place(devices.filter(({ kind }) => kind !== 'interface'))
   const needed = Math.max(last, ...fixed)
   return { ports: Math.max(needed, Math.min(last + extra, maxBus)), buses }

@@ -4,7 +4,7 @@ import { desiredNics } from '../nic/desired.ts'
 import type { DesiredNic } from '../nic/nic.ts'
 import { pausedAnnotation } from './actions.ts'
 import { assignSlots, type Device, devicesOf, portsTaken, type Slots } from './devices.ts'
-import { extraPorts, interfaceCount, placeholders } from './pci.ts'
+import { extraPorts, hotplugPorts, interfaceCount } from './pci.ts'
 
 /** Everything a hypervisor must know to start a guest. */
 export type DomainSpec = Readonly<{
@@ -82,12 +82,12 @@ export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem:
   if (bytes === undefined || bytes < 2 ** 20)
     return { problem: `memory "${wanted}" is no usable quantity; write for example 256Mi` }
   const namespace = metadata.namespace ?? 'default'
-  const held = placeholders(interfaceCount(spec), metadata.annotations)
-  if (typeof held !== 'number') return held
+  const hotplug = hotplugPorts(interfaceCount(spec), metadata.annotations)
+  if (typeof hotplug !== 'number') return hotplug
   const nics = desiredNics(spec, namespace)
   const devices = devicesOf(nics)
-  const extra = extraPorts(bytes, portsTaken(devices), held, metadata.annotations)
-  const slots = assignSlots(devices, { placeholders: held, extra })
+  const extra = extraPorts(bytes, portsTaken(devices), hotplug, metadata.annotations)
+  const slots = assignSlots(devices, { hotplugPorts: hotplug, extra })
   if ('problem' in slots) return slots
   return {
     name: domainName(namespace, metadata.name),

@@ -19,7 +19,7 @@ type Annotations = Readonly<Record<string, string>> | undefined
  * Ports kept free right behind those of a guest's interfaces, so that one that is plugged has the address it will have after
  * the next start. @returns a sentence instead when the annotation makes no sense
  */
-export function placeholders(interfaces: number, annotations: Annotations): number | { problem: string } {
+export function hotplugPorts(interfaces: number, annotations: Annotations): number | { problem: string } {
   if (isTrueAnnotation(annotations, rootComplexAnnotation)) return 0
   const given = annotations?.[slotCountAnnotation]
   if (given === undefined) return interfaces === 0 ? 0 : Math.max(0, reservedInterfaces - interfaces)
@@ -34,9 +34,9 @@ export function freePorts(memoryBytes: number, used: number, annotations: Annota
   return memoryBytes > largeMemory ? Math.max(16 - used, 6) : Math.max(8 - used, 3)
 }
 
-/** Ports beside placeholders and those in use. */
-export function extraPorts(memoryBytes: number, used: number, held: number, annotations: Annotations): number {
-  return Math.max(0, freePorts(memoryBytes, used, annotations) - held)
+/** Ports beside hotplug ports and those in use. */
+export function extraPorts(memoryBytes: number, used: number, hotplug: number, annotations: Annotations): number {
+  return Math.max(0, freePorts(memoryBytes, used, annotations) - hotplug)
 }
 
 /** Number of interfaces that count for ports: those of the spec, in whatever state. */

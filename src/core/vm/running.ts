@@ -11,7 +11,7 @@ import { withPhase } from './phase.ts'
 import type { ProbeState } from './probe.ts'
 
 /** Something that keeps an instance from being what its spec says. */
-export type Trouble = Readonly<{
+export type SyncFailure = Readonly<{
   reason: string
   message: string
   /** Reason of the Event about it; SyncFailed unless given. */
@@ -27,7 +27,7 @@ export type Pass = Readonly<{
   /** What the guest's agent told of itself; undefined until it was asked. */
   info: GuestInfo | undefined
   podIps: ReadonlyMap<string, readonly string[]>
-  trouble: Trouble | undefined
+  syncFailure: SyncFailure | undefined
   /** Networks the sandbox has, by interface. */
   attached: ReadonlySet<string>
   /** Links that somebody else changed and that are left as they were found. */
@@ -117,11 +117,11 @@ function readyCondition(paused: boolean, readiness: ProbeState | undefined): Omi
 }
 
 /** The Synchronized condition exists only while something is wrong (facts/kubevirt.md §2.3). */
-function withSync(status: VmiStatus, { trouble, now }: Pass): VmiStatus {
-  const conditions = trouble
+function withSync(status: VmiStatus, { syncFailure, now }: Pass): VmiStatus {
+  const conditions = syncFailure
     ? withCondition(
         status.conditions,
-        { type: 'Synchronized', status: 'False', reason: trouble.reason, message: trouble.message },
+        { type: 'Synchronized', status: 'False', reason: syncFailure.reason, message: syncFailure.message },
         now,
       )
     : withoutCondition(status.conditions, 'Synchronized')

@@ -20,7 +20,7 @@ import { masqueradeRules, namingCommand, unwiringCommands, wiringCommands } from
 type AttachResult = Readonly<{
   ips: Map<string, readonly string[]>
   failed: Map<string, unknown>
-  leftovers: unknown[]
+  pendingCleanup: unknown[]
 }>
 
 /** What is not as it was made, in words, and the cards whose taps nobody has open. */
@@ -56,7 +56,7 @@ export class SandboxNetwork {
     signal: AbortSignal,
   ): Promise<AttachResult> {
     const { netns } = place
-    const leftovers = [...(await this.#networks.giveBackStrays(place, attachments, signal))]
+    const pendingCleanup = [...(await this.#networks.giveBackStrays(place, attachments, signal))]
     const made = await this.#networks.made(place, attachments)
     const host = made.length && isSuspect ? await listLinks(undefined, signal) : undefined
     const observed = await this.#observe(place, attachments, host, signal)
@@ -94,7 +94,7 @@ export class SandboxNetwork {
     }
     await Promise.all(attached.map(tell))
     const ips = new Map(attached.map(({ attachment, result }) => [attachment.name, addressesOf(result)]))
-    return { ips, failed, leftovers }
+    return { ips, failed, pendingCleanup }
   }
 
   /** Those of the attachments that CNI has made: what is written down about others was never more than a wish. */

@@ -4,7 +4,7 @@ import { explain, Fault } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
-import { cableOf, move, noCable } from '#core/nic/rewire.ts'
+import { cableOf, noCable, rewire } from '#core/nic/rewire.ts'
 import type {
   FoundSandbox,
   Host,
@@ -157,8 +157,8 @@ export class HostSandboxes implements Lifecycle, Networks {
       await this.#records.write({ ...same, ...change(record) })
     }
     try {
-      const mover = hostMover({ place, network, hypervisor, from, to, write, log, signal })
-      await this.#watch.during(uid, () => move(mover, card ? cableOf(card.link, link, bounce) : noCable))
+      const steps = hostMover({ place, network, hypervisor, from, to, write, log, signal })
+      await this.#watch.during(uid, () => rewire(steps, card ? cableOf(card.link, link, bounce) : noCable))
     } finally {
       this.#live.lookAgain(uid)
     }
@@ -231,7 +231,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     const libvirt = await this.#live.connect(uid)
     const hypervisor = this.#hypervisor(dir, libvirt, accelerator, record)
     const none = { attached: new Set<string>(), failed: new Map(), networks: new Map(), ips: new Map() }
-    const state = { ...none, hypervisor, leftovers: [], repaired: [], deaf: [] }
+    const state = { ...none, hypervisor, pendingCleanup: [], repaired: [], deaf: [] }
     // The next `ensure` finds no attachments noted, and looks at what is there.
     this.#live.put(uid, { attachments: [], state, hypervisor, libvirt })
     return hypervisor
@@ -257,20 +257,20 @@ export class HostSandboxes implements Lifecycle, Networks {
     const libvirt = this.#live.get(uid)?.libvirt ?? (await this.#live.connect(uid))
     const { attachments } = wanted
     const hypervisor = this.#hypervisor(place.dir, libvirt, accelerator, { ...record, attachments })
-    const { ips, failed, leftovers } = networked
+    const { ips, failed, pendingCleanup } = networked
     const { lowered, ...raised } = record
     if (lowered)
       await raiseLowered(hypervisor, lowered, this.#options.log, signal).then(
         () => this.#records.write(raised),
-        (fault: unknown) => leftovers.push(fault),
+        (fault: unknown) => pendingCleanup.push(fault),
       )
     const present = attachments.filter(({ name }) => ips.has(name))
     const networks = new Map(present.map((one) => [one.name, one.network]))
     const attached = new Set(networks.keys())
-    const state: SandboxState = { ips, hypervisor, attached, failed, networks, leftovers, repaired: [], deaf: [] }
+    const state: SandboxState = { ips, hypervisor, attached, failed, networks, pendingCleanup, repaired: [], deaf: [] }
     const live = { attachments: present, state, hypervisor, libvirt }
     this.#live.put(uid, { ...live, watched: { place, attachments: present, inode: record.netns } })
-    if (leftovers.length) this.#live.lookAgain(uid)
+    if (pendingCleanup.length) this.#live.lookAgain(uid)
     const { why: repaired = [], deaf = [] } = this.#damage.get(uid) ?? {}
     this.#damage.delete(uid)
     return { ...state, repaired, deaf }

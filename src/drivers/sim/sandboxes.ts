@@ -3,7 +3,7 @@ import { explain, Fault } from '#base/fault.ts'
 import { delay, eventually } from '#base/wait.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import { type Field, type Nic, type ObservedNic, plain, podNetwork } from '#core/nic/nic.ts'
-import { cableOf, type Mover, move, noCable } from '#core/nic/rewire.ts'
+import { cableOf, noCable, type RewireSteps, rewire } from '#core/nic/rewire.ts'
 import type { GuestInterface } from '#core/nic/status.ts'
 import type {
   Cards,
@@ -121,7 +121,7 @@ export class SimSandboxes implements Lifecycle, Networks {
       attached,
       failed,
       networks,
-      leftovers: [],
+      pendingCleanup: [],
       repaired: [],
       deaf: [],
     }
@@ -140,7 +140,7 @@ export class SimSandboxes implements Lifecycle, Networks {
     const now = sandbox.nics.get(to.name)
     const from = sandbox.networks.get(to.name)
     if (from === to.network) return
-    const mover: Mover = {
+    const steps: RewireSteps = {
       attach: async () => {
         const fault = whyNot(to)
         if (fault) throw fault
@@ -155,7 +155,7 @@ export class SimSandboxes implements Lifecycle, Networks {
       raise: async () => this.setLink(uid, to.name, 'up'),
       announce: async () => undefined,
     }
-    await move(mover, now ? cableOf(now.link, how.link, how.bounce) : noCable)
+    await rewire(steps, now ? cableOf(now.link, how.link, how.bounce) : noCable)
   }
 
   async release(uid: string, names: readonly string[]): Promise<void> {

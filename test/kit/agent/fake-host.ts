@@ -22,7 +22,7 @@ export class FakeHost implements Host {
   end: DomainEnd | undefined
   repaired: readonly string[] = []
   deaf: readonly string[] = []
-  leftovers: readonly unknown[] = []
+  pendingCleanup: readonly unknown[] = []
   isSilent = false
   /** Its guest lets go of cards only when it is told to. */
   isSlow = false
@@ -154,7 +154,7 @@ export class FakeHost implements Host {
     const ips = new Map([...this.networks_.keys()].map((name) => [name, [`10.0.0.${name.length}`]]))
     return {
       ...{ ips, hypervisor: this.hypervisor, attached: new Set(ips.keys()), failed: new Map() },
-      ...{ networks: new Map(this.networks_), leftovers: this.leftovers, repaired: [], deaf: [] },
+      ...{ networks: new Map(this.networks_), pendingCleanup: this.pendingCleanup, repaired: [], deaf: [] },
     }
   }
 }

@@ -94,7 +94,14 @@ export class FakeMigration {
   #open(): AgentContext {
     const hypervisors = { source: this.#hypervisor('source'), target: this.#hypervisor('target') }
     const of = (uid: string) => hypervisors[uid as 'source' | 'target']
-    const sandbox = { ips: new Map(), attached: new Set(), networks: new Map(), repaired: [], deaf: [], leftovers: [] }
+    const sandbox = {
+      ips: new Map(),
+      attached: new Set(),
+      networks: new Map(),
+      repaired: [],
+      deaf: [],
+      pendingCleanup: [],
+    }
     const quiet = { forget: () => undefined }
     return {
       client: {

@@ -5,7 +5,7 @@ import { isTrue } from './conditions.ts'
 import { bytesOf, footprintOf, memoryOf } from './domain.ts'
 
 /** What beside the instance decides where it goes. */
-export type PlaceOptions = Readonly<{
+export type PlacementOptions = Readonly<{
   /** Of its migration, beside its own nodeSelector. */
   selector?: Readonly<Record<string, string>>
   /** The node it is on: comes last, as it is as good as any other where there is only one. */
@@ -13,27 +13,27 @@ export type PlaceOptions = Readonly<{
 }>
 
 /** The node an instance goes to, or why there is none, in Kubernetes' words. */
-export type Place = Readonly<{ node: Node }> | Readonly<{ why: string }>
+export type Placement = Readonly<{ node: Node }> | Readonly<{ why: string }>
 
 /**
  * The node an instance goes to: of those that are ready, not cordoned, fit its nodeSelector and have room for one more pod and
- * its memory the one with the fewest pods; the first by name of several. `takenOf` says what all pods take of a node.
+ * its memory the one with the fewest pods; the first by name of several. `allocatedOn` says what all pods take of a node.
  */
 export function chooseNode(
   vmi: VirtualMachineInstance,
   nodes: readonly Node[],
-  takenOf: (node: string) => Taken,
-  { selector = {}, leaving }: PlaceOptions = {},
-): Place {
+  allocatedOn: (node: string) => Allocation,
+  { selector = {}, leaving }: PlacementOptions = {},
+): Placement {
   const wanted = Object.entries({ ...vmi.spec.nodeSelector, ...selector })
   const bytes = footprintOf(memoryOf(vmi.spec).bytes ?? 0)
   const reasons = new Map<string, number>()
   const fitting = nodes.filter((node) => {
-    const why = whyNot(node, wanted, takenOf(node.metadata.name), bytes)
+    const why = whyNot(node, wanted, allocatedOn(node.metadata.name), bytes)
     for (const one of why) reasons.set(one, (reasons.get(one) ?? 0) + 1)
     return !why.length
   })
-  const podsOn = ({ metadata }: Node) => takenOf(metadata.name).pods
+  const podsOn = ({ metadata }: Node) => allocatedOn(metadata.name).pods
   const isLeft = ({ metadata }: Node) => Number(metadata.name === leaving)
   const [node] = fitting.toSorted(
     (a, b) => isLeft(a) - isLeft(b) || podsOn(a) - podsOn(b) || (a.metadata.name < b.metadata.name ? -1 : 1),
@@ -45,10 +45,10 @@ export function chooseNode(
 }
 
 /** What pods take of a node. */
-export type Taken = Readonly<{ pods: number; bytes: number }>
+export type Allocation = Readonly<{ pods: number; bytes: number }>
 
 /** What is taken of a node without pods. */
-export const nothingTaken: Taken = { pods: 0, bytes: 0 }
+export const noAllocation: Allocation = { pods: 0, bytes: 0 }
 
 /** The memory a pod asks for or is limited to, bytes; none for pods made before they said so. */
 export function podMemory({ spec }: Pod, what: 'requests' | 'limits'): number {
@@ -66,7 +66,7 @@ type Amounts = Readonly<Record<string, string>>
 function whyNot(
   { metadata, spec, status }: Node,
   wanted: readonly (readonly [string, string])[],
-  taken: Taken,
+  taken: Allocation,
   bytes: number,
 ): string[] {
   if (metadata.deletionTimestamp || !isTrue(status?.conditions, 'Ready')) return ['node(s) were not ready']
