@@ -83,7 +83,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     images,
     guests,
     memories: new Memories(),
-    moves: new MigrationJobs(),
+    migrationJobs: new MigrationJobs(),
     probes,
     onApplied: options.onApplied ?? (() => undefined),
     running,

@@ -22,7 +22,7 @@ export type AgentContext = Readonly<{
   images: Images
   guests: GuestAgentPoller
   probes: Probes
-  moves: MigrationJobs
+  migrationJobs: MigrationJobs
   memories: Memories
   recorder: Recorder
   log: Log

@@ -5,14 +5,14 @@ import { explain, Fault, faultKind } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
 import { mayCarryOut, sideOf } from '#core/migration/directive.ts'
 import { nextAction, type SourceCopy, type TargetCopy } from '#core/migration/outcome.ts'
-import { moveLimits, withMigrationState } from '#core/migration/state.ts'
+import { migrationLimits, withMigrationState } from '#core/migration/state.ts'
 import type { Hypervisor, MoveProgress, ObservedDomain } from '#core/ports.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Again, type AgentContext, nameOf } from './context.ts'
 import { copyAt } from './migration-target.ts'
 
 /** How often the target is looked at while the guest stands still, milliseconds. */
-const standingMs = 2
+const downtimePollMs = 2
 /** Interval of the observations during a migration, and while the guest may be at either end; milliseconds. */
 const underwayMs = 500
 const unknownMs = 10
@@ -22,7 +22,7 @@ const lookMs = 4
 const endlessMs = 2 ** 31 - 1
 
 /** The guest at its source, and how far its hypervisor is with sending it. */
-type SourceSight = Readonly<{ source: SourceCopy; domain?: ObservedDomain; job?: MoveProgress }>
+type ObservedSource = Readonly<{ source: SourceCopy; domain?: ObservedDomain; job?: MoveProgress }>
 
 /**
  * One pass over a guest that is to leave this sandbox: carries out the controller's last step, if that is for the source and has not
@@ -79,15 +79,15 @@ class MigrationSource {
 
   /** Publishes the generation before it starts the job, so that the job is started at most once. */
   async #send(): Promise<Again> {
-    const { log, recorder, moves, again } = this.#context
-    const sight = await this.#look()
-    if (!(await this.#publish(sight, true)) || sight.source === 'gone') return undefined
+    const { log, recorder, migrationJobs, again } = this.#context
+    const observed = await this.#look()
+    if (!(await this.#publish(observed, true)) || observed.source === 'gone') return undefined
     log.info({ domain: nameOf(this.#vmi), to: this.#state.targetPod }, 'Moving guest')
     recorder(this.#vmi, 'Normal', 'Migrating', 'VirtualMachineInstance is migrating.')
     const { job } = this.#hypervisorOf(this.#uid)
-    const limits = moveLimits(this.#vmi)
+    const limits = migrationLimits(this.#vmi)
     const send = () => job.start(this.#migration, this.#to, limits)
-    moves.start(this.#migration, Date.now(), send, () => again(this.#pod))
+    migrationJobs.start(this.#migration, Date.now(), send, () => again(this.#pod))
     return { againAfterMs: underwayMs }
   }
 
@@ -103,44 +103,44 @@ class MigrationSource {
   async #follow(isRecalled: boolean): Promise<Again> {
     // The order matters: see nextAction.
     const again = await this.#decide(await copyAt(this.#context, this.#to, this.#signal), isRecalled)
-    if (again !== 'standing') return again
+    if (again !== 'downtime') return again
     const seen = await this.#arrival()
-    const then = seen ? await this.#decide(seen, isRecalled) : 'standing'
-    return then === 'standing' ? { againAfterMs: 0 } : then
+    const then = seen ? await this.#decide(seen, isRecalled) : 'downtime'
+    return then === 'downtime' ? { againAfterMs: 0 } : then
   }
 
-  /** Does the one thing to do when the target was last seen so. `standing`: nothing, while the guest stands still. */
-  async #decide(seen: TargetCopy, isRecalled: boolean): Promise<Again | 'standing'> {
-    const sight = await this.#look()
-    const { source, job } = sight
+  /** Does the one thing to do when the target was last seen so. `downtime`: nothing, while the guest stands still. */
+  async #decide(seen: TargetCopy, isRecalled: boolean): Promise<Again | 'downtime'> {
+    const observed = await this.#look()
+    const { source, job } = observed
     const target = source === 'gone' ? await copyAt(this.#context, this.#to, this.#signal) : seen
-    const isUnderway = this.#isUnderway(sight)
-    const move = nextAction({ source, target, isUnderway, isStarted: true, isOverdue: false })
+    const isUnderway = this.#isUnderway(observed)
+    const action = nextAction({ source, target, isUnderway, isStarted: true, isOverdue: false })
     this.#context.log.debug(
-      { domain: nameOf(this.#vmi), seen, source, target, isUnderway, isRecalled, move },
+      { domain: nameOf(this.#vmi), seen, source, target, isUnderway, isRecalled, action },
       'Looked at a guest that moves',
     )
-    if (move === 'switchOver') return this.#switchOver(source)
+    if (action === 'switchOver') return this.#switchOver(source)
     if (isUnderway && isRecalled) await this.#recall()
-    if (move === 'wait' && source !== 'running' && this.#state.mode !== 'Paused') {
-      if (target === 'incoming') return 'standing'
+    if (action === 'wait' && source !== 'running' && this.#state.mode !== 'Paused') {
+      if (target === 'incoming') return 'downtime'
       if (isUnderway) return { againAfterMs: unknownMs }
     }
     const isLate = isUnderway && job !== undefined && this.#isTooLong(job)
-    await this.#publish(sight, isUnderway, isLate)
+    await this.#publish(observed, isUnderway, isLate)
     return isUnderway ? { againAfterMs: underwayMs } : undefined
   }
 
   /** Ends the source for good, then lets the target run: at no time do both. */
   async #switchOver(source: SourceCopy): Promise<Again> {
-    const { host, guests, probes, memories, moves, running, log } = this.#context
+    const { host, guests, probes, memories, migrationJobs, running, log } = this.#context
     if (source !== 'gone') await host.processes.kill(this.#uid)
     if (this.#state.mode !== 'Paused') await this.#hypervisorOf(this.#to).domain.resume(this.#signal)
     log.info({ domain: nameOf(this.#vmi), to: this.#state.targetPod }, 'Guest has moved')
     for (const one of [guests, probes, memories]) one.forget(this.#uid)
     running.delete(this.#uid)
     await this.#write(this.#sourceOf({ source: 'gone' }, false), await copyAt(this.#context, this.#to, this.#signal))
-    moves.forget(this.#migration)
+    migrationJobs.forget(this.#migration)
     return undefined
   }
 
@@ -150,7 +150,7 @@ class MigrationSource {
       const seen = await copyAt(this.#context, this.#to, this.#signal)
       return seen !== 'incoming' && seen
     }
-    const waiting = { deadlineMs: underwayMs, everyMs: standingMs, signal: this.#signal }
+    const waiting = { deadlineMs: underwayMs, everyMs: downtimePollMs, signal: this.#signal }
     return eventually('the guest arrives', look, waiting).catch((fault: unknown) => {
       if (faultKind(fault) !== 'Timeout') throw fault
       return undefined
@@ -161,7 +161,7 @@ class MigrationSource {
    * Asks the hypervisor, and looks for the process meanwhile: libvirtd does not answer while it cleans up a guest that has left,
    * and the guest would be stopped until it does.
    */
-  async #look(): Promise<SourceSight> {
+  async #look(): Promise<ObservedSource> {
     const isGone = async () => !(await this.#context.host.processes.has(this.#uid))
     const asked = new AbortController()
     const answer = this.#ask().finally(() => asked.abort())
@@ -174,7 +174,7 @@ class MigrationSource {
     throw new Fault('Unavailable', `The hypervisor of ${nameOf(this.#vmi)} does not tell what its guest does`)
   }
 
-  async #ask(): Promise<SourceSight | undefined> {
+  async #ask(): Promise<ObservedSource | undefined> {
     // Known at once, but for a process that has just begun.
     const hypervisor = await this.#context.host.lifecycle.connect(this.#uid, this.#signal)
     const domain = await hypervisor?.domain.observe(this.#signal)
@@ -184,8 +184,8 @@ class MigrationSource {
     return { source, domain, ...(job && { job }) }
   }
 
-  #isUnderway({ job }: SourceSight): boolean {
-    return job !== undefined || this.#context.moves.isPending(this.#migration)
+  #isUnderway({ job }: ObservedSource): boolean {
+    return job !== undefined || this.#context.migrationJobs.isPending(this.#migration)
   }
 
   /** The next pass tries again when it does not answer. */
@@ -205,13 +205,15 @@ class MigrationSource {
   }
 
   #isTooLong(job: MoveProgress): boolean {
-    const { completionMs, progressMs } = moveLimits(this.#vmi)
+    const { completionMs, progressMs } = migrationLimits(this.#vmi)
     const elapsedMs = Date.now() - Date.parse(this.#state.startTimestamp ?? '')
-    return elapsedMs > completionMs || this.#context.moves.stalledMs(this.#migration, job, Date.now()) > progressMs
+    return (
+      elapsedMs > completionMs || this.#context.migrationJobs.stalledMs(this.#migration, job, Date.now()) > progressMs
+    )
   }
 
-  #sourceOf({ source, domain }: SourceSight, isUnderway: boolean, isLate = false): SourceObservation {
-    const failure = isUnderway ? undefined : this.#context.moves.failure(this.#migration)
+  #sourceOf({ source, domain }: ObservedSource, isUnderway: boolean, isLate = false): SourceObservation {
+    const failure = isUnderway ? undefined : this.#context.migrationJobs.failure(this.#migration)
     return {
       generation: this.#state.step?.generation ?? 0,
       sequence: 0,
@@ -224,8 +226,8 @@ class MigrationSource {
   }
 
   /** Publishes what was seen, unless that is published already. True when it was this migration's to write. */
-  async #publish(sight: SourceSight, isUnderway = this.#isUnderway(sight), isLate = false): Promise<boolean> {
-    return this.#write(this.#sourceOf(sight, isUnderway, isLate))
+  async #publish(observed: ObservedSource, isUnderway = this.#isUnderway(observed), isLate = false): Promise<boolean> {
+    return this.#write(this.#sourceOf(observed, isUnderway, isLate))
   }
 
   async #write(seen: SourceObservation, copy?: TargetObservation['guest']): Promise<boolean> {

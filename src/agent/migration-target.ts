@@ -56,7 +56,7 @@ export async function receive(
   try {
     sandbox = await ensureSandbox(context, pod, vmi, wantedOf(context, vmi, { from, migration }), signal)
   } catch (error) {
-    if (faultKind(error) !== 'Aborted') await tellFailure(context, pod, vmi, explain(error))
+    if (faultKind(error) !== 'Aborted') await reportFailure(context, pod, vmi, explain(error))
     throw error
   }
   await writePod(context, pod, vmi, sandbox)
@@ -123,7 +123,7 @@ function wantedOf(context: AgentContext, vmi: VirtualMachineInstance, incoming: 
   return { attachments: attachmentsOf(nics, vmi, context.nads), optional, incoming }
 }
 
-async function tellFailure(
+async function reportFailure(
   context: AgentContext,
   pod: Pod,
   vmi: VirtualMachineInstance,

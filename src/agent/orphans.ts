@@ -100,12 +100,12 @@ export function startOrphans(options: Options): Orphans {
   async function remove({ uid, namespace, name }: FoundSandbox): Promise<void> {
     log.info({ uid, pod: `${namespace}/${name}` }, 'Removing a sandbox whose pod is gone')
     const sandbox = `The sandbox of the deleted pod ${namespace}/${name}`
-    const tell = (what: string) => recorder(me, 'Warning', 'FailedKillPod', `${sandbox} ${what}`)
+    const warn = (what: string) => recorder(me, 'Warning', 'FailedKillPod', `${sandbox} ${what}`)
     try {
       const notUndone = await sandboxes.remove(uid, signal)
-      if (notUndone.length) tell(`was removed, but not all was undone that CNI plugins did: ${notUndone.join('; ')}`)
+      if (notUndone.length) warn(`was removed, but not all was undone that CNI plugins did: ${notUndone.join('; ')}`)
     } catch (fault) {
-      if (faultKind(fault) !== 'Aborted') tell(`cannot be removed, and is tried again: ${explain(fault)}`)
+      if (faultKind(fault) !== 'Aborted') warn(`cannot be removed, and is tried again: ${explain(fault)}`)
       throw fault
     }
   }

@@ -10,7 +10,7 @@ import { planText } from '#core/nic/plan-text.ts'
 import { type Again, type AgentContext, nameOf } from './context.ts'
 import { execute, type Outcome } from './execute.ts'
 import { observe, ownerOf } from './observe.ts'
-import { report, tellChanges, tellDrift, tellUnplugged } from './report.ts'
+import { emitChanges, emitDrift, emitUnplugged, report } from './report.ts'
 
 /** Most observations of one pass. One that needs more goes on in the next. */
 const maxRounds = 30
@@ -38,7 +38,7 @@ export async function instancePass(
     if (vmi) noteUnplugged(context, pod, vmi, seen)
     const { steps, ...plan } = planInstance(seen)
     if (vmi && seen.drift.fresh.length) {
-      tellDrift(context, vmi, seen.drift)
+      emitDrift(context, vmi, seen.drift)
       drift.push(...seen.drift.fresh)
     }
     if (!steps.length) return settle(context, { pod, vmi, seen }, plan)
@@ -52,7 +52,7 @@ export async function instancePass(
     known = await carryOut(context, { pod, vmi, seen }, steps, known, signal)
     guest = leaveGuest(steps) ? seen.guest : undefined
     isUnreported ||= known.done.length > 0
-    if (vmi) tellChanges(context, vmi, known.done, drift)
+    if (vmi) emitChanges(context, vmi, known.done, drift)
     if (known.isOver) return known.again
   }
   context.log.warn({ pod: `${pod.metadata.namespace}/${pod.metadata.name}` }, 'Pass does not come to an end')
@@ -95,7 +95,7 @@ async function settle(
 function noteUnplugged(context: AgentContext, pod: Pod, vmi: VirtualMachineInstance, { guest }: Observation): void {
   if (guest?.is !== 'there') return
   const present = new Set(guest.domain.nics.map(({ name }) => name))
-  tellUnplugged(context, vmi, context.memories.unplugged(pod.metadata.uid ?? '', present))
+  emitUnplugged(context, vmi, context.memories.unplugged(pod.metadata.uid ?? '', present))
 }
 
 /** Asks a guest that is there what it says about itself, and probes it. */

@@ -30,16 +30,16 @@ async function remove(
   vmi: VirtualMachineInstance | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const tell = (what: string) => {
+  const warn = (what: string) => {
     for (const about of vmi ? [pod, vmi] : [pod]) recorder(about, 'Warning', 'FailedKillPod', what)
   }
   const sandbox = `the sandbox of pod ${pod.metadata.name}`
   try {
     const notUndone = await host.lifecycle.remove(pod.metadata.uid ?? '', signal)
     if (notUndone.length)
-      tell(`${sandbox} was removed, but not all was undone that CNI plugins did: ${notUndone.join('; ')}`)
+      warn(`${sandbox} was removed, but not all was undone that CNI plugins did: ${notUndone.join('; ')}`)
   } catch (fault) {
-    if (faultKind(fault) !== 'Aborted') tell(`${sandbox} cannot be removed, and is tried again: ${explain(fault)}`)
+    if (faultKind(fault) !== 'Aborted') warn(`${sandbox} cannot be removed, and is tried again: ${explain(fault)}`)
     throw fault
   }
 }

@@ -14,7 +14,7 @@ import {
 } from '#core/nic/drift.ts'
 import type { Step } from '#core/nic/plan.ts'
 import type { DomainEnd, SandboxState } from '#core/ports.ts'
-import { untold } from '#core/sandbox/dhcp.ts'
+import { addressesWithoutDhcp } from '#core/sandbox/dhcp.ts'
 import { attachmentsOf, networkStatuses } from '#core/sandbox/plan.ts'
 import { findCondition, withCondition } from '#core/vm/conditions.ts'
 import { isFinal } from '#core/vm/power.ts'
@@ -113,7 +113,7 @@ export async function writePod(
   }))
   const annotation = JSON.stringify(networkStatuses(attachments, sandbox.ips))
   if (pod.metadata.annotations?.[networkStatusAnnotation] !== annotation) {
-    for (const what of untold(nics, sandbox.ips)) recorder(vmi, 'Warning', 'AddressNotTold', what)
+    for (const what of addressesWithoutDhcp(nics, sandbox.ips)) recorder(vmi, 'Warning', 'AddressNotTold', what)
     await client.modify(Pod, pod.metadata, (current) => ({
       ...current,
       metadata: {
@@ -147,7 +147,7 @@ export async function writePod(
 }
 
 /** Emits Events about links that were changed outside Patchbay. */
-export function tellDrift(context: AgentContext, vmi: VirtualMachineInstance, { fresh, kept }: LinkDrift): void {
+export function emitDrift(context: AgentContext, vmi: VirtualMachineInstance, { fresh, kept }: LinkDrift): void {
   for (const one of fresh) {
     const isKept = kept.some(({ nic }) => nic === one.nic)
     const what = isKept ? `left so because of the annotation ${linkDriftAnnotation}` : 'putting it back'
@@ -157,25 +157,25 @@ export function tellDrift(context: AgentContext, vmi: VirtualMachineInstance, { 
 }
 
 /** Emits Events about cards that the guest has released. */
-export function tellUnplugged({ recorder }: AgentContext, vmi: VirtualMachineInstance, nics: readonly string[]): void {
+export function emitUnplugged({ recorder }: AgentContext, vmi: VirtualMachineInstance, nics: readonly string[]): void {
   for (const nic of nics) recorder(vmi, 'Normal', 'NicUnplugged', `Interface "${nic}" was unplugged`)
 }
 
 /** Emits an Event for each change of a card: the old and the new value, and who requested it. */
-export function tellChanges(
+export function emitChanges(
   context: AgentContext,
   vmi: VirtualMachineInstance,
   done: readonly Step[],
   drift: readonly Drift[],
 ): void {
-  const mover = vmi.metadata.annotations?.[networkChangedByAnnotation]
+  const networkChangedBy = vmi.metadata.annotations?.[networkChangedByAnnotation]
   for (const { do: what, nic, from } of done) {
     if (what === 'rewire')
       context.recorder(
         vmi,
         'Normal',
         'NicRewired',
-        `Interface "${nic.name}" was moved from network ${from} to ${nic.network}, asked for by ${mover ?? 'its owner'}`,
+        `Interface "${nic.name}" was moved from network ${from} to ${nic.network}, asked for by ${networkChangedBy ?? 'its owner'}`,
       )
     if (what === 'plug')
       context.recorder(
@@ -185,11 +185,13 @@ export function tellChanges(
         `Interface "${nic.name}" was plugged into network ${nic.network}, link ${nic.link}`,
       )
   }
-  const who = vmi.metadata.annotations?.[linkChangedByAnnotation]
+  const linkChangedBy = vmi.metadata.annotations?.[linkChangedByAnnotation]
   for (const { nic, changed } of done) {
     if (!changed.includes('link')) continue
     const [from, to] = nic.link === 'up' ? ['down', 'up'] : ['up', 'down']
-    const why = drift.some((one) => one.nic === nic.name) ? 'as declared' : `asked for by ${who ?? 'its owner'}`
+    const why = drift.some((one) => one.nic === nic.name)
+      ? 'as declared'
+      : `asked for by ${linkChangedBy ?? 'its owner'}`
     context.recorder(
       vmi,
       'Normal',

@@ -1,7 +1,7 @@
 import type { MigrationState, MigrationStepName } from '#apis/kubevirt/migration.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { nextAction } from './outcome.ts'
-import { completedState, failedState, moveLimits } from './state.ts'
+import { completedState, failedState, migrationLimits } from './state.ts'
 
 /** Whose agent carries out each step. */
 export const sideOf = {
@@ -70,7 +70,9 @@ const arrivalMs = 60_000
 /** Whether a migration has taken so long that what has not arrived never will. */
 export function isOverdue(vmi: Pick<VirtualMachineInstance, 'spec' | 'status'>, nowMs: number): boolean {
   const { startTimestamp } = vmi.status?.migrationState ?? {}
-  return startTimestamp !== undefined && nowMs - Date.parse(startTimestamp) > moveLimits(vmi).completionMs + arrivalMs
+  return (
+    startTimestamp !== undefined && nowMs - Date.parse(startTimestamp) > migrationLimits(vmi).completionMs + arrivalMs
+  )
 }
 
 /** What is written of a directive. */

@@ -13,7 +13,7 @@ import { migrationConfig } from './config.ts'
 import { liveMigratable } from './migratable.ts'
 import { type MigrationObservation, type MigrationStep, nextStep, withClaim, withMigrationPhase } from './phases.ts'
 import { activePodName, isMigrating, podRole } from './pod-role.ts'
-import { moveLimits } from './state.ts'
+import { migrationLimits } from './state.ts'
 
 const now = '2026-01-01T00:10:00Z'
 const nowMs = Date.parse(now)
@@ -287,7 +287,7 @@ test('a bridge on the pod network is moved only when its owner allows that', () 
 })
 
 test('limits are those of the beginning, in the units of the hypervisor', () => {
-  const limits = moveLimits(
+  const limits = migrationLimits(
     vmi(own({ migrationConfiguration: { bandwidthPerMigration: '64Mi', completionTimeoutPerGiB: 10 } })),
   )
   assert.deepEqual(limits, {
@@ -297,5 +297,5 @@ test('limits are those of the beginning, in the units of the hypervisor', () => 
     completionMs: 10_000,
     progressMs: 150_000,
   })
-  assert.equal(moveLimits(vmi()).bandwidthMiBs, undefined)
+  assert.equal(migrationLimits(vmi()).bandwidthMiBs, undefined)
 })

@@ -7,7 +7,7 @@ const mib = 2 ** 20
 const gib = 2 ** 30
 
 /** What bounds one migration, from the configuration it was begun with. */
-export type MoveLimits = Readonly<{
+export type MigrationLimits = Readonly<{
   /** Undefined is without limit. */
   bandwidthMiBs?: number
   maxDowntimeMs: number
@@ -19,7 +19,7 @@ export type MoveLimits = Readonly<{
 }>
 
 /** The limits of an instance's migration (facts/kubevirt.md §1.6). Less than a GiB of memory counts as one. */
-export function moveLimits(vmi: Pick<VirtualMachineInstance, 'spec' | 'status'>): MoveLimits {
+export function migrationLimits(vmi: Pick<VirtualMachineInstance, 'spec' | 'status'>): MigrationLimits {
   const config = withDefaults(vmi.status?.migrationState?.migrationConfiguration)
   const bandwidth = bytesOf(config.bandwidthPerMigration) ?? 0
   const size = Math.max((memoryOf(vmi.spec).bytes ?? 0) / gib, 1)

@@ -5,7 +5,7 @@ import { isIpv4 } from '../nic/cidr.ts'
 import type { DesiredNic } from '../nic/nic.ts'
 
 /** What a guest is told by DHCP on one of its interfaces, beside its address and the way out. */
-export type DhcpTold = Readonly<{
+export type DhcpSettings = Readonly<{
   hostname: string
   domain?: string
   searches?: readonly string[]
@@ -33,10 +33,10 @@ const utf8 = new TextEncoder()
  * Decides what a guest is told, as KubeVirt's DHCP server does (its `prepareDHCPOptions`). There is no cluster DNS, so
  * `ClusterFirst` means the host's name servers, as `Default` does. What admission would refuse by now is left out.
  */
-export function dhcpTold(
+export function dhcpSettings(
   vmi: Pick<VirtualMachineInstance, 'metadata' | 'spec'>,
   { dhcpOptions }: Pick<Interface, 'dhcpOptions'>,
-): DhcpTold {
+): DhcpSettings {
   const { spec } = vmi
   const searches = fitting(searchesOf(spec, vmi.metadata.namespace ?? 'default'))
   const nameservers = textsOf(spec.dnsConfig?.nameservers).filter(isIpv4)
@@ -119,7 +119,10 @@ function textsOf(list: unknown): string[] {
 }
 
 /** What guests are not told, in words: their addresses that are not IPv4. */
-export function untold(nics: readonly DesiredNic[], ips: ReadonlyMap<string, readonly string[]>): string[] {
+export function addressesWithoutDhcp(
+  nics: readonly DesiredNic[],
+  ips: ReadonlyMap<string, readonly string[]>,
+): string[] {
   return nics.flatMap(({ name, network }) => {
     const left = (ips.get(name) ?? []).filter((ip) => ip.includes(':'))
     if (!left.length) return []

@@ -7,7 +7,7 @@ import {
 } from '#apis/net/attachment.ts'
 import { anySourceAnnotation, isTrueAnnotation } from '../annotations.ts'
 import { type DesiredNic, podNetwork } from '../nic/nic.ts'
-import { type DhcpTold, dhcpTold } from './dhcp.ts'
+import { type DhcpSettings, dhcpSettings } from './dhcp.ts'
 
 /** One network put into a sandbox and joined to the guest: of a wanted interface what is written down, and what CNI is asked for. */
 export type Attachment = Readonly<
@@ -23,7 +23,7 @@ export type Attachment = Readonly<
     /** What the instance's annotations ask for, where CNI asks for it; as written there. */
     bandwidth?: Bandwidth
     /** What the guest is told by DHCP. Sandboxes of earlier versions do not say. */
-    dhcp?: DhcpTold
+    dhcp?: DhcpSettings
   }
 >
 
@@ -67,7 +67,7 @@ export function attachmentsOf(
       ...(!isPod && config === undefined && { problem: missingText(nic) }),
       ...(isOpen && { isOpen }),
       ...(bandwidth && { bandwidth }),
-      dhcp: dhcpTold(vmi, nic),
+      dhcp: dhcpSettings(vmi, nic),
     }
   })
 }

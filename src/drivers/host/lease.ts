@@ -25,7 +25,7 @@ export function leaseOf(
 ): DhcpLease | undefined {
   const { links, mac, binding, dhcp } = attachment
   const dns = [...new Set([...(dhcp?.isOwnDns ? [] : hostDns), ...(dhcp?.nameservers ?? [])])]
-  const common = { bridge: links.bridge, mac, mtu, dns, ...(dhcp && { told: dhcp }) }
+  const common = { bridge: links.bridge, mac, mtu, dns, ...(dhcp && { settings: dhcp }) }
   if (!bindings[binding].isOnNetwork) {
     const { gateway, guest, prefix } = guestAddresses(attachment.guestCidr)
     return {

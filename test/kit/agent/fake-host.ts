@@ -207,7 +207,7 @@ export function openAgent(vmi: VirtualMachineInstance) {
       watch: () => undefined,
       forget: () => undefined,
     },
-    moves: new MigrationJobs(),
+    migrationJobs: new MigrationJobs(),
     memories: new Memories(),
     recorder: (_: unknown, _type: string, reason: string, message: string) =>
       void world.events.push(`${reason} ${message}`),
