@@ -11,17 +11,17 @@ type Watching = Readonly<{
   /** When the guest was last looked at. */
   observedMs: () => number
   /** Called whenever something in the sandbox may have changed; `isNetwork` when its guest has taken an address. */
-  tell: (isNetwork?: boolean) => void
+  emit: (isNetwork?: boolean) => void
 }>
 
 /** Connects to the libvirtd of a sandbox, and hears of its guest by it and by what it writes, for as long as it is there. */
-export async function connectWatched(dir: string, { log, observedMs, tell }: Watching): Promise<Libvirt> {
+export async function connectWatched(dir: string, { log, observedMs, emit }: Watching): Promise<Libvirt> {
   const libvirt = await openLibvirt({ socketPath: socketPath(dir), log, callTimeoutMs })
   libvirt.onEvent((event) => {
-    if (event.type !== 'metadataChange' && event.type !== 'migrationIteration') tell()
+    if (event.type !== 'metadataChange' && event.type !== 'migrationIteration') emit()
   })
-  const seen = unlessSeen(observedMs, () => tell())
-  const unwatch = [watchDomainFiles(dir, seen, log), watchLeases(dir, () => tell(true), log)]
+  const seen = unlessSeen(observedMs, () => emit())
+  const unwatch = [watchDomainFiles(dir, seen, log), watchLeases(dir, () => emit(true), log)]
   void libvirt.closed.then(() => {
     for (const end of unwatch) end()
   })

@@ -24,7 +24,7 @@ const restMs = 50
  * Passes on that libvirt has written down a new state, unless the guest was looked at since: most of what libvirt writes comes
  * of our own changes, and the next change must not wait for a look that shows nothing new. `seenMs` says when the last look was.
  */
-export function unlessSeen(seenMs: () => number, tell: () => void): () => void {
+export function unlessSeen(seenMs: () => number, onChange: () => void): () => void {
   let isResting = false
   let lastMs = 0
   return () => {
@@ -33,7 +33,7 @@ export function unlessSeen(seenMs: () => number, tell: () => void): () => void {
     isResting = true
     setTimeout(() => {
       isResting = false
-      if (seenMs() < lastMs) tell()
+      if (seenMs() < lastMs) onChange()
     }, restMs)
   }
 }

@@ -4,7 +4,7 @@ import { ensureCgroups, sandboxMaxBytes } from '../libvirt/daemon/cgroup.ts'
 /** Holds the processes of sandboxes to the memory of their pods. */
 export class MemoryLimits {
   readonly #log: Log
-  #isTold = false
+  #isReported = false
 
   constructor(log: Log) {
     this.#log = log
@@ -13,8 +13,8 @@ export class MemoryLimits {
   /** `podBytes` is what the pod is limited to. A host that does not let us is told of once. */
   async hold(dir: string, podBytes: number): Promise<void> {
     const left = await ensureCgroups(dir, sandboxMaxBytes(podBytes))
-    if (!left.length || this.#isTold) return
-    this.#isTold = true
+    if (!left.length || this.#isReported) return
+    this.#isReported = true
     this.#log.warn({ left }, 'Running sandboxes without cgroup limits, which this host does not let us set')
   }
 }

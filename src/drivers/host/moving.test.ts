@@ -81,8 +81,8 @@ for (const [what, options, flags, more] of [
       setMaxDowntime: async (_: unknown, ms: number) => void calls.push(ms),
       migrate: async (_: unknown, how: unknown) => void calls.push(how),
     } as unknown as Libvirt
-    const exchange = { dir: at('source'), name: 'm' }
-    await moveGuest({ libvirt, guest: {} as Domain, exchange, user: 64_055 }, at('target'), options)
+    const migrationSocketDir = { dir: at('source'), name: 'm' }
+    await moveGuest({ libvirt, guest: {} as Domain, migrationSocketDir, user: 64_055 }, at('target'), options)
     const inode = async (path: string) => (await stat(at(path))).ino
     assert.equal(await inode('source/run/migration/m/libvirt-sock'), await inode('target/run/libvirt/libvirt-sock'))
     const destination = 'qemu+unix:///system?socket=/run/migration/m/libvirt-sock'

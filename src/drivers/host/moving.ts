@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import { eventually } from '#base/wait.ts'
 import type { MoveOptions } from '#core/ports.ts'
 import {
-  type Exchange,
-  exchangeOfQemu,
-  exchangePath,
-  exchangesInSandbox,
-  makeExchange,
+  type MigrationSocketDir,
+  makeMigrationSocketDir,
+  migrationSocketDirs,
+  migrationSocketPath,
+  qemuSocketDir,
   socketPath,
 } from '../libvirt/daemon/daemon.ts'
 import { findProcess, findProgram, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
@@ -30,25 +30,25 @@ export async function shareImages(from: string, to: string): Promise<void> {
 }
 
 /**
- * Has a libvirtd move its guest to the one of the sandbox `to`. They meet in an exchange of the source's: there the source
+ * Has a libvirtd move its guest to the one of the sandbox `to`. They meet in a folder of the source (migrationSocketDir): there the source
  * finds a second name of the target's socket, and the target's QEMU takes the guest in. The guest arrives stopped.
  * @throws Fault with whatever libvirt says
  */
 export async function moveGuest(
-  source: Readonly<{ libvirt: Libvirt; guest: Domain; exchange: Exchange; user: number }>,
+  source: Readonly<{ libvirt: Libvirt; guest: Domain; migrationSocketDir: MigrationSocketDir; user: number }>,
   to: string,
   { bandwidthMiBs, maxDowntimeMs, isAutoConverging }: MoveOptions,
 ): Promise<void> {
-  const { libvirt, guest, exchange, user } = source
-  await makeExchange(exchange, user)
-  const socket = join(exchangePath(exchange), 'libvirt-sock')
+  const { libvirt, guest, migrationSocketDir, user } = source
+  await makeMigrationSocketDir(migrationSocketDir, user)
+  const socket = join(migrationSocketPath(migrationSocketDir), 'libvirt-sock')
   await rm(socket, { force: true })
   await link(socketPath(to), socket)
   await libvirt.setMaxDowntime(guest, maxDowntimeMs)
-  const place = join(exchangesInSandbox, exchange.name)
+  const place = join(migrationSocketDirs, migrationSocketDir.name)
   await libvirt.migrate(guest, {
     destination: `qemu+unix:///system?socket=${place}/libvirt-sock`,
-    migrateUri: `unix://${place}/${exchangeOfQemu}/qemu.sock`,
+    migrateUri: `unix://${place}/${qemuSocketDir}/qemu.sock`,
     flags: migrateFlags.paused | migrateFlags.abortOnError | (isAutoConverging ? migrateFlags.autoConverge : 0),
     ...(bandwidthMiBs !== undefined && { bandwidthMiBs }),
   })

@@ -75,13 +75,13 @@ export class CniNetworks {
       return result
     } catch (fault) {
       const where = whereOf(place, attachment)
-      this.#tell(where, await this.#options.cni.letGo(where, signal))
+      this.#reportNotUndone(where, await this.#options.cni.letGo(where, signal))
       throw fault
     }
   }
 
   /** Says what could not be undone, if anything. */
-  #tell({ containerId, ifName }: CniWhere, notUndone: readonly string[]): void {
+  #reportNotUndone({ containerId, ifName }: CniWhere, notUndone: readonly string[]): void {
     const about = { uid: containerId, interface: ifName, notUndone }
     if (notUndone.length) this.#options.log.warn(about, 'Could not undo what a CNI plugin did')
   }
@@ -119,16 +119,16 @@ export class CniNetworks {
       )
     await bridges.claim(conflist, attachment.network, signal)
     if (isPod) await bridges.requireOwn(podNetwork.bridge, signal)
-    const tell = (notUndone: readonly string[]) => this.#tell(where, notUndone)
+    const reportNotUndone = (notUndone: readonly string[]) => this.#reportNotUndone(where, notUndone)
     // What was half done is taken back first, as far as that goes: it must not stand in the way of what is wanted now.
-    if (!before) tell(await cni.letGo(where, signal))
+    if (!before) reportNotUndone(await cni.letGo(where, signal))
     log.info({ network: attachment.network, interface: attachment.links.pod }, 'Attaching network')
     // Where a guest is to come, a link with its MAC would draw its frames away from where it still is.
     const { isOnNetwork } = bindings[attachment.binding]
-    const isTold = isOnNetwork && (!source || conflist.plugins.some(asksForMac))
+    const isMacPassed = isOnNetwork && (!source || conflist.plugins.some(asksForMac))
     const runtime = {
       pod: { namespace, name, uid },
-      ...(isTold && { mac: attachment.mac }),
+      ...(isMacPassed && { mac: attachment.mac }),
       // The guest may go on with what it was given before its link was lost.
       ...(before && { ips: before.result.ips.map(({ address }) => address) }),
       ports: attachment.ports,
@@ -137,8 +137,8 @@ export class CniNetworks {
     const request = { ...where, conflist, runtime }
     const from = source && isOnNetwork ? whereAt(source, attachment) : undefined
     const add = () => (from ? cni.inherit(request, from, signal) : cni.add(request, signal))
-    return (before ? cni.addAgain(request, tell, signal) : add()).catch((error: unknown) => {
-      if (error instanceof Fault && error.data.notUndone) tell(error.data.notUndone as readonly string[])
+    return (before ? cni.addAgain(request, reportNotUndone, signal) : add()).catch((error: unknown) => {
+      if (error instanceof Fault && error.data.notUndone) reportNotUndone(error.data.notUndone as readonly string[])
       throw error
     })
   }
@@ -146,7 +146,7 @@ export class CniNetworks {
   /** Gives networks of a sandbox back, the last one first. A network that was never attached is no error. */
   async remove(place: Place, attachments: readonly Attachment[], signal: AbortSignal): Promise<void> {
     const names = attachments.map((attachment) => attachment.links.pod)
-    for (const fault of troubles(await this.#delete(place.uid, place.netns, names.toReversed(), signal))) throw fault
+    for (const fault of faultsIn(await this.#delete(place.uid, place.netns, names.toReversed(), signal))) throw fault
   }
 
   /**
@@ -166,24 +166,24 @@ export class CniNetworks {
    * Gives back what CNI put into a sandbox for none of its attachments: a network that was left, or that a move which came to
    * nothing had brought. It leaves the guest's bridge before anything is joined to that.
    */
-  async giveBackStrays(
+  async releaseUnused(
     place: Place,
     attachments: readonly Attachment[],
     signal: AbortSignal,
   ): Promise<readonly unknown[]> {
     const { uid, netns } = place
     const known = new Set(attachments.map(({ links }) => links.pod))
-    const strays = (await this.#options.cni.interfacesOf(uid)).filter((name) => !known.has(name))
-    if (!strays.length) return []
-    this.#options.log.info({ uid, interfaces: strays }, 'Giving back networks that nobody is on')
+    const unused = (await this.#options.cni.interfacesOf(uid)).filter((name) => !known.has(name))
+    if (!unused.length) return []
+    this.#options.log.info({ uid, interfaces: unused }, 'Giving back networks that nobody is on')
     const links = await listSandboxLinks(place, signal)
-    const joined = strays.filter((name) => links.get(name)?.master !== undefined)
+    const joined = unused.filter((name) => links.get(name)?.master !== undefined)
     await ipBatch(
       netns,
       joined.map((name) => `link set ${name} nomaster`),
       signal,
     )
-    return troubles(await this.#delete(uid, netns, strays, signal))
+    return faultsIn(await this.#delete(uid, netns, unused, signal))
   }
 
   /** Deletes what CNI added. One that fails keeps no other from being deleted, and is let go when it has failed for so long. */
@@ -228,10 +228,10 @@ function whereAt(source: Source, { name, network }: Attachment): CniWhere | unde
 }
 
 /** Plugins of which it is known that the links they name on the host are links of the host's own. */
-const telling: ReadonlySet<string> = new Set(['bridge', 'ptp'])
+const knownToName: ReadonlySet<string> = new Set(['bridge', 'ptp'])
 
 function hostLinksOf(conflist: Conflist, { hostInterfaces }: CniResult): HostLink[] {
-  if (!conflist.plugins.some(({ type }) => telling.has(type))) return []
+  if (!conflist.plugins.some(({ type }) => knownToName.has(type))) return []
   const bridges = bridgesOf(conflist)
   const [bridge] = bridges
   return hostInterfaces
@@ -245,6 +245,6 @@ function asksForMac(plugin: PluginConf): boolean {
 }
 
 /** All that is to be told, once about what is given up. */
-function troubles({ faults, notUndone }: Deleted): readonly unknown[] {
+function faultsIn({ faults, notUndone }: Deleted): readonly unknown[] {
   return [...faults, ...notUndone.map((why) => new Fault('Unavailable', `given up: ${why}`))]
 }

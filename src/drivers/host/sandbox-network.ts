@@ -56,7 +56,7 @@ export class SandboxNetwork {
     signal: AbortSignal,
   ): Promise<AttachResult> {
     const { netns } = place
-    const pendingCleanup = [...(await this.#networks.giveBackStrays(place, attachments, signal))]
+    const pendingCleanup = [...(await this.#networks.releaseUnused(place, attachments, signal))]
     const made = await this.#networks.made(place, attachments)
     const host = made.length && isSuspect ? await listLinks(undefined, signal) : undefined
     const observed = await this.#observe(place, attachments, host, signal)
@@ -85,14 +85,14 @@ export class SandboxNetwork {
     // Until both are there no guest has these cards.
     const before = apart.flatMap(({ attachment }) => wiringCommands(attachment, links, { uid: place.user }))
     await this.#setRules(netns, { before }, signal)
-    const tell = async (one: Attached) => {
+    const bringUp = async (one: Attached) => {
       // A server goes on to listen on a bridge that was deleted, not on the one of the same name that is there now.
       const { bridge } = one.attachment.links
       if (!observed.sandbox.has(bridge)) await stopDnsmasq(place.dir, bridge)
       await nameLink(netns, one.attachment, links, signal)
       await serve(place, one, links, signal)
     }
-    await Promise.all(attached.map(tell))
+    await Promise.all(attached.map(bringUp))
     const ips = new Map(attached.map(({ attachment, result }) => [attachment.name, addressesOf(result)]))
     return { ips, failed, pendingCleanup }
   }

@@ -85,9 +85,9 @@ export class HostSandboxes implements Lifecycle, Networks {
     this.#live = new LiveSandboxes({
       open: (uid) => this.#connect(uid),
       onLost: (uid) => {
-        this.#tell(uid)
+        this.#emit(uid)
         // What its guest's agent would have said meanwhile was heard by nobody.
-        this.#tell(uid, true)
+        this.#emit(uid, true)
       },
       log: options.log,
     })
@@ -103,7 +103,7 @@ export class HostSandboxes implements Lifecycle, Networks {
         options.log.warn({ uid, ...damage }, 'A sandbox is not as it was made')
         this.#damage.set(uid, damage)
         this.#live.lookAgain(uid)
-        this.#tell(uid)
+        this.#emit(uid)
       },
       log: options.log,
     })
@@ -356,12 +356,16 @@ export class HostSandboxes implements Lifecycle, Networks {
       onObserve: () => this.#observedMs.set(uid, performance.now()),
       send: async (guest, migration, to, options) => {
         const user = (await this.#records.read(uid))?.user ?? sharedQemuUid
-        await moveGuest({ libvirt, guest, exchange: { dir, name: migration }, user }, this.#records.at(to), options)
+        await moveGuest(
+          { libvirt, guest, migrationSocketDir: { dir, name: migration }, user },
+          this.#records.at(to),
+          options,
+        )
       },
     })
   }
 
-  #tell(uid: string, isNetwork = false): void {
+  #emit(uid: string, isNetwork = false): void {
     for (const listener of this.#listeners) listener(uid, isNetwork)
   }
 
@@ -369,7 +373,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     return connectWatched(this.#records.at(uid), {
       log: this.#options.log.child({ sandbox: uid }),
       observedMs: () => this.#observedMs.get(uid) ?? 0,
-      tell: (isNetwork) => this.#tell(uid, isNetwork),
+      emit: (isNetwork) => this.#emit(uid, isNetwork),
     })
   }
 

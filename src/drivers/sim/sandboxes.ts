@@ -198,14 +198,14 @@ export class SimSandboxes implements Lifecycle, Networks {
     const sandbox = this.#get(uid)
     sandbox.domain = undefined
     sandbox.end = end
-    this.#tell(uid)
+    this.#emit(uid)
   }
 
   /** Changes a link behind everybody's back. */
   setLink(uid: string, nic: string, link: 'up' | 'down'): void {
     const { nics } = this.#get(uid)
     nics.set(nic, { ...nics.get(nic)!, link })
-    this.#tell(uid)
+    this.#emit(uid)
   }
 
   /** Makes devices in a guest that nobody gave it. */
@@ -230,15 +230,15 @@ export class SimSandboxes implements Lifecycle, Networks {
     return sandbox
   }
 
-  #tell(uid: string): void {
+  #emit(uid: string): void {
     for (const listener of this.#listeners) listener(uid)
   }
 
   #hypervisor(sandbox: Sandbox): Hypervisor {
-    const tell = () => this.#tell(sandbox.id.uid)
+    const emit = () => this.#emit(sandbox.id.uid)
     return {
-      domain: simDomain(sandbox, tell),
-      cards: simCards(sandbox, tell),
+      domain: simDomain(sandbox, emit),
+      cards: simCards(sandbox, emit),
       guestAgent: simGuestAgent(sandbox),
       job: this.#job(sandbox),
     }
@@ -265,8 +265,8 @@ export class SimSandboxes implements Lifecycle, Networks {
           source.isMoved = true
         } finally {
           source.job = undefined
-          this.#tell(source.id.uid)
-          this.#tell(to)
+          this.#emit(source.id.uid)
+          this.#emit(to)
         }
       },
       progress: async () => source.job && { remainingBytes: 1 },
@@ -277,15 +277,15 @@ export class SimSandboxes implements Lifecycle, Networks {
   }
 }
 
-function simDomain(sandbox: Sandbox, tell: () => void): Domain {
+function simDomain(sandbox: Sandbox, emit: () => void): Domain {
   const end = (how: DomainEnd) => {
     sandbox.domain = undefined
     sandbox.end = how
-    tell()
+    emit()
   }
   const setPaused = (isPaused: boolean) => {
     sandbox.isPaused = isPaused
-    tell()
+    emit()
   }
   return {
     async observe(): Promise<ObservedDomain | undefined> {
@@ -304,7 +304,7 @@ function simDomain(sandbox: Sandbox, tell: () => void): Domain {
       sandbox.isPaused = domain.isPaused
       sandbox.starts++
       sandbox.nics = new Map(domain.nics.map((nic) => [nic.name, observed(nic, nic.queues)]))
-      tell()
+      emit()
     },
     shutdown: async () => end('shutdown'),
     destroy: async () => end('destroyed'),
@@ -319,7 +319,7 @@ function simDomain(sandbox: Sandbox, tell: () => void): Domain {
   }
 }
 
-function simCards(sandbox: Sandbox, tell: () => void): Cards {
+function simCards(sandbox: Sandbox, emit: () => void): Cards {
   return {
     async update(nic: Nic, changed: readonly Field[]) {
       if (nic.name.startsWith('stuck'))
@@ -331,12 +331,12 @@ function simCards(sandbox: Sandbox, tell: () => void): Cards {
       if (sandbox.nics.size >= simPorts)
         throw new Fault('Unavailable', `No more available PCI slots for interface ${nic.name}`)
       sandbox.nics.set(nic.name, observed(nic, 1))
-      tell()
+      emit()
     },
     async unplug({ name }: Nic) {
       if (name.startsWith('sticky')) return
       sandbox.nics.delete(name)
-      tell()
+      emit()
     },
     async traffic() {
       const none = { rxErrors: 0, rxDropped: 0, txErrors: 0, txDropped: 0 }

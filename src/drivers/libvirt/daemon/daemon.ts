@@ -29,7 +29,7 @@ export type DaemonOptions = Readonly<{
   /** Whether QEMU may use /dev/kvm. */
   kvm?: boolean
   /** Where a guest is to come from: that sandbox's `dir`, and the name of the folder where both meet. */
-  incoming?: Exchange
+  incoming?: MigrationSocketDir
   signal?: AbortSignal
 }>
 
@@ -56,26 +56,26 @@ const stopTimeoutMs = 10_000
 const pollMs = 10
 
 /** A folder of one sandbox (`dir`) that another one sees under the same name while a guest moves from one to the other. */
-export type Exchange = Readonly<{ dir: string; name: string }>
+export type MigrationSocketDir = Readonly<{ dir: string; name: string }>
 
-/** Where exchanges are, in every sandbox. */
-export const exchangesInSandbox = '/run/migration'
+/** Where such folders are, in every sandbox. */
+export const migrationSocketDirs = '/run/migration'
 
-/** Where an exchange is on the host. */
-export function exchangePath({ dir, name }: Exchange): string {
-  return join(dir, exchangesInSandbox, name)
+/** Where such a folder is on the host. */
+export function migrationSocketPath({ dir, name }: MigrationSocketDir): string {
+  return join(dir, migrationSocketDirs, name)
 }
 
-/** The part of an exchange that is QEMU's: it makes its socket there. */
-export const exchangeOfQemu = 'qemu'
+/** The subfolder that belongs to QEMU, which makes its socket there. */
+export const qemuSocketDir = 'qemu'
 
 /**
- * Makes an exchange. The folder is root's, so that no QEMU can put another socket where libvirtd looks for its peer's; QEMU has
- * a folder of its own in it.
+ * Makes a folder of migration sockets. It is owned by root, so that no QEMU can replace the socket where libvirtd looks for its
+ * peer's; QEMU has a subfolder of its own.
  */
-export async function makeExchange(exchange: Exchange, user: number): Promise<void> {
-  const path = exchangePath(exchange)
-  const own = join(path, exchangeOfQemu)
+export async function makeMigrationSocketDir(migrationSocketDir: MigrationSocketDir, user: number): Promise<void> {
+  const path = migrationSocketPath(migrationSocketDir)
+  const own = join(path, qemuSocketDir)
   await mkdir(path, { recursive: true })
   await chmod(dirname(path), 0o755)
   await chown(path, 0, user)
@@ -141,11 +141,11 @@ export async function ensureInit(options: DaemonOptions): Promise<ProcessIdentit
   const known = await findInit(dir)
   if (known) return known
   await prepare(options)
-  const exchange = await exchangeArguments(dir, user, incoming)
+  const socketDirs = await migrationSocketArguments(dir, user, incoming)
   const child = await spawnDetached(dir, [
     `--net=${netns}`,
     ...['unshare', '--mount', '--propagation', 'private', '--pid', '--fork'],
-    ...['sh', script, dir, String(user), kvm ? 'yes' : 'no', ...exchange],
+    ...['sh', script, dir, String(user), kvm ? 'yes' : 'no', ...socketDirs],
   ])
   const ready = async () => {
     if (child.exitCode !== null) throw await startFailure(dir, child.exitCode)
@@ -249,12 +249,16 @@ async function spawnDetached(dir: string, args: readonly string[]): Promise<Chil
 }
 
 /** The folder to be seen and where; nothing when the other sandbox is gone, for then nobody comes from there any more. */
-async function exchangeArguments(dir: string, user: number, incoming: Exchange | undefined): Promise<string[]> {
+async function migrationSocketArguments(
+  dir: string,
+  user: number,
+  incoming: MigrationSocketDir | undefined,
+): Promise<string[]> {
   if (!incoming || !(await exists(join(incoming.dir, 'run')))) return []
-  await makeExchange(incoming, user)
+  await makeMigrationSocketDir(incoming, user)
   const here = { dir, name: incoming.name }
-  await makeExchange(here, user)
-  return [exchangePath(incoming), exchangePath(here)]
+  await makeMigrationSocketDir(here, user)
+  return [migrationSocketPath(incoming), migrationSocketPath(here)]
 }
 
 function outputPath(dir: string): string {
