@@ -32,7 +32,7 @@ const words: Readonly<Record<string, string>> = {
 }
 
 /** Rooms in plain words. Those that are missing (agent, apis, core, drivers/host, drivers/libvirt, drivers/sim) are not checked yet. */
-const rooms = '{base,bin,cli,controllers,machinery,server,drivers/cni,drivers/dhcp,drivers/image}'
+const rooms = '{agent,apis,base,bin,cli,controllers,core,machinery,server,drivers}'
 
 /** Files with sentences of other systems or names of tests, each with the reason. */
 const exceptions: Readonly<Record<string, string>> = {

@@ -23,16 +23,16 @@ import { Probes } from './probes.ts'
 export type AgentOptions = Readonly<{
   client: Client
   node: NodeFacts
-  /** The cluster it is a node of: UID of the namespace kube-system. */
+  /** The cluster that the node belongs to: UID of the namespace kube-system. */
   cluster: string
   host: Host
   images: Images
   prober: Prober
-  /** Calls back when an image may have come. */
+  /** Registers a callback for images that may have been added. */
   onImage: (listener: () => void) => void
   /** Called with the time a hypervisor took to change links, seconds. */
   onApplied?: (seconds: number) => void
-  /** How the node says that it is alive, and how often everything is looked at though nothing was heard of it. */
+  /** Times of the node's Lease, and the interval of the resync; milliseconds. */
   leaseTimes?: LeaseTimes
   resyncMs?: number
   log: Log
@@ -42,15 +42,18 @@ export type AgentOptions = Readonly<{
 /** A running agent. */
 export type Agent = Readonly<{
   running(): readonly RunningGuest[]
-  /** How many sandboxes without a pod it leaves alone. */
+  /** Number of sandboxes without a pod that are kept. */
   left(): number
   stop(): Promise<void>
 }>
 
-/** How often every sandbox is looked at though nothing was heard of it, milliseconds. */
+/** Interval of the resync of all sandboxes, milliseconds. */
 const usualResyncMs = 30_000
 
-/** Runs the node agent: registers the node, then keeps every sandbox of this host as the API says. Resolves when it serves. */
+/**
+ * Runs the node agent: registers the node, then makes every sandbox of this host what the API declares. Resolves when all caches
+ * are synced and the first passes are queued.
+ */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, node, host, images, signal, resyncMs: everyMs = usualResyncMs } = options
   const log = options.log.child({ component: 'agent', node: node.name })
@@ -112,7 +115,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     },
   })
   const enqueue = (pod: Pod) => controller.enqueue(`${pod.metadata.namespace}/${pod.metadata.name}`)
-  /** With all pods of the same instance: a guest that has arrived in one is waited for by another. */
+  /** Enqueues all pods of the same instance: during a migration one pod's agent waits for the other pod. */
   function enqueueUid(uid: string): void {
     for (const pod of pods.indexed('byUid', uid))
       for (const one of pods.indexed('byVmi', vmiKeys(pod)[0]!)) enqueue(one)
@@ -133,7 +136,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const vmi = (now ?? before)!
     for (const pod of pods.indexed('byVmi', `${vmi.metadata.namespace}/${vmi.metadata.name}`)) enqueue(pod)
   })
-  // A pod may wait for a network or an image.
+  // Any pod may be waiting for a network or an image.
   const waiting = () => {
     for (const pod of pods.list()) enqueue(pod)
   }
@@ -161,7 +164,7 @@ function vmiKeys(pod: Pod): string[] {
   return [`${pod.metadata.namespace}/${instanceNameOf(pod)}`]
 }
 
-/** The name of the instance a pod was made for. */
+/** The name of the instance that a pod was created for. */
 function instanceNameOf(pod: Pod): string {
   return pod.metadata.labels?.['vm.kubevirt.io/name'] ?? ''
 }

@@ -14,23 +14,23 @@ import { removeSandbox } from './removal.ts'
 import { reportEnd } from './report.ts'
 import { ensureSandbox } from './sandbox.ts'
 
-/** What a step is carried out on. */
+/** What a step acts on. */
 export type Target = Readonly<{ context: AgentContext; pod: Pod; vmi: VirtualMachineInstance; seen: Observation }>
 
-/** What became of steps. */
+/** The result of executing steps. */
 export type Outcome = Readonly<{
-  /** The sandbox as it is now; undefined when it has to be looked at again. */
+  /** The sandbox as it is now; undefined when it has to be observed again. */
   sandbox: SandboxState | undefined
-  /** Changes of interfaces that are done. */
+  /** Changes of interfaces that have been made. */
   done: readonly NicStep[]
   isRequestDone: boolean
-  /** Nothing is left to do in this pass. */
+  /** The pass ends here. */
   isOver: boolean
   again: Again
 }>
 
 type Done = Partial<Outcome> | undefined
-/** The step of a kind; several kinds may share a shape. */
+/** The step of one kind; several kinds may share a shape. */
 type StepOf<D extends InstanceStep['do'], S = InstanceStep> = S extends { do: infer K }
   ? D extends K
     ? S
@@ -38,7 +38,7 @@ type StepOf<D extends InstanceStep['do'], S = InstanceStep> = S extends { do: in
   : never
 type Act<D extends InstanceStep['do']> = (target: Target, step: StepOf<D>, signal: AbortSignal) => Promise<Done>
 
-/** How each step is carried out. */
+/** The effect of each step. */
 const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
   ensure,
   release,
@@ -65,7 +65,7 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
   },
   rewire: async ({ context, pod }, { nic, attachment, bounce }, signal) => {
     await context.host.networks.rewire(pod.metadata.uid ?? '', attachment, { bounce, link: nic.nic.link }, signal)
-    // What it left behind is looked after by the next look at the sandbox.
+    // The next `ensure` releases the network that was left.
     return { done: [nic], sandbox: undefined }
   },
   pause: async ({ seen }, _, signal) => void (await hypervisorOf(seen).domain.pause(signal)),
@@ -78,7 +78,7 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
     const uid = pod.metadata.uid ?? ''
     context.memories.shutdownRequested(uid)
     const asking = context.host.lifecycle.hypervisorOf(uid)?.domain.shutdown(signal)
-    // It is ended when its time is up.
+    // The guest is destroyed when its grace period is over.
     await asking?.catch((error: unknown) =>
       context.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Guest cannot be asked to shut down'),
     )
@@ -113,8 +113,8 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
 }
 
 /**
- * Carries out steps in order. One that fails keeps no other from being tried; what failed is remembered, and the next plan goes by
- * it. @throws Fault Aborted
+ * Executes steps in order. A step that fails does not prevent the others; failures are remembered, and the next plan takes them
+ * into account. @throws Fault Aborted
  */
 export async function execute(
   target: Target,
@@ -131,14 +131,14 @@ export async function execute(
       const act = acts[step.do] as Act<typeof step.do>
       const { done = [], ...rest } = (await act(target, step as never, signal)) ?? {}
       outcome = { ...outcome, ...rest, done: [...outcome.done, ...done] }
-      // What became of each network that was wanted, `ensure` knows.
+      // `ensure` records the result of each network itself.
       if (step.do !== 'ensure')
         for (const [key] of dependenciesOf(seen, target.vmi, step)) context.memories.succeeded(uid, key)
     } catch (cause) {
       const dependencies = dependenciesOf(seen, target.vmi, step)
       if (faultKind(cause) === 'Aborted' || signal.aborted || !dependencies.length) throw cause
       const about = { domain: nameOf(target.vmi), step: step.do, cause: explain(cause) }
-      // The stack is the only way to find a bug of ours.
+      // A bug of Patchbay can only be found by its stack.
       if (faultKind(cause) === 'Bug') context.log.error({ ...about, stack: (cause as Error).stack }, 'Step failed')
       else context.log.debug(about, 'Step failed')
       for (const [key, depends] of dependencies) context.memories.failed(uid, key, depends, cause)
@@ -178,7 +178,7 @@ async function release(
   return { sandbox: { ...sandbox, attached, ips: without(sandbox.ips), networks: without(sandbox.networks) } }
 }
 
-/** The hypervisor of the sandbox that was seen. A plan has no such step without it. */
+/** The hypervisor of the observed sandbox. A plan has such steps only for a sandbox that was observed. */
 function hypervisorOf({ sandbox }: Observation): Hypervisor {
   return sandbox!.hypervisor
 }

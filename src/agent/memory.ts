@@ -2,16 +2,16 @@ import { type Failures, withFailure, withoutFailure } from '#core/instance/backo
 import type { GuestRequests } from '#core/instance/observation.ts'
 import { DriftTracker } from './drift-tracker.ts'
 
-/** What the agent remembers of one sandbox. None of it has to survive a restart. */
+/** What the agent remembers about one sandbox. Nothing of it has to survive a restart. */
 export type Memory = {
-  /** What failed lately. */
+  /** Recent failures, by key. */
   failures: Failures
   requested: GuestRequests
-  /** Cards that lost their taps and have not been plugged again yet. */
+  /** Cards whose taps were lost and that have not been plugged again. */
   deaf: ReadonlySet<string>
 }
 
-/** What the agent remembers of sandboxes, by UID. */
+/** What the agent remembers about sandboxes, by UID. */
 export class Memories {
   readonly links = new DriftTracker()
   readonly #all = new Map<string, Memory>()
@@ -34,13 +34,13 @@ export class Memories {
     memory.failures = withoutFailure(memory.failures, key)
   }
 
-  /** Notes that a guest was asked to shut down. */
+  /** Records a shutdown request. */
   shutdownRequested(uid: string): void {
     const memory = this.of(uid)
     memory.requested = { ...memory.requested, shutdownMs: Date.now() }
   }
 
-  /** Notes that a guest was asked to let go of a card. */
+  /** Records a request to the guest to release a card. */
   unplugRequested(uid: string, nic: string): void {
     const memory = this.of(uid)
     const nowMs = Date.now()
@@ -51,7 +51,7 @@ export class Memories {
     }
   }
 
-  /** Forgets that a guest was asked to let go of cards it does not have any more; returns their interfaces. */
+  /** Drops the unplug requests for cards that the guest no longer has; returns their interfaces. */
   unplugged(uid: string, present: ReadonlySet<string>): readonly string[] {
     const memory = this.of(uid)
     const gone = [...memory.requested.unplug.keys()].filter((nic) => !present.has(nic))
@@ -60,13 +60,13 @@ export class Memories {
     return gone
   }
 
-  /** Notes that cards lost their taps. */
+  /** Records cards whose taps were lost. */
   lostTaps(uid: string, nics: readonly string[]): void {
     const memory = this.of(uid)
     if (nics.length) memory.deaf = new Set([...memory.deaf, ...nics])
   }
 
-  /** Notes that a card was plugged: it has a tap of its own. */
+  /** Records that a card was plugged, and so has a tap again. */
   plugged(uid: string, nic: string): void {
     const memory = this.of(uid)
     memory.deaf = new Set([...memory.deaf].filter((one) => one !== nic))

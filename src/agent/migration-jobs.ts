@@ -6,14 +6,14 @@ type Job = {
   isPending: boolean
   /** Delete the entry when it ends. */
   isForgotten?: boolean
-  /** Why the hypervisor gave it up. */
+  /** Why the hypervisor ended the job without success. */
   failure?: string
-  /** Fewest bytes that were left to send, and when that was. */
+  /** The smallest number of remaining bytes so far, and when it was reached. */
   leastBytes: number
   leastMs: number
 }
 
-/** The migration jobs of this process, by UID of the migration. It knows nothing of jobs that an earlier process started. */
+/** The migration jobs of this process, by UID of the migration. Jobs that an earlier process started are not among them. */
 export class MigrationJobs {
   readonly #jobs = new Map<string, Job>()
 
@@ -40,7 +40,7 @@ export class MigrationJobs {
     return this.#jobs.get(migration)?.failure
   }
 
-  /** Notes how far a move is; resolves to the milliseconds since it last came further. */
+  /** Records the progress of a job; returns the milliseconds since the number of remaining bytes last fell to a new minimum. */
   stalledMs(migration: string, { remainingBytes }: MoveProgress, nowMs: number): number {
     const job = this.#of(migration, nowMs)
     if (remainingBytes < job.leastBytes) {

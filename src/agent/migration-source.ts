@@ -11,23 +11,23 @@ import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Again, type AgentContext, nameOf } from './context.ts'
 import { copyAt } from './migration-target.ts'
 
-/** How often the target is looked at while the guest stands still, milliseconds. */
+/** Interval of the checks of the target while the guest is stopped for the switch-over, milliseconds. */
 const downtimePollMs = 2
-/** Interval of the observations during a migration, and while the guest may be at either end; milliseconds. */
+/** Interval of the observations during a migration, and while the guest may be at either side; milliseconds. */
 const underwayMs = 500
 const unknownMs = 10
-/** How often the source's process is looked for while its hypervisor is asked, milliseconds. */
+/** Interval of the checks for the source's process while the hypervisor is being called, milliseconds. */
 const lookMs = 4
-/** The hypervisor's own calls have deadlines. */
+/** No deadline: the calls of the hypervisor have their own. */
 const endlessMs = 2 ** 31 - 1
 
-/** The guest at its source, and how far its hypervisor is with sending it. */
+/** The guest at its source, and the progress of its migration job. */
 type ObservedSource = Readonly<{ source: SourceCopy; domain?: ObservedDomain; job?: MoveProgress }>
 
 /**
- * One pass over a guest that is to leave this sandbox: carries out the controller's last step, if that is for the source and has not
- * been carried out, and publishes what is there then. While the guest is sent, the switch-over is decided here: it lasts
- * milliseconds, for which the guest stands still. Nothing else of the guest is changed meanwhile.
+ * One pass over a guest that migrates away from this sandbox: executes the controller's last step if it is for the source and
+ * new, and publishes the state afterwards. The switch-over is decided here and not by the controller: the guest is stopped during
+ * it, for milliseconds. Nothing else of the guest is changed during a migration.
  */
 export async function migrateAway(
   context: AgentContext,
@@ -77,12 +77,12 @@ class MigrationSource {
     return undefined
   }
 
-  /** Publishes the generation before it starts the job, so that the job is started at most once. */
+  /** Publishes the generation before the job is started, so that the job is started at most once. */
   async #send(): Promise<Again> {
     const { log, recorder, migrationJobs, again } = this.#context
     const observed = await this.#look()
     if (!(await this.#publish(observed, true)) || observed.source === 'gone') return undefined
-    log.info({ domain: nameOf(this.#vmi), to: this.#state.targetPod }, 'Moving guest')
+    log.info({ domain: nameOf(this.#vmi), to: this.#state.targetPod }, 'Migrating guest')
     recorder(this.#vmi, 'Normal', 'Migrating', 'VirtualMachineInstance is migrating.')
     const { job } = this.#hypervisorOf(this.#uid)
     const limits = migrationLimits(this.#vmi)
@@ -94,14 +94,14 @@ class MigrationSource {
   async #carryOut(step: 'recall' | 'endSource' | 'resumeSource' | string): Promise<void> {
     const { source } = await this.#look()
     if (step === 'endSource' && mayCarryOut(step, { source })) await this.#context.host.processes.kill(this.#uid)
-    // The other copy has been ended, and its process seen gone.
+    // The target has been ended: its process must be gone.
     if (step === 'resumeSource' && !(await this.#context.host.processes.has(this.#to)))
       await this.#hypervisorOf(this.#uid).domain.resume(this.#signal)
   }
 
-  /** Follows a guest that is sent until it is where it goes, or its hypervisor has given it up. */
+  /** Follows a migration job until the guest runs at the target or the job has ended. */
   async #follow(isRecalled: boolean): Promise<Again> {
-    // The order matters: see nextAction.
+    // The target is observed before the source: see nextAction.
     const again = await this.#decide(await copyAt(this.#context, this.#to, this.#signal), isRecalled)
     if (again !== 'downtime') return again
     const seen = await this.#arrival()
@@ -109,7 +109,10 @@ class MigrationSource {
     return then === 'downtime' ? { againAfterMs: 0 } : then
   }
 
-  /** Does the one thing to do when the target was last seen so. `downtime`: nothing, while the guest stands still. */
+  /**
+   * Executes the next action, given the last observation of the target. Resolves to `downtime` when there is none while the guest
+   * is stopped for the switch-over.
+   */
   async #decide(seen: TargetCopy, isRecalled: boolean): Promise<Again | 'downtime'> {
     const observed = await this.#look()
     const { source, job } = observed
@@ -118,7 +121,7 @@ class MigrationSource {
     const action = nextAction({ source, target, isUnderway, isStarted: true, isOverdue: false })
     this.#context.log.debug(
       { domain: nameOf(this.#vmi), seen, source, target, isUnderway, isRecalled, action },
-      'Looked at a guest that moves',
+      'Observed a guest that migrates',
     )
     if (action === 'switchOver') return this.#switchOver(source)
     if (isUnderway && isRecalled) await this.#recall()
@@ -131,12 +134,12 @@ class MigrationSource {
     return isUnderway ? { againAfterMs: underwayMs } : undefined
   }
 
-  /** Ends the source for good, then lets the target run: at no time do both. */
+  /** Kills the source, then resumes the target: they never run at the same time. */
   async #switchOver(source: SourceCopy): Promise<Again> {
     const { host, guests, probes, memories, migrationJobs, running, log } = this.#context
     if (source !== 'gone') await host.processes.kill(this.#uid)
     if (this.#state.mode !== 'Paused') await this.#hypervisorOf(this.#to).domain.resume(this.#signal)
-    log.info({ domain: nameOf(this.#vmi), to: this.#state.targetPod }, 'Guest has moved')
+    log.info({ domain: nameOf(this.#vmi), to: this.#state.targetPod }, 'Guest has migrated')
     for (const one of [guests, probes, memories]) one.forget(this.#uid)
     running.delete(this.#uid)
     await this.#write(this.#sourceOf({ source: 'gone' }, false), await copyAt(this.#context, this.#to, this.#signal))
@@ -144,7 +147,10 @@ class MigrationSource {
     return undefined
   }
 
-  /** What the target is once it is not on its way any more; undefined when that takes long. */
+  /**
+   * The state of the target once the guest has arrived or the transfer has ended; undefined when that takes longer than one
+   * interval.
+   */
   async #arrival(): Promise<TargetCopy | undefined> {
     const look = async () => {
       const seen = await copyAt(this.#context, this.#to, this.#signal)
@@ -158,8 +164,8 @@ class MigrationSource {
   }
 
   /**
-   * Asks the hypervisor, and looks for the process meanwhile: libvirtd does not answer while it cleans up a guest that has left,
-   * and the guest would be stopped until it does.
+   * Asks the hypervisor and looks for the process at the same time: libvirtd does not answer while it cleans up a guest that has
+   * left, and waiting for it would lengthen the downtime.
    */
   async #look(): Promise<ObservedSource> {
     const isGone = async () => !(await this.#context.host.processes.has(this.#uid))
@@ -171,11 +177,11 @@ class MigrationSource {
     answer.catch(() => undefined)
     if (seen?.domain) return seen
     if (await isGone()) return { source: 'gone' }
-    throw new Fault('Unavailable', `The hypervisor of ${nameOf(this.#vmi)} does not tell what its guest does`)
+    throw new Fault('Unavailable', `The hypervisor of ${nameOf(this.#vmi)} does not report the state of its guest`)
   }
 
   async #ask(): Promise<ObservedSource | undefined> {
-    // Known at once, but for a process that has just begun.
+    // Resolves at once unless this process has just started.
     const hypervisor = await this.#context.host.lifecycle.connect(this.#uid, this.#signal)
     const domain = await hypervisor?.domain.observe(this.#signal)
     if (!domain) return undefined
@@ -188,7 +194,7 @@ class MigrationSource {
     return job !== undefined || this.#context.migrationJobs.isPending(this.#migration)
   }
 
-  /** The next pass tries again when it does not answer. */
+  /** @throws Fault Unavailable when it does not answer; the next pass tries again */
   #hypervisorOf(uid: string): Hypervisor {
     const hypervisor = this.#context.host.lifecycle.hypervisorOf(uid)
     if (!hypervisor) throw new Fault('Unavailable', `The hypervisor of sandbox ${uid} does not answer`)
@@ -200,7 +206,7 @@ class MigrationSource {
       .hypervisorOf(this.#uid)
       ?.job.abort(this.#signal)
       .catch((error: unknown) =>
-        this.#context.log.warn({ domain: nameOf(this.#vmi), cause: explain(error) }, 'Cannot call a move off yet'),
+        this.#context.log.warn({ domain: nameOf(this.#vmi), cause: explain(error) }, 'Cannot abort a migration yet'),
       )
   }
 
@@ -225,7 +231,9 @@ class MigrationSource {
     }
   }
 
-  /** Publishes what was seen, unless that is published already. True when it was this migration's to write. */
+  /**
+   * Publishes an observation unless it is published already. Resolves to false when the instance has another migration by now.
+   */
   async #publish(observed: ObservedSource, isUnderway = this.#isUnderway(observed), isLate = false): Promise<boolean> {
     return this.#write(this.#sourceOf(observed, isUnderway, isLate))
   }
@@ -253,7 +261,7 @@ class MigrationSource {
   }
 }
 
-/** Whether two observations say the same, whenever they were made. */
+/** Whether two observations are equal but for their sequence numbers. */
 function isSame({ sequence: _, ...a }: SourceObservation, { sequence: _b, ...b }: SourceObservation): boolean {
   return JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort())
 }

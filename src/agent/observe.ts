@@ -9,12 +9,15 @@ import type { LinkDrift } from '#core/nic/drift.ts'
 import type { SandboxState } from '#core/ports.ts'
 import { type AgentContext, nameOf } from './context.ts'
 
-/** What is known from earlier in the same pass. */
+/** What an earlier round of the same pass has found. */
 export type Known = Readonly<{ sandbox?: SandboxState; guest?: GuestObservation; isRequestDone: boolean }>
 
 const noDrift: LinkDrift = { fresh: [], kept: [] }
 
-/** Finds the instance a pod was made for. That the agent does not see it proves nothing; only the server's word does. */
+/**
+ * Finds the instance that a pod was created for. Its absence from the agent's cache proves nothing; only the server's answer
+ * does.
+ */
 export async function ownerOf(
   { client, nodeName }: AgentContext,
   { metadata }: Pod,
@@ -28,7 +31,7 @@ export async function ownerOf(
   return vmi.metadata.labels?.[nodeNameLabel] === nodeName ? { is: 'here', vmi } : { is: 'elsewhere' }
 }
 
-/** Looks at everything that decides about a pod, and changes nothing. @throws Fault Unavailable, Timeout, Aborted */
+/** Observes everything that the plan for a pod depends on, and changes nothing. @throws Fault Unavailable, Timeout, Aborted */
 export async function observe(
   context: AgentContext,
   pod: Pod,
@@ -65,7 +68,10 @@ export async function observe(
   }
 }
 
-/** Looks at the guest where the task is about one. While it is to run, nothing is decided about it before its sandbox is whole. */
+/**
+ * Observes the guest if the task concerns it. A guest that is to run is observed only after its sandbox has been made or found
+ * complete.
+ */
 async function observeGuest(
   { host }: AgentContext,
   uid: string,
@@ -96,7 +102,7 @@ function guestIsToStart({ status }: VirtualMachineInstance): boolean {
   return status?.phase !== 'Running'
 }
 
-/** The image an instance boots from, if this node does not have it. */
+/** The image that an instance boots from, if this node lacks it. */
 async function missingImageOf({ images }: AgentContext, { spec }: VirtualMachineInstance): Promise<string | undefined> {
   const image = spec.domain.firmware?.kernelBoot?.container?.image
   return image === undefined || (await images.has(image)) ? undefined : image

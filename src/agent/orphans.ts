@@ -19,24 +19,24 @@ type Options = Readonly<{
   pods: Informer<Pod, 'byUid'>
   recorder: Recorder
   log: Log
-  /** How often all sandboxes are looked through, milliseconds. */
+  /** Interval of the checks of all sandboxes, milliseconds. */
   everyMs: number
   signal: AbortSignal
 }>
 
-/** What looks after sandboxes without a pod. */
+/** The controller of sandboxes without a pod. */
 export type Orphans = Readonly<{
-  /** Sandboxes that are left alone because nothing proves that they may go. */
+  /** Number of sandboxes that are kept because nothing proves that they may be removed. */
   left(): number
   stop(): Promise<void>
 }>
 
-/** The key that stands for all sandboxes; no UID is empty. */
+/** The queue key of a check of all sandboxes; no UID is empty. */
 const all = ''
 
 /**
- * Removes sandboxes whose pod is proven gone, one at a time, and leaves all others alone. The proof is a whole list of this
- * node's pods by the cluster the sandbox was made for, by a store that is not older than the sandbox.
+ * Removes sandboxes whose pod is proven gone, one at a time, and keeps all others. The proof is a complete list of this node's
+ * pods from the cluster that the sandbox belongs to, from a store that is not older than the sandbox.
  */
 export function startOrphans(options: Options): Orphans {
   const { pods, sandboxes, self, recorder, log, everyMs, signal } = options
@@ -51,7 +51,7 @@ export function startOrphans(options: Options): Orphans {
     signal,
     reconcile: (uid) => (uid === all ? lookThrough() : look(uid)),
   })
-  // The finalizer of a pod goes with its sandbox, unless it was taken away by hand.
+  // A pod's finalizer is dropped after its sandbox was removed. A user may have removed it by hand.
   pods.onChange((now, before) => {
     const { uid, finalizers } = before?.metadata ?? {}
     if (!now && uid && !finalizers?.includes(sandboxFinalizer)) controller.enqueue(uid)
@@ -77,7 +77,7 @@ export function startOrphans(options: Options): Orphans {
     const { items, resourceVersion } = await options.client.list(Pod, podsOfNode)
     if (items.some(({ metadata }) => metadata.uid === uid)) return
     if (isYoungerThan(sandbox.owner, resourceVersion)) {
-      // Revisions of an older copy of the store soon pass those the sandbox knows: what is known now is written down.
+      // The revisions of a restored store soon exceed the recorded one, so the result of this check is recorded now.
       await sandboxes.disown(uid)
       return leave(sandbox, 'it was made after the last change in the store, which is an older copy')
     }
@@ -88,7 +88,7 @@ export function startOrphans(options: Options): Orphans {
     left.delete(uid)
   }
 
-  /** Reports once that a sandbox is left. */
+  /** Reports once that a sandbox is kept. */
   function leave({ uid, namespace, name }: FoundSandbox, reason: string): void {
     if (left.has(uid)) return
     left.set(uid, reason)

@@ -12,12 +12,12 @@ import { execute, type Outcome } from './execute.ts'
 import { observe, ownerOf } from './observe.ts'
 import { emitChanges, emitDrift, emitUnplugged, report } from './report.ts'
 
-/** Most observations of one pass. One that needs more goes on in the next. */
+/** Most observations of one pass; the next pass continues. */
 const maxRounds = 30
 
 /**
- * One pass over one pod of this node: observe, plan, execute, and again, until nothing is left to do; then report what is there.
- * @returns when to look again although nothing changed
+ * One pass over one pod of this node: observe, plan and execute until the plan is empty; then report.
+ * @returns when to run the next pass although nothing changed
  */
 export async function instancePass(
   context: AgentContext,
@@ -42,8 +42,8 @@ export async function instancePass(
       drift.push(...seen.drift.fresh)
     }
     if (!steps.length) return settle(context, { pod, vmi, seen }, plan)
-    // Report before the next slow step, and before a link is repaired: watchers see that it was cut, and that one card is plugged
-    // while the next one waits for its network.
+    // Report before the next slow step, and before a link is repaired, so that watchers see that it was down, and that one card
+    // is plugged while the next one waits for its network.
     if (vmi && (seen.drift.fresh.length > 0 || (isUnreported && areSlow(steps)))) {
       attend(context, pod, vmi, seen)
       await report(context, pod, vmi, seen, undefined)
@@ -78,7 +78,7 @@ async function carryOut(
   return outcome
 }
 
-/** Writes down what was seen when nothing is left to do, and goes on watching the guest. */
+/** Reports the last observation once the plan is empty, and keeps polling and probing the guest. */
 async function settle(
   context: AgentContext,
   { pod, vmi, seen }: Seen,
@@ -91,14 +91,14 @@ async function settle(
   return againAfterMs === undefined ? undefined : { againAfterMs }
 }
 
-/** Cards that the guest was asked to let go of and does not have any more. */
+/** Emits Events about cards that the guest was asked to release and no longer has. */
 function noteUnplugged(context: AgentContext, pod: Pod, vmi: VirtualMachineInstance, { guest }: Observation): void {
   if (guest?.is !== 'there') return
   const present = new Set(guest.domain.nics.map(({ name }) => name))
   emitUnplugged(context, vmi, context.memories.unplugged(pod.metadata.uid ?? '', present))
 }
 
-/** Asks a guest that is there what it says about itself, and probes it. */
+/** Polls and probes a guest that exists. */
 function attend(context: AgentContext, pod: Pod, vmi: VirtualMachineInstance, { guest, sandbox }: Observation): void {
   if (guest?.is !== 'there' || !sandbox) return
   const { guests, probes, running } = context
@@ -107,7 +107,7 @@ function attend(context: AgentContext, pod: Pod, vmi: VirtualMachineInstance, { 
   const { hypervisor } = sandbox
   if (!guest.domain.agentConnected) guests.forget(uid)
   else if (!guests.isAsked(uid)) guests.ask(uid)
-  // Probes try the guest at the address CNI gave its primary interface.
+  // Probes use the address that CNI assigned to the primary interface.
   const primary = desiredNics(vmi.spec, namespace).find((nic) => nic.primary && nic.network === podNetwork)
   probes.watch(uid, vmi.spec, { ip: primary && sandbox.ips.get(primary.name)?.[0], hypervisor })
   running.set(uid, { namespace, name, hypervisor })

@@ -21,12 +21,12 @@ import { isFinal } from '#core/vm/power.ts'
 import { type Pass, runningStatus, type SyncFailure } from '#core/vm/running.ts'
 import { type AgentContext, nameOf } from './context.ts'
 
-/** What is to be written down, and what keeps the instance from being what its spec says. */
+/** Which parts of the status are written, and why the instance differs from its spec. */
 type Findings = Readonly<{ reports: 'sandbox' | 'failure' | 'all'; syncFailure: SyncFailure | undefined }>
 
 /**
- * Writes down what was seen of a pod's sandbox and its guest; without findings what has been done so far, while there is more to
- * do. What has not changed is not written.
+ * Writes the observation of a pod's sandbox and guest into the status of pod and instance; without findings, only the instance's,
+ * as an intermediate report. Writes nothing that has not changed.
  */
 export async function report(
   context: AgentContext,
@@ -47,7 +47,7 @@ export async function report(
   })
 }
 
-/** Writes down that an instance's guest has ended, and stops asking it. */
+/** Writes that the guest of an instance has ended, and stops polling and probing it. */
 export async function reportEnd(
   context: AgentContext,
   pod: Pod,
@@ -62,10 +62,10 @@ export async function reportEnd(
   await writeInstance(context, pod, vmi, undefined, { end })
 }
 
-/** What of a pass is written into the status; what was not looked at is absent. */
+/** The part of a pass that is written into the status; what was not observed is absent. */
 type Seen = Partial<Pick<Pass, 'domain' | 'end' | 'podIps' | 'attached' | 'drift' | 'readiness'>>
 
-/** Writes the agent's part of the instance's status; syncFailure that is new becomes an Event too. */
+/** Writes the agent's part of the instance's status; a new failure also becomes an Event. */
 async function writeInstance(
   context: AgentContext,
   pod: Pod,
@@ -76,7 +76,7 @@ async function writeInstance(
   const { client, guests, log, recorder } = context
   const old = findCondition(vmi.status?.conditions, 'Synchronized')
   if (syncFailure && old?.message !== syncFailure.message) {
-    log.warn({ domain: nameOf(vmi), ...syncFailure }, 'Instance cannot be made as wanted')
+    log.warn({ domain: nameOf(vmi), ...syncFailure }, 'Instance differs from its spec')
     recorder(vmi, 'Warning', syncFailure.event ?? 'SyncFailed', syncFailure.message)
   }
   const uid = pod.metadata.uid ?? ''
@@ -96,7 +96,7 @@ async function writeInstance(
   )
 }
 
-/** Writes the pod's status: its sandbox exists, with these networks. */
+/** Writes the pod's status: its sandbox exists and has these networks. */
 export async function writePod(
   { client, nads, recorder }: AgentContext,
   pod: Pod,
@@ -106,7 +106,7 @@ export async function writePod(
   const nics = wantedNics(vmi.spec, pod.metadata.namespace ?? 'default').filter(({ name }) =>
     sandbox.attached.has(name),
   )
-  // What it has, not what is wanted: a network that does not come is not there.
+  // The attached networks, not the wanted ones.
   const attachments = attachmentsOf(nics, vmi, nads).map((one) => ({
     ...one,
     network: sandbox.networks.get(one.name) ?? one.network,
@@ -151,8 +151,8 @@ export function emitDrift(context: AgentContext, vmi: VirtualMachineInstance, { 
   for (const one of fresh) {
     const isKept = kept.some(({ nic }) => nic === one.nic)
     const what = isKept ? `left so because of the annotation ${linkDriftAnnotation}` : 'putting it back'
-    context.log.info({ domain: nameOf(vmi), ...one, isKept }, 'Link was changed behind our back')
-    context.recorder(vmi, 'Warning', 'LinkDrift', `The ${driftText([one])}; somebody else changed it; ${what}`)
+    context.log.info({ domain: nameOf(vmi), ...one, isKept }, 'Link was changed outside Patchbay')
+    context.recorder(vmi, 'Warning', 'LinkDrift', `The ${driftText([one])}; it was changed outside Patchbay; ${what}`)
   }
 }
 

@@ -22,10 +22,10 @@ const releaseMs = 5000
 type BackedOff = Readonly<{ step: NicStep; cause: unknown; leftMs: number }>
 
 /**
- * Makes a running guest's interfaces what the spec says: links first, then what leaves, then what moves and what comes, for
- * which the sandbox must get the network before the guest gets the card. What fails concerns its own interface alone. Networks
- * that neither the spec nor the guest has any more are given back. Each plan has the steps of one stage; the next stage is
- * planned from what these have made of the guest.
+ * Plans the changes of a running guest's interfaces: first links, then cards to unplug, then networks to rewire, then cards to
+ * plug, whose networks are attached to the sandbox before. A failure concerns its own interface only. Networks that are neither
+ * in the spec nor in the guest are released. Each plan has the steps of one stage; the next stage is planned after another
+ * observation.
  */
 export function planGuest(
   seen: Observation,
@@ -36,8 +36,8 @@ export function planGuest(
   const namespace = vmi.metadata.namespace ?? 'default'
   const wanted = wantedNics(vmi.spec, namespace)
   const observed = domain.nics.map((nic) => (seen.deaf.has(nic.name) ? { ...nic, isDeaf: true } : nic))
-  // A lost tap is replaced only by plugging the card again, also a card that cannot be plugged otherwise. The status has the cards
-  // that an agent unplugged for that before it died.
+  // A lost tap is replaced only by plugging the card again, even one whose binding cannot be hotplugged. Cards that an agent
+  // unplugged for that before it died are found by the status.
   const had = new Set([...seen.deaf, ...cardsOf(vmi)])
   const nics = withKept(wanted, seen).map((nic) => (had.has(nic.name) ? { ...nic, isPluggable: true } : nic))
   const all = planNics(nics, observed).steps.filter((step) => isForHere(seen, sandbox, step))
@@ -46,7 +46,7 @@ export function planGuest(
   const of = (what: NicStep['do']) => due.filter((step) => step.do === what)
   // A card that lost its tap is plugged again once the guest has released it.
   const unplugs = of('unplug')
-  // What leaves makes room for what comes.
+  // Cards that are unplugged free ports for those that are plugged.
   const isFull = domain.ports.free === 0 && unplugs.some((step) => leftToRelease(seen, step) > 0)
   const isThere = ({ nic }: NicStep) => domain.nics.some(({ name }) => name === nic.name)
   const plugs = of('plug').filter((step) => !isFull && !isThere(step))
@@ -80,22 +80,22 @@ export function planGuest(
   }
 }
 
-/** The cards the guest had by its status. */
+/** The cards that the guest had according to its status. */
 function cardsOf({ status }: VirtualMachineInstance): string[] {
   return (status?.interfaces ?? []).flatMap(({ name, infoSource }) =>
     name !== undefined && infoSource?.includes('domain') ? [name] : [],
   )
 }
 
-/** A link that is to stay as it was found is as good as wanted so. */
+/** The wanted interfaces, with the found state of each link that is to be left as it was found. */
 function withKept(wanted: readonly DesiredNic[], { drift }: Observation): DesiredNic[] {
   const found = new Map(drift.kept.map((one) => [one.nic, one.found]))
   return wanted.map((nic) => ({ ...nic, link: found.get(nic.name) ?? nic.link }))
 }
 
 /**
- * Where networks come by migration, a running sandbox keeps those it has: cards on them may be plugged, and that is all. The
- * condition MigrationRequired reports the rest.
+ * Where networks are attached by migration, the networks of a running sandbox do not change: only cards on networks that it has
+ * are plugged. The condition MigrationRequired reports the rest.
  */
 function isForHere({ mode }: Observation, sandbox: SandboxState, { do: what, nic }: NicStep): boolean {
   if (mode === 'InPlace') return true
@@ -107,17 +107,20 @@ function backedOff(seen: Observation, step: NicStep): BackedOff[] {
   return failure ? [{ step, cause: failure.cause, leftMs: failure.untilMs - seen.nowMs }] : []
 }
 
-/** How long the guest still has to let go of a card since it was last requested, milliseconds. */
+/**
+ * Time that the guest has left to release a card after the last request, milliseconds; negative when it is over or nothing was
+ * requested.
+ */
 function leftToRelease({ requested, nowMs }: Observation, { nic }: NicStep): number {
   return (requested.unplug.get(nic.name)?.lastMs ?? Number.NEGATIVE_INFINITY) + releaseMs - nowMs
 }
 
-/** A card that the guest has not let go of though it had time enough. */
+/** A card that the guest has not released in time. */
 function stuck(seen: Observation, step: NicStep): BackedOff[] {
   const { requested, nowMs } = seen
   const { name } = step.nic
   if (nowMs - (requested.unplug.get(name)?.firstMs ?? nowMs) < releaseMs) return []
-  const message = `The guest has not let go of interface ${name} yet; it is asked again and again (is it paused, or was it booted without PCIe hot plug?)`
+  const message = `The guest has not let go of interface ${name} yet; the request is repeated (is it paused, or was it booted without PCIe hot plug?)`
   return [{ step, cause: new Fault('Timeout', message), leftMs: leftToRelease(seen, step) }]
 }
 
@@ -133,8 +136,8 @@ function rewire(
 }
 
 /**
- * Plugs cards whose networks are in the sandbox, and has the others' brought there. One that was attached for an earlier wish is
- * given back first, so that a new card never comes up on it.
+ * Plugs cards whose networks are in the sandbox, and attaches the networks of the others. A network that was attached for an
+ * earlier spec is released first, so that a new card is never connected to it.
  */
 function plug(
   seen: Observation,
@@ -162,7 +165,7 @@ function plug(
   return [{ do: 'ensure', attachments: attachmentsOf(nics, vmi, seen.nads), optional, plugs }]
 }
 
-/** Networks that neither the spec nor the guest has: the guest released them, or never got them. */
+/** Networks that are neither in the spec nor in the guest: the guest has released their cards, or never got them. */
 function unused(
   { mode }: Observation,
   desired: readonly DesiredNic[],
@@ -174,13 +177,13 @@ function unused(
   return [...attached].filter((name) => !inUse.has(name))
 }
 
-/** Takes networks out of the sandbox, unless that has just failed. */
+/** Releases networks of the sandbox, unless that is backing off. */
 export function release({ failures, nowMs }: Observation, names: readonly string[]): InstanceStep[] {
   if (!names.length || backingOff(failures, 'release', names.join(), nowMs)) return []
   return [{ do: 'release', names }]
 }
 
-/** Stops or resumes the guest's CPUs when its owner asked for that. One paused by other means is left alone. */
+/** Pauses or resumes the guest when its owner requested that. A guest that was paused by other means is left alone. */
 function pause({ metadata }: VirtualMachineInstance, { state }: ObservedDomain): InstanceStep[] {
   const wish = metadata.annotations?.[pausedAnnotation]
   if (wish === 'true' && state === 'running') return [{ do: 'pause' }]
@@ -198,7 +201,7 @@ function leftOf({ failures, nowMs }: Observation, key: string): number[] {
   return left > 0 ? [left] : []
 }
 
-/** What went wrong, in one condition; plugging has an Event reason of its own (facts/kubevirt.md §3.7). */
+/** All failures as one condition; plugging has an Event reason of its own (facts/kubevirt.md §3.7). */
 function syncFailureOf(waiting: readonly BackedOff[], cleanup: readonly unknown[]): SyncFailure | undefined {
   if (!waiting.length && !cleanup.length) return undefined
   const message = [

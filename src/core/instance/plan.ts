@@ -13,23 +13,20 @@ import { type Observation, taskOf } from './observation.ts'
 import { type InstanceStep, sandboxKey } from './steps.ts'
 import { planStop } from './stop.ts'
 
-/**
- * What is to be done next about a pod, and what its instance's status is to say once nothing is. Steps that change what was
- * seen are followed by another observation.
- */
+/** The next steps for a pod, and what is reported when there are none. Steps are followed by another observation. */
 export type InstancePlan = Readonly<{
   steps: readonly InstanceStep[]
-  /** What keeps the instance from being what its spec says. */
+  /** Why the instance differs from its spec. */
   syncFailure?: SyncFailure
-  /** What is written down when there are no steps: nothing, that the sandbox is there, that something is wrong, or all that was seen. */
+  /** What is reported when there are no steps: nothing, only the sandbox, only the failure, or everything that was observed. */
   reports: 'nothing' | 'sandbox' | 'failure' | 'all'
-  /** When to look again although nothing changed, milliseconds from now. */
+  /** When to run the next pass although nothing changed, milliseconds from now. */
   againAfterMs?: number
 }>
 
 /**
- * Decides everything that a pass over a pod of this node does, and does nothing. It needs no memory of what was done before: a
- * pass that died anywhere is finished by the next one, from what that observes.
+ * Decides everything that a pass over a pod of this node does; it has no effects. The plan follows from the observation alone, so
+ * that a pass that was interrupted anywhere is completed by the next one.
  */
 export function planInstance(seen: Observation): InstancePlan {
   const task = taskOf(seen.pod, seen.owner)
@@ -41,7 +38,7 @@ export function planInstance(seen: Observation): InstancePlan {
       return stop ? withLast(stop, { do: 'remove' }) : { steps: [{ do: 'remove' }], reports: 'nothing' }
     }
     case 'stop':
-      // A guest that is to go needs none of its networks any more, and is not kept by one that cannot be had.
+      // A guest that is going to be ended needs no networks, and is not blocked by one that cannot be attached.
       return planStop(seen, task.vmi, task)
     case 'receive':
       return seen.activePodUid === undefined
@@ -56,7 +53,7 @@ export function planInstance(seen: Observation): InstancePlan {
   }
 }
 
-/** A plan that ends a guest, with what follows once it has ended. */
+/** A plan that ends a guest, with another step once the guest has ended. */
 function withLast(stop: InstancePlan, last: InstanceStep): InstancePlan {
   return stop.steps.at(-1)?.do === 'finish' ? { ...stop, steps: [...stop.steps, last] } : stop
 }
@@ -64,7 +61,7 @@ function withLast(stop: InstancePlan, last: InstanceStep): InstancePlan {
 function planRun(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
   const unsupported = unsupportedInterface(vmi.spec)
   if (unsupported) return refused({ reason: 'UnsupportedInterface', message: unsupported })
-  // It is looked for before a sandbox is made: one without an image takes no address.
+  // The image is checked before the sandbox is made, so that an instance without one takes no address.
   if (seen.missingImage !== undefined && !isScheduled(vmi)) return refused(imageMissing(seen, seen.missingImage))
   const { sandbox, guest, unwell } = seen
   if (!sandbox) return planSandbox(seen, vmi)
@@ -81,9 +78,8 @@ function refused(syncFailure: SyncFailure): InstancePlan {
 }
 
 /**
- * Makes the sandbox with what its guest has already: networks that are to come may take their time, and what is there must not
- * wait for them. Before its guest runs, with all of it: one that runs can do without a network that does not come, and one that is
- * to start cannot.
+ * Makes the sandbox. For a running guest only with the networks that it has already: networks to add may take long, and the
+ * existing ones must not wait for them. For a guest that is to start with all networks, since it needs all of them.
  */
 function planSandbox(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
   const isRunning = vmi.status?.phase === 'Running'
@@ -106,7 +102,7 @@ function planSandbox(seen: Observation, vmi: VirtualMachineInstance): InstancePl
 function planStart(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
   const { sandbox, missingImage, failures, nowMs } = seen
   const nics = desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default')
-  // One that was attached for an earlier wish: a guest never starts on it.
+  // A network that was attached for an earlier spec is released: a guest never starts on it.
   const stale = nics.filter(({ name, network }) => (sandbox?.networks.get(name) ?? network) !== network)
   const names = stale.map(({ name }) => name)
   const released = backingOff(failures, 'release', names.join(), nowMs)

@@ -5,17 +5,19 @@ import type { Observation } from './observation.ts'
 import type { InstancePlan } from './plan.ts'
 import type { InstanceStep } from './steps.ts'
 
-/** Default time a guest is given to shut down, seconds (Kubernetes' default). */
+/** Default grace period of a guest, seconds (Kubernetes' default). */
 const defaultGraceSeconds = 30
-/** How often a guest that does not shut down is asked again, milliseconds. */
+/** Interval of the shutdown requests to a guest that does not shut down, milliseconds. */
 const requestAgainMs = 5000
 
-/** Since when a guest is to go (milliseconds since the epoch), and how its end is judged; by how it ended unless given. */
+/**
+ * The start of the grace period (milliseconds since the epoch), and the reported end; how the guest really ended unless given.
+ */
 type Leaving = Readonly<{ sinceMs: number; end?: DomainEnd }>
 
 /**
- * Ends a guest: it is asked to shut down until its grace period is over, and is then ended at once. One whose hypervisor does not
- * answer is let run as long; its process is killed then. The last step is `finish` when, and only when, it has gone.
+ * Ends a guest: requests its shutdown until the grace period is over, then destroys it. When its hypervisor does not answer, its
+ * process is killed at the end of the grace period. The plan has the step `finish` if and only if the guest is gone.
  */
 export function planStop(seen: Observation, vmi: VirtualMachineInstance, { sinceMs, end }: Leaving): InstancePlan {
   const { guest, requested, nowMs } = seen
