@@ -6,15 +6,15 @@ import { withDefaults } from './config.ts'
 const mib = 2 ** 20
 const gib = 2 ** 30
 
-/** What bounds one migration, from the configuration it was begun with. */
+/** The limits of one migration, from the configuration at its start. */
 export type MigrationLimits = Readonly<{
-  /** Undefined is without limit. */
+  /** Undefined for no limit. */
   bandwidthMiBs?: number
   maxDowntimeMs: number
   isAutoConverging: boolean
-  /** All of it may take so long, milliseconds from its start. */
+  /** Time limit of the whole migration, milliseconds from its start. */
   completionMs: number
-  /** So long may it go without fewer bytes left to send, milliseconds. */
+  /** Time limit without progress, that is without a new minimum of the remaining bytes; milliseconds. */
   progressMs: number
 }>
 
@@ -32,7 +32,7 @@ export function migrationLimits(vmi: Pick<VirtualMachineInstance, 'spec' | 'stat
   }
 }
 
-/** A status whose migration, if it is still the one of `uid` and not over, has been taken further. */
+/** A status with a changed migration state; undefined when it has another migration or that has ended. */
 export function withMigrationState(
   status: VmiStatus | undefined,
   uid: string | undefined,
@@ -43,7 +43,7 @@ export function withMigrationState(
   return { ...status, migrationState: { ...state, ...change } }
 }
 
-/** How a migration that came to nothing is written down. */
+/** The final state of a failed migration. */
 export function failedState(state: MigrationState, reason: string, now: string): Partial<MigrationState> {
   return {
     completed: true,
@@ -54,14 +54,14 @@ export function failedState(state: MigrationState, reason: string, now: string):
   }
 }
 
-/** How a migration that brought the guest to where it should go is written down. */
+/** The final state of a completed migration. */
 export function completedState(state: MigrationState, now: string): Partial<MigrationState> {
   return {
     completed: true,
     endTimestamp: now,
     targetNodeDomainDetected: true,
     targetNodeDomainReadyTimestamp: now,
-    // Whoever called it off was too late.
+    // The abort was requested too late.
     ...(state.abortRequested && { abortStatus: 'Failed' as const }),
   }
 }

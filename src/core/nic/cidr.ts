@@ -34,7 +34,7 @@ function sizeOf(prefix: number): number {
   return 2 ** (32 - prefix)
 }
 
-/** Whether a text is an IPv4 address in dotted decimal notation without leading zeros. */
+/** Whether a text is an IPv4 address in dotted decimal notation. */
 export function isIpv4(text: string): boolean {
   return /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/.test(text)
 }

@@ -13,7 +13,7 @@ export type LinkNames = Readonly<{
 /** The first 11 hex digits: names of links have at most 15 characters. */
 const digits = 11
 
-/** Computed names, which every pass needs several times; and the number of networks that are kept. */
+/** Cache of computed names, which every pass needs several times; cleared when it has so many. */
 const known = new Map<string, LinkNames>()
 const mostKnown = 10_000
 

@@ -1,10 +1,13 @@
 /**
- * Bridges of the host that exist because of Patchbay, by name, each with the network it was made for. A Map: a bridge may have
- * a name that every object has a property of.
+ * Bridges of the host that exist because of Patchbay, by name, each with the network it was made for. It is a Map because a
+ * bridge may be called like a property of every object.
  */
 export type OwnBridges = ReadonlyMap<string, string>
 
-/** The bridges of Patchbay once a CNI configuration of `network` has made those in `names`: what is there before is not its own. */
+/**
+ * Patchbay's bridges once a CNI configuration of `network` has made those in `names`. A bridge that is present before belongs to
+ * another program.
+ */
 export function withClaimed(
   own: OwnBridges,
   names: readonly string[],
@@ -16,8 +19,8 @@ export function withClaimed(
 }
 
 /**
- * What is done about Patchbay's bridges when networks are no longer used: those that are there without a port are removed, and
- * those that are gone are forgotten. `links` are all links of the host, `isUnused` says that no sandbox needs a network.
+ * Plans the cleanup of Patchbay's bridges: unused ones without a port are removed, and those that no longer exist are forgotten.
+ * `links` are all links of the host, `isUnused` says that no sandbox needs a network.
  */
 export function planSweep(
   own: OwnBridges,

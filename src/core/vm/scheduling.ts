@@ -4,20 +4,21 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { isTrue } from './conditions.ts'
 import { bytesOf, footprintOf, memoryOf } from './domain.ts'
 
-/** What beside the instance decides where it goes. */
+/** What scheduling depends on beside the instance. */
 export type PlacementOptions = Readonly<{
-  /** Of its migration, beside its own nodeSelector. */
+  /** The nodeSelector of its migration, in addition to its own. */
   selector?: Readonly<Record<string, string>>
-  /** The node it is on: comes last, as it is as good as any other where there is only one. */
+  /** The node that it leaves: chosen only if there is no other. */
   leaving?: string
 }>
 
-/** The node an instance goes to, or why there is none, in Kubernetes' words. */
+/** The chosen node, or why there is none, in Kubernetes' words. */
 export type Placement = Readonly<{ node: Node }> | Readonly<{ why: string }>
 
 /**
- * The node an instance goes to: of those that are ready, not cordoned, fit its nodeSelector and have room for one more pod and
- * its memory the one with the fewest pods; the first by name of several. `allocatedOn` says what all pods take of a node.
+ * Chooses the node of an instance: among those that are ready, not cordoned, match its nodeSelector and have room for one more
+ * pod and its memory, the one with the fewest pods; the first by name of several. `allocatedOn` returns what all pods use of a
+ * node.
  */
 export function chooseNode(
   vmi: VirtualMachineInstance,
@@ -44,13 +45,13 @@ export function chooseNode(
   return { why: `0/${nodes.length} nodes are available${details}; see kubectl describe nodes` }
 }
 
-/** What pods take of a node. */
+/** What pods use of a node. */
 export type Allocation = Readonly<{ pods: number; bytes: number }>
 
-/** What is taken of a node without pods. */
+/** The allocation of a node without pods. */
 export const noAllocation: Allocation = { pods: 0, bytes: 0 }
 
-/** The memory a pod asks for or is limited to, bytes; none for pods made before they said so. */
+/** The memory that a pod requests or is limited to, bytes; 0 for pods of versions without requests. */
 export function podMemory({ spec }: Pod, what: 'requests' | 'limits'): number {
   let sum = 0
   for (const container of spec.containers) {
@@ -62,7 +63,7 @@ export function podMemory({ spec }: Pod, what: 'requests' | 'limits'): number {
 
 type Amounts = Readonly<Record<string, string>>
 
-/** Everything that keeps an instance off a node. What a node does not say is without limit. */
+/** All reasons why an instance cannot be placed on a node. A resource that a node does not declare has no limit. */
 function whyNot(
   { metadata, spec, status }: Node,
   wanted: readonly (readonly [string, string])[],
