@@ -2,7 +2,9 @@ import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, loose, looseObject, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
 
-/** How migrations are carried out: the cluster's configuration, copied to where one is begun, so that it is that of its beginning. */
+/**
+ * The migration configuration of the cluster. Each migration has a copy from its start, so that later changes do not affect it.
+ */
 export const migrationConfigurationSchema = looseObject({
   parallelMigrationsPerCluster: Type.Optional(Type.Integer({ minimum: 0 })),
   parallelOutboundMigrationsPerNode: Type.Optional(Type.Integer({ minimum: 0 })),
@@ -19,8 +21,7 @@ export const migrationConfigurationSchema = looseObject({
   ),
 })
 
-/** The state of an instance's last migration (facts/kubevirt.md §1.6). */
-/** What there is to do about a guest that moves, one thing at a time, and whose agent does it. Not in KubeVirt. */
+/** The steps of a migration, which the agents execute one at a time. Not in KubeVirt. */
 const migrationSteps = ['send', 'recall', 'endSource', 'endTarget', 'resumeSource', 'resumeTarget'] as const
 export type MigrationStepName = (typeof migrationSteps)[number]
 
@@ -49,6 +50,7 @@ const targetSchema = Type.Object({
 export type SourceObservation = Of<typeof sourceSchema>
 export type TargetObservation = Of<typeof targetSchema>
 
+/** The state of an instance's last migration (facts/kubevirt.md §1.6), with fields that KubeVirt does not have. */
 export const migrationStateSchema = Type.Object({
   migrationUid: Type.Optional(Type.String()),
   sourceNode: Type.Optional(Type.String()),
@@ -77,7 +79,7 @@ export const migrationStateSchema = Type.Object({
 export type MigrationState = Of<typeof migrationStateSchema>
 export type MigrationConfiguration = Of<typeof migrationConfigurationSchema>
 
-/** Phases of a migration in the order it goes through them; one of the last two ends it. */
+/** Phases of a migration in their order; it ends in one of the last two. */
 const migrationPhases = [
   'Pending',
   'Scheduling',
@@ -106,7 +108,7 @@ const migrationSpecSchema = Type.Object({
   priority: Type.Optional(Type.String()),
 })
 
-/** A request to move a running instance. */
+/** A request to migrate a running instance. */
 export type VirtualMachineInstanceMigration = Readonly<{
   apiVersion: string
   kind: string

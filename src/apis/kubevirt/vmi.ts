@@ -6,7 +6,7 @@ import { interfaceSchema, interfaceStatusSchema, networkSchema } from './interfa
 import { migrationStateSchema } from './migration.ts'
 import { probeSchema } from './probe.ts'
 
-/** Most interfaces and networks one VM may have (KubeVirt's limit). */
+/** Most interfaces, and most networks, of a VM (KubeVirt's limit). */
 const maxInterfaces = 256
 
 const devices = Type.Object({
@@ -161,7 +161,7 @@ const vmiStatusSchema = Type.Object({
 })
 export type VmiStatus = Of<typeof vmiStatusSchema>
 
-/** A running virtual machine: written by the controllers and the node agent, read by everybody. */
+/** A running virtual machine: written only by the controllers and the node's agent. */
 export type VirtualMachineInstance = Readonly<{
   apiVersion: string
   kind: string
