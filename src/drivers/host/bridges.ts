@@ -87,7 +87,7 @@ export class HostBridges {
 
 const linkName = /^[A-Za-z0-9_.-]{1,15}$/
 
-/** Names of the bridges a configuration's bridge plugins make. @throws Fault Invalid for a name no link can have */
+/** Names of the bridges that a configuration's bridge plugins make. @throws Fault Invalid for a name that no link can have */
 export function bridgesOf(config: unknown): string[] {
   const plugins = isObject(config) && Array.isArray(config.plugins) ? config.plugins : [config]
   return plugins.flatMap((plugin): string[] => {

@@ -1,15 +1,15 @@
 import { spawn } from 'node:child_process'
 import { Fault } from '#base/fault.ts'
 
-/** Longest time a host command may take, milliseconds; the ones we use take a few. */
+/** Default timeout of a command, milliseconds; most take a few. */
 const defaultTimeoutMs = 20_000
 
-/** `what` names what is done in faults, in place of the command. */
+/** `what` describes the operation in faults, in place of the command. */
 export type RunOptions = Readonly<{ input?: string; signal?: AbortSignal; timeoutMs?: number; what?: string }>
 
 /**
  * Runs a program without a shell and resolves to its standard output.
- * @throws Fault Unavailable with the program's own complaint, Timeout, Aborted.
+ * @throws Fault Unavailable with the program's error output, Timeout, Aborted
  */
 export function run(
   program: string,
@@ -18,7 +18,7 @@ export function run(
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const what = named.what ?? [program, ...args.slice(0, 6)].join(' ')
-    // A signal that has aborted calls no listener any more.
+    // A signal that has aborted already calls no listener.
     if (signal?.aborted) return reject(new Fault('Aborted', `${what} was interrupted`, { cause: signal.reason }))
     const child = spawn(program, args, { stdio: 'pipe' })
     const out: Buffer[] = []

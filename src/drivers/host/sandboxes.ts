@@ -48,7 +48,7 @@ export type HostSandboxesOptions = Readonly<{
   log: Log
 }>
 
-/** What a sandbox is to be attached to, and where its guest comes from when it moves here. */
+/** The wanted attachments of a sandbox, and the source of its guest if that migrates here. */
 type Wanted = Readonly<{
   attachments: readonly Attachment[]
   optional: ReadonlySet<string>
@@ -56,20 +56,20 @@ type Wanted = Readonly<{
 }>
 
 /**
- * The sandboxes of this host. A sandbox is a folder, a network namespace, and a libvirtd with its QEMU; all of it is found
- * again by what is on disk and in the kernel. Every step looks before it acts, so that a pass that died anywhere is finished
- * by the next one.
+ * The sandboxes of this host. A sandbox is a folder, a network namespace, and a libvirtd with its QEMU; all of it is found again
+ * on disk and in the kernel. Every step observes before it acts, so that a call that was interrupted anywhere is completed by the
+ * next one.
  */
 export class HostSandboxes implements Lifecycle, Networks {
-  /** What an agent is given of it. */
+  /** The ports for an agent. */
   readonly host: Host
 
   readonly #options: HostSandboxesOptions
   readonly #records: SandboxRecords
   readonly #live: LiveSandboxes
-  /** When the guest of each sandbox was last looked at. */
+  /** When the guest of each sandbox was last observed, milliseconds of the monotonic clock. */
   readonly #observedMs = new Map<string, number>()
-  /** What of each sandbox was found damaged and is not mended yet. */
+  /** Damage of sandboxes that has not been repaired yet. */
   readonly #damage = new Map<string, Damage>()
   readonly #watch: SandboxWatch
   readonly #limits: MemoryLimits
@@ -86,7 +86,7 @@ export class HostSandboxes implements Lifecycle, Networks {
       open: (uid) => this.#connect(uid),
       onLost: (uid) => {
         this.#emit(uid)
-        // What its guest's agent would have said meanwhile was heard by nobody.
+        // Events of its guest's agent may have been missed.
         this.#emit(uid, true)
       },
       log: options.log,
@@ -96,7 +96,7 @@ export class HostSandboxes implements Lifecycle, Networks {
       list: () => this.#live.list().flatMap(({ watched }) => watched ?? []),
       cardsOf: async (uid, signal) => {
         const domain = await this.#live.get(uid)?.hypervisor.domain.observe(signal)
-        // Before it runs its taps need not be open yet.
+        // The taps of an incoming guest need not be open yet.
         return domain && domain.state !== 'moving' ? domain.nics.map(({ name }) => name) : []
       },
       onDamage: (uid, damage) => {
@@ -178,7 +178,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     this.#damage.delete(uid)
     this.#watch.forget(uid)
     const netns = netnsName(uid)
-    const known = await this.#records.read(uid).catch(() => undefined) // a damaged one tells nothing
+    const known = await this.#records.read(uid).catch(() => undefined) // a damaged one is like none
     await killAll(dir, netns, known?.netns)
     await removeCgroups(dir)
     const { namespace, name } = await this.#records.find(uid)
@@ -190,7 +190,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     return notUndone
   }
 
-  /** Asks the guest of a sandbox to shut down and waits until it has, or until `graceMs` are over. No guest is fine. */
+  /** Requests the guest of a sandbox to shut down and waits until it has, or until `graceMs` are over. No guest is no error. */
   async shutdownGuest(uid: string, graceMs: number, signal: AbortSignal): Promise<void> {
     const dir = this.#records.at(uid)
     if (!(await findDaemon(dir))) return
@@ -232,7 +232,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     const hypervisor = this.#hypervisor(dir, libvirt, accelerator, record)
     const none = { attached: new Set<string>(), failed: new Map(), networks: new Map(), ips: new Map() }
     const state = { ...none, hypervisor, pendingCleanup: [], repaired: [], deaf: [] }
-    // The next `ensure` finds no attachments noted, and looks at what is there.
+    // Without noted attachments, the next `ensure` observes the sandbox completely.
     this.#live.put(uid, { attachments: [], state, hypervisor, libvirt })
     return hypervisor
   }
@@ -241,7 +241,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     this.#listeners.add(listener)
   }
 
-  /** Ends our connections; sandboxes and guests go on. */
+  /** Closes all connections; sandboxes and guests continue to run. */
   close(): void {
     this.#watch.close()
     this.#live.close()
@@ -279,7 +279,7 @@ export class HostSandboxes implements Lifecycle, Networks {
   async #wantedBy(spec: SandboxSpec, old: SandboxRecord | undefined): Promise<Wanted> {
     const { network } = this.#options
     const { uid } = spec
-    // What it has beside the wanted ones is still the guest's; their configuration counts no more.
+    // The guest still uses other attachments that the sandbox has; their configurations are no longer needed.
     const names = new Set(spec.attachments.map((one) => one.name))
     const others = old?.attachments.filter((one) => !names.has(one.name)) ?? []
     const made = await network.made(uid, netnsName(uid), old?.attachments ?? [])
@@ -289,7 +289,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     return { attachments, optional: new Set([...(spec.optional ?? []), ...others.map((one) => one.name)]), source }
   }
 
-  /** Writes down what the sandbox is, then has its namespace there and what its libvirtd finds in its folder. */
+  /** Writes the record of a sandbox, then makes its namespace and the files of its libvirtd. */
   async #ensureFolder(
     spec: SandboxSpec,
     old: SandboxRecord | undefined,
@@ -301,7 +301,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     const record = recordAfter(old, spec, attachments)
     if (!sameJson(old, record)) await this.#records.write(record)
     const netns = netnsName(uid)
-    // The libvirtd we are connected to has both, unless somebody took the name away.
+    // A connected libvirtd has both, unless the name of the namespace was removed.
     if (this.#live.get(uid) && (await findNetns(netns)) === record.netns) return record
     const isOurs = (inode: number) => old !== undefined && (old.netns ?? inode) === inode
     const inode = await ensureNetns(netns, { isOurs, holder: (await findInit(dir))?.pid }, signal)
@@ -312,7 +312,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     return whole
   }
 
-  /** Has the processes of a sandbox run and its networks attached, both at a time. */
+  /** Starts the processes of a sandbox and attaches its networks, in parallel. */
   async #ensureProcesses(spec: SandboxSpec, record: SandboxRecord, wanted: Wanted, signal: AbortSignal) {
     const { uid } = spec
     const { network, log } = this.#options
@@ -330,7 +330,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     const init = await ensureInit(daemonOptions)
     const place = { ...this.#place(record), init: init.pid, user, ...(source && { source }) }
     const [daemon, networked] = await Promise.allSettled([
-      // One we are connected to answers.
+      // A connected libvirtd is running.
       this.#live.get(uid) || startDaemon(daemonOptions),
       network.attach(place, attachments, { optional, isSuspect }, signal),
     ])

@@ -26,10 +26,10 @@ import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
 
-/** How long a simulated guest takes to another sandbox, milliseconds. */
+/** Duration of a simulated migration, milliseconds. */
 const simMoveMs = 50
 
-/** Cards a simulated guest has room for. */
+/** Number of a simulated guest's ports. */
 const simPorts = 12
 
 type Sandbox = {
@@ -40,7 +40,7 @@ type Sandbox = {
   nics: Map<string, ObservedNic>
   domain: DomainSpec | undefined
   isPaused: boolean
-  /** Its guest has gone to another sandbox and only waits to be ended. */
+  /** Its guest has migrated to another sandbox, and this copy is to be killed. */
   isMoved?: boolean
   job?: { isAborted: boolean } | undefined
   guestOnly: number
@@ -49,7 +49,7 @@ type Sandbox = {
   reboots: GuestAction[]
 }
 
-/** Reaches a guest over the network if its first link is up, and by its agent always. */
+/** Probes of a simulated guest: over the network they succeed if its first link is up, and by its agent always. */
 export const simProber: Prober = {
   async check(check, { hypervisor }, timeoutMs, signal) {
     if (check.type === 'agent') return hypervisor.guestAgent.ping(signal).then(() => undefined, explain)
@@ -63,15 +63,15 @@ export const simProber: Prober = {
 }
 
 /**
- * A host in memory: the same contract as the real one, for tests of logic, for scale and for trying the product without
- * root. Faults are provoked by names, so that they can be reproduced by hand: a NAD whose config contains `sim-fail` cannot
- * be attached, an interface whose name starts with `stuck` cannot be changed or moved, one with `sticky` cannot be unplugged;
- * a VM whose name contains `stall` never comes to the end of a move, one with `drop` loses the connection, one with `stuck`
- * in its name cannot be reset, one with `deaf` has a hypervisor that does not answer when its guest is to go, and one with
- * `undeletable` has a sandbox that cannot be removed.
+ * A host in memory with the same contract as the real one, for tests of logic, for scale and for trying the product without root.
+ * Faults are caused by names, so that they can be reproduced by hand: a NAD whose config contains `sim-fail` cannot be attached,
+ * an interface whose name starts with `stuck` cannot be changed or rewired, one with `sticky` cannot be unplugged; the migration
+ * of a VM whose name contains `stall` never ends, with `drop` it loses the connection; a VM with `stuck` cannot be reset, the
+ * hypervisor of one with `deaf` does not answer while its guest is being ended, and the sandbox of one with `undeletable` cannot
+ * be removed.
  */
 export class SimSandboxes implements Lifecycle, Networks {
-  /** What an agent is given of it. */
+  /** The ports for an agent. */
   readonly host: Host = {
     lifecycle: this,
     networks: this,
@@ -127,7 +127,7 @@ export class SimSandboxes implements Lifecycle, Networks {
     }
   }
 
-  /** A network whose config has `ipam` gives an address, which the guest takes at once. */
+  /** A network whose config has `ipam` assigns an address, which the guest takes at once. */
   #attach({ ips, networks }: Sandbox, { name, network, config }: Attachment): void {
     networks.set(name, network)
     const last = this.#nextIp++
@@ -170,13 +170,13 @@ export class SimSandboxes implements Lifecycle, Networks {
 
   async connect(uid: string): Promise<Hypervisor | undefined> {
     if (this.#sandboxes.get(uid)?.domain?.name.includes('deaf'))
-      throw new Fault('Unavailable', 'The hypervisor does not answer; the name asks for it')
+      throw new Fault('Unavailable', 'The hypervisor does not answer; as its name requests')
     return this.hypervisorOf(uid)
   }
 
   async remove(uid: string): Promise<readonly string[]> {
     if (this.#sandboxes.get(uid)?.id.name.includes('undeletable'))
-      throw new Fault('Unavailable', 'A network cannot be given back; the name asks for it')
+      throw new Fault('Unavailable', 'A network cannot be given back; as its name requests')
     this.#sandboxes.delete(uid)
     return []
   }
@@ -193,7 +193,7 @@ export class SimSandboxes implements Lifecycle, Networks {
     this.#listeners.add(listener)
   }
 
-  /** Ends a guest as if it had done so itself, or crashed. */
+  /** Ends a guest as if it had shut down or crashed. */
   endGuest(uid: string, end: DomainEnd): void {
     const sandbox = this.#get(uid)
     sandbox.domain = undefined
@@ -201,25 +201,25 @@ export class SimSandboxes implements Lifecycle, Networks {
     this.#emit(uid)
   }
 
-  /** Changes a link behind everybody's back. */
+  /** Changes a link outside Patchbay. */
   setLink(uid: string, nic: string, link: 'up' | 'down'): void {
     const { nics } = this.#get(uid)
     nics.set(nic, { ...nics.get(nic)!, link })
     this.#emit(uid)
   }
 
-  /** Makes devices in a guest that nobody gave it. */
+  /** Adds network devices that the guest itself has created. */
   addGuestOnly(uid: string, count: number): void {
     this.#get(uid).guestOnly = count
     for (const listener of this.#listeners) listener(uid, true)
   }
 
-  /** How often a guest was started in a sandbox. */
+  /** Number of guests started in a sandbox. */
   starts(uid: string): number {
     return this.#get(uid).starts
   }
 
-  /** How a guest was told to begin anew, in order. */
+  /** The resets and reboots of a guest, in order. */
   reboots(uid: string): readonly string[] {
     return this.#get(uid).reboots
   }
@@ -246,13 +246,13 @@ export class SimSandboxes implements Lifecycle, Networks {
 
   #job(source: Sandbox): MigrationJob {
     return {
-      /** Takes a moment, unless the VM's name says otherwise: see above. */
+      /** Takes a short time, unless the VM's name causes a fault: see above. */
       start: async (migration, to) => {
         const target = this.#get(to)
         const { domain } = source
         if (!domain) throw new Fault('NotFound', 'There is no guest to move')
         if (domain.name.includes('drop'))
-          throw new Fault('Unavailable', 'The connection was lost; the name asks for it')
+          throw new Fault('Unavailable', 'The connection was lost; as its name requests')
         const job = { migration, isAborted: false }
         source.job = job
         try {
@@ -260,7 +260,8 @@ export class SimSandboxes implements Lifecycle, Networks {
           await eventually('a simulated move ends', isDone, { deadlineMs: 600_000, everyMs: 10 })
           await delay(simMoveMs)
           if (job.isAborted) throw new Fault('Aborted', 'The move was called off')
-          // It arrives stopped, and the source has only what libvirt keeps until it is told that all is well.
+          // The guest arrives stopped; the source keeps a copy until it is killed, as libvirt does until the migration is
+          // confirmed.
           Object.assign(target, { domain, nics: source.nics, isPaused: true })
           source.isMoved = true
         } finally {
