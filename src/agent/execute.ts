@@ -80,18 +80,18 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
     const asking = context.host.lifecycle.hypervisorOf(uid)?.domain.shutdown(signal)
     // The guest is destroyed when its grace period is over.
     await asking?.catch((error: unknown) =>
-      context.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Guest cannot be asked to shut down'),
+      context.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Cannot request the shutdown of a guest'),
     )
     return undefined
   },
   destroy: async ({ context, pod, vmi }, _, signal) => {
-    context.log.info({ domain: nameOf(vmi) }, 'Ending guest that did not shut down in time')
+    context.log.info({ domain: nameOf(vmi) }, 'Destroying guest that did not shut down in time')
     await context.host.lifecycle.hypervisorOf(pod.metadata.uid ?? '')?.domain.destroy(signal)
     return undefined
   },
   kill: async ({ context, pod, vmi }, { cause }) => {
     const about = { domain: nameOf(vmi), cause: explain(cause) }
-    context.log.warn(about, 'Ending guest by its process; its hypervisor does not answer')
+    context.log.warn(about, 'Killing the process of a guest whose hypervisor does not answer')
     await context.host.processes.kill(pod.metadata.uid ?? '')
     return undefined
   },

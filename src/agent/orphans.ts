@@ -92,7 +92,7 @@ export function startOrphans(options: Options): Orphans {
   function leave({ uid, namespace, name }: FoundSandbox, reason: string): void {
     if (left.has(uid)) return
     left.set(uid, reason)
-    log.warn({ uid, pod: `${namespace}/${name}`, reason }, 'Leaving a sandbox alone that has no pod here')
+    log.warn({ uid, pod: `${namespace}/${name}`, reason }, 'Keeping a sandbox that has no pod on this node')
     const remedy = 'its guest goes on; patchbay down ends all guests of this host'
     recorder(me, 'Warning', 'SandboxLeft', `Sandbox ${uid} (${namespace}/${name}) has no pod, and ${reason}: ${remedy}`)
   }

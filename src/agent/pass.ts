@@ -55,7 +55,7 @@ export async function instancePass(
     if (vmi) emitChanges(context, vmi, known.done, drift)
     if (known.isOver) return known.again
   }
-  context.log.warn({ pod: `${pod.metadata.namespace}/${pod.metadata.name}` }, 'Pass does not come to an end')
+  context.log.warn({ pod: `${pod.metadata.namespace}/${pod.metadata.name}` }, 'Pass has reached its limit of rounds')
   return { againAfterMs: 1000 }
 }
 

@@ -82,7 +82,7 @@ export class SandboxRecords {
     const { uids, others } = await foldersOf(this.#pods)
     for (const name of others.filter((one) => !this.#others.has(one))) {
       this.#others.add(name)
-      this.#log.warn({ path: join(this.#pods, name) }, 'Leaving alone what is no folder of a sandbox')
+      this.#log.warn({ path: join(this.#pods, name) }, 'Keeping an entry that is no sandbox')
     }
     return Promise.all(uids.map((uid) => this.find(uid)))
   }

@@ -106,7 +106,7 @@ export class SandboxWatch {
       await delay(everyMs, signal).catch(() => undefined)
       if (signal.aborted) return
       await this.look().catch((error: unknown) => {
-        if (!signal.aborted) log.warn({ cause: explain(error) }, 'Cannot look at the sandboxes')
+        if (!signal.aborted) log.warn({ cause: explain(error) }, 'Cannot check the sandboxes')
       })
     }
   }

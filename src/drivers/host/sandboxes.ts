@@ -100,7 +100,7 @@ export class HostSandboxes implements Lifecycle, Networks {
         return domain && domain.state !== 'moving' ? domain.nics.map(({ name }) => name) : []
       },
       onDamage: (uid, damage) => {
-        options.log.warn({ uid, ...damage }, 'A sandbox is not as it was made')
+        options.log.warn({ uid, ...damage }, 'A sandbox is damaged')
         this.#damage.set(uid, damage)
         this.#live.lookAgain(uid)
         this.#emit(uid)

@@ -170,13 +170,13 @@ export class SimSandboxes implements Lifecycle, Networks {
 
   async connect(uid: string): Promise<Hypervisor | undefined> {
     if (this.#sandboxes.get(uid)?.domain?.name.includes('deaf'))
-      throw new Fault('Unavailable', 'The hypervisor does not answer; as its name requests')
+      throw new Fault('Unavailable', 'The hypervisor does not answer, as its name requests')
     return this.hypervisorOf(uid)
   }
 
   async remove(uid: string): Promise<readonly string[]> {
     if (this.#sandboxes.get(uid)?.id.name.includes('undeletable'))
-      throw new Fault('Unavailable', 'A network cannot be given back; as its name requests')
+      throw new Fault('Unavailable', 'A network cannot be given back, as its name requests')
     this.#sandboxes.delete(uid)
     return []
   }
@@ -250,16 +250,16 @@ export class SimSandboxes implements Lifecycle, Networks {
       start: async (migration, to) => {
         const target = this.#get(to)
         const { domain } = source
-        if (!domain) throw new Fault('NotFound', 'There is no guest to move')
+        if (!domain) throw new Fault('NotFound', 'There is no guest to migrate')
         if (domain.name.includes('drop'))
-          throw new Fault('Unavailable', 'The connection was lost; as its name requests')
+          throw new Fault('Unavailable', 'The connection was lost, as its name requests')
         const job = { migration, isAborted: false }
         source.job = job
         try {
           const isDone = () => job.isAborted || !domain.name.includes('stall')
           await eventually('a simulated move ends', isDone, { deadlineMs: 600_000, everyMs: 10 })
           await delay(simMoveMs)
-          if (job.isAborted) throw new Fault('Aborted', 'The move was called off')
+          if (job.isAborted) throw new Fault('Aborted', 'The migration was aborted')
           // The guest arrives stopped; the source keeps a copy until it is killed, as libvirt does until the migration is
           // confirmed.
           Object.assign(target, { domain, nics: source.nics, isPaused: true })
