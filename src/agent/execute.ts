@@ -1,5 +1,4 @@
 import type { Pod } from '#apis/core/pod.ts'
-import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import { dependenciesOf, nicDepends } from '#core/instance/depends.ts'
 import type { Observation } from '#core/instance/observation.ts'
@@ -15,7 +14,7 @@ import { reportEnd } from './report.ts'
 import { ensureSandbox } from './sandbox.ts'
 
 /** What a step acts on. */
-export type Target = Readonly<{ context: AgentContext; pod: Pod; vmi: VirtualMachineInstance; seen: Observation }>
+export type Target = Readonly<{ context: AgentContext; pod: Pod; seen: Observation }>
 
 /** The result of executing steps. */
 export type Outcome = Readonly<{
@@ -42,11 +41,11 @@ type Act<D extends InstanceStep['do']> = (target: Target, step: StepOf<D>, signa
 const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
   ensure,
   release,
-  start: async ({ context, vmi, seen }, { domain }, signal) => {
+  start: async ({ context, seen }, { domain }, signal) => {
     const nics = domain.nics.map(({ name, link }) => `${name} ${link}`)
     context.log.info({ domain: domain.name, memoryKiB: domain.memoryKiB, nics }, 'Starting guest')
     await hypervisorOf(seen).domain.create(domain, signal)
-    context.recorder(vmi, 'Normal', 'Started', 'VirtualMachineInstance started.')
+    context.recorder(seen.vmi, 'Normal', 'Started', 'VirtualMachineInstance started.')
     return undefined
   },
   update: async ({ seen }, { nic }, signal) => {
@@ -70,44 +69,44 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
   },
   pause: async ({ seen }, _, signal) => void (await hypervisorOf(seen).domain.pause(signal)),
   resume: async ({ seen }, _, signal) => void (await hypervisorOf(seen).domain.resume(signal)),
-  power: async ({ context, vmi, seen }, _, signal) => {
-    await carryOutRequest(context, vmi, hypervisorOf(seen).domain, signal)
+  power: async ({ context, seen }, _, signal) => {
+    await carryOutRequest(context, seen.vmi, hypervisorOf(seen).domain, signal)
     return { isRequestDone: true }
   },
-  shutdown: async ({ context, pod, vmi }, _, signal) => {
+  shutdown: async ({ context, pod, seen }, _, signal) => {
     const uid = pod.metadata.uid ?? ''
     context.memories.shutdownRequested(uid)
     const asking = context.host.lifecycle.hypervisorOf(uid)?.domain.shutdown(signal)
     // The guest is destroyed when its grace period is over.
     await asking?.catch((error: unknown) =>
-      context.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Cannot request the shutdown of a guest'),
+      context.log.warn({ domain: nameOf(seen.vmi), cause: explain(error) }, 'Cannot request the shutdown of a guest'),
     )
     return undefined
   },
-  destroy: async ({ context, pod, vmi }, _, signal) => {
-    context.log.info({ domain: nameOf(vmi) }, 'Destroying guest that did not shut down in time')
+  destroy: async ({ context, pod, seen }, _, signal) => {
+    context.log.info({ domain: nameOf(seen.vmi) }, 'Destroying guest that did not shut down in time')
     await context.host.lifecycle.hypervisorOf(pod.metadata.uid ?? '')?.domain.destroy(signal)
     return undefined
   },
-  kill: async ({ context, pod, vmi }, { cause }) => {
-    const about = { domain: nameOf(vmi), cause: explain(cause) }
+  kill: async ({ context, pod, seen }, { cause }) => {
+    const about = { domain: nameOf(seen.vmi), cause: explain(cause) }
     context.log.warn(about, 'Killing the process of a guest whose hypervisor does not answer')
     await context.host.processes.kill(pod.metadata.uid ?? '')
     return undefined
   },
-  finish: async ({ context, pod, vmi }, { end }) => {
-    await reportEnd(context, pod, vmi, end)
+  finish: async ({ context, pod, seen }, { end }) => {
+    await reportEnd(context, pod, seen.vmi, end)
     return { isOver: true }
   },
   remove: async ({ context, pod, seen }, _, signal) => {
-    await removeSandbox(context, pod, seen.owner.is === 'here' ? seen.owner.vmi : undefined, signal)
+    await removeSandbox(context, pod, seen.vmi, signal)
     return { isOver: true }
   },
-  migrate: async ({ context, pod, vmi }, _, signal) => {
-    return { isOver: true, again: await migrateAway(context, pod, vmi, signal) }
+  migrate: async ({ context, pod, seen }, _, signal) => {
+    return { isOver: true, again: await migrateAway(context, pod, seen.vmi, signal) }
   },
-  receive: async ({ context, pod, vmi }, { from }, signal) => {
-    await receive(context, pod, vmi, from, signal)
+  receive: async ({ context, pod, seen }, { from }, signal) => {
+    await receive(context, pod, seen.vmi, from, signal)
     return { isOver: true }
   },
 }
@@ -132,12 +131,11 @@ export async function execute(
       const { done = [], ...rest } = (await act(target, step as never, signal)) ?? {}
       outcome = { ...outcome, ...rest, done: [...outcome.done, ...done] }
       // `ensure` records the result of each network itself.
-      if (step.do !== 'ensure')
-        for (const [key] of dependenciesOf(seen, target.vmi, step)) context.memories.succeeded(uid, key)
+      if (step.do !== 'ensure') for (const [key] of dependenciesOf(seen, step)) context.memories.succeeded(uid, key)
     } catch (cause) {
-      const dependencies = dependenciesOf(seen, target.vmi, step)
+      const dependencies = dependenciesOf(seen, step)
       if (faultKind(cause) === 'Aborted' || signal.aborted || !dependencies.length) throw cause
-      const about = { domain: nameOf(target.vmi), step: step.do, cause: explain(cause) }
+      const about = { domain: nameOf(seen.vmi), step: step.do, cause: explain(cause) }
       // A bug of Patchbay can only be found by its stack.
       if (faultKind(cause) === 'Bug') context.log.error({ ...about, stack: (cause as Error).stack }, 'Step failed')
       else context.log.debug(about, 'Step failed')
@@ -148,12 +146,12 @@ export async function execute(
 }
 
 async function ensure(
-  { context, pod, vmi, seen }: Target,
+  { context, pod, seen }: Target,
   { attachments, optional, plugs }: StepOf<'ensure'>,
   signal: AbortSignal,
 ): Promise<Done> {
   const uid = pod.metadata.uid ?? ''
-  const sandbox = await ensureSandbox(context, pod, vmi, { attachments, optional }, signal)
+  const sandbox = await ensureSandbox(context, pod, seen.vmi, { attachments, optional }, signal)
   context.memories.lostTaps(uid, sandbox.deaf)
   const failed = plugs.filter(({ nic }) => sandbox.failed.has(nic.name))
   for (const one of failed)

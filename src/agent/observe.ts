@@ -35,13 +35,13 @@ export async function ownerOf(
 export async function observe(
   context: AgentContext,
   pod: Pod,
-  owner: Owner,
+  vmi: VirtualMachineInstance,
   { sandbox, guest: seenGuest, isRequestDone }: Known,
   signal: AbortSignal,
 ): Promise<Observation> {
   const { memories, probes, nads, nodeName } = context
   const uid = pod.metadata.uid ?? ''
-  const task = taskOf(pod, owner)
+  const task = taskOf(pod, vmi)
   const [guest, missingImage] = await Promise.all([
     seenGuest ?? observeGuest(context, uid, task, sandbox, signal),
     task.do === 'run' && guestIsToStart(task.vmi) ? missingImageOf(context, task.vmi) : undefined,
@@ -50,8 +50,8 @@ export async function observe(
   const { failed: unwell } = probes.health(uid)
   return {
     pod,
-    owner,
-    activePodUid: activePodUid(context, owner),
+    vmi,
+    activePodUid: activePodUid(context, vmi),
     ...(sandbox && { sandbox }),
     ...(guest && { guest }),
     ...(missingImage !== undefined && { missingImage }),
@@ -118,8 +118,6 @@ function driftOf(
   return memories.links.judge(uid, vmi, desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default'), guest.domain.nics)
 }
 
-function activePodUid({ podOf }: AgentContext, owner: Owner): string | undefined {
-  if (owner.is !== 'here') return undefined
-  const { vmi } = owner
+function activePodUid({ podOf }: AgentContext, vmi: VirtualMachineInstance): string | undefined {
   return podOf(vmi.metadata.namespace ?? '', activePodName(vmi))?.metadata.uid
 }

@@ -1,6 +1,6 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import type { GuestObservation, Observation } from '#core/instance/observation.ts'
+import { type GuestObservation, isOrphaned, type Observation } from '#core/instance/observation.ts'
 import { type InstancePlan, planInstance } from '#core/instance/plan.ts'
 import { areSlow, type InstanceStep, leaveGuest } from '#core/instance/steps.ts'
 import { desiredNics } from '#core/nic/desired.ts'
@@ -8,8 +8,9 @@ import type { Drift } from '#core/nic/drift.ts'
 import { podNetwork } from '#core/nic/nic.ts'
 import { planText } from '#core/nic/plan-text.ts'
 import { type Again, type AgentContext, nameOf } from './context.ts'
-import { execute, type Outcome } from './execute.ts'
+import { execute, type Outcome, type Target } from './execute.ts'
 import { observe, ownerOf } from './observe.ts'
+import { removeSandbox } from './removal.ts'
 import { emitChanges, emitDrift, emitUnplugged, report } from './report.ts'
 
 /** Most observations of one pass; the next pass continues. */
@@ -26,7 +27,18 @@ export async function instancePass(
   signal: AbortSignal,
 ): Promise<Again> {
   const owner = await ownerOf(context, pod, cached)
-  const vmi = owner.is === 'here' ? owner.vmi : undefined
+  if (owner.is === 'here') return guestPass(context, pod, owner.vmi, signal)
+  if (isOrphaned(pod, owner)) await removeSandbox(context, pod, undefined, signal)
+  return undefined
+}
+
+/** Rounds of observing, planning and executing over a pod whose instance is on this node. */
+async function guestPass(
+  context: AgentContext,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  signal: AbortSignal,
+): Promise<Again> {
   let known: Outcome = { sandbox: undefined, done: [], isRequestDone: false, isOver: false, again: undefined }
   const drift: Drift[] = []
   let isUnreported = false
@@ -34,44 +46,42 @@ export async function instancePass(
   for (let round = 0; round < maxRounds; round++) {
     const { sandbox, isRequestDone } = known
     const before = { ...(sandbox && { sandbox }), ...(guest && { guest }), isRequestDone }
-    const seen = await observe(context, pod, owner, before, signal)
-    if (vmi) noteUnplugged(context, pod, vmi, seen)
+    const seen = await observe(context, pod, vmi, before, signal)
+    noteUnplugged(context, pod, seen)
     const { steps, ...plan } = planInstance(seen)
-    if (vmi && seen.drift.fresh.length) {
+    if (seen.drift.fresh.length) {
       emitDrift(context, vmi, seen.drift)
       drift.push(...seen.drift.fresh)
     }
-    if (!steps.length) return settle(context, { pod, vmi, seen }, plan)
+    if (!steps.length) return settle(context, pod, seen, plan)
     // Report before the next slow step, and before a link is repaired, so that watchers see that it was down, and that one card
     // is plugged while the next one waits for its network.
-    if (vmi && (seen.drift.fresh.length > 0 || (isUnreported && areSlow(steps)))) {
-      attend(context, pod, vmi, seen)
-      await report(context, pod, vmi, seen, undefined)
+    if (seen.drift.fresh.length > 0 || (isUnreported && areSlow(steps))) {
+      attend(context, pod, seen)
+      await report(context, pod, seen, undefined)
       isUnreported = false
     }
-    known = await carryOut(context, { pod, vmi, seen }, steps, known, signal)
+    known = await carryOut({ context, pod, seen }, steps, known, signal)
     guest = leaveGuest(steps) ? seen.guest : undefined
     isUnreported ||= known.done.length > 0
-    if (vmi) emitChanges(context, vmi, known.done, drift)
+    emitChanges(context, vmi, known.done, drift)
     if (known.isOver) return known.again
   }
   context.log.warn({ pod: `${pod.metadata.namespace}/${pod.metadata.name}` }, 'Pass has reached its limit of rounds')
   return { againAfterMs: 1000 }
 }
 
-type Seen = Readonly<{ pod: Pod; vmi: VirtualMachineInstance | undefined; seen: Observation }>
-
 async function carryOut(
-  context: AgentContext,
-  { pod, vmi, seen }: Seen,
+  target: Target,
   steps: readonly InstanceStep[],
   known: Outcome,
   signal: AbortSignal,
 ): Promise<Outcome> {
+  const { context, pod, seen } = target
   const changes = steps.flatMap((step) => ('nic' in step ? [planText(step.nic)] : []))
-  if (vmi && changes.length) context.log.info({ domain: nameOf(vmi), steps: changes }, 'Changing guest')
+  if (changes.length) context.log.info({ domain: nameOf(seen.vmi), steps: changes }, 'Changing guest')
   const start = performance.now()
-  const outcome = await execute({ context, pod, vmi: vmi!, seen }, steps, known, signal)
+  const outcome = await execute(target, steps, known, signal)
   if (outcome.done.some(({ changed }) => changed.includes('link')))
     context.onApplied((performance.now() - start) / 1000)
   if (changes.length) context.guests.ask(pod.metadata.uid ?? '')
@@ -81,25 +91,26 @@ async function carryOut(
 /** Reports the last observation once the plan is empty, and keeps polling and probing the guest. */
 async function settle(
   context: AgentContext,
-  { pod, vmi, seen }: Seen,
+  pod: Pod,
+  seen: Observation,
   { reports, syncFailure, againAfterMs }: Omit<InstancePlan, 'steps'>,
 ): Promise<Again> {
-  if (vmi && reports !== 'nothing') {
-    if (reports === 'all') attend(context, pod, vmi, seen)
-    await report(context, pod, vmi, seen, { reports, syncFailure })
+  if (reports !== 'nothing') {
+    if (reports === 'all') attend(context, pod, seen)
+    await report(context, pod, seen, { reports, syncFailure })
   }
   return againAfterMs === undefined ? undefined : { againAfterMs }
 }
 
 /** Emits Events about cards that the guest was asked to release and no longer has. */
-function noteUnplugged(context: AgentContext, pod: Pod, vmi: VirtualMachineInstance, { guest }: Observation): void {
+function noteUnplugged(context: AgentContext, pod: Pod, { guest, vmi }: Observation): void {
   if (guest?.is !== 'there') return
   const present = new Set(guest.domain.nics.map(({ name }) => name))
   emitUnplugged(context, vmi, context.memories.unplugged(pod.metadata.uid ?? '', present))
 }
 
 /** Polls and probes a guest that exists. */
-function attend(context: AgentContext, pod: Pod, vmi: VirtualMachineInstance, { guest, sandbox }: Observation): void {
+function attend(context: AgentContext, pod: Pod, { guest, sandbox, vmi }: Observation): void {
   if (guest?.is !== 'there' || !sandbox) return
   const { guests, probes, running } = context
   const { uid = '' } = pod.metadata

@@ -5,6 +5,7 @@ import { Fault } from '#base/fault.ts'
 import { sandboxFinalizer } from '#core/vm/launcher.ts'
 import { openAgent } from '#kit/agent/fake-host.ts'
 import { ownerOf } from './observe.ts'
+import { instancePass } from './pass.ts'
 import { removeSandbox } from './removal.ts'
 
 const vmi = {
@@ -70,19 +71,26 @@ const reference = { apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachineInstance'
 const onNode = (node: string | undefined, uid = 'v') =>
   ({ ...vmi, metadata: { ...vmi.metadata, uid, labels: node && { 'kubevirt.io/nodeName': node } } }) as typeof vmi
 
-for (const [what, references, cached, stored, expected] of [
-  ['without an owner', [], undefined, vmi, 'unknown'],
-  ['of another kind of owner', [{ ...reference, kind: 'Deployment' }], undefined, vmi, 'unknown'],
-  ['whose instance the agent sees', [reference], vmi, undefined, 'here'],
-  ['whose instance only the server has yet', [reference], undefined, vmi, 'here'],
-  ['whose instance moved to another node', [reference], undefined, onNode('m'), 'elsewhere'],
-  ['whose instance is on no node', [reference], undefined, onNode(undefined), 'elsewhere'],
-  ['whose instance is gone', [reference], undefined, undefined, 'gone'],
-  ['whose instance was replaced by one of its name', [reference], onNode('n', 'w'), onNode('n', 'w'), 'gone'],
+for (const [what, references, cached, stored, expected, isRemoved] of [
+  ['without an owner', [], undefined, vmi, 'unknown', false],
+  ['of another kind of owner', [{ ...reference, kind: 'Deployment' }], undefined, vmi, 'unknown', false],
+  ['whose instance the agent sees', [reference], vmi, undefined, 'here', false],
+  ['whose instance only the server has yet', [reference], undefined, vmi, 'here', false],
+  ['whose instance moved to another node', [reference], undefined, onNode('m'), 'elsewhere', false],
+  ['whose instance is on no node', [reference], undefined, onNode(undefined), 'elsewhere', false],
+  ['whose instance is gone', [reference], undefined, undefined, 'gone', true],
+  ['whose instance was replaced by one of its name', [reference], onNode('n', 'w'), onNode('n', 'w'), 'gone', true],
 ] as const)
   test(`a pod ${what}: its owner is ${expected}`, async () => {
-    const { context, world } = open()
-    const client = { ...context.client, get: async () => stored as never }
-    const pod = { ...world.pod, metadata: { ...world.pod.metadata, ownerReferences: references } }
-    assert.equal((await ownerOf({ ...context, client }, pod, cached)).is, expected)
+    const agent = open()
+    const client = { ...agent.context.client, get: async () => stored as never }
+    const context = { ...agent.context, client }
+    const pod = { ...agent.world.pod, metadata: { ...agent.world.pod.metadata, ownerReferences: references } }
+    assert.equal((await ownerOf(context, pod, cached)).is, expected)
+    if (expected === 'here') return
+    const pass = (one = pod) => instancePass(context, one, cached, new AbortController().signal)
+    await pass()
+    assert.deepEqual(agent.host.story, isRemoved ? ['remove'] : [])
+    await pass({ ...pod, metadata: { ...pod.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } })
+    assert.equal(agent.host.story.at(-1), 'remove', 'a pod that is being deleted goes with its sandbox')
   })

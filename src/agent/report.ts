@@ -31,12 +31,11 @@ type Findings = Readonly<{ reports: 'sandbox' | 'failure' | 'all'; syncFailure: 
 export async function report(
   context: AgentContext,
   pod: Pod,
-  vmi: VirtualMachineInstance,
   seen: Observation,
   findings: Findings | undefined,
 ): Promise<void> {
   const { reports = 'all', syncFailure } = findings ?? {}
-  const { sandbox, guest, drift } = seen
+  const { vmi, sandbox, guest, drift } = seen
   if (sandbox && findings && reports !== 'failure') await writePod(context, pod, vmi, sandbox)
   if (reports === 'sandbox') return
   const domain = guest?.is === 'there' ? guest.domain : undefined

@@ -31,18 +31,17 @@ export function nicDepends({ nads, guest }: Observation, { do: what, nic }: NicS
  */
 export function dependenciesOf(
   seen: Observation,
-  vmi: VirtualMachineInstance,
   step: InstanceStep,
 ): readonly (readonly [key: string, depends: string])[] {
   switch (step.do) {
     case 'ensure':
       return step.plugs.length
         ? step.plugs.map((nic) => [nicKey(nic), nicDepends(seen, nic)])
-        : [[sandboxKey, sandboxDepends(seen, vmi)]]
+        : [[sandboxKey, sandboxDepends(seen, seen.vmi)]]
     case 'release':
       return [['release', step.names.join()]]
     case 'start':
-      return [['start', startDepends(vmi)]]
+      return [['start', startDepends(seen.vmi)]]
     case 'update':
     case 'plug':
     case 'unplug':

@@ -36,7 +36,7 @@ export type GuestRequests = Readonly<{
 /** Everything that the plan for one pod of this node depends on. What the task does not need is not observed. */
 export type Observation = Readonly<{
   pod: Pod
-  owner: Owner
+  vmi: VirtualMachineInstance
   /** UID of the pod that the instance's guest is in, if it is on this node. */
   activePodUid: string | undefined
   /** Absent until the sandbox has been made, or found complete, in this pass. */
@@ -72,13 +72,17 @@ export type Task = Readonly<
   | { do: 'run'; vmi: VirtualMachineInstance }
 >
 
-/** Determines the task for a pod. */
-export function taskOf(pod: Pod, owner: Owner): Task {
+/**
+ * Whether a pod whose instance is not on this node is removed with its sandbox. An instance that is assigned to this node later
+ * causes another pass; a pod without an owner is not managed by the agent unless it is being deleted.
+ */
+export function isOrphaned({ metadata }: Pod, owner: Exclude<Owner, { is: 'here' }>): boolean {
+  return owner.is === 'gone' || metadata.deletionTimestamp !== undefined
+}
+
+/** Determines the task for a pod whose instance is on this node. */
+export function taskOf(pod: Pod, vmi: VirtualMachineInstance): Task {
   const isGoing = pod.metadata.deletionTimestamp !== undefined
-  // An instance that is assigned to this node later causes another pass. A pod without an owner is not managed by the agent.
-  if (!isGoing && (owner.is === 'elsewhere' || owner.is === 'unknown')) return { do: 'nothing' }
-  if (owner.is !== 'here') return { do: 'remove', vmi: undefined, sinceMs: 0 }
-  const { vmi } = owner
   const role = podRole(pod, vmi)
   const { deletionTimestamp } = vmi.metadata
   const isMoving = role === 'active' && isMigrating(vmi) && isReadyToMove(vmi)

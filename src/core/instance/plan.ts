@@ -29,7 +29,7 @@ export type InstancePlan = Readonly<{
  * that a pass that was interrupted anywhere is completed by the next one.
  */
 export function planInstance(seen: Observation): InstancePlan {
-  const task = taskOf(seen.pod, seen.owner)
+  const task = taskOf(seen.pod, seen.vmi)
   switch (task.do) {
     case 'nothing':
       return { steps: [], reports: 'nothing' }

@@ -94,7 +94,7 @@ export class InstanceWorld {
     const guest = this.#guestSeen()
     return {
       pod: this.pod,
-      owner: { is: 'here', vmi: this.vmi },
+      vmi: this.vmi,
       activePodUid: 'p',
       ...(this.sandbox && { sandbox: this.sandbox }),
       ...(guest && { guest }),
@@ -152,10 +152,10 @@ export class InstanceWorld {
     try {
       this.#act(step)
       if (step.do !== 'ensure' || !step.plugs.length)
-        for (const [key] of dependenciesOf(seen, this.vmi, step)) this.failures = withoutFailure(this.failures, key)
+        for (const [key] of dependenciesOf(seen, step)) this.failures = withoutFailure(this.failures, key)
     } catch (cause) {
       if (cause instanceof Crash) throw cause
-      for (const [key, depends] of dependenciesOf(seen, this.vmi, step))
+      for (const [key, depends] of dependenciesOf(seen, step))
         this.failures = withFailure(this.failures, key, { depends, cause, nowMs: this.nowMs })
     }
   }
