@@ -13,6 +13,12 @@ export type Health = Readonly<{
   failed: Readonly<{ message: string; sinceMs: number }> | undefined
 }>
 
+/** What an Event says about a probe whose result has changed; undefined when the guest is healthy by it. */
+export function unhealthy({ readiness, failed }: Health, probe: 'readiness' | 'liveness'): string | undefined {
+  if (probe === 'liveness') return failed && `Liveness probe failed: ${failed.message}; the guest is ended`
+  return readiness && !readiness.isWell ? `Readiness probe failed: ${readiness.message}` : undefined
+}
+
 type Running = { probe: Probe; state: ProbeState; timer: NodeJS.Timeout | undefined; changedMs: number }
 type Watched = {
   target: ProbeTarget
