@@ -34,11 +34,13 @@ async function open(t: TestContext, sandboxes: Readonly<Record<string, FoundSand
     if (nodeName === 'n') await eventually('it is seen', async () => pods.indexed('byUid', pod.metadata.uid).length)
     return pod
   }
-  const start = async (self = { node: 'n', cluster: 'c' }) => {
+  const self = { node: 'n', cluster: 'c' }
+  const start = async (cache: Pick<typeof pods, 'indexed' | 'onChange'> = pods) => {
     await pods.synced
     const orphans = stopping(
       startOrphans({
-        ...{ client, self, pods, recorder, ...options, everyMs: 20 },
+        ...{ client, self, recorder, ...options, everyMs: 20 },
+        pods: cache as typeof pods,
         sandboxes: {
           list: async () => [...found.values()],
           disown: async (uid) => {
@@ -74,6 +76,14 @@ test('a sandbox of this node without a pod is removed; one whose pod is there is
   await round()
   assert.deepEqual([host.removed.toSorted(), orphans.left()], [['a', 'b', 'later'], 0])
   assert.ok(!host.removed.includes(metadata.uid))
+})
+
+test('a pod that the cache does not have proves nothing: the server is asked before a sandbox is removed', async (t) => {
+  const { start, makePod, host, round } = await open(t, { a: own })
+  const { metadata } = await makePod('n')
+  await start({ indexed: () => [], onChange: () => () => undefined })
+  await round()
+  assert.ok(host.removed.includes('a') && !host.removed.includes(metadata.uid))
 })
 
 for (const [what, owner, reason] of [
