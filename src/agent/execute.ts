@@ -1,5 +1,5 @@
 import type { Pod } from '#apis/core/pod.ts'
-import { explain, faultKind } from '#base/fault.ts'
+import { explain, Fault, faultKind } from '#base/fault.ts'
 import { dependenciesOf, nicDepends } from '#core/instance/depends.ts'
 import type { Observation } from '#core/instance/observation.ts'
 import { cleanupKey, type InstanceStep, nicKey, sandboxKey } from '#core/instance/steps.ts'
@@ -176,7 +176,8 @@ async function release(
   return { sandbox: { ...sandbox, attached, ips: without(sandbox.ips), networks: without(sandbox.networks) } }
 }
 
-/** The hypervisor of the observed sandbox. A plan has such steps only for a sandbox that was observed. */
+/** The hypervisor of the observed sandbox. @throws Fault Bug without one: a plan has such steps only for a sandbox that was observed */
 function hypervisorOf({ sandbox }: Observation): Hypervisor {
-  return sandbox!.hypervisor
+  if (!sandbox) throw new Fault('Bug', 'A step about a guest was planned without its sandbox')
+  return sandbox.hypervisor
 }
