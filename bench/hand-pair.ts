@@ -4,10 +4,10 @@ import { silent } from '#base/log.ts'
 import { killAll } from '#drivers/host/kill.ts'
 import { sharedQemuUid } from '#drivers/libvirt/daemon/config.ts'
 import {
-  type Exchange,
-  exchangeOfQemu,
-  exchangePath,
-  exchangesInSandbox,
+  type MigrationSocketDir,
+  migrationSocketDirs,
+  migrationSocketPath,
+  qemuSocketDir,
   socketPath,
   startDaemon,
 } from '#drivers/libvirt/daemon/daemon.ts'
@@ -28,7 +28,7 @@ type Place = Readonly<{ dir: string; netns: string }>
 export class HandPair implements AsyncDisposable {
   readonly #dir: string
   readonly #places: readonly [Place, Place]
-  readonly #meeting: Exchange
+  readonly #meeting: MigrationSocketDir
   #isSecond = false
   /** MAC address of the guest's card on the bridge. */
   readonly mac = '02:00:00:00:66:03'
@@ -56,7 +56,8 @@ export class HandPair implements AsyncDisposable {
         ...(isSecond && { incoming: pair.#meeting }),
       })
     }
-    for (const { dir } of pair.#places) await link(socketPath(dir), join(exchangePath(pair.#meeting), basename(dir)))
+    for (const { dir } of pair.#places)
+      await link(socketPath(dir), join(migrationSocketPath(pair.#meeting), basename(dir)))
     let card = 0
     const own = xml.replace(/<mac address='[^']*'/g, () => `<mac address='${['02:00:00:00:66:04', pair.mac][card++]}'`)
     await writeFile(`${pair.#dir}/domain.xml`, own.replace(/<name>[^<]*</, '<name>hand<'))
@@ -72,12 +73,12 @@ export class HandPair implements AsyncDisposable {
   async migrate({ bandwidthMiBs, maxDowntimeMs }: Limits): Promise<number> {
     const to = this.#places[this.#isSecond ? 0 : 1]
     await this.#virsh('migrate-setmaxdowntime', 'hand', String(maxDowntimeMs))
-    await rm(join(exchangePath(this.#meeting), exchangeOfQemu, 'qemu.sock'), { force: true })
-    const place = join(exchangesInSandbox, this.#meeting.name)
+    await rm(join(migrationSocketPath(this.#meeting), qemuSocketDir, 'qemu.sock'), { force: true })
+    const place = join(migrationSocketDirs, this.#meeting.name)
     const start = performance.now()
     await this.#virsh(
       ...['migrate', 'hand', `qemu+unix:///system?socket=${place}/${basename(to.dir)}`],
-      ...['--migrateuri', `unix://${place}/${exchangeOfQemu}/qemu.sock`, '--live', '--p2p', '--abort-on-error'],
+      ...['--migrateuri', `unix://${place}/${qemuSocketDir}/qemu.sock`, '--live', '--p2p', '--abort-on-error'],
       ...['--bandwidth', String(bandwidthMiBs)],
     )
     this.#isSecond = !this.#isSecond

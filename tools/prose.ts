@@ -31,8 +31,11 @@ const words: Readonly<Record<string, string>> = {
   strays: 'orphaned sandboxes',
 }
 
-/** Rooms in plain words. Those that are missing (agent, apis, core, drivers/host, drivers/libvirt, drivers/sim) are not checked yet. */
-const rooms = '{base,bin,cli,controllers,machinery,server,drivers/cni,drivers/dhcp,drivers/image}'
+/** The rooms, which are all checked. */
+const rooms = '{agent,apis,base,bin,cli,controllers,core,machinery,server,drivers}'
+
+/** Of these files only comments are checked: their texts are the descriptions of the published schema. */
+const published = /^src\/apis\//
 
 /** Files with sentences of other systems or names of tests, each with the reason. */
 const exceptions: Readonly<Record<string, string>> = {
@@ -65,7 +68,7 @@ type Part = Readonly<{ start: number; text: string }>
 
 function partsOf(file: string, text: string): Part[] {
   const { program, comments } = parseSync(file, text)
-  return [...comments.map(commentPart), ...literals(program)]
+  return [...comments.map(commentPart), ...(published.test(file) ? [] : literals(program))]
 }
 
 function commentPart({ start, value }: Comment): Part {

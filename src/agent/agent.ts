@@ -1,16 +1,14 @@
-import { Pod } from '#apis/core/pod.ts'
-import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
-import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
+import type { Pod } from '#apis/core/pod.ts'
 import type { Log } from '#base/log.ts'
-import { agentComponent, nodeNameLabel } from '#core/access/node.ts'
+import { agentComponent } from '#core/access/node.ts'
 import { attachmentMode } from '#core/migration/required.ts'
 import type { Host, Images, Prober } from '#core/ports.ts'
 import type { Client } from '#machinery/client/client.ts'
-import { makeInformer } from '#machinery/client/informer.ts'
-import { makeRecorder } from '#machinery/client/recorder.ts'
+import { onAnyChange } from '#machinery/client/informer.ts'
+import { makeRecorder, type Recorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
 import { startResync } from '#machinery/loop/resync.ts'
+import { type Caches, instanceOf, nadsIn, openCaches, podAt, podKey, podsBeside, podsOf } from './caches.ts'
 import type { AgentContext, RunningGuest } from './context.ts'
 import { GuestAgentPoller } from './guest-agent-poller.ts'
 import { type LeaseTimes, type NodeFacts, startHeartbeat, usualLeaseTimes } from './heartbeat.ts'
@@ -18,21 +16,21 @@ import { Memories } from './memory.ts'
 import { MigrationJobs } from './migration-jobs.ts'
 import { startOrphans } from './orphans.ts'
 import { instancePass } from './pass.ts'
-import { Probes } from './probes.ts'
+import { Probes, unhealthy } from './probes.ts'
 
 export type AgentOptions = Readonly<{
   client: Client
   node: NodeFacts
-  /** The cluster it is a node of: UID of the namespace kube-system. */
+  /** The cluster that the node belongs to: UID of the namespace kube-system. */
   cluster: string
   host: Host
   images: Images
   prober: Prober
-  /** Calls back when an image may have come. */
+  /** Registers a callback for images that may have been added. */
   onImage: (listener: () => void) => void
   /** Called with the time a hypervisor took to change links, seconds. */
   onApplied?: (seconds: number) => void
-  /** How the node says that it is alive, and how often everything is looked at though nothing was heard of it. */
+  /** Times of the node's Lease, and the interval of the resync; milliseconds. */
   leaseTimes?: LeaseTimes
   resyncMs?: number
   log: Log
@@ -42,114 +40,44 @@ export type AgentOptions = Readonly<{
 /** A running agent. */
 export type Agent = Readonly<{
   running(): readonly RunningGuest[]
-  /** How many sandboxes without a pod it leaves alone. */
+  /** Number of sandboxes without a pod that are kept. */
   left(): number
   stop(): Promise<void>
 }>
 
-/** How often every sandbox is looked at though nothing was heard of it, milliseconds. */
+/** Interval of the resync of all sandboxes, milliseconds. */
 const usualResyncMs = 30_000
 
-/** Runs the node agent: registers the node, then keeps every sandbox of this host as the API says. Resolves when it serves. */
+/**
+ * Runs the node agent: registers the node, then makes every sandbox of this host what the API declares. Resolves when all caches
+ * are synced and the first passes are queued.
+ */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { client, node, host, images, signal, resyncMs: everyMs = usualResyncMs } = options
+  const { client, node, cluster, host, signal, resyncMs: everyMs = usualResyncMs } = options
   const log = options.log.child({ component: 'agent', node: node.name })
   const heartbeat = await startHeartbeat({ client, node, times: options.leaseTimes ?? usualLeaseTimes, log, signal })
-  const pods = makeInformer(
-    client,
-    Pod,
-    { fieldSelector: `spec.nodeName=${node.name}` },
-    { log, signal, indexes: { byUid: (pod) => [pod.metadata.uid ?? ''], byVmi: vmiKeys } },
-  )
-  const vmis = makeInformer(
-    client,
-    VirtualMachineInstance,
-    { labelSelector: `${nodeNameLabel}=${node.name}` },
-    { log, signal },
-  )
-  const nads = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
-  const kubevirts = makeInformer(client, KubeVirt, {}, { log, signal })
-  const nadOf = (network: string) => {
-    const [namespace = '', name = ''] = network.split('/')
-    return nads.get({ namespace, name })
-  }
-  const guests = new GuestAgentPoller((uid) => host.lifecycle.hypervisorOf(uid)?.guestAgent, enqueueUid, signal)
+  const caches = openCaches(client, node.name, { log, signal })
   const recorder = makeRecorder(client, { component: agentComponent, host: node.name }, log)
-  const running = new Map<string, RunningGuest>()
-  const probes = new Probes(options.prober, onHealth, signal)
-  const context: AgentContext = {
-    client,
-    host,
-    images,
-    guests,
-    memories: new Memories(),
-    moves: new MigrationJobs(),
-    probes,
-    onApplied: options.onApplied ?? (() => undefined),
-    running,
-    recorder,
-    log,
-    nodeName: node.name,
-    cluster: options.cluster,
-    nads: {
-      configOf: (network) => nadOf(network)?.spec?.config,
-      annotationsOf: (network) => nadOf(network)?.metadata.annotations,
-    },
-    podOf: (namespace, name) => pods.get({ namespace, name }),
-    again: (pod) => enqueue(pod),
-    attachmentMode: () => attachmentMode(kubevirts.list()[0]),
-  }
+  const enqueue = (pod: Pod) => controller.enqueue(podKey(pod))
+  const context = contextOf({ ...options, log }, caches, recorder, enqueue)
   const controller = runController({
     name: 'agent',
     workers: 8,
     log,
     signal,
     reconcile: async (key, passSignal) => {
-      const [namespace = '', name = ''] = key.split('/')
-      const pod = pods.get({ namespace, name })
-      if (!pod) return undefined
-      return instancePass(context, pod, vmis.get({ namespace, name: instanceNameOf(pod) }), passSignal)
+      const pod = podAt(caches, key)
+      return pod && instancePass(context, pod, instanceOf(caches, pod), passSignal)
     },
   })
-  const enqueue = (pod: Pod) => controller.enqueue(`${pod.metadata.namespace}/${pod.metadata.name}`)
-  /** With all pods of the same instance: a guest that has arrived in one is waited for by another. */
-  function enqueueUid(uid: string): void {
-    for (const pod of pods.indexed('byUid', uid))
-      for (const one of pods.indexed('byVmi', vmiKeys(pod)[0]!)) enqueue(one)
-  }
-  function onHealth(uid: string, probe: 'readiness' | 'liveness'): void {
-    const { readiness, failed } = probes.health(uid)
-    const [pod] = pods.indexed('byUid', uid)
-    const vmi = pod && vmis.get({ namespace: pod.metadata.namespace ?? '', name: instanceNameOf(pod) })
-    if (vmi && probe === 'readiness' && readiness && !readiness.isWell)
-      recorder(vmi, 'Warning', 'Unhealthy', `Readiness probe failed: ${readiness.message}`)
-    if (vmi && probe === 'liveness' && failed)
-      recorder(vmi, 'Warning', 'Unhealthy', `Liveness probe failed: ${failed.message}; the guest is ended`)
-    enqueueUid(uid)
-  }
-  await Promise.all([pods, vmis, nads, kubevirts].map((one) => one.synced))
-  pods.onChange((now) => now && enqueue(now))
-  vmis.onChange((now, before) => {
-    const vmi = (now ?? before)!
-    for (const pod of pods.indexed('byVmi', `${vmi.metadata.namespace}/${vmi.metadata.name}`)) enqueue(pod)
-  })
-  // A pod may wait for a network or an image.
-  const waiting = () => {
-    for (const pod of pods.list()) enqueue(pod)
-  }
-  nads.onChange(waiting)
-  kubevirts.onChange(waiting)
-  options.onImage(waiting)
-  host.lifecycle.onChange((uid, isNetwork) => {
-    if (isNetwork) guests.askAgain(uid)
-    else enqueueUid(uid)
-  })
-  waiting()
+  const { pods } = caches
+  await Promise.all([pods, caches.vmis, caches.nads, caches.kubevirts].map((one) => one.synced))
+  enqueueOnChanges(options, caches, context, enqueue)
   startResync({ list: () => pods.list(), enqueue, everyMs, signal })
-  const self = { node: node.name, cluster: options.cluster }
+  const self = { node: node.name, cluster }
   const orphans = startOrphans({ client, sandboxes: host.lifecycle, self, pods, recorder, log, everyMs, signal })
   return {
-    running: () => [...running.values()],
+    running: () => [...context.running.values()],
     left: orphans.left,
     stop: async () => {
       await Promise.all([controller.stop(), orphans.stop(), heartbeat.stop()])
@@ -157,11 +85,60 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
-function vmiKeys(pod: Pod): string[] {
-  return [`${pod.metadata.namespace}/${instanceNameOf(pod)}`]
+/** What all passes share. Polls and probes of guests enqueue the pods of guests whose results change. */
+function contextOf(
+  { client, node, cluster, host, images, prober, onApplied = () => undefined, log, signal }: AgentOptions,
+  caches: Caches,
+  recorder: Recorder,
+  enqueue: (pod: Pod) => void,
+): AgentContext {
+  const enqueueUid = (uid: string) => {
+    for (const pod of podsBeside(caches, uid)) enqueue(pod)
+  }
+  const agentOf = (uid: string) => host.lifecycle.hypervisorOf(uid)?.guestAgent
+  const onHealth = (uid: string, probe: 'readiness' | 'liveness') => {
+    const [pod] = caches.pods.indexed('byUid', uid)
+    const vmi = pod && instanceOf(caches, pod)
+    const problem = unhealthy(probes.health(uid), probe)
+    if (vmi && problem !== undefined) recorder(vmi, 'Warning', 'Unhealthy', problem)
+    enqueueUid(uid)
+  }
+  const probes = new Probes(prober, onHealth, signal)
+  return {
+    ...{ client, host, images, probes, recorder, log, cluster, onApplied },
+    guests: new GuestAgentPoller(agentOf, enqueueUid, signal),
+    memories: new Memories(),
+    migrationJobs: new MigrationJobs(),
+    running: new Map(),
+    nodeName: node.name,
+    nads: nadsIn(caches),
+    podOf: (namespace, name) => caches.pods.get({ namespace, name }),
+    again: enqueue,
+    attachmentMode: () => attachmentMode(caches.kubevirts.list()[0]),
+  }
 }
 
-/** The name of the instance a pod was made for. */
-function instanceNameOf(pod: Pod): string {
-  return pod.metadata.labels?.['vm.kubevirt.io/name'] ?? ''
+/** Enqueues pods when anything changes that their passes depend on, and all of them now. */
+function enqueueOnChanges(
+  { host, onImage }: AgentOptions,
+  caches: Caches,
+  { guests }: AgentContext,
+  enqueue: (pod: Pod) => void,
+): void {
+  const { pods, vmis, nads, kubevirts } = caches
+  const enqueueThese = (these: readonly Pod[]) => {
+    for (const pod of these) enqueue(pod)
+  }
+  pods.onChange((now) => now && enqueue(now))
+  onAnyChange(vmis, (vmi) => enqueueThese(podsOf(caches, vmi)))
+  // Any pod may be waiting for a network or an image.
+  const enqueueAll = () => enqueueThese(pods.list())
+  nads.onChange(enqueueAll)
+  kubevirts.onChange(enqueueAll)
+  onImage(enqueueAll)
+  host.lifecycle.onChange((uid, isNetwork) => {
+    if (isNetwork) guests.askAgain(uid)
+    else enqueueThese(podsBeside(caches, uid))
+  })
+  enqueueAll()
 }

@@ -15,37 +15,37 @@ import type { Probes } from './probes.ts'
 /** A guest that runs on this host. */
 export type RunningGuest = Readonly<{ namespace: string; name: string; hypervisor: Pick<Hypervisor, 'cards'> }>
 
-/** What passes over the pods of a node work with. */
+/** What the passes over the pods of a node share. */
 export type AgentContext = Readonly<{
   client: Client
   host: Host
   images: Images
   guests: GuestAgentPoller
   probes: Probes
-  moves: MigrationJobs
+  migrationJobs: MigrationJobs
   memories: Memories
   recorder: Recorder
   log: Log
   nodeName: string
-  /** The cluster its sandboxes are made for. */
+  /** The cluster that its sandboxes belong to: UID of the namespace kube-system. */
   cluster: string
   /** Called with the time a hypervisor took to change links, seconds. */
   onApplied: (seconds: number) => void
-  /** GuestAgentPoller that run, by sandbox. */
+  /** Running guests, by UID of the sandbox. */
   running: Map<string, RunningGuest>
   nads: FindNads
-  /** The pod an instance's guest is in, as far as it is on this node. */
+  /** A pod of this node, by namespace and name. */
   podOf: (namespace: string, name: string) => Pod | undefined
-  /** Has a pod looked at soon. */
+  /** Enqueues a pod for another pass. */
   again: (pod: Pod) => void
-  /** How networks come to guests that run. */
+  /** How networks are attached to running guests. */
   attachmentMode: () => AttachmentMode
 }>
 
-/** When to look at a pod again although nothing changed. */
+/** When to run the next pass over a pod although nothing changed. */
 export type Again = Readonly<{ againAfterMs: number }> | undefined
 
-/** The name of an instance's domain, by which logs speak of it. */
+/** The name of an instance's domain, which identifies it in logs. */
 export function nameOf(vmi: VirtualMachineInstance): string {
   return domainName(vmi.metadata.namespace ?? 'default', vmi.metadata.name)
 }

@@ -11,12 +11,12 @@ import {
 import type { Nic } from '#core/nic/nic.ts'
 import { isTrue } from '#core/vm/conditions.ts'
 
-/** `kept` has the generation of the VM in which each link was left as it was found. */
+/** `kept` has, for each link that was left as it was found, the generation of the VM at that time. */
 type Memory = { known: Links; kept: ReadonlyMap<string, string> }
 
 /**
- * Distinguishes links that were changed outside Patchbay from links with a new declared state. It remembers what each guest's
- * links were when last seen; a new process begins with what the status says.
+ * Distinguishes links that were changed outside Patchbay from links with a new declared state. It remembers the last observed
+ * links of each guest; a new process starts from the status.
  */
 export class DriftTracker {
   readonly #memory = new Map<string, Memory>()
@@ -30,7 +30,7 @@ export class DriftTracker {
     const kept = isReportOnly
       ? observed.flatMap(({ name, link }): Drift[] => {
           const wanted = declared.get(name)
-          // A link that was declared again since then is set, even to the state that was declared before.
+          // A link that was declared again since then is set, even if the declared state is the same as before.
           const isKept = before.get(name) === generation || fresh.some(({ nic }) => nic === name)
           return isKept && wanted !== undefined && wanted !== link ? [{ nic: name, declared: wanted, found: link }] : []
         })
@@ -44,7 +44,7 @@ export class DriftTracker {
   }
 }
 
-/** In which generation of the VM a link was last declared. */
+/** The generation of the VM in which a link was last declared. */
 function generationOf({ metadata }: VirtualMachineInstance): string {
   return metadata.annotations?.[linkChangedInAnnotation] ?? ''
 }

@@ -1,6 +1,5 @@
 import type { Pod } from '#apis/core/pod.ts'
-import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { explain, faultKind } from '#base/fault.ts'
+import { explain, Fault, faultKind } from '#base/fault.ts'
 import { dependenciesOf, nicDepends } from '#core/instance/depends.ts'
 import type { Observation } from '#core/instance/observation.ts'
 import { cleanupKey, type InstanceStep, nicKey, sandboxKey } from '#core/instance/steps.ts'
@@ -14,23 +13,23 @@ import { removeSandbox } from './removal.ts'
 import { reportEnd } from './report.ts'
 import { ensureSandbox } from './sandbox.ts'
 
-/** What a step is carried out on. */
-export type Target = Readonly<{ context: AgentContext; pod: Pod; vmi: VirtualMachineInstance; seen: Observation }>
+/** What a step acts on. */
+export type Target = Readonly<{ context: AgentContext; pod: Pod; seen: Observation }>
 
-/** What became of steps. */
+/** The result of executing steps. */
 export type Outcome = Readonly<{
-  /** The sandbox as it is now; undefined when it has to be looked at again. */
+  /** The sandbox as it is now; undefined when it has to be observed again. */
   sandbox: SandboxState | undefined
-  /** Changes of interfaces that are done. */
+  /** Changes of interfaces that have been made. */
   done: readonly NicStep[]
   isRequestDone: boolean
-  /** Nothing is left to do in this pass. */
+  /** The pass ends here. */
   isOver: boolean
   again: Again
 }>
 
 type Done = Partial<Outcome> | undefined
-/** The step of a kind; several kinds may share a shape. */
+/** The step of one kind; several kinds may share a shape. */
 type StepOf<D extends InstanceStep['do'], S = InstanceStep> = S extends { do: infer K }
   ? D extends K
     ? S
@@ -38,15 +37,15 @@ type StepOf<D extends InstanceStep['do'], S = InstanceStep> = S extends { do: in
   : never
 type Act<D extends InstanceStep['do']> = (target: Target, step: StepOf<D>, signal: AbortSignal) => Promise<Done>
 
-/** How each step is carried out. */
+/** The effect of each step. */
 const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
   ensure,
   release,
-  start: async ({ context, vmi, seen }, { domain }, signal) => {
+  start: async ({ context, seen }, { domain }, signal) => {
     const nics = domain.nics.map(({ name, link }) => `${name} ${link}`)
     context.log.info({ domain: domain.name, memoryKiB: domain.memoryKiB, nics }, 'Starting guest')
     await hypervisorOf(seen).domain.create(domain, signal)
-    context.recorder(vmi, 'Normal', 'Started', 'VirtualMachineInstance started.')
+    context.recorder(seen.vmi, 'Normal', 'Started', 'VirtualMachineInstance started.')
     return undefined
   },
   update: async ({ seen }, { nic }, signal) => {
@@ -59,62 +58,62 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
     return { done: [nic] }
   },
   unplug: async ({ context, pod, seen }, { nic }, signal) => {
-    context.memories.askedToLetGo(pod.metadata.uid ?? '', nic.nic.name)
+    context.memories.unplugRequested(pod.metadata.uid ?? '', nic.nic.name)
     await hypervisorOf(seen).cards.unplug(nic.nic, signal)
     return undefined
   },
   rewire: async ({ context, pod }, { nic, attachment, bounce }, signal) => {
     await context.host.networks.rewire(pod.metadata.uid ?? '', attachment, { bounce, link: nic.nic.link }, signal)
-    // What it left behind is looked after by the next look at the sandbox.
+    // The next `ensure` releases the network that was left.
     return { done: [nic], sandbox: undefined }
   },
   pause: async ({ seen }, _, signal) => void (await hypervisorOf(seen).domain.pause(signal)),
   resume: async ({ seen }, _, signal) => void (await hypervisorOf(seen).domain.resume(signal)),
-  power: async ({ context, vmi, seen }, _, signal) => {
-    await carryOutRequest(context, vmi, hypervisorOf(seen).domain, signal)
+  power: async ({ context, seen }, _, signal) => {
+    await carryOutRequest(context, seen.vmi, hypervisorOf(seen).domain, signal)
     return { isRequestDone: true }
   },
-  shutdown: async ({ context, pod, vmi }, _, signal) => {
+  shutdown: async ({ context, pod, seen }, _, signal) => {
     const uid = pod.metadata.uid ?? ''
-    context.memories.askedToShutDown(uid)
+    context.memories.shutdownRequested(uid)
     const asking = context.host.lifecycle.hypervisorOf(uid)?.domain.shutdown(signal)
-    // It is ended when its time is up.
+    // The guest is destroyed when its grace period is over.
     await asking?.catch((error: unknown) =>
-      context.log.warn({ domain: nameOf(vmi), cause: explain(error) }, 'Guest cannot be asked to shut down'),
+      context.log.warn({ domain: nameOf(seen.vmi), cause: explain(error) }, 'Cannot request the shutdown of a guest'),
     )
     return undefined
   },
-  destroy: async ({ context, pod, vmi }, _, signal) => {
-    context.log.info({ domain: nameOf(vmi) }, 'Ending guest that did not shut down in time')
+  destroy: async ({ context, pod, seen }, _, signal) => {
+    context.log.info({ domain: nameOf(seen.vmi) }, 'Destroying guest that did not shut down in time')
     await context.host.lifecycle.hypervisorOf(pod.metadata.uid ?? '')?.domain.destroy(signal)
     return undefined
   },
-  kill: async ({ context, pod, vmi }, { cause }) => {
-    const about = { domain: nameOf(vmi), cause: explain(cause) }
-    context.log.warn(about, 'Ending guest by its process; its hypervisor does not answer')
+  kill: async ({ context, pod, seen }, { cause }) => {
+    const about = { domain: nameOf(seen.vmi), cause: explain(cause) }
+    context.log.warn(about, 'Killing the process of a guest whose hypervisor does not answer')
     await context.host.processes.kill(pod.metadata.uid ?? '')
     return undefined
   },
-  finish: async ({ context, pod, vmi }, { end }) => {
-    await reportEnd(context, pod, vmi, end)
+  finish: async ({ context, pod, seen }, { end }) => {
+    await reportEnd(context, pod, seen.vmi, end)
     return { isOver: true }
   },
   remove: async ({ context, pod, seen }, _, signal) => {
-    await removeSandbox(context, pod, seen.owner.is === 'here' ? seen.owner.vmi : undefined, signal)
+    await removeSandbox(context, pod, seen.vmi, signal)
     return { isOver: true }
   },
-  migrate: async ({ context, pod, vmi }, _, signal) => {
-    return { isOver: true, again: await migrateAway(context, pod, vmi, signal) }
+  migrate: async ({ context, pod, seen }, _, signal) => {
+    return { isOver: true, again: await migrateAway(context, pod, seen.vmi, signal) }
   },
-  receive: async ({ context, pod, vmi }, { from }, signal) => {
-    await receive(context, pod, vmi, from, signal)
+  receive: async ({ context, pod, seen }, { from }, signal) => {
+    await receive(context, pod, seen.vmi, from, signal)
     return { isOver: true }
   },
 }
 
 /**
- * Carries out steps in order. One that fails keeps no other from being tried; what failed is remembered, and the next plan goes by
- * it. @throws Fault Aborted
+ * Executes steps in order. A step that fails does not prevent the others; failures are remembered, and the next plan takes them
+ * into account. @throws Fault Aborted
  */
 export async function execute(
   target: Target,
@@ -131,14 +130,13 @@ export async function execute(
       const act = acts[step.do] as Act<typeof step.do>
       const { done = [], ...rest } = (await act(target, step as never, signal)) ?? {}
       outcome = { ...outcome, ...rest, done: [...outcome.done, ...done] }
-      // What became of each network that was wanted, `ensure` knows.
-      if (step.do !== 'ensure')
-        for (const [key] of dependenciesOf(seen, target.vmi, step)) context.memories.succeeded(uid, key)
+      // `ensure` records the result of each network itself.
+      if (step.do !== 'ensure') for (const [key] of dependenciesOf(seen, step)) context.memories.succeeded(uid, key)
     } catch (cause) {
-      const dependencies = dependenciesOf(seen, target.vmi, step)
+      const dependencies = dependenciesOf(seen, step)
       if (faultKind(cause) === 'Aborted' || signal.aborted || !dependencies.length) throw cause
-      const about = { domain: nameOf(target.vmi), step: step.do, cause: explain(cause) }
-      // The stack is the only way to find a bug of ours.
+      const about = { domain: nameOf(seen.vmi), step: step.do, cause: explain(cause) }
+      // A bug of Patchbay can only be found by its stack.
       if (faultKind(cause) === 'Bug') context.log.error({ ...about, stack: (cause as Error).stack }, 'Step failed')
       else context.log.debug(about, 'Step failed')
       for (const [key, depends] of dependencies) context.memories.failed(uid, key, depends, cause)
@@ -148,18 +146,18 @@ export async function execute(
 }
 
 async function ensure(
-  { context, pod, vmi, seen }: Target,
+  { context, pod, seen }: Target,
   { attachments, optional, plugs }: StepOf<'ensure'>,
   signal: AbortSignal,
 ): Promise<Done> {
   const uid = pod.metadata.uid ?? ''
-  const sandbox = await ensureSandbox(context, pod, vmi, { attachments, optional }, signal)
+  const sandbox = await ensureSandbox(context, pod, seen.vmi, { attachments, optional }, signal)
   context.memories.lostTaps(uid, sandbox.deaf)
   const failed = plugs.filter(({ nic }) => sandbox.failed.has(nic.name))
   for (const one of failed)
     context.memories.failed(uid, nicKey(one), nicDepends(seen, one), sandbox.failed.get(one.nic.name))
   if (!plugs.length) context.memories.succeeded(uid, sandboxKey)
-  const [leftover] = sandbox.leftovers
+  const [leftover] = sandbox.pendingCleanup
   if (leftover === undefined) context.memories.succeeded(uid, cleanupKey)
   else context.memories.failed(uid, cleanupKey, '', leftover)
   return { sandbox }
@@ -178,7 +176,8 @@ async function release(
   return { sandbox: { ...sandbox, attached, ips: without(sandbox.ips), networks: without(sandbox.networks) } }
 }
 
-/** The hypervisor of the sandbox that was seen. A plan has no such step without it. */
+/** The hypervisor of the observed sandbox. @throws Fault Bug without one: a plan has such steps only for a sandbox that was observed */
 function hypervisorOf({ sandbox }: Observation): Hypervisor {
-  return sandbox!.hypervisor
+  if (!sandbox) throw new Fault('Bug', 'A step about a guest was planned without its sandbox')
+  return sandbox.hypervisor
 }

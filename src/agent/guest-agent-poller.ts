@@ -3,16 +3,18 @@ import type { GuestInterface } from '#core/nic/status.ts'
 import type { GuestAgent } from '#core/ports.ts'
 import type { GuestInfo } from '#core/vm/guest-info.ts'
 
-/** When to ask a guest agent after something happened, milliseconds each after the one before; then every `steadyMs`. */
+/** Delays of the polls after a change, milliseconds after the previous poll; then every `steadyMs`. */
 const afterCauseMs = [200, 300, 500, 1000, 2000, 4000, 8000]
 const steadyMs = 30_000
-/** A guest seldom gets another name or system while its agent is connected: after this many answers it is asked again. */
+/**
+ * The host name and the system of a guest seldom change while its agent is connected: they are requested once in so many polls.
+ */
 const infoEvery = 10
 
 type Watched = {
   known: readonly GuestInterface[] | undefined
   info: GuestInfo | undefined
-  /** Answers until the guest is asked about itself again. */
+  /** Polls until host name and system are requested again. */
   infoIn: number
   step: number
   timer: NodeJS.Timeout | undefined
@@ -20,8 +22,8 @@ type Watched = {
 }
 
 /**
- * What guests say about their own network devices. GuestAgentPoller send no news of it, so they are asked: soon after every cause
- * (agent connected, link changed), seldom otherwise.
+ * Polls the agents of guests for their network devices, since guest agents send no events: soon after every change (agent
+ * connected, link changed), seldom otherwise.
  */
 export class GuestAgentPoller {
   readonly #watched = new Map<string, Watched>()
@@ -29,7 +31,7 @@ export class GuestAgentPoller {
   readonly #onNews: (uid: string) => void
   readonly #signal: AbortSignal
 
-  /** `agentOf` is asked each time: a sandbox gets another one when its libvirtd was started again. */
+  /** `agentOf` is called for each poll: a sandbox gets another connection when its libvirtd is restarted. */
   constructor(agentOf: (uid: string) => GuestAgent | undefined, onNews: (uid: string) => void, signal: AbortSignal) {
     this.#agentOf = agentOf
     this.#onNews = onNews
@@ -39,7 +41,7 @@ export class GuestAgentPoller {
     })
   }
 
-  /** The last answer of a sandbox's guest. */
+  /** The network devices that a guest last reported. */
   known(uid: string): readonly GuestInterface[] | undefined {
     return this.#watched.get(uid)?.known
   }
@@ -49,7 +51,7 @@ export class GuestAgentPoller {
     return this.#watched.get(uid)?.info
   }
 
-  /** Starts asking a guest, or asks soon again because of a new cause. */
+  /** Starts polling a guest, or polls it soon again because something changed. */
   ask(uid: string): void {
     if (this.#signal.aborted) return
     const fresh = { known: undefined, info: undefined, infoIn: 0, step: 0, timer: undefined, asking: false }
@@ -59,7 +61,7 @@ export class GuestAgentPoller {
     this.#schedule(uid, one)
   }
 
-  /** Asks a guest soon again that is asked already. */
+  /** Polls a guest soon again if it is being polled. */
   askAgain(uid: string): void {
     if (this.isAsked(uid)) this.ask(uid)
   }
@@ -83,7 +85,7 @@ export class GuestAgentPoller {
     if (one.asking) return
     one.asking = true
     one.step++
-    // An agent that does not answer is no fault: the guest may be booting, hung, or without one.
+    // An agent that does not answer is no failure: the guest may be booting, hung, or without an agent.
     const answer = await this.#agentOf(uid)
       ?.interfaces(this.#signal)
       .catch(() => undefined)
@@ -98,7 +100,7 @@ export class GuestAgentPoller {
     if (this.#watched.get(uid) === one) this.#schedule(uid, one)
   }
 
-  /** Asks a guest that answers about itself, when it is time to. */
+  /** Requests host name and system of a guest that answers, when they are due. */
   async #askInfo(uid: string, one: Watched): Promise<void> {
     if (one.infoIn-- > 0) return
     const info = await this.#agentOf(uid)

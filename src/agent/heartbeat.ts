@@ -1,6 +1,6 @@
 import { Lease } from '#apis/coordination/lease.ts'
 import { Node, type NodeCondition } from '#apis/core/node.ts'
-import { apiVersionOf } from '#apis/meta/object.ts'
+import { type ApiObject, apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { timestamp } from '#base/time.ts'
@@ -9,26 +9,26 @@ import { leaseNamespace } from '#core/access/node.ts'
 import { withCondition } from '#core/vm/conditions.ts'
 import type { Client } from '#machinery/client/client.ts'
 
-/** What a node says about itself. */
+/** What the agent reports about its node. */
 export type NodeFacts = Readonly<{
   name: string
   labels: Readonly<Record<string, string>>
   info: Readonly<Record<string, string>>
   addresses: readonly Readonly<{ type: string; address: string }>[]
   capacity: Readonly<Record<string, string>>
-  /** What of it pods may take. */
+  /** The part of the capacity that pods may use. */
   allocatable: Readonly<Record<string, string>>
 }>
 
-/** How long a node counts as alive after it last said so, and how often it does. */
+/** How long a node counts as alive after its Lease was renewed, and how often the Lease is renewed. */
 export type LeaseTimes = Readonly<{ durationSeconds: number; renewMs: number }>
 
-/** Those of Kubernetes. */
+/** The defaults of Kubernetes. */
 export const usualLeaseTimes: LeaseTimes = { durationSeconds: 40, renewMs: 10_000 }
 
 type Options = Readonly<{ client: Client; node: NodeFacts; times: LeaseTimes; log: Log; signal: AbortSignal }>
 
-/** Registers a node, then says again and again that its agent lives. Resolves when the node is there. */
+/** Registers a node, then renews its Lease. Resolves when the node exists and its Lease has been renewed once. */
 export async function startHeartbeat(options: Options): Promise<Readonly<{ stop(): Promise<void> }>> {
   const { client, node, times, log } = options
   const own = new AbortController()
@@ -45,14 +45,14 @@ export async function startHeartbeat(options: Options): Promise<Readonly<{ stop(
 
   async function beat(): Promise<void> {
     await renew(client, node.name, times.durationSeconds)
-    // Changes nothing, unless the node was taken for dead meanwhile, or deleted.
+    // Writes nothing unless the node has been set to not ready or was deleted.
     if (!(await postStatus(client, node))) await register(client, node)
   }
 
   async function keepBeating(): Promise<void> {
     let reported: string | undefined
     while (!signal.aborted) {
-      // Rejects only because of the signal, which the loop looks at.
+      // Rejects only because of the signal, which is checked next.
       await delay(times.renewMs, signal).catch(() => {})
       if (signal.aborted) return
       try {
@@ -70,14 +70,18 @@ export async function startHeartbeat(options: Options): Promise<Readonly<{ stop(
 
 async function renew(client: Client, name: string, durationSeconds: number): Promise<void> {
   const key = { namespace: leaseNamespace, name }
-  // Kubernetes writes microseconds here.
+  // Kubernetes writes microseconds in this field.
   const renewTime = new Date().toISOString().replace('Z', '000Z')
   const spec = { holderIdentity: name, leaseDurationSeconds: durationSeconds, renewTime }
   if (await client.modify(Lease, key, (lease) => ({ ...lease, spec: { ...lease.spec, ...spec } }))) return
+  // A Lease that another client has just created is renewed next time.
+  await createUnlessThere(client, Lease, { apiVersion: apiVersionOf(Lease), kind: Lease.kind, metadata: key, spec })
+}
+
+async function createUnlessThere<T extends ApiObject>(client: Client, kind: Kind<T>, object: T): Promise<void> {
   try {
-    await client.create(Lease, { apiVersion: apiVersionOf(Lease), kind: Lease.kind, metadata: key, spec })
+    await client.create(kind, object)
   } catch (error) {
-    // Another beat made it; the next one renews it.
     if (faultKind(error) !== 'AlreadyExists') throw error
   }
 }
@@ -85,7 +89,7 @@ async function renew(client: Client, name: string, durationSeconds: number): Pro
 async function register(client: Client, facts: NodeFacts): Promise<void> {
   const key = { name: facts.name }
   if (!(await client.get(Node, key)))
-    await client.create(Node, { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: key })
+    await createUnlessThere(client, Node, { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: key })
   await client.modify(Node, key, (node) => ({
     ...node,
     metadata: { ...node.metadata, labels: { ...node.metadata.labels, ...facts.labels } },

@@ -1,17 +1,17 @@
 import { type Failures, withFailure, withoutFailure } from '#core/instance/backoff.ts'
-import type { Asked } from '#core/instance/observation.ts'
+import type { GuestRequests } from '#core/instance/observation.ts'
 import { DriftTracker } from './drift-tracker.ts'
 
-/** What the agent remembers of one sandbox. None of it has to survive a restart. */
+/** What the agent remembers about one sandbox. Nothing of it has to survive a restart. */
 export type Memory = {
-  /** What failed lately. */
+  /** Recent failures, by key. */
   failures: Failures
-  asked: Asked
-  /** Cards that lost their taps and have not been plugged again yet. */
+  requested: GuestRequests
+  /** Cards whose taps were lost and that have not been plugged again. */
   deaf: ReadonlySet<string>
 }
 
-/** What the agent remembers of sandboxes, by UID. */
+/** What the agent remembers about sandboxes, by UID. */
 export class Memories {
   readonly links = new DriftTracker()
   readonly #all = new Map<string, Memory>()
@@ -19,7 +19,7 @@ export class Memories {
   of(uid: string): Memory {
     const known = this.#all.get(uid)
     if (known) return known
-    const memory: Memory = { failures: new Map(), asked: { unplug: new Map() }, deaf: new Set() }
+    const memory: Memory = { failures: new Map(), requested: { unplug: new Map() }, deaf: new Set() }
     this.#all.set(uid, memory)
     return memory
   }
@@ -34,36 +34,39 @@ export class Memories {
     memory.failures = withoutFailure(memory.failures, key)
   }
 
-  /** Notes that a guest was asked to shut down. */
-  askedToShutDown(uid: string): void {
+  /** Records a shutdown request. */
+  shutdownRequested(uid: string): void {
     const memory = this.of(uid)
-    memory.asked = { ...memory.asked, shutdownMs: Date.now() }
+    memory.requested = { ...memory.requested, shutdownMs: Date.now() }
   }
 
-  /** Notes that a guest was asked to let go of a card. */
-  askedToLetGo(uid: string, nic: string): void {
+  /** Records a request to the guest to release a card. */
+  unplugRequested(uid: string, nic: string): void {
     const memory = this.of(uid)
     const nowMs = Date.now()
-    const firstMs = memory.asked.unplug.get(nic)?.firstMs ?? nowMs
-    memory.asked = { ...memory.asked, unplug: new Map([...memory.asked.unplug, [nic, { firstMs, lastMs: nowMs }]]) }
+    const firstMs = memory.requested.unplug.get(nic)?.firstMs ?? nowMs
+    memory.requested = {
+      ...memory.requested,
+      unplug: new Map([...memory.requested.unplug, [nic, { firstMs, lastMs: nowMs }]]),
+    }
   }
 
-  /** Forgets that a guest was asked to let go of cards it does not have any more; returns their interfaces. */
-  letGo(uid: string, present: ReadonlySet<string>): readonly string[] {
+  /** Drops the unplug requests for cards that the guest no longer has; returns their interfaces. */
+  unplugged(uid: string, present: ReadonlySet<string>): readonly string[] {
     const memory = this.of(uid)
-    const gone = [...memory.asked.unplug.keys()].filter((nic) => !present.has(nic))
-    const left = [...memory.asked.unplug].filter(([nic]) => present.has(nic))
-    if (gone.length) memory.asked = { ...memory.asked, unplug: new Map(left) }
+    const gone = [...memory.requested.unplug.keys()].filter((nic) => !present.has(nic))
+    const left = [...memory.requested.unplug].filter(([nic]) => present.has(nic))
+    if (gone.length) memory.requested = { ...memory.requested, unplug: new Map(left) }
     return gone
   }
 
-  /** Notes that cards lost their taps. */
+  /** Records cards whose taps were lost. */
   lostTaps(uid: string, nics: readonly string[]): void {
     const memory = this.of(uid)
     if (nics.length) memory.deaf = new Set([...memory.deaf, ...nics])
   }
 
-  /** Notes that a card was plugged: it has a tap of its own. */
+  /** Records that a card was plugged, and so has a tap again. */
   plugged(uid: string, nic: string): void {
     const memory = this.of(uid)
     memory.deaf = new Set([...memory.deaf].filter((one) => one !== nic))

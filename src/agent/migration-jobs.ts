@@ -1,66 +1,66 @@
 import { explain } from '#base/fault.ts'
-import type { MoveProgress } from '#core/ports.ts'
+import type { MigrationProgress } from '#core/ports.ts'
 
 /** A migration job that this process started or follows. */
-type Move = {
+type Job = {
   isPending: boolean
   /** Delete the entry when it ends. */
   isForgotten?: boolean
-  /** Why the hypervisor gave it up. */
+  /** Why the hypervisor ended the job without success. */
   failure?: string
-  /** Fewest bytes that were left to send, and when that was. */
+  /** The smallest number of remaining bytes so far, and when it was reached. */
   leastBytes: number
   leastMs: number
 }
 
-/** The migration jobs of this process, by UID of the migration. It knows nothing of jobs that an earlier process started. */
+/** The migration jobs of this process, by UID of the migration. Jobs that an earlier process started are not among them. */
 export class MigrationJobs {
-  readonly #moves = new Map<string, Move>()
+  readonly #jobs = new Map<string, Job>()
 
   /** Runs a migration job and calls `onEnd` when it has ended, whatever the result. */
   start(migration: string, nowMs: number, work: () => Promise<void>, onEnd: () => void): void {
-    const move = this.#of(migration, nowMs)
-    move.isPending = true
+    const job = this.#of(migration, nowMs)
+    job.isPending = true
     work()
       .catch((error: unknown) => {
-        move.failure = explain(error)
+        job.failure = explain(error)
       })
       .finally(() => {
-        move.isPending = false
-        if (move.isForgotten) this.#moves.delete(migration)
+        job.isPending = false
+        if (job.isForgotten) this.#jobs.delete(migration)
         onEnd()
       })
   }
 
   isPending(migration: string): boolean {
-    return this.#moves.get(migration)?.isPending ?? false
+    return this.#jobs.get(migration)?.isPending ?? false
   }
 
   failure(migration: string): string | undefined {
-    return this.#moves.get(migration)?.failure
+    return this.#jobs.get(migration)?.failure
   }
 
-  /** Notes how far a move is; resolves to the milliseconds since it last came further. */
-  stalledMs(migration: string, { remainingBytes }: MoveProgress, nowMs: number): number {
-    const move = this.#of(migration, nowMs)
-    if (remainingBytes < move.leastBytes) {
-      move.leastBytes = remainingBytes
-      move.leastMs = nowMs
+  /** Records the progress of a job; returns the milliseconds since the number of remaining bytes last fell to a new minimum. */
+  stalledMs(migration: string, { remainingBytes }: MigrationProgress, nowMs: number): number {
+    const job = this.#of(migration, nowMs)
+    if (remainingBytes < job.leastBytes) {
+      job.leastBytes = remainingBytes
+      job.leastMs = nowMs
     }
-    return nowMs - move.leastMs
+    return nowMs - job.leastMs
   }
 
   forget(migration: string): void {
-    const move = this.#moves.get(migration)
-    if (move?.isPending) move.isForgotten = true
-    else this.#moves.delete(migration)
+    const job = this.#jobs.get(migration)
+    if (job?.isPending) job.isForgotten = true
+    else this.#jobs.delete(migration)
   }
 
-  #of(migration: string, nowMs: number): Move {
-    const known = this.#moves.get(migration)
+  #of(migration: string, nowMs: number): Job {
+    const known = this.#jobs.get(migration)
     if (known) return known
-    const move: Move = { isPending: false, leastBytes: Number.POSITIVE_INFINITY, leastMs: nowMs }
-    this.#moves.set(migration, move)
-    return move
+    const job: Job = { isPending: false, leastBytes: Number.POSITIVE_INFINITY, leastMs: nowMs }
+    this.#jobs.set(migration, job)
+    return job
   }
 }

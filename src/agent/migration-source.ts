@@ -4,30 +4,30 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
 import { mayCarryOut, sideOf } from '#core/migration/directive.ts'
-import { nextMove, type SourceCopy, type TargetCopy } from '#core/migration/outcome.ts'
-import { moveLimits, withMigrationState } from '#core/migration/state.ts'
-import type { Hypervisor, MoveProgress, ObservedDomain } from '#core/ports.ts'
+import { nextAction, type SourceCopy, type TargetCopy } from '#core/migration/outcome.ts'
+import { migrationLimits, withMigrationState } from '#core/migration/state.ts'
+import type { Hypervisor, MigrationProgress, ObservedDomain } from '#core/ports.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Again, type AgentContext, nameOf } from './context.ts'
 import { copyAt } from './migration-target.ts'
 
-/** How often the target is looked at while the guest stands still, milliseconds. */
-const standingMs = 1
-/** Interval of the observations during a migration, and while the guest may be at either end; milliseconds. */
+/** Interval of the checks of the target while the guest is stopped for the switch-over, milliseconds. */
+const downtimePollMs = 1
+/** Interval of the observations during a migration, and while the guest may be at either side; milliseconds. */
 const underwayMs = 500
 const unknownMs = 10
-/** How often the source's process is looked for while its hypervisor is asked, milliseconds. */
+/** Interval of the checks for the source's process while the hypervisor is being called, milliseconds. */
 const lookMs = 1
-/** The hypervisor's own calls have deadlines. */
+/** No deadline: the calls of the hypervisor have their own. */
 const endlessMs = 2 ** 31 - 1
 
-/** The guest at its source, and how far its hypervisor is with sending it. */
-type SourceSight = Readonly<{ source: SourceCopy; domain?: ObservedDomain; job?: MoveProgress }>
+/** The guest at its source, and the progress of its migration job. */
+type ObservedSource = Readonly<{ source: SourceCopy; domain?: ObservedDomain; job?: MigrationProgress }>
 
 /**
- * One pass over a guest that is to leave this sandbox: carries out the controller's last step, if that is for the source and has not
- * been carried out, and publishes what is there then. While the guest is sent, the switch-over is decided here: it lasts
- * milliseconds, for which the guest stands still. Nothing else of the guest is changed meanwhile.
+ * One pass over a guest that migrates away from this sandbox: executes the controller's last step if it is for the source and
+ * new, and publishes the state afterwards. The switch-over is decided here and not by the controller: the guest is stopped during
+ * it, for milliseconds. Nothing else of the guest is changed during a migration.
  */
 export async function migrateAway(
   context: AgentContext,
@@ -77,82 +77,88 @@ class MigrationSource {
     return undefined
   }
 
-  /** Publishes the generation before it starts the job, so that the job is started at most once. */
+  /** Publishes the generation before the job is started, so that the job is started at most once. */
   async #send(): Promise<Again> {
-    const { log, recorder, moves, again } = this.#context
-    const sight = await this.#look()
-    if (!(await this.#publish(sight, true)) || sight.source === 'gone') return undefined
-    log.info({ domain: nameOf(this.#vmi), to: this.#state.targetPod }, 'Moving guest')
+    const { log, recorder, migrationJobs, again } = this.#context
+    const observed = await this.#look()
+    if (!(await this.#publish(observed, true)) || observed.source === 'gone') return undefined
+    log.info({ domain: nameOf(this.#vmi), to: this.#state.targetPod }, 'Migrating guest')
     recorder(this.#vmi, 'Normal', 'Migrating', 'VirtualMachineInstance is migrating.')
     const { job } = this.#hypervisorOf(this.#uid)
-    const limits = moveLimits(this.#vmi)
+    const limits = migrationLimits(this.#vmi)
     const send = () => job.start(this.#migration, this.#to, limits)
-    moves.start(this.#migration, Date.now(), send, () => again(this.#pod))
+    migrationJobs.start(this.#migration, Date.now(), send, () => again(this.#pod))
     return { againAfterMs: underwayMs }
   }
 
   async #carryOut(step: 'recall' | 'endSource' | 'resumeSource' | string): Promise<void> {
     const { source } = await this.#look()
     if (step === 'endSource' && mayCarryOut(step, { source })) await this.#context.host.processes.kill(this.#uid)
-    // The other copy has been ended, and its process seen gone.
+    // The target has been ended: its process must be gone.
     if (step === 'resumeSource' && !(await this.#context.host.processes.has(this.#to)))
       await this.#hypervisorOf(this.#uid).domain.resume(this.#signal)
   }
 
-  /** Follows a guest that is sent until it is where it goes, or its hypervisor has given it up. */
+  /** Follows a migration job until the guest runs at the target or the job has ended. */
   async #follow(isRecalled: boolean): Promise<Again> {
-    // The order matters: see nextMove.
+    // The target is observed before the source: see nextAction.
     const again = await this.#decide(await copyAt(this.#context, this.#to, this.#signal), isRecalled)
-    if (again !== 'standing') return again
+    if (again !== 'downtime') return again
     const seen = await this.#arrival()
-    const then = seen ? await this.#decide(seen, isRecalled) : 'standing'
-    return then === 'standing' ? { againAfterMs: 0 } : then
+    const then = seen ? await this.#decide(seen, isRecalled) : 'downtime'
+    return then === 'downtime' ? { againAfterMs: 0 } : then
   }
 
-  /** Does the one thing to do when the target was last seen so. `standing`: nothing, while the guest stands still. */
-  async #decide(seen: TargetCopy, isRecalled: boolean): Promise<Again | 'standing'> {
-    const sight = await this.#look()
-    const { source, job } = sight
-    // One that had arrived is not looked at again: it stands still until it is let run.
-    const isToSee = source === 'gone' && seen !== 'arrived'
-    const target = isToSee ? await copyAt(this.#context, this.#to, this.#signal) : seen
-    const isUnderway = this.#isUnderway(sight)
-    const move = nextMove({ source, target, isUnderway, isStarted: true, isOverdue: false })
+  /**
+   * Executes the next action, given the last observation of the target. Resolves to `downtime` when there is none while the guest
+   * is stopped for the switch-over.
+   */
+  async #decide(seen: TargetCopy, isRecalled: boolean): Promise<Again | 'downtime'> {
+    const observed = await this.#look()
+    const { source, job } = observed
+    // A guest that has arrived stays stopped until it is resumed, so that it need not be observed again.
+    const isUnknown = source === 'gone' && seen !== 'arrived'
+    const target = isUnknown ? await copyAt(this.#context, this.#to, this.#signal) : seen
+    const isUnderway = this.#isUnderway(observed)
+    const action = nextAction({ source, target, isUnderway, isStarted: true, isOverdue: false })
     this.#context.log.debug(
-      { domain: nameOf(this.#vmi), seen, source, target, isUnderway, isRecalled, move },
-      'Looked at a guest that moves',
+      { domain: nameOf(this.#vmi), seen, source, target, isUnderway, isRecalled, action },
+      'Observed a guest that migrates',
     )
-    if (move === 'handOver') return this.#switchOver(source)
+    if (action === 'switchOver') return this.#switchOver(source)
     if (isUnderway && isRecalled) await this.#recall()
-    if (move === 'wait' && source !== 'running' && this.#state.mode !== 'Paused') {
-      if (target === 'incoming') return 'standing'
+    if (action === 'wait' && source !== 'running' && this.#state.mode !== 'Paused') {
+      if (target === 'incoming') return 'downtime'
       if (isUnderway) return { againAfterMs: unknownMs }
     }
     const isLate = isUnderway && job !== undefined && this.#isTooLong(job)
-    await this.#publish(sight, isUnderway, isLate)
+    await this.#publish(observed, isUnderway, isLate)
     return isUnderway ? { againAfterMs: underwayMs } : undefined
   }
 
-  /** Ends the source for good, then lets the target run: at no time do both. */
+  /** Kills the source, then resumes the target: they never run at the same time. */
   async #switchOver(source: SourceCopy): Promise<Again> {
-    const { host, guests, probes, memories, moves, running, log } = this.#context
+    const { host, guests, probes, memories, migrationJobs, running, log } = this.#context
     if (source !== 'gone') await host.processes.kill(this.#uid)
     if (this.#state.mode !== 'Paused') await this.#hypervisorOf(this.#to).domain.resume(this.#signal)
-    log.info({ domain: nameOf(this.#vmi), to: this.#state.targetPod }, 'Guest has moved')
+    log.info({ domain: nameOf(this.#vmi), to: this.#state.targetPod }, 'Guest has migrated')
     for (const one of [guests, probes, memories]) one.forget(this.#uid)
     running.delete(this.#uid)
     await this.#write(this.#sourceOf({ source: 'gone' }, false), await copyAt(this.#context, this.#to, this.#signal))
-    moves.forget(this.#migration)
+    migrationJobs.forget(this.#migration)
     return undefined
   }
 
-  /** What the target is once it is not on its way any more; undefined when that takes long. */
+  /**
+   * The state of the target once the guest has arrived or the transfer has ended; undefined when that takes longer than one
+   * interval.
+   */
   async #arrival(): Promise<TargetCopy | undefined> {
     const look = async () => {
       const seen = await copyAt(this.#context, this.#to, this.#signal)
       return seen !== 'incoming' && seen
     }
-    const waiting = { deadlineMs: underwayMs, everyMs: standingMs, signal: this.#signal }
+    const waiting = { deadlineMs: underwayMs, everyMs: downtimePollMs, signal: this.#signal }
     return eventually('the guest arrives', look, waiting).catch((fault: unknown) => {
       if (faultKind(fault) !== 'Timeout') throw fault
       return undefined
@@ -160,10 +166,10 @@ class MigrationSource {
   }
 
   /**
-   * Asks the hypervisor, and looks for the process meanwhile: libvirtd does not answer while it cleans up a guest that has left,
-   * and the guest would be stopped until it does.
+   * Asks the hypervisor and looks for the process at the same time: libvirtd does not answer while it cleans up a guest that has
+   * left, and waiting for it would lengthen the downtime.
    */
-  async #look(): Promise<SourceSight> {
+  async #look(): Promise<ObservedSource> {
     const isGone = async () => !(await this.#context.host.processes.has(this.#uid))
     const asked = new AbortController()
     const answer = this.#ask().finally(() => asked.abort())
@@ -173,11 +179,11 @@ class MigrationSource {
     answer.catch(() => undefined)
     if (seen?.domain) return seen
     if (await isGone()) return { source: 'gone' }
-    throw new Fault('Unavailable', `The hypervisor of ${nameOf(this.#vmi)} does not tell what its guest does`)
+    throw new Fault('Unavailable', `The hypervisor of ${nameOf(this.#vmi)} does not report the state of its guest`)
   }
 
-  async #ask(): Promise<SourceSight | undefined> {
-    // Known at once, but for a process that has just begun.
+  async #ask(): Promise<ObservedSource | undefined> {
+    // Resolves at once unless this process has just started.
     const hypervisor = await this.#context.host.lifecycle.connect(this.#uid, this.#signal)
     const domain = await hypervisor?.domain.observe(this.#signal)
     if (!domain) return undefined
@@ -186,11 +192,11 @@ class MigrationSource {
     return { source, domain, ...(job && { job }) }
   }
 
-  #isUnderway({ job }: SourceSight): boolean {
-    return job !== undefined || this.#context.moves.isPending(this.#migration)
+  #isUnderway({ job }: ObservedSource): boolean {
+    return job !== undefined || this.#context.migrationJobs.isPending(this.#migration)
   }
 
-  /** The next pass tries again when it does not answer. */
+  /** @throws Fault Unavailable when it does not answer; the next pass tries again */
   #hypervisorOf(uid: string): Hypervisor {
     const hypervisor = this.#context.host.lifecycle.hypervisorOf(uid)
     if (!hypervisor) throw new Fault('Unavailable', `The hypervisor of sandbox ${uid} does not answer`)
@@ -202,18 +208,20 @@ class MigrationSource {
       .hypervisorOf(this.#uid)
       ?.job.abort(this.#signal)
       .catch((error: unknown) =>
-        this.#context.log.warn({ domain: nameOf(this.#vmi), cause: explain(error) }, 'Cannot call a move off yet'),
+        this.#context.log.warn({ domain: nameOf(this.#vmi), cause: explain(error) }, 'Cannot abort a migration yet'),
       )
   }
 
-  #isTooLong(job: MoveProgress): boolean {
-    const { completionMs, progressMs } = moveLimits(this.#vmi)
+  #isTooLong(job: MigrationProgress): boolean {
+    const { completionMs, progressMs } = migrationLimits(this.#vmi)
     const elapsedMs = Date.now() - Date.parse(this.#state.startTimestamp ?? '')
-    return elapsedMs > completionMs || this.#context.moves.stalledMs(this.#migration, job, Date.now()) > progressMs
+    return (
+      elapsedMs > completionMs || this.#context.migrationJobs.stalledMs(this.#migration, job, Date.now()) > progressMs
+    )
   }
 
-  #sourceOf({ source, domain }: SourceSight, isUnderway: boolean, isLate = false): SourceObservation {
-    const failure = isUnderway ? undefined : this.#context.moves.failure(this.#migration)
+  #sourceOf({ source, domain }: ObservedSource, isUnderway: boolean, isLate = false): SourceObservation {
+    const failure = isUnderway ? undefined : this.#context.migrationJobs.failure(this.#migration)
     return {
       generation: this.#state.step?.generation ?? 0,
       sequence: 0,
@@ -225,9 +233,11 @@ class MigrationSource {
     }
   }
 
-  /** Publishes what was seen, unless that is published already. True when it was this migration's to write. */
-  async #publish(sight: SourceSight, isUnderway = this.#isUnderway(sight), isLate = false): Promise<boolean> {
-    return this.#write(this.#sourceOf(sight, isUnderway, isLate))
+  /**
+   * Publishes an observation unless it is published already. Resolves to false when the instance has another migration by now.
+   */
+  async #publish(observed: ObservedSource, isUnderway = this.#isUnderway(observed), isLate = false): Promise<boolean> {
+    return this.#write(this.#sourceOf(observed, isUnderway, isLate))
   }
 
   async #write(seen: SourceObservation, copy?: TargetObservation['guest']): Promise<boolean> {
@@ -253,7 +263,7 @@ class MigrationSource {
   }
 }
 
-/** Whether two observations say the same, whenever they were made. */
+/** Whether two observations are equal but for their sequence numbers. */
 function isSame({ sequence: _, ...a }: SourceObservation, { sequence: _b, ...b }: SourceObservation): boolean {
   return JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort())
 }

@@ -18,10 +18,10 @@ import type { AgentContext } from './context.ts'
 import { writePod } from './report.ts'
 import { ensureSandbox, type Wanted } from './sandbox.ts'
 
-/** Where a guest is reached that comes to this node. Its host's own address becomes it when there are several hosts. */
+/** The address where this node receives guests: all nodes of this version are on one host. */
 const ownAddress = '127.0.0.1'
 
-/** What a domain of the target is of the guest. */
+/** The state of the target copy, by the state of its domain. */
 const copies: Readonly<Record<ObservedDomain['state'], TargetCopy>> = {
   moving: 'incoming',
   paused: 'arrived',
@@ -29,7 +29,7 @@ const copies: Readonly<Record<ObservedDomain['state'], TargetCopy>> = {
   'shutting-down': 'ending',
 }
 
-/** What of the guest is in the sandbox it goes to. */
+/** The state of the guest's copy in the target's sandbox. */
 export async function copyAt({ host }: AgentContext, uid: string, signal: AbortSignal): Promise<TargetCopy> {
   // A hypervisor that does not answer does not prove that the guest arrived.
   const state = await host.lifecycle
@@ -41,8 +41,8 @@ export async function copyAt({ host }: AgentContext, uid: string, signal: AbortS
 }
 
 /**
- * One pass over the sandbox a guest is to come to: makes it, carries out the controller's last step if that is for the target and has
- * not been carried out, and publishes what is there then. `from` is the UID of the pod the guest comes from.
+ * One pass over the sandbox of a migration target: makes the sandbox, executes the controller's last step if it is for the target
+ * and new, and publishes the state afterwards. `from` is the UID of the source's pod.
  */
 export async function receive(
   context: AgentContext,
@@ -56,7 +56,7 @@ export async function receive(
   try {
     sandbox = await ensureSandbox(context, pod, vmi, wantedOf(context, vmi, { from, migration }), signal)
   } catch (error) {
-    if (faultKind(error) !== 'Aborted') await tellFailure(context, pod, vmi, explain(error))
+    if (faultKind(error) !== 'Aborted') await reportFailure(context, pod, vmi, explain(error))
     throw error
   }
   await writePod(context, pod, vmi, sandbox)
@@ -66,7 +66,7 @@ export async function receive(
   await carryOut(context, uid, state, signal)
   const { step, source, target: before } = state
   const isAnswered = before?.generation === (step?.generation ?? 0) && before.sourceSequence === (source?.sequence ?? 0)
-  // While the guest is sent, the agent of its source looks here, many times.
+  // While the guest is being sent, the agent of the source observes the target itself, and often.
   if (isAnswered && source?.isUnderway) return
   const guest = await copyAt(context, uid, signal)
   const target = { generation: state.step?.generation ?? 0, sourceSequence: state.source?.sequence ?? 0, guest }
@@ -100,14 +100,14 @@ async function carryOut(
   const { processes, lifecycle } = context.host
   if (step.do === 'endTarget' && mayCarryOut(step.do, { target: await copyAt(context, uid, signal) }))
     await processes.kill(uid)
-  // The other copy has been seen gone, and nothing brings it back.
+  // The source's process is gone for good.
   if (step.do === 'resumeTarget' && source?.guest === 'gone' && mode !== 'Paused')
     await lifecycle.hypervisorOf(uid)?.domain.resume(signal)
 }
 
 /**
- * What the guest will look for: a network for every card it has, also for one it has yet to let go of. Cards it does not
- * have yet may come later, unless it is for them that it is moved.
+ * What the guest needs at the target: a network for every card it has, including cards it has not released yet. Networks of cards
+ * that it does not have yet are optional, unless the migration is what attaches them.
  */
 function wantedOf(context: AgentContext, vmi: VirtualMachineInstance, incoming: Incoming): Wanted {
   const inGuest = new Set(
@@ -123,7 +123,7 @@ function wantedOf(context: AgentContext, vmi: VirtualMachineInstance, incoming: 
   return { attachments: attachmentsOf(nics, vmi, context.nads), optional, incoming }
 }
 
-async function tellFailure(
+async function reportFailure(
   context: AgentContext,
   pod: Pod,
   vmi: VirtualMachineInstance,

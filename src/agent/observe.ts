@@ -9,12 +9,15 @@ import type { LinkDrift } from '#core/nic/drift.ts'
 import type { SandboxState } from '#core/ports.ts'
 import { type AgentContext, nameOf } from './context.ts'
 
-/** What is known from earlier in the same pass. */
+/** What an earlier round of the same pass has found. */
 export type Known = Readonly<{ sandbox?: SandboxState; guest?: GuestObservation; isRequestDone: boolean }>
 
 const noDrift: LinkDrift = { fresh: [], kept: [] }
 
-/** Finds the instance a pod was made for. That the agent does not see it proves nothing; only the server's word does. */
+/**
+ * Finds the instance that a pod was created for. Its absence from the agent's cache proves nothing; only the server's answer
+ * does.
+ */
 export async function ownerOf(
   { client, nodeName }: AgentContext,
   { metadata }: Pod,
@@ -28,27 +31,27 @@ export async function ownerOf(
   return vmi.metadata.labels?.[nodeNameLabel] === nodeName ? { is: 'here', vmi } : { is: 'elsewhere' }
 }
 
-/** Looks at everything that decides about a pod, and changes nothing. @throws Fault Unavailable, Timeout, Aborted */
+/** Observes everything that the plan for a pod depends on, and changes nothing. @throws Fault Unavailable, Timeout, Aborted */
 export async function observe(
   context: AgentContext,
   pod: Pod,
-  owner: Owner,
+  vmi: VirtualMachineInstance,
   { sandbox, guest: seenGuest, isRequestDone }: Known,
   signal: AbortSignal,
 ): Promise<Observation> {
   const { memories, probes, nads, nodeName } = context
   const uid = pod.metadata.uid ?? ''
-  const task = taskOf(pod, owner)
+  const task = taskOf(pod, vmi)
   const [guest, missingImage] = await Promise.all([
     seenGuest ?? observeGuest(context, uid, task, sandbox, signal),
     task.do === 'run' && guestIsToStart(task.vmi) ? missingImageOf(context, task.vmi) : undefined,
   ])
-  const { failures, asked, deaf } = memories.of(uid)
+  const { failures, requested, deaf } = memories.of(uid)
   const { failed: unwell } = probes.health(uid)
   return {
     pod,
-    owner,
-    activePodUid: activePodUid(context, owner),
+    vmi,
+    activePodUid: activePodUid(context, vmi),
     ...(sandbox && { sandbox }),
     ...(guest && { guest }),
     ...(missingImage !== undefined && { missingImage }),
@@ -58,14 +61,17 @@ export async function observe(
     mode: context.attachmentMode(),
     nads,
     nodeName,
-    asked,
+    requested,
     deaf,
     failures,
     nowMs: Date.now(),
   }
 }
 
-/** Looks at the guest where the task is about one. While it is to run, nothing is decided about it before its sandbox is whole. */
+/**
+ * Observes the guest if the task concerns it. A guest that is to run is observed only after its sandbox has been made or found
+ * complete.
+ */
 async function observeGuest(
   { host }: AgentContext,
   uid: string,
@@ -96,7 +102,7 @@ function guestIsToStart({ status }: VirtualMachineInstance): boolean {
   return status?.phase !== 'Running'
 }
 
-/** The image an instance boots from, if this node does not have it. */
+/** The image that an instance boots from, if this node lacks it. */
 async function missingImageOf({ images }: AgentContext, { spec }: VirtualMachineInstance): Promise<string | undefined> {
   const image = spec.domain.firmware?.kernelBoot?.container?.image
   return image === undefined || (await images.has(image)) ? undefined : image
@@ -112,8 +118,6 @@ function driftOf(
   return memories.links.judge(uid, vmi, desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default'), guest.domain.nics)
 }
 
-function activePodUid({ podOf }: AgentContext, owner: Owner): string | undefined {
-  if (owner.is !== 'here') return undefined
-  const { vmi } = owner
+function activePodUid({ podOf }: AgentContext, vmi: VirtualMachineInstance): string | undefined {
   return podOf(vmi.metadata.namespace ?? '', activePodName(vmi))?.metadata.uid
 }

@@ -19,93 +19,117 @@ type Options = Readonly<{
   pods: Informer<Pod, 'byUid'>
   recorder: Recorder
   log: Log
-  /** How often all sandboxes are looked through, milliseconds. */
+  /** Interval of the checks of all sandboxes, milliseconds. */
   everyMs: number
   signal: AbortSignal
 }>
 
-/** What looks after sandboxes without a pod. */
+/** The controller of sandboxes without a pod. */
 export type Orphans = Readonly<{
-  /** Sandboxes that are left alone because nothing proves that they may go. */
+  /** Number of sandboxes that are kept because nothing proves that they may be removed. */
   left(): number
   stop(): Promise<void>
 }>
 
-/** The key that stands for all sandboxes; no UID is empty. */
+/** The queue key of a check of all sandboxes; no UID is empty. */
 const all = ''
 
 /**
- * Removes sandboxes whose pod is proven gone, one at a time, and leaves all others alone. The proof is a whole list of this
- * node's pods by the cluster the sandbox was made for, by a store that is not older than the sandbox.
+ * Removes sandboxes whose pod is proven gone, one at a time, and keeps all others. The proof is a complete list of this node's
+ * pods from the cluster that the sandbox belongs to, from a store that is not older than the sandbox.
  */
 export function startOrphans(options: Options): Orphans {
-  const { pods, sandboxes, self, recorder, log, everyMs, signal } = options
-  const podsOfNode = { fieldSelector: `spec.nodeName=${self.node}` }
-  const me = { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: { name: self.node, uid: self.node } }
-  const found = new Map<string, FoundSandbox>()
-  const left = new Map<string, string>()
+  const { pods, log, everyMs, signal } = options
+  const check = new OrphanCheck(options)
   const controller = runController({
     name: 'orphans',
     workers: 1,
     log,
     signal,
-    reconcile: (uid) => (uid === all ? lookThrough() : look(uid)),
+    reconcile: async (uid) => {
+      if (uid !== all) return check.one(uid)
+      for (const found of await check.listed()) controller.enqueue(found)
+    },
   })
-  // The finalizer of a pod goes with its sandbox, unless it was taken away by hand.
+  // A pod's finalizer is dropped after its sandbox was removed. A user may have removed it by hand.
   pods.onChange((now, before) => {
     const { uid, finalizers } = before?.metadata ?? {}
     if (!now && uid && !finalizers?.includes(sandboxFinalizer)) controller.enqueue(uid)
   })
   startResync({ list: () => [all], enqueue: controller.enqueue, everyMs, signal })
-  return { left: () => left.size, stop: () => controller.stop() }
+  return { left: () => check.left, stop: () => controller.stop() }
+}
 
-  async function lookThrough(): Promise<void> {
-    await refresh()
-    for (const uid of found.keys()) controller.enqueue(uid)
+/** Checks sandboxes without a pod, and remembers which it has found and which are kept. */
+class OrphanCheck {
+  readonly #options: Options
+  /** The node, as the object of Events. */
+  readonly #node: Node
+  readonly #found = new Map<string, FoundSandbox>()
+  /** Sandboxes that are kept and were reported. */
+  readonly #left = new Set<string>()
+
+  constructor(options: Options) {
+    this.#options = options
+    const { node } = options.self
+    this.#node = { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: { name: node, uid: node } }
   }
 
-  async function refresh(): Promise<void> {
-    found.clear()
-    for (const one of await sandboxes.list()) if (!pods.indexed('byUid', one.uid).length) found.set(one.uid, one)
-    for (const uid of left.keys()) if (!found.has(uid)) left.delete(uid)
+  /** Number of sandboxes that are kept. */
+  get left(): number {
+    return this.#left.size
   }
 
-  async function look(uid: string): Promise<void> {
-    if (!found.has(uid)) await refresh()
-    const sandbox = found.get(uid)
+  /** UIDs of all sandboxes without a pod in the cache, which proves nothing. */
+  async listed(): Promise<readonly string[]> {
+    const { sandboxes, pods } = this.#options
+    this.#found.clear()
+    for (const one of await sandboxes.list()) if (!pods.indexed('byUid', one.uid).length) this.#found.set(one.uid, one)
+    for (const uid of this.#left) if (!this.#found.has(uid)) this.#left.delete(uid)
+    return [...this.#found.keys()]
+  }
+
+  /** Removes a sandbox if its pod is proven gone. */
+  async one(uid: string): Promise<void> {
+    const { client, sandboxes, self } = this.#options
+    if (!this.#found.has(uid)) await this.listed()
+    const sandbox = this.#found.get(uid)
     if (!sandbox) return
-    const { items, resourceVersion } = await options.client.list(Pod, podsOfNode)
+    const { items, resourceVersion } = await client.list(Pod, { fieldSelector: `spec.nodeName=${self.node}` })
     if (items.some(({ metadata }) => metadata.uid === uid)) return
     if (isYoungerThan(sandbox.owner, resourceVersion)) {
-      // Revisions of an older copy of the store soon pass those the sandbox knows: what is known now is written down.
+      // The revisions of a restored store soon exceed the recorded one, so the result of this check is recorded now.
       await sandboxes.disown(uid)
-      return leave(sandbox, 'it was made after the last change in the store, which is an older copy')
+      return this.#keep(sandbox, 'it was made after the last change in the store, which is an older copy')
     }
     const reason = foreignReason(sandbox.owner, self)
-    if (reason) return leave(sandbox, reason)
-    await remove(sandbox)
-    found.delete(uid)
-    left.delete(uid)
+    if (reason) return this.#keep(sandbox, reason)
+    await this.#remove(sandbox)
+    this.#found.delete(uid)
+    this.#left.delete(uid)
   }
 
-  /** Reports once that a sandbox is left. */
-  function leave({ uid, namespace, name }: FoundSandbox, reason: string): void {
-    if (left.has(uid)) return
-    left.set(uid, reason)
-    log.warn({ uid, pod: `${namespace}/${name}`, reason }, 'Leaving a sandbox alone that has no pod here')
+  /** Reports once that a sandbox is kept. */
+  #keep({ uid, namespace, name }: FoundSandbox, reason: string): void {
+    if (this.#left.has(uid)) return
+    this.#left.add(uid)
+    const { log, recorder } = this.#options
+    log.warn({ uid, pod: `${namespace}/${name}`, reason }, 'Keeping a sandbox that has no pod on this node')
+    const what = `Sandbox ${uid} (${namespace}/${name}) has no pod, and ${reason}`
     const remedy = 'its guest goes on; patchbay down ends all guests of this host'
-    recorder(me, 'Warning', 'SandboxLeft', `Sandbox ${uid} (${namespace}/${name}) has no pod, and ${reason}: ${remedy}`)
+    recorder(this.#node, 'Warning', 'SandboxLeft', `${what}: ${remedy}`)
   }
 
-  async function remove({ uid, namespace, name }: FoundSandbox): Promise<void> {
+  async #remove({ uid, namespace, name }: FoundSandbox): Promise<void> {
+    const { log, recorder, sandboxes, signal } = this.#options
     log.info({ uid, pod: `${namespace}/${name}` }, 'Removing a sandbox whose pod is gone')
     const sandbox = `The sandbox of the deleted pod ${namespace}/${name}`
-    const tell = (what: string) => recorder(me, 'Warning', 'FailedKillPod', `${sandbox} ${what}`)
+    const warn = (what: string) => recorder(this.#node, 'Warning', 'FailedKillPod', `${sandbox} ${what}`)
     try {
       const notUndone = await sandboxes.remove(uid, signal)
-      if (notUndone.length) tell(`was removed, but not all was undone that CNI plugins did: ${notUndone.join('; ')}`)
+      if (notUndone.length) warn(`was removed, but not all was undone that CNI plugins did: ${notUndone.join('; ')}`)
     } catch (fault) {
-      if (faultKind(fault) !== 'Aborted') tell(`cannot be removed, and is tried again: ${explain(fault)}`)
+      if (faultKind(fault) !== 'Aborted') warn(`cannot be removed, and is tried again: ${explain(fault)}`)
       throw fault
     }
   }

@@ -1,23 +1,24 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import type { GuestObservation, Observation } from '#core/instance/observation.ts'
+import { type GuestObservation, isOrphaned, type Observation } from '#core/instance/observation.ts'
 import { type InstancePlan, planInstance } from '#core/instance/plan.ts'
 import { areSlow, type InstanceStep, leaveGuest } from '#core/instance/steps.ts'
 import { desiredNics } from '#core/nic/desired.ts'
 import type { Drift } from '#core/nic/drift.ts'
 import { podNetwork } from '#core/nic/nic.ts'
-import { planText } from '#core/nic/words.ts'
+import { planText } from '#core/nic/plan-text.ts'
 import { type Again, type AgentContext, nameOf } from './context.ts'
-import { execute, type Outcome } from './execute.ts'
+import { execute, type Outcome, type Target } from './execute.ts'
 import { observe, ownerOf } from './observe.ts'
-import { report, tellChanges, tellDrift, tellUnplugged } from './report.ts'
+import { removeSandbox } from './removal.ts'
+import { emitChanges, emitDrift, emitUnplugged, report } from './report.ts'
 
-/** Most observations of one pass. One that needs more goes on in the next. */
+/** Most observations of one pass; the next pass continues. */
 const maxRounds = 30
 
 /**
- * One pass over one pod of this node: observe, plan, execute, and again, until nothing is left to do; then report what is there.
- * @returns when to look again although nothing changed
+ * One pass over one pod of this node: observe, plan and execute until the plan is empty; then report.
+ * @returns when to run the next pass although nothing changed
  */
 export async function instancePass(
   context: AgentContext,
@@ -26,7 +27,18 @@ export async function instancePass(
   signal: AbortSignal,
 ): Promise<Again> {
   const owner = await ownerOf(context, pod, cached)
-  const vmi = owner.is === 'here' ? owner.vmi : undefined
+  if (owner.is === 'here') return guestPass(context, pod, owner.vmi, signal)
+  if (isOrphaned(pod, owner)) await removeSandbox(context, pod, undefined, signal)
+  return undefined
+}
+
+/** Rounds of observing, planning and executing over a pod whose instance is on this node. */
+async function guestPass(
+  context: AgentContext,
+  pod: Pod,
+  vmi: VirtualMachineInstance,
+  signal: AbortSignal,
+): Promise<Again> {
   let known: Outcome = { sandbox: undefined, done: [], isRequestDone: false, isOver: false, again: undefined }
   const drift: Drift[] = []
   let isUnreported = false
@@ -34,72 +46,71 @@ export async function instancePass(
   for (let round = 0; round < maxRounds; round++) {
     const { sandbox, isRequestDone } = known
     const before = { ...(sandbox && { sandbox }), ...(guest && { guest }), isRequestDone }
-    const seen = await observe(context, pod, owner, before, signal)
-    if (vmi) noteUnplugged(context, pod, vmi, seen)
+    const seen = await observe(context, pod, vmi, before, signal)
+    noteUnplugged(context, pod, seen)
     const { steps, ...plan } = planInstance(seen)
-    if (vmi && seen.drift.fresh.length) {
-      tellDrift(context, vmi, seen.drift)
+    if (seen.drift.fresh.length) {
+      emitDrift(context, vmi, seen.drift)
       drift.push(...seen.drift.fresh)
     }
-    if (!steps.length) return settle(context, { pod, vmi, seen }, plan)
-    // Report before the next slow step, and before a link is repaired: watchers see that it was cut, and that one card is plugged
-    // while the next one waits for its network.
-    if (vmi && (seen.drift.fresh.length > 0 || (isUnreported && areSlow(steps)))) {
-      attend(context, pod, vmi, seen)
-      await report(context, pod, vmi, seen, undefined)
+    if (!steps.length) return settle(context, pod, seen, plan)
+    // Report before the next slow step, and before a link is repaired, so that watchers see that it was down, and that one card
+    // is plugged while the next one waits for its network.
+    if (seen.drift.fresh.length > 0 || (isUnreported && areSlow(steps))) {
+      attend(context, pod, seen)
+      await report(context, pod, seen, undefined)
       isUnreported = false
     }
-    known = await carryOut(context, { pod, vmi, seen }, steps, known, signal)
+    known = await carryOut({ context, pod, seen }, steps, known, signal)
     guest = leaveGuest(steps) ? seen.guest : undefined
     isUnreported ||= known.done.length > 0
-    if (vmi) tellChanges(context, vmi, known.done, drift)
+    emitChanges(context, vmi, known.done, drift)
     if (known.isOver) return known.again
   }
-  context.log.warn({ pod: `${pod.metadata.namespace}/${pod.metadata.name}` }, 'Pass does not come to an end')
+  context.log.warn({ pod: `${pod.metadata.namespace}/${pod.metadata.name}` }, 'Pass has reached its limit of rounds')
   return { againAfterMs: 1000 }
 }
 
-type Seen = Readonly<{ pod: Pod; vmi: VirtualMachineInstance | undefined; seen: Observation }>
-
 async function carryOut(
-  context: AgentContext,
-  { pod, vmi, seen }: Seen,
+  target: Target,
   steps: readonly InstanceStep[],
   known: Outcome,
   signal: AbortSignal,
 ): Promise<Outcome> {
+  const { context, pod, seen } = target
   const changes = steps.flatMap((step) => ('nic' in step ? [planText(step.nic)] : []))
-  if (vmi && changes.length) context.log.info({ domain: nameOf(vmi), steps: changes }, 'Changing guest')
+  if (changes.length) context.log.info({ domain: nameOf(seen.vmi), steps: changes }, 'Changing guest')
   const start = performance.now()
-  const outcome = await execute({ context, pod, vmi: vmi!, seen }, steps, known, signal)
+  const outcome = await execute(target, steps, known, signal)
   if (outcome.done.some(({ changed }) => changed.includes('link')))
     context.onApplied((performance.now() - start) / 1000)
   if (changes.length) context.guests.ask(pod.metadata.uid ?? '')
   return outcome
 }
 
-/** Writes down what was seen when nothing is left to do, and goes on watching the guest. */
+/** Reports the last observation once the plan is empty, and keeps polling and probing the guest. */
 async function settle(
   context: AgentContext,
-  { pod, vmi, seen }: Seen,
-  { reports, trouble, againAfterMs }: Omit<InstancePlan, 'steps'>,
+  pod: Pod,
+  seen: Observation,
+  { reports, syncFailure, againAfterMs }: Omit<InstancePlan, 'steps'>,
 ): Promise<Again> {
-  if (vmi && reports !== 'nothing') {
-    if (reports === 'all') attend(context, pod, vmi, seen)
-    await report(context, pod, vmi, seen, { reports, trouble })
+  if (reports !== 'nothing') {
+    if (reports === 'all') attend(context, pod, seen)
+    await report(context, pod, seen, { reports, syncFailure })
   }
   return againAfterMs === undefined ? undefined : { againAfterMs }
 }
 
-/** Cards that the guest was asked to let go of and does not have any more. */
-function noteUnplugged(context: AgentContext, pod: Pod, vmi: VirtualMachineInstance, { guest }: Observation): void {
+/** Emits Events about cards that the guest was asked to release and no longer has. */
+function noteUnplugged(context: AgentContext, pod: Pod, { guest, vmi }: Observation): void {
   if (guest?.is !== 'there') return
   const present = new Set(guest.domain.nics.map(({ name }) => name))
-  tellUnplugged(context, vmi, context.memories.letGo(pod.metadata.uid ?? '', present))
+  emitUnplugged(context, vmi, context.memories.unplugged(pod.metadata.uid ?? '', present))
 }
 
-/** Asks a guest that is there what it says about itself, and probes it. */
-function attend(context: AgentContext, pod: Pod, vmi: VirtualMachineInstance, { guest, sandbox }: Observation): void {
+/** Polls and probes a guest that exists. */
+function attend(context: AgentContext, pod: Pod, { guest, sandbox, vmi }: Observation): void {
   if (guest?.is !== 'there' || !sandbox) return
   const { guests, probes, running } = context
   const { uid = '' } = pod.metadata
@@ -107,7 +118,7 @@ function attend(context: AgentContext, pod: Pod, vmi: VirtualMachineInstance, { 
   const { hypervisor } = sandbox
   if (!guest.domain.agentConnected) guests.forget(uid)
   else if (!guests.isAsked(uid)) guests.ask(uid)
-  // Probes try the guest at the address CNI gave its primary interface.
+  // Probes use the address that CNI assigned to the primary interface.
   const primary = desiredNics(vmi.spec, namespace).find((nic) => nic.primary && nic.network === podNetwork)
   probes.watch(uid, vmi.spec, { ip: primary && sandbox.ips.get(primary.name)?.[0], hypervisor })
   running.set(uid, { namespace, name, hypervisor })

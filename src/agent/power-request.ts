@@ -5,7 +5,7 @@ import type { Domain } from '#core/ports.ts'
 import { nextRecord, recordOf, withRecord } from '#core/vm/power-request.ts'
 import { type AgentContext, nameOf } from './context.ts'
 
-const words = { Reset: 'The guest was reset', SoftReboot: 'The guest was told to reboot' } as const
+const words = { Reset: 'The guest was reset', SoftReboot: 'The guest was asked to reboot' } as const
 
 /** Resets or reboots a guest, at most once for each power request (core/vm/power-request.ts). */
 export async function carryOutRequest(
@@ -27,13 +27,16 @@ export async function carryOutRequest(
     context.recorder(vmi, 'Normal', action, words[action])
   } catch (error) {
     if (faultKind(error) === 'Aborted') throw error
-    // What comes too late may have been done all the same.
+    // After a timeout the request may have been carried out nevertheless.
     end = { id, action, state: faultKind(error) === 'Timeout' ? 'Unknown' : 'Failed', message: explain(error) }
   }
   await writeRecord(context, vmi, (current) => (recordOf(current, id) ? end : undefined))
 }
 
-/** Writes what `decide` makes of the newest instance; resolves to it, or undefined when there was nothing to write. */
+/**
+ * Writes the record that `decide` returns for the newest instance; resolves to it, or to undefined when there was nothing to
+ * write.
+ */
 async function writeRecord(
   { client }: AgentContext,
   vmi: VirtualMachineInstance,

@@ -5,13 +5,19 @@ import { timerMs } from '#base/timer.ts'
 import type { Prober, ProbeTarget } from '#core/ports.ts'
 import { firstState, nextState, type Probe, type ProbeState, probeOf } from '#core/vm/probe.ts'
 
-/** What the probes of a guest say. */
+/** The results of a guest's probes. */
 export type Health = Readonly<{
   /** Undefined without a readiness probe. */
   readiness: ProbeState | undefined
-  /** Why the guest must go and since when (milliseconds), once its liveness probe has said so. */
+  /** Why the liveness probe failed and since when (milliseconds since the epoch); undefined while it has not. */
   failed: Readonly<{ message: string; sinceMs: number }> | undefined
 }>
+
+/** What an Event says about a probe whose result has changed; undefined when the guest is healthy by it. */
+export function unhealthy({ readiness, failed }: Health, probe: 'readiness' | 'liveness'): string | undefined {
+  if (probe === 'liveness') return failed && `Liveness probe failed: ${failed.message}; the guest is ended`
+  return readiness && !readiness.isWell ? `Readiness probe failed: ${readiness.message}` : undefined
+}
 
 type Running = { probe: Probe; state: ProbeState; timer: NodeJS.Timeout | undefined; changedMs: number }
 type Watched = {
@@ -21,7 +27,7 @@ type Watched = {
   stop: AbortController
 }
 
-/** Called when the result of a probe of a guest changes. */
+/** Called when the result of a guest's probe changes. */
 type News = (uid: string, probe: 'readiness' | 'liveness') => void
 
 /** Runs the probes of guests, each with its own period, and calls back when a result changes. */
@@ -40,7 +46,7 @@ export class Probes {
     })
   }
 
-  /** Tries a guest from now on; one that is tried already goes on as it is. */
+  /** Probes a guest from now on; probes that run already continue unless they have changed. */
   watch(uid: string, spec: VmiSpec, target: ProbeTarget): void {
     if (this.#signal.aborted) return
     const readiness = probeOf(spec.readinessProbe, spec)
@@ -105,7 +111,7 @@ export class Probes {
       running.changedMs = Date.now()
       this.#onNews(uid, running === one.liveness ? 'liveness' : 'readiness')
     }
-    // A guest that must go is not tried again.
+    // A guest that is going to be ended is not probed again.
     if (running === one.liveness && !running.state.isWell) return
     this.#schedule(uid, one, running, periodMs)
   }

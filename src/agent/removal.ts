@@ -5,7 +5,7 @@ import { sandboxFinalizer } from '#core/vm/launcher.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import type { AgentContext } from './context.ts'
 
-/** Takes the sandbox of a pod off the host, and then the pod out of the API. What cannot be undone yet keeps the pod. */
+/** Removes the sandbox of a pod from the host, then the pod from the API. A sandbox that cannot be removed yet keeps its pod. */
 export async function removeSandbox(
   context: AgentContext,
   pod: Pod,
@@ -23,23 +23,23 @@ export async function removeSandbox(
   if (!pod.metadata.deletionTimestamp) await client.delete(Pod, pod.metadata, { uid })
 }
 
-/** Removes a sandbox. Its owner hears what cannot be given back yet, and what never can. */
+/** Removes a sandbox. Events report what cannot be undone yet, and what never can. */
 async function remove(
   { host, recorder }: AgentContext,
   pod: Pod,
   vmi: VirtualMachineInstance | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const tell = (what: string) => {
+  const warn = (what: string) => {
     for (const about of vmi ? [pod, vmi] : [pod]) recorder(about, 'Warning', 'FailedKillPod', what)
   }
   const sandbox = `the sandbox of pod ${pod.metadata.name}`
   try {
     const notUndone = await host.lifecycle.remove(pod.metadata.uid ?? '', signal)
     if (notUndone.length)
-      tell(`${sandbox} was removed, but not all was undone that CNI plugins did: ${notUndone.join('; ')}`)
+      warn(`${sandbox} was removed, but not all was undone that CNI plugins did: ${notUndone.join('; ')}`)
   } catch (fault) {
-    if (faultKind(fault) !== 'Aborted') tell(`${sandbox} cannot be removed, and is tried again: ${explain(fault)}`)
+    if (faultKind(fault) !== 'Aborted') warn(`${sandbox} cannot be removed, and is tried again: ${explain(fault)}`)
     throw fault
   }
 }

@@ -14,40 +14,39 @@ import {
 } from '#core/nic/drift.ts'
 import type { Step } from '#core/nic/plan.ts'
 import type { DomainEnd, SandboxState } from '#core/ports.ts'
-import { untold } from '#core/sandbox/dhcp.ts'
+import { addressesWithoutDhcp } from '#core/sandbox/dhcp.ts'
 import { attachmentsOf, networkStatuses } from '#core/sandbox/plan.ts'
 import { findCondition, withCondition } from '#core/vm/conditions.ts'
 import { isFinal } from '#core/vm/power.ts'
-import { type Pass, runningStatus, type Trouble } from '#core/vm/running.ts'
+import { type Pass, runningStatus, type SyncFailure } from '#core/vm/running.ts'
 import { type AgentContext, nameOf } from './context.ts'
 
-/** What is to be written down, and what keeps the instance from being what its spec says. */
-type Findings = Readonly<{ reports: 'sandbox' | 'trouble' | 'all'; trouble: Trouble | undefined }>
+/** Which parts of the status are written, and why the instance differs from its spec. */
+type Findings = Readonly<{ reports: 'sandbox' | 'failure' | 'all'; syncFailure: SyncFailure | undefined }>
 
 /**
- * Writes down what was seen of a pod's sandbox and its guest; without findings what has been done so far, while there is more to
- * do. What has not changed is not written.
+ * Writes the observation of a pod's sandbox and guest into the status of pod and instance; without findings, only the instance's,
+ * as an intermediate report. Writes nothing that has not changed.
  */
 export async function report(
   context: AgentContext,
   pod: Pod,
-  vmi: VirtualMachineInstance,
   seen: Observation,
   findings: Findings | undefined,
 ): Promise<void> {
-  const { reports = 'all', trouble } = findings ?? {}
-  const { sandbox, guest, drift } = seen
-  if (sandbox && findings && reports !== 'trouble') await writePod(context, pod, vmi, sandbox)
+  const { reports = 'all', syncFailure } = findings ?? {}
+  const { vmi, sandbox, guest, drift } = seen
+  if (sandbox && findings && reports !== 'failure') await writePod(context, pod, vmi, sandbox)
   if (reports === 'sandbox') return
   const domain = guest?.is === 'there' ? guest.domain : undefined
   const isWhole = reports === 'all' && sandbox
-  await writeInstance(context, pod, vmi, trouble, {
+  await writeInstance(context, pod, vmi, syncFailure, {
     ...(isWhole && { domain, podIps: sandbox.ips, attached: sandbox.attached, drift: drift.kept }),
     ...(isWhole && { readiness: context.probes.health(pod.metadata.uid ?? '').readiness }),
   })
 }
 
-/** Writes down that an instance's guest has ended, and stops asking it. */
+/** Writes that the guest of an instance has ended, and stops polling and probing it. */
 export async function reportEnd(
   context: AgentContext,
   pod: Pod,
@@ -62,28 +61,28 @@ export async function reportEnd(
   await writeInstance(context, pod, vmi, undefined, { end })
 }
 
-/** What of a pass is written into the status; what was not looked at is absent. */
+/** The part of a pass that is written into the status; what was not observed is absent. */
 type Seen = Partial<Pick<Pass, 'domain' | 'end' | 'podIps' | 'attached' | 'drift' | 'readiness'>>
 
-/** Writes the agent's part of the instance's status; trouble that is new becomes an Event too. */
+/** Writes the agent's part of the instance's status; a new failure also becomes an Event. */
 async function writeInstance(
   context: AgentContext,
   pod: Pod,
   vmi: VirtualMachineInstance,
-  trouble: Trouble | undefined,
+  syncFailure: SyncFailure | undefined,
   seen: Seen,
 ): Promise<void> {
   const { client, guests, log, recorder } = context
   const old = findCondition(vmi.status?.conditions, 'Synchronized')
-  if (trouble && old?.message !== trouble.message) {
-    log.warn({ domain: nameOf(vmi), ...trouble }, 'Instance cannot be made as wanted')
-    recorder(vmi, 'Warning', trouble.event ?? 'SyncFailed', trouble.message)
+  if (syncFailure && old?.message !== syncFailure.message) {
+    log.warn({ domain: nameOf(vmi), ...syncFailure }, 'Instance differs from its spec')
+    recorder(vmi, 'Warning', syncFailure.event ?? 'SyncFailed', syncFailure.message)
   }
   const uid = pod.metadata.uid ?? ''
   const pass: Pass = {
     ...{ domain: undefined, end: undefined, podIps: new Map(), attached: new Set(), drift: [], readiness: undefined },
     ...seen,
-    ...{ guest: guests.known(uid), info: guests.info(uid), trouble, now: timestamp() },
+    ...{ guest: guests.known(uid), info: guests.info(uid), syncFailure, now: timestamp() },
   }
   await client.modify(
     VirtualMachineInstance,
@@ -96,7 +95,7 @@ async function writeInstance(
   )
 }
 
-/** Writes the pod's status: its sandbox exists, with these networks. */
+/** Writes the pod's status: its sandbox exists and has these networks. */
 export async function writePod(
   { client, nads, recorder }: AgentContext,
   pod: Pod,
@@ -106,14 +105,14 @@ export async function writePod(
   const nics = wantedNics(vmi.spec, pod.metadata.namespace ?? 'default').filter(({ name }) =>
     sandbox.attached.has(name),
   )
-  // What it has, not what is wanted: a network that does not come is not there.
+  // The attached networks, not the wanted ones.
   const attachments = attachmentsOf(nics, vmi, nads).map((one) => ({
     ...one,
     network: sandbox.networks.get(one.name) ?? one.network,
   }))
   const annotation = JSON.stringify(networkStatuses(attachments, sandbox.ips))
   if (pod.metadata.annotations?.[networkStatusAnnotation] !== annotation) {
-    for (const what of untold(nics, sandbox.ips)) recorder(vmi, 'Warning', 'AddressNotTold', what)
+    for (const what of addressesWithoutDhcp(nics, sandbox.ips)) recorder(vmi, 'Warning', 'AddressNotTold', what)
     await client.modify(Pod, pod.metadata, (current) => ({
       ...current,
       metadata: {
@@ -147,35 +146,35 @@ export async function writePod(
 }
 
 /** Emits Events about links that were changed outside Patchbay. */
-export function tellDrift(context: AgentContext, vmi: VirtualMachineInstance, { fresh, kept }: LinkDrift): void {
+export function emitDrift(context: AgentContext, vmi: VirtualMachineInstance, { fresh, kept }: LinkDrift): void {
   for (const one of fresh) {
     const isKept = kept.some(({ nic }) => nic === one.nic)
     const what = isKept ? `left so because of the annotation ${linkDriftAnnotation}` : 'putting it back'
-    context.log.info({ domain: nameOf(vmi), ...one, isKept }, 'Link was changed behind our back')
-    context.recorder(vmi, 'Warning', 'LinkDrift', `The ${driftText([one])}; somebody else changed it; ${what}`)
+    context.log.info({ domain: nameOf(vmi), ...one, isKept }, 'Link was changed outside Patchbay')
+    context.recorder(vmi, 'Warning', 'LinkDrift', `The ${driftText([one])}; it was changed outside Patchbay; ${what}`)
   }
 }
 
 /** Emits Events about cards that the guest has released. */
-export function tellUnplugged({ recorder }: AgentContext, vmi: VirtualMachineInstance, nics: readonly string[]): void {
+export function emitUnplugged({ recorder }: AgentContext, vmi: VirtualMachineInstance, nics: readonly string[]): void {
   for (const nic of nics) recorder(vmi, 'Normal', 'NicUnplugged', `Interface "${nic}" was unplugged`)
 }
 
 /** Emits an Event for each change of a card: the old and the new value, and who requested it. */
-export function tellChanges(
+export function emitChanges(
   context: AgentContext,
   vmi: VirtualMachineInstance,
   done: readonly Step[],
   drift: readonly Drift[],
 ): void {
-  const mover = vmi.metadata.annotations?.[networkChangedByAnnotation]
+  const networkChangedBy = vmi.metadata.annotations?.[networkChangedByAnnotation]
   for (const { do: what, nic, from } of done) {
     if (what === 'rewire')
       context.recorder(
         vmi,
         'Normal',
         'NicRewired',
-        `Interface "${nic.name}" was moved from network ${from} to ${nic.network}, asked for by ${mover ?? 'its owner'}`,
+        `Interface "${nic.name}" was moved from network ${from} to ${nic.network}, asked for by ${networkChangedBy ?? 'its owner'}`,
       )
     if (what === 'plug')
       context.recorder(
@@ -185,11 +184,13 @@ export function tellChanges(
         `Interface "${nic.name}" was plugged into network ${nic.network}, link ${nic.link}`,
       )
   }
-  const who = vmi.metadata.annotations?.[linkChangedByAnnotation]
+  const linkChangedBy = vmi.metadata.annotations?.[linkChangedByAnnotation]
   for (const { nic, changed } of done) {
     if (!changed.includes('link')) continue
     const [from, to] = nic.link === 'up' ? ['down', 'up'] : ['up', 'down']
-    const why = drift.some((one) => one.nic === nic.name) ? 'as declared' : `asked for by ${who ?? 'its owner'}`
+    const why = drift.some((one) => one.nic === nic.name)
+      ? 'as declared'
+      : `asked for by ${linkChangedBy ?? 'its owner'}`
     context.recorder(
       vmi,
       'Normal',

@@ -4,18 +4,21 @@ import type { Incoming, SandboxState } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { userOf } from '#core/sandbox/users.ts'
 import { domainUuid } from '#core/vm/domain.ts'
-import { podMemory } from '#core/vm/place.ts'
+import { podMemory } from '#core/vm/scheduling.ts'
 import type { AgentContext } from './context.ts'
 
-/** What a sandbox is to have. */
+/** What a sandbox must have. */
 export type Wanted = Readonly<{
   attachments: readonly Attachment[]
-  /** Those that may fail. */
+  /** Names of attachments that may fail. */
   optional: ReadonlySet<string>
   incoming?: Incoming
 }>
 
-/** Makes the sandbox of a pod, or finds it, and reports what had to be repaired. @throws Fault Invalid, Unavailable, Timeout */
+/**
+ * Makes the sandbox of a pod or finds it complete, and emits an Event about what was repaired. @throws Fault Invalid,
+ * Unavailable, Timeout
+ */
 export async function ensureSandbox(
   { host, recorder, nodeName, cluster }: AgentContext,
   pod: Pod,
@@ -31,7 +34,7 @@ export async function ensureSandbox(
     {
       ...{ uid, namespace, name, owner, attachments, optional, domain: domainUuid(vmi) },
       ...(user !== undefined && { user }),
-      // Pods of earlier versions do not say.
+      // Pods of earlier versions have no limit.
       ...(memoryBytes > 0 && { memoryBytes }),
       ...(incoming && { incoming }),
     },
@@ -39,6 +42,11 @@ export async function ensureSandbox(
   )
   const repaired = state.repaired.join('; ')
   if (repaired)
-    recorder(vmi, 'Warning', 'NetworkRepaired', `Mended on node ${nodeName}, where somebody changed it: ${repaired}`)
+    recorder(
+      vmi,
+      'Warning',
+      'NetworkRepaired',
+      `Repaired on node ${nodeName}, where it was changed outside Patchbay: ${repaired}`,
+    )
   return state
 }

@@ -45,8 +45,8 @@ export function nicLines(rows: readonly NicRow[], { running, wide }: { running: 
     titles,
     rows.map((row) => shown.map(([, cell]) => cell(row) || '-')),
   )
-  const told = rows.flatMap(({ name, differences }) => differences.map((text) => `! ${name}: ${text}`))
-  return told.length ? [...lines, '', ...told] : lines
+  const reported = rows.flatMap(({ name, differences }) => differences.map((text) => `! ${name}: ${text}`))
+  return reported.length ? [...lines, '', ...reported] : lines
 }
 
 /** The guest's device with its address, and the pod's address where it differs: clients reach the pod's. */

@@ -34,8 +34,8 @@ export function plugged(link: 'up' | 'down'): Goal {
       if (status.linkState !== link)
         return { text: `is in the hypervisor; its link is ${status.linkState}, not ${link} yet` }
       const { interfaceName, mac } = status
-      const isTold = interfaceName !== undefined || !isTrue(running.status?.conditions, 'AgentConnected')
-      if (!isTold) return { text: `is in the hypervisor, link ${link}; the guest does not report it yet` }
+      const isReported = interfaceName !== undefined || !isTrue(running.status?.conditions, 'AgentConnected')
+      if (!isReported) return { text: `is in the hypervisor, link ${link}; the guest does not report it yet` }
       const guest = interfaceName ? `; the guest calls it ${interfaceName}` : ''
       return { text: `is in the hypervisor, link ${link}, MAC ${mac}${guest}`, isDone: true }
     },
@@ -98,35 +98,35 @@ export async function waitFor({ client, print }: Context, key: NicKey, goal: Goa
   const start = performance.now()
   const leftMs = () => Math.max(0, ms - (performance.now() - start))
   const what = `Interface ${nic} of VM ${name}`
-  const told = new Set<string>()
+  const reported = new Set<string>()
   let last: Stage = { text: 'is declared' }
-  const tell = (stage: Stage) => {
+  const report = (stage: Stage) => {
     last = stage
-    if (!stage.isDone && !told.has(stage.text)) print.note(`${what} ${stage.text}`)
-    told.add(stage.text)
+    if (!stage.isDone && !reported.has(stage.text)) print.note(`${what} ${stage.text}`)
+    reported.add(stage.text)
     return stage.isDone === true
   }
   using watcher = new VmiWatcher(client, key, print)
   const look = (running: Stored<VirtualMachineInstance> | undefined) => {
-    const trouble = troubleOf(running)
-    if (trouble && !told.has(trouble)) print.note(`Trouble: ${trouble}`)
-    told.add(trouble ?? '')
-    return !running || tell(goal.stage(running, nic))
+    const failure = syncFailureOf(running)
+    if (failure && !reported.has(failure)) print.note(`Trouble: ${failure}`)
+    reported.add(failure ?? '')
+    return !running || report(goal.stage(running, nic))
   }
   while ((await watcher.until(look, leftMs())) && watcher.running && goal.confirm) {
-    if (tell(await goal.confirm(watcher.running, nic)) || !leftMs()) break
+    if (report(await goal.confirm(watcher.running, nic)) || !leftMs()) break
     await delay(Math.min(askMs, leftMs()))
   }
   if (watcher.running && last.isDone)
     return print.line(`${what} ${last.text}, after ${durationText(performance.now() - start)}`)
   if (!watcher.running) throw new Fault('Conflict', `VM ${name} stopped; its guest will start as declared`)
-  const why = troubleOf(watcher.running)
+  const why = syncFailureOf(watcher.running)
   throw new Fault(
     'Timeout',
     `${what} ${last.text} after ${durationText(ms)}${why ? `: ${why}` : ''}; see \`kubectl describe vmi ${name} -n ${namespace}\``,
   )
 }
 
-function troubleOf(running: VirtualMachineInstance | undefined): string | undefined {
+function syncFailureOf(running: VirtualMachineInstance | undefined): string | undefined {
   return findCondition(running?.status?.conditions, 'Synchronized')?.message
 }

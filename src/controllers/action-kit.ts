@@ -86,20 +86,20 @@ export type ActionContext = Readonly<{
 }>
 
 /**
- * Waits until a node's agent has done what an instance requests; `asked` is the instance as it was written.
+ * Waits until a node's agent has done what an instance requests; `requested` is the instance as it was written.
  * @throws Fault Timeout with `late`, Aborted when the caller leaves, and whatever `isDone` throws
  */
 export async function untilDone(
   { client, vmis }: ActionContext,
   { signal }: ActionCall,
-  asked: VirtualMachineInstance,
+  requested: VirtualMachineInstance,
   isDone: (vmi: VirtualMachineInstance | undefined) => boolean,
   late: string,
 ): Promise<void> {
-  const isGone = async () => (await client.get(VirtualMachineInstance, asked.metadata)) === undefined
+  const isGone = async () => (await client.get(VirtualMachineInstance, requested.metadata)) === undefined
   const deadline = AbortSignal.timeout(agentMs)
   try {
-    await waitFor(vmis, asked, isDone, { isGone, signal: AbortSignal.any([signal, deadline]) })
+    await waitFor(vmis, requested, isDone, { isGone, signal: AbortSignal.any([signal, deadline]) })
   } catch (cause) {
     if (deadline.aborted && !signal.aborted && faultKind(cause) === 'Aborted')
       throw new Fault('Timeout', late, { cause })

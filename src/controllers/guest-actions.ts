@@ -35,15 +35,15 @@ async function askGuest(context: ActionContext, call: ActionCall, action: GuestA
     if ('refuse' in verdict) throw refusal(VirtualMachineInstance, call.name, verdict)
     return withPowerRequest(current, request)
   }
-  const asked = await modifySame(client, VirtualMachineInstance, { metadata }, decide, { dryRun: call.dryRun })
+  const requested = await modifySame(client, VirtualMachineInstance, { metadata }, decide, { dryRun: call.dryRun })
   if (call.dryRun) return
   const notRunning = () => refusal(VirtualMachineInstance, call.name, { refuse: 'Conflict', text: 'VM is not running' })
-  if (!asked) throw notRunning()
+  if (!requested) throw notRunning()
   const [verb, done] = words[action]
   await untilDone(
     context,
     call,
-    asked,
+    requested,
     (vmi) => {
       if (!vmi || vmi.metadata.uid !== metadata.uid) throw notRunning()
       const record = recordOf(vmi, id)

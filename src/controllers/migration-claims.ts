@@ -26,13 +26,13 @@ export class Claims {
     this.#held.set(migration.metadata.uid ?? '', migration)
   }
 
-  giveUp({ metadata }: Migration): void {
+  release({ metadata }: Migration): void {
     this.#held.delete(metadata.uid ?? '')
   }
 
   /** The cache has a newer version of a migration, or no longer has it. */
   seen(migration: Migration, isThere: boolean): void {
-    if (!isThere || hasClaim(migration) || isOver(migration)) this.giveUp(migration)
+    if (!isThere || hasClaim(migration) || isOver(migration)) this.release(migration)
   }
 }
 
@@ -55,7 +55,7 @@ export async function claim(
       { subresource: 'status' },
     )
   } catch (error) {
-    claims.giveUp(migration)
+    claims.release(migration)
     throw error
   }
 }

@@ -105,7 +105,7 @@ async function reconcile(context: MigrationContext, claims: Claims, key: string)
   if (migration.metadata.deletionTimestamp) await noteAbort(context, migration)
   if (vmi && isHandedOver(vmi, migration.metadata.uid)) await direct(context, vmi)
   const leaving = vmi?.status?.nodeName
-  const place =
+  const placement =
     vmi &&
     context.scheduler.find(vmi, {
       ...(migration.spec.addedNodeSelector && { selector: migration.spec.addedNodeSelector }),
@@ -115,7 +115,7 @@ async function reconcile(context: MigrationContext, claims: Claims, key: string)
     migration: claims.latest(migration),
     vmi,
     pod,
-    place,
+    placement,
     all: claims.all(),
     config: migrationConfig(context.kubevirts.list()[0]),
     nowMs: Date.now(),

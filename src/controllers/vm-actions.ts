@@ -108,17 +108,17 @@ async function setPaused(context: ActionContext, call: ActionCall, paused: boole
   }
   decide(vmi)
   if (call.dryRun) return
-  const asked = await client.modify(VirtualMachineInstance, key, (current) => {
+  const requested = await client.modify(VirtualMachineInstance, key, (current) => {
     decide(current)
     const annotations = { ...current.metadata.annotations, [pausedAnnotation]: String(paused) }
     return { ...current, metadata: { ...current.metadata, annotations } }
   })
   // The instance is gone meanwhile, and the VM runs no other.
-  if (!asked) return
+  if (!requested) return
   await untilDone(
     context,
     call,
-    asked,
+    requested,
     (now) => !now || isTrue(now.status?.conditions, 'Paused') === paused,
     `The agent of the node has not ${paused ? 'paused' : 'resumed'} the guest yet; it will as soon as it can`,
   )

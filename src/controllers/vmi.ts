@@ -111,9 +111,9 @@ async function createPod(
   context: ControllerContext,
   vmi: Stored<VirtualMachineInstance>,
 ): Promise<Stored<Pod> | { why: string }> {
-  const place = context.scheduler.find(vmi)
-  if ('why' in place) return place
-  const nodeName = place.node.metadata.name
+  const placement = context.scheduler.find(vmi)
+  if ('why' in placement) return placement
+  const nodeName = placement.node.metadata.name
   const pod = launcherPod(vmi, { nodeName, user: context.takeUser() })
   try {
     const made = await context.scheduler.put(pod, async () => {

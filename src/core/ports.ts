@@ -7,13 +7,13 @@ import type { DomainSpec } from './vm/domain.ts'
 import type { GuestInfo } from './vm/guest-info.ts'
 import type { Check } from './vm/probe.ts'
 
-/** What a guest is doing, as its hypervisor sees it; `moving` is one that neither runs nor rests: it comes or goes. */
+/** What a guest is doing, as its hypervisor sees it; `moving` is a guest that is being migrated and does not run here. */
 type DomainState = 'running' | 'paused' | 'shutting-down' | 'moving'
 
-/** Why a guest is not there any more. */
+/** How a guest ended. */
 export type DomainEnd = 'shutdown' | 'destroyed' | 'crashed'
 
-/** A guest as its hypervisor has it. */
+/** A guest as its hypervisor reports it. */
 export type ObservedDomain = Readonly<{
   state: DomainState
   uuid: string
@@ -23,7 +23,7 @@ export type ObservedDomain = Readonly<{
   pid?: number
 }>
 
-/** Traffic of one interface as its guest sees it; -1 for what is not known. */
+/** Traffic of one interface as its guest sees it; -1 for an unknown value. */
 export type NicTraffic = Readonly<
   { name: string } & Record<
     'rxBytes' | 'rxPackets' | 'rxErrors' | 'rxDropped' | 'txBytes' | 'txPackets' | 'txErrors' | 'txDropped',
@@ -31,11 +31,11 @@ export type NicTraffic = Readonly<
   >
 >
 
-/** How a guest is moved. Nothing means: without that limit. */
-export type MoveOptions = Readonly<{ bandwidthMiBs?: number; maxDowntimeMs: number; isAutoConverging: boolean }>
+/** Limits of a migration; an absent one is no limit. */
+export type MigrationOptions = Readonly<{ bandwidthMiBs?: number; maxDowntimeMs: number; isAutoConverging: boolean }>
 
-/** A move that is underway, in the bytes that are still to go. */
-export type MoveProgress = Readonly<{ remainingBytes: number }>
+/** The progress of a running migration job. */
+export type MigrationProgress = Readonly<{ remainingBytes: number }>
 
 /**
  * The guest of a sandbox, as a domain of its hypervisor. Every method but `restart` is idempotent. Faults: Unavailable when the
@@ -45,26 +45,25 @@ export interface Domain {
   /** The guest, or undefined when there is none. */
   observe(signal: AbortSignal): Promise<ObservedDomain | undefined>
   create(domain: DomainSpec, signal: AbortSignal): Promise<void>
-  /** Asks the guest to shut down and does not wait. */
+  /** Requests the guest to shut down and does not wait. */
   shutdown(signal: AbortSignal): Promise<void>
   /** Ends the guest at once. */
   destroy(signal: AbortSignal): Promise<void>
-  /** Stops the guest's CPUs, and lets them go on. */
+  /** Stops the guest's CPUs; `resume` starts them again. */
   pause(signal: AbortSignal): Promise<void>
   resume(signal: AbortSignal): Promise<void>
   /**
-   * `Reset` starts the guest anew as its reset button would, without asking it; `SoftReboot` tells it to reboot, by its agent or
-   * else by its power button.
+   * `Reset` resets the guest like a reset button; `SoftReboot` requests it to reboot, by its agent or else by its power button.
    */
   restart(how: GuestAction, signal: AbortSignal): Promise<void>
 }
 
-/** The cards of a guest that runs. Every method is idempotent. Faults: Unavailable when there is no guest. */
+/** The cards of a running guest. Every method is idempotent. Faults: Unavailable when there is no guest. */
 export interface Cards {
   update(nic: Nic, changed: readonly Field[], signal: AbortSignal): Promise<void>
-  /** Gives the guest a card on a network its sandbox has. */
+  /** Plugs a card on a network that the sandbox has. */
   plug(nic: Nic, signal: AbortSignal): Promise<void>
-  /** Asks the guest to let go of a card, and does not wait; none of that name is no error. */
+  /** Requests the guest to release a card, and does not wait; a card that does not exist is no error. */
   unplug(nic: Nic, signal: AbortSignal): Promise<void>
   /** Traffic of every interface since its tap was made. */
   traffic(signal: AbortSignal): Promise<readonly NicTraffic[]>
@@ -74,9 +73,9 @@ export interface Cards {
 export interface GuestAgent {
   /** Network devices as the guest has them; undefined when it does not answer. */
   interfaces(signal: AbortSignal): Promise<readonly GuestInterface[] | undefined>
-  /** What it says of guest and itself. */
+  /** What the agent reports about the guest and itself. */
   info(signal: AbortSignal): Promise<GuestInfo>
-  /** Resolves when it answers. */
+  /** Resolves when the agent answers. */
   ping(signal: AbortSignal): Promise<void>
   /** Runs a command in the guest and resolves to its exit code. */
   execute(command: readonly string[], timeoutMs: number, signal: AbortSignal): Promise<number>
@@ -85,31 +84,31 @@ export interface GuestAgent {
 /** The migration of a guest away from its sandbox. */
 export interface MigrationJob {
   /**
-   * Moves the guest to the sandbox `to` on behalf of a migration (its UID); it arrives with its CPUs stopped. Resolves when the
-   * hypervisors are done with it; where the guest is then, only a look tells, whether this resolves or rejects.
+   * Migrates the guest to the sandbox `to` on behalf of a migration (its UID); it arrives with its CPUs stopped. Settles when the
+   * hypervisors have ended the job; whether it resolves or rejects, only an observation shows where the guest is.
    */
-  start(migration: string, to: string, options: MoveOptions): Promise<void>
-  /** How far it is, or undefined when there is none underway. */
-  progress(signal: AbortSignal): Promise<MoveProgress | undefined>
-  /** Calls it off; none is no error. */
+  start(migration: string, to: string, options: MigrationOptions): Promise<void>
+  /** The progress of the running job; undefined when there is none. */
+  progress(signal: AbortSignal): Promise<MigrationProgress | undefined>
+  /** Aborts the job; none is no error. */
   abort(signal: AbortSignal): Promise<void>
   /** What the guest does at this end; undefined when it is not here. It costs less than to observe the whole domain. */
   guestState(signal: AbortSignal): Promise<ObservedDomain['state'] | undefined>
 }
 
 /**
- * The hypervisor of a sandbox. Who only looks at guests is given no more than the parts of it for that, so that a guest which is
- * not Patchbay's own cannot be ended by it.
+ * The hypervisor of a sandbox. A component that only observes guests gets only the parts for that, so that it cannot end a guest
+ * that is not Patchbay's own.
  */
 export type Hypervisor = Readonly<{ domain: Domain; cards: Cards; guestAgent: GuestAgent; job: MigrationJob }>
 
-/** Whom a probe tries. `ip` is the guest's address on the pod network. */
+/** The target of a probe. `ip` is the guest's address on the pod network. */
 export type ProbeTarget = Readonly<{
   ip: string | undefined
   hypervisor: Readonly<{ domain: Pick<Domain, 'observe'>; guestAgent: GuestAgent }>
 }>
 
-/** Finds out whether a guest is well. */
+/** Checks whether a guest is healthy. */
 export interface Prober {
   /** Why a check failed, for humans; undefined when it succeeded. */
   check(check: Check, target: ProbeTarget, timeoutMs: number, signal: AbortSignal): Promise<string | undefined>
@@ -118,13 +117,13 @@ export interface Prober {
 /** What identifies a sandbox: the UID of its pod; names are for humans. */
 export type SandboxId = Readonly<{ uid: string; namespace: string; name: string }>
 
-/** A sandbox that is on the host, and whose it is as far as it says so. */
+/** A sandbox on the host, with its owner if that is recorded. */
 export type FoundSandbox = SandboxId & Readonly<{ owner?: SandboxOwner }>
 
 /**
- * A sandbox as wanted. What it has beside these attachments stays until it is released, and one that is on another network
- * stays there until it is rewired. An attachment that is `optional` and cannot be made is told in the state; any other fails
- * the whole.
+ * A sandbox as wanted. Other attachments that it has stay until they are released, and an attachment on another network stays
+ * there until it is rewired. The failure of an `optional` attachment is reported in the state; that of any other one fails the
+ * whole.
  */
 export type SandboxSpec = SandboxId &
   Readonly<{
@@ -133,58 +132,62 @@ export type SandboxSpec = SandboxId &
     optional?: ReadonlySet<string>
     /** The user its QEMU runs as on the host (uid); absent for pods made before each guest had its own. */
     user?: number
-    /** UUID of its guest's domain: any other one is not Patchbay's. */
+    /** UUID of its guest's domain; any other domain is ignored. */
     domain: string
-    /** What its pod is limited to, bytes: its processes are held to that and something more, where the host allows it. */
+    /** The memory limit of its pod, bytes: its processes are limited to that and some overhead, if the host allows it. */
     memoryBytes?: number
-    /** The sandbox its guest is to come from; counts only while its hypervisor is started. */
+    /** The source of an incoming migration; used only when its hypervisor is started. */
     incoming?: Incoming
   }>
 
-/** From which sandbox a guest comes, by which migration. */
+/** The sandbox that a guest comes from, and the UID of its migration. */
 export type Incoming = Readonly<{ from: string; migration: string }>
 
-/** A sandbox as it is. `ips` are the addresses CNI gave, by attachment. */
+/** A sandbox as it is. `ips` are the addresses that CNI assigned, by attachment. */
 export type SandboxState = Readonly<{
   ips: ReadonlyMap<string, readonly string[]>
   hypervisor: Hypervisor
-  /** Everything that is attached, by name. */
+  /** Names of all attachments. */
   attached: ReadonlySet<string>
   /** Why optional attachments could not be made. */
   failed: ReadonlyMap<string, unknown>
-  /** The network each attachment is on, which is not the wanted one before it is rewired. */
+  /** The network of each attachment, which is the old one until it is rewired. */
   networks: ReadonlyMap<string, string>
-  /** Why something that a move left to be done could not be: a network to give back, a link to raise. `ensure` tries again. */
-  leftovers: readonly unknown[]
-  /** What was found damaged and has been mended by this, in words; told once. */
+  /** Failures of cleanup that a rewire left: releasing a network or restoring a link. `ensure` tries again. */
+  pendingCleanup: readonly unknown[]
+  /** Descriptions of damage that this call has repaired; reported once. */
   repaired: readonly string[]
-  /** Cards of the guest, by name, that were found without a tap: there is one again, and they are to be plugged anew. Told once. */
+  /**
+   * Names of the guest's cards whose taps were lost: the taps exist again, and the cards have to be plugged again. Reported once.
+   */
   deaf: readonly string[]
 }>
 
 /** The sandboxes of a host. Every method is idempotent and repeatable after a crash at any point. */
 export interface Lifecycle {
-  /** Makes the sandbox as wanted, or finds it so. Faults: Invalid for a bad network configuration, Unavailable, Timeout. */
+  /**
+   * Makes the sandbox as wanted, or finds it complete. Faults: Invalid for a bad network configuration, Unavailable, Timeout.
+   */
   ensure(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState>
-  /** The hypervisor of a sandbox, as far as it answers; it is `ensure` that starts one. */
+  /** The connected hypervisor of a sandbox; `ensure` starts one. */
   hypervisorOf(uid: string): Hypervisor | undefined
   /**
-   * The hypervisor of a sandbox whatever became of its networks, started again if it has ended; undefined when nothing was
-   * ever made there. Faults: Unavailable when it does not answer.
+   * The hypervisor of a sandbox whatever the state of its networks, restarted if it has ended; undefined when the sandbox was
+   * never made. Faults: Unavailable when it does not answer.
    */
   connect(uid: string, signal: AbortSignal): Promise<Hypervisor | undefined>
   /**
-   * Takes everything of a sandbox away: guest, processes, links, leases, namespace, files. Resolves to sentences about what
-   * could not be undone and is not tried again.
+   * Removes everything of a sandbox: guest, processes, links, leases, namespace, files. Resolves to sentences about what could
+   * not be undone and is not tried again.
    */
   remove(uid: string, signal: AbortSignal): Promise<readonly string[]>
-  /** All sandboxes there are traces of. */
+  /** All sandboxes of which anything is on the host. */
   list(): Promise<readonly FoundSandbox[]>
-  /** Strikes out whose a sandbox is: it is left alone from then on, unless `ensure` is called for it. */
+  /** Drops the recorded owner of a sandbox: it is kept from then on, unless `ensure` is called for it. */
   disown(uid: string): Promise<void>
   /**
-   * Called with a sandbox's UID whenever something in it may have changed; `isNetwork` when its guest has taken an address,
-   * so that it has news about its network.
+   * Registers a listener for sandboxes that may have changed, by UID; `isNetwork` when the guest has taken an address, so that
+   * its network devices have changed.
    */
   onChange(listener: (uid: string, isNetwork?: boolean) => void): void
 }
@@ -192,9 +195,9 @@ export interface Lifecycle {
 /** The networks of sandboxes that exist. Every method is idempotent and repeatable after a crash at any point. */
 export interface Networks {
   /**
-   * Moves an attachment that a guest has a card on to another network. The card, its tap and its address stay; its link is
-   * `link` in the end, and goes down and up meanwhile if `bounce`. When it fails, the card is on the network it was on. The
-   * network that is left is given back by the next `ensure`.
+   * Rewires an attachment to another network. The card, its tap and its address stay; its link is `link` afterwards, and goes
+   * down and up meanwhile if `bounce`. After a failure the card is on the old network. The next `ensure` releases the network
+   * that is not used.
    */
   rewire(
     uid: string,
@@ -202,25 +205,25 @@ export interface Networks {
     how: Readonly<{ bounce: boolean; link: 'up' | 'down' }>,
     signal: AbortSignal,
   ): Promise<void>
-  /** Gives networks of a sandbox back that its guest does not have any more. */
+  /** Releases networks of a sandbox that its guest no longer has. */
   release(uid: string, names: readonly string[], signal: AbortSignal): Promise<void>
 }
 
-/** The processes of guests, whatever their hypervisors know of them. */
+/** The processes of guests, independent of their hypervisors. */
 export interface GuestProcesses {
-  /** Whether there is one in a sandbox. */
+  /** Whether a guest's process runs in a sandbox. */
   has(uid: string): Promise<boolean>
-  /** Ends it. Resolves when it is proven gone. */
+  /** Kills the guest's processes. Resolves when they are proven gone. */
   kill(uid: string): Promise<void>
-  /** Why the last guest of a sandbox ended, asked only when there is none; undefined when none was ever started there. */
+  /** How the last guest of a sandbox ended; undefined when none was ever started. Called only when there is no guest. */
   lastEnd(uid: string, domain: string): Promise<DomainEnd | undefined>
 }
 
-/** What an agent does on its host, by what it is done to. */
+/** The host as an agent uses it. */
 export type Host = Readonly<{ lifecycle: Lifecycle; networks: Networks; processes: GuestProcesses }>
 
-/** Images guests boot from, on this host. */
+/** The images of this host, from which guests boot. */
 export interface Images {
-  /** True when the image is complete. */
+  /** Whether the image exists and is complete. */
   has(name: string): Promise<boolean>
 }

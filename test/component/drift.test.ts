@@ -37,7 +37,7 @@ describe('links and who changes them', () => {
     assert.equal(event.type, 'Warning')
     assert.equal(
       event.message,
-      'The link of interface "red" is down, declared up; somebody else changed it; putting it back',
+      'The link of interface "red" is down, declared up; it was changed outside Patchbay; putting it back',
     )
     assert.deepEqual(cluster.errors, [])
   })

@@ -6,7 +6,7 @@ import { Copy, type Edit } from './copy.ts'
 const field: readonly Edit[] = [
   {
     file: 'apis/kubevirt/interface.ts',
-    after: '    tag: Type.Optional(Type.String()),\n',
+    after: '    acpiIndex: Type.Optional(notCarriedOut(Type.Integer())),\n',
     text: '    shade: Type.Optional(Type.String()),\n',
   },
   {

@@ -1,7 +1,7 @@
 import type { Kind } from '../meta/object.ts'
 import { loose, objectSchema } from '../meta/schema.ts'
 
-/** A kind that is asked and never stored. */
+/** A kind whose objects are answered and never stored. */
 function review(group: string, kind: string, plural: string, description: string, namespaced = false): Kind {
   return {
     group,
@@ -22,21 +22,21 @@ function review(group: string, kind: string, plural: string, description: string
 const authorization = 'authorization.k8s.io'
 const authentication = 'authentication.k8s.io'
 
-/** May I? */
+/** Whether the user may do something. */
 export const SelfSubjectAccessReview = review(
   authorization,
   'SelfSubjectAccessReview',
   'selfsubjectaccessreviews',
   'Asks whether the sender may do something.',
 )
-/** May they? */
+/** Whether another user may do something. */
 export const SubjectAccessReview = review(
   authorization,
   'SubjectAccessReview',
   'subjectaccessreviews',
   'Asks whether somebody may do something.',
 )
-/** May they, in this namespace? */
+/** Whether another user may do something in this namespace. */
 export const LocalSubjectAccessReview = review(
   authorization,
   'LocalSubjectAccessReview',
@@ -44,19 +44,19 @@ export const LocalSubjectAccessReview = review(
   'Asks whether somebody may do something in a namespace.',
   true,
 )
-/** What may I? */
+/** Everything that the user may do in a namespace. */
 export const SelfSubjectRulesReview = review(
   authorization,
   'SelfSubjectRulesReview',
   'selfsubjectrulesreviews',
   'Asks for everything the sender may do in a namespace.',
 )
-/** Who am I? */
+/** The user's own identity. */
 export const SelfSubjectReview = review(
   authentication,
   'SelfSubjectReview',
   'selfsubjectreviews',
   'Asks who the sender is.',
 )
-/** Posted to a ServiceAccount; the answer carries a token. */
+/** Posted to a ServiceAccount; the answer contains a token. */
 export const TokenRequest = review(authentication, 'TokenRequest', 'tokenrequests', 'Asks for a token.', true)

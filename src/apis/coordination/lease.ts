@@ -14,7 +14,7 @@ const leaseSpecSchema = Type.Object({
   preferredHolder: Type.Optional(Type.String()),
 })
 
-/** Who holds something only one may have, and until when unless it says so again. */
+/** The holder of something that only one may have, and how long it holds it without renewal. */
 export type Lease = Readonly<{
   apiVersion: string
   kind: string

@@ -9,7 +9,7 @@ const configMapFields = {
 }
 const configMapSchema = Type.Object(configMapFields)
 
-/** Settings by key: texts in `data`, base64 bytes in `binaryData`. */
+/** Settings by key: texts in `data`, base64 in `binaryData`. */
 export type ConfigMap = Readonly<{ apiVersion: string; kind: string; metadata: ObjectMeta }> &
   Of<typeof configMapSchema>
 

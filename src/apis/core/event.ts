@@ -15,7 +15,7 @@ const reference = Type.Object({
 const time = Type.Unsafe<string | null>({ type: 'string', nullable: true })
 const source = Type.Object({ component: Type.Optional(Type.String()), host: Type.Optional(Type.String()) })
 
-/** What both API groups that events are served in call the same. */
+/** The fields that have the same name in both API groups of events. */
 const commonFields = {
   action: Type.Optional(Type.String()),
   eventTime: Type.Optional(time),
@@ -38,7 +38,7 @@ const eventFields = {
 }
 const eventSchema = Type.Object(eventFields)
 
-/** Something that happened to an object, told to its owner. */
+/** A report to the owner of an object about something that happened to it. */
 export type Event = Readonly<{ apiVersion: string; kind: string; metadata: ObjectMeta }> & Of<typeof eventSchema>
 
 const objectOf = (name: string): Column => ({
@@ -73,7 +73,7 @@ export const Event: Kind<Event> = {
   schema: objectSchema(eventFields, 'Something that happened to an object.'),
 }
 
-/** What `events.k8s.io` calls fields of the same events. */
+/** The names in `events.k8s.io` of fields of the same events. */
 export const eventNames = {
   note: 'message',
   regarding: 'involvedObject',
@@ -84,11 +84,11 @@ export const eventNames = {
   deprecatedSource: 'source',
 } as const
 
-/** Events as the newer API group shows them. What is required of them is so only here, and of new ones. */
+/** Events in the newer API group. Its required fields are required only here, and only of new events. */
 export const EventOfEvents: Kind = {
   ...(Event as unknown as Kind),
   group: 'events.k8s.io',
-  // kubectl warns of a short name that could mean either.
+  // kubectl warns about a short name that two resources share.
   shortNames: [],
   columns: [
     { name: 'Last Seen', type: 'date', path: 'deprecatedLastTimestamp', or: 'eventTime' },

@@ -34,7 +34,7 @@ export type Node = Readonly<{
   status?: Of<typeof nodeStatusSchema>
 }>
 
-/** What `kubectl get nodes` shows under STATUS. */
+/** The column STATUS of `kubectl get nodes`. */
 function nodeStatus(node: JsonObject): string {
   const { spec, status } = node as unknown as Node
   const ready = status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True')

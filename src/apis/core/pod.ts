@@ -26,7 +26,7 @@ const podStatusSchema = Type.Object({
   containerStatuses: Type.Optional(Type.Array(loose())),
 })
 
-/** The launcher of an instance: here a sandbox (namespaces and a private libvirtd) that the node agent makes. */
+/** The launcher pod of an instance: here a sandbox (namespaces and a private libvirtd) that the node's agent makes. */
 export type Pod = Readonly<{
   apiVersion: string
   kind: string
@@ -40,7 +40,7 @@ function isReady(pod: JsonObject): boolean {
   return conditions.some((condition) => condition.type === 'Ready' && condition.status === 'True')
 }
 
-/** What `kubectl get pods` shows under STATUS. */
+/** The column STATUS of `kubectl get pods`. */
 function podStatus(pod: JsonObject): string {
   const { metadata, status } = pod as unknown as Pod
   return metadata.deletionTimestamp ? 'Terminating' : (status?.phase ?? 'Pending')
@@ -59,7 +59,7 @@ export const Pod: Kind<Pod> = {
   columns: [
     { name: 'Ready', type: 'string', path: 'status', cell: (pod) => `${isReady(pod) ? 1 : 0}/1` },
     { name: 'Status', type: 'string', path: 'status.phase', cell: podStatus },
-    // A sandbox is never restarted: its instance ends, and another gets a pod of its own.
+    // A sandbox is never restarted: its instance ends, and the next instance gets another pod.
     { name: 'Restarts', type: 'integer', path: 'status', cell: () => '0' },
     { name: 'Age', type: 'date', path: 'metadata.creationTimestamp' },
     { name: 'IP', type: 'string', path: 'status.podIP', wide: true },

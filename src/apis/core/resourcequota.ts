@@ -14,7 +14,7 @@ const quotaSpecSchema = Type.Object({
 
 const quotaStatusSchema = Type.Object({ hard: Type.Optional(amounts), used: Type.Optional(amounts) })
 
-/** What all objects of a namespace together may take: by resource, such as `pods` or `requests.memory`, the most of it. */
+/** Limits of what all objects of a namespace use together, by resource, such as `pods` or `requests.memory`. */
 export type ResourceQuota = Readonly<{
   apiVersion: string
   kind: string
@@ -23,7 +23,9 @@ export type ResourceQuota = Readonly<{
   status?: Of<typeof quotaStatusSchema>
 }>
 
-/** `pods: 1/2, requests.memory: 1Gi/2Gi`: what is used of each limit whose name is, or is not, one of `limits.…`. */
+/**
+ * `pods: 1/2, requests.memory: 1Gi/2Gi`: usage and limit of the resources whose names start, or do not start, with `limits.`.
+ */
 function usedText(quota: JsonObject, isLimit: boolean): string {
   const { hard = {}, used = {} } = (quota as unknown as ResourceQuota).status ?? {}
   return Object.keys(hard)

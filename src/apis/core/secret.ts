@@ -10,7 +10,7 @@ const secretFields = {
 }
 const secretSchema = Type.Object(secretFields)
 
-/** Bytes that not everybody may read, base64 by key. `stringData` is for writing only and never stored. */
+/** Confidential bytes, base64 by key. `stringData` is for writing only and never stored. */
 export type Secret = Readonly<{ apiVersion: string; kind: string; metadata: ObjectMeta }> & Of<typeof secretSchema>
 
 export const Secret: Kind<Secret> = {

@@ -9,7 +9,7 @@ const serviceAccountFields = {
 }
 const serviceAccountSchema = Type.Object(serviceAccountFields)
 
-/** An identity for programs; `kubectl create token NAME` signs them in. */
+/** An identity for programs; `kubectl create token NAME` creates a token for it. */
 export type ServiceAccount = Readonly<{ apiVersion: string; kind: string; metadata: ObjectMeta }> &
   Of<typeof serviceAccountSchema>
 

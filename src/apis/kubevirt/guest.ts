@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { type Of, oneOf } from '../meta/schema.ts'
 
-/** The guest's operating system, as its agent tells it (KubeVirt's `status.guestOSInfo`). */
+/** The guest's operating system, as its agent reports it (KubeVirt's `status.guestOSInfo`). */
 export const guestOsInfoSchema = Type.Object({
   name: Type.Optional(Type.String()),
   kernelRelease: Type.Optional(Type.String()),
@@ -14,7 +14,7 @@ export const guestOsInfoSchema = Type.Object({
 })
 export type GuestOsInfo = Of<typeof guestOsInfoSchema>
 
-/** What else the guest's agent tells of itself and its guest; KubeVirt has no field for it. */
+/** What else the guest's agent reports about itself and the guest; KubeVirt has no field for it. */
 export const guestAgentSchema = Type.Object({
   version: Type.Optional(Type.String()),
   hostname: Type.Optional(Type.String()),
@@ -22,18 +22,18 @@ export const guestAgentSchema = Type.Object({
 })
 export type GuestAgent = Of<typeof guestAgentSchema>
 
-/** PCIe ports of a running guest: each takes one card, and there will never be more. */
+/** PCIe ports of a running guest: each takes one card, and none can be added. */
 export const pciPortsSchema = Type.Object({
   total: Type.Integer({ description: 'Ports the guest was started with, those of other devices included.' }),
   free: Type.Integer({ description: 'Ports nothing is on: how many more interfaces can be plugged.' }),
 })
 export type PciPorts = Of<typeof pciPortsSchema>
 
-/** What a guest can be asked to do once. */
+/** The actions of power requests, which a guest carries out once. */
 export const guestActions = ['Reset', 'SoftReboot'] as const
 export type GuestAction = (typeof guestActions)[number]
 
-/** What became of a request of that sort; `Begun` until the node knows. */
+/** The result of a power request; `Begun` until the node's agent knows it. */
 export const powerRequestSchema = Type.Object({
   id: Type.String(),
   action: oneOf(guestActions),

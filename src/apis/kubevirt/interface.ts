@@ -6,7 +6,7 @@ import { loose, type Of, oneOf } from '../meta/schema.ts'
 export const interfaceStates = ['', 'up', 'down', 'absent', 'linkUp', 'linkDown'] as const
 export type InterfaceState = (typeof interfaceStates)[number]
 
-/** Device models KubeVirt accepts. */
+/** Device models that KubeVirt accepts. */
 export const interfaceModels = ['virtio', 'e1000', 'e1000e', 'igb', 'ne2k_pci', 'pcnet', 'rtl8139'] as const
 
 const port = Type.Object({
@@ -69,7 +69,7 @@ export const interfaceSchema = Type.Object(
 )
 export type Interface = Of<typeof interfaceSchema>
 
-/** What an interface is connected to (facts/kubevirt.md §1.2). */
+/** The network that an interface is connected to (facts/kubevirt.md §1.2). */
 export const networkSchema = Type.Object({
   name: Type.String(),
   pod: Type.Optional(
@@ -89,7 +89,7 @@ export const networkSchema = Type.Object({
 })
 export type Network = Of<typeof networkSchema>
 
-/** What `status.interfaces[]` tells about one interface (facts/kubevirt.md §1.3). */
+/** One element of `status.interfaces` (facts/kubevirt.md §1.3). */
 export const interfaceStatusSchema = Type.Object({
   name: Type.Optional(Type.String()),
   mac: Type.Optional(Type.String()),

@@ -4,7 +4,9 @@ import { conditions, looseObject, type Of, objectSchema, oneOf, quantity, string
 import { objectOf, withFields } from '../meta/shape.ts'
 import { migrationStateFields } from './uncarried-status.ts'
 
-/** How migrations are carried out: the cluster's configuration, copied to where one is begun, so that it is that of its beginning. */
+/**
+ * The migration configuration of the cluster. Each migration has a copy from its start, so that later changes do not affect it.
+ */
 export const migrationConfigurationSchema = looseObject({
   parallelMigrationsPerCluster: Type.Optional(Type.Integer({ minimum: 0 })),
   parallelOutboundMigrationsPerNode: Type.Optional(Type.Integer({ minimum: 0 })),
@@ -21,8 +23,7 @@ export const migrationConfigurationSchema = looseObject({
   ),
 })
 
-/** The state of an instance's last migration (facts/kubevirt.md §1.6). */
-/** What there is to do about a guest that moves, one thing at a time, and whose agent does it. Not in KubeVirt. */
+/** The steps of a migration, which the agents execute one at a time. Not in KubeVirt. */
 const migrationSteps = ['send', 'recall', 'endSource', 'endTarget', 'resumeSource', 'resumeTarget'] as const
 export type MigrationStepName = (typeof migrationSteps)[number]
 
@@ -82,7 +83,7 @@ export const migrationStateSchema = withFields(ownStateSchema, migrationStateFie
 export type MigrationState = Of<typeof migrationStateSchema>
 export type MigrationConfiguration = Of<typeof migrationConfigurationSchema>
 
-/** Phases of a migration in the order it goes through them; one of the last two ends it. */
+/** Phases of a migration in their order; it ends in one of the last two. */
 const migrationPhases = [
   'Pending',
   'Scheduling',
@@ -113,7 +114,7 @@ const migrationSpecSchema = Type.Object({
   receive: Type.Optional(objectOf({ 'migrationID!': 'string' })),
 })
 
-/** A request to move a running instance. */
+/** A request to migrate a running instance. */
 export type VirtualMachineInstanceMigration = Readonly<{
   apiVersion: string
   kind: string

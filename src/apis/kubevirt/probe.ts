@@ -6,7 +6,7 @@ const port = Type.Unsafe<string | number>({
   description: 'Number of the port, or the name of a port of an interface.',
 })
 
-/** How it is found out whether a guest is well; exactly one of the checks must be set (KubeVirt's Probe). */
+/** A health check of a guest; exactly one kind of check must be set (KubeVirt's Probe). */
 export const probeSchema = Type.Object(
   {
     tcpSocket: Type.Optional(
@@ -42,5 +42,5 @@ export const probeSchema = Type.Object(
 )
 export type ProbeSpec = Of<typeof probeSchema>
 
-/** The fields of a probe that each are a check. */
+/** The fields of a probe for each kind of check. */
 export const probeChecks = ['tcpSocket', 'httpGet', 'exec', 'guestAgentPing'] as const

@@ -11,7 +11,7 @@ import { vmiSpecSchema } from './vmi.ts'
 const runStrategies = ['Always', 'Halted', 'Manual', 'RerunOnFailure', 'Once'] as const
 export type RunStrategy = (typeof runStrategies)[number]
 
-/** Everything of it is kept; what it says of labels tells kubectl how to compare them. */
+/** All its fields are kept; the schema of the labels has kubectl compare them as a map. */
 const templateMetadata = Type.Unsafe<Record<string, unknown>>({
   type: 'object',
   'x-kubernetes-preserve-unknown-fields': true,
@@ -43,14 +43,14 @@ const vmSpecSchema = Type.Object({
 })
 type VmSpec = Of<typeof vmSpecSchema>
 
-/** A start or stop that somebody asked for and nobody carried out yet. */
+/** A requested start or stop that the controller has not carried out yet. */
 const stateChangeRequest = Type.Object({
   action: oneOf(['Start', 'Stop']),
   uid: Type.Optional(Type.String({ description: 'UID of the instance to stop.' })),
   data: Type.Optional(loose()),
 })
 
-/** What `kubectl get vm` shows under STATUS. */
+/** The column STATUS of `kubectl get vm`. */
 const printableStatuses = [
   'Stopped',
   'Provisioning',
@@ -86,7 +86,7 @@ const vmStatusSchema = Type.Object({
 })
 export type VmStatus = Of<typeof vmStatusSchema>
 
-/** What its owner edits: a virtual machine, running or not. */
+/** A virtual machine, running or not, as its owner declares it. */
 export type VirtualMachine = Readonly<{
   apiVersion: string
   kind: string

@@ -10,7 +10,7 @@ import { probeSchema } from './probe.ts'
 import * as parts from './uncarried.ts'
 import { vmiStatusFields } from './uncarried-status.ts'
 
-/** Most interfaces and networks one VM may have (KubeVirt's limit). */
+/** Most interfaces, and most networks, of a VM (KubeVirt's limit). */
 const maxInterfaces = 256
 
 /** What every guest has anyway. */
@@ -225,7 +225,7 @@ const vmiStatusSchema = Type.Object({
 })
 export type VmiStatus = Of<typeof vmiStatusSchema>
 
-/** A running virtual machine: written by the controllers and the node agent, read by everybody. */
+/** A running virtual machine: written only by the controllers and the node's agent. */
 export type VirtualMachineInstance = Readonly<{
   apiVersion: string
   kind: string

@@ -1,14 +1,14 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import { isList, isObject, type Json, type JsonObject } from '#base/json.ts'
 
-/** Where a schema says what becomes of a field; a field without one is carried out. */
+/** Where a schema says the outcome of a field; a field without one is carried out. */
 const key = 'x-patchbay-fate'
 
 /**
- * What becomes of a field that is in the schema:
+ * The outcome of a field that is in the schema:
  * - `notCarriedOut`: it is kept, and nothing is done. A user who sets it is warned, unless it says what is so anyway (`unless`).
  * - `refused`: admission takes no object with it.
- * - `noEffect`: by its nature nothing would show, so nobody is warned.
+ * - `noEffect`: by its nature nothing would show, so there is no warning.
  */
 export type Fate = Readonly<{ is: 'notCarriedOut' | 'refused' | 'noEffect'; why: string; unless: readonly Json[] }>
 
@@ -31,7 +31,7 @@ function withFate<T extends TSchema>(schema: T, fate: Fate) {
   return Type.Unsafe<Static<T>>({ ...schema, [key]: fate })
 }
 
-/** What becomes of a field by its schema; undefined: it is carried out, as far as its parts say nothing else. */
+/** The outcome of a field by its schema; undefined: it is carried out, as far as its parts say nothing else. */
 export function fateOf(schema: JsonObject): Fate | undefined {
   const fate = schema[key]
   if (!isObject(fate)) return undefined

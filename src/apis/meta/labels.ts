@@ -16,12 +16,12 @@ export function isLabelKey(text: string): boolean {
 
 /** Most bytes of all annotations together (Kubernetes' limit). */
 const maxAnnotationBytes = 256 * 1024
-/** Most labels of one object: each of them is looked at by every selector. */
+/** Most labels of one object, since selectors check them. */
 const maxLabels = 1000
 
 const utf8 = new TextEncoder()
 
-/** Everything wrong with labels or annotations in the metadata at `at`. What is too large is not judged item by item. */
+/** All errors in the labels or annotations of the metadata at `at`. Of too large ones only the size is reported. */
 export function mapErrors(at: string, map: 'labels' | 'annotations', entries: unknown): FieldError[] {
   const field = `${at}.${map}`
   const bad = (message: string) => invalidValue(field, message)
@@ -52,15 +52,15 @@ export function mapErrors(at: string, map: 'labels' | 'annotations', entries: un
   return errors
 }
 
-/** More items than there may be. */
+/** The error of too many items. */
 export function tooMany(count: number, max: number): string {
   return `Too many: ${count}: must have at most ${max} items`
 }
 
-/** Longest value repeated in a message, characters. */
+/** Longest value quoted in a message, characters. */
 const maxShown = 1024
 
-/** A value as messages repeat it. */
+/** A value as quoted in messages. */
 export function cut(text: string): string {
   return text.length > maxShown ? `${text.slice(0, maxShown)}…` : text
 }

@@ -1,6 +1,6 @@
 import type { JsonObject } from '#base/json.ts'
 
-/** The metadata every object carries (Kubernetes ObjectMeta, the part we serve). Times are RFC 3339, UTC, whole seconds. */
+/** The metadata of every object (the served part of Kubernetes' ObjectMeta). Times are RFC 3339, UTC, whole seconds. */
 export type ObjectMeta = Readonly<{
   name: string
   namespace?: string
@@ -21,7 +21,7 @@ export type ObjectMeta = Readonly<{
 /** A tree of the names of fields. */
 export type FieldSet = { readonly [key: string]: FieldSet }
 
-/** Which fields one writer owns. `fieldsV1` is a tree of field names (see machinery/rest/apply). */
+/** The fields that one writer owns. `fieldsV1` is a tree of field names (see machinery/rest/apply). */
 export type ManagedFieldsEntry = Readonly<{
   manager: string
   operation: 'Apply' | 'Update'
@@ -41,19 +41,19 @@ export type OwnerReference = Readonly<{
   blockOwnerDeletion?: boolean
 }>
 
-/** What all kinds have in common. */
+/** The common fields of all kinds. */
 export type ApiObject = Readonly<{ apiVersion: string; kind: string; metadata: ObjectMeta }>
 
-/** Metadata of an object that is in no namespace. */
+/** Metadata of a cluster-scoped object. */
 export type ClusterMeta = ObjectMeta & Readonly<{ namespace?: never }>
 
-/** What every kind without namespaces has in its type, so that `Stored` knows. */
+/** The common type of cluster-scoped kinds, by which `Stored` recognizes them. */
 type ClusterObject = Readonly<{ metadata: ClusterMeta }>
 
-/** Metadata with what the server sets when it makes an object, and never takes away. */
+/** Metadata with the fields that the server always sets when an object is created. */
 export type StoredMeta = ObjectMeta & Readonly<{ uid: string; resourceVersion: string; creationTimestamp: string }>
 
-/** What `Stored` knows of the namespace of a kind's objects: nothing of those that may be of any kind. */
+/** The namespace of a stored object: required for namespaced kinds, and unknown for an object of any kind. */
 type Placed<T> = [keyof T] extends [keyof ApiObject]
   ? unknown
   : string extends keyof T
@@ -63,8 +63,8 @@ type Placed<T> = [keyof T] extends [keyof ApiObject]
       : Readonly<{ namespace: string }>
 
 /**
- * An object as a store or the API gives it back: it has uid, resourceVersion and creationTimestamp, and a namespace if its
- * kind has them. What somebody is about to send is a plain `T`.
+ * An object as returned by a store or the API: it has uid, resourceVersion and creationTimestamp, and a namespace if its kind is
+ * namespaced. An object that is to be sent is a plain `T`.
  */
 export type Stored<T extends ApiObject = ApiObject> = T & Readonly<{ metadata: StoredMeta & Placed<T> }>
 
@@ -91,7 +91,7 @@ export type Column = Readonly<{
   wide?: boolean
 }>
 
-/** A JSON Schema, as TypeBox makes them. */
+/** A JSON Schema of TypeBox. */
 export type Schema = JsonObject
 
 /** A subresource whose objects are of another kind than its resource. */
@@ -103,7 +103,7 @@ type Subresource = Readonly<{
   verbs: readonly string[]
 }>
 
-/** Everything the generic API machinery must know about a kind. `T` is the type of its objects. */
+/** Everything that the generic API machinery needs to know about a kind. `T` is the type of its objects. */
 export type Kind<T extends ApiObject = ApiObject> = Readonly<{
   group: string
   version: string
@@ -117,14 +117,14 @@ export type Kind<T extends ApiObject = ApiObject> = Readonly<{
   status: boolean
   /** `segment`: names need only fit into a path, as those of roles do (`kubevirt.io:admin`). Else they are DNS subdomains. */
   names?: 'segment'
-  /** Owned by nobody and owning nothing, so that the garbage collector passes it by. */
+  /** Its objects neither have owners nor are owners, so that the garbage collector skips them. */
   isUncollected?: boolean
-  /** What the resource allows, when that is not everything. */
+  /** The verbs of the resource, unless it has all. */
   verbs?: readonly string[]
   /** Subresources beside `status`, for discovery. */
   subresources?: readonly Subresource[]
   columns: readonly Column[]
-  /** Structural schema of the whole object but metadata. */
+  /** Structural schema of the whole object without metadata. */
   schema: Schema
   /** Ties the type to the value; never present at run time. */
   readonly example?: T
@@ -135,7 +135,7 @@ export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
   return kind.group ? `${kind.group}/${kind.version}` : kind.version
 }
 
-/** One thing wrong with an object: where (dot path), what, and the Kubernetes cause type. */
+/** One error in an object: its field (dot path), message, and cause type as in Kubernetes. */
 export type FieldError = Readonly<{
   field: string
   message: string
@@ -147,10 +147,10 @@ export type FieldError = Readonly<{
     | 'FieldValueForbidden'
 }>
 
-/** A value that may not be what it is. */
+/** The error of an invalid value. */
 export function invalidValue(field: string, message: string): FieldError {
   return { field, message, reason: 'FieldValueInvalid' }
 }
 
-/** Most errors that are looked for in one object: nobody reads more of them, and each costs many times its value. */
+/** Most errors reported for one object: more are of no use to users, and each costs many times the size of its value. */
 export const maxErrors = 100

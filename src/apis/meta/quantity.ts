@@ -1,6 +1,6 @@
 /**
- * An amount as Kubernetes writes it (`500m`, `1Gi`, `2`), in thousandths, rounded up. `form` is how it is written again:
- * by powers of 1024, by powers of 1000, or with an exponent.
+ * An amount as Kubernetes writes it (`500m`, `1Gi`, `2`), in thousandths, rounded up. `form` is its notation: by powers of 1024,
+ * by powers of 1000, or with an exponent.
  */
 export type Quantity = Readonly<{ milli: bigint; form: 'binary' | 'decimal' | 'exponent' }>
 
@@ -11,7 +11,7 @@ const tiny: Readonly<Record<string, number>> = { n: -9, u: -6 }
 
 const pattern = /^([+-]?)(\d{0,20})(?:\.(\d{0,20}))?(?:([eE][+-]?\d{1,2})|([numkMGTPE]|[KMGTPE]i)?)$/
 
-/** The quantity a text says, or a number of JSON; undefined when it is none. */
+/** Parses a quantity, which may be a text or a number; undefined for any other value. */
 export function parseQuantity(value: unknown): Quantity | undefined {
   if (typeof value !== 'string' && typeof value !== 'number') return undefined
   const [, sign, whole = '', fraction = '', exponent, suffix = ''] = pattern.exec(String(value)) ?? []
@@ -36,7 +36,7 @@ function scaled(value: bigint, power: number): bigint {
   return value / divisor + (rest > 0n ? 1n : rest < 0n ? -1n : 0n)
 }
 
-/** A quantity in the one form Kubernetes gives it: the largest suffix that leaves a whole number. */
+/** A quantity in Kubernetes' canonical form: with the largest suffix that leaves a whole number. */
 export function quantityText({ milli, form }: Quantity): string {
   if (form === 'binary' && milli % 1000n === 0n && (milli >= 1_024_000n || milli <= -1_024_000n))
     return reduced(milli / 1000n, 1024n, binarySuffixes)

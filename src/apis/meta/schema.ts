@@ -1,7 +1,7 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import type { Schema } from './object.ts'
 
-/** A TypeBox type with every level read-only: objects are values, nobody edits them in place. */
+/** A TypeBox type with every level read-only, since objects are values. */
 type Frozen<T> = T extends readonly (infer Item)[]
   ? readonly Frozen<Item>[]
   : T extends object
@@ -16,7 +16,7 @@ export function oneOf<const T extends string>(values: readonly T[], description?
   return Type.Unsafe<T>({ type: 'string', enum: values, ...(description && { description }) })
 }
 
-/** An object whose fields we keep as they are without knowing them. */
+/** An object with unknown fields, which are kept. */
 export function loose(description?: string) {
   return Type.Unsafe<Record<string, unknown>>({
     type: 'object',
@@ -25,7 +25,7 @@ export function loose(description?: string) {
   })
 }
 
-/** An object with some fields we know, whose other fields we keep as they are. */
+/** An object with some known fields; others are kept. */
 export function looseObject<T extends Record<string, TSchema>>(fields: T) {
   return Type.Object(fields, { 'x-kubernetes-preserve-unknown-fields': true })
 }
@@ -43,7 +43,7 @@ export function mapOf<T extends TSchema>(value: T) {
 /** A map of strings, as labels are. */
 export const stringMap = mapOf(Type.String())
 
-/** A list whose items are told apart by a key, so that several writers can own items of it. */
+/** A list whose items are identified by a key, so that several writers can own items of it. */
 export function listMap<T extends TSchema>(item: T, key: string, options: { maxItems?: number } = {}) {
   return Type.Array(item, {
     ...options,

@@ -1,4 +1,4 @@
-/** What a label must be, in the words of Kubernetes' LabelSelector. */
+/** A requirement on a label, as in Kubernetes' LabelSelector. */
 export type Requirement = Readonly<{
   key: string
   operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist'

@@ -33,17 +33,17 @@ export const NetworkAttachmentDefinition: Kind<NetworkAttachmentDefinition> = {
   ),
 }
 
-/** The request annotation of Multus: which networks a pod wants. */
+/** Multus' annotation that requests a pod's networks. */
 export const networksAnnotation = 'k8s.v1.cni.cncf.io/networks'
-/** The answer annotation of Multus: which networks a pod has. */
+/** Multus' annotation with a pod's networks. */
 export const networkStatusAnnotation = 'k8s.v1.cni.cncf.io/network-status'
 
-/** Multus' annotation for the network a pod has in place of the pod network. */
+/** Multus' annotation for a network in place of the pod network. */
 export const defaultNetworkAnnotation = 'v1.multus-cni.io/default-network'
 
-/** One element of the request annotation. */
+/** One element of the annotation that requests networks. */
 export type NetworkSelection = Readonly<{ name: string; namespace: string; interface: string; mac?: string }>
-/** One element of the answer annotation. `name` is `namespace/name` of the NAD, or the pod network's own name. */
+/** One element of the annotation with a pod's networks. `name` is `namespace/name` of the NAD, or the pod network's own name. */
 export type NetworkStatus = Readonly<{
   name: string
   interface: string
@@ -53,7 +53,7 @@ export type NetworkStatus = Readonly<{
   dns: Readonly<Record<string, never>>
 }>
 
-/** The networks a pod has by its annotations, as the agent of its node wrote them; none when there are none yet. */
+/** The networks in a pod's annotations, as the agent of its node wrote them; empty until it has. */
 export function networkStatusIn(annotations: Readonly<Record<string, string>> | undefined): readonly NetworkStatus[] {
   const list: unknown = JSON.parse(annotations?.[networkStatusAnnotation] || '[]')
   return Array.isArray(list) ? list : []

@@ -21,7 +21,7 @@ const bindingSchema = Type.Object(bindingFields)
 /** A user, a group or a ServiceAccount. */
 export type Subject = Of<typeof subjectSchema>
 
-/** Gives subjects what a role allows: in its own namespace, or (ClusterRoleBinding) everywhere. */
+/** Grants a role to subjects: in its own namespace, or (ClusterRoleBinding) in the whole cluster. */
 export type RoleBinding = ApiObject & Of<typeof bindingSchema>
 export type ClusterRoleBinding = RoleBinding & Readonly<{ metadata: ClusterMeta }>
 

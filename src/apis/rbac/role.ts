@@ -14,10 +14,10 @@ const ruleSchema = Type.Object({
 })
 const rules = Type.Optional(Type.Unsafe<Rule[] | null>({ type: 'array', nullable: true, items: ruleSchema }))
 
-/** Which verbs on which resources (or paths that are none). An empty list of names means all of them. */
+/** Verbs on resources, or on paths that are no resources. An empty list of names means all. */
 export type Rule = Of<typeof ruleSchema>
 
-/** What may be done in a namespace. */
+/** Rights in a namespace. */
 export type Role = ApiObject & Readonly<{ rules?: readonly Rule[] | null }>
 
 const requirementSchema = Type.Object({
@@ -34,7 +34,7 @@ export type LabelSelector = Readonly<{
   matchLabels?: Readonly<Record<string, string>>
   matchExpressions?: Of<typeof requirementSchema>[]
 }>
-/** What may be done anywhere. With an aggregation rule, the rules are those of all roles it selects. */
+/** Rights in the whole cluster. With an aggregation rule, the rules are those of all selected roles. */
 export type ClusterRole = Role &
   Readonly<{
     metadata: ClusterMeta
@@ -48,7 +48,7 @@ const shared = {
   categories: [],
   status: false,
   names: 'segment',
-  // Unlike every other kind's, these show the moment itself.
+  // Unlike the columns of other kinds, these show the time itself and not the age.
   columns: [{ name: 'Created At', type: 'string', path: 'metadata.creationTimestamp' }],
 } as const satisfies Partial<Kind>
 

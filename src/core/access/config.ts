@@ -7,7 +7,7 @@ import { isObject, sameJson } from '#base/json.ts'
 /** Most bytes in one Secret or ConfigMap (Kubernetes' limit). */
 const maxBytes = 1024 * 1024
 
-/** Keys that a Secret of a type cannot do without. */
+/** Keys that a Secret of a type must have. */
 const requiredKeys: Readonly<Record<string, readonly string[]>> = {
   'kubernetes.io/tls': ['tls.crt', 'tls.key'],
   'kubernetes.io/ssh-auth': ['ssh-privatekey'],
@@ -18,7 +18,7 @@ const requiredKeys: Readonly<Record<string, readonly string[]>> = {
 /** Folds `stringData` into `data` and names the type. @throws Fault BadRequest for data that is no base64, as Kubernetes does */
 export function secretWithDefaults(secret: Secret): Secret {
   const { stringData, data, ...rest } = secret
-  // Values of a wrong type stay where they are: validation names them.
+  // Values of a wrong type stay where they are: validation reports them.
   if (stringData !== undefined && (!isObject(stringData) || !Object.values(stringData).every(isString))) return secret
   if (data !== undefined && data !== null && !isObject(data)) return secret
   requireBase64('Secret', data)

@@ -43,14 +43,14 @@ const actions = [
   ...['start', 'stop', 'restart', 'addvolume', 'removevolume', ...nicActions].map((name) => `virtualmachines/${name}`),
 ]
 const migrations = ['virtualmachineinstancemigrations']
-// Who can write a network attachment has a CNI plugin run as root with any settings: cluster-admin alone.
+// The right to write a network attachment is the right to run a CNI plugin as root with any settings: cluster-admin alone has it.
 const viewNetworks = rule('k8s.cni.cncf.io', ['network-attachment-definitions'], read)
 const useVms: readonly Rule[] = [
   rule('subresources.kubevirt.io', consoles, ['get']),
   rule('subresources.kubevirt.io', actions, ['update']),
   rule('kubevirt.io', vmKinds, full),
   rule('kubevirt.io', migrations, read),
-  // A card is put on the networks that its VM's owner may get.
+  // A VM may use the networks that its owner may get.
   viewNetworks,
 ]
 const viewVms: readonly Rule[] = [
@@ -97,7 +97,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
         ['configmaps', 'events', 'namespaces', 'namespaces/status', 'pods', 'pods/status', 'serviceaccounts'],
         read,
       ),
-      // Who could write them would not be held to them: cluster-admin alone (Kubernetes).
+      // A user who could write quotas would not be limited by them: cluster-admin alone may (Kubernetes).
       rule('', ['resourcequotas', 'resourcequotas/status'], read),
       rule('events.k8s.io', ['events'], read),
       viewNetworks,
@@ -107,7 +107,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
   clusterRole('kubevirt.io:admin', useVms, { ...kubevirtLabel, ...to('admin') }),
   clusterRole('kubevirt.io:edit', useVms, { ...kubevirtLabel, ...to('edit') }),
   clusterRole('kubevirt.io:view', viewVms, { ...kubevirtLabel, ...to('view') }),
-  // Since KubeVirt 1.5 moving a VM to another host is no right of its namespace's administrator.
+  // Since KubeVirt 1.5 the administrator of a namespace has no right to migrate its VMs.
   clusterRole(
     'kubevirt.io:migrate',
     [rule('subresources.kubevirt.io', ['virtualmachines/migrate'], ['update']), rule('kubevirt.io', migrations, full)],
@@ -155,7 +155,7 @@ const groups: readonly (readonly [role: string, ...groups: string[]])[] = [
   [nodeComponent.name, nodeComponent.group],
 ]
 
-/** Who has which of them everywhere, from the start. */
+/** The ClusterRoleBindings of every installation. */
 export const defaultClusterRoleBindings: readonly ClusterRoleBinding[] = [
   ...groups.map(([role, ...names]) =>
     binding(

@@ -16,15 +16,15 @@ export const leaseNamespace = 'kube-node-lease'
 
 type Person = Readonly<{ name: string; groups: readonly string[] }>
 
-/** The node whose agent somebody is; undefined for everybody else. */
+/** The node whose agent a user is; undefined for a user who is no agent. */
 export function nodeOf({ name, groups }: Person): string | undefined {
   return groups.includes(nodesGroup) ? /^system:node:(.+)$/.exec(name)?.[1] : undefined
 }
 
-/** Which nodes objects are on, as far as is known. */
+/** The nodes that objects are on, as far as the caches know. */
 export interface Placement {
   nodeOfPod(namespace: string, name: string): string | undefined
-  /** Where its guest is to be, and where there are pods for it. */
+  /** The nodes of an instance: that of its guest, and those of its pods. */
   nodesOfInstance(namespace: string, name: string): readonly (string | undefined)[]
 }
 
@@ -38,8 +38,8 @@ type Wanted = Readonly<{
 }>
 
 /**
- * Why an agent may not read something although its role lets it read such things: pods and instances of other nodes are
- * none of its business (Kubernetes' node authorizer). What it may write is judged by `nodeWrite`, which sees the objects.
+ * Why an agent may not read an object although its role covers the kind: an agent reads only pods and instances of its own node
+ * (Kubernetes' node authorizer). Writes are checked by `nodeWrite`, which gets the objects.
  */
 export function nodeReadVeto(who: Person, wanted: Wanted, placement: Placement): string | undefined {
   const node = nodeOf(who)
@@ -68,7 +68,10 @@ function unrelated(node: string): string {
   return `no relationship found between node '${node}' and this object`
 }
 
-/** Why an agent may not touch a lease: it is not that of its own node. Who holds others leads, or says that nodes live. */
+/**
+ * Why an agent may not access a lease: it is not the lease of its own node. Other leases elect leaders, or report that other
+ * nodes live.
+ */
 function leaseVeto(node: string, namespace: string, name: string): string | undefined {
   if (namespace !== leaseNamespace) return `can only access leases in the "${leaseNamespace}" system namespace`
   return name === node ? undefined : 'can only access node lease with the same name as the requesting node'
@@ -83,7 +86,7 @@ export function leaseWrite(who: Person, { metadata }: Lease): string | undefined
 /** What an agent calls itself in Events. */
 export const agentComponent = 'patchbay-agent'
 
-/** Labels that an agent sets on its own node; every other one could bring it instances it should not have. */
+/** Labels that an agent may set on its own node; any other one could have instances scheduled there. */
 const ownLabels: ReadonlySet<string> = new Set([
   'kubernetes.io/hostname',
   'kubernetes.io/os',
@@ -92,7 +95,7 @@ const ownLabels: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Why an agent may not write a node: it is not its own, or the write changes what decides about placement (Kubernetes'
+ * Why an agent may not write a node: it is another node, or the write changes a field that scheduling depends on (Kubernetes'
  * NodeRestriction). `old` is absent on create.
  */
 export function nodeWrite(who: Person, node: Node, old: Node | undefined): string | undefined {
@@ -109,7 +112,7 @@ export function nodeWrite(who: Person, node: Node, old: Node | undefined): strin
   return labels.length ? `node "${name}" is not allowed to modify labels: ${labels.join(', ')}` : undefined
 }
 
-/** Labels that differ and are not the agent's to set. The name of the host is that of the node and no other. */
+/** Labels that differ and that the agent may not set. The host name must be the name of the node. */
 function foreignLabels({ metadata }: Node, old: Node | undefined): string[] {
   const [now, before] = [metadata.labels ?? {}, old?.metadata.labels ?? {}]
   return [...new Set([...Object.keys(now), ...Object.keys(before)])]
@@ -119,8 +122,8 @@ function foreignLabels({ metadata }: Node, old: Node | undefined): string[] {
 }
 
 /**
- * Why an agent may not write a pod: it is on another node, before or afterwards, or the write changes what the pod is and
- * whose. An agent drops finalizers and notes networks in annotations.
+ * Why an agent may not write a pod: it is on another node, before or after the write, or the write changes the pod's spec or
+ * owner. An agent drops finalizers and writes networks into annotations.
  */
 export function podWrite(who: Person, pod: Pod, old: Pod | undefined): string | undefined {
   const node = nodeOf(who)
@@ -132,7 +135,7 @@ export function podWrite(who: Person, pod: Pod, old: Pod | undefined): string | 
   return `node "${node}" can only change status, annotations and finalizers of pods`
 }
 
-/** Why an agent may not write an Event: it is not about something on its node, or speaks for somebody else. */
+/** Why an agent may not write an Event: it is about an object that is not on its node, or names another reporter. */
 export function eventWrite(who: Person, event: Event, placement: Placement): string | undefined {
   const node = nodeOf(who)
   if (node === undefined) return undefined

@@ -5,7 +5,10 @@ import { isObject } from '#base/json.ts'
 
 /** Most rules of one role. */
 const maxRules = 1000
-/** Most combinations that one rule names: granting it, each may have to be compared with what its author has. */
+/**
+ * Most combinations of verbs and resources in one rule: when it is granted, each may have to be compared with the rights of its
+ * author.
+ */
 const maxPieces = 10_000
 
 function piecesOf({ verbs, apiGroups = [], resources = [], resourceNames = [], nonResourceURLs = [] }: Rule): number {
@@ -50,7 +53,7 @@ export function roleErrors(role: Role): FieldError[] {
 
 /** Names the API groups that a binding left out. */
 export function bindingWithDefaults<T extends RoleBinding>(binding: T): T {
-  // What does not fit the schema is left for validation to name.
+  // Validation reports what does not fit the schema.
   if (!isObject(binding.roleRef) || !(binding.subjects === undefined || Array.isArray(binding.subjects))) return binding
   const subjects = binding.subjects?.map((subject: Subject) => {
     const isPerson = subject?.kind === 'User' || subject?.kind === 'Group'

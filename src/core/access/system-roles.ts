@@ -2,13 +2,13 @@ import type { Rule } from '#apis/rbac/role.ts'
 import { nodesGroup } from './node.ts'
 import { full, read, rule } from './rule.ts'
 
-/** A component of this system: what it is called, and the least it needs. */
+/** A component of this system: its name, and the minimal rules that it needs. */
 export type Component = Readonly<{ name: string; rules: readonly Rule[] }>
 
 const events = rule('', ['events'], ['create', 'update', 'patch'])
 
 /**
- * The controllers, each a user of its own with a role of the same name, so that none can do what only another needs
+ * The controllers, each a user of its own with a role of the same name, so that each has only the rights that it needs itself
  * (Kubernetes does the same with ServiceAccounts in kube-system).
  */
 export const controllers = {
@@ -38,7 +38,7 @@ export const controllers = {
     name: 'system:controller:namespace-controller',
     rules: [
       rule('', ['namespaces', 'namespaces/status'], [...read, 'update', 'delete']),
-      // It empties namespaces of every kind there is.
+      // It deletes the objects of every kind from a namespace.
       rule('*', ['*'], ['get', 'list', 'delete', 'deletecollection']),
     ],
   },
@@ -70,7 +70,7 @@ export const controllers = {
   },
 } as const satisfies Record<string, Component>
 
-/** What the agent of a node needs. Which pods, instances and leases it may touch, core/access/node.ts says. */
+/** The rules of a node's agent. core/access/node.ts restricts them to the pods, instances and leases of its node. */
 export const nodeComponent: Component & Readonly<{ group: string }> = {
   name: 'system:node',
   group: nodesGroup,

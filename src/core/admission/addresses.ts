@@ -12,10 +12,10 @@ const macPattern = /^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$/
 const pciPattern = /^([\da-fA-F]{4}):([\da-fA-F]{2}):([\da-fA-F]{2})\.([0-7]{1})$/
 /** Highest ACPI index (KubeVirt's documentation). */
 const maxAcpiIndex = 16 * 1024 - 1
-/** KubeVirt finds that out when it starts the guest. */
+/** KubeVirt detects this only when it starts the guest. */
 const unsayable = `must be no more than ${maxOptionBytes} bytes: there is no room for more in DHCP`
 
-/** Everything wrong with model, addresses and DHCP options of an interface, in KubeVirt's words. */
+/** All errors in model, addresses and DHCP options of an interface, in KubeVirt's words. */
 export function addressErrors(one: Interface, field: string): FieldError[] {
   const errors: FieldError[] = []
   if (one.model !== undefined && !(interfaceModels as readonly string[]).includes(one.model))
@@ -82,7 +82,7 @@ function dhcpErrors({ dhcpOptions }: Interface, field: string): FieldError[] {
   return errors
 }
 
-/** Boot orders that are none, or that two devices have. */
+/** Errors of boot orders: invalid ones, and those that two devices have. */
 export function bootOrderErrors(spec: VmiSpec, path: string): FieldError[] {
   const { disks = [], interfaces = [] } = spec.domain.devices
   const all = [

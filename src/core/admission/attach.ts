@@ -3,20 +3,20 @@ import type { FieldError } from '#apis/meta/object.ts'
 import { networkKey } from '../nic/desired.ts'
 import { podNetwork } from '../nic/nic.ts'
 
-/** Whoever puts a card on networks. */
+/** The user who attaches a VM to networks. */
 export type Attacher = Readonly<{
-  /** Its name, for the refusal. */
+  /** The user's name, for the refusal. */
   user: string
-  /** Whether it may get a NetworkAttachmentDefinition; it may attach the networks it may get. */
+  /** Whether the user may get a NetworkAttachmentDefinition, and so may attach VMs to it. */
   mayAttach: (namespace: string, name: string) => boolean
 }>
 
 type Networks = readonly Network[] | undefined
 
 /**
- * Refuses networks that a write brings in and whose writer may not get them: a name alone would reach into any namespace, as it
- * does with Multus unless that isolates namespaces. Nothing is looked up, so that a refusal does not tell what exists. `path` is
- * where the spec stands in the object, and `namespace` the object's own.
+ * Refuses networks that a write adds and that its user may not get: otherwise a name would give access to any namespace, as with
+ * Multus without namespace isolation. Nothing is looked up, so that a refusal does not reveal what exists. `path` is the path of
+ * the spec in the object, and `namespace` the object's own.
  */
 export function attachErrors(
   networks: Networks,

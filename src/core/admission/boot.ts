@@ -3,10 +3,10 @@ import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { isFileOfImage, isImageName } from '../vm/image.ts'
 
 const uuidPattern = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
-/** Longest value repeated in a message, characters. */
+/** Longest value quoted in a message, characters. */
 const maxShown = 64
 
-/** Everything wrong with the identity of a guest and with what a guest is to boot from. `path` is where the spec stands. */
+/** All errors in the identity of a guest and in what it boots from. `path` is the path of the spec. */
 export function bootErrors(spec: VmiSpec, path: string): FieldError[] {
   const { uuid, kernelBoot } = spec.domain.firmware ?? {}
   const errors: FieldError[] = []

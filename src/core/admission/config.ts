@@ -4,11 +4,11 @@ import type { FieldError } from '#apis/meta/object.ts'
 import { defaultMacRange, macRangeProblem } from './macs.ts'
 
 /**
- * What the cluster configuration says to admission. Everything has KubeVirt's default but one thing: a bridge to the pod network,
- * which all tenants share, has to be permitted, and an interface nobody asked for is a bridge only where it is.
+ * The part of the cluster configuration that admission uses. The defaults are KubeVirt's, with one exception: a bridge to the pod
+ * network, which all tenants share, has to be permitted, and the default interface is a bridge only if that is permitted.
  */
 export type ClusterConfig = Readonly<{
-  /** Binding of the interface that a VM without any gets. */
+  /** Binding of the default interface. */
   defaultBinding: 'bridge' | 'masquerade'
   permitBridgeOnPodNetwork: boolean
   /** Whether a feature gate is open. */
@@ -18,13 +18,16 @@ export type ClusterConfig = Readonly<{
   podNetworks: readonly string[]
 }>
 
-/** Gates that admission asks about: those of version 1.9 that are not open to all or shut for good. */
+/** Gates that admission checks: those of version 1.9 that are neither always open nor always closed. */
 type Gate = 'PasstBinding' | 'PortRangesSpec' | 'NetworkDevicesWithDRA'
 
-/** Beta features are open unless they are shut by name, alpha features the other way round (facts/kubevirt.md §6). */
+/**
+ * Beta features are open unless they are disabled by name; alpha features are closed unless they are enabled by name
+ * (facts/kubevirt.md §6).
+ */
 const betaGates: ReadonlySet<Gate> = new Set(['PasstBinding'])
 
-/** The configuration of a KubeVirt object, or of none, for a cluster with these nodes. */
+/** The configuration of a KubeVirt object, or the default one, for a cluster with these pod networks. */
 export function clusterConfig(kubevirt?: KubeVirt, nodes: readonly Node[] = []): ClusterConfig {
   const { network = {}, developerConfiguration = {} } = kubevirt?.spec?.configuration ?? {}
   const { featureGates = [], disabledFeatureGates = [] } = developerConfiguration
@@ -39,7 +42,7 @@ export function clusterConfig(kubevirt?: KubeVirt, nodes: readonly Node[] = []):
   }
 }
 
-/** Everything wrong with the cluster configuration. */
+/** All errors of the cluster configuration. */
 export function kubeVirtErrors(kubevirt: KubeVirt): FieldError[] {
   const problem = macRangeProblem(clusterConfig(kubevirt).macRange)
   if (!problem) return []

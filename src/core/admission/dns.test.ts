@@ -64,7 +64,7 @@ const rows: readonly (readonly [name: string, spec: Partial<VmiSpec>, errors: re
     'a name server of IPv6',
     { dnsConfig: { nameservers: ['fd00::53'] } },
     [
-      'fake.dnsConfig.nameservers | must be an IPv4 address, as guests are told by DHCP, which is for IPv4 only here: fd00::53',
+      'fake.dnsConfig.nameservers | must be an IPv4 address, as guests get it by DHCP, which is for IPv4 only here: fd00::53',
     ],
   ],
   [

@@ -12,10 +12,10 @@ const maxNameservers = 3
 const maxSearches = 32
 const maxSearchCharacters = 2048
 
-/** What a subdomain may take in the search list beside itself: the longest namespace, and what follows. */
+/** Room that a subdomain needs in the search list beside itself: the longest namespace, and the cluster's domain. */
 const clusterPart = `.${'n'.repeat(63)}.svc.cluster.local`
 
-/** Everything wrong with the names a guest is told: its own, and where it looks others up. In KubeVirt's words. */
+/** All errors in the host name and the DNS configuration of a guest, in KubeVirt's words. */
 export function dnsErrors(spec: VmiSpec, path: string): FieldError[] {
   const { hostname = '', subdomain = '', dnsPolicy = '' } = spec
   const errors: FieldError[] = []
@@ -66,7 +66,7 @@ function serverProblem(server: string): string[] {
   const isIpv6 = server.includes(':') && /^[\da-fA-F:.]+$/.test(server)
   return [
     isIpv6
-      ? `must be an IPv4 address, as guests are told by DHCP, which is for IPv4 only here: ${cut(server)}`
+      ? `must be an IPv4 address, as guests get it by DHCP, which is for IPv4 only here: ${cut(server)}`
       : `must be valid IP address: ${cut(server)}`,
   ]
 }
@@ -77,7 +77,7 @@ function searchProblems(searches: readonly string[], subdomain: string): string[
   if (searches.join(' ').length > maxSearchCharacters)
     problems.push(`must not have more than ${maxSearchCharacters} characters (including spaces) in the search list`)
   if (problems.length || !searches.length) return problems
-  // KubeVirt finds that out when it starts the guest.
+  // KubeVirt detects this only when it starts the guest.
   const bytes = searchBytes([...(subdomain ? [subdomain + clusterPart] : []), ...searches])
   const why =
     'there is no room for more in DHCP; a domain takes 2 more than its length, and so does the subdomain with what follows it'

@@ -1,10 +1,13 @@
 import type { Event } from '#apis/core/event.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 
-/** The namespace of Events about objects that are in none. */
+/** The namespace of Events about cluster-scoped objects. */
 const namespaceOfOthers = 'default'
 
-/** Everything wrong with an Event: it is where the object is that it is about, so that nobody speaks in another namespace. */
+/**
+ * All errors of an Event: it must be in the namespace of the object that it is about, so that no user can emit Events about
+ * objects of another namespace.
+ */
 export function eventErrors(event: Event, old: Event | undefined): FieldError[] {
   const about = event.involvedObject.namespace ?? ''
   if (old && (old.involvedObject.namespace ?? '') === about) return []

@@ -12,7 +12,7 @@ import type { AdmissionWorld } from './vm.ts'
 
 type Writer = Readonly<{ groups: readonly string[] }>
 
-/** Everything that forbids an instance. Owners edit the VM: the spec of an instance is changed by the controllers alone. */
+/** All errors of an instance. Owners edit the VM: only the controllers change the spec of an instance. */
 export function instanceErrors(
   vmi: VirtualMachineInstance,
   old: VirtualMachineInstance | undefined,

@@ -11,8 +11,8 @@ import { portErrors } from './ports.ts'
 const namePattern = /^[A-Za-z0-9-_]+$/
 
 /**
- * Everything wrong with the interfaces and networks of a spec, in KubeVirt's words (facts/kubevirt.md §2.1, §8.8). `path` is
- * where the spec stands in the object.
+ * All errors in the interfaces and networks of a spec, in KubeVirt's words (facts/kubevirt.md §2.1, §8.8). `path` is the path of
+ * the spec in the object.
  */
 export function interfaceErrors(
   spec: VmiSpec,
@@ -86,7 +86,7 @@ function bindingErrors(
   const errors: FieldError[] = []
   const chosen = bindingsOf(one)
   const live = chosen.filter((binding) => bindings[binding].discontinued === undefined)
-  // What exists already may have one from before: it is told when it is started.
+  // An existing object may have it from an earlier version: then it is reported when the VM is started.
   for (const binding of isNew ? chosen : []) {
     const message = bindings[binding].discontinued
     if (message !== undefined) errors.push({ field: `${field}.${binding}`, message, reason: 'FieldValueInvalid' })
@@ -104,7 +104,7 @@ function bindingErrors(
   ]
 }
 
-/** What keeps a binding from being used here, or on that network. */
+/** Why a binding cannot be used in this cluster, or on that network. */
 function misplaced(binding: Binding, network: Network | undefined, config: ClusterConfig): string[] {
   const { gate, isPodOnly, needsPodPermission } = bindings[binding]
   const title = `${binding[0]?.toUpperCase()}${binding.slice(1)}`
@@ -118,7 +118,7 @@ function misplaced(binding: Binding, network: Network | undefined, config: Clust
   ]
 }
 
-/** The four rules of facts/kubevirt.md §2.1; all that apply are told. */
+/** The four rules of facts/kubevirt.md §2.1; all violations are reported. */
 function stateErrors(one: Interface, network: Network | undefined, field: string): FieldError[] {
   const { name, state } = one
   if (state === undefined || state === '') return []

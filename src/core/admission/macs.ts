@@ -2,10 +2,10 @@ import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { normalMac } from '../nic/desired.ts'
 
-/** The addresses that are given unless the cluster configuration says otherwise: locally administered, 16 million. */
+/** The default range of assigned addresses: locally administered, 16 million. */
 export const defaultMacRange = { start: '02:70:62:00:00:00', end: '02:70:62:ff:ff:ff' } as const
 
-/** A MAC address as a number; NaN when it is none. */
+/** A MAC address as a number; NaN for any other text. */
 export function macNumber(mac: string): number {
   return /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(normalMac(mac))
     ? Number.parseInt(mac.replace(/[:-]/g, ''), 16)
@@ -17,12 +17,12 @@ export function macText(number: number): string {
   return number.toString(16).padStart(12, '0').match(/../g)!.join(':')
 }
 
-/** The lowest bit of the first byte marks groups; no interface may have such an address. */
+/** The lowest bit of the first byte marks group addresses, which no interface may have. */
 export function isGroupMac(number: number): boolean {
   return Math.floor(number / 2 ** 40) % 2 === 1
 }
 
-/** All MACs of a spec, in one spelling and each once. */
+/** All MACs of a spec, normalized and without duplicates. */
 export function macsIn(spec: VmiSpec): string[] {
   const macs = (spec.domain.devices.interfaces ?? []).flatMap(({ macAddress }) =>
     macAddress ? [normalMac(macAddress)] : [],
@@ -31,9 +31,8 @@ export function macsIn(spec: VmiSpec): string[] {
 }
 
 /**
- * MACs that two interfaces would have: libvirt takes them, and the network between the guests fails in ways nobody
- * understands. `holderOf` names another VM that has an address. Addresses that the object has already are not judged again.
- * `path` is where the spec stands in the object.
+ * Errors about MACs that two interfaces would have: libvirt accepts them, and the guests lose frames. `holderOf` names another VM
+ * that has an address. Addresses that the object had before are not checked again. `path` is the path of the spec in the object.
  */
 export function macErrors(
   spec: VmiSpec,
@@ -56,10 +55,10 @@ export function macErrors(
   })
 }
 
-/** A spec in a template is that of a VM. */
+/** A spec in a template belongs to a VM. */
 const nounOf = (path: string) => (path === 'spec' ? 'VMI' : 'VM')
 
-/** What is wrong with a range of addresses; undefined when nothing is. */
+/** The error of a range of addresses; undefined when it is valid. */
 export function macRangeProblem({ start, end }: Readonly<{ start: string; end: string }>): string | undefined {
   const [from, to] = [macNumber(start), macNumber(end)]
   if (Number.isNaN(from)) return `rangeStart ${start} is no MAC address; write for example ${defaultMacRange.start}`

@@ -5,7 +5,7 @@ import { hasTrait } from '../nic/bindings.ts'
 import { guestNetworkProblem } from '../nic/cidr.ts'
 import type { ClusterConfig } from './config.ts'
 
-/** Everything wrong with the networks of a spec, in KubeVirt's words (facts/kubevirt.md §8.8). */
+/** All errors in the networks of a spec, in KubeVirt's words (facts/kubevirt.md §8.8). */
 export function networkErrors(spec: VmiSpec, path: string, { hasGate, podNetworks }: ClusterConfig): FieldError[] {
   const networks = spec.networks ?? []
   return [
@@ -68,7 +68,7 @@ function defaultErrors(networks: readonly Network[], path: string): FieldError[]
   return errors
 }
 
-/** Networks that come from a resource claim (DRA), which nothing here can run, are still judged as KubeVirt judges them. */
+/** Networks of a resource claim (DRA), which this version cannot run, are validated as in KubeVirt. */
 function claimErrors(spec: VmiSpec, networks: readonly Network[], path: string, isOpen: boolean): FieldError[] {
   const claimed = networks.flatMap((network, i) =>
     network.resourceClaim ? [{ network, i, claim: network.resourceClaim }] : [],

@@ -3,10 +3,10 @@ import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { hasTrait } from '../nic/bindings.ts'
 import type { ClusterConfig } from './config.ts'
 
-/** Most ranges an interface may have (KubeVirt's limit). */
+/** Most port ranges of an interface (KubeVirt's limit). */
 const maxRanges = 10
 
-/** Everything wrong with the ports of an interface, in KubeVirt's words (facts/kubevirt.md §8.8). */
+/** All errors in the ports of an interface, in KubeVirt's words (facts/kubevirt.md §8.8). */
 export function portErrors(one: Interface, field: string, { hasGate }: ClusterConfig): FieldError[] {
   return [
     ...singlePorts(one, field),

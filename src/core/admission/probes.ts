@@ -3,7 +3,7 @@ import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { portOf } from '../vm/probe.ts'
 
-/** Everything wrong with the probes of a spec, in KubeVirt's words where it has any. `path` is where the spec stands. */
+/** All errors in the probes of a spec, in KubeVirt's words where KubeVirt checks them. `path` is the path of the spec. */
 export function probeErrors(spec: VmiSpec, path: string): FieldError[] {
   const { readinessProbe, livenessProbe } = spec
   return [
@@ -15,7 +15,7 @@ export function probeErrors(spec: VmiSpec, path: string): FieldError[] {
   ]
 }
 
-/** Largest values: times in seconds, a day at most, and counts. */
+/** Largest values: times (seconds, at most a day) and counts. */
 const maxima = {
   initialDelaySeconds: 86_400,
   timeoutSeconds: 3600,

@@ -8,16 +8,19 @@ import { migrationJobLabel, targetNodeLabel } from '../migration/labels.ts'
 import { instanceOf } from '../vm/instance.ts'
 import { launcherPod } from '../vm/launcher.ts'
 
-/** The group our own controllers and agents belong to. */
+/** The group of Patchbay's own components. */
 export const systemGroup = 'patchbay:system'
 
-/** Labels of an instance that the controllers write and others rely on (KubeVirt). */
+/** Labels of an instance that the controllers write and that other components rely on (KubeVirt). */
 export const reservedLabels = ['kubevirt.io/created-by', migrationJobLabel, targetNodeLabel, nodeNameLabel]
 
-/** Longest name of a VM or an instance: it becomes a label value, and with its namespace the name of a domain and of its files. */
+/**
+ * Longest name of a VM or an instance: it is used as a label value and, with its namespace, as the name of a domain and of its
+ * files.
+ */
 const maxNameLength = 63
 
-/** What is wrong with the name of a VM or of an instance. */
+/** The errors in the name of a VM or an instance. */
 export function nameErrors({ name }: ObjectMeta): FieldError[] {
   if (name.length <= maxNameLength) return []
   return [
@@ -29,22 +32,23 @@ export function nameErrors({ name }: ObjectMeta): FieldError[] {
   ]
 }
 
-/** What is wrong with the labels that the pods of an instance would have. */
+/** The errors in the labels that the pods of an instance would have. */
 export function podLabelErrors(vmi: VirtualMachineInstance, at: string): FieldError[] {
   const place = { nodeName: '', user: undefined }
   const { labels } = launcherPod(vmi, place, { uid: vmi.metadata.uid ?? '', name: '' }).metadata
   return mapErrors(at, 'labels', labels)
 }
 
-/** Refusal of labels that only the controllers write. */
+/** Refuses labels that only the controllers may write. */
 export function reservedError(field: string, verb: 'creation' | 'modification'): FieldError {
   const message = `${verb} of the following reserved kubevirt.io/ labels on a VMI object is prohibited: ${reservedLabels.join(', ')}`
   return { field, message, reason: 'FieldValueNotSupported' }
 }
 
 /**
- * Everything wrong with what a VM's instance would be called: judged here as it would be in an instance that its owner makes,
- * since the controller that makes it can tell nobody. What is stored already does not keep other changes out.
+ * All errors in the names and labels of a VM's instance: checked at admission of the VM as for an instance that its owner
+ * creates, since the controller that creates the instance has no user to report them to. Values that are stored already do not
+ * prevent other changes.
  */
 export function templateErrors(
   vm: VirtualMachine,
@@ -59,7 +63,7 @@ export function templateErrors(
   const errors = [...mapErrors(at, 'labels', labels), ...mapErrors(at, 'annotations', annotations)]
   return [
     ...(isReserved ? [reservedError(`${at}.labels`, 'creation')] : []),
-    // The name, which is a label too, is judged by its own rule.
+    // The name, which is a label too, has its own rule.
     ...(errors.length || nameErrors(vm.metadata).length ? errors : podLabelErrors(made, at)),
   ]
 }

@@ -11,22 +11,22 @@ import { macErrors } from './macs.ts'
 import { probeErrors } from './probes.ts'
 import { nameErrors } from './template.ts'
 
-/** What admission asks the cluster. */
+/** What admission of VMs needs from the cluster. */
 export type AdmissionWorld = Readonly<{
   config: ClusterConfig
-  /** Names another VM that has a MAC. */
+  /** The name of another VM that has a MAC. */
   holderOf: (mac: string) => string | undefined
 }>
 
 /**
- * Whether an update of a VM is none of admission's business: it leaves the spec alone, which may have become wrong by a rule that
- * came later, or the VM is to end, as in KubeVirt.
+ * Whether an update of a VM is not validated: it does not change the spec, which may have become invalid by a later rule, or the
+ * VM is being deleted, as in KubeVirt.
  */
 export function isBeyondAdmission(vm: VirtualMachine, old: VirtualMachine | undefined): boolean {
   return old !== undefined && (old.metadata.deletionTimestamp !== undefined || sameJson(vm.spec, old.spec))
 }
 
-/** Everything that forbids a VM, all at once. */
+/** All errors of a VM. */
 export function vmErrors(
   vm: VirtualMachine,
   old?: VirtualMachine,
@@ -50,7 +50,7 @@ export function vmErrors(
   ]
 }
 
-/** The VM with every default that is written down at admission; see specWithDefaults. */
+/** The VM with every default that is stored at admission; see specWithDefaults. */
 export function withDefaults(
   vm: VirtualMachine,
   old: VirtualMachine | undefined,
@@ -63,8 +63,8 @@ export function withDefaults(
 }
 
 /**
- * Writes down who changed the state of an interface, and who its network: the Event about the change names them. Nobody is
- * noted when nothing of the kind changed, so that applying a manifest again changes nothing.
+ * Records the users who changed the state of an interface and the network of one: Events about the changes name them. Without
+ * such a change nothing is recorded, so that applying a manifest again changes nothing.
  */
 export function withLinkChanger(vm: VirtualMachine, old: VirtualMachine | undefined, user: string): VirtualMachine {
   if (!old || !vm.spec?.template?.spec) return vm
@@ -83,21 +83,21 @@ export function withLinkChanger(vm: VirtualMachine, old: VirtualMachine | undefi
   return { ...vm, metadata: { ...vm.metadata, annotations: { ...vm.metadata.annotations, ...notes } } }
 }
 
-/** States of interfaces by name, of a VM whose schema is not checked yet. */
+/** States of interfaces by name, of a VM that has not been validated. */
 function statesOf({ spec }: VirtualMachine): Map<string, string> {
   const { interfaces } = spec.template.spec?.domain?.devices ?? {}
   return new Map(Array.isArray(interfaces) ? interfaces.map((one) => [one?.name, one?.state ?? '']) : [])
 }
 
-/** NADs of networks by name, of a VM whose schema is not checked yet. */
+/** NADs of networks by name, of a VM that has not been validated. */
 function networksOf({ spec }: VirtualMachine): Map<string, string> {
   const { networks } = spec.template.spec ?? {}
   return new Map(Array.isArray(networks) ? networks.map((one) => [one?.name, one?.multus?.networkName ?? '']) : [])
 }
 
 /**
- * The default interface when there are neither interfaces nor networks, and a MAC for every interface, which it keeps for
- * life: an update that leaves it out keeps the one the interface of that name had. `newMac` must give a MAC nobody has.
+ * Adds the default interface when there are neither interfaces nor networks, and a MAC to every interface, which it keeps: an
+ * update without a MAC keeps that of the interface of the same name. `newMac` must return a MAC that no VM has.
  */
 export function specWithDefaults(
   given: VmiSpec,
@@ -105,7 +105,7 @@ export function specWithDefaults(
   newMac: (interfaceName: string) => string,
   config: ClusterConfig = clusterConfig(),
 ): VmiSpec {
-  // Runs before the schema is checked: what has no such shape is left for the schema to refuse.
+  // This runs before validation: what has another shape is left for validation to refuse.
   if (!Array.isArray(given?.domain?.devices?.interfaces ?? []) || !given?.domain?.devices) return given
   const spec = withDefaultInterface(given, config)
   const before = new Map((old?.domain.devices.interfaces ?? []).map((one) => [one.name, one.macAddress]))
@@ -116,7 +116,9 @@ export function specWithDefaults(
   return { ...spec, domain: { ...spec.domain, devices } }
 }
 
-/** KubeVirt's default: one interface on the pod network, with the binding the cluster says (facts/kubevirt.md §1.1). */
+/**
+ * KubeVirt's default: one interface on the pod network, with the binding of the cluster configuration (facts/kubevirt.md §1.1).
+ */
 function withDefaultInterface(spec: VmiSpec, { defaultBinding }: ClusterConfig): VmiSpec {
   const { devices } = spec.domain
   if (devices.autoattachPodInterface === false || devices.interfaces?.length || spec.networks?.length) return spec

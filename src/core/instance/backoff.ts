@@ -1,23 +1,27 @@
-/** How long what failed rests before it is tried again, milliseconds: at first, and at most; it doubles in between. */
+/** Backoff after a failure, milliseconds: the first and the longest; it doubles in between. */
 const firstMs = 250
 const mostMs = 10_000
 
-/** Something that failed: all that it depends on, how often it failed so, until when it rests, and why. */
+/**
+ * A failure: all that the failed step depends on, the number of repetitions with the same dependencies, the end of the backoff
+ * (milliseconds since the epoch), and the cause.
+ */
 export type Failure = Readonly<{ depends: string; times: number; untilMs: number; cause: unknown }>
 
-/** What failed of one sandbox, by key (steps.ts). */
+/** The failures of one sandbox, by key (steps.ts). */
 export type Failures = ReadonlyMap<string, Failure>
 
 /**
- * The failure because of which something is not tried now. A pass comes whenever anything of an instance changes, the complaint
- * about the failure included, and a plugin that hangs would hold up all else. What its owner changes (`depends`) is tried at once.
+ * The failure because of which a step is backing off; undefined when it may be tried. The backoff is needed because every change
+ * of an instance causes a pass, including the report of the failure, and a plugin that hangs would block all other steps. A
+ * change of `depends` ends the backoff.
  */
 export function backingOff(failures: Failures, key: string, depends: string, nowMs: number): Failure | undefined {
   const failure = failures.get(key)
   return failure?.depends === depends && failure.untilMs > nowMs ? failure : undefined
 }
 
-/** The failures after one more. */
+/** The failures with one more. */
 export function withFailure(
   failures: Failures,
   key: string,
@@ -29,7 +33,7 @@ export function withFailure(
   return new Map([...failures, [key, { depends, times, untilMs, cause }]])
 }
 
-/** The failures without those of something that succeeded; the same when there was none. */
+/** The failures without those of a key that succeeded; the same Map when there was none. */
 export function withoutFailure(failures: Failures, key: string): Failures {
   return failures.has(key) ? new Map([...failures].filter(([one]) => one !== key)) : failures
 }

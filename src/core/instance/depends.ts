@@ -4,7 +4,7 @@ import type { Step as NicStep } from '../nic/plan.ts'
 import type { Observation } from './observation.ts'
 import { type InstanceStep, nicKey, sandboxKey } from './steps.ts'
 
-/** All that decides whether a sandbox can be made. */
+/** Everything that making the sandbox depends on. */
 export function sandboxDepends({ nads }: Pick<Observation, 'nads'>, vmi: VirtualMachineInstance): string {
   const { spec, metadata, status } = vmi
   const networks = desiredNics(spec, metadata.namespace ?? 'default').map(({ network }) => [
@@ -14,35 +14,34 @@ export function sandboxDepends({ nads }: Pick<Observation, 'nads'>, vmi: Virtual
   return JSON.stringify([spec, status?.phase === 'Running', networks])
 }
 
-/** All that decides whether a guest can be started. */
+/** Everything that starting the guest depends on. */
 export function startDepends({ spec, metadata }: VirtualMachineInstance): string {
   return JSON.stringify([spec, metadata.annotations])
 }
 
-/** All that a step about a card depends on. */
+/** Everything that a step about a card depends on. */
 export function nicDepends({ nads, guest }: Observation, { do: what, nic }: NicStep): string {
   const state = guest?.is === 'there' ? guest.domain.state : undefined
   return JSON.stringify([what, nic.network, nic.link, nads.configOf(nic.network), state])
 }
 
 /**
- * Under which keys the failure of a step is remembered, and what each of them depends on: it backs off until that changes. There are
- * none for a step that fails its whole pass, which the queue tries again.
+ * The keys under which the failure of a step is remembered, each with what it depends on: the step backs off until that changes.
+ * A step without keys fails its whole pass, which the queue retries.
  */
 export function dependenciesOf(
   seen: Observation,
-  vmi: VirtualMachineInstance,
   step: InstanceStep,
 ): readonly (readonly [key: string, depends: string])[] {
   switch (step.do) {
     case 'ensure':
       return step.plugs.length
         ? step.plugs.map((nic) => [nicKey(nic), nicDepends(seen, nic)])
-        : [[sandboxKey, sandboxDepends(seen, vmi)]]
+        : [[sandboxKey, sandboxDepends(seen, seen.vmi)]]
     case 'release':
       return [['release', step.names.join()]]
     case 'start':
-      return [['start', startDepends(vmi)]]
+      return [['start', startDepends(seen.vmi)]]
     case 'update':
     case 'plug':
     case 'unplug':

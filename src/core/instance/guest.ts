@@ -8,7 +8,7 @@ import type { ObservedDomain, SandboxState } from '../ports.ts'
 import { attachmentsOf } from '../sandbox/plan.ts'
 import { pausedAnnotation } from '../vm/actions.ts'
 import { nextRecord } from '../vm/power-request.ts'
-import type { Trouble } from '../vm/running.ts'
+import type { SyncFailure } from '../vm/running.ts'
 import { backingOff } from './backoff.ts'
 import { nicDepends } from './depends.ts'
 import type { Observation } from './observation.ts'
@@ -19,13 +19,13 @@ import { cleanupKey, type InstanceStep, nicKey } from './steps.ts'
 const releaseMs = 5000
 
 /** A step that backs off or waits for the guest, why, and for how long. */
-type Held = Readonly<{ step: NicStep; cause: unknown; leftMs: number }>
+type BackedOff = Readonly<{ step: NicStep; cause: unknown; leftMs: number }>
 
 /**
- * Makes a running guest's interfaces what the spec says: links first, then what leaves, then what moves and what comes, for
- * which the sandbox must get the network before the guest gets the card. What fails concerns its own interface alone. Networks
- * that neither the spec nor the guest has any more are given back. Each plan has the steps of one stage; the next stage is
- * planned from what these have made of the guest.
+ * Plans the changes of a running guest's interfaces: first links, then cards to unplug, then networks to rewire, then cards to
+ * plug, whose networks are attached to the sandbox before. A failure concerns its own interface only. Networks that are neither
+ * in the spec nor in the guest are released. Each plan has the steps of one stage; the next stage is planned after another
+ * observation.
  */
 export function planGuest(
   seen: Observation,
@@ -36,23 +36,23 @@ export function planGuest(
   const namespace = vmi.metadata.namespace ?? 'default'
   const wanted = wantedNics(vmi.spec, namespace)
   const observed = domain.nics.map((nic) => (seen.deaf.has(nic.name) ? { ...nic, isDeaf: true } : nic))
-  // A lost tap is replaced only by plugging the card again, also a card that cannot be plugged otherwise. The status has the cards
-  // that an agent unplugged for that before it died.
+  // A lost tap is replaced only by plugging the card again, even one whose binding cannot be hotplugged. Cards that an agent
+  // unplugged for that before it died are found by the status.
   const had = new Set([...seen.deaf, ...cardsOf(vmi)])
   const nics = withKept(wanted, seen).map((nic) => (had.has(nic.name) ? { ...nic, isPluggable: true } : nic))
   const all = planNics(nics, observed).steps.filter((step) => isForHere(seen, sandbox, step))
-  const held = all.flatMap((step) => heldBack(seen, step))
-  const due = all.filter((step) => !held.some((one) => one.step === step))
+  const waiting = all.flatMap((step) => backedOff(seen, step))
+  const due = all.filter((step) => !waiting.some((one) => one.step === step))
   const of = (what: NicStep['do']) => due.filter((step) => step.do === what)
   // A card that lost its tap is plugged again once the guest has released it.
   const unplugs = of('unplug')
-  // What leaves makes room for what comes.
-  const isFull = domain.ports.free === 0 && unplugs.some((step) => leftToLetGo(seen, step) > 0)
+  // Cards that are unplugged free ports for those that are plugged.
+  const isFull = domain.ports.free === 0 && unplugs.some((step) => leftToRelease(seen, step) > 0)
   const isThere = ({ nic }: NicStep) => domain.nics.some(({ name }) => name === nic.name)
   const plugs = of('plug').filter((step) => !isFull && !isThere(step))
   const stages: readonly (() => readonly InstanceStep[])[] = [
     () => of('update').map((nic) => ({ do: 'update', nic })),
-    () => unplugs.filter((step) => leftToLetGo(seen, step) <= 0).map((nic) => ({ do: 'unplug', nic })),
+    () => unplugs.filter((step) => leftToRelease(seen, step) <= 0).map((nic) => ({ do: 'unplug', nic })),
     () => of('rewire').flatMap((step) => rewire(seen, vmi, wanted, step)),
     () => plug(seen, vmi, wanted, sandbox, domain, plugs),
     () => release(seen, unused(seen, desiredNics(vmi.spec, namespace), sandbox, domain)),
@@ -63,59 +63,65 @@ export function planGuest(
     const steps = stage()
     if (steps.length) return { steps, reports: 'nothing' }
   }
-  const trouble = troubleOf([...held, ...unplugs.flatMap((step) => stuck(seen, step))], cleanupFaults(seen, sandbox))
+  const syncFailure = syncFailureOf(
+    [...waiting, ...unplugs.flatMap((step) => stuck(seen, step))],
+    cleanupFaults(seen, sandbox),
+  )
   const waits = [
-    ...held.map(({ leftMs }) => leftMs),
-    ...unplugs.map((step) => leftToLetGo(seen, step)),
+    ...waiting.map(({ leftMs }) => leftMs),
+    ...unplugs.map((step) => leftToRelease(seen, step)),
     ...[cleanupKey, 'release'].flatMap((key) => leftOf(seen, key)),
   ]
   return {
     steps: [],
     reports: 'all',
-    ...(trouble && { trouble }),
+    ...(syncFailure && { syncFailure }),
     ...(waits.length && { againAfterMs: Math.max(0, Math.min(...waits)) }),
   }
 }
 
-/** The cards the guest had by its status. */
+/** The cards that the guest had according to its status. */
 function cardsOf({ status }: VirtualMachineInstance): string[] {
   return (status?.interfaces ?? []).flatMap(({ name, infoSource }) =>
     name !== undefined && infoSource?.includes('domain') ? [name] : [],
   )
 }
 
-/** A link that is to stay as it was found is as good as wanted so. */
+/** The wanted interfaces, with the found state of each link that is to be left as it was found. */
 function withKept(wanted: readonly DesiredNic[], { drift }: Observation): DesiredNic[] {
   const found = new Map(drift.kept.map((one) => [one.nic, one.found]))
   return wanted.map((nic) => ({ ...nic, link: found.get(nic.name) ?? nic.link }))
 }
 
 /**
- * Where networks come by migration, a running sandbox keeps those it has: cards on them may be plugged, and that is all. The
- * condition MigrationRequired reports the rest.
+ * Where networks are attached by migration, the networks of a running sandbox do not change: only cards on networks that it has
+ * are plugged. The condition MigrationRequired reports the rest.
  */
 function isForHere({ mode }: Observation, sandbox: SandboxState, { do: what, nic }: NicStep): boolean {
   if (mode === 'InPlace') return true
   return what === 'plug' ? sandbox.networks.get(nic.name) === nic.network : what !== 'rewire'
 }
 
-function heldBack(seen: Observation, step: NicStep): Held[] {
+function backedOff(seen: Observation, step: NicStep): BackedOff[] {
   const failure = backingOff(seen.failures, nicKey(step), nicDepends(seen, step), seen.nowMs)
   return failure ? [{ step, cause: failure.cause, leftMs: failure.untilMs - seen.nowMs }] : []
 }
 
-/** How long the guest still has to let go of a card since it was last asked, milliseconds. */
-function leftToLetGo({ asked, nowMs }: Observation, { nic }: NicStep): number {
-  return (asked.unplug.get(nic.name)?.lastMs ?? Number.NEGATIVE_INFINITY) + releaseMs - nowMs
+/**
+ * Time that the guest has left to release a card after the last request, milliseconds; negative when it is over or nothing was
+ * requested.
+ */
+function leftToRelease({ requested, nowMs }: Observation, { nic }: NicStep): number {
+  return (requested.unplug.get(nic.name)?.lastMs ?? Number.NEGATIVE_INFINITY) + releaseMs - nowMs
 }
 
-/** A card that the guest has not let go of though it had time enough. */
-function stuck(seen: Observation, step: NicStep): Held[] {
-  const { asked, nowMs } = seen
+/** A card that the guest has not released in time. */
+function stuck(seen: Observation, step: NicStep): BackedOff[] {
+  const { requested, nowMs } = seen
   const { name } = step.nic
-  if (nowMs - (asked.unplug.get(name)?.firstMs ?? nowMs) < releaseMs) return []
-  const message = `The guest has not let go of interface ${name} yet; it is asked again and again (is it paused, or was it booted without PCIe hot plug?)`
-  return [{ step, cause: new Fault('Timeout', message), leftMs: leftToLetGo(seen, step) }]
+  if (nowMs - (requested.unplug.get(name)?.firstMs ?? nowMs) < releaseMs) return []
+  const message = `The guest has not let go of interface ${name} yet; the request is repeated (is it paused, or was it booted without PCIe hot plug?)`
+  return [{ step, cause: new Fault('Timeout', message), leftMs: leftToRelease(seen, step) }]
 }
 
 function rewire(
@@ -130,8 +136,8 @@ function rewire(
 }
 
 /**
- * Plugs cards whose networks are in the sandbox, and has the others' brought there. One that was attached for an earlier wish is
- * given back first, so that a new card never comes up on it.
+ * Plugs cards whose networks are in the sandbox, and attaches the networks of the others. A network that was attached for an
+ * earlier spec is released first, so that a new card is never connected to it.
  */
 function plug(
   seen: Observation,
@@ -159,7 +165,7 @@ function plug(
   return [{ do: 'ensure', attachments: attachmentsOf(nics, vmi, seen.nads), optional, plugs }]
 }
 
-/** Networks that neither the spec nor the guest has: the guest released them, or never got them. */
+/** Networks that are neither in the spec nor in the guest: the guest has released their cards, or never got them. */
 function unused(
   { mode }: Observation,
   desired: readonly DesiredNic[],
@@ -171,13 +177,13 @@ function unused(
   return [...attached].filter((name) => !inUse.has(name))
 }
 
-/** Takes networks out of the sandbox, unless that has just failed. */
+/** Releases networks of the sandbox, unless that is backing off. */
 export function release({ failures, nowMs }: Observation, names: readonly string[]): InstanceStep[] {
   if (!names.length || backingOff(failures, 'release', names.join(), nowMs)) return []
   return [{ do: 'release', names }]
 }
 
-/** Stops or resumes the guest's CPUs when its owner asked for that. One paused by other means is left alone. */
+/** Pauses or resumes the guest when its owner requested that. A guest that was paused by other means is left alone. */
 function pause({ metadata }: VirtualMachineInstance, { state }: ObservedDomain): InstanceStep[] {
   const wish = metadata.annotations?.[pausedAnnotation]
   if (wish === 'true' && state === 'running') return [{ do: 'pause' }]
@@ -185,9 +191,9 @@ function pause({ metadata }: VirtualMachineInstance, { state }: ObservedDomain):
 }
 
 /** Why unused networks could not be released. */
-function cleanupFaults({ failures, nowMs }: Observation, { leftovers }: SandboxState): readonly unknown[] {
+function cleanupFaults({ failures, nowMs }: Observation, { pendingCleanup }: SandboxState): readonly unknown[] {
   const failure = failures.get('release')
-  return [...leftovers, ...(failure && failure.untilMs > nowMs ? [failure.cause] : [])]
+  return [...pendingCleanup, ...(failure && failure.untilMs > nowMs ? [failure.cause] : [])]
 }
 
 function leftOf({ failures, nowMs }: Observation, key: string): number[] {
@@ -195,14 +201,14 @@ function leftOf({ failures, nowMs }: Observation, key: string): number[] {
   return left > 0 ? [left] : []
 }
 
-/** What went wrong, in one condition; plugging has an Event reason of its own (facts/kubevirt.md §3.7). */
-function troubleOf(held: readonly Held[], cleanup: readonly unknown[]): Trouble | undefined {
-  if (!held.length && !cleanup.length) return undefined
+/** All failures as one condition; plugging has an Event reason of its own (facts/kubevirt.md §3.7). */
+function syncFailureOf(waiting: readonly BackedOff[], cleanup: readonly unknown[]): SyncFailure | undefined {
+  if (!waiting.length && !cleanup.length) return undefined
   const message = [
-    ...held.map(({ step, cause }) => sentenceOf(step, cause)),
+    ...waiting.map(({ step, cause }) => sentenceOf(step, cause)),
     ...cleanup.map((cause) => `a network that was left cannot be given back: ${explain(cause)}`),
   ].join('; ')
-  const isPlugging = cleanup.length > 0 || held.some(({ step }) => step.do !== 'update')
+  const isPlugging = cleanup.length > 0 || waiting.some(({ step }) => step.do !== 'update')
   return {
     reason: 'Synchronizing with the Domain failed.',
     message,

@@ -63,15 +63,15 @@ describe('a pass over a pod', () => {
     })
     world.isDeaf = true
     const first = world.pass()
-    assert.deepEqual([first.trouble, world.cards().two], [undefined, 'ns/blue up'])
+    assert.deepEqual([first.syncFailure, world.cards().two], [undefined, 'ns/blue up'])
     assert.equal(first.againAfterMs, 5000)
     world.nowMs += 5000
     const second = world.pass()
-    assert.match(second.trouble?.message ?? '', /interface "one" cannot be unplugged: The guest has not let go/)
+    assert.match(second.syncFailure?.message ?? '', /interface "one" cannot be unplugged: The guest has not let go/)
     assert.deepEqual(world.story.filter((what) => what === 'unplug one').length, 2)
     world.isDeaf = false
     world.nowMs += 5000
-    assert.equal(world.settle().trouble, undefined)
+    assert.equal(world.settle().syncFailure, undefined)
     assert.deepEqual(Object.keys(world.cards()), ['two'])
   })
 
@@ -84,7 +84,7 @@ describe('a pass over a pod', () => {
       world.pass()
       assert.deepEqual(world.story, [`unplug ${name}`])
       world.guest?.delete(name)
-      assert.equal(world.settle().trouble, undefined)
+      assert.equal(world.settle().syncFailure, undefined)
       assert.deepEqual(world.story, [`unplug ${name}`, `plug ${name}`])
       assert.deepEqual([...(world.guest?.keys() ?? [])].toSorted(), ['default', 'one'])
     }
@@ -94,12 +94,12 @@ describe('a pass over a pod', () => {
     const world = running({}, cardsOf({ network: 'red', link: 'up' }, undefined))
     world.failAt = 1
     const plan = world.pass()
-    assert.match(plan.trouble?.message ?? '', /interface "one" cannot be plugged: attach one failed/)
+    assert.match(plan.syncFailure?.message ?? '', /interface "one" cannot be plugged: attach one failed/)
     assert.equal(plan.againAfterMs, 250)
     world.pass()
     assert.deepEqual(world.story, ['attach one'])
     world.vmi = instance(cardsOf({ network: 'blue', link: 'up' }, undefined), { phase: 'Running' })
-    assert.equal(world.pass().trouble, undefined)
+    assert.equal(world.pass().syncFailure, undefined)
     assert.deepEqual(world.cards(), { one: 'ns/blue up' })
   })
 })

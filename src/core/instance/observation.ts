@@ -10,14 +10,14 @@ import { isFinal } from '../vm/power.ts'
 import type { Failures } from './backoff.ts'
 
 /**
- * What is known of the instance a pod was made for: it is `here`, on this node; it is there but not here, or not yet; it is
- * proven gone; or the pod does not say which it is.
+ * The instance that a pod was created for: it is `here`, on this node; `elsewhere`, so on another node or on none yet; proven
+ * `gone`; or `unknown` because the pod has no owner.
  */
 export type Owner = Readonly<{ is: 'here'; vmi: VirtualMachineInstance } | { is: 'elsewhere' | 'gone' | 'unknown' }>
 
 /**
- * A guest as its hypervisor has it: there; not there, and how the last one ended if there ever was one; or not to be found out,
- * and whether a process of it runs.
+ * A guest as its hypervisor reports it: there; not there, with how the last one ended if there was one; or unknown because the
+ * hypervisor does not answer, with whether a process of the guest runs.
  */
 export type GuestObservation = Readonly<
   | { is: 'there'; domain: ObservedDomain }
@@ -25,65 +25,69 @@ export type GuestObservation = Readonly<
   | { is: 'silent'; cause: unknown; hasProcess: boolean }
 >
 
-/** When a guest was asked for something it takes its time for, milliseconds since the epoch. */
-export type Asked = Readonly<{
-  /** To shut down, the last time. */
+/** Times of requests that a guest carries out on its own time, milliseconds since the epoch. */
+export type GuestRequests = Readonly<{
+  /** The last request to shut down. */
   shutdownMs?: number
-  /** To let go of cards, by interface: the first time and the last one. */
+  /** The first and the last request to release each card, by interface. */
   unplug: ReadonlyMap<string, Readonly<{ firstMs: number; lastMs: number }>>
 }>
 
-/** Everything that decides what is to be done about one pod of this node. What a task has no use for is not looked at. */
+/** Everything that the plan for one pod of this node depends on. What the task does not need is not observed. */
 export type Observation = Readonly<{
   pod: Pod
-  owner: Owner
-  /** UID of the pod the instance's guest is in, as far as that is on this node. */
+  vmi: VirtualMachineInstance
+  /** UID of the pod that the instance's guest is in, if it is on this node. */
   activePodUid: string | undefined
-  /** Absent until the sandbox has been made, or found whole, in this pass. */
+  /** Absent until the sandbox has been made, or found complete, in this pass. */
   sandbox?: SandboxState
   guest?: GuestObservation
-  /** The image the guest boots from, where this node does not have it. */
+  /** The image that the guest boots from, if this node lacks it. */
   missingImage?: string
   drift: LinkDrift
-  /** Cards whose taps were lost, until they have been plugged again. */
+  /** Cards whose taps were lost and that have not been plugged again. */
   deaf: ReadonlySet<string>
-  /** Why the liveness probe wants the guest to go, and since when (milliseconds since the epoch). */
+  /** Why the liveness probe failed, and since when (milliseconds since the epoch). */
   unwell?: Readonly<{ message: string; sinceMs: number }>
   /** The power request was carried out in this pass. */
   isRequestDone: boolean
   mode: AttachmentMode
   nads: FindNads
   nodeName: string
-  asked: Asked
+  requested: GuestRequests
   failures: Failures
   nowMs: number
 }>
 
-/** What there is to do about a pod, before anything of its sandbox has been looked at. */
+/** The task for a pod, determined before its sandbox is observed. */
 export type Task = Readonly<
   | { do: 'nothing' }
-  /** Move the guest to another sandbox, or call that off. */
+  /** Migrate the guest to another sandbox, or abort that migration. */
   | { do: 'migrate'; vmi: VirtualMachineInstance; isUnwanted: boolean }
   | { do: 'receive'; vmi: VirtualMachineInstance }
-  /** End the guest, if `vmi` is given, and then take the sandbox away. */
+  /** End the guest if `vmi` is given, then remove the sandbox. */
   | { do: 'remove'; vmi: VirtualMachineInstance | undefined; sinceMs: number }
-  /** End the guest: its instance is deleted, and its pod will be once it has ended. */
+  /** End the guest: its instance is being deleted; the pod is deleted once the guest has ended. */
   | { do: 'stop'; vmi: VirtualMachineInstance; sinceMs: number }
   | { do: 'run'; vmi: VirtualMachineInstance }
 >
 
-/** Finds out what a pod is there for. */
-export function taskOf(pod: Pod, owner: Owner): Task {
+/**
+ * Whether a pod whose instance is not on this node is removed with its sandbox. An instance that is assigned to this node later
+ * causes another pass; a pod without an owner is not managed by the agent unless it is being deleted.
+ */
+export function isOrphaned({ metadata }: Pod, owner: Exclude<Owner, { is: 'here' }>): boolean {
+  return owner.is === 'gone' || metadata.deletionTimestamp !== undefined
+}
+
+/** Determines the task for a pod whose instance is on this node. */
+export function taskOf(pod: Pod, vmi: VirtualMachineInstance): Task {
   const isGoing = pod.metadata.deletionTimestamp !== undefined
-  // An instance that is not here yet causes another pass when it comes. A pod without an owner is not the agent's.
-  if (!isGoing && (owner.is === 'elsewhere' || owner.is === 'unknown')) return { do: 'nothing' }
-  if (owner.is !== 'here') return { do: 'remove', vmi: undefined, sinceMs: 0 }
-  const { vmi } = owner
   const role = podRole(pod, vmi)
   const { deletionTimestamp } = vmi.metadata
   const isMoving = role === 'active' && isMigrating(vmi) && isReadyToMove(vmi)
   const isUnwanted = isGoing || deletionTimestamp !== undefined
-  // Wherever its guest is, it must be in one place before it can be ended.
+  // A guest can be ended only when there is one copy of it.
   if (isMoving && (isUnwanted || !isFinal(vmi))) return { do: 'migrate', vmi, isUnwanted }
   if (isGoing) {
     const hasGuest = role === 'active' && isScheduled(vmi) && !isFinal(vmi)
@@ -96,7 +100,7 @@ export function taskOf(pod: Pod, owner: Owner): Task {
   return { do: 'run', vmi }
 }
 
-/** Whether the agents have begun, or may begin, to move an instance's guest: the sandbox it goes to is ready. */
+/** Whether the agents may migrate an instance's guest, or do so already: the sandbox of the target is ready. */
 function isReadyToMove({ status }: VirtualMachineInstance): boolean {
   return status?.migrationState?.targetNodeAddress !== undefined
 }

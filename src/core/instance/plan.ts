@@ -4,7 +4,7 @@ import { desiredNics, unsupportedInterface } from '../nic/desired.ts'
 import { attachmentsOf } from '../sandbox/plan.ts'
 import { domainSpec } from '../vm/domain.ts'
 import { isScheduled } from '../vm/launcher.ts'
-import type { Trouble } from '../vm/running.ts'
+import type { SyncFailure } from '../vm/running.ts'
 import { imageMissingReason } from '../vm/status.ts'
 import { backingOff } from './backoff.ts'
 import { sandboxDepends, startDepends } from './depends.ts'
@@ -13,26 +13,23 @@ import { type Observation, taskOf } from './observation.ts'
 import { type InstanceStep, sandboxKey } from './steps.ts'
 import { planStop } from './stop.ts'
 
-/**
- * What is to be done next about a pod, and what its instance's status is to say once nothing is. Steps that change what was
- * seen are followed by another observation.
- */
+/** The next steps for a pod, and what is reported when there are none. Steps are followed by another observation. */
 export type InstancePlan = Readonly<{
   steps: readonly InstanceStep[]
-  /** What keeps the instance from being what its spec says. */
-  trouble?: Trouble
-  /** What is written down when there are no steps: nothing, that the sandbox is there, that something is wrong, or all that was seen. */
-  reports: 'nothing' | 'sandbox' | 'trouble' | 'all'
-  /** When to look again although nothing changed, milliseconds from now. */
+  /** Why the instance differs from its spec. */
+  syncFailure?: SyncFailure
+  /** What is reported when there are no steps: nothing, only the sandbox, only the failure, or everything that was observed. */
+  reports: 'nothing' | 'sandbox' | 'failure' | 'all'
+  /** When to run the next pass although nothing changed, milliseconds from now. */
   againAfterMs?: number
 }>
 
 /**
- * Decides everything that a pass over a pod of this node does, and does nothing. It needs no memory of what was done before: a
- * pass that died anywhere is finished by the next one, from what that observes.
+ * Decides everything that a pass over a pod of this node does; it has no effects. The plan follows from the observation alone, so
+ * that a pass that was interrupted anywhere is completed by the next one.
  */
 export function planInstance(seen: Observation): InstancePlan {
-  const task = taskOf(seen.pod, seen.owner)
+  const task = taskOf(seen.pod, seen.vmi)
   switch (task.do) {
     case 'nothing':
       return { steps: [], reports: 'nothing' }
@@ -41,7 +38,7 @@ export function planInstance(seen: Observation): InstancePlan {
       return stop ? withLast(stop, { do: 'remove' }) : { steps: [{ do: 'remove' }], reports: 'nothing' }
     }
     case 'stop':
-      // A guest that is to go needs none of its networks any more, and is not kept by one that cannot be had.
+      // A guest that is going to be ended needs no networks, and is not blocked by one that cannot be attached.
       return planStop(seen, task.vmi, task)
     case 'receive':
       return seen.activePodUid === undefined
@@ -56,7 +53,7 @@ export function planInstance(seen: Observation): InstancePlan {
   }
 }
 
-/** A plan that ends a guest, with what follows once it has ended. */
+/** A plan that ends a guest, with another step once the guest has ended. */
 function withLast(stop: InstancePlan, last: InstanceStep): InstancePlan {
   return stop.steps.at(-1)?.do === 'finish' ? { ...stop, steps: [...stop.steps, last] } : stop
 }
@@ -64,8 +61,8 @@ function withLast(stop: InstancePlan, last: InstanceStep): InstancePlan {
 function planRun(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
   const unsupported = unsupportedInterface(vmi.spec)
   if (unsupported) return refused({ reason: 'UnsupportedInterface', message: unsupported })
-  // It is looked for before a sandbox is made: one without an image takes no address.
-  if (seen.missingImage !== undefined && !isScheduled(vmi)) return refused(imageTrouble(seen, seen.missingImage))
+  // The image is checked before the sandbox is made, so that an instance without one takes no address.
+  if (seen.missingImage !== undefined && !isScheduled(vmi)) return refused(imageMissing(seen, seen.missingImage))
   const { sandbox, guest, unwell } = seen
   if (!sandbox) return planSandbox(seen, vmi)
   if (!isScheduled(vmi)) return { steps: [], reports: 'sandbox' }
@@ -76,14 +73,13 @@ function planRun(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
   return planStart(seen, vmi)
 }
 
-function refused(trouble: Trouble): InstancePlan {
-  return { steps: [], trouble, reports: 'trouble' }
+function refused(syncFailure: SyncFailure): InstancePlan {
+  return { steps: [], syncFailure, reports: 'failure' }
 }
 
 /**
- * Makes the sandbox with what its guest has already: networks that are to come may take their time, and what is there must not
- * wait for them. Before its guest runs, with all of it: one that runs can do without a network that does not come, and one that is
- * to start cannot.
+ * Makes the sandbox. For a running guest only with the networks that it has already: networks to add may take long, and the
+ * existing ones must not wait for them. For a guest that is to start with all networks, since it needs all of them.
  */
 function planSandbox(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
   const isRunning = vmi.status?.phase === 'Running'
@@ -106,7 +102,7 @@ function planSandbox(seen: Observation, vmi: VirtualMachineInstance): InstancePl
 function planStart(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
   const { sandbox, missingImage, failures, nowMs } = seen
   const nics = desiredNics(vmi.spec, vmi.metadata.namespace ?? 'default')
-  // One that was attached for an earlier wish: a guest never starts on it.
+  // A network that was attached for an earlier spec is released: a guest never starts on it.
   const stale = nics.filter(({ name, network }) => (sandbox?.networks.get(name) ?? network) !== network)
   const names = stale.map(({ name }) => name)
   const released = backingOff(failures, 'release', names.join(), nowMs)
@@ -119,19 +115,19 @@ function planStart(seen: Observation, vmi: VirtualMachineInstance): InstancePlan
   if (nics.some(({ name }) => !sandbox?.attached.has(name))) return planSandbox(seen, vmi)
   const domain = domainSpec(vmi)
   if ('problem' in domain) return { ...refused({ reason: 'InvalidSpec', message: domain.problem }), reports: 'all' }
-  if (missingImage !== undefined) return { ...refused(imageTrouble(seen, missingImage)), reports: 'all' }
+  if (missingImage !== undefined) return { ...refused(imageMissing(seen, missingImage)), reports: 'all' }
   const failure = backingOff(failures, 'start', startDepends(vmi), nowMs)
   if (!failure) return { steps: [{ do: 'start', domain }], reports: 'nothing' }
   const message = `the guest cannot be started: ${explain(failure.cause)}`
   return {
     steps: [],
-    trouble: { reason: 'FailedStart', message },
+    syncFailure: { reason: 'FailedStart', message },
     reports: 'all',
     againAfterMs: failure.untilMs - nowMs,
   }
 }
 
-function imageTrouble({ nodeName }: Observation, image: string): Trouble {
+function imageMissing({ nodeName }: Observation, image: string): SyncFailure {
   const remedy = `make it with: patchbay image import ${image} DIR (or patchbay image build-demo)`
   return { reason: imageMissingReason, message: `image "${image}" is not on node ${nodeName}; ${remedy}` }
 }

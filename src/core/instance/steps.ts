@@ -3,19 +3,19 @@ import type { DomainEnd } from '../ports.ts'
 import type { Attachment } from '../sandbox/plan.ts'
 import type { DomainSpec } from '../vm/domain.ts'
 
-/**
- * One effect on a sandbox or on its guest, specific enough that carrying it out needs no decision. Every step can be repeated:
- * done twice is done once.
- */
+/** One effect on a sandbox or on its guest, specific enough that executing it needs no decision. Every step is idempotent. */
 export type InstanceStep =
-  /** Make the sandbox, or find it, with these networks. A failure counts for the interfaces `plugs` if there are any. */
+  /**
+   * Make the sandbox, or find it complete, with these networks. A failure is recorded for the interfaces of `plugs` if there are
+   * any.
+   */
   | Readonly<{
       do: 'ensure'
       attachments: readonly Attachment[]
       optional: ReadonlySet<string>
       plugs: readonly NicStep[]
     }>
-  /** Take networks out of the sandbox, by interface name. */
+  /** Release networks of the sandbox, by interface name. */
   | Readonly<{ do: 'release'; names: readonly string[] }>
   | Readonly<{ do: 'start'; domain: DomainSpec }>
   | Readonly<{ do: 'update' | 'plug'; nic: NicStep }>
@@ -27,25 +27,25 @@ export type InstanceStep =
   | Readonly<{ do: 'power' }>
   /** Ask the guest to shut down. */
   | Readonly<{ do: 'shutdown' }>
-  /** End the guest by its hypervisor, and by its process where that does not answer. */
+  /** End the guest by its hypervisor; `kill` ends its process when the hypervisor does not answer. */
   | Readonly<{ do: 'destroy' }>
   | Readonly<{ do: 'kill'; cause: unknown }>
-  /** Write down that the guest has ended, and how. */
+  /** Report that the guest has ended, and how. */
   | Readonly<{ do: 'finish'; end: DomainEnd }>
   /** Remove the sandbox, and then its pod. */
   | Readonly<{ do: 'remove' }>
-  /** Take a migration away from here one step further. */
+  /** Run one pass of a migration's source. */
   | Readonly<{ do: 'migrate' }>
-  /** Make the sandbox that a guest comes to; `from` is the UID of the pod it comes from. */
+  /** Run one pass of a migration's target; `from` is the UID of the source's pod. */
   | Readonly<{ do: 'receive'; from: string }>
 
-/** Steps that take so long that what was done before them is to be seen first. */
+/** Steps that take so long that earlier changes are reported before them. */
 const slow: ReadonlySet<InstanceStep['do']> = new Set(['ensure', 'release', 'rewire', 'start'])
 
-/** Steps that leave the guest as it is. */
+/** Steps that do not change the guest. */
 const besideGuest: ReadonlySet<InstanceStep['do']> = new Set(['ensure', 'release'])
 
-/** Whether a guest that was seen before these steps is the same after them. */
+/** Whether the observation of a guest is still valid after these steps. */
 export function leaveGuest(steps: readonly InstanceStep[]): boolean {
   return steps.every((step) => besideGuest.has(step.do))
 }
@@ -55,13 +55,13 @@ export function areSlow(steps: readonly InstanceStep[]): boolean {
   return steps.some((step) => slow.has(step.do))
 }
 
-/** The key of failures of the whole sandbox; no interface is called so. */
+/** The key of failures of the whole sandbox; keys of interfaces contain a space. */
 export const sandboxKey = 'ensure'
 
-/** The key of what a rewire left to be done: a network to give back, a link to raise. */
+/** The key of cleanup that a rewire left pending: a network to release, a link to restore. */
 export const cleanupKey = 'cleanup'
 
-/** The key of an interface's failures. Its link is one matter, where its card is another. */
+/** The key of an interface's failures: its link and its card fail independently. */
 export function nicKey({ do: what, nic }: Pick<NicStep, 'do' | 'nic'>): string {
   return what === 'update' ? `link of ${nic.name}` : `card ${nic.name}`
 }

@@ -5,20 +5,22 @@ import type { Observation } from './observation.ts'
 import type { InstancePlan } from './plan.ts'
 import type { InstanceStep } from './steps.ts'
 
-/** Default time a guest is given to shut down, seconds (Kubernetes' default). */
+/** Default grace period of a guest, seconds (Kubernetes' default). */
 const defaultGraceSeconds = 30
-/** How often a guest that does not shut down is asked again, milliseconds. */
-const askAgainMs = 5000
+/** Interval of the shutdown requests to a guest that does not shut down, milliseconds. */
+const requestAgainMs = 5000
 
-/** Since when a guest is to go (milliseconds since the epoch), and how its end is judged; by how it ended unless given. */
+/**
+ * The start of the grace period (milliseconds since the epoch), and the reported end; how the guest really ended unless given.
+ */
 type Leaving = Readonly<{ sinceMs: number; end?: DomainEnd }>
 
 /**
- * Ends a guest: it is asked to shut down until its grace period is over, and is then ended at once. One whose hypervisor does not
- * answer is let run as long; its process is killed then. The last step is `finish` when, and only when, it has gone.
+ * Ends a guest: requests its shutdown until the grace period is over, then destroys it. When its hypervisor does not answer, its
+ * process is killed at the end of the grace period. The plan has the step `finish` if and only if the guest is gone.
  */
 export function planStop(seen: Observation, vmi: VirtualMachineInstance, { sinceMs, end }: Leaving): InstancePlan {
-  const { guest, asked, nowMs } = seen
+  const { guest, requested, nowMs } = seen
   const leftMs = sinceMs + (vmi.spec.terminationGracePeriodSeconds ?? defaultGraceSeconds) * 1000 - nowMs
   const next = (...steps: readonly InstanceStep[]): InstancePlan => ({ steps, reports: 'nothing' })
   if (!guest || guest.is === 'none' || (guest.is === 'silent' && !guest.hasProcess)) {
@@ -27,17 +29,17 @@ export function planStop(seen: Observation, vmi: VirtualMachineInstance, { since
   }
   if (guest.is === 'there') {
     if (leftMs <= 0) return next({ do: 'destroy' })
-    const sinceAskedMs = nowMs - (asked.shutdownMs ?? Number.NEGATIVE_INFINITY)
-    if (sinceAskedMs >= askAgainMs) return next({ do: 'shutdown' })
-    return { ...next(), againAfterMs: Math.min(leftMs, askAgainMs - sinceAskedMs) }
+    const sinceRequestMs = nowMs - (requested.shutdownMs ?? Number.NEGATIVE_INFINITY)
+    if (sinceRequestMs >= requestAgainMs) return next({ do: 'shutdown' })
+    return { ...next(), againAfterMs: Math.min(leftMs, requestAgainMs - sinceRequestMs) }
   }
   if (leftMs <= 0) return next({ do: 'kill', cause: guest.cause })
   const why = explain(guest.cause)
   const message = `the guest cannot be asked to shut down, and is ended when its grace period is over: ${why}`
   return {
     steps: [],
-    trouble: { reason: 'FailedKillPod', message, event: 'FailedKillPod' },
-    reports: 'trouble',
-    againAfterMs: Math.min(leftMs, askAgainMs),
+    syncFailure: { reason: 'FailedKillPod', message, event: 'FailedKillPod' },
+    reports: 'failure',
+    againAfterMs: Math.min(leftMs, requestAgainMs),
   }
 }

@@ -7,19 +7,19 @@ import { isFinal } from '../vm/power.ts'
 import { vmiNameLabel } from './labels.ts'
 import { isOver } from './phases.ts'
 
-/** Keeps a migration until it has been carried out or called off (KubeVirt). */
+/** Keeps a migration until it has ended (KubeVirt). */
 export const migrationFinalizer = 'kubevirt.io/migrationJobFinalize'
 
-/** What admission asks the cluster. */
+/** What admission of migrations needs from the cluster. */
 export type MigrationWorld = Readonly<{
   instance: (namespace: string, name: string) => VirtualMachineInstance | undefined
   /** Migrations of an instance. */
   migrations: (namespace: string, name: string) => readonly Migration[]
-  /** Whether the one who asks is a part of this system. */
+  /** Whether the user is a component of this system. */
   isSystem: boolean
 }>
 
-/** A new migration with the label it is found by, and what keeps it until it is over. */
+/** A new migration with its instance's label and the finalizer. */
 export function migrationWithDefaults(migration: Migration, old: Migration | undefined): Migration {
   const { vmiName } = migration.spec ?? {}
   if (old || typeof vmiName !== 'string') return migration

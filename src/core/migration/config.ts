@@ -12,15 +12,15 @@ const defaults = {
   maxDowntimeMs: 900,
 } as const satisfies MigrationConfiguration
 
-/** What the cluster says about migrations; everything has a value. */
+/** The cluster's migration configuration with all defaults. */
 export type MigrationConfig = Required<MigrationConfiguration>
 
-/** How the cluster migrates. */
+/** The migration configuration of the cluster. */
 export function migrationConfig(kubevirt: KubeVirt | undefined): MigrationConfig {
   return withDefaults(kubevirt?.spec?.configuration?.migrations)
 }
 
-/** A configuration with KubeVirt's default for everything it does not say. */
+/** A configuration with KubeVirt's defaults for absent fields. */
 export function withDefaults(configuration: MigrationConfiguration | undefined): MigrationConfig {
   return { ...defaults, ...configuration }
 }

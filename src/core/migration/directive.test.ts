@@ -8,7 +8,7 @@ import type {
 } from '#apis/kubevirt/migration.ts'
 import { accidents, type Copies } from '#kit/core/migration/accidents.ts'
 import { mayCarryOut, nextDirective, sideOf } from './directive.ts'
-import { nextMove, type TargetCopy } from './outcome.ts'
+import { nextAction, type TargetCopy } from './outcome.ts'
 
 /** A guest that moves, its two hypervisors, the agent of either, and the controller. */
 type World = Copies &
@@ -91,14 +91,14 @@ function sourceAgent(world: World): World[] {
   // While the guest is sent, both are looked at, the target first.
   if (sawTarget === undefined) return [publishedSource(rest), { ...rest, sawTarget: rest.target }]
   const target = rest.source === 'gone' ? rest.target : sawTarget
-  const move = nextMove({
+  const move = nextAction({
     source: rest.source,
     target,
     isUnderway: rest.job !== 'none',
     isStarted: true,
     isOverdue: false,
   })
-  return move === 'handOver' ? [...died, { ...rest, todo: ['killSource', 'runTarget', 'publish'] }] : died
+  return move === 'switchOver' ? [...died, { ...rest, todo: ['killSource', 'runTarget', 'publish'] }] : died
 }
 
 function targetAgent(world: World): World[] {

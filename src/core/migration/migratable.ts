@@ -2,10 +2,10 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
 import { hasTrait } from '../nic/bindings.ts'
 
-/** On an instance: its bridge on the pod network does not keep it from being moved, though its address changes (KubeVirt). */
+/** On an instance: it can be migrated despite a bridge on the pod network, although its address changes (KubeVirt). */
 const allowPodBridgeAnnotation = 'kubevirt.io/allow-pod-bridge-network-live-migration'
 
-/** Whether an instance can be moved to another host, as its condition says it (facts/kubevirt.md §1.7). Secondary networks never hinder. */
+/** The condition LiveMigratable of an instance (facts/kubevirt.md §1.7). Secondary networks never prevent a migration. */
 export function liveMigratable({
   spec,
   metadata,

@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { accidents, type Copies } from '#kit/core/migration/accidents.ts'
-import { type Move, nextMove, type Sight, type SourceCopy, type TargetCopy } from './outcome.ts'
+import { type CopyAction, type CopyObservation, nextAction, type SourceCopy, type TargetCopy } from './outcome.ts'
 
-const cases: readonly [name: string, sight: Sight, move: Move][] = [
+const cases: readonly [name: string, seen: CopyObservation, action: CopyAction][] = [
   ['nothing has happened yet', at('running', 'none'), 'start'],
   ['a paused guest is moved too', at('stopped', 'none'), 'start'],
   ['the hypervisors are at it', at('running', 'incoming', 'underway'), 'wait'],
   ['they have stopped the guest to send the rest', at('stopped', 'incoming', 'underway'), 'wait'],
-  ['all is there', at('stopped', 'arrived', 'underway'), 'handOver'],
-  ['all is there, and the source was ended', at('gone', 'arrived', 'started'), 'handOver'],
-  ['all is done but the writing', at('gone', 'running', 'started'), 'handOver'],
-  ['the source went on: nobody heard of the arrival', at('running', 'arrived', 'started'), 'giveUp'],
-  ['it did not work out', at('running', 'none', 'started'), 'giveUp'],
-  ['it did not work out, half of it is left', at('running', 'incoming', 'started'), 'giveUp'],
-  ['it did not work out, and the source was left standing', at('stopped', 'none', 'started'), 'takeBack'],
-  ['the same with half of it left', at('stopped', 'incoming', 'started'), 'takeBack'],
+  ['all is there', at('stopped', 'arrived', 'underway'), 'switchOver'],
+  ['all is there, and the source was ended', at('gone', 'arrived', 'started'), 'switchOver'],
+  ['all is done but the writing', at('gone', 'running', 'started'), 'switchOver'],
+  ['the source went on: nobody heard of the arrival', at('running', 'arrived', 'started'), 'abort'],
+  ['it did not work out', at('running', 'none', 'started'), 'abort'],
+  ['it did not work out, half of it is left', at('running', 'incoming', 'started'), 'abort'],
+  ['it did not work out, and the source was left standing', at('stopped', 'none', 'started'), 'resumeSource'],
+  ['the same with half of it left', at('stopped', 'incoming', 'started'), 'resumeSource'],
   ['the source died first, or has just been let go', at('gone', 'incoming', 'started'), 'wait'],
   [
     'the source died, and the target never became whole',
@@ -26,12 +26,12 @@ const cases: readonly [name: string, sight: Sight, move: Move][] = [
   ['the target is there, and its hypervisor does not say how', at('gone', 'silent', 'started'), 'wait'],
   ['what had arrived in part is being ended, and the source runs', at('running', 'ending', 'started'), 'wait'],
   ['the same while the source still stands', at('stopped', 'ending', 'underway'), 'wait'],
-  ['the guest has moved, and shuts down already', at('gone', 'ending', 'started'), 'handOver'],
-  ['the target does not answer, the source stands', at('stopped', 'silent', 'started'), 'takeBack'],
+  ['the guest has moved, and shuts down already', at('gone', 'ending', 'started'), 'switchOver'],
+  ['the target does not answer, the source stands', at('stopped', 'silent', 'started'), 'resumeSource'],
 ]
-for (const [name, sight, move] of cases) test(`outcome: ${name}`, () => assert.equal(nextMove(sight), move))
+for (const [name, seen, action] of cases) test(`outcome: ${name}`, () => assert.equal(nextAction(seen), action))
 
-function at(source: SourceCopy, target: TargetCopy, how: 'new' | 'started' | 'underway' = 'new'): Sight {
+function at(source: SourceCopy, target: TargetCopy, how: 'new' | 'started' | 'underway' = 'new'): CopyObservation {
   return { source, target, isStarted: how !== 'new', isUnderway: how === 'underway', isOverdue: false }
 }
 
@@ -61,18 +61,18 @@ function agent(world: World): World[] {
   const { source, job, isStarted } = rest
   // Where the source is gone, the target is looked at once more: it may have arrived in between.
   const target = source === 'gone' ? rest.target : sawTarget
-  const move = nextMove({ source, target, isUnderway: job !== 'none', isStarted, isOverdue: false })
-  const steps: Record<Move, World['todo']> = {
+  const move = nextAction({ source, target, isUnderway: job !== 'none', isStarted, isOverdue: false })
+  const steps: Record<CopyAction, World['todo']> = {
     start: undefined,
     wait: undefined,
-    handOver: ['killSource', 'runTarget', 'completed'],
-    takeBack: ['killTarget', 'runSource', 'failed'],
-    giveUp: ['killTarget', 'failed'],
+    switchOver: ['killSource', 'runTarget', 'completed'],
+    resumeSource: ['killTarget', 'runSource', 'failed'],
+    abort: ['killTarget', 'failed'],
     lost: ['killTarget', 'lost'],
   }
   if (move === 'start')
     return [...forgotten, { ...rest, isStarted: true, job: 'sending' }, { ...rest, isStarted: true }]
-  if (move === 'handOver' && source !== 'gone')
+  if (move === 'switchOver' && source !== 'gone')
     assert.notEqual(sawTarget, 'ending', `the source is ended for a target that ends: ${JSON.stringify(world)}`)
   if (move === 'lost')
     assert.ok(!['arrived', 'running'].includes(rest.target), `a guest that arrived is lost: ${JSON.stringify(world)}`)

@@ -1,53 +1,54 @@
-/** The guest where it comes from: gone for good, running, or not running (paused by its owner, or for the switch-over). */
+/** The guest at the source: gone for good, running, or stopped (paused by its owner, or for the switch-over). */
 export type SourceCopy = 'gone' | 'running' | 'stopped'
 
 /**
- * The guest where it goes to: not there, on its way, all there but not running, running, shutting down, or there while its
- * hypervisor does not answer, so that nobody knows.
+ * The guest at the target: not there, being received, received completely but not running, running, shutting down, or unknown
+ * because a process exists and its hypervisor does not answer.
  */
 export type TargetCopy = 'none' | 'incoming' | 'arrived' | 'running' | 'ending' | 'silent'
 
-/** What is seen of a guest that moves. */
-export type Sight = Readonly<{
+/** An observation of both copies of a guest that migrates. */
+export type CopyObservation = Readonly<{
   source: SourceCopy
   target: TargetCopy
-  /** The source's hypervisor is working on the migration. */
+  /** The migration job of the source's hypervisor is running. */
   isUnderway: boolean
-  /** The migration has been started once; it is not started again. */
+  /** The migration job has been started; it is started at most once. */
   isStarted: boolean
-  /** It has taken longer than it may. */
+  /** The migration has exceeded its time limit. */
   isOverdue: boolean
 }>
 
 /**
- * The one thing to do next:
- * - `start`: have the source's hypervisor move the guest; it arrives stopped.
- * - `wait`: somebody else is at it.
- * - `handOver`: end the source for good, then let the target run, then call the migration completed.
- * - `takeBack`: end the target for good, then let the source run, then call the migration failed.
- * - `giveUp`: end the target; the source runs. The migration failed.
- * - `lost`: neither can go on. The guest ended; what becomes of its VM is for its run strategy to say.
+ * The next action:
+ * - `start`: start the migration job at the source; the guest arrives stopped.
+ * - `wait`: the hypervisors are working on it.
+ * - `switchOver`: kill the source, then resume the target, then complete the migration.
+ * - `resumeSource`: kill the target, then resume the source, then fail the migration.
+ * - `abort`: kill the target and fail the migration; the source runs.
+ * - `lost`: neither copy can run. The guest ended; the run strategy decides whether the VM is restarted.
  */
-export type Move = 'start' | 'wait' | 'handOver' | 'takeBack' | 'giveUp' | 'lost'
+export type CopyAction = 'start' | 'wait' | 'switchOver' | 'resumeSource' | 'abort' | 'lost'
 
 /**
- * Decides about a guest of which there may be two copies. Two running ones must never be, whoever dies in whatever moment:
- * the hypervisors are told to leave the guest stopped when it arrives, so that only a hand-over starts it there, and a
- * hand-over first sees the source's process gone. Where libvirt may give the guest back to the source by itself (it does
- * when it does not hear that the guest arrived), the source runs and the target is ended.
+ * Decides about a guest of which there may be two copies. They must never run at the same time, whichever process dies at
+ * whatever moment: the guest arrives stopped, so that only a switch-over starts it at the target, and a switch-over first proves
+ * that the source's process is gone. Where libvirt may have resumed the source by itself (it does when it does not learn that the
+ * guest arrived), the source runs and the target is killed.
  *
- * The target must have been looked at before the source (a source that runs although the target had arrived was given its
- * guest back), and unless it had arrived by then, once more when the source is gone (the guest may have arrived and the source
- * been let go in between).
+ * The target must have been observed before the source (a source that runs although the guest had arrived was resumed by
+ * libvirt), and unless the guest had arrived by then, once more when the source is gone (it may have arrived and the source ended
+ * in between).
  */
-export function nextMove({ source, target, isUnderway, isStarted, isOverdue }: Sight): Move {
-  if (target === 'running') return 'handOver'
-  // It ran, and its guest shuts down; or a hypervisor ends what was on its way, and the source goes on.
-  if (target === 'ending') return source === 'gone' ? 'handOver' : 'wait'
-  if (target === 'arrived') return source === 'running' ? 'giveUp' : 'handOver'
-  // What did not arrive before its source died is ended by its own hypervisor; what did has yet to be seen as arrived.
+export function nextAction({ source, target, isUnderway, isStarted, isOverdue }: CopyObservation): CopyAction {
+  if (target === 'running') return 'switchOver'
+  // The guest runs at the target and shuts down; or a hypervisor ends an incomplete copy, and the source continues.
+  if (target === 'ending') return source === 'gone' ? 'switchOver' : 'wait'
+  if (target === 'arrived') return source === 'running' ? 'abort' : 'switchOver'
+  // A copy that was incomplete when the source died is ended by its own hypervisor; a complete one is yet to be observed as
+  // arrived.
   if (source === 'gone') return target === 'none' || isOverdue ? 'lost' : 'wait'
   if (isUnderway) return 'wait'
   if (!isStarted && target === 'none') return 'start'
-  return source === 'running' ? 'giveUp' : 'takeBack'
+  return source === 'running' ? 'abort' : 'resumeSource'
 }

@@ -11,9 +11,9 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { migrationErrors, migrationWithDefaults } from './admission.ts'
 import { migrationConfig } from './config.ts'
 import { liveMigratable } from './migratable.ts'
-import { type MigrationSight, type MigrationStep, nextStep, withClaim, withMigrationPhase } from './phases.ts'
+import { type MigrationObservation, type MigrationStep, nextStep, withClaim, withMigrationPhase } from './phases.ts'
 import { activePodName, isMigrating, podRole } from './pod-role.ts'
-import { moveLimits } from './state.ts'
+import { migrationLimits } from './state.ts'
 
 const now = '2026-01-01T00:10:00Z'
 const nowMs = Date.parse(now)
@@ -58,11 +58,11 @@ const own = (state: MigrationState = {}): MigrationState => ({
   ...state,
 })
 
-const sight = (over: Partial<MigrationSight>): MigrationSight => ({
+const seen = (over: Partial<MigrationObservation>): MigrationObservation => ({
   migration: migration(),
   vmi: vmi(),
   pod: undefined,
-  place: { node },
+  placement: { node },
   all: [],
   config: migrationConfig(undefined),
   nowMs,
@@ -90,7 +90,7 @@ const busy = (i: number, sourceNode: string): Migration => ({
 
 const claimed = (metadata = {}) => withClaim(migration('Pending', metadata), 'node1')
 
-const cases: readonly [name: string, over: Partial<MigrationSight>, step: string][] = [
+const cases: readonly [name: string, over: Partial<MigrationObservation>, step: string][] = [
   ['a new one waits for its turn', {}, 'phase Pending'],
   ['of two of one instance the older is first', { all: [migration(undefined, { uid: 'a-uid' })] }, 'nothing'],
   ['one that is over is in nobody’s way', { all: [migration('Failed', { uid: 'a-uid' })] }, 'phase Pending'],
@@ -109,12 +109,12 @@ const cases: readonly [name: string, over: Partial<MigrationSight>, step: string
   ['it is on its way to a node', { migration: migration('Pending'), pod: pod(false) }, 'phase Scheduling'],
   [
     'no node yet',
-    { migration: migration('Pending'), place: { why: '0/1 nodes are available: 1 Insufficient memory' } },
+    { migration: migration('Pending'), placement: { why: '0/1 nodes are available: 1 Insufficient memory' } },
     'nothing 300000',
   ],
   [
     'no node for five minutes',
-    { migration: migration('Pending', {}, long), place: { why: '0/1 nodes are available: 1 Insufficient memory' } },
+    { migration: migration('Pending', {}, long), placement: { why: '0/1 nodes are available: 1 Insufficient memory' } },
     'phase Failed the target pod was not scheduled within 300 s: 0/1 nodes are available: 1 Insufficient memory',
   ],
   [
@@ -196,7 +196,7 @@ const cases: readonly [name: string, over: Partial<MigrationSight>, step: string
   ['over', { migration: migration('Succeeded') }, 'nothing'],
 ]
 for (const [name, over, step] of cases)
-  test(`migration: ${name}`, () => assert.equal(brief(nextStep(sight(over))), step))
+  test(`migration: ${name}`, () => assert.equal(brief(nextStep(seen(over))), step))
 
 test('a phase is entered once, with the time of it, and the last one is not left', () => {
   const one = withMigrationPhase(migration('Pending'), 'Scheduling', { vmi: vmi(), now })
@@ -287,7 +287,7 @@ test('a bridge on the pod network is moved only when its owner allows that', () 
 })
 
 test('limits are those of the beginning, in the units of the hypervisor', () => {
-  const limits = moveLimits(
+  const limits = migrationLimits(
     vmi(own({ migrationConfiguration: { bandwidthPerMigration: '64Mi', completionTimeoutPerGiB: 10 } })),
   )
   assert.deepEqual(limits, {
@@ -297,5 +297,5 @@ test('limits are those of the beginning, in the units of the hypervisor', () => 
     completionMs: 10_000,
     progressMs: 150_000,
   })
-  assert.equal(moveLimits(vmi()).bandwidthMiBs, undefined)
+  assert.equal(migrationLimits(vmi()).bandwidthMiBs, undefined)
 })

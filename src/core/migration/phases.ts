@@ -3,16 +3,16 @@ import type { MigrationPhase, MigrationState, VirtualMachineInstanceMigration } 
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { isTrue, withCondition } from '../vm/conditions.ts'
 import { isScheduled } from '../vm/launcher.ts'
-import type { Place } from '../vm/place.ts'
 import { isFinal } from '../vm/power.ts'
+import type { Placement } from '../vm/scheduling.ts'
 import type { MigrationConfig } from './config.ts'
 import { activePodName, isMigrating } from './pod-role.ts'
 
 type Migration = VirtualMachineInstanceMigration
 
-/** On a migration: seconds its pod may wait for a node (KubeVirt). */
+/** On a migration: seconds that its pod may wait for a node (KubeVirt). */
 const unschedulableAnnotation = 'kubevirt.io/migrationUnschedulablePodTimeoutSeconds'
-/** On a migration: seconds its pod may take to become ready, whatever keeps it (KubeVirt). */
+/** On a migration: seconds that its pod may take to become ready (KubeVirt). */
 const pendingAnnotation = 'kubevirt.io/migrationPendingPodTimeoutSeconds'
 
 const defaultUnschedulableSeconds = 300
@@ -21,46 +21,46 @@ const defaultPendingSeconds = 900
 /** Reason of a target pod's Ready condition while its sandbox cannot be made. */
 export const sandboxFailedReason = 'FailedSandbox'
 
-/** Everything that decides about a migration. */
-export type MigrationSight = Readonly<{
+/** Everything that the next step of a migration depends on. */
+export type MigrationObservation = Readonly<{
   migration: Migration
   vmi: VirtualMachineInstance | undefined
-  /** The pod made for it. */
+  /** The pod of the migration's target. */
   pod: Pod | undefined
-  /** Where its pod would go, or why there is no such place. */
-  place: Place | undefined
-  /** Every migration there is. */
+  /** The node for its pod, or why there is none. */
+  placement: Placement | undefined
+  /** All migrations of the cluster. */
   all: readonly Migration[]
   config: MigrationConfig
   nowMs: number
 }>
 
-/** What is to be done next about a migration; one thing at a time, so that whoever watches sees every phase. */
+/** The next step of a migration; one at a time, so that watchers see every phase. */
 export type MigrationStep =
   | Readonly<{ do: 'nothing'; againAfterMs?: number }>
   | Readonly<{ do: 'phase'; phase: MigrationPhase; reason?: string }>
-  /** Claim one of the places for migrations that are carried out at a time. */
+  /** Claim one of the slots for parallel migrations. */
   | Readonly<{ do: 'claim'; sourceNode: string }>
-  /** Make the pod the guest goes to. */
+  /** Create the target's pod. */
   | Readonly<{ do: 'createPod'; node: string }>
   /** Write the migration into the instance, so that the agents see it. */
   | Readonly<{ do: 'bind'; state: MigrationState }>
-  /** Tell the agents to call it off. */
+  /** Request the agents to abort it. */
   | Readonly<{ do: 'abort' }>
 
-/** Whether a migration has come to its end. */
+/** Whether a migration has ended. */
 export function isOver({ status }: Pick<Migration, 'status'>): boolean {
   return status?.phase === 'Succeeded' || status?.phase === 'Failed'
 }
 
-/** Whether a migration holds one of the places for those that may be carried out at a time. */
+/** Whether a migration holds one of the slots for parallel migrations. */
 export function hasClaim(migration: Migration): boolean {
   const phase = migration.status?.phase
   if (isOver(migration) || phase === undefined) return false
   return phase !== 'Pending' || sourceNodeOf(migration) !== undefined
 }
 
-/** The migration with a claim to be carried out: it is written down before anything is done, and given up when it is over. */
+/** The migration with a slot claimed: the claim is stored before anything is done, and released at its end. */
 export function withClaim(migration: Migration, sourceNode: string): Migration {
   const { status, metadata } = migration
   const state = { ...status?.migrationState, migrationUid: metadata.uid ?? '', sourceNode }
@@ -68,11 +68,11 @@ export function withClaim(migration: Migration, sourceNode: string): Migration {
 }
 
 /** Decides by phase what a migration needs next (facts/kubevirt.md §1.6). */
-export function nextStep(sight: MigrationSight): MigrationStep {
-  const { migration, vmi } = sight
+export function nextStep(seen: MigrationObservation): MigrationStep {
+  const { migration, vmi } = seen
   const { phase } = migration.status ?? {}
   if (isOver(migration)) return { do: 'nothing' }
-  const state = ownState(sight)
+  const state = ownState(seen)
   if (state?.failed) return failed(state.failureReason ?? 'the node reported that the migration failed')
   if (state?.completed) return { do: 'phase', phase: 'Succeeded' }
   if (!vmi || isFinal(vmi)) return failed(vmi ? 'the VMI has ended' : 'the VMI does not exist any more')
@@ -82,13 +82,13 @@ export function nextStep(sight: MigrationSight): MigrationStep {
   }
   switch (phase) {
     case undefined:
-      return isFirst(sight) ? { do: 'phase', phase: 'Pending' } : { do: 'nothing' }
+      return isFirst(seen) ? { do: 'phase', phase: 'Pending' } : { do: 'nothing' }
     case 'Pending':
-      return schedule(sight)
+      return schedule(seen)
     case 'Scheduling':
-      return awaitPod(sight)
+      return awaitPod(seen)
     case 'Scheduled':
-      return state ? { do: 'phase', phase: 'PreparingTarget' } : bind(sight)
+      return state ? { do: 'phase', phase: 'PreparingTarget' } : bind(seen)
     case 'PreparingTarget':
       if (!state) return failed('another migration has taken its place')
       return state.targetNodeAddress ? { do: 'phase', phase: 'TargetReady' } : { do: 'nothing' }
@@ -101,7 +101,7 @@ export function nextStep(sight: MigrationSight): MigrationStep {
 }
 
 /** The instance's migration state, if it is about this migration. */
-function ownState({ migration, vmi }: MigrationSight): MigrationState | undefined {
+function ownState({ migration, vmi }: MigrationObservation): MigrationState | undefined {
   const state = vmi?.status?.migrationState
   return state?.migrationUid === migration.metadata.uid ? state : undefined
 }
@@ -110,8 +110,8 @@ function failed(reason: string): MigrationStep {
   return { do: 'phase', phase: 'Failed', reason }
 }
 
-/** Of several migrations of one instance the oldest is carried out; the others wait. */
-function isFirst({ migration, all }: MigrationSight): boolean {
+/** Of several migrations of one instance the oldest is executed; the others wait. */
+function isFirst({ migration, all }: MigrationObservation): boolean {
   const rank = ({ metadata }: Migration) => `${metadata.creationTimestamp} ${metadata.uid}`
   return !all.some(
     (other) =>
@@ -123,12 +123,12 @@ function isFirst({ migration, all }: MigrationSight): boolean {
   )
 }
 
-function schedule({ migration, vmi, pod, place, all, config, nowMs }: MigrationSight): MigrationStep {
+function schedule({ migration, vmi, pod, placement, all, config, nowMs }: MigrationObservation): MigrationStep {
   if (pod) return { do: 'phase', phase: 'Scheduling' }
   const waited = sinceMs(migration, 'Pending', nowMs)
   const limitMs = seconds(migration, unschedulableAnnotation, defaultUnschedulableSeconds) * 1000
   const mayWait: MigrationStep = { do: 'nothing', againAfterMs: Math.max(limitMs - waited, 1000) }
-  // The instance itself is not there yet, or the last move is just being tidied up.
+  // The instance is not scheduled yet, or its last migration is being finished.
   if (!vmi || !isScheduled(vmi) || isMigrating(vmi)) return mayWait
   const isClaimed = hasClaim(migration)
   const busy = all.filter((one) => hasClaim(one) && one.metadata.uid !== migration.metadata.uid)
@@ -136,20 +136,22 @@ function schedule({ migration, vmi, pod, place, all, config, nowMs }: MigrationS
   const outbound = busy.filter((one) => sourceNodeOf(one) === sourceNode)
   const isFull =
     busy.length >= config.parallelMigrationsPerCluster || outbound.length >= config.parallelOutboundMigrationsPerNode
-  // Waiting for others is no fault: it has no limit. Their end comes with a change of theirs.
+  // Waiting for a slot has no time limit. The end of another migration causes the next pass.
   if (isFull && !isClaimed) return { do: 'nothing' }
-  if (place && 'node' in place)
-    return isClaimed ? { do: 'createPod', node: place.node.metadata.name } : { do: 'claim', sourceNode }
+  if (placement && 'node' in placement)
+    return isClaimed ? { do: 'createPod', node: placement.node.metadata.name } : { do: 'claim', sourceNode }
   if (waited < limitMs) return mayWait
-  return failed(`the target pod was not scheduled within ${limitMs / 1000} s: ${place?.why ?? 'there is no instance'}`)
+  return failed(
+    `the target pod was not scheduled within ${limitMs / 1000} s: ${placement?.why ?? 'there is no instance'}`,
+  )
 }
 
-/** The node a migration leaves; it is noted with the claim, for the instance will move. */
+/** The source node of a migration; it is stored with the claim, since the instance's node changes. */
 function sourceNodeOf({ status }: Migration): string | undefined {
   return status?.migrationState?.sourceNode
 }
 
-function awaitPod({ migration, pod, nowMs }: MigrationSight): MigrationStep {
+function awaitPod({ migration, pod, nowMs }: MigrationObservation): MigrationStep {
   if (!pod || pod.metadata.deletionTimestamp) return failed('the target pod is gone')
   if (isTrue(pod.status?.conditions, 'Ready')) return { do: 'phase', phase: 'Scheduled' }
   const limitMs = seconds(migration, pendingAnnotation, defaultPendingSeconds) * 1000
@@ -159,7 +161,7 @@ function awaitPod({ migration, pod, nowMs }: MigrationSight): MigrationStep {
   return failed(`the target pod was not ready within ${limitMs / 1000} s${why ? `: ${why}` : ''}`)
 }
 
-function bind({ migration, vmi, pod, config }: MigrationSight): MigrationStep {
+function bind({ migration, vmi, pod, config }: MigrationObservation): MigrationStep {
   if (!vmi || !pod) return failed('the target pod is gone')
   if (isMigrating(vmi)) return { do: 'nothing' }
   return {
@@ -177,7 +179,7 @@ function bind({ migration, vmi, pod, config }: MigrationSight): MigrationStep {
   }
 }
 
-/** A migration moved to a phase, with why when it failed. */
+/** A migration in another phase, with the reason when it failed. */
 export function withMigrationPhase(
   migration: Migration,
   phase: MigrationPhase,
@@ -206,7 +208,7 @@ export function withMigrationPhase(
   }
 }
 
-/** A migration somebody wants to be called off, as its condition says it. */
+/** A migration with the condition that its abort was requested. */
 export function withAbortRequested(migration: Migration, now: string): Migration {
   const conditions = withCondition(
     migration.status?.conditions,

@@ -3,12 +3,12 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { firstLauncherName } from '../vm/launcher.ts'
 import { migrationJobLabel } from './labels.ts'
 
-/** What a pod is to its instance: where its guest is, where it is to go, or one it has no use for any more. */
+/** The role of a pod: it has the guest, it is a migration's target, or the instance no longer needs it. */
 export type PodRole = 'active' | 'target' | 'released'
 
 type Placed = Pick<VirtualMachineInstance, 'metadata' | 'status'>
 
-/** The pod a guest is in, or is to be started in. It changes in the moment a migration is written down as completed. */
+/** The pod that has the guest, or in which it is to be started. It changes when a migration is stored as completed. */
 export function activePodName(vmi: Placed): string {
   const state = vmi.status?.migrationState
   const pod = state?.completed && !state.failed ? state.targetPod : state?.sourcePod
@@ -21,7 +21,7 @@ export function isMigrating({ status }: Placed): boolean {
   return state !== undefined && !state.completed && !state.failed
 }
 
-/** What a pod is to its instance. One that was made for a migration is its target already before the instance knows of it. */
+/** The role of a pod. One that was created for a migration is a target even before it is bound to the instance. */
 export function podRole({ metadata }: Pick<Pod, 'metadata'>, vmi: Placed): PodRole {
   const { name, labels } = metadata
   const state = vmi.status?.migrationState

@@ -8,10 +8,10 @@ import { isDefaultNetwork, wantedNics } from '../nic/desired.ts'
 import { findCondition, isTrue } from '../vm/conditions.ts'
 import { isOver } from './phases.ts'
 
-/** How networks come to a guest that runs: into its sandbox at once, or with the sandbox it is migrated to. */
+/** How networks are attached to a running guest: to its sandbox at once, or by a migration to another sandbox. */
 export type AttachmentMode = 'InPlace' | 'Migration'
 
-/** How long things are waited for before an instance is migrated for a change of its interfaces, milliseconds. */
+/** Delays before an instance is migrated for a change of its interfaces, milliseconds. */
 export type AutoMigrationConfig = Readonly<{ graceMs: number; recheckMs: number; updateDelayMs: number }>
 
 /** KubeVirt's own delays, seconds (facts/kubevirt.md §3.6). */
@@ -19,7 +19,7 @@ const defaultGrace = 15
 const defaultRecheck = 10
 const defaultUpdateDelay = 5
 
-/** How the cluster brings networks to guests that run. */
+/** How the cluster attaches networks to running guests. */
 export function attachmentMode(kubevirt: KubeVirt | undefined): AttachmentMode {
   return kubevirt?.spec?.configuration?.network?.attachment ?? 'InPlace'
 }
@@ -35,12 +35,12 @@ export function autoMigrationConfig(kubevirt: KubeVirt | undefined): AutoMigrati
   }
 }
 
-/** Whether a migration is what an instance's interfaces wait for: at once, unless it is made in place soon, or not at all. */
+/** Whether the interfaces of an instance need a migration: at once, unless the change is made in place soon, or not at all. */
 export type Requirement = 'immediate' | 'pending' | 'none'
 
 /**
- * Judges an instance's secondary interfaces, the first that says something decides (facts/kubevirt.md §3.6). `statuses` are
- * the networks its pod has.
+ * Whether the secondary interfaces of an instance need a migration; the first that does decides (facts/kubevirt.md §3.6).
+ * `statuses` are the networks its pod has.
  */
 export function migrationRequirement(
   { spec, status, metadata }: VirtualMachineInstance,
@@ -63,7 +63,7 @@ export function migrationRequirement(
   return 'none'
 }
 
-/** What becomes of the condition MigrationRequired; undefined removes it. One that is True stays so until nothing is required. */
+/** The new condition MigrationRequired; undefined removes it. It stays True until nothing is required. */
 export function migrationRequired(
   old: Condition | undefined,
   requirement: Requirement,
@@ -81,11 +81,11 @@ export function migrationRequired(
 /** On a migration that was created because a change of its instance needs one (KubeVirt). */
 export const workloadUpdateAnnotation = 'kubevirt.io/workloadUpdateMigration'
 
-/** Seconds until another one after one that failed; doubled for each further failure, up to the second (KubeVirt). */
+/** Backoff after a failed migration, seconds; doubled for each further failure, up to the second value (KubeVirt). */
 const firstBackoffSeconds = 20
 const lastBackoffSeconds = 300
 
-/** What is to be done about an instance that needs to be migrated, or does not any more. */
+/** The next step for an instance that needs a migration, or no longer needs it. */
 export type UpdateStep =
   | Readonly<{ do: 'nothing'; againAfterMs?: number }>
   | Readonly<{ do: 'migrate' }>
@@ -93,8 +93,8 @@ export type UpdateStep =
   | Readonly<{ do: 'withdraw'; migration: Migration }>
 
 /**
- * Decides whether an instance is migrated by itself (facts/kubevirt.md §3.6). `methods` is what the cluster allows: without
- * any it is for the owner to migrate.
+ * Decides whether an instance is migrated automatically (facts/kubevirt.md §3.6). `methods` are those that the cluster allows:
+ * without any, its owner has to migrate it.
  */
 export function workloadUpdate(
   vmi: VirtualMachineInstance,
@@ -106,7 +106,7 @@ export function workloadUpdate(
   const required = findCondition(vmi.status?.conditions, 'MigrationRequired')
   if (required?.status !== 'True') {
     const isOurs = active?.metadata.annotations?.[workloadUpdateAnnotation] !== undefined
-    // One that was handed to the agents is carried out, and what it has brought about is why nothing is required any more.
+    // A migration that was bound is not withdrawn: it may be the reason why nothing is required any more.
     const isBound = vmi.status?.migrationState?.migrationUid === active?.metadata.uid
     const isWithdrawable = isOurs && !active.metadata.deletionTimestamp && !isBound
     return isWithdrawable ? { do: 'withdraw', migration: active } : { do: 'nothing' }
@@ -120,7 +120,7 @@ export function workloadUpdate(
   return canMove ? { do: 'migrate' } : { do: 'evict' }
 }
 
-/** Until when automatic migrations that failed in a row keep the next one waiting. */
+/** The end of the backoff after consecutive failures of automatic migrations. */
 function backoffEndMs(own: readonly Migration[]): number {
   const tried = own
     .filter(({ metadata }) => metadata.annotations?.[workloadUpdateAnnotation] !== undefined)

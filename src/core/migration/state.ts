@@ -6,20 +6,20 @@ import { withDefaults } from './config.ts'
 const mib = 2 ** 20
 const gib = 2 ** 30
 
-/** What bounds one migration, from the configuration it was begun with. */
-export type MoveLimits = Readonly<{
-  /** Undefined is without limit. */
+/** The limits of one migration, from the configuration at its start. */
+export type MigrationLimits = Readonly<{
+  /** Undefined for no limit. */
   bandwidthMiBs?: number
   maxDowntimeMs: number
   isAutoConverging: boolean
-  /** All of it may take so long, milliseconds from its start. */
+  /** Time limit of the whole migration, milliseconds from its start. */
   completionMs: number
-  /** So long may it go without fewer bytes left to send, milliseconds. */
+  /** Time limit without progress, that is without a new minimum of the remaining bytes; milliseconds. */
   progressMs: number
 }>
 
 /** The limits of an instance's migration (facts/kubevirt.md §1.6). Less than a GiB of memory counts as one. */
-export function moveLimits(vmi: Pick<VirtualMachineInstance, 'spec' | 'status'>): MoveLimits {
+export function migrationLimits(vmi: Pick<VirtualMachineInstance, 'spec' | 'status'>): MigrationLimits {
   const config = withDefaults(vmi.status?.migrationState?.migrationConfiguration)
   const bandwidth = bytesOf(config.bandwidthPerMigration) ?? 0
   const size = Math.max((memoryOf(vmi.spec).bytes ?? 0) / gib, 1)
@@ -32,7 +32,7 @@ export function moveLimits(vmi: Pick<VirtualMachineInstance, 'spec' | 'status'>)
   }
 }
 
-/** A status whose migration, if it is still the one of `uid` and not over, has been taken further. */
+/** A status with a changed migration state; undefined when it has another migration or that has ended. */
 export function withMigrationState(
   status: VmiStatus | undefined,
   uid: string | undefined,
@@ -43,7 +43,7 @@ export function withMigrationState(
   return { ...status, migrationState: { ...state, ...change } }
 }
 
-/** How a migration that came to nothing is written down. */
+/** The final state of a failed migration. */
 export function failedState(state: MigrationState, reason: string, now: string): Partial<MigrationState> {
   return {
     completed: true,
@@ -54,14 +54,14 @@ export function failedState(state: MigrationState, reason: string, now: string):
   }
 }
 
-/** How a migration that brought the guest to where it should go is written down. */
+/** The final state of a completed migration. */
 export function completedState(state: MigrationState, now: string): Partial<MigrationState> {
   return {
     completed: true,
     endTimestamp: now,
     targetNodeDomainDetected: true,
     targetNodeDomainReadyTimestamp: now,
-    // Whoever called it off was too late.
+    // The abort was requested too late.
     ...(state.abortRequested && { abortStatus: 'Failed' as const }),
   }
 }

@@ -1,44 +1,44 @@
 import type { Interface, InterfaceState } from '#apis/kubevirt/interface.ts'
 
-/** What is known of a way to connect a guest's card to its network. Everybody who has to tell bindings apart asks this. */
+/** The traits of a binding. Code that depends on the binding asks this table and compares no names. */
 type Traits = Readonly<{
-  /** Whether this version runs guests with it. One that it does not is taken at admission and refused at start. */
+  /** Whether this version runs guests with it. Any other one is accepted at admission and refused at start. */
   isRun: boolean
-  /** Why admission takes no new interface with it, in KubeVirt's words. */
+  /** Why admission refuses new interfaces with it, in KubeVirt's words. */
   discontinued?: string
-  /** The feature gate that admission asks for. */
+  /** The feature gate that it requires at admission. */
   gate?: 'PasstBinding'
-  /** What metrics call it (facts/kubevirt.md §7). */
+  /** Its name in metrics (facts/kubevirt.md §7). */
   kind: 'core' | 'plugin' | ''
   /** What the guest's card is in its sandbox: the other end of a tap, a device of the host, or something else. */
   attach: 'tap' | 'hostdev' | 'other'
   /**
-   * Whether the guest itself is on the network, with its MAC and the addresses CNI gave; otherwise it is behind the pod's
-   * address and has one of its own (`guestCidr`).
+   * Whether the guest itself is on the network, with its MAC and the addresses that CNI assigned; otherwise it is behind the
+   * pod's address and has one in its own network (`guestCidr`).
    */
   isOnNetwork: boolean
   /** Whether it is for the pod network alone. */
   isPodOnly: boolean
-  /** Whether the cluster has to permit it on the pod network. */
+  /** Whether the cluster configuration must permit it on the pod network. */
   needsPodPermission: boolean
   /** Whether its network may be a claim (DRA). */
   takesClaims: boolean
   takesPortRanges: boolean
-  /** A MAC that its guest cannot have: that of its gateway. Lower case with colons. */
+  /** A MAC that the guest cannot have, since it is the gateway's; lower case with colons. */
   reservedMac?: string
   /** What `state` may declare (facts/kubevirt.md §2.1). */
   states: readonly Extract<InterfaceState, 'up' | 'down' | 'absent'>[]
-  /** Whether a card on a secondary network can join and leave a guest that runs (facts/kubevirt.md §3.2). */
+  /** Whether a card on a secondary network can be plugged into and unplugged from a running guest (facts/kubevirt.md §3.2). */
   isPluggable: boolean
-  /** Whether such a card can move to another secondary network while its guest runs. */
+  /** Whether such a card can be rewired to another secondary network while its guest runs. */
   isRewirable: boolean
-  /** Whether a guest with it on the pod network can be moved to another host (facts/kubevirt.md §1.7). */
+  /** Whether a guest with it on the pod network can be migrated (facts/kubevirt.md §1.7). */
   migratesOnPod: 'always' | 'ifAllowed' | 'never'
-  /** Whether its card has to leave the guest for a migration and joins it again afterwards. No binding that is run does. */
+  /** Whether its card is unplugged for a migration and plugged again afterwards; true for no binding that is run. */
   leavesToMigrate: boolean
 }>
 
-/** What most bindings have in common that this version does not run. */
+/** The traits that most bindings share that this version does not run. */
 const notRun = {
   isRun: false,
   kind: '',
@@ -55,7 +55,7 @@ const notRun = {
   leavesToMigrate: false,
 } as const satisfies Traits
 
-/** By the field of an interface that means it. */
+/** By the field of an interface that selects the binding. */
 const table = {
   bridge: {
     ...notRun,
@@ -97,7 +97,7 @@ const table = {
 
 export type Binding = keyof typeof table
 
-/** Every binding there is in the API. A new one is a field of the interface and a row here. */
+/** Every binding of the API. A new one is a field of the interface and a row here. */
 export const bindings: Readonly<Record<Binding, Traits>> = table
 
 const names = Object.keys(table) as readonly Binding[]
@@ -105,7 +105,7 @@ const names = Object.keys(table) as readonly Binding[]
 /** The bindings this version runs guests with. */
 export const runBindings: readonly Binding[] = names.filter((name) => bindings[name].isRun)
 
-/** The bindings that an interface names; admission sees to it that it is one. */
+/** The bindings that an interface names; admission ensures that it is one. */
 export function bindingsOf(one: Interface): readonly Binding[] {
   return names.filter((name) => one[name] !== undefined)
 }

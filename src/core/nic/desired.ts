@@ -5,7 +5,7 @@ import { bindingOf, bindings, runBindings } from './bindings.ts'
 import { linkNames, primaryLinkNames } from './names.ts'
 import { type DesiredNic, podNetwork } from './nic.ts'
 
-/** The network a masqueraded guest sees unless its owner chose another (facts/kubevirt.md §1.2). */
+/** The network of a masqueraded guest unless its owner chose another (facts/kubevirt.md §1.2). */
 const defaultGuestCidr = '10.0.2.0/24'
 
 /** `down` in either spelling; everything else is up (facts/kubevirt.md §2.2). */
@@ -31,14 +31,14 @@ export function networkKey(network: Network, namespace: string): string {
   return name.includes('/') ? name : `${namespace}/${name}`
 }
 
-/** The interfaces an instance wants to have, in the order of its spec. */
+/** The interfaces that an instance is to have, in the order of its spec; those that are `absent` are left out. */
 export function desiredNics(spec: VmiSpec, namespace: string): DesiredNic[] {
   return wantedNics(spec, namespace).filter((nic) => !nic.absent)
 }
 
 /**
- * The interfaces a spec speaks of, those to be gone among them. Defaults and synonyms end here: past this point an interface
- * has one spelling. `namespace` is the instance's own.
+ * All interfaces of a spec, including those that are `absent`. Defaults and synonyms are resolved here, so that all other code
+ * sees one spelling. `namespace` is the instance's own.
  */
 export function wantedNics(spec: VmiSpec, namespace: string): DesiredNic[] {
   const networks = new Map((spec.networks ?? []).map((network) => [network.name, network]))
@@ -70,7 +70,7 @@ export function wantedNics(spec: VmiSpec, namespace: string): DesiredNic[] {
   })
 }
 
-/** The first reason why an interface cannot be run here, with what to do about it; undefined when all can. */
+/** The first reason why an interface cannot be run by this version, with a remedy; undefined when all can. */
 export function unsupportedInterface(spec: VmiSpec): string | undefined {
   for (const one of spec.domain.devices.interfaces ?? []) {
     const binding = bindingOf(one)

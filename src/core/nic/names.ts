@@ -1,19 +1,19 @@
 import { sha256Hex } from '#base/sha256.ts'
 
-/** The links that one interface has in its sandbox (facts/kubevirt.md §3.5). */
+/** Names of the links of one interface in its sandbox (facts/kubevirt.md §3.5). */
 export type LinkNames = Readonly<{
-  /** What CNI puts there. */
+  /** The link that CNI adds. */
   pod: string
-  /** The bridge that joins it to the guest. */
+  /** The bridge that connects it to the tap. */
   bridge: string
-  /** The guest's end. */
+  /** The tap of the guest's card. */
   tap: string
 }>
 
-/** The first 11 hex digits: kernel names end at 15 characters. */
+/** The first 11 hex digits: names of links have at most 15 characters. */
 const digits = 11
 
-/** Names that were asked for, which is several times in every pass; most networks there are room for. */
+/** Cache of computed names, which every pass needs several times; cleared when it has so many. */
 const known = new Map<string, LinkNames>()
 const mostKnown = 10_000
 
@@ -29,9 +29,9 @@ export function linkNames(network: string): LinkNames {
 }
 
 /**
- * What CNI calls the link of an interface that was moved to `network`. Until a move is over both networks are in the sandbox,
- * and CNI knows each by the name it was added under, so the canonical name cannot serve for the second. It cannot clash with
- * that of another interface: no interface's name has a slash.
+ * The name under which CNI adds the link of an interface that is rewired to `network`. During a rewire both networks are in the
+ * sandbox, and CNI identifies each by its name, so the second cannot have the canonical name. It cannot equal the name of another
+ * interface, since no interface's name contains a slash.
  */
 export function movedLinkName(name: string, network: string): string {
   return linkNames(`${name}/${network}`).pod
@@ -40,7 +40,7 @@ export function movedLinkName(name: string, network: string): string {
 /** Names of the primary interface's links. */
 export const primaryLinkNames: LinkNames = { pod: 'eth0', bridge: 'k6t-eth0', tap: 'tap0' }
 
-/** The alias libvirt knows an interface by. */
+/** The alias of an interface in libvirt. */
 export function aliasOf(name: string): string {
   return `ua-${name}`
 }

@@ -3,13 +3,13 @@ import type { Binding } from './bindings.ts'
 import type { LinkNames } from './names.ts'
 
 /**
- * The one shape that wanted and observed interfaces are both reduced to, so that a difference is plain inequality.
- * `network` is `pod` or `namespace/name` of a NetworkAttachmentDefinition; `mac` is lower case with colons.
+ * The common shape of wanted and observed interfaces, so that they can be compared field by field. `network` is `pod` or
+ * `namespace/name` of a NetworkAttachmentDefinition; `mac` is lower case with colons.
  *
- * All others are this one and something more: PlannedNic (whatever is compared), DesiredNic (what a spec wants, with all its
- * sandbox needs to know), ObservedNic (what the hypervisor has). What CNI is asked for is an Attachment
- * (`core/sandbox/plan.ts`), the part of a DesiredNic that a sandbox writes down; what the guest's agent says is a
- * GuestInterface (`core/nic/status.ts`), which has nothing in common with these but a MAC.
+ * Other shapes extend it: PlannedNic (an input of the planner), DesiredNic (an interface of a spec, with all that its sandbox
+ * needs), ObservedNic (an interface of the hypervisor). An Attachment (`core/sandbox/plan.ts`) is the part of a DesiredNic that a
+ * sandbox records and CNI needs; a GuestInterface (`core/nic/status.ts`) is reported by the guest's agent and shares only a MAC
+ * with these.
  */
 export type Nic = Readonly<{
   name: string
@@ -22,10 +22,10 @@ export type Nic = Readonly<{
 
 export type Field = Exclude<keyof Nic, 'name'>
 
-/** The cheapest way to make a running guest agree with a changed field, cheapest first. */
+/** The cheapest way to apply a changed field to a running guest; cheapest first. */
 export type Cost = 'live' | 'rewire' | 'restart'
 
-/** Every field declares its own cost. A new property on Nic does not compile until it has a line here. */
+/** The cost of each field. A new property of Nic does not compile until it has a line here. */
 export const fields = {
   mac: 'restart',
   model: 'restart',
@@ -39,42 +39,42 @@ export const fieldNames = Object.keys(fields) as readonly Field[]
 /** The network name of the pod network in a Nic. */
 export const podNetwork = 'pod'
 
-/** Just the fields every interface has. */
+/** Only the fields of Nic. */
 export function plain(nic: Nic): Nic {
   return { name: nic.name, ...pick(nic, fieldNames) } as Nic
 }
 
-/** Some of the fields. */
+/** Only the given fields. */
 export function pick(nic: Nic, names: readonly Field[]): Partial<Nic> {
   return Object.fromEntries(names.map((name) => [name, nic[name]]))
 }
 
-/** An interface as the planner takes it, as it is wanted or as it is there. */
+/** An interface as an input of the planner, wanted or observed. */
 export type PlannedNic = Nic &
   Readonly<{
-    /** Declared to leave the guest. */
+    /** Declared `absent`: to be unplugged. */
     absent?: boolean
-    /** Can join and leave a guest while it runs; unknown of one that only a hypervisor tells of. */
+    /** Whether it can be plugged and unplugged while the guest runs; undefined for an observed interface. */
     isPluggable?: boolean
-    /** It lost its tap, and with that its network. */
+    /** Its tap was lost, and so its connection to the network. */
     isDeaf?: boolean
   }>
 
-/** An interface as the hypervisor has it, and the number of its queues. */
+/** An interface as the hypervisor reports it, with the number of its queues. */
 export type ObservedNic = Nic & Readonly<{ queues: number }>
 
-/** An interface a spec wants, or wants to be gone, and all that its sandbox needs to know of it. */
+/** An interface of a spec, `absent` or not, with all that its sandbox needs. */
 export type DesiredNic = PlannedNic &
   Readonly<{
     queues: number
     links: LinkNames
-    /** It is on the default network. */
+    /** Whether it is on the default network. */
     primary: boolean
-    /** The network that a guest behind the pod's address sees. */
+    /** The network of a guest behind the pod's address. */
     guestCidr: string
     /**
-     * Ports of the pod address that go to the guest, or ranges of them with their `end`; all when empty (masquerade only). CNI
-     * gets the single ones where a plugin asks for them.
+     * Ports of the pod address that are forwarded to the guest, or ranges of them with their `end`; all when empty (masquerade
+     * only). CNI plugins get the single ones if they declare the capability.
      */
     ports: readonly Readonly<{ protocol: 'tcp' | 'udp'; port: number; end?: number }>[]
   }> &

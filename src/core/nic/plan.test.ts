@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { execute } from '#kit/core/nic/execute.ts'
-import { World } from '#kit/core/nic/world.ts'
+import { FakeSandbox } from '#kit/core/nic/fake-sandbox.ts'
 import type { Field, Nic, PlannedNic } from './nic.ts'
 import { planNics } from './plan.ts'
 
@@ -131,7 +131,7 @@ test('every pair of small worlds converges in one pass, then stays still', async
       for (const wish of [{}, card, gone]) {
         // Each wish is about the second interface: it may be plugged, or is to be gone.
         const desired: PlannedNic[] = bare.map((one) => (one.name === 'b' ? { ...one, ...wish } : one))
-        const world = new World(observed)
+        const world = new FakeSandbox(observed)
         const first = planNics(desired, observed)
         const report = await execute(first, world, never)
         assert.deepEqual(report.failed, [])
@@ -162,7 +162,7 @@ test('a failure at any step is named, holds up no other, and the next pass finis
   ]
   desired.push({ ...nic({ name: 'e', network: 'ns/blue' }), ...card })
   for (const failAt of ['a', 'b', 'c', 'd', 'e']) {
-    const world = new World(observed)
+    const world = new FakeSandbox(observed)
     world.failFor = failAt
     const report = await execute(planNics(desired, observed), world, never)
     assert.deepEqual(
@@ -184,7 +184,7 @@ test('a failure at any step is named, holds up no other, and the next pass finis
 })
 
 test('an aborted plan does nothing more', async () => {
-  const world = new World([nic()])
+  const world = new FakeSandbox([nic()])
   const report = await execute(
     planNics([nic({ link: 'down' })], [nic()]),
     world,

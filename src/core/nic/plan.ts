@@ -2,8 +2,8 @@ import { bindings } from './bindings.ts'
 import { type Cost, type Field, fieldNames, fields, type Nic, type PlannedNic, pick, plain, podNetwork } from './nic.ts'
 
 /**
- * One effect on a running guest, specific enough that carrying it out needs no decision. `nic` is the interface as it is to be
- * after the step, and for `unplug` as it is before; `from` is the network a rewired one leaves.
+ * One effect on a running guest, specific enough that executing it needs no decision. `nic` is the interface after the step, and
+ * for `unplug` before it; `from` is the old network of a `rewire`.
  */
 export type Step = Readonly<{
   do: 'update' | 'unplug' | 'rewire' | 'plug'
@@ -12,16 +12,16 @@ export type Step = Readonly<{
   from?: string
 }>
 
-/** A difference that cannot be settled on the running guest. It becomes a condition on the object, never a step. */
+/** A difference that cannot be applied to the running guest. It becomes a condition of the object, never a step. */
 type Need = Readonly<{ nic: string; why: 'restart'; changed: readonly (Field | 'added' | 'removed')[] }>
 
 export type Plan = Readonly<{ steps: readonly Step[]; needs: readonly Need[] }>
 
 /**
- * Decides what to do about the interfaces of a running guest, and does nothing. The same function compares a VM's template
- * with its instance (control plane) and an instance with its domain (node). When live and costlier fields differ on one
- * interface, the live ones are still updated at once: pulling a cable does not wait for a restart. What was merely taken out
- * of a list is no wish to unplug it: that is said by `absent`.
+ * Plans the changes of a running guest's interfaces; it has no effects. The same function compares a VM's template with its
+ * instance (control plane) and an instance with its domain (node). If live and costlier fields of one interface differ, the live
+ * ones are updated at once: a link change does not wait for a restart. An interface that is only missing from the list is not
+ * unplugged: that is declared by `absent`.
  */
 export function planNics(desired: readonly PlannedNic[], observed: readonly PlannedNic[]): Plan {
   const present = new Map(observed.map((nic) => [nic.name, nic]))
@@ -40,7 +40,7 @@ export function planNics(desired: readonly PlannedNic[], observed: readonly Plan
       continue
     }
     if (now.isDeaf) {
-      // Nothing gives a card another tap but to plug it again.
+      // A card gets another tap only when it is plugged again.
       steps.push({ do: 'unplug', nic: plain(now), changed: [] }, { do: 'plug', nic: plain(now), changed: [] })
       continue
     }
@@ -53,10 +53,10 @@ export function planNics(desired: readonly PlannedNic[], observed: readonly Plan
   return { steps: steps.toSorted((a, b) => order.indexOf(a.do) - order.indexOf(b.do)), needs }
 }
 
-/** Links first, for they take no time; what leaves makes room for what comes. */
+/** Links first, since they are fast; unplugs before plugs, since they free ports. */
 const order: readonly Step['do'][] = ['update', 'unplug', 'rewire', 'plug']
 
-/** What it takes to make an interface that is there as it is wanted: steps, and fields that only a restart changes. */
+/** The changes of an existing interface: steps, and fields that only a restart changes. */
 function changesOf(nic: PlannedNic, now: PlannedNic): { steps: Step[]; restart: Field[] } {
   const live = changedFields(nic, now, 'live')
   const network = changedFields(nic, now, 'rewire')
@@ -64,14 +64,14 @@ function changesOf(nic: PlannedNic, now: PlannedNic): { steps: Step[]; restart: 
   const update = (changed: readonly Field[]): Step[] =>
     changed.length ? [{ do: 'update', nic: { ...plain(now), ...pick(nic, changed) }, changed }] : []
   if (!network.length || !canMove(nic, now)) return { steps: update(live), restart: [...restart, ...network] }
-  // A cable that is to come up on another network must not come up on this one first; one to go down does so at once.
+  // A link that is to be up on another network must not come up on this one first; a link that is to be down goes down at once.
   const [before, along] = nic.link === 'up' ? [[], live] : [live, []]
   const changed = [...network, ...along]
   const moved = { ...plain(now), link: nic.link, ...pick(nic, changed) }
   return { steps: [...update(before), { do: 'rewire', nic: moved, changed, from: now.network }], restart }
 }
 
-/** Whether an interface can move to another network while it runs: what could not be plugged cannot. */
+/** Whether an interface can be rewired while the guest runs: only one that could be plugged can. */
 function canMove(nic: PlannedNic, now: PlannedNic): boolean {
   const isSecondary = nic.network !== podNetwork && now.network !== podNetwork
   const canLeave = nic.isPluggable === true && now.isPluggable !== false

@@ -1,74 +1,81 @@
 /**
- * What moving a card to another network is made of. Every method is idempotent: done twice is done once.
+ * The effects of a rewire, which moves a card to another network. Every method is idempotent.
  *
- *   attach new ── lower ── join new ── commit ── raise ── announce
- *                   │         │          │
- *                   └─────────┴──────────┴─▶ back: join old, raise
+ *   attach new ── takeLinkDown ── join new ── commit ── restoreLink ── announce
+ *                        │             │          │
+ *                        └─────────────┴──────────┴─▶ back: join old, restoreLink
  *
- * What is written down decides, after a move as after a crash in it: until `commit` the card belongs to the old network, from
- * then on to the new one. Whoever looks next joins the card to the network it belongs to, raises its link if that was lowered,
- * and gives back every network in the sandbox that no card belongs to. So a network that was left is given back in one way
- * only, and a plugin that fails to delete it neither fails nor delays the move.
+ * The record of the sandbox decides, after a rewire as after a crash during it: until `commit` the card belongs to the old
+ * network, from then on to the new one. The next `ensure` of the sandbox joins the card to the network it belongs to, restores
+ * its link if that was taken down for the rewire, and releases every network that no card belongs to. So the old network is
+ * released in one way only, and a plugin that fails to delete it neither fails nor delays the rewire.
  */
-export interface Mover {
-  /** Puts the new network beside the old one; the guest is not on it yet. Undoes itself when it fails. */
+export interface RewireSteps {
+  /** Attaches the new network beside the old one; the card is not on it yet. A failure is undone. */
   attach(): Promise<void>
-  /** Pulls the guest's cable, having written down that it is to be put back. */
-  lower(): Promise<void>
-  /** Has the card leave the other network and join this one; it is never on both. */
+  /** Takes the link down, after recording that it is to be restored. */
+  takeLinkDown(): Promise<void>
+  /** Takes the card off the other network and joins it to this one; it is never on both. */
   join(side: Side): Promise<void>
-  /** Writes down that the card belongs to the new network. */
+  /** Records that the card belongs to the new network. */
   commit(): Promise<void>
-  raise(): Promise<void>
-  /** Tells the network whose the card's address is. Its failing is no fault: the guest will tell in time. */
+  /** Sets the link up, and records that nothing is to be restored. */
+  restoreLink(): Promise<void>
+  /** Announces the card's MAC on the network. A failure is ignored: switches learn the MAC when the guest sends. */
   announce(): Promise<void>
 }
 
 type Side = 'old' | 'new'
 
-/** What becomes of the guest's cable: whether it is pulled while the card moves, and whether it is put in afterwards. */
-export type Cable = Readonly<{ isLowered: boolean; isRaised: boolean; isAnnounced: boolean }>
+/**
+ * What is done about the link: whether it is taken down during the rewire, whether it is set up afterwards, and whether the
+ * card's MAC is announced.
+ */
+export type Cable = Readonly<{ isTakenDown: boolean; isRestored: boolean; isAnnounced: boolean }>
 
 /**
- * What to do about a cable whose link is `now` and is to be `wanted` after the move. A link that is up and to be up is taken
- * down meanwhile if its guest is to notice (`bounce`), and ask for an address again; one that is to be down is never raised.
+ * Decides about a link that is `now` and is to be `wanted` after the rewire. A link that stays up is taken down meanwhile if the
+ * guest is to notice (`bounce`), so that it requests an address again; a link that is to be down is never set up.
  */
 export function cableOf(now: Link, wanted: Link, bounce: boolean): Cable {
   const isAnnounced = wanted === 'up'
-  const isLowered = isAnnounced && now === 'up' && bounce
-  return { isLowered, isRaised: isLowered || (isAnnounced && now === 'down'), isAnnounced }
+  const isTakenDown = isAnnounced && now === 'up' && bounce
+  return { isTakenDown, isRestored: isTakenDown || (isAnnounced && now === 'down'), isAnnounced }
 }
 
-/** Nothing is done about a cable that is not there: the guest has no such card. */
-export const noCable: Cable = { isLowered: false, isRaised: false, isAnnounced: false }
+/** For a guest without that card. */
+export const noCable: Cable = { isTakenDown: false, isRestored: false, isAnnounced: false }
 
 type Link = 'up' | 'down'
 
 /**
- * Moves a card; what it leaves is given back by the next look. The new network is there before anything of the guest is touched, so that one that cannot be had costs the
- * guest nothing, however often it is tried, and the time without any network is that of a few local commands.
- * @throws what made it fail; the card is on the old network then, or the next look at what is written down puts it there
+ * Moves a card to another network; the next `ensure` releases the old one. The new network is attached before the guest is
+ * touched, so that a network that cannot be attached does not affect the guest, however often it is tried, and the time without a
+ * network is that of a few local commands.
+ * @throws the cause of a failure; the card is on the old network then, or the next `ensure` puts it there
  */
-export async function move(mover: Mover, { isLowered, isRaised, isAnnounced }: Cable): Promise<void> {
-  await mover.attach()
+export async function rewire(steps: RewireSteps, { isTakenDown, isRestored, isAnnounced }: Cable): Promise<void> {
+  await steps.attach()
   try {
-    if (isLowered) await mover.lower()
-    await mover.join('new')
-    await mover.commit()
+    if (isTakenDown) await steps.takeLinkDown()
+    await steps.join('new')
+    await steps.commit()
   } catch (cause) {
-    // The fault to tell is the first one; what cannot be undone now is written down, and undone by whoever looks next.
-    await mover.join('old').catch(() => undefined)
-    if (isLowered) await mover.raise().catch(() => undefined)
+    // The first failure is reported; what cannot be undone now is recorded, and undone by the next `ensure`.
+    await steps.join('old').catch(() => undefined)
+    if (isTakenDown) await steps.restoreLink().catch(() => undefined)
     throw cause
   }
-  if (isRaised) await mover.raise()
-  if (isAnnounced) await mover.announce()
+  if (isRestored) await steps.restoreLink()
+  if (isAnnounced) await steps.announce()
 }
 
-/** On a VM or a NetworkAttachmentDefinition: `false` moves cards without pulling their cable, so their guests notice nothing. */
+/**
+ * On a VM or a NetworkAttachmentDefinition: `false` rewires cards without taking their links down, so that guests notice nothing.
+ */
 const bounceAnnotation = 'patchbay.dev/rewire-bounce'
 
-/** Whether the cable is pulled while a card moves, by the annotations of whoever has a say. */
+/** Whether the link is taken down during a rewire, by the annotations of the VM and the NAD. */
 export function wantsBounce(...all: readonly (Readonly<Record<string, string>> | undefined)[]): boolean {
   return all.every((annotations) => annotations?.[bounceAnnotation] !== 'false')
 }

@@ -3,17 +3,18 @@ import { sameJson } from '#base/json.ts'
 import { bindings } from './bindings.ts'
 import type { DesiredNic, ObservedNic } from './nic.ts'
 
-/** A network device as the guest agent tells it. */
+/** A network device as the guest's agent reports it. */
 export type GuestInterface = Readonly<{ name: string; mac: string; ips: readonly string[] }>
 
 /** Most guest-only interfaces reported (facts/kubevirt.md §2.4). */
 const maxGuestOnly = 10
 
 /**
- * `status.interfaces`: what the hypervisor has, in the order of the spec with the primary first, joined by MAC with what the
- * guest agent tells (undefined while there is no agent). Link state is always the hypervisor's word, never the spec's.
- * `podIps` are the addresses CNI gave, by network; `attached` are the networks the sandbox has, whether or not the guest does.
- * `before` is the status until now: of several devices with a card's MAC the card's own is the one that was there first.
+ * `status.interfaces`: the hypervisor's interfaces, in the order of the spec with the primary first, joined by MAC with the
+ * devices that the guest's agent reports (undefined while there is no agent). Link states are always the hypervisor's, never the
+ * spec's. `podIps` are the addresses that CNI assigned, by network; `attached` are the networks of the sandbox, whether or not
+ * the guest has a card on them. `before` is the previous status: of several devices with a card's MAC, the card's own is the one
+ * that was reported first.
  */
 export function interfaceStatuses(
   desired: readonly DesiredNic[],
@@ -43,7 +44,7 @@ function statusOf(
   podIps: readonly string[],
 ): InterfaceStatus {
   const { isOnNetwork } = bindings[nic.binding]
-  // Link-local addresses of a guest behind the pod's address mean nothing outside the guest.
+  // Link-local addresses of a guest behind the pod's address are valid only inside the guest.
   const agentIps = guest?.ips.filter((ip) => isOnNetwork || !isLinkLocal(ip))
   const ips = agentIps ? (isOnNetwork ? agentIps : mergedIps(podIps, agentIps)) : podIps
   const sources = ['domain', ...(guest ? ['guest-agent'] : []), ...(nic.primary ? [] : ['multus-status'])]
@@ -56,19 +57,19 @@ function statusOf(
     infoSource: sources.join(', '),
     ...(guest && { interfaceName: guest.name }),
     ...addresses(ips),
-    // Behind masquerade the guest does not know the address it is reached at (facts/kubevirt.md §1.2).
+    // Behind masquerade the guest does not know the address at which it is reached (facts/kubevirt.md §1.2).
     ...(!isOnNetwork && agentIps?.length && !sameJson(agentIps, ips) && { guestAddresses: agentIps }),
   }
 }
 
-/** Names of devices that are made on top of others: VLANs, and aliases. */
+/** Names of devices on top of others: VLANs and aliases. */
 const stacked = /[.:@]|^vlan/i
 /** Names that Linux and Windows give to cards. */
 const cardName = /^(eth|en|Ethernet)/i
 
 /**
- * The guest's device of a card. A VLAN, a bridge or a bond on top of it has the same MAC, and takes neither its name nor its
- * place; a bridge or a bond that took its addresses has them for it.
+ * The guest's device for a card. A VLAN, a bridge or a bond on top of it has the same MAC and is not reported in its place; the
+ * addresses of a bridge or a bond count as the card's.
  */
 function deviceOf(
   mac: string,
@@ -85,8 +86,8 @@ function deviceOf(
 }
 
 /**
- * Where a guest behind the pod's address is reached, of what both CNI and the guest's agent know: of each family at CNI's
- * addresses, unless it gave none or the guest has none (facts/kubevirt.md §2.4).
+ * The addresses at which a guest behind the pod's address is reached: of each family CNI's addresses, unless CNI assigned none or
+ * the guest has none (facts/kubevirt.md §2.4).
  */
 function mergedIps(podIps: readonly string[], agentIps: readonly string[]): string[] {
   return [isIpv4, (ip: string) => !isIpv4(ip)].flatMap((isOfFamily) => {

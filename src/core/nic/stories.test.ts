@@ -4,7 +4,7 @@ import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { execute } from '#kit/core/nic/execute.ts'
-import { Death, World } from '#kit/core/nic/world.ts'
+import { CrashPoint, FakeSandbox } from '#kit/core/nic/fake-sandbox.ts'
 import { liveUpdate, withoutUnplugged } from '../vm/live.ts'
 import { desiredNics, wantedNics } from './desired.ts'
 import type { Nic } from './nic.ts'
@@ -31,13 +31,13 @@ function specOf(wish: Wish, before: VmiSpec): VmiSpec {
 class Stage {
   vm: VirtualMachine
   vmi: { spec: VmiSpec; status: { interfaces: { name: string }[] } }
-  readonly world: World
+  readonly world: FakeSandbox
 
   constructor(wish: Wish, isParked: boolean) {
     const spec = specOf(wish, specOf(undefined, {} as VmiSpec))
     const annotations = isParked ? { 'patchbay.dev/park-absent': 'true' } : {}
     this.vm = { metadata: { name: 'vm', annotations }, spec: { template: { spec } } } as unknown as VirtualMachine
-    this.world = new World(desiredNics(spec, 'ns').map(plain))
+    this.world = new FakeSandbox(desiredNics(spec, 'ns').map(plain))
     this.vmi = { spec, status: { interfaces: [...this.world.nics.keys()].map((name) => ({ name })) } }
   }
 
@@ -64,7 +64,7 @@ class Stage {
     world.mend()
     const plan = planNics(wantedNics(this.vmi.spec, 'ns'), [...world.nics.values()])
     const { failed } = await execute(plan, world, never)
-    if (failed.some(({ cause }) => cause instanceof Death)) return true
+    if (failed.some(({ cause }) => cause instanceof CrashPoint)) return true
     world.mend()
     world.giveBack(new Set(desiredNics(this.vmi.spec, 'ns').map(({ name }) => name)))
     const seen = [...new Set([...world.nics.keys(), ...world.attached.keys()])].map((name) => ({ name }))
@@ -99,7 +99,7 @@ function holds({ vm, vmi, world }: Stage, wish: Wish, isParked: boolean): void {
   const { network: on, link: is } = world.nics.get('a')!
   assert.deepEqual([on, is], [`ns/${network}`, link])
   assert.deepEqual([[...world.attached.get('a')!], [...world.joined.get('a')!]], [[on], [on]])
-  assert.equal(world.lowered.size, 0)
+  assert.equal(world.linksDownForRewire.size, 0)
 }
 
 /** Most effects that any one pass of these stories has. */
@@ -144,7 +144,7 @@ test('a move that fails is taken back at once: the card is on the network it was
     await assert.rejects(world.rewire({ ...world.nics.get('a')!, network: 'ns/blue' }), /refused/)
     const { network, link } = world.nics.get('a')!
     assert.deepEqual([network, link, [...world.joined.get('a')!]], ['ns/red', 'up', ['ns/red']], `effect ${at}`)
-    assert.equal(world.lowered.size, 0)
+    assert.equal(world.linksDownForRewire.size, 0)
   }
 })
 

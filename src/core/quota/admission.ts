@@ -16,12 +16,12 @@ export function quotaWithDefaults(quota: ResourceQuota): ResourceQuota {
   return { ...quota, spec: { ...quota.spec, hard: Object.fromEntries(written) } }
 }
 
-/** Everything a quota may limit, for the kinds that are served. */
+/** All resources that a quota may limit, for the kinds that are served. */
 export function quotaResources(kinds: readonly Kind[]): ReadonlySet<string> {
   return new Set(['pods', ...computeResources, ...kinds.filter((kind) => kind.namespaced).flatMap(countNames)])
 }
 
-/** Everything wrong with a quota: a limit that would not be kept is refused (in Kubernetes' words where it refuses it, too). */
+/** All errors of a quota: a limit that would not be enforced is refused (in Kubernetes' words where Kubernetes refuses it). */
 export function quotaErrors({ spec = {} }: ResourceQuota, resources: ReadonlySet<string>): FieldError[] {
   const hard = Object.entries(spec.hard ?? {})
   return [
@@ -53,7 +53,7 @@ function nameErrors(name: string, resources: ReadonlySet<string>): FieldError[] 
   )
 }
 
-/** Names Kubernetes would take, of what there is none of here: storage, services, huge pages, devices. */
+/** Names that Kubernetes accepts for resources that do not exist here: storage, services, huge pages, devices. */
 const kubernetesOwn =
   /^(?:services(?:\..+)?|replicationcontrollers|persistentvolumeclaims|(?:(?:requests|limits)\.)?(?:storage|ephemeral-storage)|(?:requests\.)?hugepages-.+)$/
 

@@ -2,13 +2,13 @@ import type { Pod } from '#apis/core/pod.ts'
 import { parseQuantity, type Quantity, quantityText } from '#apis/meta/quantity.ts'
 import { isObject } from '#base/json.ts'
 
-/** How much of what, by the names of a ResourceQuota, in thousandths. */
+/** Amounts in thousandths, by the names of a ResourceQuota. */
 export type Amounts = Readonly<Record<string, bigint>>
 
 type Named = Readonly<Record<string, string | number>>
 type Container = Readonly<Record<string, unknown>>
 
-/** What containers ask for, by the two names a quota may call it; and what they are held to. */
+/** The names in a quota of what containers request (two for each resource), and of their limits. */
 export const computeResources: ReadonlySet<string> = new Set([
   'cpu',
   'memory',
@@ -19,8 +19,8 @@ export const computeResources: ReadonlySet<string> = new Set([
 ])
 
 /**
- * What a pod takes of the quotas of its namespace: nothing once it has ended (Kubernetes). One that is being deleted counts
- * until it is gone, for its guest still takes what it takes.
+ * What a pod uses of its namespace's quotas: nothing once it has ended (Kubernetes). A pod that is being deleted counts until it
+ * is gone, since its guest still uses its resources.
  */
 export function podAmounts(pod: Pod): Amounts {
   const { phase } = pod.status ?? {}
@@ -31,7 +31,7 @@ export function podAmounts(pod: Pod): Amounts {
   return sum
 }
 
-/** Without a request, a container asks for what it is limited to (Kubernetes). */
+/** Without a request, a container requests its limit (Kubernetes). */
 function containerAmounts({ resources }: Container): Amounts {
   const amounts: Record<string, bigint> = {}
   for (const what of ['cpu', 'memory']) {
@@ -43,7 +43,7 @@ function containerAmounts({ resources }: Container): Amounts {
   return amounts
 }
 
-/** No schema says what containers are; whatever is no amount is none, and nobody gives back by asking for less than nothing. */
+/** Containers have no schema: a value that is no quantity counts as zero, and so does a negative one. */
 function amountIn(resources: unknown, kind: 'requests' | 'limits', what: string): bigint | undefined {
   const amounts = isObject(resources) ? resources[kind] : undefined
   const milli = isObject(amounts) ? parseQuantity(amounts[what])?.milli : undefined
@@ -51,8 +51,8 @@ function amountIn(resources: unknown, kind: 'requests' | 'limits', what: string)
 }
 
 /**
- * What a pod leaves open though quotas count it: whoever limits CPU or memory has every container say what it takes.
- * In Kubernetes' words; undefined when it says all.
+ * Which limited amounts a pod does not declare: a quota of CPU or memory requires every container to declare them. In Kubernetes'
+ * words; undefined when all are declared.
  */
 export function unsaid(pod: Pod, limited: readonly string[]): string | undefined {
   const missing = limited
@@ -70,7 +70,7 @@ export function amountText(resource: string, milli: bigint): string {
   return quantityText({ milli, form: resource.endsWith('memory') ? 'binary' : 'decimal' })
 }
 
-/** Quantities by name; what is none is left out. */
+/** Quantities by name; other values are left out. */
 export function quantitiesIn(hard: Named | undefined): ReadonlyMap<string, Quantity> {
   const quantities = new Map<string, Quantity>()
   for (const [name, value] of Object.entries(hard ?? {})) {

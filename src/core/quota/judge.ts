@@ -6,18 +6,18 @@ import { type Amounts, amountText, quantitiesIn, unsaid } from './amounts.ts'
 
 type Named = Pick<Kind, 'group' | 'plural'>
 
-/** The names under which quotas count objects of a kind, whatever is in them. */
+/** The names under which quotas count the objects of a kind. */
 export function countNames({ group, plural }: Named): readonly string[] {
   if (group) return [`count/${plural}.${group}`]
-  // `pods` counts those that have not ended, and is an amount of each pod.
+  // `pods` counts only pods that have not ended, so it is an amount of each pod.
   return objectNames.has(plural) ? [`count/${plural}`, plural] : [`count/${plural}`]
 }
 
-/** The kinds Kubernetes counts by their plural name alone. */
+/** The kinds that Kubernetes also counts by their plural name alone. */
 const objectNames: ReadonlySet<string> = new Set(['configmaps', 'secrets', 'resourcequotas'])
 
 /**
- * Why an object may not be written that takes `more` of what its namespace has used (all in thousandths), in Kubernetes'
+ * Why an object that uses `more` may not be written, given what its namespace has used (all in thousandths), in Kubernetes'
  * words; undefined when it may.
  */
 export function quotaRefusal(
@@ -29,7 +29,7 @@ export function quotaRefusal(
   for (const quota of quotas) {
     const hard = quantitiesIn(quota.spec?.hard)
     const { name } = quota.metadata
-    // Of all objects only a new pod takes one of `pods`.
+    // Only a new pod uses one of `pods`.
     const open = more.pods ? unsaid(object as unknown as Pod, [...hard.keys()]) : undefined
     if (open !== undefined) return `failed quota: ${name}: ${open}`
   }
@@ -48,7 +48,7 @@ export function quotaRefusal(
   return undefined
 }
 
-/** The status of a quota: what it allows, and how much of that is used. */
+/** The status of a quota: its limits and what is used of them. */
 export function quotaStatus(
   quota: ResourceQuota,
   used: (resource: string) => bigint,
@@ -60,13 +60,13 @@ export function quotaStatus(
   }
 }
 
-/** What is taken more by `now` than by `before`. */
+/** The amounts by which `now` exceeds `before`. */
 export function growth(now: Amounts, before: Amounts): Amounts {
   const more = Object.entries(now).map(([name, amount]) => [name, amount - (before[name] ?? 0n)] as const)
   return Object.fromEntries(more.filter(([, amount]) => amount > 0n))
 }
 
-/** What an object takes of the quotas of its namespace as one of its kind. Always the same value for a kind. */
+/** What every object of a kind uses as one of its kind. Always the same value for a kind. */
 export function countOf(kind: Named): Amounts {
   return Object.freeze(Object.fromEntries(countNames(kind).map((name) => [name, 1000n])))
 }

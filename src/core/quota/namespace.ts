@@ -3,27 +3,30 @@ import { nodesGroup } from '../access/node.ts'
 import { systemGroup } from '../admission/template.ts'
 import type { NamespaceLimits } from './limits.ts'
 
-/** What objects of a namespace take. */
+/** The number and size of a namespace's objects. */
 type Taken = Readonly<{ objects: number; bytes: number }>
 
-/** Where the system keeps what it cannot do without. */
+/** Namespaces with objects that the system needs. */
 const systemNamespaces: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'kubevirt'])
 
-/** An object may still grow up to this size, bytes: so that its owner can stop a VM, or mark what is to be deleted. */
+/**
+ * In a full namespace an object may grow up to this size, bytes, so that its owner can stop a VM or delete objects with
+ * finalizers.
+ */
 const smallBytes = 16 * 1024
 
 type Write = Readonly<{
-  /** What is written, and who writes. */
+  /** A write and its user. */
   metadata: ObjectMeta
   groups: readonly string[]
-  /** Bytes of it, and of what was there before; undefined for a new object. */
+  /** Size of the object, and its previous size (undefined for a new object), bytes. */
   bytes: number
   before: number | undefined
 }>
 
 /**
- * Why a namespace has no room for a write, and what to do; undefined when it has. What the server itself writes always has
- * room, and so has what lets no object grow.
+ * Why a namespace has no room for a write, with a remedy; undefined when it has. Writes of the server itself are always allowed,
+ * and so are writes that make no object larger.
  */
 export function namespaceRefusal(
   { metadata, groups, bytes, before }: Write,

@@ -3,14 +3,14 @@ import { test } from 'node:test'
 import type { Interface } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { DesiredNic } from '../nic/nic.ts'
-import { dhcpTold, hostnameOf, searchBytes, untold } from './dhcp.ts'
+import { addressesWithoutDhcp, dhcpSettings, hostnameOf, searchBytes } from './dhcp.ts'
 
 const vmi = (spec: Partial<VmiSpec> = {}, name = 'shop') => ({
   metadata: { name, namespace: 'team' },
   spec: { domain: { devices: {} }, ...spec } as VmiSpec,
 })
 const told = (spec: Partial<VmiSpec>, dhcpOptions?: Interface['dhcpOptions']) =>
-  dhcpTold(vmi(spec), dhcpOptions ? { dhcpOptions } : {})
+  dhcpSettings(vmi(spec), dhcpOptions ? { dhcpOptions } : {})
 
 for (const [title, spec, name, hostname] of [
   ['that of the VM', {}, 'shop', 'shop'],
@@ -101,9 +101,9 @@ test('a domain takes two bytes more than its length', () => {
 
 test('of the addresses a guest is not told its owner is told', () => {
   const nic = { name: 'blue', network: 'default/blue' } as DesiredNic
-  assert.deepEqual(untold([nic], new Map([['blue', ['10.0.0.2']]])), [])
-  assert.deepEqual(untold([nic], new Map()), [])
-  const [text, ...more] = untold([nic], new Map([['blue', ['10.0.0.2', 'fd00::2', 'fd01::2']]]))
+  assert.deepEqual(addressesWithoutDhcp([nic], new Map([['blue', ['10.0.0.2']]])), [])
+  assert.deepEqual(addressesWithoutDhcp([nic], new Map()), [])
+  const [text, ...more] = addressesWithoutDhcp([nic], new Map([['blue', ['10.0.0.2', 'fd00::2', 'fd01::2']]]))
   assert.match(
     text ?? '',
     /^The network default\/blue gave interface "blue" the address fd00::2, fd01::2, which the guest is not told/,

@@ -4,14 +4,14 @@ import { dnsSubdomain, nameProblems } from '#apis/meta/names.ts'
 import { isIpv4 } from '../nic/cidr.ts'
 import type { DesiredNic } from '../nic/nic.ts'
 
-/** What a guest is told by DHCP on one of its interfaces, beside its address and the way out. */
-export type DhcpTold = Readonly<{
+/** The DHCP options of one interface beside its address and routes. */
+export type DhcpSettings = Readonly<{
   hostname: string
   domain?: string
   searches?: readonly string[]
-  /** IPv4 addresses. They come after the host's, unless it is those of its own only. */
+  /** IPv4 addresses; they follow the host's name servers unless `isOwnDns`. */
   nameservers?: readonly string[]
-  /** Whether the host's name servers are left out. */
+  /** The host's name servers are left out. */
   isOwnDns?: true
   bootFileName?: string
   tftpServerName?: string
@@ -19,10 +19,10 @@ export type DhcpTold = Readonly<{
   privateOptions?: readonly Readonly<{ option: number; value: string }>[]
 }>
 
-/** Most bytes of the value of a DHCP option: its length is one byte, and some end in a zero. */
+/** Most bytes of the value of a DHCP option: its length is one byte, and some values end in a zero byte. */
 export const maxOptionBytes = 254
 
-/** Most characters of a part of a name (RFC 1035); names of VMs may be longer. */
+/** Most characters of a label of a domain name (RFC 1035); names of VMs may be longer. */
 const maxLabel = 63
 
 const clusterDomain = 'svc.cluster.local'
@@ -30,17 +30,18 @@ const clusterDomain = 'svc.cluster.local'
 const utf8 = new TextEncoder()
 
 /**
- * Decides what a guest is told, as KubeVirt's DHCP server does (its `prepareDHCPOptions`). There is no cluster DNS, so
- * `ClusterFirst` means the host's name servers, as `Default` does. What admission would refuse by now is left out.
+ * The DHCP options of an interface, as KubeVirt's DHCP server sends them (its `prepareDHCPOptions`). There is no cluster DNS, so
+ * `ClusterFirst` means the host's name servers, as `Default` does. Values that admission of this version would refuse are left
+ * out.
  */
-export function dhcpTold(
+export function dhcpSettings(
   vmi: Pick<VirtualMachineInstance, 'metadata' | 'spec'>,
   { dhcpOptions }: Pick<Interface, 'dhcpOptions'>,
-): DhcpTold {
+): DhcpSettings {
   const { spec } = vmi
   const searches = fitting(searchesOf(spec, vmi.metadata.namespace ?? 'default'))
   const nameservers = textsOf(spec.dnsConfig?.nameservers).filter(isIpv4)
-  // The longest one is the most exact (KubeVirt).
+  // The longest domain is the most specific one (KubeVirt).
   const domain = searches.reduce((longest, one) => (one.length > longest.length ? one : longest), '')
   const { bootFileName, tftpServerName, ntpServers = [], privateOptions = [] } = dhcpOptions ?? {}
   const given = privateOptions.filter(
@@ -64,7 +65,7 @@ export function dhcpTold(
   }
 }
 
-/** The name a guest is told to have: its owner's choice, or the first part of its instance's name (KubeVirt's SanitizeHostname). */
+/** The host name of a guest: its owner's choice, or the first label of its instance's name (KubeVirt's SanitizeHostname). */
 export function hostnameOf({ metadata, spec }: Pick<VirtualMachineInstance, 'metadata' | 'spec'>): string {
   const wanted = spec.hostname || metadata.name.split('.')[0]!
   return wanted
@@ -74,14 +75,14 @@ export function hostnameOf({ metadata, spec }: Pick<VirtualMachineInstance, 'met
     .replace(/^-+|-+$/g, '')
 }
 
-/** Bytes that a list of domains takes in the search option, uncompressed (RFC 3397): each label and each end has a byte more. */
+/** Size of a list of domains in the search option, uncompressed (RFC 3397), bytes: one more for each label and each end. */
 export function searchBytes(searches: readonly string[]): number {
   return searches.reduce((sum, one) => sum + one.length + 2, 0)
 }
 
 /**
- * Names to be completed with, the most exact first: with a subdomain the one that pods of the cluster would have, as far as
- * names are the cluster's (KubeVirt's DomainNameWithSubdomain).
+ * The search domains, the most specific first: with a subdomain the domain that pods would have in a cluster with DNS, unless the
+ * spec has its own DNS (KubeVirt's DomainNameWithSubdomain).
  */
 function searchesOf({ subdomain, dnsPolicy, dnsConfig }: VmiSpec, namespace: string): readonly string[] {
   const given = textsOf(dnsConfig?.searches).filter((one) => !nameProblems(one, dnsSubdomain).length)
@@ -94,17 +95,17 @@ function searchesOf({ subdomain, dnsPolicy, dnsConfig }: VmiSpec, namespace: str
   return [`${subdomain}.${longest}`, ...given]
 }
 
-/** As many of the first ones as one option has room for. */
+/** As many of the first domains as fit into one option. */
 function fitting(searches: readonly string[]): readonly string[] {
   return searches.filter((_, i) => searchBytes(searches.slice(0, i + 1)) <= maxOptionBytes)
 }
 
-/** Whether one option has room for a text. */
+/** Whether a text fits into one option. */
 export function isSayable(text: string): boolean {
   return utf8.encode(text).length <= maxOptionBytes
 }
 
-/** Whether a text can be a name that is told. */
+/** Whether a text can be sent as a name. */
 export function isPrintable(text: string): boolean {
   return !/\p{Cc}/u.test(text)
 }
@@ -113,13 +114,16 @@ function isName(text: string | undefined): text is string {
   return text !== undefined && text !== '' && isSayable(text) && isPrintable(text)
 }
 
-/** A list of texts that was stored before anybody looked at what it is. */
+/** The texts of a list that may have been stored by a version without validation. */
 function textsOf(list: unknown): string[] {
   return Array.isArray(list) ? list.filter((one) => typeof one === 'string') : []
 }
 
-/** What guests are not told, in words: their addresses that are not IPv4. */
-export function untold(nics: readonly DesiredNic[], ips: ReadonlyMap<string, readonly string[]>): string[] {
+/** Descriptions of addresses that guests do not get by DHCP, since they are not IPv4. */
+export function addressesWithoutDhcp(
+  nics: readonly DesiredNic[],
+  ips: ReadonlyMap<string, readonly string[]>,
+): string[] {
   return nics.flatMap(({ name, network }) => {
     const left = (ips.get(name) ?? []).filter((ip) => ip.includes(':'))
     if (!left.length) return []

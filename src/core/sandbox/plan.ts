@@ -7,33 +7,39 @@ import {
 } from '#apis/net/attachment.ts'
 import { anySourceAnnotation, isTrueAnnotation } from '../annotations.ts'
 import { type DesiredNic, podNetwork } from '../nic/nic.ts'
-import { type DhcpTold, dhcpTold } from './dhcp.ts'
+import { type DhcpSettings, dhcpSettings } from './dhcp.ts'
 
-/** One network put into a sandbox and joined to the guest: of a wanted interface what is written down, and what CNI is asked for. */
+/**
+ * One network in a sandbox, connected to a card of the guest: the recorded part of a wanted interface, and the parameters for
+ * CNI.
+ */
 export type Attachment = Readonly<
   Written & {
-    /** CNI configuration text of the NAD; absent for the pod network, whose configuration is the host's own, and when missing. */
+    /**
+     * CNI configuration text of the NAD; absent for the pod network, which has the host's own configuration, and if the NAD does
+     * not exist.
+     */
     config?: string
-    /** Why there is no configuration, for the owner. It matters only until the network is attached. */
+    /** Why there is no configuration, for the owner; used only until the network is attached. */
     problem?: string
-    /** Whether the guest may send from any MAC and address there (see anySourceAnnotation). */
+    /** The guest may send from any MAC and address there (see anySourceAnnotation). */
     isOpen?: true
-    /** Addresses of this network that the guest brought from the sandbox it came from, and may go on with. */
+    /** Addresses of this network that the guest had in the sandbox it was migrated from, and may continue to use. */
     carried?: readonly string[]
-    /** What the instance's annotations ask for, where CNI asks for it; as written there. */
+    /** The limits of the instance's annotations, for plugins that declare the capability; unparsed. */
     bandwidth?: Bandwidth
-    /** What the guest is told by DHCP. Sandboxes of earlier versions do not say. */
-    dhcp?: DhcpTold
+    /** The guest's DHCP options. Records of earlier versions have none. */
+    dhcp?: DhcpSettings
   }
 >
 
-/** What a sandbox remembers of an interface; all else can change while it is there, and is told when it is needed. */
+/** The recorded part of an interface; everything else can change while the sandbox exists, and is passed when it is needed. */
 type Written = Pick<DesiredNic, 'name' | 'network' | 'links' | 'binding' | 'mac' | 'queues' | 'guestCidr' | 'ports'>
 
-/** Most traffic to a guest (ingress) and from it, bits per second, as quantities. */
+/** Traffic limits to a guest (ingress) and from it (egress), bits per second, as quantities. */
 export type Bandwidth = Readonly<{ ingress?: string; egress?: string }>
 
-/** Kubernetes' annotations of pods; here they are for every network whose configuration declares the capability `bandwidth`. */
+/** Kubernetes' annotations of pods; here they apply to every network whose configuration declares the capability `bandwidth`. */
 const ingressAnnotation = 'kubernetes.io/ingress-bandwidth'
 const egressAnnotation = 'kubernetes.io/egress-bandwidth'
 
@@ -44,7 +50,7 @@ function bandwidthWanted(annotations: Readonly<Record<string, string>> = {}): Ba
   return { ...(ingress !== undefined && { ingress }), ...(egress !== undefined && { egress }) }
 }
 
-/** Finds what a NAD says, by `namespace/name`; undefined where there is none. */
+/** Looks up NADs by `namespace/name`; undefined for one that does not exist. */
 export type FindNads = Readonly<{
   configOf: (network: string) => string | undefined
   annotationsOf: (network: string) => Readonly<Record<string, string>> | undefined
@@ -67,7 +73,7 @@ export function attachmentsOf(
       ...(!isPod && config === undefined && { problem: missingText(nic) }),
       ...(isOpen && { isOpen }),
       ...(bandwidth && { bandwidth }),
-      dhcp: dhcpTold(vmi, nic),
+      dhcp: dhcpSettings(vmi, nic),
     }
   })
 }
@@ -81,7 +87,7 @@ function missingText(nic: DesiredNic): string {
   return `interface "${nic.name}" wants the NetworkAttachmentDefinition ${nic.network}, which does not exist or has no config; create it, or change networkName in the VM`
 }
 
-/** Multus' request annotation for an instance's secondary interfaces. */
+/** Multus' annotation that requests an instance's secondary interfaces. */
 export function networksRequest(nics: readonly DesiredNic[]): Record<string, string> {
   const wanted = nics
     .filter((nic) => !nic.primary)
@@ -96,7 +102,7 @@ export function networksRequest(nics: readonly DesiredNic[]): Record<string, str
   }
 }
 
-/** Multus' answer annotation for what a sandbox has. */
+/** Multus' annotation with the networks of a sandbox. */
 export function networkStatuses(
   attachments: readonly Attachment[],
   ips: ReadonlyMap<string, readonly string[]>,

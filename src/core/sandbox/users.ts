@@ -1,18 +1,18 @@
 import type { Pod } from '#apis/core/pod.ts'
 
-/** The users (uids of the host) that guests may run as, both ends included. */
+/** The range of users (uids of the host) that guests may run as, inclusive. */
 export type UserRange = Readonly<{ first: number; last: number }>
 
 /**
- * Users of each guest: the one its QEMU runs as, and the next one, which its DHCP server runs as. Neither can look into the
- * other, nor into those of another guest.
+ * Users of each guest: one for its QEMU, and the next one for its DHCP server, so that neither can access the other or the
+ * processes of another guest.
  */
 const usersPerGuest = 2
 
-/** Numbers that neither distributions nor systemd give to anybody. */
+/** Numbers that neither distributions nor systemd assign. */
 export const defaultUsers: UserRange = { first: 1_900_000_000, last: 1_900_131_071 }
 
-/** What the processes of a pod's guest run as; undefined for pods made before each guest had users of its own. */
+/** The user of a pod's guest; undefined for pods of versions without a user for each guest. */
 export function userOf(pod: Pod | undefined): number | undefined {
   return pod?.spec.securityContext?.runAsUser
 }
@@ -23,8 +23,8 @@ export function dhcpUserOf(user: number): number {
 }
 
 /**
- * The next users that are not `taken`, after `before`: what was given last comes last again, so that processes that end late
- * share with nobody. Undefined when the range is used up.
+ * The next users that are not `taken`, in a cycle after `before`, so that a released user is reused as late as possible:
+ * processes may end late. Undefined when all are taken.
  */
 export function nextUser(
   range: UserRange,

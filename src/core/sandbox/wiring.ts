@@ -1,48 +1,50 @@
 import { bindings } from '../nic/bindings.ts'
 import type { Attachment } from './plan.ts'
 
-/** A network link as the kernel has it. `hasCarrier` is unknown while it is down; a tap has it while somebody has it open. */
+/**
+ * A network link of the kernel. `hasCarrier` is unknown while the link is down; a tap has a carrier while a process has it open.
+ */
 export type Link = Readonly<{ ifname: string; mtu: number; master?: string; isUp: boolean; hasCarrier?: boolean }>
 
-/** A link that CNI made on the host for an attachment, no bridge, and the bridge it is a port of, if it is one. */
+/** A link on the host that CNI made for an attachment, other than a bridge, and the bridge that it is a port of, if any. */
 export type HostLink = Readonly<{ name: string; bridge?: string }>
 
-/** An attachment that CNI has made, with what else belongs to it. */
+/** An attachment that CNI has added, with its links on the host. */
 export type Card = Readonly<{
   attachment: Attachment
   hostLinks: readonly HostLink[]
-  /** Whether a DHCP server of the sandbox serves its guest. */
+  /** Whether a DHCP server of the sandbox must serve it. */
   isServed: boolean
 }>
 
-/** The network of a sandbox, and what of the host's it is on, as they are. */
+/** The observed network of a sandbox, and of the host as far as the sandbox depends on it. */
 export type ObservedWiring = Readonly<{
-  /** Links by name, in the sandbox and on the host; undefined where nobody looked, which tells of no damage. */
+  /** Links by name, in the sandbox and on the host; undefined if they were not observed, so that they count as undamaged. */
   sandbox: ReadonlyMap<string, Link>
   host: ReadonlyMap<string, Link> | undefined
-  /** The bridges in the sandbox that are served. */
+  /** The bridges of the sandbox with a running DHCP server. */
   served: ReadonlySet<string>
-  /** Whether the rules of the packet filter are those that are wanted. */
+  /** Whether the rules of the packet filter are as wanted. */
   rules: Readonly<{ sandbox: boolean; host: boolean }>
 }>
 
-/** What has to be done to make a sandbox's network whole, by interface name. Nothing of it is done here. */
+/** The repairs of a sandbox's network, by interface name. */
 export type WiringPlan = Readonly<{
-  /** CNI has to add these again. */
+  /** Interfaces that CNI has to add again. */
   add: ReadonlySet<string>
-  /** These have to be joined to their taps. */
+  /** Interfaces that have to be connected to their taps. */
   join: ReadonlySet<string>
-  /** These have to be served. */
+  /** Interfaces that have to be served by DHCP. */
   serve: ReadonlySet<string>
-  /** Whose rules have to be set. */
+  /** Whether the rules of the sandbox and of the host have to be set. */
   rules: Readonly<{ sandbox: boolean; host: boolean }>
-  /** What is wrong, in words. */
+  /** Descriptions of the damage. */
   why: readonly string[]
 }>
 
 /**
- * Decides what is missing of the networks of a sandbox. It goes by what is there alone, never by what was done before: a
- * firewall that is reloaded, or whoever deletes a link, tells nobody.
+ * Plans the repairs of a sandbox's networks from the observation alone, never from what was done before: a reloaded firewall or a
+ * deleted link causes no event.
  */
 export function planWiring(cards: readonly Card[], observed: ObservedWiring): WiringPlan {
   const whole = { add: new Set<string>(), join: new Set<string>(), serve: new Set<string>() }
@@ -65,8 +67,8 @@ export function planWiring(cards: readonly Card[], observed: ObservedWiring): Wi
 }
 
 /**
- * The cards, by interface name, whose taps are gone or open to nobody. Those that a guest has are dead: a tap that was deleted
- * and made again is another one, and QEMU goes on with the first.
+ * The cards, by interface name, whose taps are gone or that no process has open. Such a card of a guest is disconnected: a tap
+ * that was deleted and made again is another one, and QEMU keeps the first open.
  */
 export function deafCards(
   attachments: readonly Attachment[],
@@ -80,7 +82,7 @@ export function deafCards(
 function lostPod({ links, binding }: Attachment, { sandbox }: ObservedWiring): string[] {
   const link = sandbox.get(links.pod)
   if (!link) return [`the link ${links.pod} was gone`]
-  // The routes that CNI gave it have gone with its being up.
+  // When a link goes down, the kernel drops the routes that CNI added.
   return link.isUp || bindings[binding].isOnNetwork ? [] : [`the link ${links.pod} was down`]
 }
 

@@ -4,20 +4,20 @@ import type { Stored } from '#apis/meta/object.ts'
 import { findCondition, isTrue } from './conditions.ts'
 import { isFinal, runStrategyOf } from './power.ts'
 
-/** On an instance: whether its guest is to be paused, as `true` or `false`; absent while nobody said so. */
+/** On an instance: whether its guest is to be paused, `true` or `false`; absent until that was requested. */
 export const pausedAnnotation = 'vmi.patchbay.dev/paused'
 
 type Request = NonNullable<NonNullable<VirtualMachine['status']>['stateChangeRequests']>[number]
 
-/** What a verb comes to: a refusal in KubeVirt's words (facts/kubevirt.md §5.2), or what is to be written. */
+/** The result of a verb: a refusal in KubeVirt's words (facts/kubevirt.md §5.2), or what is to be written. */
 export type Verdict =
   | Readonly<{ refuse: 'Conflict' | 'BadRequest' | 'Forbidden'; text: string }>
   | Readonly<{
-      /** Whether the VM is to run from now on; changes its spec. */
+      /** Whether the VM is to run; changes its spec. */
       runs?: boolean
-      /** What the controller is to do once. */
+      /** Requests that the controller carries out once. */
       requests?: readonly Request[]
-      /** A shorter time for the guest to shut down, seconds. */
+      /** A shorter grace period of the guest, seconds. */
       graceSeconds?: number
     }>
 
@@ -46,7 +46,7 @@ export function startVerdict(vm: VirtualMachine, vmi: Running, paused: boolean):
   return isPending(vm, 'Start') ? underway : { requests: [request] }
 }
 
-/** `stop`. `graceSeconds` is the time the caller grants the guest; undefined for its own. */
+/** `stop`. `graceSeconds` is the grace period that the caller requests; undefined for the guest's own. */
 export function stopVerdict(vm: VirtualMachine, vmi: Running, graceSeconds: number | undefined): Verdict {
   if (graceSeconds !== undefined && !(graceSeconds >= 0))
     return { refuse: 'BadRequest', text: 'gracePeriod has to be greater or equal to 0' }
@@ -104,7 +104,7 @@ function isPending({ status }: VirtualMachine, action: Request['action']): boole
   return status?.stateChangeRequests?.some((request) => request.action === action) ?? false
 }
 
-/** The VM with what a verdict wants of its spec: in the words its owner chose, `running` or `runStrategy`. */
+/** The VM with the run state of a verdict, in the field that its owner uses: `running` or `runStrategy`. */
 export function withRuns(vm: VirtualMachine, runs: boolean): VirtualMachine {
   const { running, ...spec } = vm.spec
   if (running !== undefined) return { ...vm, spec: { ...spec, running: runs } }

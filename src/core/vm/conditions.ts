@@ -13,8 +13,8 @@ export function isTrue(conditions: Conditions | undefined, type: string): boolea
 }
 
 /**
- * The list with one condition set. Order is kept, and lastTransitionTime moves only when the status changes, so that setting
- * the same again changes nothing. `now` is RFC 3339.
+ * The list with one condition set. The order stays, and lastTransitionTime changes only with the status, so that setting the same
+ * condition again changes nothing. `now` is RFC 3339.
  */
 export function withCondition(
   conditions: Conditions | undefined,

@@ -16,13 +16,13 @@ const nics = (count: number, wish: (i: number) => Wish = () => ({})): Device[] =
   Array.from({ length: count }, (_, i) => device('interface', `n${i}`, wish(i)))
 const others = [device('rng', 'bus'), device('rng', 'console', { port: 'none' }), device('rng', 'rng')]
 
-function slotsOf(devices: readonly Device[], options = { placeholders: 0, extra: 0 }): Slots {
+function slotsOf(devices: readonly Device[], options = { hotplugPorts: 0, extra: 0 }): Slots {
   const slots = assignSlots(devices, options)
   assert.ok(!('problem' in slots), JSON.stringify(slots))
   return slots
 }
 const problemOf = (...wishes: Wish[]) => {
-  const slots = assignSlots([...nics(wishes.length, (i) => wishes[i]!), ...others], { placeholders: 0, extra: 0 })
+  const slots = assignSlots([...nics(wishes.length, (i) => wishes[i]!), ...others], { hotplugPorts: 0, extra: 0 })
   return 'problem' in slots ? slots.problem : ''
 }
 const addressOf = (bus: number) => `0000:${bus.toString(16).padStart(2, '0')}:00.0`
@@ -35,13 +35,13 @@ const worlds = fc.record({
     }),
     { maxLength: 40 },
   ),
-  placeholders: fc.oneof(fc.nat(12), fc.constant(1_000_000_000)),
+  hotplugPorts: fc.oneof(fc.nat(12), fc.constant(1_000_000_000)),
   extra: fc.nat(40),
 })
 
 test('addresses never clash and never exceed the ports, whatever is wanted', () => {
   fc.assert(
-    fc.property(worlds, ({ wishes, placeholders, extra }) => {
+    fc.property(worlds, ({ wishes, hotplugPorts, extra }) => {
       const taken = new Set<number>()
       const cards = nics(wishes.length, (i) => {
         const { port, bus } = wishes[i]!
@@ -50,7 +50,7 @@ test('addresses never clash and never exceed the ports, whatever is wanted', () 
         return { port, pciAddress: addressOf(bus) }
       })
       const devices = [...cards, ...others]
-      const { ports, buses } = slotsOf(devices, { placeholders, extra })
+      const { ports, buses } = slotsOf(devices, { hotplugPorts, extra })
       const all = [...buses.values()]
       assert.equal(new Set(all).size, all.length)
       for (const bus of all) assert.ok(bus >= 1 && bus <= ports, `${bus} of ${ports}`)
@@ -69,10 +69,10 @@ test('addresses never clash and never exceed the ports, whatever is wanted', () 
 test('a card that is plugged gets the address it will have after the next start, and moves no other', () => {
   // libvirt gives it the first port that is free.
   for (let count = 1; count < 4; count++) {
-    const before = slotsOf([...nics(count), ...others], { placeholders: 4 - count, extra: 2 })
+    const before = slotsOf([...nics(count), ...others], { hotplugPorts: 4 - count, extra: 2 })
     const taken = new Set(before.buses.values())
     const free = Array.from({ length: before.ports }, (_, i) => i + 1).find((bus) => !taken.has(bus))
-    const after = slotsOf([...nics(count + 1), ...others], { placeholders: 3 - count, extra: 2 })
+    const after = slotsOf([...nics(count + 1), ...others], { hotplugPorts: 3 - count, extra: 2 })
     assert.equal(after.buses.get(`n${count}`), free)
     for (const [alias, bus] of before.buses) assert.equal(after.buses.get(alias), bus, alias)
   }
@@ -80,7 +80,7 @@ test('a card that is plugged gets the address it will have after the next start,
 
 test('whoever wants an address has it, and the others go on around it', () => {
   const cards = nics(3, (i) => (i === 2 ? { pciAddress: '0000:02:00.0' } : {}))
-  const { ports, buses } = slotsOf([...cards, ...others], { placeholders: 1, extra: 1 })
+  const { ports, buses } = slotsOf([...cards, ...others], { hotplugPorts: 1, extra: 1 })
   assert.deepEqual(Object.fromEntries(buses), { n0: 1, n1: 3, n2: 2, bus: 5, rng: 6 })
   assert.equal(ports, 7)
 })

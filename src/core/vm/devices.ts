@@ -2,21 +2,21 @@ import { aliasOf } from '../nic/names.ts'
 import type { DesiredNic } from '../nic/nic.ts'
 import { maxBus } from './pci.ts'
 
-/** One device of a guest: `serialBus` is what the agent's channel is on, an interface is found by its alias. */
+/** One device of a guest. `serialBus` is the bus of the agent's channel; an interface is identified by its alias. */
 export type Device = Readonly<{
   kind: 'interface' | 'serialBus' | 'console' | 'agentChannel' | 'rng'
   /** Unique in its guest. */
   alias: string
   /**
-   * Whether it needs a root port of its own. One is `kept` for a device that is put on a bus of another kind by libvirt, so
-   * that no other moves when it becomes one that needs it.
+   * Whether it needs a root port of its own. A port is `kept` for a device that libvirt puts on another kind of bus, so that the
+   * addresses of other devices do not change when its model does.
    */
   port: 'needed' | 'kept' | 'none'
-  /** Where its owner wants it: `0000:BB:00.0`, with the number of a root port for bus. */
+  /** The address that its owner chose: `0000:BB:00.0`, where BB is the number of a root port. */
   pciAddress?: string
-  /** The number its guest makes a name of. */
+  /** The number from which the guest derives its name. */
   acpiIndex?: number
-  /** When firmware tries it, from 1. */
+  /** Its position in the firmware's boot order, from 1. */
   bootOrder?: number
 }>
 
@@ -37,27 +37,26 @@ export function devicesOf(nics: readonly DesiredNic[]): Device[] {
   ]
 }
 
-/** How many ports devices take. */
+/** Number of ports that devices use. */
 export function portsTaken(devices: readonly Device[]): number {
   return devices.filter(({ port, pciAddress }) => port !== 'none' || pciAddress !== undefined).length
 }
 
-/** Where the devices of a guest are: `buses` has, by alias, the number of its root port for each that is given one; from 1. */
+/** The addresses of a guest's devices: `buses` has the number of the root port, from 1, of each device with one, by alias. */
 export type Slots = Readonly<{
-  /** Root ports, each with its number for index. A guest never gets more. */
+  /** Number of root ports; their indexes are 1 to this number. None can be added to a running guest. */
   ports: number
   buses: ReadonlyMap<string, number>
 }>
 
 /**
- * Gives devices their addresses, the same for the same devices: interfaces come first and have `placeholders` behind them, so
- * that a card that is plugged gets the address it will have after the next start, and the others come last; `extra` ports are
- * free behind them. Placeholders and extra ports are as many as there is room for. @returns a sentence when owners want what
- * cannot be
+ * Assigns addresses to devices, deterministically: interfaces come first, followed by `hotplugPorts`, so that a plugged card gets
+ * the address that it will have after the next start; the other devices follow, and `extra` free ports come last. Hotplug ports
+ * and extra ones are limited by the number of buses. @returns a sentence when the addresses that owners chose are impossible
  */
 export function assignSlots(
   devices: readonly Device[],
-  { placeholders, extra }: Readonly<{ placeholders: number; extra: number }>,
+  { hotplugPorts, extra }: Readonly<{ hotplugPorts: number; extra: number }>,
 ): Slots | { problem: string } {
   const twin = twins(devices)
   if (twin) return { problem: twin }
@@ -87,15 +86,15 @@ export function assignSlots(
     }
   }
   place(devices.filter(({ kind }) => kind === 'interface'))
-  // A port that is wanted by address is one of those that are there anyway.
+  // A port that is chosen by address is one of those that are counted already.
   const room = Math.max(0, maxBus - portsTaken(devices))
-  for (let held = Math.min(placeholders, room); held > 0; held--) next()
+  for (let hotplug = Math.min(hotplugPorts, room); hotplug > 0; hotplug--) next()
   place(devices.filter(({ kind }) => kind !== 'interface'))
   const needed = Math.max(last, ...fixed)
   return { ports: Math.max(needed, Math.min(last + extra, maxBus)), buses }
 }
 
-/** Why two devices cannot be as their owner wants: what is for one alone. */
+/** Why two devices conflict: they have the same value of a unique field. */
 function twins(devices: readonly Device[]): string | undefined {
   for (const field of ['alias', 'acpiIndex', 'bootOrder'] as const) {
     const seen = new Set<string | number>()
@@ -108,7 +107,7 @@ function twins(devices: readonly Device[]): string | undefined {
   return undefined
 }
 
-/** The number of the root port that an address is behind; undefined for any other. */
+/** The number of the root port of an address; undefined for any other address. */
 function busOf(pciAddress: string): number | undefined {
   const [, digits] = /^0000:([\da-f]{2}):00\.0$/i.exec(pciAddress) ?? []
   const bus = Number.parseInt(digits ?? '', 16)

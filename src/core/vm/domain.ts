@@ -4,13 +4,13 @@ import { desiredNics } from '../nic/desired.ts'
 import type { DesiredNic } from '../nic/nic.ts'
 import { pausedAnnotation } from './actions.ts'
 import { assignSlots, type Device, devicesOf, portsTaken, type Slots } from './devices.ts'
-import { extraPorts, interfaceCount, placeholders } from './pci.ts'
+import { extraPorts, hotplugPorts, interfaceCount } from './pci.ts'
 
-/** Everything a hypervisor must know to start a guest. */
+/** Everything that a hypervisor needs to start a guest. */
 export type DomainSpec = Readonly<{
   name: string
   uuid: string
-  /** Start it with its CPUs stopped. */
+  /** The guest starts with its CPUs stopped. */
   isPaused: boolean
   memoryKiB: number
   sockets: number
@@ -18,27 +18,27 @@ export type DomainSpec = Readonly<{
   threads: number
   boot: Boot
   nics: readonly DesiredNic[]
-  /** All devices, those of `nics` among them, and where they are. */
+  /** All devices, including those of `nics`, and their addresses. */
   devices: readonly Device[]
   slots: Slots
 }>
 
-/** What a guest boots from: a kernel of an image; or, which no hypervisor here does yet, the device of that alias. */
+/** What a guest boots from: a kernel of an image, or the device with an alias (not supported by any driver yet). */
 type Boot = Readonly<{ kernel: KernelBoot } | { disk: Readonly<{ alias: string }> }>
 
-/** A kernel in an image, by its paths there. */
+/** A kernel and its initrd, by their paths in an image. */
 export type KernelBoot = Readonly<{ image: string; kernelPath: string; initrdPath: string | undefined; args: string }>
 
-/** Least memory a guest is given when its owner names none (KubeVirt's own examples use as much). */
+/** Memory of a guest whose spec has none (as in KubeVirt's own examples). */
 const defaultMemory = '128Mi'
 
-/** A Kubernetes quantity in bytes; undefined when it is none. */
+/** A Kubernetes quantity in bytes; undefined for any other value. */
 export function bytesOf(quantity: string | number | undefined): number | undefined {
   const milli = parseQuantity(quantity)?.milli
   return milli === undefined || milli < 0n ? undefined : Math.round(Number(milli) / 1000)
 }
 
-/** Name of an instance's domain: outside checks find it by this. */
+/** Name of an instance's domain. Other tools rely on it. */
 export function domainName(namespace: string, name: string): string {
   return `${namespace}_${name}`
 }
@@ -48,26 +48,24 @@ export function domainUuid({ spec, metadata }: VirtualMachineInstance): string {
   return (spec.domain.firmware?.uuid ?? metadata.uid ?? '').toLowerCase()
 }
 
-/** The memory a guest is to see, as its owner wrote it and in bytes; undefined when that is no quantity. */
+/** The memory of a guest, as its owner wrote it and in bytes; undefined when that is no quantity. */
 export function memoryOf(spec: VmiSpec): Readonly<{ wanted: string | number; bytes: number | undefined }> {
   const { memory, resources } = spec.domain
   const wanted = memory?.guest ?? resources?.requests?.memory ?? resources?.limits?.memory ?? defaultMemory
   return { wanted, bytes: bytesOf(wanted) }
 }
 
-/** What a guest's processes take beside its memory, bytes: QEMU with its devices, libvirtd and the DHCP server. */
+/** Memory of a guest's processes beside the guest's own, bytes: QEMU with its devices, libvirtd and the DHCP server. */
 const overheadBytes = 96 * 2 ** 20
-/** Bytes of guest memory that take one byte of page tables (KubeVirt). */
+/** Bytes of guest memory that need one byte of page tables (KubeVirt). */
 const bytesPerTableByte = 512
 
-/** The memory of a host that a guest with so much of its own takes, bytes. */
+/** The memory that a guest with so much of its own uses on its host, bytes. */
 export function footprintOf(guestBytes: number): number {
   return guestBytes + Math.ceil(guestBytes / bytesPerTableByte) + overheadBytes
 }
 
-/**
- * What to start for an instance, or why it cannot be started: one sentence for its owner.
- */
+/** The domain of an instance, or a sentence for its owner about why it cannot be started. */
 export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem: string } {
   const { spec, metadata } = vmi
   const boot = spec.domain.firmware?.kernelBoot
@@ -82,12 +80,12 @@ export function domainSpec(vmi: VirtualMachineInstance): DomainSpec | { problem:
   if (bytes === undefined || bytes < 2 ** 20)
     return { problem: `memory "${wanted}" is no usable quantity; write for example 256Mi` }
   const namespace = metadata.namespace ?? 'default'
-  const held = placeholders(interfaceCount(spec), metadata.annotations)
-  if (typeof held !== 'number') return held
+  const hotplug = hotplugPorts(interfaceCount(spec), metadata.annotations)
+  if (typeof hotplug !== 'number') return hotplug
   const nics = desiredNics(spec, namespace)
   const devices = devicesOf(nics)
-  const extra = extraPorts(bytes, portsTaken(devices), held, metadata.annotations)
-  const slots = assignSlots(devices, { placeholders: held, extra })
+  const extra = extraPorts(bytes, portsTaken(devices), hotplug, metadata.annotations)
+  const slots = assignSlots(devices, { hotplugPorts: hotplug, extra })
   if ('problem' in slots) return slots
   return {
     name: domainName(namespace, metadata.name),

@@ -13,12 +13,12 @@ export type NewNic = Readonly<{
   link?: 'up' | 'down' | undefined
 }>
 
-/** A VM with another template (the same object when nothing is to be done), or why it is not to be had. */
+/** A VM with a changed template (the same object when nothing changes), or why the change is refused. */
 export type NicEdit =
   | Readonly<{ vm: VirtualMachine }>
   | Readonly<{ refuse: 'Conflict' | 'NotFound' | 'Invalid'; text: string }>
 
-/** Plugs a card: adds a bridge to a network, or takes `absent` back from one that is the same. */
+/** Plugs a card: adds an interface with bridge binding, or removes `absent` from an equal one. */
 export function withNic(vm: Stored<VirtualMachine>, nic: NewNic): NicEdit {
   const there = find(vm, nic.name)
   if (there?.absent) return pluggedAgain(vm, nic, there)
@@ -39,7 +39,7 @@ export function withNic(vm: Stored<VirtualMachine>, nic: NewNic): NicEdit {
   return edited(vm, [...interfaces(vm), one], [...networks(vm), network])
 }
 
-/** A card that is on its way out, or parked, comes back as it was. */
+/** A card that is being unplugged, or kept as `absent`, is plugged again as it was. */
 function pluggedAgain(vm: Stored<VirtualMachine>, nic: NewNic, there: ReturnType<typeof wantedNics>[number]): NicEdit {
   const { mac, model, link } = nic
   const isSame =
@@ -54,7 +54,7 @@ function pluggedAgain(vm: Stored<VirtualMachine>, nic: NewNic, there: ReturnType
   return replaced(vm, nic.name, ({ state: _, ...one }) => (link === 'down' ? { ...one, state: link } : one))
 }
 
-/** Unplugs a card: declares it `absent` where a guest, or its owner's wish to keep it, needs that; else takes it out. */
+/** Unplugs a card: declares it `absent` if a guest may have it or its owner wants to keep it; otherwise removes it. */
 export function withoutNic(vm: Stored<VirtualMachine>, name: string, isRunning: boolean): NicEdit {
   const there = find(vm, name)
   if (!there) return unknown(vm, name)
@@ -78,7 +78,7 @@ export function withoutNic(vm: Stored<VirtualMachine>, name: string, isRunning: 
   )
 }
 
-/** Puts a card on another network. */
+/** Moves a card to another network. */
 export function withNetwork(vm: Stored<VirtualMachine>, name: string, network: string): NicEdit {
   const there = find(vm, name)
   if (!there) return unknown(vm, name)
@@ -102,7 +102,7 @@ export function withNetwork(vm: Stored<VirtualMachine>, name: string, network: s
   )
 }
 
-/** Tells that a VM has no such interface, and which it has. */
+/** The refusal for an unknown interface, with the existing ones. */
 export function unknownNicText(vm: VirtualMachine, name: string): string {
   const names = interfaces(vm).map((one) => one.name)
   return `VM ${vm.metadata.name} has no interface ${name}; it has: ${names.join(', ') || 'none'}`
@@ -128,7 +128,7 @@ function namespaceOf({ metadata }: Stored<VirtualMachine>): string {
   return metadata.namespace
 }
 
-/** A network as `wantedNics` names it. */
+/** The name of a network as in `wantedNics`. */
 function keyOf(vm: Stored<VirtualMachine>, network: string): string {
   return network.includes('/') ? network : `${namespaceOf(vm)}/${network}`
 }

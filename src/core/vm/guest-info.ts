@@ -4,21 +4,21 @@ import type { JsonObject } from '#base/json.ts'
 import type { GuestInterface } from '../nic/status.ts'
 import { findCondition } from './conditions.ts'
 
-/** What a guest's agent tells about its guest and itself. */
+/** What a guest's agent reports about the guest and itself. */
 export type GuestInfo = Readonly<{ os: GuestOsInfo; agent: GuestAgent }>
 
-/** Most interfaces, and addresses of each, that a guest is believed to have. */
+/** Most interfaces of a guest, and most addresses of each, that are taken from its agent. */
 const maxInterfaces = 256
 const maxAddresses = 64
 /** Longest text taken from a guest, characters; a host name has at most 253. */
 const maxText = 256
 
-/** Text of a guest that may say anything: bounded, and without characters that a terminal or a log would obey. */
+/** Untrusted text of a guest: truncated, and without control characters for terminals or logs. */
 export function guestText(text: string): string {
   return text.slice(0, maxText).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?')
 }
 
-/** What a guest says of its interfaces, as far as it can be true. */
+/** The interfaces that a guest reported, limited and with valid addresses only. */
 export function boundedInterfaces(interfaces: readonly GuestInterface[]): GuestInterface[] {
   return interfaces.slice(0, maxInterfaces).map(({ name, mac, ips }) => ({
     name: guestText(name),

@@ -8,7 +8,7 @@ import { withoutAbsent } from './live.ts'
 /** Keeps an instance until its guest has been stopped and its sandbox removed. */
 export const vmiFinalizer = 'foregroundDeleteVirtualMachine'
 
-/** The instance a VM's template describes. The caller creates it; the API server fills in identity. */
+/** The instance of a VM's template, to be created; the API server adds its identity. */
 export function instanceOf(vm: VirtualMachine, { isPaused = false } = {}): VirtualMachineInstance {
   const template = isObject(vm.spec.template.metadata) ? vm.spec.template.metadata : {}
   const { labels, annotations: own } = template as Pick<ObjectMeta, 'labels' | 'annotations'>
@@ -38,12 +38,12 @@ export function instanceOf(vm: VirtualMachine, { isPaused = false } = {}): Virtu
   }
 }
 
-/** The annotations of a VM that are about running it here; its instance always has the same. */
+/** The annotations of a VM that its instance always shares. */
 function ownAnnotations({ annotations }: ObjectMeta): Record<string, string> {
   return Object.fromEntries(Object.entries(annotations ?? {}).filter(([key]) => key.startsWith('patchbay.dev/')))
 }
 
-/** The instance with the annotations its VM has now; the same object when it has them already. */
+/** The instance with the current annotations of its VM; the same object when it has them already. */
 export function withAnnotationsOf(vm: VirtualMachine, vmi: VirtualMachineInstance): VirtualMachineInstance {
   const { metadata: template } = instanceOf(vm)
   const kept = Object.entries(vmi.metadata.annotations ?? {}).filter(

@@ -14,34 +14,34 @@ import { withPhase } from './phase.ts'
 import { isFinal } from './power.ts'
 import { withUncarriedOfInstance } from './uncarried.ts'
 
-/** Keeps a pod until the agent of its node has taken the sandbox away. */
+/** Keeps a pod until the agent of its node has removed the sandbox. */
 export const sandboxFinalizer = 'patchbay.dev/sandbox'
 
 type Identified = Pick<VirtualMachineInstance, 'metadata'>
 
-/** Name of the pod an instance starts in: the same each time it is asked for, so that it is never made twice. */
+/** Name of the pod in which an instance starts: deterministic, so that the pod is never created twice. */
 export function firstLauncherName(vmi: Identified): string {
   return launcherName(vmi, vmi.metadata.uid ?? '')
 }
 
-/** Name of a launcher pod, by what it is made for: the instance itself, or one of its migrations. */
+/** Name of a launcher pod, by the UID of the instance, or of the migration that it is created for. */
 export function launcherName(vmi: Identified, uid: string): string {
   return `virt-launcher-${vmi.metadata.name}-${sha256Hex(uid).slice(0, 5)}`
 }
 
-/** A migration's part of a pod. */
+/** The migration that a pod is created for. */
 type Job = Readonly<{ uid: string; name: string }>
 
-/** Where a pod is to be, and what its guest's processes run as there: the same user wherever the guest goes. */
+/** The node of a pod, and the user of its guest's processes, which is the same on all nodes. */
 type Place = Readonly<{ nodeName: string; user: number | undefined }>
 
-/** A pod that is about to be made. */
+/** A pod to be created. */
 export type NewPod = Pod & Readonly<{ metadata: Readonly<{ namespace: string }> }>
 
-/** The pod an instance starts in, or goes to by a migration, on a node. */
+/** The pod in which an instance starts on a node, or to which it migrates. */
 export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Place, job?: Job): NewPod {
   const { name, namespace = 'default', uid = '' } = vmi.metadata
-  // Where the instance is says nothing about where this pod is.
+  // The instance's node labels do not apply to the pod.
   const { [nodeNameLabel]: _, [targetNodeLabel]: _target, ...others } = vmi.metadata.labels ?? {}
   const annotations = {
     'kubevirt.io/domain': name,
@@ -83,12 +83,12 @@ export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Pla
   }
 }
 
-/** Of a CPU of the host, how much a guest asks for each of its own, thousandths: its default `cpuAllocationRatio` is 10 (KubeVirt). */
+/** CPU request for each of a guest's CPUs, thousandths: KubeVirt's default `cpuAllocationRatio` is 10. */
 const milliPerCpu = 100
 
 /**
- * What a pod takes of its node and of the quotas of its namespace: the guest's memory and what its processes take beside it,
- * and CPU as KubeVirt reckons it, which is limited only if the owner says so.
+ * The resources of a pod, on its node and in the quotas of its namespace: the memory of the guest and its processes, and CPU as
+ * computed by KubeVirt, which is limited only if the spec has a limit.
  */
 function resourcesOf(spec: VmiSpec) {
   const { bytes = 0 } = memoryOf(spec)
@@ -104,13 +104,13 @@ function resourcesOf(spec: VmiSpec) {
   }
 }
 
-/** An instance has been handed over to its node's agent, which writes its phase from then on. */
+/** Whether an instance has been handed over to its node's agent, which writes its phase from then on. */
 export function isScheduled(vmi: VirtualMachineInstance): boolean {
   const phase = vmi.status?.phase
   return phase !== undefined && phase !== 'Pending' && phase !== 'Scheduling'
 }
 
-/** The part of an instance's status that is the controller's: everything up to the hand-over. `why` is why it has no pod. */
+/** The controller's part of an instance's status, until the hand-over. `why` is the reason why it has no pod. */
 export function scheduledStatus(
   vmi: VirtualMachineInstance,
   pod: Stored<Pod> | { why: string },
@@ -143,10 +143,10 @@ export function scheduledStatus(
   }
 }
 
-/** Reason of conditions and Events about what may not be made (KubeVirt). */
+/** Reason of conditions and Events about a refused creation (KubeVirt). */
 export const failedCreate = 'FailedCreate'
 
-/** The status of an instance whose pod may not be made, and why, in KubeVirt's words. */
+/** The status of an instance whose pod was refused, with the reason, in KubeVirt's words. */
 export function refusedStatus({ status = {} }: VirtualMachineInstance, why: string, now: string): VmiStatus {
   const message = `failed to create virtual machine pod: ${why}`
   const conditions = withCondition(
@@ -157,7 +157,7 @@ export function refusedStatus({ status = {} }: VirtualMachineInstance, why: stri
   return { ...withPhase(status, 'Pending', now), conditions }
 }
 
-/** True when an instance has no use for its pod any more: it ended, or it is deleted before its guest was ever started. */
+/** Whether an instance no longer needs its pod: it ended, or it is being deleted and its guest was never started. */
 export function isPodObsolete(vmi: VirtualMachineInstance): boolean {
   return isFinal(vmi) || (vmi.metadata.deletionTimestamp !== undefined && !isScheduled(vmi))
 }

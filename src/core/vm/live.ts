@@ -10,22 +10,23 @@ import { isTrue } from './conditions.ts'
 /** On a VM: `true` keeps interfaces that are `absent` in its template, so that they can be plugged again as they were. */
 const parkAnnotation = 'patchbay.dev/park-absent'
 
-/** What the owner's edit means for the running instance. */
+/** The effect of a template's change on the running instance. */
 export type LiveUpdate = Readonly<{
-  /** The instance's new spec, when something can be changed while it runs. */
+  /** The instance's new spec, if something can be changed while it runs. */
   spec?: VmiSpec
-  /** Something differs that only a restart brings about. */
+  /** Whether something differs that only a restart changes. */
   restartRequired: boolean
 }>
 
 type Running = Pick<VirtualMachineInstance, 'spec' | 'status'>
 
 /**
- * Compares a VM's template with its instance by the planner that also runs on the node: what can be done while it runs goes
- * into the instance's spec, everything else asks for a restart (facts/kubevirt.md §3.2, §3.3). An interface that is `absent`
- * stays in the instance's spec until it is seen nowhere any more; as long as the guest has it, `absent` can be taken back.
+ * Compares a VM's template with its instance by the same planner as on the node: live changes go into the instance's spec,
+ * everything else requires a restart (facts/kubevirt.md §3.2, §3.3). An interface that is `absent` stays in the instance's spec
+ * until neither guest nor sandbox has it; as long as the guest has it, `absent` can be withdrawn.
  *
- * Where networks come by migration (`mode`), `absent` is final, and a network is changed only if the instance can be moved.
+ * Where networks are attached by migration (`mode`), `absent` is final, and a network is changed only if the instance can be
+ * migrated.
  */
 export function liveUpdate(
   template: VmiSpec,
@@ -37,7 +38,7 @@ export function liveUpdate(
   const wanted = new Map(interfacesOf(template).map((one) => [one.name, one]))
   const networks = new Map((template.networks ?? []).map((one) => [one.name, one]))
   const steps = new Map(plan.steps.map((step) => [step.nic.name, step.do]))
-  // One that is taken back from being absent comes back on the network it is declared on by now.
+  // An interface whose `absent` was withdrawn is plugged into the network that is declared now.
   const moved = new Set(
     plan.steps.filter(({ do: what }) => what === 'rewire' || what === 'plug').map(({ nic }) => nic.name),
   )
@@ -64,10 +65,10 @@ export function liveUpdate(
   }
 }
 
-/** Names that pods of old gave their secondary interfaces; nobody knows which is which (facts/kubevirt.md §3.5). */
+/** Names of secondary interfaces in pods of old versions, which do not identify the network (facts/kubevirt.md §3.5). */
 const ordinalName = /^net\d+$/
 
-/** A plan without the steps that cannot be taken here; what a restart brings about is needed instead. */
+/** A plan in which steps that are impossible here are replaced by the need for a restart. */
 function possible({ steps, needs }: Plan, { spec, status }: Running, mode: AttachmentMode): Plan {
   const isOrdinal =
     status?.interfaces?.some(({ podInterfaceName }) => ordinalName.test(podInterfaceName ?? '')) ?? false
@@ -85,12 +86,12 @@ function possible({ steps, needs }: Plan, { spec, status }: Running, mode: Attac
   }
 }
 
-/** Whether a VM keeps interfaces that are `absent`, to plug them again as they were. */
+/** Whether a VM keeps its `absent` interfaces, so that they can be plugged again as they were. */
 export function isParking({ metadata }: VirtualMachine): boolean {
   return metadata.annotations?.[parkAnnotation] === 'true'
 }
 
-/** The VM without the interfaces that are `absent` and nowhere to be seen any more; the same object when there are none. */
+/** The VM without the `absent` interfaces that its instance no longer has; the same object when there are none. */
 export function withoutUnplugged(vm: VirtualMachine, running: Running | undefined): VirtualMachine {
   if (isParking(vm)) return vm
   const { spec } = vm.spec.template
@@ -112,7 +113,7 @@ export function withoutUnplugged(vm: VirtualMachine, running: Running | undefine
   return { ...vm, spec: { ...vm.spec, template: { ...vm.spec.template, spec: cleaned } } }
 }
 
-/** The spec of an instance that is about to start: what is absent is not started with. */
+/** The spec of an instance to be started: without `absent` interfaces. */
 export function withoutAbsent(spec: VmiSpec): VmiSpec {
   const interfaces = interfacesOf(spec).filter(({ state }) => state !== 'absent')
   if (interfaces.length === interfacesOf(spec).length) return spec
@@ -124,7 +125,7 @@ export function withoutAbsent(spec: VmiSpec): VmiSpec {
   )
 }
 
-/** Interfaces the node has told of: the guest, or its sandbox, has them. */
+/** Interfaces that the node has reported: the guest or its sandbox has them. */
 function knownNames({ status }: Pick<VirtualMachineInstance, 'status'>): Set<string> {
   return new Set((status?.interfaces ?? []).flatMap(({ name }) => (name ? [name] : [])))
 }
@@ -134,7 +135,7 @@ export function interfacesOf(spec: VmiSpec | undefined): readonly Interface[] {
   return spec?.domain.devices.interfaces ?? []
 }
 
-/** The spec with these interfaces and networks instead of its own. */
+/** The spec with other interfaces and networks. */
 export function withInterfaces(spec: VmiSpec, interfaces: readonly Interface[], networks: readonly Network[]): VmiSpec {
   const { networks: _, ...rest } = spec
   return {
@@ -144,7 +145,7 @@ export function withInterfaces(spec: VmiSpec, interfaces: readonly Interface[], 
   }
 }
 
-/** A network with the NAD of another and nothing else of it. */
+/** A network with the NAD of another one. */
 function withNetworkOf(one: Network, other: Network | undefined): Network {
   const networkName = other?.multus?.networkName
   return one.multus && networkName !== undefined ? { ...one, multus: { ...one.multus, networkName } } : one
@@ -156,8 +157,8 @@ function withState(one: Interface, state: string | undefined): Interface {
 }
 
 /**
- * A spec without what the planner has judged already (states, and interfaces that only one side has), and without the order
- * of lists whose order means nothing.
+ * A spec without what the planner has compared already (states, and interfaces that only one side has), and with sorted lists
+ * where the order has no meaning.
  */
 function judged(spec: VmiSpec, names: ReadonlySet<string>): JsonObject {
   const byName = <T extends { name: string }>(list: readonly T[]) =>

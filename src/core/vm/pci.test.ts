@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { extraPorts, freePorts, placeholders, rootComplexAnnotation, slotCountAnnotation } from './pci.ts'
+import { extraPorts, freePorts, hotplugPorts, rootComplexAnnotation, slotCountAnnotation } from './pci.ts'
 
 // facts/kubevirt.md §4.2: KubeVirt's own unit tables.
 const GiB = 2 ** 30
 const root = { [rootComplexAnnotation]: 'true' }
 const slots = (count: string) => ({ [slotCountAnnotation]: count })
 
-test('placeholders: what is missing to four interfaces, none without any', () => {
+test('hotplugPorts: what is missing to four interfaces, none without any', () => {
   assert.deepEqual(
-    [0, 1, 2, 3, 4, 5].map((count) => placeholders(count, undefined)),
+    [0, 1, 2, 3, 4, 5].map((count) => hotplugPorts(count, undefined)),
     [0, 3, 2, 1, 0, 0],
   )
-  assert.equal(placeholders(1, root), 0)
-  assert.equal(placeholders(1, slots('11')), 10)
-  assert.equal(placeholders(3, slots('2')), 0)
-  assert.deepEqual(placeholders(1, slots('not-a-number')), {
+  assert.equal(hotplugPorts(1, root), 0)
+  assert.equal(hotplugPorts(1, slots('11')), 10)
+  assert.equal(hotplugPorts(3, slots('2')), 0)
+  assert.deepEqual(hotplugPorts(1, slots('not-a-number')), {
     problem: 'invalid kubevirt.io/pci-interface-slot-count annotation value "not-a-number"',
   })
 })
@@ -53,5 +53,5 @@ for (const [memory, used, held, expected] of [
   [2, 4, 2, 2],
   [1, 7, 3, 0],
 ] as const)
-  test(`extra ports with ${memory} GiB, ${used} devices and ${held} placeholders: ${expected}`, () =>
+  test(`extra ports with ${memory} GiB, ${used} devices and ${held} hotplugPorts: ${expected}`, () =>
     assert.equal(extraPorts(memory * GiB, used, held, undefined), expected))

@@ -3,23 +3,23 @@ import { isTrueAnnotation } from '../annotations.ts'
 
 /** On a template: all devices on the root complex, so that nothing can be plugged (KubeVirt). */
 export const rootComplexAnnotation = 'kubevirt.io/placePCIDevicesOnRootComplex'
-/** On a template: how many interfaces ports are kept for (KubeVirt). */
+/** On a template: the number of interfaces for which ports are kept (KubeVirt). */
 export const slotCountAnnotation = 'kubevirt.io/pci-interface-slot-count'
 
-/** Interfaces that a guest has ports for from the start (facts/kubevirt.md §4.1). */
+/** Number of interfaces for which a guest has ports from the start (facts/kubevirt.md §4.1). */
 const reservedInterfaces = 4
-/** Guests with more memory than this have the larger number of ports, bytes. */
+/** Guests with more memory than this have more ports; bytes. */
 const largeMemory = 2 * 2 ** 30
-/** Highest bus a port may be on. */
+/** Highest number of a port's bus. */
 export const maxBus = 31
 
 type Annotations = Readonly<Record<string, string>> | undefined
 
 /**
- * Ports kept free right behind those of a guest's interfaces, so that one that is plugged has the address it will have after
- * the next start. @returns a sentence instead when the annotation makes no sense
+ * Number of ports kept free directly behind those of a guest's interfaces, so that a plugged card has the address that it will
+ * have after the next start. @returns a sentence when the annotation is invalid
  */
-export function placeholders(interfaces: number, annotations: Annotations): number | { problem: string } {
+export function hotplugPorts(interfaces: number, annotations: Annotations): number | { problem: string } {
   if (isTrueAnnotation(annotations, rootComplexAnnotation)) return 0
   const given = annotations?.[slotCountAnnotation]
   if (given === undefined) return interfaces === 0 ? 0 : Math.max(0, reservedInterfaces - interfaces)
@@ -28,15 +28,15 @@ export function placeholders(interfaces: number, annotations: Annotations): numb
   return Math.max(0, count - interfaces)
 }
 
-/** Free ports a guest is to have, by its memory (bytes) and the devices it has. */
+/** Number of free ports of a guest, by its memory (bytes) and the number of its devices. */
 export function freePorts(memoryBytes: number, used: number, annotations: Annotations): number {
   if (isTrueAnnotation(annotations, rootComplexAnnotation)) return 0
   return memoryBytes > largeMemory ? Math.max(16 - used, 6) : Math.max(8 - used, 3)
 }
 
-/** Ports beside placeholders and those in use. */
-export function extraPorts(memoryBytes: number, used: number, held: number, annotations: Annotations): number {
-  return Math.max(0, freePorts(memoryBytes, used, annotations) - held)
+/** Number of free ports beside the hotplug ports. */
+export function extraPorts(memoryBytes: number, used: number, hotplug: number, annotations: Annotations): number {
+  return Math.max(0, freePorts(memoryBytes, used, annotations) - hotplug)
 }
 
 /** Number of interfaces that count for ports: those of the spec, in whatever state. */

@@ -6,19 +6,20 @@ import type { Verdict } from './actions.ts'
 import { findCondition, isTrue } from './conditions.ts'
 
 /**
- * On an instance: what its guest is to do once, as JSON. The node's agent carries it out and tells in `status.powerRequests`.
+ * On an instance: a request to reset or reboot its guest once, as JSON. The node's agent executes it and reports in
+ * `status.powerRequests`.
  *
- * At most once, whatever dies when: the agent writes `Begun` with the request's id before it acts, and does nothing about an
- * id it finds recorded. Found at `Begun` by an agent that did not begin it, nobody knows whether it was done; it is recorded
- * as `Unknown` and left, for a guest that is reset a second time loses what it did in between, while whoever asked can look
- * and ask again. A request that nobody began before it expires is never carried out.
+ * It is executed at most once, whichever process dies: the agent writes `Begun` with the request's id before it acts, and ignores
+ * an id that is recorded. If an agent finds `Begun` after a restart, it is unknown whether the request was executed; the agent
+ * records `Unknown` and does not repeat it, since a second reset would destroy what the guest did in between, and the user can
+ * check and request it again. A request that has expired before it was begun is never executed.
  */
 const powerRequestAnnotation = 'vmi.patchbay.dev/power-request'
 
-/** `expires` is RFC 3339, by the clock of whoever asked. */
+/** `expires` is RFC 3339, by the clock of the API server. */
 export type PowerRequest = Readonly<{ id: string; action: GuestAction; expires: string }>
 
-/** How many are remembered, so that whoever asked learns what became of it though others ask soon after. */
+/** Number of records kept, so that the result of a request can be read although other requests follow. */
 const maxRecords = 8
 
 const underway = {
@@ -26,7 +27,7 @@ const underway = {
   text: 'unable to complete request: reset or soft reboot already underway',
 } as const
 
-/** Whether a guest can be reset or told to reboot now. */
+/** Whether a guest can be reset or asked to reboot now. */
 export function powerVerdict(vmi: VirtualMachineInstance, action: GuestAction, nowMs: number): Verdict {
   const { status } = vmi
   const no = (text: string) => ({ refuse: 'Conflict', text }) as const
@@ -53,7 +54,7 @@ export function withPowerRequest(vmi: VirtualMachineInstance, request: PowerRequ
   return { ...vmi, metadata: { ...vmi.metadata, annotations } }
 }
 
-/** The request of an instance; undefined when there is none that makes sense. */
+/** The request of an instance; undefined when there is none or it is invalid. */
 function powerRequestOf({ metadata }: VirtualMachineInstance): PowerRequest | undefined {
   const text = metadata.annotations?.[powerRequestAnnotation]
   if (text === undefined) return undefined
@@ -66,18 +67,21 @@ function powerRequestOf({ metadata }: VirtualMachineInstance): PowerRequest | un
   }
 }
 
-/** What became of a request, if anything. */
+/** The record of a request, if any. */
 export function recordOf({ status }: VirtualMachineInstance, id: string): PowerRequestRecord | undefined {
   return status?.powerRequests?.find((one) => one.id === id)
 }
 
-/** The instance with a record, in place of what was recorded of the same request. */
+/** The instance with a record, which replaces an earlier one of the same request. */
 export function withRecord(vmi: VirtualMachineInstance, record: PowerRequestRecord): VirtualMachineInstance {
   const others = (vmi.status?.powerRequests ?? []).filter(({ id }) => id !== record.id)
   return { ...vmi, status: { ...vmi.status, powerRequests: [...others, record].slice(-maxRecords) } }
 }
 
-/** What there is to do about an instance's request: write a record, and then carry it out when that says `Begun`. */
+/**
+ * The record to be written about an instance's request, which is then executed if the record is `Begun`; undefined when there is
+ * nothing to do.
+ */
 export function nextRecord(vmi: VirtualMachineInstance, nowMs: number): PowerRequestRecord | undefined {
   const request = powerRequestOf(vmi)
   if (!request) return undefined

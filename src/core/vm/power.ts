@@ -2,31 +2,34 @@ import type { RunStrategy, VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
 
-/** The one thing to do next about a VM's instance. `again` says when to look again though nothing changed. */
+/** The next action on a VM's instance. `againAfterMs` is when to reconcile again although nothing changed. */
 export type PowerAction =
   | Readonly<{ do: 'start' }>
   | Readonly<{ do: 'stop'; uid: string }>
   | Readonly<{ do: 'nothing'; againAfterMs?: number }>
 
-/** Seconds to the second start after a failed one; doubled for each further failure. */
+/** Backoff after the first failed start, seconds; doubled for each further failure. */
 const firstBackoffSeconds = 10
 /** Longest time between starts of a VM that keeps failing (KubeVirt's limit). */
 const maxBackoffSeconds = 300
 
-/** How a VM should run: `running` is the old spelling of two strategies; neither means Halted (facts/kubevirt.md §1.4). */
+/**
+ * The run strategy of a VM: `running` is the old spelling of two strategies; without either it is Halted (facts/kubevirt.md
+ * §1.4).
+ */
 export function runStrategyOf(vm: VirtualMachine): RunStrategy {
   const { runStrategy, running } = vm.spec
   return runStrategy ?? (running ? 'Always' : 'Halted')
 }
 
-/** An instance that will not run again. */
+/** Whether an instance has ended for good. */
 export function isFinal(vmi: VirtualMachineInstance): boolean {
   return vmi.status?.phase === 'Succeeded' || vmi.status?.phase === 'Failed'
 }
 
 /**
- * Decides by run strategy, pending request and what became of the instance. A stopped instance is deleted first; the next
- * pass, which sees it gone, starts a new one.
+ * Decides by run strategy, pending request and the state of the instance. An ended instance is deleted first; the next pass
+ * starts a new one once it is gone.
  */
 export function planPower(
   vm: VirtualMachine,
@@ -46,7 +49,7 @@ export function planPower(
   return again ? stop(vmi) : { do: 'nothing' }
 }
 
-/** A request that has been carried out, or that nothing is left to be done about. */
+/** Whether a request has been carried out, or needs nothing any more. */
 export function isRequestDone(vm: VirtualMachine, vmi: VirtualMachineInstance | undefined): boolean {
   const request = vm.status?.stateChangeRequests?.[0]
   if (!request) return false
@@ -54,7 +57,7 @@ export function isRequestDone(vm: VirtualMachine, vmi: VirtualMachineInstance | 
   return vmi === undefined || (request.uid !== undefined && request.uid !== vmi.metadata.uid)
 }
 
-/** Milliseconds after a VM's n-th failed start in a row before the next is tried. */
+/** Backoff after a VM's n-th consecutive failed start, milliseconds. */
 export function backoffMs(failures: number): number {
   if (failures <= 0) return 0
   return Math.min(firstBackoffSeconds * 2 ** (failures - 1), maxBackoffSeconds) * 1000
@@ -62,7 +65,7 @@ export function backoffMs(failures: number): number {
 
 function wantsToRun(vm: VirtualMachine, strategy: RunStrategy): boolean {
   if (strategy === 'Always' || strategy === 'RerunOnFailure') return true
-  // Once means once: a VM that has been started before has a record of it.
+  // `Once` is started once: a VM that has been started before has a record of it.
   return strategy === 'Once' && vm.status?.created === undefined
 }
 

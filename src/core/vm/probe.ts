@@ -1,7 +1,7 @@
 import type { ProbeSpec } from '#apis/kubevirt/probe.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 
-/** What is tried, at the guest's own address. */
+/** The check of a probe, at the guest's own address. */
 export type Check =
   | Readonly<{ type: 'tcp'; port: number }>
   | Readonly<{
@@ -24,10 +24,10 @@ export type Probe = Readonly<{
   failureThreshold: number
 }>
 
-/** How a probe stands: whether the guest counts as well, and how many answers in a row say otherwise. */
+/** The state of a probe: whether the guest counts as healthy, and the number of consecutive results that say the opposite. */
 export type ProbeState = Readonly<{ isWell: boolean; against: number; message: string }>
 
-/** The probe a spec means, or undefined when it has none that can be tried. */
+/** The probe of a spec with all defaults; undefined when it has none, or none that can be run. */
 export function probeOf(spec: ProbeSpec | undefined, vmi: VmiSpec): Probe | undefined {
   const check = spec && checkOf(spec, vmi)
   if (!check) return undefined
@@ -56,19 +56,19 @@ function checkOf({ tcpSocket, httpGet, exec, guestAgentPing }: ProbeSpec, vmi: V
   return guestAgentPing ? { type: 'agent' } : undefined
 }
 
-/** The number of a port given by number or by the name it has at an interface; 0 when there is no such name. */
+/** The number of a port, which is given by number or by its name at an interface; 0 when there is no such name. */
 export function portOf(port: string | number, vmi: VmiSpec): number {
   if (/^\d+$/.test(String(port))) return Number(port)
   const named = vmi.domain.devices.interfaces?.flatMap((one) => one.ports ?? []).find((one) => one.name === port)
   return named?.port ?? 0
 }
 
-/** A guest is ill until its readiness probe has said otherwise, and well until its liveness probe has. */
+/** The initial state: unhealthy for a readiness probe, healthy for a liveness probe. */
 export function firstState(isWell: boolean): ProbeState {
   return { isWell, against: 0, message: isWell ? '' : 'the probe has not succeeded yet' }
 }
 
-/** The state after one more check; `failure` says why it failed. */
+/** The state after one more check; `failure` is why it failed. */
 export function nextState(state: ProbeState, failure: string | undefined, probe: Probe): ProbeState {
   const isAgainst = state.isWell === (failure !== undefined)
   const message = failure ?? ''

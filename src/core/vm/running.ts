@@ -11,8 +11,8 @@ import { withPhase } from './phase.ts'
 import type { ProbeState } from './probe.ts'
 import { withUncarriedOfInstance } from './uncarried.ts'
 
-/** Something that keeps an instance from being what its spec says. */
-export type Trouble = Readonly<{
+/** Why an instance differs from its spec. */
+export type SyncFailure = Readonly<{
   reason: string
   message: string
   /** Reason of the Event about it; SyncFailed unless given. */
@@ -22,28 +22,28 @@ export type Trouble = Readonly<{
 /** What the agent knows after a pass. */
 export type Pass = Readonly<{
   domain: ObservedDomain | undefined
-  /** How the guest ended; set only when there is no domain and there has been one. */
+  /** How the guest ended; set only when there was a domain and there is none. */
   end: DomainEnd | undefined
   guest: readonly GuestInterface[] | undefined
-  /** What the guest's agent told of itself; undefined until it was asked. */
+  /** What the guest's agent reported about itself; undefined until it was polled. */
   info: GuestInfo | undefined
   podIps: ReadonlyMap<string, readonly string[]>
-  trouble: Trouble | undefined
+  syncFailure: SyncFailure | undefined
   /** Networks the sandbox has, by interface. */
   attached: ReadonlySet<string>
-  /** Links that somebody else changed and that are left as they were found. */
+  /** Links that were changed outside Patchbay and that are left as they were found. */
   drift: readonly Drift[]
-  /** What the readiness probe says; undefined without one. */
+  /** The state of the readiness probe; undefined without one. */
   readiness: ProbeState | undefined
   now: string
 }>
 
-/** How an ended guest is judged: one that was told to go, or went by itself in order, succeeded. */
+/** The final phase of a guest: it succeeded if it shut down by itself, or was destroyed while it was being deleted. */
 export function finalPhase(end: DomainEnd, deleting: boolean): VmiPhase {
   return end === 'shutdown' || (deleting && end === 'destroyed') ? 'Succeeded' : 'Failed'
 }
 
-/** The agent's part of an instance's status, from what is there. What has not changed comes out equal. */
+/** The agent's part of an instance's status, computed from the observation. Equal input gives equal output. */
 export function runningStatus(vmi: VirtualMachineInstance, pass: Pass): VmiStatus {
   const { domain, end, now } = pass
   const status = withSync(vmi.status ?? {}, pass)
@@ -103,7 +103,7 @@ function withDomain(
   }
 }
 
-/** What the guest's agent told, as long as there is one; until it is asked anew, what it told before. */
+/** What the guest's agent reported, while it is connected; until it is polled again, the previous report. */
 function withInfo(status: VmiStatus, info: GuestInfo | undefined, isConnected: boolean): VmiStatus {
   if (isConnected) return info ? { ...status, guestOSInfo: info.os, guestAgent: info.agent } : status
   const { guestOSInfo: _, guestAgent: _agent, ...rest } = status
@@ -113,17 +113,17 @@ function withInfo(status: VmiStatus, info: GuestInfo | undefined, isConnected: b
 function readyCondition(paused: boolean, readiness: ProbeState | undefined): Omit<Condition, 'lastTransitionTime'> {
   if (paused) return { type: 'Ready', status: 'False', reason: 'GuestPaused', message: 'The guest is paused' }
   if (!readiness || readiness.isWell) return { type: 'Ready', status: 'True' }
-  // The reason a launcher pod would give, which KubeVirt takes over.
+  // The reason of a launcher pod, which KubeVirt copies.
   const message = `readiness probe failed: ${readiness.message}`
   return { type: 'Ready', status: 'False', reason: 'ContainersNotReady', message }
 }
 
-/** The Synchronized condition exists only while something is wrong (facts/kubevirt.md §2.3). */
-function withSync(status: VmiStatus, { trouble, now }: Pass): VmiStatus {
-  const conditions = trouble
+/** The condition Synchronized exists only while there is a failure (facts/kubevirt.md §2.3). */
+function withSync(status: VmiStatus, { syncFailure, now }: Pass): VmiStatus {
+  const conditions = syncFailure
     ? withCondition(
         status.conditions,
-        { type: 'Synchronized', status: 'False', reason: trouble.reason, message: trouble.message },
+        { type: 'Synchronized', status: 'False', reason: syncFailure.reason, message: syncFailure.message },
         now,
       )
     : withoutCondition(status.conditions, 'Synchronized')

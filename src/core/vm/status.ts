@@ -7,7 +7,7 @@ import { failedCreate } from './launcher.ts'
 import { backoffMs, isFinal, isRequestDone, runStrategyOf } from './power.ts'
 import { withUncarriedOfVm } from './uncarried.ts'
 
-/** Conditions of an instance that a VM has words of its own for; all others are mirrored as they are. */
+/** Conditions of an instance that a VM has its own version of; all others are copied. */
 const notMirrored = new Set(['Ready', 'Failure', 'RestartRequired'])
 
 /** KubeVirt's words for the RestartRequired condition (facts/kubevirt.md §1.4). */
@@ -19,16 +19,16 @@ export const imageMissingReason = 'ErrImagePull'
 export type VmObservation = Readonly<{
   vmi: Stored<VirtualMachineInstance> | undefined
   restartRequired: boolean
-  /** Why its instance may not be made. */
+  /** Why the creation of its instance was refused. */
   failure?: string | undefined
-  /** The generation of the VM that was acted upon; the one written to may be newer. */
+  /** The generation of the VM that was reconciled; the stored one may be newer. */
   generation?: number | undefined
   nowMs: number
   /** `nowMs` as the API writes times. */
   now: string
 }>
 
-/** The whole status of a VM, computed anew from what is there; what has not changed comes out equal. */
+/** The whole status of a VM, computed from its instance. Equal input gives equal output. */
 export function vmStatus(vm: VirtualMachine, seen: VmObservation): VmStatus {
   const { vmi, nowMs } = seen
   const { stateChangeRequests, startFailure: _, ...old } = vm.status ?? {}
@@ -98,8 +98,8 @@ function printableStatus(
 }
 
 /**
- * Counts instances that failed before they ever ran, so that a VM that cannot start does not spin. An instance that reaches
- * Running clears the count.
+ * Counts instances that failed before they ran, for the backoff of a VM that cannot start. An instance that reaches Running
+ * clears the count.
  */
 function startFailure(
   vm: VirtualMachine,

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { Node } from '#apis/core/node.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { findCondition } from './conditions.ts'
-import { chooseNode, nothingTaken } from './place.ts'
+import { chooseNode, noAllocation } from './scheduling.ts'
 import { unreachableInstance, unreachableNode } from './unreachable.ts'
 
 const now = '2026-01-01T00:00:00Z'
@@ -21,7 +21,7 @@ test('nothing is placed on a node that is unknown, not ready or cordoned', () =>
   const unknown = unreachableNode(a, now)!
   const vmi = vmiOf('Pending')
   const chosen = (nodes: readonly Node[]) => {
-    const place = chooseNode(vmi, nodes, () => nothingTaken)
+    const place = chooseNode(vmi, nodes, () => noAllocation)
     return 'node' in place ? place.node.metadata.name : undefined
   }
   assert.equal(chosen([a, b]), 'a')

@@ -14,8 +14,8 @@ export function unreachableNode(node: Node, now: string): Node | undefined {
 }
 
 /**
- * An instance on a node whose Lease has expired: its guest may run, but that is not known. Undefined for one that is
- * not the agent's yet, or any more, or whose status says so already.
+ * An instance on a node whose Lease has expired: whether its guest runs is unknown. Undefined for an instance that is not
+ * scheduled yet or has ended, or whose status says so already.
  */
 export function unreachableInstance(
   vmi: VirtualMachineInstance,

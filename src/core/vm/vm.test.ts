@@ -266,7 +266,7 @@ const noPass = {
 }
 
 test('trouble is a condition while it lasts, and no longer', () => {
-  const bad = runningStatus(vmi('Scheduled'), { ...noPass, trouble: { reason: 'R', message: 'M' } })
+  const bad = runningStatus(vmi('Scheduled'), { ...noPass, syncFailure: { reason: 'R', message: 'M' } })
   assert.deepEqual(findCondition(bad.conditions, 'Synchronized'), {
     type: 'Synchronized',
     status: 'False',
@@ -274,7 +274,7 @@ test('trouble is a condition while it lasts, and no longer', () => {
     message: 'M',
     lastTransitionTime: now,
   })
-  const good = runningStatus({ ...vmi('Scheduled'), status: bad }, { ...noPass, trouble: undefined })
+  const good = runningStatus({ ...vmi('Scheduled'), status: bad }, { ...noPass, syncFailure: undefined })
   assert.equal(findCondition(good.conditions, 'Synchronized'), undefined)
 })
 
@@ -286,7 +286,7 @@ test('what a guest tells of itself stays while its agent is there, and its ports
       { ...vmi('Running'), status: { ...vmi('Running').status, ...status } },
       {
         ...noPass,
-        trouble: undefined,
+        syncFailure: undefined,
         ...pass,
       },
     )

@@ -1,7 +1,7 @@
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { bindingOf, bindings } from '../nic/bindings.ts'
 
-/** What `kubevirt_vmi_vnic_info` tells of one interface (facts/kubevirt.md §7). */
+/** The labels of `kubevirt_vmi_vnic_info` for one interface (facts/kubevirt.md §7). */
 export type VnicInfo = Readonly<{
   vnic_name: string
   binding_type: string

@@ -7,7 +7,7 @@ import { deleteSharedRules, isMasqueraded, restoreAddresses } from './addresses.
 import { type Conflist, type PluginConf, parseConflist, typesOf } from './conflist.ts'
 import { unknownFields } from './fields.ts'
 import { requireDhcpDaemon, withIpamDir } from './ipam.ts'
-import { canInherit, givenIn, Heirs, staticPlugin, withoutIpam, withStatic } from './leases.ts'
+import { canInherit, givenIn, InheritedLeases, staticPlugin, withoutIpam, withStatic } from './leases.ts'
 import { endOrphanedPlugins } from './orphaned-plugins.ts'
 import { callPlugin } from './plugin.ts'
 import { type CniRecord, CniRecords, type CniWhere } from './records.ts'
@@ -43,10 +43,10 @@ export class Cni {
   #alone: Promise<void> | undefined
   readonly #versions = new PluginVersions()
   readonly #records: CniRecords
-  readonly #heirs: Heirs
+  readonly #inherited: InheritedLeases
 
   constructor(options: CniOptions) {
-    this.#heirs = new Heirs(options.cacheDir)
+    this.#inherited = new InheritedLeases(options.cacheDir)
     this.#options = { pluginDirs: defaultPluginDirs, timeoutMs: defaultTimeoutMs, ...options }
     this.#records = new CniRecords(options.cacheDir, this.#options.pluginDirs)
   }
@@ -103,24 +103,24 @@ export class Cni {
 
   /**
    * Adds an interface whose link was lost, with its earlier addresses and without IPAM. On failure nothing changes. With
-   * another configuration than before it is deleted and added as a new one; `tell` receives what DEL could not undo.
+   * another configuration than before it is deleted and added as a new one; `report` receives what DEL could not undo.
    */
   async addAgain(
     request: AddRequest,
-    tell: (notUndone: readonly string[]) => void,
+    report: (notUndone: readonly string[]) => void,
     signal: AbortSignal,
   ): Promise<CniResult> {
     const wanted = await this.#recordOf(request)
     const before = await this.#records.read(request)
     const isSame = before?.result && sameJson(before.lease?.conflist ?? before.conflist, wanted.conflist)
     if (!isSame || !(await this.plugins()).includes(staticPlugin)) {
-      tell(await this.letGo(request, signal))
+      report(await this.letGo(request, signal))
       return this.add(request, signal)
     }
     const { lease, result: had = {} } = before
     const conflist = lease ? before.conflist : withStatic(wanted.conflist, had)
     const now = { ...before, ...wanted, conflist }
-    tell(await this.#undo(request, now, signal))
+    report(await this.#undo(request, now, signal))
     try {
       const result = await this.#chain(request, now, async () => undefined, signal)
       await this.#records.write(request, {
@@ -131,7 +131,7 @@ export class Cni {
       })
       return resultOf({ ...result, ...givenIn(had) })
     } catch (error) {
-      tell(await this.#undo(request, now, new AbortController().signal))
+      report(await this.#undo(request, now, new AbortController().signal))
       throw error
     }
   }
@@ -148,7 +148,7 @@ export class Cni {
     if (!isSame || !canInherit(conflist)) return this.#add(request, wanted, {}, signal)
     const { containerId, ifName } = from
     const lease = holder.lease ?? { containerId, ifName, conflist }
-    await this.#heirs.note(lease, request)
+    await this.#inherited.note(lease, request)
     return this.#add(request, { ...wanted, conflist: withoutIpam(conflist), lease }, givenIn(holder.result!), signal)
   }
 
@@ -252,7 +252,7 @@ export class Cni {
 
   /** The record for DEL: addresses that another interface has inherited are not released. */
   async #withoutHeritage(where: CniWhere, record: CniRecord): Promise<CniRecord> {
-    if (record.lease || !(await this.#heirs.has(where))) return record
+    if (record.lease || !(await this.#inherited.has(where))) return record
     return { ...record, conflist: withoutIpam(record.conflist) }
   }
 
@@ -260,7 +260,7 @@ export class Cni {
   async #release(where: CniWhere, { lease, netns }: CniRecord, signal: AbortSignal): Promise<void> {
     if (!lease) return
     const { conflist, ...holder } = lease
-    const isLast = !(await this.#records.has(holder)) && !(await this.#heirs.has(holder, where))
+    const isLast = !(await this.#records.has(holder)) && !(await this.#inherited.has(holder, where))
     if (isLast)
       for (const plugin of conflist.plugins) {
         if (!isObject(plugin.ipam) || typeof plugin.ipam.type !== 'string') continue
@@ -272,7 +272,7 @@ export class Cni {
           signal,
         )
       }
-    await this.#heirs.drop(holder, where)
+    await this.#inherited.drop(holder, where)
   }
 
   /** Shows plugins the addresses whose ipMasq rules DEL removes with a link. */

@@ -53,7 +53,7 @@ export function givenIn({ ips, ip4, ip6, routes, dns }: JsonObject): JsonObject 
  * Which interfaces inherited whose addresses, as empty files beside the records: IPAM releases the addresses when the last
  * of them is deleted.
  */
-export class Heirs {
+export class InheritedLeases {
   readonly #folder: string
 
   constructor(folder: string) {

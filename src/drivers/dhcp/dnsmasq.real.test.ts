@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { explain } from '#base/fault.ts'
 import { silent } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
-import { type DhcpTold, maxOptionBytes } from '#core/sandbox/dhcp.ts'
+import { type DhcpSettings, maxOptionBytes } from '#core/sandbox/dhcp.ts'
 import { run } from '../host/run.ts'
 import { ensureInit } from '../libvirt/daemon/daemon.ts'
 import { listSandboxProcesses, signalProcess } from '../libvirt/daemon/process.ts'
@@ -102,7 +102,7 @@ describe('a DHCP server in a sandbox', { skip: canRun ? false : 'needs root, lib
   })
 
   it('tells a guest what it is to be told, byte by byte, asked or not where its owner wants it', async () => {
-    const told: DhcpTold = {
+    const settings: DhcpSettings = {
       // Where dnsmasq expects names, some would be more than that to it.
       hostname: 'ignore',
       domain: '1.2.3.4',
@@ -121,7 +121,7 @@ describe('a DHCP server in a sandbox', { skip: canRun ? false : 'needs root, lib
       { dst: '10.98.7.6/32', gateway: '0.0.0.0' },
       { dst: '0.0.0.0/0', gateway: '10.0.2.1' },
     ]
-    await ensureDnsmasq({ dir, init, user }, { ...lease('br0'), dns: ['9.9.9.9', '8.8.8.8'], routes, told }, signal)
+    await ensureDnsmasq({ dir, init, user }, { ...lease('br0'), dns: ['9.9.9.9', '8.8.8.8'], routes, settings }, signal)
     const ways = '100a630a000207' + '200a62070600000000' + '000a000201'
     const wanted: Record<number, string> = {
       6: '0909090908080808',
@@ -150,7 +150,7 @@ describe('a DHCP server in a sandbox', { skip: canRun ? false : 'needs root, lib
   it('serves with options of any length that may be told', async () => {
     const long = 'x'.repeat(maxOptionBytes)
     const searches = Array.from({ length: 4 }, () => 'd'.repeat(61))
-    const told: DhcpTold = {
+    const settings: DhcpSettings = {
       hostname: 'h'.repeat(63),
       searches,
       bootFileName: long,
@@ -158,7 +158,7 @@ describe('a DHCP server in a sandbox', { skip: canRun ? false : 'needs root, lib
       privateOptions: [{ option: 240, value: long }],
     }
     const routes = Array.from({ length: 28 }, (_, i) => ({ dst: `10.0.${i}.1/32`, gateway: '10.0.2.7' }))
-    await ensureDnsmasq({ dir, init, user }, { ...lease('br0'), routes, told }, signal)
+    await ensureDnsmasq({ dir, init, user }, { ...lease('br0'), routes, settings }, signal)
     const got = await ask([121])
     assert.deepEqual([got[240], got[121]?.length], [hex(long), 2 * 28 * 9])
     await stopDnsmasq(dir, 'br0')

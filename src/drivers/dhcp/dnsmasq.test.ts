@@ -12,7 +12,7 @@ const lease: DhcpLease = {
   dns: ['10.0.0.53'],
   mtu: 1400,
   routes: [],
-  told: { hostname: 'shop' },
+  settings: { hostname: 'shop' },
   foreignSubnet: false,
 }
 

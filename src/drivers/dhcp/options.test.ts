@@ -10,7 +10,7 @@ test('what its owner asked for is told whether or not the guest asks, the rest i
     dns: ['10.0.0.53', '10.0.0.54'],
     router: '10.0.2.1',
     routes: [],
-    told: {
+    settings: {
       hostname: 'shop',
       domain: 'a.example',
       searches: ['a.example', 'b'],
@@ -46,7 +46,7 @@ test('routes are told by both options there are for them', () => {
 
 test('no text is more than one line, or ends its quotes', () => {
   const value = 'a\ndhcp-script=/bin/sh'
-  const told = {
+  const settings = {
     hostname: 'x',
     bootFileName: '\\"\\',
     privateOptions: [
@@ -54,7 +54,7 @@ test('no text is more than one line, or ends its quotes', () => {
       { option: 225, value: '7' },
     ],
   }
-  const lines = optionLines({ ...nothing, told })
+  const lines = optionLines({ ...nothing, settings })
   assert.ok(lines.includes('dhcp-option-force=67,"\\\\\\"\\\\"'))
   assert.ok(lines.includes('dhcp-option-force=225,55b'), 'a byte is told as a number')
   assert.deepEqual(

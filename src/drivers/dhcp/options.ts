@@ -1,8 +1,8 @@
-import type { DhcpTold } from '#core/sandbox/dhcp.ts'
+import type { DhcpSettings } from '#core/sandbox/dhcp.ts'
 
 /** The DHCP options of one guest: its network, and names. */
 export type DhcpOptions = Readonly<{
-  told?: DhcpTold
+  settings?: DhcpSettings
   mtu: number
   dns: readonly string[]
   /** Omitted without a router. */
@@ -23,7 +23,7 @@ export function routeBytes(dst: string): number {
  * The option lines of dnsmasq's configuration. Options from the VM's spec are sent whether or not the guest requests them,
  * as KubeVirt does; the rest on request, which all guests make.
  */
-export function optionLines({ told, mtu, dns, router, routes }: DhcpOptions): string[] {
+export function optionLines({ settings, mtu, dns, router, routes }: DhcpOptions): string[] {
   const {
     hostname,
     domain,
@@ -32,7 +32,7 @@ export function optionLines({ told, mtu, dns, router, routes }: DhcpOptions): st
     tftpServerName,
     ntpServers = [],
     privateOptions = [],
-  } = told ?? {}
+  } = settings ?? {}
   const ways = routes.flatMap(({ dst, gateway }) => [dst, gateway]).join(',')
   return [
     // Without this line dnsmasq would send its own address as the router, which routes nowhere.

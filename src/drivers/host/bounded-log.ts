@@ -1,13 +1,13 @@
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Size from which a log is cut, and what is kept of its end, bytes. */
+/** Size above which a log is cut, and how much of its end is kept, bytes. */
 const maxBytes = 1024 * 1024
 const keptBytes = 64 * 1024
-/** Part of its beginning that is kept: QEMU's log says there that a guest was started, and how. */
+/** How much of its beginning is kept, bytes: there QEMU's log records the start of a guest. */
 const headBytes = 16 * 1024
 
-/** Keeps the logs of a sandbox's libvirtd and QEMU small. */
+/** Cuts the logs of a sandbox's libvirtd and QEMU. */
 export async function boundLogs(sandbox: string): Promise<void> {
   const logs = join(sandbox, 'var/log/libvirt')
   const files = await readdir(join(logs, 'qemu')).catch(() => [])
@@ -16,8 +16,8 @@ export async function boundLogs(sandbox: string): Promise<void> {
 }
 
 /**
- * Cuts a log that another process goes on appending to: its beginning and its end are kept. None is fine. What is written in
- * the moment of the cut may be lost.
+ * Cuts a log to which another process appends: its beginning and its end are kept. A missing file is no error. Lines written
+ * during the cut may be lost.
  */
 export async function boundLog(path: string): Promise<void> {
   const file = await openIfAny(path, 'r+')
@@ -37,7 +37,7 @@ export async function boundLog(path: string): Promise<void> {
   }
 }
 
-/** The beginning and the end of a log that may be large; the whole of a small one, nothing of one that is not there. */
+/** The beginning and the end of a log; the whole of a small one, and an empty text for a missing one. */
 export async function readLogEnds(path: string): Promise<string> {
   const file = await openIfAny(path, 'r')
   if (!file) return ''

@@ -2,53 +2,50 @@ import { Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { isObject } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
+import { type OwnBridges, planSweep, withClaimed } from '#core/sandbox/bridges.ts'
 import { quoted } from '../cni/conflist.ts'
 import { ipBatch, listLinks } from './links.ts'
 
-type Owned = Readonly<{ bridges: Readonly<Record<string, string>> }>
-
 /**
- * The bridges of this host that exist because of us. One that was there before our first CNI ADD on it is somebody else's
- * and never touched; ours is written down before it is made, and removed when nothing is left on it.
+ * The bridges of this host that exist because of Patchbay. One that was there before the first CNI ADD on it belongs to another
+ * program and is never touched; Patchbay's own is recorded before it is made, and removed when nothing is left on it.
  */
 export class HostBridges {
   readonly #file: string
   readonly #log: Log
   #turn: Promise<unknown> = Promise.resolve()
 
+  /** `file` is where the bridges are recorded. */
   constructor(file: string, log: Log) {
     this.#file = file
     this.#log = log
   }
 
-  /** Writes down the bridges a CNI configuration is about to make. `network` is whose they are. */
+  /** Records the bridges a CNI configuration is about to make. `network` is the one they are for. @throws Fault Invalid */
   claim(config: unknown, network: string, signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
-      const { bridges } = await this.#read()
-      const unknown = bridgesOf(config).filter((name) => bridges[name] === undefined)
-      if (!unknown.length) return
-      const present = await listLinks(undefined, signal)
-      const fresh = unknown.filter((name) => !present.has(name))
-      if (fresh.length)
-        await this.#write({ bridges: { ...bridges, ...Object.fromEntries(fresh.map((name) => [name, network])) } })
+      const names = bridgesOf(config)
+      const own = await this.#read()
+      if (names.every((name) => own.has(name))) return
+      const claimed = withClaimed(own, names, network, await listLinks(undefined, signal))
+      if (claimed !== own) await this.#write(claimed)
     })
   }
 
-  /** Whether a bridge of this name was made, or is about to be, by us. */
+  /** Whether a bridge of this name was made, or is about to be, by Patchbay. */
   async isOwn(name: string): Promise<boolean> {
-    return (await this.#read()).bridges[name] !== undefined
+    return (await this.#read()).has(name)
   }
 
-  /** Whether there are bridges of ours. */
+  /** Whether Patchbay has any bridges. */
   async any(): Promise<boolean> {
-    return Object.keys((await this.#read()).bridges).length > 0
+    return (await this.#read()).size > 0
   }
 
-  /** @throws Fault Unavailable for a bridge that is there and is not ours: two networks with the same addresses would be one */
+  /** @throws Fault Unavailable for a bridge that another program made: two networks with the same addresses would be one */
   requireOwn(name: string, signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
-      const { bridges } = await this.#read()
-      if (bridges[name] !== undefined || !(await listLinks(undefined, signal)).has(name)) return
+      if ((await this.isOwn(name)) || !(await listLinks(undefined, signal)).has(name)) return
       throw new Fault(
         'Unavailable',
         `the bridge ${name} of the pod network is there and was not made for this data directory: another one's may be, and they must not share it; start with another --pod-bridge and --pod-cidr, or remove it: ip link delete ${name}`,
@@ -56,35 +53,31 @@ export class HostBridges {
     })
   }
 
-  /** Removes bridges of ours without ports, all of them or only those whose network `isUnused` says nobody needs. */
+  /** Removes Patchbay's bridges without ports whose network `isUnused` says no sandbox needs. */
   sweep(isUnused: (network: string) => boolean, signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
-      const { bridges } = await this.#read()
-      if (!Object.keys(bridges).length) return
-      const present = await listLinks(undefined, signal)
-      const busy = new Set([...present.values()].map((link) => link.master))
-      const kept: Record<string, string> = {}
-      for (const [name, network] of Object.entries(bridges)) {
-        if (busy.has(name) || !isUnused(network)) kept[name] = network
-        else if (present.has(name)) {
-          this.#log.info({ bridge: name, network }, 'Removing bridge that nobody uses')
-          await ipBatch(undefined, [`link delete ${name}`], signal)
-        }
+      const own = await this.#read()
+      if (!own.size) return
+      const { remove, kept } = planSweep(own, await listLinks(undefined, signal), isUnused)
+      for (const name of remove) {
+        this.#log.info({ bridge: name, network: own.get(name) }, 'Removing bridge that no network uses')
+        await ipBatch(undefined, [`link delete ${name}`], signal)
       }
-      if (Object.keys(kept).length !== Object.keys(bridges).length) await this.#write({ bridges: kept })
+      if (kept.size !== own.size) await this.#write(kept)
     })
   }
 
-  async #read(): Promise<Owned> {
+  async #read(): Promise<OwnBridges> {
     const text = await readTextIfAny(this.#file)
-    return text === undefined ? { bridges: {} } : (JSON.parse(text) as Owned)
+    if (text === undefined) return new Map()
+    return new Map(Object.entries((JSON.parse(text) as { bridges: Record<string, string> }).bridges))
   }
 
-  #write(owned: Owned): Promise<void> {
-    return writeFileAtomic(this.#file, JSON.stringify(owned))
+  #write(own: OwnBridges): Promise<void> {
+    return writeFileAtomic(this.#file, JSON.stringify({ bridges: Object.fromEntries(own) }))
   }
 
-  /** Two sandboxes at once must not both think a bridge is theirs to write down. */
+  /** Two sandboxes at once must not both record the same bridge. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const mine = this.#turn.then(work, work)
     this.#turn = mine.catch(() => undefined)
@@ -94,7 +87,7 @@ export class HostBridges {
 
 const linkName = /^[A-Za-z0-9_.-]{1,15}$/
 
-/** Names of the bridges a configuration's bridge plugins make. @throws Fault Invalid for a name no link can have */
+/** Names of the bridges that a configuration's bridge plugins make. @throws Fault Invalid for a name that no link can have */
 export function bridgesOf(config: unknown): string[] {
   const plugins = isObject(config) && Array.isArray(config.plugins) ? config.plugins : [config]
   return plugins.flatMap((plugin): string[] => {

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 const inSandbox = 'var/cache/libvirt/qemu/capabilities'
 
 /**
- * What libvirt found out about QEMU, shared between sandboxes: asking QEMU takes seconds, reading the answer does not. libvirt
- * itself checks whether an answer is still true, so a stale copy costs time and nothing else.
+ * libvirt's cache of QEMU's capabilities, shared between sandboxes: probing QEMU takes seconds. libvirt itself checks whether a
+ * file is valid, so an outdated copy only costs time.
  */
 export class CapabilityCache {
   readonly #folder: string
@@ -15,12 +15,12 @@ export class CapabilityCache {
     this.#folder = folder
   }
 
-  /** Gives a new sandbox what is known. */
+  /** Copies the known capabilities into a new sandbox. */
   async seed(sandbox: string): Promise<void> {
     await copyAll(this.#folder, join(sandbox, inSandbox))
   }
 
-  /** Keeps what a sandbox's libvirtd has found out; once in a process is enough. */
+  /** Saves the capabilities that a sandbox's libvirtd has probed, once in a process. */
   async save(sandbox: string): Promise<void> {
     if (this.#isSaved) return
     this.#isSaved = await copyAll(join(sandbox, inSandbox), this.#folder)

@@ -3,25 +3,28 @@ import { socketPath } from '../libvirt/daemon/daemon.ts'
 import { type Libvirt, openLibvirt } from '../libvirt/rpc/libvirt.ts'
 import { unlessSeen, watchDomainFiles, watchLeases } from './domain-files.ts'
 
-/** How long libvirtd may take to answer what it need not ask QEMU for, milliseconds. */
+/** Timeout of calls to libvirtd that do not involve QEMU, milliseconds. */
 const callTimeoutMs = 15_000
 
 type Watching = Readonly<{
   log: Log
-  /** When the guest was last looked at. */
+  /** When the guest was last observed, milliseconds of the monotonic clock. */
   observedMs: () => number
   /** Called whenever something in the sandbox may have changed; `isNetwork` when its guest has taken an address. */
-  tell: (isNetwork?: boolean) => void
+  emit: (isNetwork?: boolean) => void
 }>
 
-/** Connects to the libvirtd of a sandbox, and hears of its guest by it and by what it writes, for as long as it is there. */
-export async function connectWatched(dir: string, { log, observedMs, tell }: Watching): Promise<Libvirt> {
+/**
+ * Connects to the libvirtd of a sandbox, and reports changes of its guest by libvirt's events, status files and leases while the
+ * connection lasts.
+ */
+export async function connectWatched(dir: string, { log, observedMs, emit }: Watching): Promise<Libvirt> {
   const libvirt = await openLibvirt({ socketPath: socketPath(dir), log, callTimeoutMs })
   libvirt.onEvent((event) => {
-    if (event.type !== 'metadataChange' && event.type !== 'migrationIteration') tell()
+    if (event.type !== 'metadataChange' && event.type !== 'migrationIteration') emit()
   })
-  const seen = unlessSeen(observedMs, () => tell())
-  const unwatch = [watchDomainFiles(dir, seen, log), watchLeases(dir, () => tell(true), log)]
+  const seen = unlessSeen(observedMs, () => emit())
+  const unwatch = [watchDomainFiles(dir, seen, log), watchLeases(dir, () => emit(true), log)]
   void libvirt.closed.then(() => {
     for (const end of unwatch) end()
   })

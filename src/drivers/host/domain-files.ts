@@ -4,27 +4,27 @@ import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { dhcpFolder, leaseSuffix } from '../dhcp/dnsmasq.ts'
 
-/** Calls back whenever the guest of a sandbox has taken an address of ours. Returns what ends it. */
+/** Calls back whenever the guest of a sandbox has taken a DHCP lease. Returns a function that ends the watch. */
 export function watchLeases(sandbox: string, onLease: () => void, log: Log): () => void {
   return watchFolder(dhcpFolder(sandbox), leaseSuffix, onLease, log)
 }
 
 /**
- * Calls back whenever libvirt has written down a new state of a sandbox's guest. It is the only sign there is that somebody
- * else changed a link: neither libvirt nor QEMU sends an event then. Returns what ends it.
+ * Calls back whenever libvirt has written a status file of a sandbox's guest. It is the only sign of a link that another client
+ * changed: neither libvirt nor QEMU sends an event then. Returns a function that ends the watch.
  */
 export function watchDomainFiles(sandbox: string, onChange: () => void, log: Log): () => void {
   return watchFolder(join(sandbox, 'run/libvirt/qemu'), '.xml', onChange, log)
 }
 
-/** How long libvirt's files rest before what they say is looked at, milliseconds. */
+/** Delay between the first write of a status file and the report, milliseconds: libvirt writes several times for a change. */
 const restMs = 50
 
 /**
- * Passes on that libvirt has written down a new state, unless the guest was looked at since: most of what libvirt writes comes
- * of our own changes, and the next change must not wait for a look that shows nothing new. `seenMs` says when the last look was.
+ * Reports that libvirt has written a status file, unless the guest was observed since: most writes follow Patchbay's own changes,
+ * and the next change must not wait for an observation without news. `seenMs` returns the time of the last observation.
  */
-export function unlessSeen(seenMs: () => number, tell: () => void): () => void {
+export function unlessSeen(seenMs: () => number, onChange: () => void): () => void {
   let isResting = false
   let lastMs = 0
   return () => {
@@ -33,13 +33,13 @@ export function unlessSeen(seenMs: () => number, tell: () => void): () => void {
     isResting = true
     setTimeout(() => {
       isResting = false
-      if (seenMs() < lastMs) tell()
+      if (seenMs() < lastMs) onChange()
     }, restMs)
   }
 }
 
 function watchFolder(folder: string, suffix: string, onChange: () => void, log: Log): () => void {
-  // Without it, what is missed is seen at the next look at everything.
+  // Without the watch, changes are found by the next resync.
   const warn = (error: unknown) => log.warn({ folder, cause: explain(error) }, 'Cannot watch a folder of a sandbox')
   try {
     const watcher = watch(folder, { persistent: false }, (_event, file) => {

@@ -5,23 +5,23 @@ import type { Attachment } from '#core/sandbox/plan.ts'
 import { guestAddresses } from './wiring.ts'
 
 /**
- * What one card may send, and who may speak to the DHCP server behind it. Enforced in the sandbox, on the bridge the card is
- * plugged into: everything a guest sends passes there, and nothing that runs in the sandbox may change it.
+ * What one card may send, and what may reach the DHCP server behind it. It is enforced in the sandbox, on the bridge of the card:
+ * all frames of the guest pass there, and no process in the sandbox may change it.
  */
 export type CardFilter = Readonly<{
-  /** The guest's end, which the filter is called after, and the network's on the same bridge. */
+  /** The guest's tap, which names the filter, and the network's link on the same bridge. */
   tap: string
   pod: string
   mac: string
-  /** The addresses that it was given, IPv4 and IPv6; with none, its owner chooses any. */
+  /** The card's assigned addresses, IPv4 and IPv6; without any, its owner may choose any. */
   addresses: readonly string[]
-  /** Whether it may send whatever it likes, as routers and bonds have to. */
+  /** Whether it may send from any MAC and address, as routers and bonds have to. */
   isOpen: boolean
-  /** Whether the bridge is on the network itself. */
+  /** Whether the bridge is connected to the network itself. */
   isBridged: boolean
 }>
 
-/** The filter of a card; `given` are the addresses that CNI gave for it. @throws Fault Unavailable for what is no address */
+/** The filter of a card; `given` are the addresses that CNI assigned. @throws Fault Unavailable for an invalid address */
 export function cardFilter(attachment: Attachment, given: readonly string[]): CardFilter {
   const strange = given.find((one) => !isIP(one))
   if (strange !== undefined)
@@ -35,21 +35,21 @@ export function cardFilter(attachment: Attachment, given: readonly string[]): Ca
     tap: links.tap,
     pod: links.pod,
     mac,
-    // What comes from any other address would go out as it is, translated by nobody.
+    // Packets from any other address would leave without translation.
     addresses: isBridged ? [...new Set([...given, ...carried])] : [guestAddresses(guestCidr).guest],
     isOpen,
     isBridged,
   }
 }
 
-/** The rules for what comes from the guest; the last word is that of the chain's policy, which accepts. */
+/** The rules for frames from the guest; the policy of the chain accepts the rest. */
 function guestRules({ mac, addresses, isOpen }: CardFilter): string[] {
   if (isOpen) return []
   const v4 = addresses.filter((one) => !one.includes(':'))
   const v6 = [...addresses.filter((one) => one.includes(':')), linkLocal(mac)]
   const own = [`ether saddr != ${mac} drop`]
   if (!addresses.length) return [...own, ...senderRules(mac)]
-  // Receivers take type 6 for Ethernet too, and other lengths move the fields that are compared.
+  // Receivers accept hardware type 6 for Ethernet too, and other lengths shift the compared fields.
   const arp = `arp htype 1 arp hlen 6 arp plen 4 arp saddr ether ${mac}`
   const targets = `@th,64,128 { ${v6.map(hexOf).join(', ')} }`
   return [
@@ -58,11 +58,11 @@ function guestRules({ mac, addresses, isOpen }: CardFilter): string[] {
     ...(v4.length
       ? [
           `${arp} arp saddr ip { ${v4.join(', ')} } accept`,
-          // Is anybody else there who has my address?
+          // A probe whether another host has the address.
           `${arp} arp saddr ip 0.0.0.0 arp daddr ip { ${v4.join(', ')} } accept`,
         ]
       : []),
-    // It gives addresses to nobody, and leads nobody anywhere.
+    // A guest is neither a DHCP server nor a router.
     'udp dport { 68, 546 } drop',
     'icmpv6 type { nd-router-advert, nd-redirect } drop',
     ...(v4.length ? [`ip saddr { ${v4.join(', ')} } accept`] : []),
@@ -75,7 +75,7 @@ function guestRules({ mac, addresses, isOpen }: CardFilter): string[] {
   ]
 }
 
-/** ARP, also that in a VLAN, where nftables does not look by the names of its fields: who sends it, by the same three of them. */
+/** ARP, also in a VLAN, where nftables does not match its fields by name: hardware type, lengths and sender by offset. */
 function senderRules(mac: string): string[] {
   return [
     `meta protocol arp @nh,0,16 1 @nh,32,16 0x0604 @nh,64,48 0x${mac.replaceAll(':', '')} accept`,
@@ -83,15 +83,12 @@ function senderRules(mac: string): string[] {
   ]
 }
 
-/** A bridged guest's network and the sandbox itself have nothing to say to each other: what is served there is the guest's alone. */
+/** A bridged guest's network and the sandbox itself must not communicate: the DHCP server is for the guest only. */
 function ownRules({ pod, isBridged }: CardFilter, side: 'iifname' | 'oifname'): string[] {
   return isBridged ? [`${side} "${pod}" drop`] : []
 }
 
-/**
- * An nftables script that makes a filter what it is to be, whatever was there under its name; at once or not at all. It is a
- * table of its own, called after the tap.
- */
+/** An nftables script that replaces a filter atomically. The filter is a table with the name of the tap. */
 export function filterScript(filter: CardFilter): string {
   const { tap } = filter
   const chains = [
@@ -108,7 +105,7 @@ export function filterScript(filter: CardFilter): string {
   return `table bridge ${tap}\ndelete table bridge ${tap}\ntable bridge ${tap} {\n${body}}\n`
 }
 
-/** The link-local address that a card makes of its MAC (RFC 4291, appendix A). */
+/** The link-local address that is derived from a MAC (RFC 4291, appendix A). */
 export function linkLocal(mac: string): string {
   const [a = 0, b, c, d, e, f] = mac.split(':').map((part) => Number.parseInt(part, 16))
   const bytes = [a ^ 2, b!, c!, 0xff, 0xfe, d!, e!, f!]
@@ -116,7 +113,7 @@ export function linkLocal(mac: string): string {
   return `fe80::${groups.join(':')}`
 }
 
-/** An IPv6 address as one number, which is how nftables compares fields it has no name for. */
+/** An IPv6 address as one number, which is how nftables compares unnamed fields. */
 function hexOf(address: string): string {
   const [head = '', tail] = address.split('::')
   const groups = (text: string) => (text ? text.split(':') : [])

@@ -8,15 +8,15 @@ import { guestProcesses, killGuestProcesses } from './moving.ts'
 /** The QEMU processes of this host's sandboxes. */
 export class HostGuestProcesses implements GuestProcesses {
   readonly #dirOf: (uid: string) => string
-  /** One process of each sandbox's guest, where it was asked for. */
+  /** The last found process of each sandbox's guest. */
   readonly #found = new Map<string, ProcessIdentity>()
 
-  /** `dirOf` tells the folder of a sandbox. */
+  /** `dirOf` returns the folder of a sandbox. */
   constructor(dirOf: (uid: string) => string) {
     this.#dirOf = dirOf
   }
 
-  /** Looks through all processes only when the one that was found last has ended: a move asks every few milliseconds. */
+  /** Scans all processes only when the last found one has ended: a migration calls this every few milliseconds. */
   async has(uid: string): Promise<boolean> {
     const known = this.#found.get(uid)
     if (known && (await findProcess(known.pid))?.startTime === known.startTime) return true
@@ -34,7 +34,7 @@ export class HostGuestProcesses implements GuestProcesses {
     return endOf(await readLogEnds(join(this.#dirOf(uid), 'var/log/libvirt/qemu', `${domain}.log`)))
   }
 
-  /** Forgets a sandbox that is gone. */
+  /** Forgets a sandbox that was removed. */
   forget(uid: string): void {
     this.#found.delete(uid)
   }

@@ -2,10 +2,10 @@ import { eventually } from '#base/wait.ts'
 import { findProcess, listSandboxProcesses, signalProcess } from '../libvirt/daemon/process.ts'
 import { processesIn } from './netns.ts'
 
-/** How long killed processes may take to be gone, milliseconds. */
+/** Timeout for killed processes to end, milliseconds. */
 const killMs = 10_000
 
-/** Ends every process of a sandbox and waits until they are gone. `inode` is the number of its network namespace, if known. */
+/** Kills every process of a sandbox and waits until they have ended. `inode` identifies its network namespace, if known. */
 export async function killAll(dir: string, netns: string, inode: number | undefined): Promise<void> {
   const inNetns = await Promise.all((await processesIn(netns, inode)).map(findProcess))
   const all = [...(await listSandboxProcesses(dir)), ...inNetns.filter((one) => one !== undefined)]

@@ -6,15 +6,15 @@ import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import { run } from './run.ts'
 
-/** What guests run on: the processor itself, or QEMU's emulation of one. */
+/** How guests run: on the processor with KVM, or with QEMU's emulation. */
 export type Accelerator = 'kvm' | 'tcg'
 
-/** The machine and processor of our guests; the probe is worth nothing with others. */
+/** The machine and processor of Patchbay's guests, which the probe must use too. */
 const machine = ['-M', 'q35', '-cpu', 'max']
 
 /**
- * A boot sector that goes through what hangs on hosts whose /dev/kvm only looks well: real mode, paging, long mode, a loop of
- * a million steps; then it writes 0x2a to port 0xf4. Its source:
+ * A boot sector that exercises what hangs on hosts with a broken /dev/kvm: real mode, paging, long mode, a loop of a million
+ * steps; then it writes 0x2a to port 0xf4. Its source:
  *
  *     .code16; cli; zero ax, ds, es, ss; sp = 0x7c00
  *     page tables at 0x1000: clear 3 pages, [0x1000] = 0x2003, [0x2000] = 0x3003, [0x3000] = 0x83 (2 MiB identity)
@@ -31,27 +31,45 @@ const bootSector = [
 /** isa-debug-exit makes QEMU end with (0x2a << 1) | 1. */
 const passed = 85
 
-/** The least and most time KVM gets, and how many times what emulation needed; milliseconds. */
+/** Time limit of the probe with KVM: a multiple of the time with emulation, between two bounds; milliseconds. */
 const limits = { leastMs: 1500, mostMs: 4000, times: 8 }
 
-/** Measured here and now: does KVM run our guests? The verdict is kept in `file` as long as kernel and QEMU stay the same. */
-export async function probeAccelerator(qemu: string, file: string, log: Log): Promise<Accelerator> {
+/**
+ * Measures whether KVM runs guests on this host. The verdict is kept in `file` as long as kernel and QEMU stay the same.
+ * `device` is KVM's. @throws Fault Unavailable when QEMU cannot be run
+ */
+export async function probeAccelerator(
+  qemu: string,
+  file: string,
+  log: Log,
+  device = '/dev/kvm',
+): Promise<Accelerator> {
   const [version = ''] = (await run(qemu, ['--version'])).split('\n')
   const subject = `${release()} ${version}`
-  const known = JSON.parse((await readTextIfAny(file)) ?? '{}') as { subject?: string; accelerator?: Accelerator }
-  if (known.subject === subject && known.accelerator) return known.accelerator
-  const { accelerator, why } = await probe(qemu)
+  const known = verdictIn(await readTextIfAny(file))
+  if (known?.subject === subject) return known.accelerator
+  const { accelerator, why } = await probe(qemu, device)
   log.info({ accelerator, why, kernel: release(), qemu: version }, 'Probed how guests can run')
   await writeFileAtomic(file, JSON.stringify({ subject, accelerator, why }))
   return accelerator
 }
 
-async function probe(qemu: string): Promise<{ accelerator: Accelerator; why: string }> {
-  const usable = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(
+/** The stored verdict; undefined when there is none or it cannot be read, since it can be measured again. */
+function verdictIn(text: string | undefined): Readonly<{ subject: unknown; accelerator: Accelerator }> | undefined {
+  try {
+    const { subject, accelerator } = JSON.parse(text ?? '{}')
+    return accelerator === 'kvm' || accelerator === 'tcg' ? { subject, accelerator } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function probe(qemu: string, device: string): Promise<{ accelerator: Accelerator; why: string }> {
+  const usable = await access(device, constants.R_OK | constants.W_OK).then(
     () => true,
     () => false,
   )
-  if (!usable) return { accelerator: 'tcg', why: 'there is no /dev/kvm that can be opened' }
+  if (!usable) return { accelerator: 'tcg', why: `there is no ${device} that can be opened` }
   const folder = await mkdtemp(join(tmpdir(), 'patchbay-kvm-'))
   try {
     const disk = join(folder, 'disk')
@@ -61,7 +79,7 @@ async function probe(qemu: string): Promise<{ accelerator: Accelerator; why: str
     const limitMs = Math.min(limits.mostMs, Math.max(limits.leastMs, limits.times * (performance.now() - start)))
     if (!emulated) return { accelerator: 'tcg', why: 'the probe itself does not run under emulation' }
     if (await boots(qemu, 'kvm', disk, limitMs)) return { accelerator: 'kvm', why: 'the probe ran' }
-    return { accelerator: 'tcg', why: `/dev/kvm opens, but the probe did not end within ${Math.round(limitMs)} ms` }
+    return { accelerator: 'tcg', why: `${device} opens, but the probe did not end within ${Math.round(limitMs)} ms` }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -88,7 +106,7 @@ function boots(qemu: string, accelerator: Accelerator, disk: string, limitMs: nu
     `file=${disk},format=raw,if=floppy,snapshot=on`,
   ]
   return new Promise((resolve) => {
-    // timeout(1) ends it even when we do not live to do so.
+    // timeout(1) ends QEMU even if this process ends before.
     const limit = ['-s', 'KILL', `${(limitMs / 1000).toFixed(3)}s`]
     const child = spawn('timeout', [...limit, qemu, '-accel', accelerator, ...machine, ...quiet, ...devices], {
       stdio: 'ignore',
@@ -98,7 +116,7 @@ function boots(qemu: string, accelerator: Accelerator, disk: string, limitMs: nu
   })
 }
 
-/** The sector on a disk that firmware boots on q35 too. */
+/** The boot sector on a floppy disk, from which the firmware of q35 boots. */
 function floppy(): Buffer {
   const disk = Buffer.alloc(1440 * 1024)
   disk.write(bootSector, 'hex')

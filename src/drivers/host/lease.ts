@@ -8,15 +8,15 @@ import type { DhcpLease } from '../dhcp/dnsmasq.ts'
 import { routeBytes } from '../dhcp/options.ts'
 import { dhcpAddress, guestAddresses, netmask } from './wiring.ts'
 
-/** What CNI made of an attachment, with what its plugins answered. */
+/** An attachment that CNI has added, with the result of its plugins. */
 export type Attached = Readonly<{ attachment: Attachment; result: CniResult }>
 
-/** The whole of IPv4, whose route is the way out. */
+/** The destination of a default route. */
 const anywhere = '0.0.0.0/0'
 
 /**
- * The lease to serve a guest: always behind masquerade, else the address CNI gave, if it gave any. `hostDns` are name servers
- * that the host uses and a guest can reach.
+ * The DHCP lease of a guest: behind masquerade always the same address, otherwise the one that CNI assigned, if any. `hostDns`
+ * are the host's name servers that a guest can reach.
  */
 export function leaseOf(
   { attachment, result }: Attached,
@@ -25,7 +25,7 @@ export function leaseOf(
 ): DhcpLease | undefined {
   const { links, mac, binding, dhcp } = attachment
   const dns = [...new Set([...(dhcp?.isOwnDns ? [] : hostDns), ...(dhcp?.nameservers ?? [])])]
-  const common = { bridge: links.bridge, mac, mtu, dns, ...(dhcp && { told: dhcp }) }
+  const common = { bridge: links.bridge, mac, mtu, dns, ...(dhcp && { settings: dhcp }) }
   if (!bindings[binding].isOnNetwork) {
     const { gateway, guest, prefix } = guestAddresses(attachment.guestCidr)
     return {
@@ -43,7 +43,7 @@ export function leaseOf(
   const routes = result.routes
     .filter(({ dst, gw }) => isIpv4Net(dst) && (gw === undefined || isIpv4(gw)))
     .map(({ dst, gw }) => ({ dst, gateway: gw ?? ip.gateway ?? '0.0.0.0' }))
-  // A network is a way out only when its configuration says so: a gateway alone is no default route.
+  // Only a default route of the configuration is served: a gateway alone is none.
   const out = routes.find(({ dst }) => dst === anywhere)
   const [address = '', prefix = '24'] = ip.address.split('/')
   return {
@@ -52,8 +52,8 @@ export function leaseOf(
     address,
     netmask: netmask(Number(prefix)),
     foreignSubnet: true,
-    // Those who are told routes take no heed of the router (RFC 3442), so the way out is among them; it comes last, as it may
-    // lead over one of the others.
+    // Clients that get routes ignore the router option (RFC 3442), so the default route is among them. It comes last, since its
+    // gateway may be behind one of the others.
     routes: routes.some(({ dst }) => dst !== anywhere)
       ? routes.toSorted((a, b) => Number(a.dst === anywhere) - Number(b.dst === anywhere))
       : [],
@@ -61,7 +61,7 @@ export function leaseOf(
   }
 }
 
-/** @throws Fault Unavailable for a network with more routes than a guest can be told */
+/** @throws Fault Unavailable for a network with more routes than a DHCP option can contain */
 export function requireRoom(one: Attached): void {
   const { routes } = leaseOf(one, 0, []) ?? { routes: [] }
   const bytes = routes.reduce((sum, { dst }) => sum + routeBytes(dst), 0)

@@ -8,7 +8,7 @@ import { run } from './run.ts'
 /** A network link, with its MAC. */
 export type Link = LinkState & Readonly<{ address?: string }>
 
-/** All links of a named namespace, or of our own. */
+/** All links of a named namespace, or of this process's own. */
 export async function listLinks(netns: string | undefined, signal: AbortSignal): Promise<Map<string, Link>> {
   const text = await run('ip', [...(netns ? ['-n', netns] : []), '-j', 'link'], { signal })
   const links = JSON.parse(text) as (Omit<Link, 'isUp'> & { flags: readonly string[] })[]
@@ -23,8 +23,8 @@ export async function listLinks(netns: string | undefined, signal: AbortSignal):
 }
 
 /**
- * All links of a sandbox. Its first process sees them in its /sys, where they are read without starting a process: to start one
- * holds up all of Patchbay for as long as it takes to copy its page tables, milliseconds that grow with its memory.
+ * All links of a sandbox. They are read from the /sys of its first process, since starting a process blocks all of Patchbay while
+ * the kernel copies its page tables, for milliseconds that grow with its memory.
  */
 export async function listSandboxLinks(
   { dir, netns, init }: Readonly<{ dir: string; netns: string; init?: number }>,
@@ -35,25 +35,25 @@ export async function listSandboxLinks(
   try {
     return readLinks(`/proc/${pid}/root/sys/class/net`)
   } catch {
-    // The sandbox went away meanwhile, or somebody has taken its /sys.
+    // The sandbox was removed meanwhile, or its /sys was unmounted.
     return listLinks(netns, signal)
   }
 }
 
-/** The bit of a link's flags that says it is up (linux/if.h). */
+/** The flag IFF_UP of a link (linux/if.h). */
 const up = 1
 
 /**
- * Reads all links of the namespace that a /sys shows. One that goes away meanwhile is left out. The kernel answers at once: to
- * wait for each of these files would take several times as long as to read them.
+ * Reads all links from a /sys; `folder` is its `class/net`. A link that disappears meanwhile is left out. The reads are
+ * synchronous: the kernel answers at once, and asynchronous ones take several times as long.
  */
-function readLinks(folder: string): Map<string, Link> {
+export function readLinks(folder: string): Map<string, Link> {
   const read = (ifname: string): Link[] => {
     const file = (name: string) => readFileSync(`${folder}/${ifname}/${name}`, 'utf8').trim()
     try {
       const isUp = (Number(file('flags')) & up) !== 0
       const master = unlessRefused(() => basename(readlinkSync(`${folder}/${ifname}/master`)))
-      // Of a link that is down the kernel does not tell.
+      // The kernel refuses to read the carrier of a link that is down.
       const carrier = unlessRefused(() => file('carrier'))
       return [
         {
@@ -70,7 +70,7 @@ function readLinks(folder: string): Map<string, Link> {
   return byName(readdirSync(folder).flatMap(read))
 }
 
-/** What a file says that the kernel has only sometimes. */
+/** The content of a file that may not exist or be readable. */
 function unlessRefused(read: () => string): string | undefined {
   try {
     return read()
@@ -83,7 +83,7 @@ function byName(links: readonly Link[]): Map<string, Link> {
   return new Map(links.map((link) => [link.ifname, link]))
 }
 
-/** Runs `ip` commands in a namespace as one batch: one process, in order, stops at the first failure. */
+/** Runs `ip` commands in a namespace as one batch: in one process, in order, until the first failure. */
 export async function ipBatch(
   netns: string | undefined,
   commands: readonly string[],

@@ -49,3 +49,25 @@ test('the end of an old connection takes nothing from the one after it', async (
   await end(0)
   assert.deepEqual([sandboxes.get('a') !== undefined, lost], [true, []])
 })
+
+test('a sandbox that is to be looked at again keeps its connection, and nothing of what was known of it', async () => {
+  const { sandboxes, live } = open()
+  const libvirt = await sandboxes.connect('a')
+  sandboxes.put('a', { ...live(libvirt), attachments: [{} as never], watched: {} as never })
+  sandboxes.lookAgain('a')
+  sandboxes.lookAgain('unknown')
+  const now = sandboxes.get('a')
+  assert.deepEqual([now?.libvirt === libvirt, now?.attachments, now?.watched], [true, [], undefined])
+  assert.equal(sandboxes.list().length, 1)
+})
+
+test('a sandbox that is ended by Patchbay is not lost', async () => {
+  const { sandboxes, lost, live } = open()
+  for (const uid of ['a', 'b', 'c']) sandboxes.put(uid, live(await sandboxes.connect(uid)))
+  sandboxes.end('a')
+  sandboxes.end('unknown')
+  assert.deepEqual([sandboxes.get('a'), sandboxes.list().length], [undefined, 2])
+  sandboxes.close()
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual([sandboxes.list(), lost], [[], []])
+})

@@ -6,25 +6,25 @@ import type { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
 import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
 import type { Watched } from './sandbox-watch.ts'
 
-/** A sandbox this process has a connection to. */
+/** A sandbox that this process is connected to. */
 export type Live = Readonly<{
   attachments: readonly Attachment[]
   state: SandboxState
   hypervisor: LibvirtHypervisor
   libvirt: Libvirt
-  /** What it is to be, unless the next `ensure` makes it anew anyway. */
+  /** What the watch compares it with; absent if the next `ensure` observes it completely. */
   watched?: Watched
 }>
 
 type Options = Readonly<{
   /** Connects to the libvirtd of a sandbox. */
   open: (uid: string) => Promise<Libvirt>
-  /** Called when the libvirtd of a sandbox that is known here is gone; it is not any more then. */
+  /** Called when the connection to a sandbox's libvirtd was lost, after the sandbox was dropped here. */
   onLost: (uid: string) => void
   log: Log
 }>
 
-/** The sandboxes this process has a connection to, by UID, each for as long as its connection holds. */
+/** The sandboxes that this process is connected to, by UID, while the connections last. */
 export class LiveSandboxes {
   readonly #options: Options
   readonly #byUid = new Map<string, Live>()
@@ -56,15 +56,15 @@ export class LiveSandboxes {
     return libvirt
   }
 
-  /** Knows a sandbox by a connection that came from here. @throws Fault Unavailable when that has ended meanwhile */
+  /** Stores a sandbox with a connection from `connect`. @throws Fault Unavailable when that has ended meanwhile */
   put(uid: string, live: Live): void {
-    // Nobody would hear of its end any more: it would be taken for a sandbox that does not answer, for good.
+    // The end of this connection has been reported already: the sandbox would never be connected again.
     if (this.#ended.has(live.libvirt))
       throw new Fault('Unavailable', 'The libvirtd of the sandbox ended while it was being connected to')
     this.#byUid.set(uid, live)
   }
 
-  /** Has the next `ensure` make a picture of what is there. */
+  /** Has the next `ensure` observe the sandbox completely. */
   lookAgain(uid: string): void {
     const live = this.#byUid.get(uid)
     if (!live) return
@@ -72,13 +72,13 @@ export class LiveSandboxes {
     this.#byUid.set(uid, { ...rest, attachments: [] })
   }
 
-  /** Ends the connection to a sandbox; it goes on itself. */
+  /** Closes the connection to a sandbox, which continues to run. */
   end(uid: string): void {
     this.#byUid.get(uid)?.libvirt.close()
     this.#byUid.delete(uid)
   }
 
-  /** Ends all connections. */
+  /** Closes all connections. */
   close(): void {
     for (const { libvirt } of this.#byUid.values()) libvirt.close()
     this.#byUid.clear()

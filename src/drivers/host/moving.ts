@@ -1,13 +1,13 @@
 import { link, mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { eventually } from '#base/wait.ts'
-import type { MoveOptions } from '#core/ports.ts'
+import type { MigrationOptions } from '#core/ports.ts'
 import {
-  type Exchange,
-  exchangeOfQemu,
-  exchangePath,
-  exchangesInSandbox,
-  makeExchange,
+  type MigrationSocketDir,
+  makeMigrationSocketDir,
+  migrationSocketDirs,
+  migrationSocketPath,
+  qemuSocketDir,
   socketPath,
 } from '../libvirt/daemon/daemon.ts'
 import { findProcess, findProgram, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
@@ -15,10 +15,13 @@ import { migrateFlags } from '../libvirt/rpc/flags.ts'
 import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
 import type { Domain } from '../libvirt/rpc/procedures.ts'
 
-/** How long a killed guest may take to be gone, milliseconds. */
+/** Timeout for the processes of a killed guest to end, milliseconds. */
 const killMs = 10_000
 
-/** Shows a sandbox the images that another one's guest was booted from: the same files, whatever became of the images since. */
+/**
+ * Links the images from which another sandbox's guest was booted into a sandbox: the same files, even if the images were replaced
+ * since.
+ */
 export async function shareImages(from: string, to: string): Promise<void> {
   const images = await readdir(join(from, 'run/images')).catch(() => [])
   for (const image of images) {
@@ -30,38 +33,38 @@ export async function shareImages(from: string, to: string): Promise<void> {
 }
 
 /**
- * Has a libvirtd move its guest to the one of the sandbox `to`. They meet in an exchange of the source's: there the source
- * finds a second name of the target's socket, and the target's QEMU takes the guest in. The guest arrives stopped.
- * @throws Fault with whatever libvirt says
+ * Migrates the guest of a libvirtd to the sandbox `to`. Both use a folder of the source (migrationSocketDir): it contains a hard
+ * link to the socket of the target's libvirtd, and the socket of the target's QEMU. The guest arrives stopped.
+ * @throws Fault of libvirt
  */
-export async function moveGuest(
-  source: Readonly<{ libvirt: Libvirt; guest: Domain; exchange: Exchange; user: number }>,
+export async function migrateGuest(
+  source: Readonly<{ libvirt: Libvirt; guest: Domain; migrationSocketDir: MigrationSocketDir; user: number }>,
   to: string,
-  { bandwidthMiBs, maxDowntimeMs, isAutoConverging }: MoveOptions,
+  { bandwidthMiBs, maxDowntimeMs, isAutoConverging }: MigrationOptions,
 ): Promise<void> {
-  const { libvirt, guest, exchange, user } = source
-  await makeExchange(exchange, user)
-  const socket = join(exchangePath(exchange), 'libvirt-sock')
+  const { libvirt, guest, migrationSocketDir, user } = source
+  await makeMigrationSocketDir(migrationSocketDir, user)
+  const socket = join(migrationSocketPath(migrationSocketDir), 'libvirt-sock')
   await rm(socket, { force: true })
   await link(socketPath(to), socket)
   await libvirt.setMaxDowntime(guest, maxDowntimeMs)
-  const place = join(exchangesInSandbox, exchange.name)
+  const place = join(migrationSocketDirs, migrationSocketDir.name)
   await libvirt.migrate(guest, {
     destination: `qemu+unix:///system?socket=${place}/libvirt-sock`,
-    migrateUri: `unix://${place}/${exchangeOfQemu}/qemu.sock`,
+    migrateUri: `unix://${place}/${qemuSocketDir}/qemu.sock`,
     flags: migrateFlags.paused | migrateFlags.abortOnError | (isAutoConverging ? migrateFlags.autoConverge : 0),
     ...(bandwidthMiBs !== undefined && { bandwidthMiBs }),
   })
 }
 
-/** The QEMUs of a sandbox. */
+/** The QEMU processes of a sandbox. */
 export function guestProcesses(dir: string): Promise<readonly ProcessIdentity[]> {
   return findProgram(dir, (name) => name.startsWith('qemu-system'))
 }
 
 /**
- * Ends the guest of a sandbox at once and resolves when none of its processes is left. All processes of the host are looked
- * through before and after, and not while these end: a host may have thousands, and others wait meanwhile.
+ * Kills the guest of a sandbox and resolves when none of its processes is left. All processes of the host are scanned only before
+ * and after, not while these end: a host may have thousands, and a scan is synchronous work.
  */
 export async function killGuestProcesses(dir: string): Promise<void> {
   for (let left = await guestProcesses(dir); left.length; left = await guestProcesses(dir)) {

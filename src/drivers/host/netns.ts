@@ -16,9 +16,9 @@ export function netnsPath(name: string): string {
 }
 
 /**
- * Makes a named network namespace with its loopback up; a process that is in it already (`holder`) is the proof of which it is,
- * else `isOurs` is asked. Done twice is done once. Resolves to the kernel's number of it. What is there under that name and is
- * no namespace of ours loses the name: nobody enters it, and nothing else happens to it.
+ * Makes a named network namespace with its loopback up; idempotent. The namespace of the process `holder`, or without one a
+ * namespace for which `isOurs` is true, is kept. Any other one of that name loses the name, and nothing else is done to it.
+ * Resolves to the inode number of the namespace.
  */
 export async function ensureNetns(
   name: string,
@@ -36,32 +36,35 @@ export async function ensureNetns(
   return (await stat(netnsPath(name))).ino
 }
 
-/** The kernel's number of a named namespace; undefined when there is none, and for one of the host itself. */
+/** The inode number of a named namespace; undefined when there is none, and for the host's own. */
 export async function findNetns(name: string): Promise<number | undefined> {
   const [there, own, first] = await Promise.all(
     [netnsPath(name), '/proc/self/ns/net', '/proc/1/ns/net'].map((path) => stat(path).catch(() => undefined)),
   )
-  // A file on another file system is what a crash between its creation and its mount leaves behind.
+  // A file on another file system was left by a crash between its creation and its mount.
   if (!there || there.dev !== own?.dev || there.ino === own.ino || there.ino === first?.ino) return undefined
   return there.ino
 }
 
-/** Removes a named network namespace; everything in it that is not held by a process goes with it. */
+/** Removes a named network namespace, and its content unless a process still uses it. */
 export async function removeNetns(name: string, signal: AbortSignal): Promise<void> {
   if (await exists(netnsPath(name))) await run('ip', ['netns', 'delete', name], { signal })
 }
 
-/** The programs we start in sandboxes. Others in the same namespace (a tester's ping) are not ours to end. */
+/** The programs that Patchbay starts in sandboxes. Other processes in the namespace are never killed. */
 const ours = /^(libvirtd|dnsmasq|qemu-system-.*)( \(deleted\))?$/
 
-/** Processes of ours in a named network namespace, if that is one of ours: the one of that number where it is known. */
+/**
+ * Patchbay's processes in a named network namespace; none when it is the host's own or has another inode number than the known
+ * one.
+ */
 export async function processesIn(name: string, inode?: number): Promise<number[]> {
   const wanted = await findNetns(name)
   if (wanted === undefined || (inode !== undefined && wanted !== inode)) return []
   const pids = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry))
   const found = await Promise.all(
     pids.map(async (pid) => {
-      // A process may end while it is looked at; then it is none of ours any more.
+      // A process may end during the scan; then it is ignored.
       const there = await stat(`/proc/${pid}/ns/net`).catch(() => undefined)
       if (there?.ino !== wanted) return undefined
       const program = await readlink(`/proc/${pid}/exe`).catch(() => '')

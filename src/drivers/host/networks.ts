@@ -21,40 +21,40 @@ export type NetworksOptions = Readonly<{
   cni: Cni
   bridges: HostBridges
   podNetwork: PodNetwork
-  /** Says that nobody needs a network any more, `namespace/name`. */
+  /** Whether no instance needs a network (`namespace/name`) any more. */
   isUnused: (network: string) => boolean
-  /** How long a plugin is asked to undo what it did before that is let go, milliseconds. */
+  /** How long a failing DEL is retried before it is given up, milliseconds. */
   letGoMs: number
   /** Starts what guests wait for. */
   spawn?: Spawn
   log: Log
 }>
 
-/** A sandbox's folder, UID and network namespace, and the pod it is. */
+/** A sandbox: its folder, UID and network namespace, and the name of its pod. */
 export type Place = Readonly<{ dir: string; uid: string; netns: string; namespace: string; name: string }> &
-  // A guest is to come here that is on its networks somewhere else.
+  // Set for the target of a migration: the sandbox of the source.
   Readonly<{ source?: Source }>
 
-/** A sandbox that a guest comes from, and what it has there. */
+/** The sandbox that a guest comes from, and its attachments. */
 export type Source = Readonly<{ uid: string; netns: string; attachments: readonly Attachment[] }>
 
-/** An attachment that CNI has made, and the links of it on the host. */
+/** An attachment that CNI has added, with its links on the host. */
 export type Made = Attached & Readonly<{ hostLinks: readonly HostLink[] }>
 
-/** What could not be deleted and is tried again, and sentences about what is not. */
+/** Faults of deletions that are retried, and sentences about what is not. */
 type Deleted = Readonly<{ faults: readonly unknown[]; notUndone: readonly string[] }>
 
-/** Has CNI put networks into sandboxes and take them out again. */
+/** Adds networks to sandboxes and removes them, by CNI. */
 export class CniNetworks {
   readonly #options: NetworksOptions
-  /** Since when each interface could not be deleted, by sandbox; milliseconds of the monotonic clock. */
+  /** When the deletion of each interface first failed, by sandbox; milliseconds of the monotonic clock. */
   readonly #failing = new Map<string, Map<string, number>>()
 
   constructor(options: NetworksOptions) {
     this.#options = options
   }
 
-  /** Those of the attachments that CNI has made: what is written down about others was never more than a wish. */
+  /** Those of the attachments that CNI has added; others may be recorded and not exist. */
   async made(place: Pick<Place, 'uid' | 'netns'>, attachments: readonly Attachment[]): Promise<readonly Made[]> {
     const all = await Promise.all(
       attachments.map(async (attachment): Promise<Made[]> => {
@@ -65,7 +65,7 @@ export class CniNetworks {
     return all.flat()
   }
 
-  /** Adds the network of an attachment that its guest can be told all of; see #add. Undoes itself when it fails. */
+  /** Adds the network of an attachment (see #add) and checks that its routes fit into DHCP. A failure is undone. */
   async add(
     place: Place,
     attachment: Attachment,
@@ -78,20 +78,20 @@ export class CniNetworks {
       return result
     } catch (fault) {
       const where = whereOf(place, attachment)
-      this.#tell(where, await this.#options.cni.letGo(where, signal))
+      this.#reportNotUndone(where, await this.#options.cni.letGo(where, signal))
       throw fault
     }
   }
 
-  /** Says what could not be undone, if anything. */
-  #tell({ containerId, ifName }: CniWhere, notUndone: readonly string[]): void {
+  /** Logs what could not be undone, if anything. */
+  #reportNotUndone({ containerId, ifName }: CniWhere, notUndone: readonly string[]): void {
     const about = { uid: containerId, interface: ifName, notUndone }
     if (notUndone.length) this.#options.log.warn(about, 'Could not undo what a CNI plugin did')
   }
 
   /**
-   * Adds the network of an attachment to a sandbox with these links, having taken back what there was of it. The guest keeps its
-   * address where the network's IPAM can do that. Undoes itself when it fails.
+   * Adds the network of an attachment to a sandbox with these links, after undoing an unfinished earlier attempt. The guest keeps
+   * its address if the network's IPAM supports that. A failure is undone.
    */
   async #add(
     place: Place,
@@ -105,7 +105,7 @@ export class CniNetworks {
     const before = await cni.added(where)
     const isPod = attachment.network === podNetworkName
     const config = isPod ? podNetworkConfig(podNetwork) : attachment.config
-    // A guest may be on a network whose definition is gone; if its link is lost, it is made as it was made before.
+    // The NAD of an attached network may have been deleted; a lost link is made again by the recorded configuration.
     const conflist =
       config === undefined
         ? before?.conflist
@@ -114,7 +114,7 @@ export class CniNetworks {
       throw new Fault('Invalid', attachment.problem ?? `network ${attachment.network} has no configuration`)
     requireCarrier(attachment, conflist)
     const known = await cni.interfacesOf(uid)
-    // Plugins would refuse it too, but what undoes their failure would delete the link, whosever it is.
+    // Plugins would refuse it too, but undoing their failure would delete the existing link.
     if (links.has(attachment.links.pod) && !known.includes(attachment.links.pod))
       throw new Fault(
         'Unavailable',
@@ -122,19 +122,19 @@ export class CniNetworks {
       )
     await bridges.claim(conflist, attachment.network, signal)
     if (isPod) await bridges.requireOwn(podNetwork.bridge, signal)
-    const tell = (notUndone: readonly string[]) => this.#tell(where, notUndone)
-    // What was half done is taken back first, as far as that goes: it must not stand in the way of what is wanted now.
-    if (!before) tell(await cni.letGo(where, signal))
+    const reportNotUndone = (notUndone: readonly string[]) => this.#reportNotUndone(where, notUndone)
+    // An unfinished earlier attempt is undone first, as far as possible, so that it does not conflict.
+    if (!before) reportNotUndone(await cni.letGo(where, signal))
     log.info({ network: attachment.network, interface: attachment.links.pod }, 'Attaching network')
-    // Where a guest is to come, a link with its MAC would draw its frames away from where it still is.
+    // At a migration's target, a link with the guest's MAC would receive its frames while it is still at the source.
     const { isOnNetwork } = bindings[attachment.binding]
-    const isTold = isOnNetwork && (!source || conflist.plugins.some(asksForMac))
-    // A pod that is made again is the same to its neighbours: they go on with the MAC they know for up to a minute.
-    const mac = isTold ? attachment.mac : isOnNetwork ? undefined : before?.result.mac
+    const isMacPassed = isOnNetwork && (!source || conflist.plugins.some(asksForMac))
+    // A pod whose link is made again keeps its MAC: its neighbours go on with the one they know for up to a minute.
+    const mac = isMacPassed ? attachment.mac : isOnNetwork ? undefined : before?.result.mac
     const runtime = {
       pod: { namespace, name, uid },
       ...(mac !== undefined && { mac }),
-      // The guest may go on with what it was given before its link was lost.
+      // The guest may keep the addresses that it had before its link was lost.
       ...(before && { ips: before.result.ips.map(({ address }) => address) }),
       ports: attachment.ports.filter(({ end }) => end === undefined),
       ...(attachment.bandwidth && { bandwidth: attachment.bandwidth }),
@@ -142,20 +142,20 @@ export class CniNetworks {
     const request = { ...where, conflist, runtime }
     const from = source && isOnNetwork ? whereAt(source, attachment) : undefined
     const add = () => (from ? cni.inherit(request, from, signal) : cni.add(request, signal))
-    return (before ? cni.addAgain(request, tell, signal) : add()).catch((error: unknown) => {
-      if (error instanceof Fault && error.data.notUndone) tell(error.data.notUndone as readonly string[])
+    return (before ? cni.addAgain(request, reportNotUndone, signal) : add()).catch((error: unknown) => {
+      if (error instanceof Fault && error.data.notUndone) reportNotUndone(error.data.notUndone as readonly string[])
       throw error
     })
   }
 
-  /** Gives networks of a sandbox back, the last one first. A network that was never attached is no error. */
+  /** Releases networks of a sandbox, the last one first. A network that was never attached is no error. */
   async remove(place: Place, attachments: readonly Attachment[], signal: AbortSignal): Promise<void> {
     const names = attachments.map((attachment) => attachment.links.pod)
-    for (const fault of troubles(await this.#delete(place.uid, place.netns, names.toReversed(), signal))) throw fault
+    for (const fault of faultsIn(await this.#delete(place.uid, place.netns, names.toReversed(), signal))) throw fault
   }
 
   /**
-   * Gives everything back that CNI ever put into a sandbox. What has failed for as long as it may is let go: resolves to sentences
+   * Releases everything that CNI added to a sandbox. A deletion that has failed for too long is given up: resolves to sentences
    * about what could not be undone.
    */
   async removeAll(uid: string, netns: string, signal: AbortSignal): Promise<readonly string[]> {
@@ -168,30 +168,31 @@ export class CniNetworks {
   }
 
   /**
-   * Gives back what CNI put into a sandbox for none of its attachments: a network that was left, or that a move which came to
-   * nothing had brought. It leaves the guest's bridge before anything is joined to that.
+   * Releases what CNI added to a sandbox and no attachment uses: the old network of a rewire, or the new one of a failed rewire.
+   * It is taken off the guest's bridge first, before anything else is joined to that. Resolves to the faults of deletions, which
+   * are retried.
    */
-  async giveBackStrays(
+  async releaseUnused(
     place: Place,
     attachments: readonly Attachment[],
     signal: AbortSignal,
   ): Promise<readonly unknown[]> {
     const { uid, netns } = place
     const known = new Set(attachments.map(({ links }) => links.pod))
-    const strays = (await this.#options.cni.interfacesOf(uid)).filter((name) => !known.has(name))
-    if (!strays.length) return []
-    this.#options.log.info({ uid, interfaces: strays }, 'Giving back networks that nobody is on')
+    const unused = (await this.#options.cni.interfacesOf(uid)).filter((name) => !known.has(name))
+    if (!unused.length) return []
+    this.#options.log.info({ uid, interfaces: unused }, 'Releasing networks that no card uses')
     const links = await listSandboxLinks(place, signal)
-    const joined = strays.filter((name) => links.get(name)?.master !== undefined)
+    const joined = unused.filter((name) => links.get(name)?.master !== undefined)
     await ipBatch(
       netns,
       joined.map((name) => `link set ${name} nomaster`),
       signal,
     )
-    return troubles(await this.#delete(uid, netns, strays, signal))
+    return faultsIn(await this.#delete(uid, netns, unused, signal))
   }
 
-  /** Deletes what CNI added. One that fails keeps no other from being deleted, and is let go when it has failed for so long. */
+  /** Deletes interfaces by CNI. A failure does not prevent the others, and is given up after some time. */
   async #delete(uid: string, netns: string, names: readonly string[], signal: AbortSignal): Promise<Deleted> {
     const { cni, letGoMs } = this.#options
     const failing = this.#failing.get(uid) ?? new Map<string, number>()
@@ -213,7 +214,7 @@ export class CniNetworks {
     return deleted
   }
 
-  /** Removes bridges of ours that nobody needs any more. */
+  /** Removes Patchbay's bridges whose networks are no longer needed. */
   sweep(signal: AbortSignal): Promise<void> {
     return this.#options.bridges.sweep(
       (network) => network !== podNetworkName && this.#options.isUnused(network),
@@ -226,17 +227,17 @@ function whereOf({ uid, netns }: Pick<Place, 'uid' | 'netns'>, { links }: Attach
   return { containerId: uid, netns: netnsPath(netns), ifName: links.pod }
 }
 
-/** Where the guest that comes has the same network now. */
+/** The same network's interface in the sandbox of the source. */
 function whereAt(source: Source, { name, network }: Attachment): CniWhere | undefined {
   const there = source.attachments.find((one) => one.name === name && one.network === network)
   return there && whereOf(source, there)
 }
 
-/** Plugins of which it is known that the links they name on the host are links of the host's own. */
-const telling: ReadonlySet<string> = new Set(['bridge', 'ptp'])
+/** Plugins whose results name their links in the host's own namespace. */
+const knownToName: ReadonlySet<string> = new Set(['bridge', 'ptp'])
 
 function hostLinksOf(conflist: Conflist, { hostInterfaces }: CniResult): HostLink[] {
-  if (!conflist.plugins.some(({ type }) => telling.has(type))) return []
+  if (!conflist.plugins.some(({ type }) => knownToName.has(type))) return []
   const bridges = bridgesOf(conflist)
   const [bridge] = bridges
   return hostInterfaces
@@ -244,12 +245,12 @@ function hostLinksOf(conflist: Conflist, { hostInterfaces }: CniResult): HostLin
     .map((name) => ({ name, ...(bridge !== undefined && { bridge }) }))
 }
 
-/** Whether a plugin lets only the MAC pass that it was told. */
+/** Whether a plugin needs the guest's MAC: it filters by it, or declares the capability. */
 function asksForMac(plugin: PluginConf): boolean {
   return plugin.macspoofchk === true || isDeclared(plugin, 'mac')
 }
 
-/** All that is to be told, once about what is given up. */
-function troubles({ faults, notUndone }: Deleted): readonly unknown[] {
+/** Everything to be reported: faults that are retried, and once what was given up. */
+function faultsIn({ faults, notUndone }: Deleted): readonly unknown[] {
   return [...faults, ...notUndone.map((why) => new Fault('Unavailable', `given up: ${why}`))]
 }

@@ -10,10 +10,10 @@ export type Where = string | 'host'
 /** The tables of ours there are in sandboxes: that of the pod address, and one for each tap. */
 const sandboxTable = /^(ip k6t|bridge tap[0-9a-f]+)$/
 
-/** By which the script below says that all is made. */
+/** The line that the script below prints when all is made. */
 const doneLine = 'made'
 
-/** Lists what the kernel has of each namespace, in one process: to start one holds up all of Patchbay for milliseconds. */
+/** Lists the rules of each namespace, in one process: every start of a process blocks the event loop for milliseconds. */
 const look = `table=$1; shift
 for where in "$@"; do
   echo "# $where"
@@ -22,9 +22,9 @@ done 2>/dev/null
 true`
 
 /**
- * Makes links and rules, and then links, and says when all is made. Masquerading forwards packets, and takes those
- * that come from the sandbox's own loopback. nft that has deleted anything can end only when no reader of the kernel's uses it
- * any more, which takes three times as long as all the rest: so it is asked to echo the rules, which it does once they hold.
+ * Makes links and rules, then more links, and prints a line when all is made. Masquerading forwards packets, and takes those
+ * that come from the sandbox's own loopback. An nft that deleted rules exits only after a grace period of the kernel's RCU, which
+ * takes three times as long as all the rest; but it echoes the new rules as soon as they are in force.
  */
 const apply = `links() { [ -z "$1" ] || printf '%s\\n' "$1" | ip -batch -; }
 [ -z "$2" ] || for key in ip_forward conf/all/route_localnet; do echo 1 > /proc/sys/net/ipv4/$key; done
@@ -36,7 +36,7 @@ else
   links "$1" && { stdbuf -oL nft --echo -f - && echo; } | { read -r line && made "$3"; }
 fi`
 
-/** When rules that were applied are listed, milliseconds: whoever applied them has more to do, which starts processes too. */
+/** Delay of the listing of rules that were applied, milliseconds: their caller has more processes to start first. */
 const learnAfterMs = 100
 
 type RuleOptions = Readonly<{ isForwarding?: boolean; before?: readonly string[]; after?: readonly string[] }>
@@ -44,14 +44,14 @@ type RuleOptions = Readonly<{ isForwarding?: boolean; before?: readonly string[]
 /** A table by family and name, and all of it as nft lists it. */
 type Tables = ReadonlyMap<string, string>
 
-/** Tables that were applied as they were written, and what they became; while that is being learned, the learning. */
+/** Tables that were applied, as they were written and as nft lists them; `learning` is set until that is known. */
 type Applied = { readonly tables: Tables; meaning?: Tables; learning?: Promise<void> }
 
 /**
- * The rules of the packet filter, in sandboxes and on the host. What there is of them is looked at, not remembered: whoever
- * reloads a firewall tells nobody. The kernel lists rules differently from how they were written, so what a script becomes is
- * learned by listing it soon after it was applied, for which nobody waits. Tables that are gone by then are seen to be; a rule
- * that somebody changes within these milliseconds is not.
+ * The rules of the packet filter, in sandboxes and on the host. They are observed, not remembered: a reload of the host's firewall
+ * removes them without notice. nft lists rules differently from how they are written, so the listing of a script is learned soon
+ * after it was applied, without delaying the caller. A table that was deleted by then is noticed; a rule that another process
+ * changed within these milliseconds is not.
  */
 export class PacketRules {
   readonly #hostTable: string
@@ -65,19 +65,19 @@ export class PacketRules {
     this.#spawn = spawn
   }
 
-  /** Looks at what there is. A namespace that cannot be entered has nothing. */
+  /** Observes the rules of namespaces. One that cannot be entered has none. */
   async look(all: readonly Where[], signal: AbortSignal): Promise<void> {
     if (!all.length) return
     await Promise.all(all.map((where) => this.#applied.get(where)?.learning))
     const before = new Map(this.#applied)
     for (const [where, tables] of await this.#list(all, signal)) {
-      // What was applied meanwhile is listed after that, and this is from before.
+      // Rules that were applied meanwhile are newer than this listing.
       const applied = this.#applied.get(where)
       if (applied === before.get(where) && !applied?.learning) this.#listed.set(where, tables)
     }
   }
 
-  /** Whether the rules there are just those of a script, by the last look or because they were applied since. */
+  /** Whether the rules are exactly those of a script, by the last observation or because they were applied since. */
   isRight(where: Where, script: string): boolean {
     return this.#isRight(where, tablesIn(script))
   }
@@ -88,7 +88,7 @@ export class PacketRules {
     return listed?.size === wanted.size && [...wanted].every(([name, text]) => this.#has(where, name, text))
   }
 
-  /** Whether a table is as it is to be. */
+  /** Whether a table has its wanted content. */
   #has(where: Where, name: string, text: string): boolean {
     const applied = this.#applied.get(where)
     if (applied?.tables.get(name) !== text) return false
@@ -98,10 +98,9 @@ export class PacketRules {
   }
 
   /**
-   * Makes the rules those of a script, which must replace every table it names; tables of ours that it does not name are removed.
-   * Only what is not so by the last look is touched: the kernel waits for all of its readers before it deletes a table, which
-   * takes several times as long as to make one. `isForwarding` also has the namespace forward packets; `before` and
-   * `after` are commands of `ip` that are carried out before the rules are made, and once they are.
+   * Makes the rules those of a script, which must replace every table it names; other tables of ours are removed. Tables that are
+   * right by the last observation are not touched. `isForwarding` also enables forwarding in the namespace; `before` and `after`
+   * are commands of `ip`: the first ones have no order with the rules, the others run when the rules are in force.
    */
   async ensure(
     where: Where,
@@ -135,12 +134,12 @@ export class PacketRules {
     this.#applied.set(where, applied)
   }
 
-  /** Lists what was just applied. Where that does not succeed, or not all is there, it counts as not applied. */
+  /** Lists what was just applied. If that fails, or a table is missing, it counts as not applied. */
   async #learn(where: Where, applied: Applied, signal: AbortSignal): Promise<void> {
     const isLast = () => this.#applied.get(where) === applied
     const list = async () => {
       await delay(learnAfterMs, signal)
-      // When others were applied meanwhile, there is nothing to be learned of these.
+      // Others were applied meanwhile: these cannot be listed any more.
       return isLast() ? (await this.#list([where], signal)).get(where) : undefined
     }
     const tables = await list().catch(() => undefined)
@@ -163,7 +162,7 @@ export class PacketRules {
     )
   }
 
-  /** Forgets a namespace that is gone, or is to be. */
+  /** Forgets a namespace that is deleted. */
   forget(where: Where): void {
     this.#listed.delete(where)
     this.#applied.delete(where)

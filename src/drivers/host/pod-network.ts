@@ -1,23 +1,23 @@
 import { readFile } from 'node:fs/promises'
 import { run } from './run.ts'
 
-/** The network every sandbox's default interface is on: its bridge on this host, and the addresses of this node's pods. */
+/** The network of all default interfaces: its bridge on this host, and the addresses of this node's pods. */
 export type PodNetwork = Readonly<{ bridge: string; subnet: string }>
 
 const usualBridge = 'patchbay0'
 
-/** That of a data directory which says nothing else. */
+/** The pod network of a new data directory without options. */
 export const defaultPodNetwork: PodNetwork = { bridge: usualBridge, subnet: '10.244.0.0/23' }
 
-/** That of data directories from before they said so themselves. */
+/** The pod network of data directories of versions that did not record it. */
 export const formerPodNetwork: PodNetwork = { bridge: usualBridge, subnet: '10.244.0.0/24' }
 
-/** How many pods there are addresses for: the first is the gateway's, the first and last of a network are nobody's. */
+/** Number of pods with an address: without the gateway's, and the first and last address of the network. */
 export function podsIn(subnet: string): number {
   return 2 ** (32 - Number(subnet.split('/')[1])) - 3
 }
 
-/** The table that holds all packet filter rules of ours in the host's own namespace: two servers on one host have one each. */
+/** The table with Patchbay's packet filter rules in the host's namespace. Two servers on one host have different ones. */
 export function hostTable({ bridge }: PodNetwork): string {
   return bridge === usualBridge ? 'patchbay' : `patchbay-${bridge}`
 }
@@ -36,8 +36,8 @@ export function podNetworkConfig({ bridge, subnet }: PodNetwork): string {
 }
 
 /**
- * Rules that let the pod network out through the host's own addresses: one for all, in a table of ours. (The bridge plugin's
- * own ipMasq makes chains per sandbox and takes twenty times as long.)
+ * The rules that translate packets from the pod network to the host's addresses: one rule for all pods. (The bridge plugin's
+ * ipMasq makes chains for each sandbox and takes twenty times as long.)
  */
 export function outboundNat(network: PodNetwork): string {
   const table = hostTable(network)
@@ -51,13 +51,13 @@ table ip ${table} {
 `
 }
 
-/** Takes our packet filter rules away. */
+/** Removes Patchbay's packet filter rules on the host. */
 export async function removeOutboundNat(network: PodNetwork, signal: AbortSignal): Promise<void> {
   const table = hostTable(network)
   await run('nft', ['-f', '-'], { input: `table ip ${table}\ndelete table ip ${table}\n`, signal })
 }
 
-/** Name servers a guest can reach: the host's own, but not those on its loopback. */
+/** The host's name servers that a guest can reach: those that are not on the loopback. */
 export async function nameServers(): Promise<string[]> {
   const text = await readFile('/etc/resolv.conf', 'utf8').catch(() => '')
   return [...text.matchAll(/^nameserver\s+(\d+\.\d+\.\d+\.\d+)\s*$/gm)]

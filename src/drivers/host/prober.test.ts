@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { Fault } from '#base/fault.ts'
 import type { ProbeTarget } from '#core/ports.ts'
 import type { Check } from '#core/vm/probe.ts'
 import { hostProber } from './prober.ts'
@@ -53,4 +54,48 @@ test('a guest without an address on the pod network is not reached', async () =>
   const tcp: Check = { type: 'tcp', port: 1 }
   const said = await hostProber.check(tcp, { ...target, ip: undefined }, 1000, signal)
   assert.equal(said, 'the guest has no address on the pod network')
+})
+
+test('a port that takes connections is well, and one that does not says so', async (t) => {
+  const open = await guest(t, '')
+  assert.equal(open.type, 'http')
+  const port = 'port' in open ? open.port : 0
+  assert.equal(await check({ type: 'tcp', port }), undefined)
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port: closed } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  assert.match((await check({ type: 'tcp', port: closed })) ?? '', /ECONNREFUSED/)
+})
+
+for (const [what, command, expected] of [
+  ['that succeeds', async () => 0, undefined],
+  ['that fails', async () => 3, 'command /bin/true exited with 3'],
+  [
+    'no agent runs',
+    () => Promise.reject(new Fault('Unavailable', 'the agent does not answer')),
+    'the agent does not answer',
+  ],
+] as const)
+  test(`a guest is asked by a command ${what}, whatever its network`, async () => {
+    const calls: unknown[] = []
+    const execute = (...given: unknown[]) => {
+      calls.push(given.slice(0, 2))
+      return command()
+    }
+    const hypervisor = { guestAgent: { execute } } as unknown as ProbeTarget['hypervisor']
+    const said = await hostProber.check(
+      { type: 'exec', command: ['/bin/true', '-x'] },
+      { ip: undefined, hypervisor },
+      500,
+      signal,
+    )
+    assert.deepEqual([said, calls], [expected, [[['/bin/true', '-x'], 500]]])
+  })
+
+test('a guest that is forgotten during its probe is neither well nor unwell', async (t) => {
+  const stop = new AbortController()
+  const probing = hostProber.check(await guest(t, ''), target, 30_000, stop.signal)
+  stop.abort(new Error('forgotten'))
+  await assert.rejects(probing, { message: /abort|forgotten/ })
 })

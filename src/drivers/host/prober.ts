@@ -6,7 +6,7 @@ import { timerMs } from '#base/timer.ts'
 import type { Prober, ProbeTarget } from '#core/ports.ts'
 import type { Check } from '#core/vm/probe.ts'
 
-/** Tries a guest from its host, as a kubelet tries a container. */
+/** Probes a guest from its host, as a kubelet probes a container. */
 export const hostProber: Prober = {
   async check(check, target, timeoutMs, signal) {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(timerMs(timeoutMs))])
@@ -34,7 +34,7 @@ async function tryOnce(
       return code === 0 ? undefined : `command ${check.command[0]} exited with ${code}`
     }
     default: {
-      // A guest's probes reach that guest and nothing else: they are sent by a process of the host.
+      // Probes are sent by a process of the host, so they must reach no address but the guest's.
       const host = target.ip
       if (host === undefined) return 'the guest has no address on the pod network'
       return check.type === 'tcp' ? tcp(host, check.port, signal) : http(check, host, signal)
@@ -65,7 +65,7 @@ function http(check: Extract<Check, { type: 'http' }>, host: string, signal: Abo
       response.destroy()
       resolve(code >= 200 && code < 400 ? undefined : `HTTP status ${code}`)
     }
-    // The guest's certificate is its own affair, as with a kubelet.
+    // Certificates are not verified, as in a kubelet.
     const request = check.isSecure
       ? requestHttps({ ...options, rejectUnauthorized: false }, answered)
       : requestHttp(options, answered)

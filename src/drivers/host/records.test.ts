@@ -3,8 +3,10 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { Log } from '#base/log.ts'
-import { SandboxRecords } from './records.ts'
+import { type Log, silent } from '#base/log.ts'
+import type { SandboxSpec } from '#core/ports.ts'
+import type { Attachment } from '#core/sandbox/plan.ts'
+import { recordAfter, type SandboxRecord, SandboxRecords } from './records.ts'
 
 const uid = (digit: number) => `00000000-0000-4000-8000-00000000000${digit}`
 
@@ -34,4 +36,53 @@ test('sandboxes are listed whatever else is in their folder, and what is none is
   await assert.rejects(records.read(uid(3)), { kind: 'Unavailable', message: /sandbox.json is damaged; put it back/ })
   await records.disown(uid(1))
   assert.equal((await records.find(uid(1))).owner, undefined)
+})
+
+const owner = { node: 'n', cluster: 'c', revision: '7' }
+const spec: SandboxSpec = { uid: uid(1), namespace: 'ns', name: 'pod', owner, domain: 'd', user: 1002, attachments: [] }
+const red = { name: 'red', network: 'ns/red', config: '{}', problem: 'x' } as unknown as Attachment
+const old: SandboxRecord = {
+  ...{ uid: uid(1), namespace: 'ns', name: 'pod', owner, domain: 'd', user: 1000 },
+  ...{ attachments: [], netns: 4026, lowered: ['red'] },
+}
+
+for (const [what, before, wanted, expected] of [
+  ['that is new has what its pod says', undefined, spec, { user: 1002, domain: 'd', owner }],
+  [
+    'keeps its user, its domain and its namespace',
+    old,
+    { ...spec, domain: 'other' },
+    { user: 1000, domain: 'd', netns: 4026 },
+  ],
+  ['still knows which links are to be raised', old, spec, { lowered: ['red'] }],
+  ['of a version without users gets none', { ...old, user: undefined }, spec, { user: undefined }],
+  ['of a version without domains gets one', { ...old, domain: undefined }, spec, { domain: 'd' }],
+  ['keeps the revision it was made at', old, { ...spec, owner: { ...owner, revision: '9' } }, { owner }],
+  [
+    'of another cluster becomes this one’s',
+    old,
+    { ...spec, owner: { ...owner, cluster: 'e' } },
+    { owner: { ...owner, cluster: 'e' } },
+  ],
+] as const)
+  test(`a sandbox ${what}`, () => {
+    const made = recordAfter(before as SandboxRecord | undefined, wanted, [red])
+    for (const [key, value] of Object.entries(expected)) assert.deepEqual(made[key as keyof SandboxRecord], value, key)
+    // Configuration counts only until CNI has a record of its own.
+    assert.deepEqual(made.attachments, [{ name: 'red', network: 'ns/red' }])
+  })
+
+test('a record is read as it was written, without configurations, by this and by earlier versions', async (t) => {
+  const pods = await mkdtemp(join(tmpdir(), 'pb-'))
+  t.after(() => rm(pods, { recursive: true, force: true }))
+  const records = new SandboxRecords(pods, silent)
+  assert.equal(await records.read(uid(1)), undefined)
+  await mkdir(join(pods, uid(1)))
+  await records.write({ ...old, attachments: [red] })
+  assert.deepEqual(await records.read(uid(1)), { ...old, attachments: [{ name: 'red', network: 'ns/red' }] })
+  const { owner: _, ...disowned } = (await records.read(uid(1)))!
+  await records.disown(uid(1))
+  await records.disown(uid(1))
+  assert.deepEqual(await records.read(uid(1)), disowned)
+  for (const name of ['', '..', '../x', 'pod', `${uid(1)}/..`]) assert.throws(() => records.at(name), { kind: 'Bug' })
 })

@@ -8,14 +8,17 @@ import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { Wiring } from './rewire.ts'
 
-/** What is written down about a sandbox before anything of it is made; `netns`, its namespace's number, right after that. */
+/**
+ * The record of a sandbox, written before anything of it is made; `netns`, the inode number of its namespace, is added right
+ * after that.
+ */
 export type SandboxRecord = SandboxId &
   Wiring &
   Readonly<{ owner?: SandboxOwner; user?: number; netns?: number; domain?: string }>
 
 const isUid = (name: string) => /^[0-9a-f-]{36}$/.test(name)
 
-/** What a folder of sandboxes holds: theirs, by UID, and what is none. */
+/** The content of the folder of sandboxes: sandboxes by UID, and other entries. */
 export async function foldersOf(pods: string): Promise<Readonly<{ uids: string[]; others: string[] }>> {
   const entries = await readdir(pods, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
@@ -32,7 +35,7 @@ export async function foldersOf(pods: string): Promise<Readonly<{ uids: string[]
 export class SandboxRecords {
   readonly #pods: string
   readonly #log: Log
-  /** What is no sandbox and was reported. */
+  /** Entries that are no sandboxes and were reported. */
   readonly #others = new Set<string>()
 
   constructor(pods: string, log: Log) {
@@ -63,7 +66,7 @@ export class SandboxRecords {
     return writeFileAtomic(join(this.at(record.uid), 'sandbox.json'), JSON.stringify({ ...record, attachments }))
   }
 
-  /** What a sandbox says of itself; one whose record is missing or damaged says nothing. */
+  /** A sandbox by its record; without names and owner if the record is missing or damaged. */
   async find(uid: string): Promise<FoundSandbox> {
     try {
       const { namespace = '', name = '', owner } = (await this.read(uid)) ?? {}
@@ -74,12 +77,12 @@ export class SandboxRecords {
     }
   }
 
-  /** All sandboxes. What else is in their folder (`lost+found`, files) is left and reported once. */
+  /** All sandboxes. Other entries of their folder (`lost+found`, files) are kept and reported once. */
   async list(): Promise<readonly FoundSandbox[]> {
     const { uids, others } = await foldersOf(this.#pods)
     for (const name of others.filter((one) => !this.#others.has(one))) {
       this.#others.add(name)
-      this.#log.warn({ path: join(this.#pods, name) }, 'Leaving alone what is no folder of a sandbox')
+      this.#log.warn({ path: join(this.#pods, name) }, 'Keeping an entry that is no sandbox')
     }
     return Promise.all(uids.map((uid) => this.find(uid)))
   }
@@ -92,7 +95,7 @@ export class SandboxRecords {
   }
 }
 
-/** What is written down about a sandbox that is to be as `spec` says, after what was (`old`). It keeps the user it was made for. */
+/** The record of a sandbox with a new spec; `old` is the previous record. The user and the domain never change. */
 export function recordAfter(
   old: SandboxRecord | undefined,
   spec: SandboxSpec,
@@ -109,7 +112,7 @@ export function recordAfter(
   }
 }
 
-/** Configuration counts only while a network is being attached; from then on CNI's own record of it does. */
+/** Attachments without configurations, which are used only to attach a network: afterwards CNI's own record of it is. */
 export function withoutConfig(attachments: readonly Attachment[]): readonly Attachment[] {
   return attachments.map(({ config: _, problem: _p, ...rest }) => rest)
 }

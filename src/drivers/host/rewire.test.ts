@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import { asAttached, movedAttachment, withCarried } from './rewire.ts'
+import { asAttached, rewiredAttachment, withCarried } from './rewire.ts'
 
 const attachment = (over: Partial<Attachment> = {}): Attachment => ({
   name: 'red',
@@ -57,5 +57,5 @@ test('a guest keeps what it brought, also when where it came from is gone, until
   const [kept] = asAttached([attachment()], [attachment({ carried })])
   assert.deepEqual(kept?.carried, carried)
   assert.deepEqual((await withCarried([kept!], [], async () => ['10.9.9.9']))[0]?.carried, carried)
-  assert.equal(movedAttachment(attachment({ network: 'ns/blue' })).carried, undefined)
+  assert.equal(rewiredAttachment(attachment({ network: 'ns/blue' })).carried, undefined)
 })

@@ -3,12 +3,13 @@ import { holds, type Net, parseCidr } from '#core/nic/cidr.ts'
 import type { PodNetwork } from './pod-network.ts'
 
 /**
- * `table` are the IPv4 routes of this host as the kernel shows them; `isOwn` says that a bridge of that name would be ours.
- * @throws Fault Invalid for a network whose addresses this host finds somewhere else
+ * Checks that the pod network is free. `table` is /proc/net/route; `isOwn` is whether an existing bridge of that name is
+ * Patchbay's.
+ * @throws Fault Invalid for a network that overlaps another network of this host
  */
 export function requireFree({ bridge, subnet }: PodNetwork, table: string, isOwn: boolean): void {
   const own = parseCidr(subnet)!
-  // A wider one behind a router only loses the addresses that are ours, which is what private networks are for.
+  // A wider network behind a router is allowed: this host only loses access to the addresses of the pod network.
   for (const { device, net, isDirect } of routesIn(table))
     if (!(device === bridge && isOwn) && (holds(own, net) || (isDirect && holds(net, own))))
       throw new Fault(
@@ -19,7 +20,7 @@ export function requireFree({ bridge, subnet }: PodNetwork, table: string, isOwn
 
 type Route = Readonly<{ device: string; net: Net; isDirect: boolean }>
 
-/** All routes but default ones, which lead everywhere. */
+/** All routes but default ones. */
 function routesIn(table: string): readonly Route[] {
   const lines = table.trim().split('\n').slice(1)
   return lines.flatMap((line) => {
@@ -31,7 +32,7 @@ function routesIn(table: string): readonly Route[] {
   })
 }
 
-/** The kernel prints addresses as they are in memory: the first byte last. */
+/** The kernel prints addresses in the byte order of memory: the first byte last. */
 function numberOf(hex: string): number {
   return Buffer.from(hex.padStart(8, '0'), 'hex').readUInt32LE()
 }

@@ -2,11 +2,11 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { Fault } from '#base/fault.ts'
 import type { Spawn } from '../process/spare-shells.ts'
 
-/** Longest time a host command may take, milliseconds; the ones we use take a few. */
+/** Default timeout of a command, milliseconds; most take a few. */
 const defaultTimeoutMs = 20_000
 
 /**
- * `what` names what is done in faults, in place of the command. `doneLine` is a line by which the program says that it has done
+ * `what` describes the operation in faults, in place of the command. `doneLine` is a line by which the program says that it has done
  * all that its caller waits for: the program then ends by itself, within `timeoutMs` as always. `spawn` starts the program in
  * another way than Node's.
  */
@@ -21,7 +21,7 @@ export type RunOptions = Readonly<{
 
 /**
  * Runs a program without a shell and resolves to its standard output.
- * @throws Fault Unavailable with the program's own complaint, Timeout, Aborted.
+ * @throws Fault Unavailable with the program's error output, Timeout, Aborted
  */
 export function run(
   program: string,
@@ -29,10 +29,12 @@ export function run(
   { input, signal, timeoutMs = defaultTimeoutMs, doneLine, ...named }: RunOptions = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
+    const what = named.what ?? [program, ...args.slice(0, 6)].join(' ')
+    // A signal that has aborted already calls no listener.
+    if (signal?.aborted) return reject(new Fault('Aborted', `${what} was interrupted`, { cause: signal.reason }))
     const child = start(program, args, named.spawn)
     const out: Buffer[] = []
     const err: Buffer[] = []
-    const what = named.what ?? [program, ...args.slice(0, 6)].join(' ')
     const timer = setTimeout(() => {
       child.kill('SIGKILL')
       reject(new Fault('Timeout', `${what} took longer than ${timeoutMs} ms`))

@@ -16,27 +16,27 @@ import { hostTable, nameServers, outboundNat } from './pod-network.ts'
 import { withCarried } from './rewire.ts'
 import { masqueradeRules, namingCommand, unwiringCommands, wiringCommands } from './wiring.ts'
 
-/** Addresses CNI gave, why what was optional could not be attached, and what could not be given back; by attachment. */
+/** The addresses that CNI assigned and the failures of optional attachments, by attachment; and failures of pending cleanup. */
 type AttachResult = Readonly<{
   ips: Map<string, readonly string[]>
   failed: Map<string, unknown>
-  leftovers: unknown[]
+  pendingCleanup: unknown[]
 }>
 
-/** What is not as it was made, in words, and the cards whose taps nobody has open. */
+/** Descriptions of damage, and the cards whose taps no process has open. */
 export type Damage = Readonly<{ why: readonly string[]; deaf: readonly string[] }>
 
-/** A sandbox that has processes: its first one, and what its guest runs as on the host. */
+/** A sandbox with its first process, and the user of its guest on the host. */
 export type LivePlace = Place & Readonly<{ init: number; user: number }>
 
-/** Puts networks into sandboxes and joins them to the guest's taps. */
+/** Attaches networks to sandboxes and joins them to the guest's taps. */
 export class SandboxNetwork {
   readonly #options: NetworksOptions
   readonly #networks: CniNetworks
   readonly #rules: PacketRules
-  /** The rules that each sandbox is to have, by attachment. */
+  /** The wanted rules of each sandbox, by attachment. */
   readonly #wanted = new Map<string, Map<string, CardRules>>()
-  /** The links of the host at the last look. */
+  /** The links of the host at the last `look`. */
   #host: ReadonlyMap<string, Link> | undefined
 
   constructor(options: NetworksOptions) {
@@ -46,8 +46,8 @@ export class SandboxNetwork {
   }
 
   /**
-   * Attaches what is not attached yet and mends what is broken; what of it is on the host is looked at only when the sandbox
-   * `isSuspect`. What is `optional` and fails is told, the rest fails the whole.
+   * Attaches missing networks and repairs damaged ones; the links on the host are checked only when the sandbox `isSuspect`.
+   * Failures of `optional` attachments are reported; any other failure fails the whole.
    */
   async attach(
     place: LivePlace,
@@ -56,7 +56,7 @@ export class SandboxNetwork {
     signal: AbortSignal,
   ): Promise<AttachResult> {
     const { netns } = place
-    const leftovers = [...(await this.#networks.giveBackStrays(place, attachments, signal))]
+    const pendingCleanup = [...(await this.#networks.releaseUnused(place, attachments, signal))]
     const made = await this.#networks.made(place, attachments)
     const host = made.length && isSuspect ? await listLinks(undefined, signal) : undefined
     const observed = await this.#observe(place, attachments, host, signal)
@@ -71,7 +71,7 @@ export class SandboxNetwork {
         const known = plan.add.has(attachment.name) ? undefined : whole.get(attachment.name)
         const result = known ?? (await this.#networks.add(place, attachment, links, signal))
         const one = { attachment, result }
-        // An earlier version may have added it.
+        // An earlier version, without this check, may have added it.
         if (known) requireRoom(one)
         attached.push(one)
       } catch (error) {
@@ -82,28 +82,28 @@ export class SandboxNetwork {
     if (attached.some(isNew)) links = await listSandboxLinks(place, signal)
     const apart = attached.filter((one) => isSuspect || isNew(one) || plan.join.has(one.attachment.name))
     this.#wanted.set(netns, new Map(attached.map((one) => [one.attachment.name, rulesOf(one)])))
-    // Until both are there no guest has these cards.
+    // Rules and links are set together: no guest has these cards before.
     const before = apart.flatMap(({ attachment }) => wiringCommands(attachment, links, { uid: place.user }))
-    const tell = async (one: Attached) => {
-      // A server goes on to listen on a bridge that was deleted, not on the one of the same name that is there now.
+    const bringUp = async (one: Attached) => {
+      // A DHCP server still listens on the deleted bridge, not on the new one of the same name.
       const { bridge } = one.attachment.links
       if (!observed.sandbox.has(bridge)) await stopDnsmasq(place.dir, bridge)
       await nameLink(netns, one.attachment, links, signal)
       await serve(place, one, links, signal)
     }
     const asBefore = attached.filter((one) => !apart.includes(one))
-    const joined = this.#setRules(netns, { before }, signal).then(() => Promise.all(apart.map(tell)))
-    await Promise.all([joined, ...asBefore.map(tell)])
+    const joined = this.#setRules(netns, { before }, signal).then(() => Promise.all(apart.map(bringUp)))
+    await Promise.all([joined, ...asBefore.map(bringUp)])
     const ips = new Map(attached.map(({ attachment, result }) => [attachment.name, addressesOf(result)]))
-    return { ips, failed, leftovers }
+    return { ips, failed, pendingCleanup }
   }
 
-  /** Those of the attachments that CNI has made: what is written down about others was never more than a wish. */
+  /** Those of the attachments that CNI has added; others may be recorded and not exist. */
   async made(uid: string, netns: string, attachments: readonly Attachment[]): Promise<readonly Attachment[]> {
     return (await this.#networks.made({ uid, netns }, attachments)).map(({ attachment }) => attachment)
   }
 
-  /** Attachments of a sandbox that a guest comes to, with the addresses that it brings from where it is. */
+  /** The attachments of a migration's target, with the addresses that the guest has at the source. */
   carry(attachments: readonly Attachment[], source: Source): Promise<Attachment[]> {
     return withCarried(attachments, source.attachments, async (one) => {
       const [made] = await this.#networks.made(source, [one])
@@ -111,29 +111,29 @@ export class SandboxNetwork {
     })
   }
 
-  /** Has CNI put one more network into a sandbox, beside those its guest is on. Undoes itself when it fails. */
+  /** Adds another network to a sandbox beside those that its guest uses. A failure is undone. */
   async attachBeside(place: Place, attachment: Attachment, signal: AbortSignal): Promise<void> {
     const [made, links] = await Promise.all([this.#networks.made(place, [attachment]), listSandboxLinks(place, signal)])
     if (!made.length || !links.has(attachment.links.pod)) await this.#networks.add(place, attachment, links, signal)
   }
 
-  /** Takes the guest's tap from one attachment to another that CNI has made; it is never on both. */
+  /** Moves the guest's tap from one attachment to another that CNI has added; it is never on both. */
   async join(place: LivePlace, from: Attachment, to: Attachment, signal: AbortSignal): Promise<void> {
     const { dir, netns, user } = place
     const [links, [made]] = await Promise.all([listSandboxLinks(place, signal), this.#networks.made(place, [to])])
     if (!made || !links.has(to.links.pod))
       throw new Fault('Unavailable', `network ${to.network} is not in the sandbox any more`)
-    // What it sends on the other network has its address there.
+    // The filter allows the addresses of the new network.
     this.#wanted.get(netns)?.set(to.name, rulesOf(made))
-    // Not a moment with two of them: what is a loop in one network, or a leak between two, is worse than a gap.
+    // The bridge never has both links: a loop in one network, or a leak between two, is worse than a gap.
     const after = [...unwiringCommands(from, links), ...wiringCommands(to, links, { uid: user })]
     await this.#setRules(netns, { after }, signal)
-    // The guest's lease was the other network's.
+    // The DHCP server has the lease of the other network.
     await stopDnsmasq(dir, to.links.bridge)
     await serve(place, made, links, signal)
   }
 
-  /** Takes networks out of a sandbox that goes on: what joins them to the guest, then what CNI made. */
+  /** Releases networks of a sandbox that continues to run: first tap and bridge, then what CNI added. */
   async release(place: Place, attachments: readonly Attachment[], signal: AbortSignal): Promise<void> {
     const { dir, netns } = place
     for (const { links } of attachments) {
@@ -151,13 +151,13 @@ export class SandboxNetwork {
     await this.#networks.remove(place, attachments, signal)
   }
 
-  /** Looks at the rules of sandboxes and of the host, and its links, all at once: `damageTo` goes by what was seen last. */
+  /** Observes the rules of sandboxes and of the host, and the host's links, in one go; `damageTo` uses the result. */
   async look(namespaces: readonly string[], signal: AbortSignal): Promise<void> {
     const [links] = await Promise.all([listLinks(undefined, signal), this.#rules.look(['host', ...namespaces], signal)])
     this.#host = links
   }
 
-  /** What is not as it was made of a sandbox with these attachments; `inode` is its namespace's number. */
+  /** The damage of a sandbox with these attachments; `inode` is the inode number of its namespace. */
   async damageTo(
     place: Place,
     attachments: readonly Attachment[],
@@ -174,7 +174,7 @@ export class SandboxNetwork {
   }
 
   /**
-   * Gives everything back that CNI ever put into a sandbox. What has failed for as long as it may is let go: resolves to sentences
+   * Releases everything that CNI added to a sandbox. A deletion that has failed for too long is given up: resolves to sentences
    * about what could not be undone.
    */
   async detachAll(uid: string, netns: string, signal: AbortSignal): Promise<readonly string[]> {
@@ -184,7 +184,7 @@ export class SandboxNetwork {
     return notUndone
   }
 
-  /** Removes bridges of ours that nobody needs any more. */
+  /** Removes Patchbay's bridges whose networks are no longer needed. */
   sweep(signal: AbortSignal): Promise<void> {
     return this.#networks.sweep(signal)
   }
@@ -212,7 +212,7 @@ export class SandboxNetwork {
     }
   }
 
-  /** Makes the rules of a sandbox what they are to be; `before` and `after` are commands for its links. */
+  /** Sets the wanted rules of a sandbox; `before` and `after` are commands for its links. */
   async #setRules(
     netns: string,
     links: Readonly<{ before?: readonly string[]; after?: readonly string[] }>,
@@ -228,7 +228,7 @@ export class SandboxNetwork {
   }
 }
 
-/** The rules that a card needs, as nftables scripts: what it may send, and the way between it and the pod's address. */
+/** The rules of a card as nftables scripts: what it may send, and the translation between it and the pod's address. */
 type CardRules = Readonly<{ filter: string; nat: string }>
 
 function rulesOf({ attachment, result }: Attached): CardRules {
@@ -240,7 +240,7 @@ function rulesOf({ attachment, result }: Attached): CardRules {
   }
 }
 
-/** The same for the same cards, in whichever order they came. */
+/** Deterministic for the same cards in any order. */
 function scriptOf(rules: ReadonlyMap<string, CardRules> = new Map()): string {
   const sorted = [...rules].toSorted(([a], [b]) => (a < b ? -1 : 1))
   return sorted.map(([, { filter, nat }]) => filter + nat).join('')
@@ -250,7 +250,7 @@ function cardOf({ attachment, result, hostLinks }: Made) {
   return { attachment, hostLinks, isServed: leaseOf({ attachment, result }, 0, []) !== undefined }
 }
 
-/** Serves the guest the address CNI gave, if it gave any. */
+/** Runs the DHCP server of an attachment if CNI assigned an address, and stops it otherwise. */
 async function serve(
   { dir, init, user }: LivePlace,
   one: Attached,
@@ -263,7 +263,9 @@ async function serve(
   else await stopDnsmasq(dir, bridge)
 }
 
-/** The kernel tells of such a name by a process only, so whether it is there is found out by giving it. */
+/**
+ * Alternative names can be listed only by starting a process, so the name is added, and that it exists already is no failure.
+ */
 async function nameLink(
   netns: string,
   attachment: Attachment,

@@ -6,34 +6,34 @@ import { boundLogs } from './bounded-log.ts'
 import type { Place } from './networks.ts'
 import type { Damage, SandboxNetwork } from './sandbox-network.ts'
 
-/** A sandbox as it was made: what CNI put into it, and the number of its network namespace. */
+/** A sandbox as it was made: its attachments, and the inode number of its network namespace. */
 export type Watched = Readonly<{ place: Place; attachments: readonly Attachment[]; inode: number | undefined }>
 
 type WatchOptions = Readonly<{
   network: Pick<SandboxNetwork, 'look' | 'damageTo'>
-  /** The sandboxes that are there. */
+  /** All sandboxes. */
   list: () => readonly Watched[]
-  /** The cards of a sandbox's guest, by name. It is asked only where a tap is found that nobody has open. */
+  /** The cards of a sandbox's guest, by name. Called only when a tap is found that no process has open. */
   cardsOf: (uid: string, signal: AbortSignal) => Promise<readonly string[]>
-  /** Told what is not as it was made; `deaf` are cards of the guest. */
+  /** Called with the damage of a sandbox; `deaf` are cards of the guest. */
   onDamage: (uid: string, damage: Damage) => void
   log: Log
-  /** How often it is looked, milliseconds. */
+  /** Interval of the checks, milliseconds. */
   everyMs?: number
 }>
 
-/** Damage is to be mended within ten seconds: this long it may go unseen, milliseconds. */
+/** Default interval, milliseconds: damage must be repaired within ten seconds. */
 const usualEveryMs = 5000
-/** How long one look may take, milliseconds. */
+/** Timeout of one check, milliseconds. */
 const lookMs = 20_000
 
 /**
- * Looks at all sandboxes again and again: neither the kernel nor whoever deletes a link or reloads a firewall tells us. What is
- * damaged is not mended here; what this process is changing is not looked at.
+ * Checks all sandboxes periodically, since deleted links and reloaded firewalls cause no events. Damage is only reported here. A
+ * sandbox that this process is changing is not checked.
  */
 export class SandboxWatch {
   readonly #options: WatchOptions
-  /** What is being done to each sandbox, and how many such things there were: what is seen in between is half done. */
+  /** Number of running and of finished changes of each sandbox: an observation during a change is of no use. */
   readonly #underway = new Map<string, number>()
   readonly #done = new Map<string, number>()
   readonly #stop = new AbortController()
@@ -43,12 +43,12 @@ export class SandboxWatch {
     this.#options = options
   }
 
-  /** Begins to look, if it does not already; goes on until it is closed. */
+  /** Starts the checks if they are not running; they run until `close`. */
   start(): void {
     this.#running ??= this.#run()
   }
 
-  /** Does something that changes a sandbox. */
+  /** Runs a change of a sandbox. */
   async during<T>(uid: string, work: () => Promise<T>): Promise<T> {
     this.#underway.set(uid, (this.#underway.get(uid) ?? 0) + 1)
     try {
@@ -61,7 +61,7 @@ export class SandboxWatch {
     }
   }
 
-  /** Forgets a sandbox that is gone. */
+  /** Forgets a sandbox that was removed. */
   forget(uid: string): void {
     this.#done.delete(uid)
   }
@@ -70,7 +70,7 @@ export class SandboxWatch {
     this.#stop.abort()
   }
 
-  /** Looks once. */
+  /** Checks all sandboxes once. */
   async look(): Promise<void> {
     const { list, network, cardsOf, onDamage, log } = this.#options
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(lookMs)])
@@ -88,7 +88,7 @@ export class SandboxWatch {
       const { why, deaf: unread } = await network.damageTo(place, attachments, inode, signal)
       const cards = unread.length ? await cardsOf(uid, signal) : []
       const suspects = unread.filter((name) => cards.includes(name))
-      // A guest that began to run since has them open by now.
+      // A guest that has just started has them open by now.
       const again = suspects.length ? (await network.damageTo(place, attachments, inode, signal)).deaf : []
       const deaf = suspects.filter((name) => again.includes(name))
       if ((why.length || deaf.length) && isStill()) onDamage(uid, { why, deaf })
@@ -102,11 +102,11 @@ export class SandboxWatch {
     const { everyMs = usualEveryMs, log } = this.#options
     const { signal } = this.#stop
     for (;;) {
-      // Rejects only because of the signal, which is looked at.
+      // Rejects only because of the signal, which is checked next.
       await delay(everyMs, signal).catch(() => undefined)
       if (signal.aborted) return
       await this.look().catch((error: unknown) => {
-        if (!signal.aborted) log.warn({ cause: explain(error) }, 'Cannot look at the sandboxes')
+        if (!signal.aborted) log.warn({ cause: explain(error) }, 'Cannot check the sandboxes')
       })
     }
   }

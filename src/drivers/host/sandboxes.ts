@@ -4,7 +4,7 @@ import { explain, Fault } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
-import { cableOf, move, noCable } from '#core/nic/rewire.ts'
+import { cableOf, noCable, rewire } from '#core/nic/rewire.ts'
 import type {
   FoundSandbox,
   Host,
@@ -29,11 +29,11 @@ import { killAll } from './kill.ts'
 import type { Accelerator } from './kvm.ts'
 import { LiveSandboxes } from './live.ts'
 import { MemoryLimits } from './memory-limits.ts'
-import { moveGuest, shareImages } from './moving.ts'
+import { migrateGuest, shareImages } from './moving.ts'
 import { ensureNetns, findNetns, netnsName, netnsPath, removeNetns } from './netns.ts'
 import type { Place, Source } from './networks.ts'
 import { recordAfter, type SandboxRecord, SandboxRecords } from './records.ts'
-import { asAttached, hasAll, hostMover, movedAttachment, raiseLowered, type Wiring } from './rewire.ts'
+import { asAttached, hasAll, hostRewireSteps, restoreLinks, rewiredAttachment, type Wiring } from './rewire.ts'
 import type { Damage, SandboxNetwork } from './sandbox-network.ts'
 import { SandboxWatch } from './sandbox-watch.ts'
 
@@ -48,7 +48,7 @@ export type HostSandboxesOptions = Readonly<{
   log: Log
 }>
 
-/** What a sandbox is to be attached to, and where its guest comes from when it moves here. */
+/** The wanted attachments of a sandbox, and the source of its guest if that migrates here. */
 type Wanted = Readonly<{
   attachments: readonly Attachment[]
   optional: ReadonlySet<string>
@@ -56,20 +56,20 @@ type Wanted = Readonly<{
 }>
 
 /**
- * The sandboxes of this host. A sandbox is a folder, a network namespace, and a libvirtd with its QEMU; all of it is found
- * again by what is on disk and in the kernel. Every step looks before it acts, so that a pass that died anywhere is finished
- * by the next one.
+ * The sandboxes of this host. A sandbox is a folder, a network namespace, and a libvirtd with its QEMU; all of it is found again
+ * on disk and in the kernel. Every step observes before it acts, so that a call that was interrupted anywhere is completed by the
+ * next one.
  */
 export class HostSandboxes implements Lifecycle, Networks {
-  /** What an agent is given of it. */
+  /** The ports for an agent. */
   readonly host: Host
 
   readonly #options: HostSandboxesOptions
   readonly #records: SandboxRecords
   readonly #live: LiveSandboxes
-  /** When the guest of each sandbox was last looked at. */
+  /** When the guest of each sandbox was last observed, milliseconds of the monotonic clock. */
   readonly #observedMs = new Map<string, number>()
-  /** What of each sandbox was found damaged and is not mended yet. */
+  /** Damage of sandboxes that has not been repaired yet. */
   readonly #damage = new Map<string, Damage>()
   readonly #watch: SandboxWatch
   readonly #limits: MemoryLimits
@@ -85,9 +85,9 @@ export class HostSandboxes implements Lifecycle, Networks {
     this.#live = new LiveSandboxes({
       open: (uid) => this.#connect(uid),
       onLost: (uid) => {
-        this.#tell(uid)
-        // What its guest's agent would have said meanwhile was heard by nobody.
-        this.#tell(uid, true)
+        this.#emit(uid)
+        // Events of its guest's agent may have been missed.
+        this.#emit(uid, true)
       },
       log: options.log,
     })
@@ -96,14 +96,14 @@ export class HostSandboxes implements Lifecycle, Networks {
       list: () => this.#live.list().flatMap(({ watched }) => watched ?? []),
       cardsOf: async (uid, signal) => {
         const domain = await this.#live.get(uid)?.hypervisor.domain.observe(signal)
-        // Before it runs its taps need not be open yet.
+        // The taps of an incoming guest need not be open yet.
         return domain && domain.state !== 'moving' ? domain.nics.map(({ name }) => name) : []
       },
       onDamage: (uid, damage) => {
-        options.log.warn({ uid, ...damage }, 'A sandbox is not as it was made')
+        options.log.warn({ uid, ...damage }, 'A sandbox is damaged')
         this.#damage.set(uid, damage)
         this.#live.lookAgain(uid)
-        this.#tell(uid)
+        this.#emit(uid)
       },
       log: options.log,
     })
@@ -150,15 +150,15 @@ export class HostSandboxes implements Lifecycle, Networks {
     const init = await findInit(this.#records.at(uid))
     if (!init) throw new Fault('Unavailable', 'The sandbox has no processes')
     const place = { ...this.#place(before), init: init.pid, user: before.user ?? sharedQemuUid }
-    const to = movedAttachment(wanted)
+    const to = rewiredAttachment(wanted)
     const write = async (change: (wiring: Wiring) => Wiring) => {
       const record = (await this.#records.read(uid))!
       const { attachments: _, lowered: _l, ...same } = record
       await this.#records.write({ ...same, ...change(record) })
     }
     try {
-      const mover = hostMover({ place, network, hypervisor, from, to, write, log, signal })
-      await this.#watch.during(uid, () => move(mover, card ? cableOf(card.link, link, bounce) : noCable))
+      const steps = hostRewireSteps({ place, network, hypervisor, from, to, write, log, signal })
+      await this.#watch.during(uid, () => rewire(steps, card ? cableOf(card.link, link, bounce) : noCable))
     } finally {
       this.#live.lookAgain(uid)
     }
@@ -178,7 +178,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     this.#damage.delete(uid)
     this.#watch.forget(uid)
     const netns = netnsName(uid)
-    const known = await this.#records.read(uid).catch(() => undefined) // a damaged one tells nothing
+    const known = await this.#records.read(uid).catch(() => undefined) // a damaged one is like none
     await killAll(dir, netns, known?.netns)
     await removeCgroups(dir)
     const { namespace, name } = await this.#records.find(uid)
@@ -190,7 +190,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     return notUndone
   }
 
-  /** Asks the guest of a sandbox to shut down and waits until it has, or until `graceMs` are over. No guest is fine. */
+  /** Requests the guest of a sandbox to shut down and waits until it has, or until `graceMs` are over. No guest is no error. */
   async shutdownGuest(uid: string, graceMs: number, signal: AbortSignal): Promise<void> {
     const dir = this.#records.at(uid)
     if (!(await findDaemon(dir))) return
@@ -231,8 +231,8 @@ export class HostSandboxes implements Lifecycle, Networks {
     const libvirt = await this.#live.connect(uid)
     const hypervisor = this.#hypervisor(dir, libvirt, accelerator, record)
     const none = { attached: new Set<string>(), failed: new Map(), networks: new Map(), ips: new Map() }
-    const state = { ...none, hypervisor, leftovers: [], repaired: [], deaf: [] }
-    // The next `ensure` finds no attachments noted, and looks at what is there.
+    const state = { ...none, hypervisor, pendingCleanup: [], repaired: [], deaf: [] }
+    // Without noted attachments, the next `ensure` observes the sandbox completely.
     this.#live.put(uid, { attachments: [], state, hypervisor, libvirt })
     return hypervisor
   }
@@ -241,7 +241,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     this.#listeners.add(listener)
   }
 
-  /** Ends our connections; sandboxes and guests go on. */
+  /** Closes all connections; sandboxes and guests continue to run. */
   close(): void {
     this.#watch.close()
     this.#live.close()
@@ -257,20 +257,20 @@ export class HostSandboxes implements Lifecycle, Networks {
     const libvirt = this.#live.get(uid)?.libvirt ?? (await this.#live.connect(uid))
     const { attachments } = wanted
     const hypervisor = this.#hypervisor(place.dir, libvirt, accelerator, { ...record, attachments })
-    const { ips, failed, leftovers } = networked
+    const { ips, failed, pendingCleanup } = networked
     const { lowered, ...raised } = record
     if (lowered)
-      await raiseLowered(hypervisor, lowered, this.#options.log, signal).then(
+      await restoreLinks(hypervisor, lowered, this.#options.log, signal).then(
         () => this.#records.write(raised),
-        (fault: unknown) => leftovers.push(fault),
+        (fault: unknown) => pendingCleanup.push(fault),
       )
     const present = attachments.filter(({ name }) => ips.has(name))
     const networks = new Map(present.map((one) => [one.name, one.network]))
     const attached = new Set(networks.keys())
-    const state: SandboxState = { ips, hypervisor, attached, failed, networks, leftovers, repaired: [], deaf: [] }
+    const state: SandboxState = { ips, hypervisor, attached, failed, networks, pendingCleanup, repaired: [], deaf: [] }
     const live = { attachments: present, state, hypervisor, libvirt }
     this.#live.put(uid, { ...live, watched: { place, attachments: present, inode: record.netns } })
-    if (leftovers.length) this.#live.lookAgain(uid)
+    if (pendingCleanup.length) this.#live.lookAgain(uid)
     const { why: repaired = [], deaf = [] } = this.#damage.get(uid) ?? {}
     this.#damage.delete(uid)
     return { ...state, repaired, deaf }
@@ -279,7 +279,7 @@ export class HostSandboxes implements Lifecycle, Networks {
   async #wantedBy(spec: SandboxSpec, old: SandboxRecord | undefined): Promise<Wanted> {
     const { network } = this.#options
     const { uid } = spec
-    // What it has beside the wanted ones is still the guest's; their configuration counts no more.
+    // The guest still uses other attachments that the sandbox has; their configurations are no longer needed.
     const names = new Set(spec.attachments.map((one) => one.name))
     const others = old?.attachments.filter((one) => !names.has(one.name)) ?? []
     const made = await network.made(uid, netnsName(uid), old?.attachments ?? [])
@@ -289,7 +289,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     return { attachments, optional: new Set([...(spec.optional ?? []), ...others.map((one) => one.name)]), source }
   }
 
-  /** Writes down what the sandbox is, then has its namespace there and what its libvirtd finds in its folder. */
+  /** Writes the record of a sandbox, then makes its namespace and the files of its libvirtd. */
   async #ensureFolder(
     spec: SandboxSpec,
     old: SandboxRecord | undefined,
@@ -301,7 +301,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     const record = recordAfter(old, spec, attachments)
     if (!sameJson(old, record)) await this.#records.write(record)
     const netns = netnsName(uid)
-    // The libvirtd we are connected to has both, unless somebody took the name away.
+    // A connected libvirtd has both, unless the name of the namespace was removed.
     if (this.#live.get(uid) && (await findNetns(netns)) === record.netns) return record
     const isOurs = (inode: number) => old !== undefined && (old.netns ?? inode) === inode
     const inode = await ensureNetns(netns, { isOurs, holder: (await findInit(dir))?.pid }, signal)
@@ -312,7 +312,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     return whole
   }
 
-  /** Has the processes of a sandbox run and its networks attached, both at a time. */
+  /** Starts the processes of a sandbox and attaches its networks, in parallel. */
   async #ensureProcesses(spec: SandboxSpec, record: SandboxRecord, wanted: Wanted, signal: AbortSignal) {
     const { uid } = spec
     const { network, log } = this.#options
@@ -330,7 +330,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     const init = await ensureInit(daemonOptions)
     const place = { ...this.#place(record), init: init.pid, user, ...(source && { source }) }
     const [daemon, networked] = await Promise.allSettled([
-      // One we are connected to answers.
+      // A connected libvirtd is running.
       this.#live.get(uid) || startDaemon(daemonOptions),
       network.attach(place, attachments, { optional, isSuspect }, signal),
     ])
@@ -356,12 +356,16 @@ export class HostSandboxes implements Lifecycle, Networks {
       onObserve: () => this.#observedMs.set(uid, performance.now()),
       send: async (guest, migration, to, options) => {
         const user = (await this.#records.read(uid))?.user ?? sharedQemuUid
-        await moveGuest({ libvirt, guest, exchange: { dir, name: migration }, user }, this.#records.at(to), options)
+        await migrateGuest(
+          { libvirt, guest, migrationSocketDir: { dir, name: migration }, user },
+          this.#records.at(to),
+          options,
+        )
       },
     })
   }
 
-  #tell(uid: string, isNetwork = false): void {
+  #emit(uid: string, isNetwork = false): void {
     for (const listener of this.#listeners) listener(uid, isNetwork)
   }
 
@@ -369,7 +373,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     return connectWatched(this.#records.at(uid), {
       log: this.#options.log.child({ sandbox: uid }),
       observedMs: () => this.#observedMs.get(uid) ?? 0,
-      tell: (isNetwork) => this.#tell(uid, isNetwork),
+      emit: (isNetwork) => this.#emit(uid, isNetwork),
     })
   }
 

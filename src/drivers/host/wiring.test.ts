@@ -65,8 +65,8 @@ test('a link that a plugin gave the guest’s MAC gets another, and learns nothi
   const renamed = told.indexOf('link set eth0 address 0e:00:00:00:00:01')
   assert.ok(renamed > told.indexOf('link set eth0 down') && renamed < told.indexOf('link set eth0 master k6t-eth0'))
   assert.ok(told.includes('link set eth0 type bridge_slave learning off'))
-  const untold = wiringCommands(bridged, withMac('9a:00:00:00:00:07'), user)
-  assert.ok(!untold.some((command) => / address /.test(command)))
+  const addressesWithoutDhcp = wiringCommands(bridged, withMac('9a:00:00:00:00:07'), user)
+  assert.ok(!addressesWithoutDhcp.some((command) => / address /.test(command)))
 })
 
 test('NAT forwards everything, or only the ports that were asked for', () => {

@@ -3,10 +3,10 @@ import { linkNames, movedLinkName } from '#core/nic/names.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { Link } from './links.ts'
 
-/** What QEMU runs as; taps belong to it. */
+/** The user of QEMU, which owns the taps. */
 export type QemuUser = Readonly<{ uid: number }>
 
-/** Gateway and guest addresses of a masqueraded guest's network: the first two hosts, as KubeVirt has them. */
+/** Gateway and guest addresses of a masqueraded guest's network: its first two addresses, as in KubeVirt. */
 export function guestAddresses(cidr: string): { gateway: string; guest: string; prefix: number } {
   const [network = '', prefix = '24'] = cidr.split('/')
   return { gateway: plus(network, 1), guest: plus(network, 2), prefix: Number(prefix) }
@@ -18,8 +18,8 @@ export function netmask(prefix: number): string {
 }
 
 /**
- * The `ip` commands that join an attachment's pod interface to the guest's tap, given the links that are there. Only what is
- * missing is made, so it can be run again after a crash at any point.
+ * The `ip` commands that join an attachment's pod interface to the guest's tap, given the links that are there. Only missing
+ * links are made, so that the commands can be repeated after a crash at any point.
  */
 export function wiringCommands(attachment: Attachment, present: ReadonlyMap<string, Link>, user: QemuUser): string[] {
   const { links, mac } = attachment
@@ -33,16 +33,16 @@ export function wiringCommands(attachment: Attachment, present: ReadonlyMap<stri
   return [
     ...(bridge ? [] : [`link add ${links.bridge} mtu ${mtu} type bridge forward_delay 0 stp_state 0 mcast_snooping 0`]),
     `link set ${links.bridge} mtu ${mtu} addrgenmode none`,
-    // The guest is to have the address that CNI gave: it must not answer for it here.
+    // The guest has the address that CNI assigned, so the sandbox must not answer for it.
     ...(isOnNetwork
       ? [
           `addr flush dev ${links.pod}`,
-          // A plugin that was told the guest's MAC has given it to this link: the bridge would keep the guest's frames.
+          // A plugin that got the guest's MAC has set it on this link, and the bridge would keep the guest's frames.
           ...(pod?.address === mac
             ? [`link set ${links.pod} down`, `link set ${links.pod} address ${otherMac(mac)}`]
             : []),
           `link set ${links.pod} master ${links.bridge}`,
-          // What a switch reflects must not teach the bridge that the guest is out there. KubeVirt does the same.
+          // The bridge must not learn the guest's MAC on this port from frames that a switch reflects. KubeVirt does the same.
           `link set ${links.pod} type bridge_slave learning off`,
           `addr replace ${dhcpAddress}/32 dev ${links.bridge}`,
         ]
@@ -55,24 +55,24 @@ export function wiringCommands(attachment: Attachment, present: ReadonlyMap<stri
   ]
 }
 
-/** A unicast MAC of nobody's: not that one, and the same each time. */
+/** Another unicast MAC, derived from the guest's. */
 function otherMac(mac: string): string {
   const [first = '02', ...rest] = mac.split(':')
   const octet = ((Number.parseInt(first, 16) ^ 0x0c) | 0x02) & 0xfe
   return [octet.toString(16).padStart(2, '0'), ...rest].join(':')
 }
 
-/** The commands that take an attachment's pod interface off the bridge that joins it to the guest. */
+/** The commands that take an attachment's pod interface off the guest's bridge. */
 export function unwiringCommands({ links }: Attachment, present: ReadonlyMap<string, Link>): string[] {
   return present.has(links.pod) ? [`link set ${links.pod} nomaster`] : []
 }
 
-/** Address of our DHCP server on bridges whose subnet is the guest's own business. */
+/** Address of the DHCP server on the bridges of guests that are on the network themselves. */
 export const dhcpAddress = '169.254.75.10'
 
 /**
- * The command that gives the link of an interface that was moved its canonical name too, unless another link is called so:
- * whoever looks for it by the name in the status finds it, and CNI goes on calling it as it was added.
+ * The command that adds the canonical name to the link of a rewired interface, unless another link has it: users find the link by
+ * the name in the status, and CNI still uses the name under which it was added.
  */
 export function namingCommand(
   { name, network, links }: Attachment,
@@ -84,7 +84,7 @@ export function namingCommand(
   return `link property add dev ${links.pod} altname ${canonical}`
 }
 
-/** NAT between the pod address and a masqueraded guest, as an nftables script that replaces what was there. */
+/** NAT between the pod address and a masqueraded guest, as an nftables script that replaces earlier rules. */
 export function masqueradeRules(attachment: Attachment, podIp: string): string {
   const { links, ports } = attachment
   const { gateway, guest } = guestAddresses(attachment.guestCidr)

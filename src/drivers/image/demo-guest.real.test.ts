@@ -9,10 +9,10 @@ import { isObject, type Json } from '#base/json.ts'
 import { silent } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
 import {
-  type Exchange,
-  exchangeOfQemu,
-  exchangePath,
-  exchangesInSandbox,
+  type MigrationSocketDir,
+  migrationSocketDirs,
+  migrationSocketPath,
+  qemuSocketDir,
   socketPath,
   startDaemon,
   stopDaemon,
@@ -53,7 +53,7 @@ const guest = `
 type Sandbox = { readonly dir: string; readonly netns: string; libvirt: Libvirt; readonly events: LibvirtEvent[] }
 
 /** A sandbox; `incoming` is where its guest is to come from. */
-async function makeSandbox(image: string, incoming?: Exchange): Promise<Sandbox> {
+async function makeSandbox(image: string, incoming?: MigrationSocketDir): Promise<Sandbox> {
   const dir = await mkdtemp('/tmp/pbr-')
   const netns = `pbh-${randomBytes(3).toString('hex')}`
   await run('ip', ['netns', 'add', netns])
@@ -157,11 +157,11 @@ describe('the demo guest', { skip: canRun ? false : 'needs root, libvirtd, QEMU 
   it('moves to another libvirtd while it runs', async () => {
     await here.libvirt.setMaxDowntime(domain, 500)
     // A folder that both see, under one name.
-    await link(socketPath(there.dir), `${exchangePath({ dir: here.dir, name: meeting })}/libvirt-sock`)
-    const place = `${exchangesInSandbox}/${meeting}`
+    await link(socketPath(there.dir), `${migrationSocketPath({ dir: here.dir, name: meeting })}/libvirt-sock`)
+    const place = `${migrationSocketDirs}/${meeting}`
     await here.libvirt.migrate(domain, {
       destination: `qemu+unix:///system?socket=${place}/libvirt-sock`,
-      migrateUri: `unix://${place}/${exchangeOfQemu}/socket`,
+      migrateUri: `unix://${place}/${qemuSocketDir}/socket`,
       bandwidthMiBs: 1000,
     })
     assert.deepEqual(await here.libvirt.listDomains(), [])

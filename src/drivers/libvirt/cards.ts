@@ -7,7 +7,7 @@ import { linkUpdateXml, nicXml, type ReadDomain, readDomain } from './domain-xml
 import type { DomainHandle } from './handle.ts'
 import type { Domain } from './rpc/procedures.ts'
 
-/** The network cards of one sandbox's guest, each found by its alias. */
+/** The network cards of one sandbox's guest, identified by their aliases. */
 export class LibvirtCards implements Cards {
   readonly #handle: DomainHandle
   readonly #attachments: ReadonlyMap<string, Attachment>
@@ -23,7 +23,7 @@ export class LibvirtCards implements Cards {
     await this.setLink(nic.name, nic.link, signal)
   }
 
-  /** Plugs or pulls the cable of a card. */
+  /** Sets the link of a card. */
   async setLink(nic: string, link: Nic['link'], signal: AbortSignal): Promise<void> {
     const { libvirt } = this.#handle
     const domain = await this.#handle.find(signal)
@@ -33,7 +33,7 @@ export class LibvirtCards implements Cards {
     await libvirt.updateDevice(domain, xml, undefined, { signal })
   }
 
-  /** Has QEMU tell the network, a few times within a second, whose a card's address is, and the guest do so too. */
+  /** Has QEMU announce a card's MAC on the network several times within a second, and the guest as well. */
   async announce(nic: string, signal: AbortSignal): Promise<void> {
     const domain = await this.#handle.find(signal)
     if (!domain) return
@@ -48,7 +48,7 @@ export class LibvirtCards implements Cards {
     if (nics.some(({ name }) => name === nic.name)) return
     const attachment = this.#attachments.get(nic.name)
     if (!attachment) throw new Fault('Unavailable', `The sandbox has no network for interface ${nic.name}`)
-    // libvirt takes duplicates, and the guest would have two cards that answer for one address.
+    // libvirt accepts duplicates, and the guest would have two cards with one MAC.
     const twin = nics.find(({ mac }) => mac === nic.mac)
     if (twin) throw new Fault('Invalid', `Interface ${nic.name} has the MAC address of interface ${twin.name}`)
     try {

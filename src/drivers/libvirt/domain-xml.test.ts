@@ -23,7 +23,7 @@ const nic: DesiredNic = {
 }
 const spec = (nics: readonly DesiredNic[] = [nic]): DomainSpec => {
   const devices = devicesOf(nics)
-  const slots = assignSlots(devices, { placeholders: 4 - nics.length, extra: 2 })
+  const slots = assignSlots(devices, { hotplugPorts: 4 - nics.length, extra: 2 })
   assert.ok(!('problem' in slots))
   return { ...bare, nics, devices, slots }
 }

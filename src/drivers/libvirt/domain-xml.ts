@@ -9,10 +9,10 @@ import { isFileOfImage } from '#core/vm/image.ts'
 import type { Accelerator } from '../host/kvm.ts'
 import { childElements, element, findElement, parseXml, serializeXml, type XmlElement } from './xml.ts'
 
-/** The program guests run in. */
+/** The QEMU program of guests. */
 export const qemuProgram = '/usr/bin/qemu-system-x86_64'
 
-/** Where images are in every sandbox, so that a domain's XML is valid on every host. */
+/** The folder of images in every sandbox: the same path, so that a domain's XML is valid on every host. */
 const imagesInSandbox = '/run/images'
 /** The pipes of the guest's serial console in the sandbox, without `.in` and `.out`; see daemon/sandbox.sh. */
 const consoleInSandbox = '/run/console'
@@ -23,7 +23,7 @@ const aliasPrefix = aliasOf('')
 /** libvirt's names of models where they differ from KubeVirt's. */
 const virtio = 'virtio-non-transitional'
 
-/** The domain that runs a guest. @throws Fault Invalid for one that is to boot from a disk */
+/** The domain XML of a guest. @throws Fault Invalid for a guest that boots from a disk */
 export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
   const { sockets, cores, threads } = spec
   const kernel = kernelOf(spec)
@@ -63,26 +63,26 @@ export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
   return serializeXml(root)
 }
 
-/** A path below its image. Admission refuses others; whatever comes here all the same goes no further. @throws Fault Invalid */
+/** A path within an image; admission refuses others already. @throws Fault Invalid */
 export function fileOfImage(path: string): string {
   if (!isFileOfImage(path)) throw new Fault('Invalid', `${JSON.stringify(path)} is no file of an image`)
   return path.replace(/^\//, '')
 }
 
-/** What a guest boots. @throws Fault Invalid when that is no kernel */
+/** The boot elements of a guest. @throws Fault Invalid when it boots from anything but a kernel */
 export function kernelOf({ name, boot }: Pick<DomainSpec, 'name' | 'boot'>): KernelBoot {
   if (!('kernel' in boot)) throw new Fault('Invalid', `The guest ${name} cannot boot from a disk; give it a kernel`)
   return boot.kernel
 }
 
-/** Every port a guest will ever have: libvirt adds none to one that runs. */
+/** All root ports of a guest: libvirt adds none to a running one. */
 function rootPorts({ ports }: Slots): XmlElement[] {
   return Array.from({ length: ports }, (_, i) =>
     element('controller', { type: 'pci', index: i + 1, model: 'pcie-root-port' }),
   )
 }
 
-/** A device, behind its root port if it has one; else it is on no such bus, or libvirt finds its place. */
+/** A device, behind its root port if it has one; otherwise it is on another bus, or libvirt chooses its address. */
 function deviceElement({ kind, alias }: Device, { nics, slots }: DomainSpec): XmlElement {
   const bus = slots.buses.get(alias)
   const address = bus !== undefined && onBus(bus)
@@ -113,7 +113,7 @@ function onBus(bus: number): XmlElement {
   return element('address', { type: 'pci', domain: '0x0000', bus: text, slot: '0x00', function: '0x0' })
 }
 
-/** The XML of a card to plug; libvirt takes the first port that is free. */
+/** The XML of a card to plug; libvirt chooses the first free port. */
 export function nicXml(nic: Nic, attachment: Attachment): string {
   return serializeXml(nicElement({ ...nic, links: attachment.links, queues: attachment.queues }, undefined))
 }
@@ -134,7 +134,7 @@ function nicElement(nic: Nic & Pick<DesiredNic, 'links' | 'queues'>, bus: number
   )
 }
 
-/** What a live domain has. */
+/** The parts of a live domain that are read. */
 export type ReadDomain = Readonly<{
   uuid: string
   nics: readonly ObservedNic[]
@@ -143,8 +143,8 @@ export type ReadDomain = Readonly<{
 }>
 
 /**
- * Reads a live domain. Which network an interface is on, libvirt does not know: that is the sandbox's knowledge
- * (`attachments`), joined by name.
+ * Reads a live domain. libvirt does not know the networks of interfaces: they are those of the sandbox's `attachments`, joined by
+ * name.
  */
 export function readDomain(xml: string, attachments: ReadonlyMap<string, Attachment>): ReadDomain {
   const root = parseXml(xml)
@@ -160,7 +160,7 @@ export function readDomain(xml: string, attachments: ReadonlyMap<string, Attachm
   }
 }
 
-/** Root ports, and those of them no device is on: the bus behind a port has its controller's index for number. */
+/** The number of root ports and of free ones. The number of the bus behind a port is the index of its controller. */
 function portsOf(devices: XmlElement | undefined): PciPorts {
   const all = (devices?.children ?? []).filter((child) => typeof child !== 'string')
   const ports = all.filter((one) => one.name === 'controller' && one.attributes.model === 'pcie-root-port')
@@ -178,13 +178,13 @@ function readNic(name: string, one: XmlElement, attachment: Attachment | undefin
     model: model.startsWith('virtio') ? 'virtio' : model,
     binding: attachment?.binding ?? 'bridge',
     network: attachment?.network ?? '',
-    // libvirt leaves the element out when a link is up.
+    // libvirt omits the element when a link is up.
     link: findElement(one, 'link')?.attributes.state === 'down' ? 'down' : 'up',
     queues: Number(findElement(one, 'driver')?.attributes.queues ?? 1),
   }
 }
 
-/** The XML that sets an interface's link: what is there now, with nothing else changed. Undefined when it is not there. */
+/** The XML that sets an interface's link: its live XML with nothing else changed. Undefined when there is no such interface. */
 export function linkUpdateXml(domain: string, name: string, link: 'up' | 'down'): string | undefined {
   const found = interfacesOf(parseXml(domain)).find(([one]) => one === name)?.[1]
   if (!found) return undefined
@@ -192,7 +192,7 @@ export function linkUpdateXml(domain: string, name: string, link: 'up' | 'down')
   return serializeXml({ ...found, children: [...children, element('link', { state: link })] })
 }
 
-/** Interfaces of ours, by logical name. */
+/** Patchbay's interfaces, by logical name. */
 function interfacesOf(root: XmlElement): [string, XmlElement][] {
   return childElements(findElement(root, 'devices'), 'interface').flatMap((one): [string, XmlElement][] => {
     const alias = findElement(one, 'alias')?.attributes.name ?? ''

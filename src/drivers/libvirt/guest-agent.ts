@@ -7,10 +7,10 @@ import { boundedInterfaces, type GuestInfo } from '#core/vm/guest-info.ts'
 import { readGuestInfo } from './guest-info.ts'
 import type { DomainHandle } from './handle.ts'
 
-/** Longest time a guest agent may take to list its interfaces, milliseconds. */
+/** Timeout of a guest agent's list of interfaces, milliseconds. */
 const agentTimeoutMs = 5000
 
-/** The agent in one sandbox's guest, asked over its libvirtd. */
+/** The agent in one sandbox's guest, called through its libvirtd. */
 export class LibvirtGuestAgent implements GuestAgent {
   readonly #handle: DomainHandle
 

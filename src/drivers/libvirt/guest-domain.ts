@@ -12,7 +12,7 @@ import { createFlags, powerFlags } from './rpc/flags.ts'
 import type { Domain as FoundDomain } from './rpc/procedures.ts'
 import type { StateAndReason } from './rpc/states.ts'
 
-/** Longest time libvirt may wait for a guest to begin its reboot, milliseconds: other changes of the guest wait as long. */
+/** Timeout of a guest's reboot in libvirt, milliseconds: other changes of the guest are blocked meanwhile. */
 const rebootMs = 10_000
 
 export type GuestDomainOptions = Readonly<{
@@ -20,11 +20,11 @@ export type GuestDomainOptions = Readonly<{
   dir: string
   accelerator: Accelerator
   attachments: ReadonlyMap<string, Attachment>
-  /** Puts an image where the sandbox can see it. */
+  /** Makes an image visible in the sandbox. */
   provideImage: (name: string) => Promise<void>
   /** Called after a guest was started. */
   onCreated: () => Promise<unknown>
-  /** Called whenever the guest is about to be looked at. */
+  /** Called before each observation of the guest. */
   onObserve: () => void
 }>
 
@@ -65,7 +65,7 @@ export class GuestDomain implements Domain {
     try {
       return await ask(domain)
     } catch (error) {
-      // It ended since it was last found, or between two questions.
+      // It ended since it was last found, or between two calls.
       this.#handle.forget()
       if (faultKind(error) === 'NotFound') return undefined
       throw error
@@ -107,7 +107,7 @@ export class GuestDomain implements Domain {
     try {
       if (domain) await this.#handle.libvirt.destroy(domain, undefined, { signal })
     } catch (error) {
-      // It ended by itself in the same moment.
+      // It has just ended by itself.
       if (faultKind(error) !== 'NotFound') throw error
     }
   }
@@ -120,7 +120,7 @@ export class GuestDomain implements Domain {
   async resume(signal: AbortSignal): Promise<void> {
     const { libvirt } = this.#handle
     const domain = await this.#handle.find(signal)
-    // libvirt refuses to have one go on that already does, or that shuts down.
+    // libvirt refuses to resume a guest that is running or shutting down.
     if (!domain || (await libvirt.getState(domain, { signal })).state !== 'paused') return
     await libvirt.resume(domain, { signal })
   }
@@ -134,9 +134,9 @@ export class GuestDomain implements Domain {
 }
 
 /**
- * What a guest does, by libvirt's words and by the file libvirt keeps about it. A guest that stands still is one its owner
- * paused, unless it comes or goes. That one has arrived counts only when libvirt has written it down: a libvirtd that dies
- * before would end the guest when it is started again.
+ * The state of a guest, from libvirt's state and its status file. A stopped guest was paused by its owner unless it is migrating.
+ * A guest counts as arrived only when libvirt has written that to the file: a libvirtd that dies before would end the guest at
+ * its next start.
  */
 export function domainState({ state, reason }: StateAndReason, file: string): ObservedDomain['state'] {
   if (state === 'shutdown') return 'shutting-down'
@@ -147,8 +147,8 @@ export function domainState({ state, reason }: StateAndReason, file: string): Ob
 }
 
 /**
- * How the last guest in a QEMU log ended; undefined when none ran. libvirt writes a line when it starts one and another when
- * it sees it end; a guest that ended while nobody looked leaves only the first, and may have crashed for all we know.
+ * How the last guest in a QEMU log ended; undefined when none ran. libvirt writes a line at its start and another when it sees
+ * its end. A guest that ended while libvirtd was not running leaves only the first line, and counts as crashed.
  */
 export function endOf(log: string): DomainEnd | undefined {
   const lines = log.split('\n')
@@ -161,7 +161,7 @@ export function endOf(log: string): DomainEnd | undefined {
       return 'shutdown'
     case 'destroyed':
       return 'destroyed'
-    // It never got as far as to run.
+    // It failed to start.
     case 'failed':
       return undefined
     default:

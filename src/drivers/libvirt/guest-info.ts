@@ -3,7 +3,7 @@ import { faultKind } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { type GuestInfo, guestText } from '#core/vm/guest-info.ts'
 
-/** Fields of `guest-get-osinfo` by the names KubeVirt gives them. */
+/** Fields of `guest-get-osinfo` by their names in KubeVirt. */
 const osFields = {
   name: 'name',
   kernelRelease: 'kernel-release',
@@ -15,7 +15,10 @@ const osFields = {
   id: 'id',
 } as const satisfies Record<keyof GuestOsInfo, string>
 
-/** What a guest agent tells, asked by its own commands; what an old one has no command for is left out. @throws Fault Unavailable */
+/**
+ * What a guest agent reports about the guest and itself; fields of commands that an old agent lacks are left out. @throws Fault
+ * Unavailable
+ */
 export async function readGuestInfo(agent: (command: JsonObject) => Promise<Json>): Promise<GuestInfo> {
   const ask = async (execute: string): Promise<JsonObject> => {
     try {
@@ -26,7 +29,7 @@ export async function readGuestInfo(agent: (command: JsonObject) => Promise<Json
       throw error
     }
   }
-  // One after the other: an agent does one thing at a time.
+  // Commands are sent one after the other: an agent executes one at a time.
   const { version } = await ask('guest-info')
   const os = await ask('guest-get-osinfo')
   const hostname = textOf((await ask('guest-get-host-name'))['host-name'])
@@ -41,7 +44,7 @@ export async function readGuestInfo(agent: (command: JsonObject) => Promise<Json
     agent: {
       ...(agentVersion !== undefined && { version: agentVersion }),
       ...(hostname !== undefined && { hostname }),
-      // As KubeVirt writes it.
+      // In KubeVirt's format.
       ...(typeof offset === 'number' && { timezone: `${textOf(zone) ?? ''}, ${offset}` }),
     },
   }

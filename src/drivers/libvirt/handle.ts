@@ -2,13 +2,13 @@ import { Fault } from '#base/fault.ts'
 import type { Libvirt } from './rpc/libvirt.ts'
 import type { Domain } from './rpc/procedures.ts'
 
-/** Finds the guest of a sandbox at its libvirtd. */
+/** Finds the domain of a sandbox's guest. */
 export class DomainHandle {
   readonly libvirt: Libvirt
   readonly #uuid: string | undefined
   #last: Domain | undefined
 
-  /** `uuid` is that of the guest's domain; sandboxes of earlier versions do not know it, and have no other one. */
+  /** `uuid` is that of the guest's domain; records of earlier versions lack it, and their sandboxes have only one domain. */
   constructor(libvirt: Libvirt, uuid: string | undefined) {
     this.libvirt = libvirt
     this.#uuid = uuid

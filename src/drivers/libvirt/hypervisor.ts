@@ -9,7 +9,7 @@ import type { Libvirt } from './rpc/libvirt.ts'
 export type HypervisorOptions = GuestDomainOptions &
   Readonly<{
     libvirt: Libvirt
-    /** UUID of the guest's domain, as far as it is known. */
+    /** UUID of the guest's domain, if it is known. */
     uuid: string | undefined
     send: Send
   }>
@@ -17,7 +17,7 @@ export type HypervisorOptions = GuestDomainOptions &
 /** The libvirtd of one sandbox, which runs at most one guest. */
 export type LibvirtHypervisor = Hypervisor & Readonly<{ cards: LibvirtCards }>
 
-/** What a sandbox's libvirtd does for its guest, by what it is done to. */
+/** The ports of a sandbox's guest, by its libvirtd. */
 export function libvirtHypervisor(options: HypervisorOptions): LibvirtHypervisor {
   const handle = new DomainHandle(options.libvirt, options.uuid)
   const domain = new GuestDomain(handle, options)

@@ -1,10 +1,10 @@
 import { faultKind } from '#base/fault.ts'
-import type { MigrationJob, MoveOptions, MoveProgress } from '#core/ports.ts'
+import type { MigrationJob, MigrationOptions, MigrationProgress } from '#core/ports.ts'
 import type { DomainHandle } from './handle.ts'
 import type { Domain } from './rpc/procedures.ts'
 
 /** Sends a domain to another sandbox. */
-export type Send = (domain: Domain, migration: string, to: string, options: MoveOptions) => Promise<void>
+export type Send = (domain: Domain, migration: string, to: string, options: MigrationOptions) => Promise<void>
 
 /** The migration of one sandbox's guest, as its libvirtd carries it out. */
 export class LibvirtMigrationJob implements MigrationJob {
@@ -18,11 +18,11 @@ export class LibvirtMigrationJob implements MigrationJob {
     this.guestState = guestState
   }
 
-  async start(migration: string, to: string, options: MoveOptions): Promise<void> {
+  async start(migration: string, to: string, options: MigrationOptions): Promise<void> {
     await this.#send(await this.#handle.get(new AbortController().signal), migration, to, options)
   }
 
-  async progress(signal: AbortSignal): Promise<MoveProgress | undefined> {
+  async progress(signal: AbortSignal): Promise<MigrationProgress | undefined> {
     const domain = await this.#handle.find(signal)
     if (!domain) return undefined
     const job = await this.#handle.libvirt.jobInfo(domain, { signal }).catch((error: unknown) => {

@@ -44,7 +44,7 @@ export function textOf(one: XmlElement | undefined): string {
 
 /**
  * Reads one document. Comments and processing instructions are dropped, white space between elements is kept as text.
- * @throws Fault Bug for text that is not well-formed, or that declares a document type: only libvirt writes what we read.
+ * @throws Fault Bug for text that is not well-formed, or that declares a document type: only libvirt's XML is read.
  */
 export function parseXml(text: string): XmlElement {
   const parser = new SaxesParser({ xmlns: false })
@@ -74,7 +74,7 @@ export function serializeXml(node: XmlNode): string {
   return node.children.length ? `${start}>${node.children.map(serializeXml).join('')}</${node.name}>` : `${start}/>`
 }
 
-/** Characters no XML document may contain, whatever they are written as. */
+/** Characters that no XML document may contain, even escaped. */
 const forbidden = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u
 
 function escapeText(text: string): string {

@@ -20,7 +20,7 @@ const script = `n='\n'; IFS= read -r line && eval "$line"`
 /**
  * A few shells that are there already, each of which becomes the next program. To start a process the kernel copies the page
  * tables of the one that asks, which holds a server up for 2 to 5 ms each time; a shell that waits needs none of that, and is
- * replaced once nobody waits. It ends when its input does, so also when this process is killed.
+ * replaced once no program is waited for. It ends when its input does, so also when this process is killed.
  */
 export class SpareShells {
   readonly #count: number

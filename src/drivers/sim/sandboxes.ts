@@ -3,7 +3,7 @@ import { explain, Fault } from '#base/fault.ts'
 import { delay, eventually } from '#base/wait.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import { type Field, type Nic, type ObservedNic, plain, podNetwork } from '#core/nic/nic.ts'
-import { cableOf, type Mover, move, noCable } from '#core/nic/rewire.ts'
+import { cableOf, noCable, type RewireSteps, rewire } from '#core/nic/rewire.ts'
 import type { GuestInterface } from '#core/nic/status.ts'
 import type {
   Cards,
@@ -26,10 +26,10 @@ import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
 
-/** How long a simulated guest takes to another sandbox, milliseconds. */
+/** Duration of a simulated migration, milliseconds. */
 const simMoveMs = 50
 
-/** Cards a simulated guest has room for. */
+/** Number of a simulated guest's ports. */
 const simPorts = 12
 
 type Sandbox = {
@@ -40,7 +40,7 @@ type Sandbox = {
   nics: Map<string, ObservedNic>
   domain: DomainSpec | undefined
   isPaused: boolean
-  /** Its guest has gone to another sandbox and only waits to be ended. */
+  /** Its guest has migrated to another sandbox, and this copy is to be killed. */
   isMoved?: boolean
   job?: { isAborted: boolean } | undefined
   guestOnly: number
@@ -49,7 +49,7 @@ type Sandbox = {
   reboots: GuestAction[]
 }
 
-/** Reaches a guest over the network if its first link is up, and by its agent always. */
+/** Probes of a simulated guest: over the network they succeed if its first link is up, and by its agent always. */
 export const simProber: Prober = {
   async check(check, { hypervisor }, timeoutMs, signal) {
     if (check.type === 'agent') return hypervisor.guestAgent.ping(signal).then(() => undefined, explain)
@@ -63,15 +63,15 @@ export const simProber: Prober = {
 }
 
 /**
- * A host in memory: the same contract as the real one, for tests of logic, for scale and for trying the product without
- * root. Faults are provoked by names, so that they can be reproduced by hand: a NAD whose config contains `sim-fail` cannot
- * be attached, an interface whose name starts with `stuck` cannot be changed or moved, one with `sticky` cannot be unplugged;
- * a VM whose name contains `stall` never comes to the end of a move, one with `drop` loses the connection, one with `stuck`
- * in its name cannot be reset, one with `deaf` has a hypervisor that does not answer when its guest is to go, and one with
- * `undeletable` has a sandbox that cannot be removed.
+ * A host in memory with the same contract as the real one, for tests of logic, for scale and for trying the product without root.
+ * Faults are caused by names, so that they can be reproduced by hand: a NAD whose config contains `sim-fail` cannot be attached,
+ * an interface whose name starts with `stuck` cannot be changed or rewired, one with `sticky` cannot be unplugged; the migration
+ * of a VM whose name contains `stall` never ends, with `drop` it loses the connection; a VM with `stuck` cannot be reset, the
+ * hypervisor of one with `deaf` does not answer while its guest is being ended, and the sandbox of one with `undeletable` cannot
+ * be removed.
  */
 export class SimSandboxes implements Lifecycle, Networks {
-  /** What an agent is given of it. */
+  /** The ports for an agent. */
   readonly host: Host = {
     lifecycle: this,
     networks: this,
@@ -121,13 +121,13 @@ export class SimSandboxes implements Lifecycle, Networks {
       attached,
       failed,
       networks,
-      leftovers: [],
+      pendingCleanup: [],
       repaired: [],
       deaf: [],
     }
   }
 
-  /** A network whose config has `ipam` gives an address, which the guest takes at once. */
+  /** A network whose config has `ipam` assigns an address, which the guest takes at once. */
   #attach({ ips, networks }: Sandbox, { name, network, config }: Attachment): void {
     networks.set(name, network)
     const last = this.#nextIp++
@@ -140,22 +140,22 @@ export class SimSandboxes implements Lifecycle, Networks {
     const now = sandbox.nics.get(to.name)
     const from = sandbox.networks.get(to.name)
     if (from === to.network) return
-    const mover: Mover = {
+    const steps: RewireSteps = {
       attach: async () => {
         const fault = whyNot(to)
         if (fault) throw fault
       },
-      lower: async () => this.setLink(uid, to.name, 'down'),
+      takeLinkDown: async () => this.setLink(uid, to.name, 'down'),
       join: async () => {
         if (to.name.startsWith('stuck')) throw new Fault('Unavailable', `The tap of ${to.name} cannot be moved`)
         this.#attach(sandbox, to)
         if (now) sandbox.nics.set(to.name, { ...sandbox.nics.get(to.name)!, network: to.network })
       },
       commit: async () => undefined,
-      raise: async () => this.setLink(uid, to.name, 'up'),
+      restoreLink: async () => this.setLink(uid, to.name, 'up'),
       announce: async () => undefined,
     }
-    await move(mover, now ? cableOf(now.link, how.link, how.bounce) : noCable)
+    await rewire(steps, now ? cableOf(now.link, how.link, how.bounce) : noCable)
   }
 
   async release(uid: string, names: readonly string[]): Promise<void> {
@@ -170,13 +170,13 @@ export class SimSandboxes implements Lifecycle, Networks {
 
   async connect(uid: string): Promise<Hypervisor | undefined> {
     if (this.#sandboxes.get(uid)?.domain?.name.includes('deaf'))
-      throw new Fault('Unavailable', 'The hypervisor does not answer; the name asks for it')
+      throw new Fault('Unavailable', 'The hypervisor does not answer, as its name requests')
     return this.hypervisorOf(uid)
   }
 
   async remove(uid: string): Promise<readonly string[]> {
     if (this.#sandboxes.get(uid)?.id.name.includes('undeletable'))
-      throw new Fault('Unavailable', 'A network cannot be given back; the name asks for it')
+      throw new Fault('Unavailable', 'A network cannot be given back, as its name requests')
     this.#sandboxes.delete(uid)
     return []
   }
@@ -193,33 +193,33 @@ export class SimSandboxes implements Lifecycle, Networks {
     this.#listeners.add(listener)
   }
 
-  /** Ends a guest as if it had done so itself, or crashed. */
+  /** Ends a guest as if it had shut down or crashed. */
   endGuest(uid: string, end: DomainEnd): void {
     const sandbox = this.#get(uid)
     sandbox.domain = undefined
     sandbox.end = end
-    this.#tell(uid)
+    this.#emit(uid)
   }
 
-  /** Changes a link behind everybody's back. */
+  /** Changes a link outside Patchbay. */
   setLink(uid: string, nic: string, link: 'up' | 'down'): void {
     const { nics } = this.#get(uid)
     nics.set(nic, { ...nics.get(nic)!, link })
-    this.#tell(uid)
+    this.#emit(uid)
   }
 
-  /** Makes devices in a guest that nobody gave it. */
+  /** Adds network devices that the guest itself has created. */
   addGuestOnly(uid: string, count: number): void {
     this.#get(uid).guestOnly = count
     for (const listener of this.#listeners) listener(uid, true)
   }
 
-  /** How often a guest was started in a sandbox. */
+  /** Number of guests started in a sandbox. */
   starts(uid: string): number {
     return this.#get(uid).starts
   }
 
-  /** How a guest was told to begin anew, in order. */
+  /** The resets and reboots of a guest, in order. */
   reboots(uid: string): readonly string[] {
     return this.#get(uid).reboots
   }
@@ -230,16 +230,16 @@ export class SimSandboxes implements Lifecycle, Networks {
     return sandbox
   }
 
-  #tell(uid: string): void {
+  #emit(uid: string): void {
     for (const listener of this.#listeners) listener(uid)
   }
 
   #hypervisor(sandbox: Sandbox): Hypervisor {
-    const tell = () => this.#tell(sandbox.id.uid)
-    const domain = simDomain(sandbox, tell)
+    const emit = () => this.#emit(sandbox.id.uid)
+    const domain = simDomain(sandbox, emit)
     return {
       domain,
-      cards: simCards(sandbox, tell),
+      cards: simCards(sandbox, emit),
       guestAgent: simGuestAgent(sandbox),
       job: { ...this.#job(sandbox), guestState: async (signal) => (await domain.observe(signal))?.state },
     }
@@ -247,27 +247,28 @@ export class SimSandboxes implements Lifecycle, Networks {
 
   #job(source: Sandbox): Omit<MigrationJob, 'guestState'> {
     return {
-      /** Takes a moment, unless the VM's name says otherwise: see above. */
+      /** Takes a short time, unless the VM's name causes a fault: see above. */
       start: async (migration, to) => {
         const target = this.#get(to)
         const { domain } = source
-        if (!domain) throw new Fault('NotFound', 'There is no guest to move')
+        if (!domain) throw new Fault('NotFound', 'There is no guest to migrate')
         if (domain.name.includes('drop'))
-          throw new Fault('Unavailable', 'The connection was lost; the name asks for it')
+          throw new Fault('Unavailable', 'The connection was lost, as its name requests')
         const job = { migration, isAborted: false }
         source.job = job
         try {
           const isDone = () => job.isAborted || !domain.name.includes('stall')
           await eventually('a simulated move ends', isDone, { deadlineMs: 600_000, everyMs: 10 })
           await delay(simMoveMs)
-          if (job.isAborted) throw new Fault('Aborted', 'The move was called off')
-          // It arrives stopped, and the source has only what libvirt keeps until it is told that all is well.
+          if (job.isAborted) throw new Fault('Aborted', 'The migration was aborted')
+          // The guest arrives stopped; the source keeps a copy until it is killed, as libvirt does until the migration is
+          // confirmed.
           Object.assign(target, { domain, nics: source.nics, isPaused: true })
           source.isMoved = true
         } finally {
           source.job = undefined
-          this.#tell(source.id.uid)
-          this.#tell(to)
+          this.#emit(source.id.uid)
+          this.#emit(to)
         }
       },
       progress: async () => source.job && { remainingBytes: 1 },
@@ -278,15 +279,15 @@ export class SimSandboxes implements Lifecycle, Networks {
   }
 }
 
-function simDomain(sandbox: Sandbox, tell: () => void): Domain {
+function simDomain(sandbox: Sandbox, emit: () => void): Domain {
   const end = (how: DomainEnd) => {
     sandbox.domain = undefined
     sandbox.end = how
-    tell()
+    emit()
   }
   const setPaused = (isPaused: boolean) => {
     sandbox.isPaused = isPaused
-    tell()
+    emit()
   }
   return {
     async observe(): Promise<ObservedDomain | undefined> {
@@ -305,7 +306,7 @@ function simDomain(sandbox: Sandbox, tell: () => void): Domain {
       sandbox.isPaused = domain.isPaused
       sandbox.starts++
       sandbox.nics = new Map(domain.nics.map((nic) => [nic.name, observed(nic, nic.queues)]))
-      tell()
+      emit()
     },
     shutdown: async () => end('shutdown'),
     destroy: async () => end('destroyed'),
@@ -320,7 +321,7 @@ function simDomain(sandbox: Sandbox, tell: () => void): Domain {
   }
 }
 
-function simCards(sandbox: Sandbox, tell: () => void): Cards {
+function simCards(sandbox: Sandbox, emit: () => void): Cards {
   return {
     async update(nic: Nic, changed: readonly Field[]) {
       if (nic.name.startsWith('stuck'))
@@ -332,12 +333,12 @@ function simCards(sandbox: Sandbox, tell: () => void): Cards {
       if (sandbox.nics.size >= simPorts)
         throw new Fault('Unavailable', `No more available PCI slots for interface ${nic.name}`)
       sandbox.nics.set(nic.name, observed(nic, 1))
-      tell()
+      emit()
     },
     async unplug({ name }: Nic) {
       if (name.startsWith('sticky')) return
       sandbox.nics.delete(name)
-      tell()
+      emit()
     },
     async traffic() {
       const none = { rxErrors: 0, rxDropped: 0, txErrors: 0, txDropped: 0 }

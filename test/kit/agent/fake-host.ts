@@ -22,7 +22,7 @@ export class FakeHost implements Host {
   end: DomainEnd | undefined
   repaired: readonly string[] = []
   deaf: readonly string[] = []
-  leftovers: readonly unknown[] = []
+  pendingCleanup: readonly unknown[] = []
   isSilent = false
   /** Its guest lets go of cards only when it is told to. */
   isSlow = false
@@ -159,7 +159,7 @@ export class FakeHost implements Host {
     const ips = new Map([...this.networks_.keys()].map((name) => [name, [`10.0.0.${name.length}`]]))
     return {
       ...{ ips, hypervisor: this.hypervisor, attached: new Set(ips.keys()), failed: new Map() },
-      ...{ networks: new Map(this.networks_), leftovers: this.leftovers, repaired: [], deaf: [] },
+      ...{ networks: new Map(this.networks_), pendingCleanup: this.pendingCleanup, repaired: [], deaf: [] },
     }
   }
 }
@@ -212,7 +212,7 @@ export function openAgent(vmi: VirtualMachineInstance) {
       watch: () => undefined,
       forget: () => undefined,
     },
-    moves: new MigrationJobs(),
+    migrationJobs: new MigrationJobs(),
     memories: new Memories(),
     recorder: (_: unknown, _type: string, reason: string, message: string) =>
       void world.events.push(`${reason} ${message}`),

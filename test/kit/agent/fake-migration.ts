@@ -98,7 +98,14 @@ export class FakeMigration {
   #open(): AgentContext {
     const hypervisors = { source: this.#hypervisor('source'), target: this.#hypervisor('target') }
     const of = (uid: string) => hypervisors[uid as 'source' | 'target']
-    const sandbox = { ips: new Map(), attached: new Set(), networks: new Map(), repaired: [], deaf: [], leftovers: [] }
+    const sandbox = {
+      ips: new Map(),
+      attached: new Set(),
+      networks: new Map(),
+      repaired: [],
+      deaf: [],
+      pendingCleanup: [],
+    }
     const quiet = { forget: () => undefined }
     return {
       client: {
@@ -123,7 +130,13 @@ export class FakeMigration {
           },
         },
       },
-      ...{ guests: quiet, probes: quiet, memories: new Memories(), moves: new MigrationJobs(), running: new Map() },
+      ...{
+        guests: quiet,
+        probes: quiet,
+        memories: new Memories(),
+        migrationJobs: new MigrationJobs(),
+        running: new Map(),
+      },
       ...{ recorder: () => undefined, log: silent, nodeName: 'n', cluster: 'c', again: () => undefined },
       nads: { configOf: () => undefined, annotationsOf: () => undefined },
       attachmentMode: () => 'InPlace',

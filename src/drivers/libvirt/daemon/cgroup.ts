@@ -3,23 +3,23 @@ import { basename, join } from 'node:path'
 import { exists } from '#base/file.ts'
 import { eventually } from '#base/wait.ts'
 
-/** Where the kernel shows cgroups, by convention of all distributions. */
+/** The mount point of cgroups on all distributions. */
 const mounted = '/sys/fs/cgroup'
 
-/** Most tasks of one sandbox: QEMU has a thread per CPU of its guest and some hundreds for its disk and network. */
+/** Most tasks of one sandbox: QEMU has a thread for each CPU of its guest and some hundreds for I/O. */
 const maxTasks = 4096
 
-/** How long cgroups may stay busy after the last process of theirs has ended, milliseconds. */
+/** Timeout for a cgroup to become removable after its last process has ended, milliseconds. */
 const emptyMs = 10_000
 
 type Limited = 'memory' | 'pids'
 
-/** A hierarchy that can hold a sandbox: its folder, and what is limited by which file of a group in it. */
+/** A cgroup hierarchy: its folder, and the files of a group that set limits. */
 type Hierarchy = Readonly<{ path: string; files: Readonly<Partial<Record<Limited, string>>> }>
 
 /**
- * The hierarchies whose top is ours to write. Version 2 where it has the controllers; else those of version 1. Groups are made
- * at the top, so that they neither share the limits of the service Patchbay is nor end with it.
+ * The hierarchies whose root is writable: version 2 if it has the controllers, otherwise those of version 1. Groups are made
+ * below the root, so that they neither share the limits of Patchbay's service nor end with it.
  */
 async function hierarchies(root: string): Promise<readonly Hierarchy[]> {
   const enabled = (await readFile(join(root, 'cgroup.subtree_control'), 'utf8').catch(() => '')).trim().split(' ')
@@ -55,16 +55,16 @@ function groupOf({ path }: Hierarchy, dir: string): string {
 }
 
 /**
- * What a sandbox's processes together may take, from the memory its pod is limited to: a quarter more and 256 MiB, so that no
- * healthy guest comes near it, also while it moves. It is there for those that are not healthy.
+ * The memory limit of a sandbox's processes, bytes, from the limit of its pod: a quarter more and 256 MiB, so that no healthy
+ * guest reaches it, even during a migration.
  */
 export function sandboxMaxBytes(podBytes: number): number {
   return Math.ceil(podBytes * 1.25) + 256 * 2 ** 20
 }
 
 /**
- * Gives a sandbox cgroups of its own, which its processes are started in from then on. Done twice is done once. Resolves to
- * what is not limited, as this host does not let us.
+ * Makes the cgroups of a sandbox, in which its processes are started from then on; idempotent. Resolves to the resources that
+ * this host does not permit to limit.
  */
 export async function ensureCgroups(dir: string, maxBytes: number, root = mounted): Promise<readonly Limited[]> {
   const limits: Readonly<Record<Limited, number>> = { memory: maxBytes, pids: maxTasks }
@@ -78,28 +78,28 @@ export async function ensureCgroups(dir: string, maxBytes: number, root = mounte
         left.delete(what)
       }
     } catch {
-      // Told by what is left: a host that forbids it runs guests nevertheless.
+      // Reported as not limited: a host without permission runs guests nevertheless.
     }
   }
   return [...left]
 }
 
-/** Has a shell join the cgroups whose files come first, as far as it can, and become the program that comes then. */
+/** A shell script that joins the cgroups of its first arguments, as far as permitted, and executes the remaining arguments. */
 const joinAndRun = 'while [ "$1" != -- ]; do echo 0 > "$1"; shift; done; shift; exec "$@"'
 
-/** What a shell (`sh`) is started with, to run a program in the cgroups of a sandbox. */
+/** The arguments of `sh` that run a program in the cgroups of a sandbox. */
 export async function shellArguments(dir: string, command: readonly string[]): Promise<string[]> {
   return ['-c', joinAndRun, 'sh', ...(await cgroupDoors(dir)), '--', ...command]
 }
 
-/** The files through which a process joins the cgroups of a sandbox, by writing 0. */
+/** The files to which a process writes 0 to join the cgroups of a sandbox. */
 export async function cgroupDoors(dir: string, root = mounted): Promise<readonly string[]> {
   const doors = (await hierarchies(root)).map((one) => join(groupOf(one, dir), 'cgroup.procs'))
   const there = await Promise.all(doors.map(exists))
   return doors.filter((_, i) => there[i])
 }
 
-/** Removes the cgroups of a sandbox whose processes have ended. None is fine. */
+/** Removes the cgroups of a sandbox whose processes have ended. No cgroups are no error. */
 export async function removeCgroups(dir: string, root = mounted): Promise<void> {
   for (const hierarchy of await hierarchies(root)) {
     const group = groupOf(hierarchy, dir)
@@ -110,7 +110,7 @@ export async function removeCgroups(dir: string, root = mounted): Promise<void> 
           () => true,
           (error: NodeJS.ErrnoException) => {
             if (error.code === 'ENOENT') return true
-            // Its last process is being buried.
+            // The kernel is still removing its last process.
             if (error.code === 'EBUSY') return false
             throw error
           },

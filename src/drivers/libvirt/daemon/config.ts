@@ -1,19 +1,19 @@
-/** What QEMU runs as in a sandbox whose pod names no user: Debian's number for libvirt-qemu. */
+/** The user of QEMU in a sandbox whose pod has none: Debian's libvirt-qemu. */
 export const sharedQemuUid = 64_055
 
-/** libvirt looks this name up when it starts, whatever its configuration says. In each sandbox it is another number. */
+/** libvirt looks up this name at start, whatever its configuration. Each sandbox has its own number for it. */
 const qemuUser = 'libvirt-qemu'
 
-/** Where the daemon finds its one driver, inside its mount namespace. */
+/** The folder of the daemon's only driver, in its mount namespace. */
 export const driverDir = '/etc/libvirt/drivers'
 
 /**
- * Threads for calls that wait. More than the slow calls one Patchbay has in flight (rpc/pool.ts), so that a guest whose
- * agent hangs never keeps a quick call waiting.
+ * Number of libvirtd's threads: more than the slow calls of one Patchbay (rpc/pool.ts), so that a hanging guest agent never
+ * delays a quick call.
  */
 const workerThreads = 20
 
-/** libvirtd.conf. `hostUuid` differs between sandboxes: libvirt refuses to migrate "to the same host". */
+/** libvirtd.conf. `hostUuid` is different in each sandbox, since libvirt refuses to migrate to the same host. */
 export function libvirtdConf({ hostUuid }: Readonly<{ hostUuid: string }>): string {
   return conf({
     listen_tls: 0,
@@ -33,7 +33,7 @@ export function libvirtdConf({ hostUuid }: Readonly<{ hostUuid: string }>): stri
   })
 }
 
-/** qemu.conf: QEMU without privileges; files, taps and namespaces are Patchbay's business. */
+/** qemu.conf: QEMU without privileges; Patchbay manages files, taps and namespaces. */
 export function qemuConf(): string {
   return conf({
     user: qemuUser,
@@ -48,13 +48,13 @@ export function qemuConf(): string {
   })
 }
 
-/** /etc/passwd of a sandbox whose QEMU is to run as `uid`. */
+/** /etc/passwd of a sandbox whose QEMU runs as `uid`. */
 export function passwdFile(uid: number): string {
   const user = `${qemuUser}:x:${uid}:${uid}::/var/lib/libvirt:/usr/sbin/nologin`
   return `root:x:0:0:root:/:/usr/sbin/nologin\n${user}\n`
 }
 
-/** /etc/group of such a sandbox. */
+/** /etc/group of a sandbox whose QEMU runs as `uid`. */
 export function groupFile(uid: number): string {
   return `root:x:0:\n${qemuUser}:x:${uid}:\n`
 }

@@ -13,10 +13,10 @@ import { driverDir, groupFile, libvirtdConf, passwdFile, qemuConf } from './conf
 import { findProcess, findProgram, innerPid, isInSandbox, type ProcessIdentity, signalProcess } from './process.ts'
 
 /**
- * What a sandbox's libvirtd needs.
+ * Options of a sandbox's libvirtd.
  *
- * Inside, `dir/run` is /run, `dir/var` is /var, `dir/etc` is /etc/libvirt, and /usr is the host's, read-only. Nothing else of
- * the host is in its sight: what a domain refers to has to be below `dir/run`.
+ * Inside, `dir/run` is /run, `dir/var` is /var, `dir/etc` is /etc/libvirt, and /usr is the host's, read-only. Nothing else of the
+ * host is visible to it: files of a domain have to be below `dir/run`.
  */
 export type DaemonOptions = Readonly<{
   /** Short: unix socket paths below it must stay within 107 characters. */
@@ -24,12 +24,12 @@ export type DaemonOptions = Readonly<{
   /** The network namespace, as a path: `/run/netns/name`. */
   netns: string
   log: Log
-  /** What QEMU runs as, on the host too: no other guest's QEMU has the same. */
+  /** The user of QEMU, the same number on the host; no other guest has it. */
   user: number
   /** Whether QEMU may use /dev/kvm. */
   kvm?: boolean
-  /** Where a guest is to come from: that sandbox's `dir`, and the name of the folder where both meet. */
-  incoming?: Exchange
+  /** For a migration's target: the folder of migration sockets in the source's sandbox. */
+  incoming?: MigrationSocketDir
   signal?: AbortSignal
 }>
 
@@ -43,39 +43,39 @@ const driverPaths = [
   '/usr/lib/libvirt/connection-driver/libvirt_driver_qemu.so',
 ]
 
-/** What stands for /run, /etc/libvirt and /var. QEMU keeps temporary files in the last one. */
+/** The folders that are mounted as /run, /etc/libvirt and /var. QEMU keeps temporary files in the last one. */
 const folders: readonly (readonly [string, number])[] = [
   ...['run', 'etc', 'etc/drivers', 'var', 'var/lib', 'var/lib/libvirt'].map((path) => [path, 0o755] as const),
   ...['var/cache', 'var/cache/libvirt', 'var/log', 'var/log/libvirt'].map((path) => [path, 0o755] as const),
   ['var/tmp', 0o1777],
 ]
 
-/** Only a machine that is out of memory or disk needs longer than a few of these. */
+/** Timeouts and the interval of polls, milliseconds. Starting takes longer only on a host without free memory or disk space. */
 const startTimeoutMs = 30_000
 const stopTimeoutMs = 10_000
 const pollMs = 10
 
-/** A folder of one sandbox (`dir`) that another one sees under the same name while a guest moves from one to the other. */
-export type Exchange = Readonly<{ dir: string; name: string }>
+/** A folder of a migration's source (`dir` is its sandbox) that the target's sandbox mounts under the same name. */
+export type MigrationSocketDir = Readonly<{ dir: string; name: string }>
 
-/** Where exchanges are, in every sandbox. */
-export const exchangesInSandbox = '/run/migration'
+/** The parent of these folders, in every sandbox. */
+export const migrationSocketDirs = '/run/migration'
 
-/** Where an exchange is on the host. */
-export function exchangePath({ dir, name }: Exchange): string {
-  return join(dir, exchangesInSandbox, name)
+/** The path of such a folder on the host. */
+export function migrationSocketPath({ dir, name }: MigrationSocketDir): string {
+  return join(dir, migrationSocketDirs, name)
 }
 
-/** The part of an exchange that is QEMU's: it makes its socket there. */
-export const exchangeOfQemu = 'qemu'
+/** The subfolder that belongs to QEMU, which makes its socket there. */
+export const qemuSocketDir = 'qemu'
 
 /**
- * Makes an exchange. The folder is root's, so that no QEMU can put another socket where libvirtd looks for its peer's; QEMU has
- * a folder of its own in it.
+ * Makes a folder of migration sockets. It is owned by root, so that no QEMU can replace the socket where libvirtd looks for its
+ * peer's; QEMU has a subfolder of its own.
  */
-export async function makeExchange(exchange: Exchange, user: number): Promise<void> {
-  const path = exchangePath(exchange)
-  const own = join(path, exchangeOfQemu)
+export async function makeMigrationSocketDir(migrationSocketDir: MigrationSocketDir, user: number): Promise<void> {
+  const path = migrationSocketPath(migrationSocketDir)
+  const own = join(path, qemuSocketDir)
   await mkdir(path, { recursive: true })
   await chmod(dirname(path), 0o755)
   await chown(path, 0, user)
@@ -85,14 +85,14 @@ export async function makeExchange(exchange: Exchange, user: number): Promise<vo
   await chmod(own, 0o700)
 }
 
-/** Where the libvirtd of a sandbox listens. */
+/** The socket of a sandbox's libvirtd. */
 export function socketPath(dir: string): string {
   return join(dir, 'run/libvirt/libvirt-sock')
 }
 
 /**
- * Starts the libvirtd of a sandbox and waits until it answers. Done twice is done once. It has a session of its own and
- * outlives this process; a new one over the same directory finds the guests of the old one.
+ * Starts the libvirtd of a sandbox and waits until it answers; idempotent. It has a session of its own and outlives this process;
+ * a new one over the same directory finds the guests of the old one.
  * @throws Fault Unavailable when it cannot start, with the end of its output as the cause.
  */
 export async function startDaemon(options: DaemonOptions): Promise<ProcessIdentity> {
@@ -112,9 +112,11 @@ export async function startDaemon(options: DaemonOptions): Promise<ProcessIdenti
   }
 }
 
-/** The libvirtd that runs in this sandbox. Recognised by what it sees as /run, so never a stranger with a recycled pid. */
+/**
+ * The libvirtd that runs in this sandbox. It is recognized by its /run, so a process with a reused pid is never mistaken for it.
+ */
 export async function findDaemon(dir: string): Promise<ProcessIdentity | undefined> {
-  // Without its pid file there never was one, and no need to look through all processes.
+  // Without a pid file it was never started, and a scan of all processes is not needed.
   if (!(await exists(join(dir, 'run/libvirtd.pid')))) return undefined
   return (await findProgram(dir, (name) => name === 'libvirtd'))[0]
 }
@@ -127,13 +129,13 @@ export async function findInit(dir: string): Promise<ProcessIdentity | undefined
   return findProcess(pid)
 }
 
-/** Where the first process of a sandbox is noted, out of the sandbox's own sight. */
+/** The file that records the first process of a sandbox; not visible in the sandbox. */
 function initFile(dir: string): string {
   return join(dir, 'init.pid')
 }
 
 /**
- * Makes the namespaces of a sandbox, its file system and the process that holds both. Done twice is done once.
+ * Makes the namespaces of a sandbox, its file system and the process that holds both; idempotent.
  * @throws Fault Unavailable when it cannot, with the end of its output as the cause.
  */
 export async function ensureInit(options: DaemonOptions): Promise<ProcessIdentity> {
@@ -141,11 +143,11 @@ export async function ensureInit(options: DaemonOptions): Promise<ProcessIdentit
   const known = await findInit(dir)
   if (known) return known
   await prepare(options)
-  const exchange = await exchangeArguments(dir, user, incoming)
+  const socketDirs = await migrationSocketArguments(dir, user, incoming)
   const child = await spawnDetached(dir, [
     `--net=${netns}`,
     ...['unshare', '--mount', '--propagation', 'private', '--pid', '--fork'],
-    ...['sh', script, dir, String(user), kvm ? 'yes' : 'no', ...exchange],
+    ...['sh', script, dir, String(user), kvm ? 'yes' : 'no', ...socketDirs],
   ])
   const ready = async () => {
     if (child.exitCode !== null) throw await startFailure(dir, child.exitCode)
@@ -164,7 +166,7 @@ async function onlyChildOf(pid: number): Promise<number | undefined> {
   return Number.parseInt(children, 10) || undefined
 }
 
-/** Stops the libvirtd of a sandbox, and not its guests. Nothing to stop is fine. */
+/** Stops the libvirtd of a sandbox, but not its guest. None is no error. */
 export async function stopDaemon(dir: string): Promise<void> {
   const daemon = await findDaemon(dir)
   if (!daemon) return
@@ -173,7 +175,7 @@ export async function stopDaemon(dir: string): Promise<void> {
   try {
     await eventually(`libvirtd of ${dir} ends`, isGone, { deadlineMs: stopTimeoutMs, everyMs: pollMs })
   } catch {
-    // It is told again, in a way it cannot ignore.
+    // It is killed if it does not end.
     await signalProcess(daemon, 'SIGKILL')
     await eventually(`libvirtd of ${dir} is killed`, isGone, { deadlineMs: stopTimeoutMs, everyMs: pollMs })
   }
@@ -182,7 +184,7 @@ export async function stopDaemon(dir: string): Promise<void> {
 async function prepare({ dir, user }: DaemonOptions): Promise<void> {
   for (const [folder, mode] of folders) {
     await mkdir(join(dir, folder), { recursive: true })
-    // Whatever the umask: QEMU, which is not root, has to get through.
+    // The mode is set regardless of the umask: QEMU, which is not root, needs access.
     await chmod(join(dir, folder), mode)
   }
   const etc = (name: string) => join(dir, 'etc', name)
@@ -195,7 +197,7 @@ async function prepare({ dir, user }: DaemonOptions): Promise<void> {
   await symlink(await firstOf(driverPaths, 'libvirt-daemon-driver-qemu'), link)
 }
 
-/** Kept for the life of the sandbox: libvirt remembers it in the state of running guests. */
+/** The host UUID, which never changes: libvirt stores it in the state of running guests. */
 async function hostUuid(dir: string): Promise<string> {
   const path = join(dir, 'etc/host-uuid')
   const known = await readFile(path, 'utf8').catch(() => '')
@@ -233,7 +235,7 @@ async function spawnDetached(dir: string, args: readonly string[]): Promise<Chil
   try {
     const child = spawn('sh', await shellArguments(dir, ['nsenter', ...args]), {
       cwd: '/',
-      // The daemon's environment reaches QEMU's log and has no business with ours.
+      // The daemon's environment is written into QEMU's log, so it must not contain Patchbay's.
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/', LIBVIRT_DRIVER_DIR: driverDir },
       stdio: ['ignore', output.fd, output.fd],
       detached: true,
@@ -248,13 +250,19 @@ async function spawnDetached(dir: string, args: readonly string[]): Promise<Chil
   }
 }
 
-/** The folder to be seen and where; nothing when the other sandbox is gone, for then nobody comes from there any more. */
-async function exchangeArguments(dir: string, user: number, incoming: Exchange | undefined): Promise<string[]> {
+/**
+ * Source and mount point of the folder of migration sockets; nothing when the other sandbox is gone, since then no guest arrives.
+ */
+async function migrationSocketArguments(
+  dir: string,
+  user: number,
+  incoming: MigrationSocketDir | undefined,
+): Promise<string[]> {
   if (!incoming || !(await exists(join(incoming.dir, 'run')))) return []
-  await makeExchange(incoming, user)
+  await makeMigrationSocketDir(incoming, user)
   const here = { dir, name: incoming.name }
-  await makeExchange(here, user)
-  return [exchangePath(incoming), exchangePath(here)]
+  await makeMigrationSocketDir(here, user)
+  return [migrationSocketPath(incoming), migrationSocketPath(here)]
 }
 
 function outputPath(dir: string): string {
@@ -268,7 +276,7 @@ async function startFailure(dir: string, status: number): Promise<Fault> {
   return new Fault('Unavailable', `libvirtd of ${dir} ended with status ${status} instead of starting`, { cause })
 }
 
-/** `eventually` tries again after an error; the daemon's end is final. */
+/** Like `eventually`, but a Fault is final: the daemon has ended. */
 async function eventuallyUnlessFault<T>(
   what: string,
   probe: () => Promise<T | undefined | false>,

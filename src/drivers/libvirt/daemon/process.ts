@@ -1,13 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 
-/** A process that cannot be mistaken for a later one with the same pid. */
+/** A process, distinguished from later ones with the same pid by its start time. */
 export type ProcessIdentity = Readonly<{ pid: number; startTime: number }>
 
 /** The process with this pid, or undefined when there is none or only its exit status is left. */
 export async function findProcess(pid: number): Promise<ProcessIdentity | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  // The second field is the command in parentheses and may itself contain both; what follows the last one is regular.
+  // The second field is the command in parentheses, which may itself contain parentheses and spaces; the fields after the last
+  // one are separated by spaces.
   const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ')
   if (!fields || fields[0] === 'Z' || fields[0] === 'X') return undefined
   const startTimeField = 19
@@ -20,12 +21,12 @@ export async function signalProcess({ pid, startTime }: ProcessIdentity, signal:
   try {
     return process.kill(pid, signal)
   } catch {
-    // It ended between the look and the signal.
+    // It ended between the check and the signal.
     return false
   }
 }
 
-/** Whether a process sees the directory `dir/run` as its /run: nobody but the processes of that sandbox does. */
+/** Whether a process has the directory `dir/run` as its /run, which only the processes of that sandbox have. */
 export async function isInSandbox(pid: number, dir: string): Promise<boolean> {
   try {
     const [theirs, ours] = await Promise.all([stat(`/proc/${pid}/root/run`), stat(`${dir}/run`)])
@@ -35,7 +36,7 @@ export async function isInSandbox(pid: number, dir: string): Promise<boolean> {
   }
 }
 
-/** Every process of a sandbox: libvirtd, QEMU, and whatever they started. */
+/** Every process of a sandbox: libvirtd, QEMU, and their children. */
 export async function listSandboxProcesses(dir: string): Promise<readonly ProcessIdentity[]> {
   const found: ProcessIdentity[] = []
   for (const name of await readdir('/proc')) {
@@ -48,8 +49,8 @@ export async function listSandboxProcesses(dir: string): Promise<readonly Proces
 }
 
 /**
- * Processes of a sandbox that run a program. The names are read without waiting: a guest stands still while its old process is
- * being looked for.
+ * Processes of a sandbox that run a program. The names are read synchronously, which is faster: a migrating guest is stopped
+ * while its old process is searched.
  */
 export async function findProgram(
   dir: string,
@@ -76,7 +77,7 @@ function programOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
   } catch {
-    // It ended in this moment.
+    // It has just ended.
     return ''
   }
 }

@@ -1,5 +1,5 @@
 # Turns this process into the first one of a sandbox. Runs in the sandbox's network namespace and in mount and PID namespaces
-# of its own:  sandbox.sh DIR UID yes|no(KVM) [EXCHANGE PLACE]
+# of its own:  sandbox.sh DIR UID yes|no(KVM) [MIGRATION_SOCKETS PLACE]
 # It makes a root file system that holds the programs of the host, read-only, and of everything else what the sandbox needs;
 # then it waits for ever. libvirtd and QEMU come in later and may end without it; when it ends, the kernel ends them all.
 set -eu
@@ -7,7 +7,7 @@ umask 022
 dir=$1
 uid=$2
 kvm=$3
-exchange=${4-}
+migration_sockets=${4-}
 place=${5-}
 
 # Where QEMU reads and writes the guest's serial console.
@@ -55,7 +55,7 @@ mount -t proc -o nosuid,nodev,noexec proc proc
 mount -t sysfs -o nosuid,nodev,noexec sysfs sys
 mount --bind "$dir/var" var
 # A guest that is to come here from another sandbox comes through a folder of that one, where both meet.
-if [ -n "$exchange" ]; then mount --bind "$exchange" "$place"; fi
+if [ -n "$migration_sockets" ]; then mount --bind "$migration_sockets" "$place"; fi
 # With what was mounted below run.
 mount --rbind "$dir/run" run
 

@@ -1,24 +1,24 @@
 import { Fault } from '#base/fault.ts'
 import type { Frame } from './wire.ts'
 
-/** What one call may set for itself. */
+/** Options of one call. */
 export type CallOptions = Readonly<{ timeoutMs?: number; signal?: AbortSignal }>
 
 /** A timeout for calls that end when the guest does, such as a migration. */
 export const forever = Number.POSITIVE_INFINITY
 
-/** setTimeout takes 31 bits; longer is for ever. */
+/** setTimeout takes 31 bits; longer times are infinite. */
 const longestTimerMs = 2 ** 31 - 1
 
 /**
- * libvirtd reads no further from a connection that has five calls outstanding, so that then not even a quick call gets an
- * answer before a slow one ends. We keep one below.
+ * libvirtd stops reading from a connection with five outstanding calls, so that even a quick call would wait for a slow one. The
+ * limit is one below.
  */
 export const callsInFlight = 4
 
 type Entry = Readonly<{ serial: number; bytes: Buffer; settle: (frame: Frame) => void; fail: (cause: unknown) => void }>
 
-/** One call to be made: `what` completes the sentence "libvirt cannot …". */
+/** One call: `what` completes the sentence "libvirt cannot …". */
 export type Call<R> = Readonly<{
   encode: (serial: number) => Buffer
   decode: (frame: Frame) => R
@@ -27,11 +27,11 @@ export type Call<R> = Readonly<{
   signal: AbortSignal | undefined
 }>
 
-/** The calls of one connection: those sent, those that wait for a place, those we gave up on. */
+/** The calls of one connection: sent ones, queued ones, and abandoned ones. */
 export class Calls {
   readonly #send: (bytes: Buffer) => void
   readonly #sent = new Map<number, Entry>()
-  /** libvirt still works on these, so each still takes a place. */
+  /** Abandoned calls: libvirt still works on them, so each still counts. */
   readonly #abandoned = new Set<number>()
   #waiting: Entry[] = []
   #serial = 0
@@ -40,7 +40,7 @@ export class Calls {
     this.#send = send
   }
 
-  /** How many calls take a place here or wait for one. */
+  /** Number of outstanding and queued calls. */
   get load(): number {
     return this.#sent.size + this.#abandoned.size + this.#waiting.length
   }
@@ -83,7 +83,7 @@ export class Calls {
     })
   }
 
-  /** A reply arrived; one to a call that we gave up on only frees its place. */
+  /** Handles a reply; one to an abandoned call only lowers the number of outstanding calls. */
   settle(frame: Frame): void {
     const { serial } = frame.header
     const entry = this.#sent.get(serial)
@@ -93,7 +93,7 @@ export class Calls {
     this.#pump()
   }
 
-  /** Rejects everything. */
+  /** Rejects all calls. */
   failAll(cause: unknown): void {
     const entries = [...this.#sent.values(), ...this.#waiting]
     this.#sent.clear()

@@ -1,12 +1,15 @@
 import { malformed, type XdrReader, type XdrWriter } from './xdr.ts'
 
-/** How one type travels. */
+/** Encoder and decoder of one type. */
 export type Codec<T> = Readonly<{ write: (out: XdrWriter, value: T) => void; read: (from: XdrReader) => T }>
 
-/** The type a codec carries. */
+/** The type of a codec. */
 export type Carried<C> = C extends Codec<infer T> ? T : never
 
-/** Lists in replies to our calls stay far below this; it only bounds what a broken peer can make us allocate. */
+/**
+ * Most items of a list. Replies of libvirt have far fewer; it limits the memory that a broken peer can make this process
+ * allocate.
+ */
 const maxItems = 16_384
 
 export const int: Codec<number> = { write: (out, value) => out.int(value), read: (from) => from.int() }
@@ -21,7 +24,7 @@ export const bool: Codec<boolean> = {
   read: (from) => from.int() !== 0,
 }
 
-/** A UUID: 16 bytes on the wire, the usual text here. */
+/** A UUID: 16 bytes on the wire, a text here. */
 export const uuid: Codec<string> = {
   write: (out, value) => out.fixed(Buffer.from(value.replaceAll('-', ''), 'hex')),
   read: (from) =>
@@ -55,7 +58,7 @@ export function list<T>(codec: Codec<T>): Codec<readonly T[]> {
 
 /** Fields one after the other, in the order they are declared. */
 export function struct<T extends object>(fields: { readonly [K in keyof T]: Codec<T[K]> }): Codec<Readonly<T>> {
-  // Object.entries forgets which codec belongs to which name; the parameter's type has just said it.
+  // Object.entries loses the type of each codec, which the type of the parameter has.
   const entries = Object.entries(fields) as [keyof T, Codec<T[keyof T]>][]
   return {
     write: (out, value) => {

@@ -7,25 +7,25 @@ import { type Procedure, procedures } from './procedures.ts'
 import { encodeFrame, type Frame, FrameReader, frameStatus, frameType, program } from './wire.ts'
 import { XdrReader, XdrWriter } from './xdr.ts'
 
-/** What a connection needs. Times in milliseconds. */
+/** Options of a connection. Times in milliseconds. */
 export type ConnectionOptions = Readonly<{
   socketPath: string
   log: Log
-  /** Gives up connecting, or closes the connection when it is open. */
+  /** Aborts connecting, or closes the open connection. */
   signal?: AbortSignal
-  /** How long one call may take unless it says otherwise. */
+  /** Default timeout of a call. */
   callTimeoutMs?: number
-  /** After this much silence the peer is asked for a sign of life; after `pingLimit` such questions it is held dead. */
+  /** Interval of keepalive pings without other traffic; after `pingLimit` unanswered pings the connection is closed. */
   pingEveryMs?: number
   pingLimit?: number
 }>
 
-/** Long enough for a libvirtd that has to ask a busy QEMU; calls known to be slower say so. */
+/** Default timeout of calls: enough for a libvirtd that waits for a busy QEMU; slower calls have their own. */
 const defaultCallTimeoutMs = 30_000
 const defaultPingEveryMs = 5000
 const defaultPingLimit = 5
 
-/** libvirt's number for "this program understands keepalive messages". */
+/** libvirt's number of the feature keepalive. */
 const keepaliveFeature = 10
 
 const keepaliveProcedure = { ping: 1, pong: 2 } as const
@@ -50,7 +50,7 @@ export class Connection {
   #pinger: NodeJS.Timeout | undefined
   #resolveClosed: (reason: Fault) => void = () => undefined
 
-  /** For `connect`; a connection is of use only once it is open. */
+  /** Used by `connect`, which opens the connection. */
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket
     this.#calls = new Calls((bytes) => socket.write(bytes))
@@ -72,13 +72,13 @@ export class Connection {
     return this.#reason === undefined
   }
 
-  /** Calls that are not over yet, those included that we no longer wait for but libvirt still works on. */
+  /** Number of calls that have not ended, including abandoned ones that libvirt still works on. */
   get load(): number {
     return this.#calls.load
   }
 
   /**
-   * Calls a procedure. `what` completes the sentence "libvirt cannot …". Waiting for a place counts as time of the call.
+   * Calls a procedure. `what` completes the sentence "libvirt cannot …". Time in the queue counts as time of the call.
    * @throws Fault of the kind libvirt's error means; Timeout, Aborted; Unavailable when the connection is over.
    */
   async call<A, R>(procedure: Procedure<A, R>, args: A, what: string, options: CallOptions = {}): Promise<R> {
@@ -89,25 +89,25 @@ export class Connection {
     return this.#calls.start({ encode, decode, what, timeoutMs, signal })
   }
 
-  /** Hands over every event message, undecoded, until the returned function is called. */
+  /** Calls the listener with every event message, undecoded, until the returned function is called. */
   onMessage(listener: (frame: Frame) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
-  /** Starts to ask for signs of life. */
+  /** Starts keepalive pings. */
   watchPeer(everyMs: number, limit: number): void {
     this.#pinger = setInterval(() => {
       if (this.#unanswered >= limit) {
         return this.#fail(new Fault('Unavailable', `libvirt has not answered for ${everyMs * limit} ms`))
       }
-      // The first tick after something arrived only counts; silence has to last a whole interval.
+      // The first tick after a message only counts: the silence must last a whole interval.
       if (this.#unanswered > 0) this.#sendKeepalive(keepaliveProcedure.ping)
       this.#unanswered += 1
     }, everyMs).unref()
   }
 
-  /** Ends the connection. Pending calls reject. */
+  /** Closes the connection. Pending calls reject. */
   close(): void {
     this.#fail(new Fault('Unavailable', 'The connection to libvirt was closed'))
   }
@@ -153,7 +153,7 @@ export class Connection {
 
 /**
  * Opens a connection to the libvirtd behind a unix socket and to its QEMU driver.
- * @throws Fault Unavailable when nobody listens there or it speaks something else; Timeout; Aborted.
+ * @throws Fault Unavailable when no process listens there or it uses another protocol; Timeout; Aborted.
  */
 export async function connect(options: ConnectionOptions): Promise<Connection> {
   const socket = await openSocket(options)
@@ -162,7 +162,7 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
     const { types } = await connection.call(procedures.authList, undefined, 'list its ways to log in')
     const authNone = 0
     if (!types.includes(authNone)) throw new Fault('Forbidden', `libvirt at ${options.socketPath} wants a login`)
-    // Asking whether the server knows keepalive is what switches it on.
+    // Asking whether the server supports keepalive enables it.
     const answer = await connection.call(
       procedures.connectSupportsFeature,
       { feature: keepaliveFeature },

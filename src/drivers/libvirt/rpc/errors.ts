@@ -19,8 +19,7 @@ export const errorBody = struct({
 })
 
 /**
- * What libvirt's error codes mean to the rest of Patchbay. A code that is not here is Unavailable: something on the host
- * did not work, and may work later.
+ * The fault kinds of libvirt's error codes. Other codes are Unavailable: something on the host failed, and may succeed later.
  */
 const kinds: Readonly<Record<number, FaultKind>> = {
   3: 'Unsupported', // no support in the driver
@@ -50,7 +49,7 @@ const kinds: Readonly<Record<number, FaultKind>> = {
   99: 'NotFound', // no such device
 }
 
-/** libvirt's own error, translated: `what` says what was being done and to which object. */
+/** The Fault of a libvirt error; `what` is the operation and its object. */
 export function faultOf(from: XdrReader, what: string): Fault {
   const error: Carried<typeof errorBody> = errorBody.read(from)
   return new Fault(kinds[error.code] ?? 'Unavailable', `libvirt cannot ${what}`, {

@@ -6,7 +6,7 @@ import { XdrReader } from './xdr.ts'
 
 const metadataNames = ['description', 'title', 'element'] as const
 
-/** What libvirt reports on its own accord. */
+/** Events of libvirt. */
 export type LibvirtEvent =
   | Readonly<{ type: 'lifecycle'; domain: Domain; event: LifecycleEvent; detail: string }>
   | Readonly<{ type: 'reboot'; domain: Domain }>
@@ -23,21 +23,21 @@ export type LibvirtEvent =
       uri: string | undefined
     }>
 
-/** One kind of event: the number to ask for it, the procedure it arrives as, and how to read it. */
+/** One kind of event: the number for its registration, the procedure of its messages, and their codec. */
 type EventKind = Readonly<{ event: number; procedure: number; read: (from: XdrReader) => LibvirtEvent }>
 
 function kind<T>(event: number, procedure: number, codec: Codec<T>, make: (body: T) => LibvirtEvent): EventKind {
   return { event, procedure, read: (from) => make(codec.read(from)) }
 }
 
-/** In every event, what comes first is the registration it belongs to; we have one of each kind, so it says nothing new. */
+/** Every event starts with the number of its registration, which is ignored: there is one registration of each kind. */
 const callback = int
 const onDevice = struct({ callback, domain, alias: string })
 
-/** The agent channel is connected in this state and nothing else. */
+/** The only state in which the agent's channel is connected. */
 const agentConnected = 1
 
-/** Every kind of event Patchbay listens to. */
+/** Every kind of event that Patchbay registers for. */
 export const eventKinds: readonly EventKind[] = [
   kind(0, 318, struct({ callback, domain, event: int, detail: int }), (body) => ({
     type: 'lifecycle',
@@ -73,7 +73,7 @@ export const eventKinds: readonly EventKind[] = [
 
 const kindByProcedure: ReadonlyMap<number, EventKind> = new Map(eventKinds.map((kind) => [kind.procedure, kind]))
 
-/** The event in a message, or undefined for one that nobody asked for. */
+/** The event of a message; undefined for one without a registration. */
 export function decodeEvent(frame: Frame): LibvirtEvent | undefined {
   return kindByProcedure.get(frame.header.procedure)?.read(new XdrReader(frame.body))
 }

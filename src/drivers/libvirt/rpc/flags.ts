@@ -1,4 +1,4 @@
-/** The numbers of libvirt's API that callers choose from, by name. Add them up where several may be given. */
+/** Flags of libvirt's API by name; several are added up. */
 
 /** Which domains to list. */
 export const listFlags = {
@@ -20,7 +20,7 @@ export const xmlFlags = { none: 0, secure: 1, inactive: 2, updateCpu: 4, migrata
 /** What a device change affects. */
 export const deviceFlags = { current: 0, live: 1, config: 2, force: 4 } as const
 
-/** How the guest is asked to stop or restart. */
+/** How the guest is requested to shut down or reboot. */
 export const powerFlags = { any: 0, acpi: 1, agent: 2 } as const
 
 /** How a domain is stopped. `graceful` never sends SIGKILL. */

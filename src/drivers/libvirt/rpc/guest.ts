@@ -7,7 +7,7 @@ type GuestAddress = Readonly<{ family: 'ipv4' | 'ipv6'; address: string; prefix:
 /** One interface as the guest sees it. */
 export type GuestInterface = Readonly<{ name: string; mac: string | undefined; addresses: readonly GuestAddress[] }>
 
-/** Traffic of one host device, seen from the guest. -1 for what is not known. */
+/** Traffic of one host device as seen from the guest; -1 for an unknown value. */
 export type InterfaceStats = Readonly<
   Record<
     'rxBytes' | 'rxPackets' | 'rxErrors' | 'rxDropped' | 'txBytes' | 'txPackets' | 'txErrors' | 'txDropped',
@@ -21,7 +21,7 @@ type WireInterface = Readonly<{
   addresses: readonly Readonly<{ family: number; address: string; prefix: number }>[]
 }>
 
-/** An interface as libvirt sends it, in words. */
+/** An interface of libvirt's protocol with named address families. */
 export function toGuestInterface({ name, mac, addresses }: WireInterface): GuestInterface {
   const toAddress = ({ family, address, prefix }: WireInterface['addresses'][number]): GuestAddress => ({
     family: family === 0 ? 'ipv4' : 'ipv6',

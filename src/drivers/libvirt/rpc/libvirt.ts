@@ -21,18 +21,18 @@ import { Pool } from './pool.ts'
 import { type Domain, type Procedure, procedures } from './procedures.ts'
 import { type JobType, jobTypeOf, type StateAndReason, stateOf } from './states.ts'
 
-/** The agent has this long when the caller does not say. */
+/** Default timeout of a guest agent's command. */
 const agentTimeoutS = 10
 
-/** What libvirt itself needs on top of a guest agent's time. */
+/** Time of libvirt itself beyond that of a guest agent. */
 const agentMarginMs = 2000
 
-/** Memory to be saved, devices to be started: what may take longer than a read. */
+/** Timeout of calls that save memory or start devices. */
 const createTimeoutMs = 120_000
 
 /**
- * One libvirtd. Events and quick reads share a connection, everything that may have to wait for QEMU or the guest goes
- * through others. When the first one breaks, all is over: `closed` resolves, and the owner opens anew and lists.
+ * One libvirtd. Events and quick reads share a connection; calls that may wait for QEMU or the guest use others. When the first
+ * connection breaks, all are closed: `closed` resolves, and the owner opens another one and lists the domains again.
  */
 export class Libvirt {
   readonly closed: Promise<Fault>
@@ -40,7 +40,7 @@ export class Libvirt {
   readonly #workers: Pool
   readonly #listeners = new Set<(event: LibvirtEvent) => void>()
 
-  /** For `openLibvirt`. */
+  /** Used by `openLibvirt`. */
   constructor(main: Connection, workers: Pool) {
     this.#main = main
     this.#workers = workers
@@ -52,13 +52,13 @@ export class Libvirt {
     void main.closed.then(() => workers.close())
   }
 
-  /** Hands over events, of all domains, until the returned function is called. The listener must not throw. */
+  /** Calls the listener with the events of all domains until the returned function is called. The listener must not throw. */
   onEvent(listener: (event: LibvirtEvent) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
-  /** Ends all connections; pending calls reject with Fault Unavailable. */
+  /** Closes all connections; pending calls reject with Fault Unavailable. */
   close(): void {
     this.#main.close()
     this.#workers.close()
@@ -70,7 +70,7 @@ export class Libvirt {
     return `${Math.floor(version / 1e6)}.${Math.floor(version / 1e3) % 1e3}.${version % 1e3}`
   }
 
-  /** What guests of a machine type may have, as XML. Slow when libvirt has to ask QEMU first. */
+  /** The capabilities of guests of a machine type, as XML. Slow when libvirt has to probe QEMU first. */
   async domainCapabilities(
     query: Readonly<{ machine?: string; virtType?: 'kvm' | 'qemu' }> = {},
     options?: CallOptions,
@@ -123,7 +123,7 @@ export class Libvirt {
     await this.#slow(procedures.updateDevice, { domain, xml, flags }, `change a device of ${domain.name}`, options)
   }
 
-  /** Asks the guest to let go of a device. It is gone only when the event `deviceRemoved` says so. */
+  /** Requests the guest to release a device. The event `deviceRemoved` reports that it was removed. */
   async detachDevice(
     domain: Domain,
     xml: string,
@@ -133,7 +133,7 @@ export class Libvirt {
     await this.#slow(procedures.detachDevice, { domain, xml, flags }, `detach a device from ${domain.name}`, options)
   }
 
-  /** As detachDevice, by the device's alias. */
+  /** Like detachDevice, by the device's alias. */
   async detachAlias(
     domain: Domain,
     alias: string,
@@ -143,7 +143,7 @@ export class Libvirt {
     await this.#slow(procedures.detachAlias, { domain, alias, flags }, `detach ${alias} from ${domain.name}`, options)
   }
 
-  /** Asks the guest to power off; what it does about it shows in events. */
+  /** Requests the guest to power off; events report the result. */
   async shutdown(domain: Domain, flags: number = powerFlags.any, options?: CallOptions): Promise<void> {
     await this.#slow(procedures.shutdown, { domain, flags }, `ask ${domain.name} to power off`, options)
   }
@@ -206,14 +206,14 @@ export class Libvirt {
     return toReturn(result ?? '{}', what)
   }
 
-  /** Runs a QMP command behind libvirt's back; the result is its `return`. */
+  /** Runs a QMP command directly in QEMU; the result is its `return`. */
   async monitorCommand(domain: Domain, command: JsonObject, options?: CallOptions): Promise<Json> {
     const what = `run ${String(command.execute)} in the QEMU of ${domain.name}`
     const args = { domain, command: JSON.stringify(command), flags: 0 }
     return toReturn((await this.#slow(procedures.monitorCommand, args, what, options)).result, what)
   }
 
-  /** Sets, or without `element.xml` removes, our element in the metadata of a running domain. */
+  /** Sets, or without `element.xml` removes, Patchbay's element in the metadata of a running domain. */
   async setMetadata(
     domain: Domain,
     element: Readonly<{ uri: string; prefix: string; xml?: string }>,
@@ -230,7 +230,10 @@ export class Libvirt {
     return (await this.#quick(procedures.getMetadata, args, `read metadata of ${domain.name}`, options)).metadata
   }
 
-  /** Migrates and resolves when the guest runs on the other side. Giving up waiting does not stop it: see abortJob. */
+  /**
+   * Migrates a guest and resolves when it has been transferred. A timeout or abort of the call does not stop the migration: see
+   * abortJob.
+   */
   async migrate(domain: Domain, request: MigrationRequest, options?: CallOptions): Promise<void> {
     const args = migrationArgs(domain, request)
     await this.#slow(procedures.migratePerform, args, `migrate ${domain.name}`, { timeoutMs: forever, ...options })
@@ -252,7 +255,7 @@ export class Libvirt {
     return { type: jobTypeOf(type), ...numbers }
   }
 
-  /** The running or, by flag, the last completed job with everything libvirt knows about it. */
+  /** The running or, by flag, the last completed job with all statistics. */
   async jobStats(
     domain: Domain,
     flags = 0,

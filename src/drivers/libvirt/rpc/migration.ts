@@ -2,11 +2,11 @@ import type { Parameters } from './codec.ts'
 import { migrateFlags } from './flags.ts'
 import type { Domain } from './procedures.ts'
 
-/** Where a migration goes and how. */
+/** Options of a migration. */
 export type MigrationRequest = Readonly<{
-  /** The other libvirt, as the source's libvirtd reaches it (a path is one of its own mount namespace). */
+  /** URI of the target's libvirtd for the source's (paths are those of the source's mount namespace). */
   destination: string
-  /** Where QEMU sends the memory to: `unix:///path` or `tcp://address:port`. */
+  /** The address to which QEMU sends the memory: `unix:///path` or `tcp://address:port`. */
   migrateUri: string
   bandwidthMiBs?: number
   destinationXml?: string
@@ -14,7 +14,7 @@ export type MigrationRequest = Readonly<{
   flags?: number
 }>
 
-/** The arguments of the one call that does a peer to peer migration. */
+/** The arguments of the call for a peer to peer migration. */
 export function migrationArgs(domain: Domain, request: MigrationRequest) {
   const { destination, migrateUri, bandwidthMiBs, destinationXml, flags = 0 } = request
   const parameters: Parameters = {

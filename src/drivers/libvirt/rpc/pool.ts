@@ -3,12 +3,12 @@ import type { Connection } from './connection.ts'
 import type { Procedure } from './procedures.ts'
 
 /**
- * Places for slow calls: `workerLimit` times four. Below the number of threads our libvirtd has (daemon/config.ts), so
- * that a host full of guests whose agents hang still has a thread for quick calls.
+ * Most slow calls are `workerLimit` times four: fewer than the threads of libvirtd (daemon/config.ts), so that quick calls always
+ * find a thread, even when the agents of all guests hang.
  */
 const workerLimit = 3
 
-/** Opening one costs about 2 ms, keeping one costs libvirtd a little memory. */
+/** How long an idle connection is kept, milliseconds. Opening one takes about 2 ms; an idle one costs libvirtd some memory. */
 const defaultIdleMs = 30_000
 
 type Worker = {
@@ -29,12 +29,12 @@ export class Pool {
     this.#idleMs = idleMs
   }
 
-  /** How many connections there are now. */
+  /** Number of connections. */
   get size(): number {
     return this.#workers.length
   }
 
-  /** As Connection.call, on whichever connection has room. */
+  /** Like Connection.call, on any connection with room. */
   async call<A, R>(procedure: Procedure<A, R>, args: A, what: string, options: CallOptions): Promise<R> {
     const worker = this.#pick()
     worker.assigned += 1
@@ -68,20 +68,20 @@ export class Pool {
         worker.connection = connection
         return connection.closed.then(() => this.#forget(worker))
       },
-      // Whoever waits for it gets the error; the next call tries anew.
+      // Its callers get the error; the next call tries again.
       () => this.#forget(worker),
     )
     return worker
   }
 
-  /** A worker whose calls are all over is closed after a while. */
+  /** Closes a worker some time after its last call has ended. */
   #rest(worker: Worker): void {
     if (load(worker) === 0) worker.idle = setTimeout(() => this.#retire(worker), this.#idleMs).unref()
   }
 
   #retire(worker: Worker): void {
     this.#forget(worker)
-    // A worker that is still being opened is closed then; an error of opening it is the business of its callers.
+    // A worker that is still being opened is closed once it is open; its callers handle a failure.
     worker.opening.then(
       (connection) => connection.close(),
       () => undefined,

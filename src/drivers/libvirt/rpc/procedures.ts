@@ -16,12 +16,12 @@ import {
 } from './codec.ts'
 import { program } from './wire.ts'
 
-/** A domain as libvirt names it on the wire. The id is -1 for one that does not run. */
+/** A domain in libvirt's protocol. The id is -1 for a domain that does not run. */
 export type Domain = Readonly<{ name: string; uuid: string; id: number }>
 
 export const domain: Codec<Domain> = struct({ name: string, uuid, id: int })
 
-/** One callable procedure: where it is and what travels. */
+/** One procedure: its number, and the codecs of arguments and result. */
 export type Procedure<A, R> = Readonly<{ program: number; number: number; args: Codec<A>; result: Codec<R> }>
 
 function remote<A, R>(number: number, args: Codec<A>, result: Codec<R>): Procedure<A, R> {
@@ -78,7 +78,7 @@ const capabilityQuery = {
   virtType: optional(string),
 }
 
-/** Every procedure Patchbay calls; numbers and order of fields are libvirt's protocol. */
+/** Every procedure that Patchbay calls; the numbers and the order of fields are libvirt's protocol. */
 export const procedures = {
   authList: remote(66, nothing, struct({ types: list(int) })),
   connectSupportsFeature: remote(60, struct({ feature: int }), struct({ supported: bool })),

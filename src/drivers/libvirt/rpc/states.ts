@@ -1,10 +1,10 @@
-/** What a domain is doing. */
+/** States of a domain. */
 type DomainState = 'none' | 'running' | 'blocked' | 'paused' | 'shutdown' | 'shutoff' | 'crashed' | 'suspended'
 
-/** A state and why it is in it; `unknown` for a reason that is newer than this table. */
+/** A state and its reason; `unknown` for a reason that is newer than this table. */
 export type StateAndReason = Readonly<{ state: DomainState; reason: string }>
 
-/** libvirt numbers states and reasons; the place in the list is the number. */
+/** Names of libvirt's states and reasons; the index in a list is libvirt's number. */
 const states: readonly (readonly [DomainState, readonly string[]])[] = [
   ['none', ['unknown']],
   [
@@ -50,13 +50,13 @@ const states: readonly (readonly [DomainState, readonly string[]])[] = [
   ['suspended', ['unknown']],
 ]
 
-/** A state in words. */
+/** The name of a state. */
 export function stateOf(state: number, reason: number): StateAndReason {
   const [name, reasons] = states[state] ?? ['none', []]
   return { state: name, reason: reasons[reason] ?? 'unknown' }
 }
 
-/** What a lifecycle event reports. */
+/** The content of a lifecycle event. */
 export type LifecycleEvent =
   | 'defined'
   | 'undefined'
@@ -84,18 +84,18 @@ const lifecycle: readonly (readonly [LifecycleEvent, readonly string[]])[] = [
   ['crashed', ['panicked', 'crashLoaded']],
 ]
 
-/** A lifecycle event in words. */
+/** The name of a lifecycle event. */
 export function lifecycleOf(event: number, detail: number): Readonly<{ event: LifecycleEvent; detail: string }> {
   const [name, details] = lifecycle[event] ?? ['unknown', []]
   return { event: name, detail: details[detail] ?? 'unknown' }
 }
 
-/** What a job of a domain is doing or how it ended. */
+/** States of a domain's job. */
 export type JobType = 'none' | 'bounded' | 'unbounded' | 'completed' | 'failed' | 'cancelled'
 
 const jobTypes: readonly JobType[] = ['none', 'bounded', 'unbounded', 'completed', 'failed', 'cancelled']
 
-/** A job's type in words. */
+/** The name of a job's type. */
 export function jobTypeOf(type: number): JobType {
   return jobTypes[type] ?? 'none'
 }

@@ -12,13 +12,13 @@ export const program = { remote: 0x20008086, qemu: 0x20008087, keepalive: 0x6b65
 /** Every program is at its first version, and has been since 2009. */
 const version = 1
 
-/** What a frame is. Streams are not used. */
+/** Types of frames. Streams are not used. */
 export const frameType = { call: 0, reply: 1, message: 2, stream: 3 } as const
 
-/** How a call went. */
+/** Status of a reply. */
 export const frameStatus = { ok: 0, error: 1, continue: 2 } as const
 
-/** What precedes a body. */
+/** The header of a frame. */
 export type Header = Readonly<{ program: number; procedure: number; type: number; serial: number; status: number }>
 
 /** One message: its header and its undecoded body. */
@@ -37,14 +37,14 @@ export function encodeFrame(header: Header, body: Uint8Array): Buffer {
   return bytes
 }
 
-/** Puts frames back together from whatever pieces a socket hands over. */
+/** Assembles frames from the chunks of a socket. */
 export class FrameReader {
   #pieces: Buffer[] = []
   #available = 0
 
   /**
    * The frames that are complete now.
-   * @throws Fault Unavailable when a length cannot be right; nothing after that can be read.
+   * @throws Fault Unavailable for an impossible length; nothing after it can be read.
    */
   push(piece: Buffer): Frame[] {
     this.#pieces.push(piece)
@@ -66,7 +66,7 @@ export class FrameReader {
     return decodeFrame(all.subarray(0, length))
   }
 
-  /** Only joins when the first piece is shorter than the length word, so that a large message is copied once. */
+  /** Joins chunks only if the first one is shorter than the length word, so that a large message is copied once. */
   #peekLength(): number {
     const first = this.#pieces[0]
     return (first && first.length >= 4 ? first : this.#joined()).readUInt32BE(0)

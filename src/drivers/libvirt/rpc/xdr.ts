@@ -1,6 +1,6 @@
 import { Fault } from '#base/fault.ts'
 
-/** Longest string or opaque libvirt sends; anything longer is a broken or hostile peer. */
+/** Longest string or opaque of libvirt; a longer one comes from a broken or hostile peer. */
 const maxStringBytes = 4 * 1024 * 1024
 
 /** One message body being written, in XDR: big-endian, every item padded to four bytes. */
@@ -38,7 +38,7 @@ export class XdrWriter {
     this.#buffer.writeDoubleBE(value, at)
   }
 
-  /** Bytes whose number both sides know. */
+  /** Bytes of a fixed number. */
   fixed(value: Uint8Array): void {
     const at = this.#grow(padded(value.length))
     this.#buffer.set(value, at)
@@ -54,7 +54,7 @@ export class XdrWriter {
     this.opaque(Buffer.from(value, 'utf8'))
   }
 
-  /** Makes room for `size` bytes, zeroed, and says where they start. */
+  /** Reserves `size` zeroed bytes and returns their offset. */
   #grow(size: number): number {
     const at = this.#length
     this.#length += size
@@ -69,7 +69,7 @@ export class XdrWriter {
 
 /**
  * One message body being read. Every read checks that the bytes are there.
- * @throws Fault Unavailable when they are not: the peer speaks another protocol.
+ * @throws Fault Unavailable when they are not: the peer uses another protocol.
  */
 export class XdrReader {
   readonly #buffer: Buffer
@@ -133,7 +133,7 @@ export class XdrReader {
   }
 }
 
-/** The error for bytes that are not what the protocol says. */
+/** The error for bytes that violate the protocol. */
 export function malformed(what: string): Fault {
   return new Fault('Unavailable', `libvirt sent a malformed message: ${what}`)
 }

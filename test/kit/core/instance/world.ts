@@ -5,7 +5,7 @@ import { apiVersionOf } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { type Failures, withFailure, withoutFailure } from '#core/instance/backoff.ts'
 import { dependenciesOf } from '#core/instance/depends.ts'
-import type { Asked, GuestObservation, Observation } from '#core/instance/observation.ts'
+import type { GuestObservation, GuestRequests, Observation } from '#core/instance/observation.ts'
 import { type InstancePlan, planInstance } from '#core/instance/plan.ts'
 import type { InstanceStep } from '#core/instance/steps.ts'
 import type { Hypervisor, ObservedDomain, SandboxState } from '#core/ports.ts'
@@ -68,7 +68,7 @@ export class InstanceWorld {
   finished: string | undefined
   nowMs = 1000
   failures: Failures = new Map()
-  asked: Asked = { unplug: new Map() }
+  requested: GuestRequests = { unplug: new Map() }
   sandbox: SandboxState | undefined
   effects = 0
   failAt = 0
@@ -94,7 +94,7 @@ export class InstanceWorld {
     const guest = this.#guestSeen()
     return {
       pod: this.pod,
-      owner: { is: 'here', vmi: this.vmi },
+      vmi: this.vmi,
       activePodUid: 'p',
       ...(this.sandbox && { sandbox: this.sandbox }),
       ...(guest && { guest }),
@@ -104,7 +104,7 @@ export class InstanceWorld {
       mode: 'InPlace',
       nads: { configOf: (network) => `{"name":"${network}"}`, annotationsOf: () => undefined },
       nodeName: 'n',
-      asked: this.asked,
+      requested: this.requested,
       failures: this.failures,
       nowMs: this.nowMs,
     }
@@ -152,10 +152,10 @@ export class InstanceWorld {
     try {
       this.#act(step)
       if (step.do !== 'ensure' || !step.plugs.length)
-        for (const [key] of dependenciesOf(seen, this.vmi, step)) this.failures = withoutFailure(this.failures, key)
+        for (const [key] of dependenciesOf(seen, step)) this.failures = withoutFailure(this.failures, key)
     } catch (cause) {
       if (cause instanceof Crash) throw cause
-      for (const [key, depends] of dependenciesOf(seen, this.vmi, step))
+      for (const [key, depends] of dependenciesOf(seen, step))
         this.failures = withFailure(this.failures, key, { depends, cause, nowMs: this.nowMs })
     }
   }
@@ -205,8 +205,8 @@ export class InstanceWorld {
       }
       case 'unplug': {
         const { name } = step.nic.nic
-        const first = this.asked.unplug.get(name)?.firstMs ?? this.nowMs
-        this.asked = { unplug: new Map([...this.asked.unplug, [name, { firstMs: first, lastMs: this.nowMs }]]) }
+        const first = this.requested.unplug.get(name)?.firstMs ?? this.nowMs
+        this.requested = { unplug: new Map([...this.requested.unplug, [name, { firstMs: first, lastMs: this.nowMs }]]) }
         this.#effect(`unplug ${name}`)
         if (!this.isDeaf) this.guest!.delete(name)
         return
@@ -220,7 +220,7 @@ export class InstanceWorld {
         return
       }
       case 'shutdown':
-        this.asked = { ...this.asked, shutdownMs: this.nowMs }
+        this.requested = { ...this.requested, shutdownMs: this.nowMs }
         this.#effect('shutdown')
         if (!this.isStubborn) this.#end('shutdown')
         return
@@ -258,7 +258,7 @@ export class InstanceWorld {
     const ips = new Map([...networks.keys()].map((name) => [name, [] as string[]]))
     this.sandbox = {
       ...{ ips, networks, attached: new Set(networks.keys()), hypervisor: {} as Hypervisor },
-      ...{ failed: new Map(), leftovers: [], repaired: [], deaf: [] },
+      ...{ failed: new Map(), pendingCleanup: [], repaired: [], deaf: [] },
     }
   }
 
@@ -280,7 +280,7 @@ export class InstanceWorld {
   /** A new process, which remembers nothing. */
   restart(): void {
     this.failures = new Map()
-    this.asked = { unplug: new Map() }
+    this.requested = { unplug: new Map() }
     this.dieAt = 0
   }
 

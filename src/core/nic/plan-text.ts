@@ -1,7 +1,7 @@
 import type { Field, Nic } from './nic.ts'
 import type { Plan, Step } from './plan.ts'
 
-/** A plan in words, one line for each thing that changes: `update link of interface "red": up -> down (live)`. */
+/** A plan as text, one line for each change: `update link of interface "red": up -> down (live)`. */
 export function planLines({ steps, needs }: Plan, desired: readonly Nic[], observed: readonly Nic[]): string[] {
   const wanted = new Map(desired.map((nic) => [nic.name, nic]))
   const present = new Map(observed.map((nic) => [nic.name, nic]))
@@ -21,7 +21,7 @@ export function planLines({ steps, needs }: Plan, desired: readonly Nic[], obser
   ]
 }
 
-/** A step in words, for logs: `update red link down`, `rewire red network up default/red -> default/blue`. */
+/** A step as text, for logs: `update red link down`, `rewire red network up default/red -> default/blue`. */
 export function planText({ do: what, nic, changed, from }: Step): string {
   const way = from === undefined ? '' : `${from} -> ${nic.network}`
   return [what, nic.name, changed.join(), nic.link, way].filter(Boolean).join(' ')

@@ -3,7 +3,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { exchangeOfQemu, exchangePath, makeExchange } from './daemon.ts'
+import { makeMigrationSocketDir, migrationSocketPath, qemuSocketDir } from './daemon.ts'
 
 const isRoot = process.getuid?.() === 0
 
@@ -12,15 +12,15 @@ test('the folder two sandboxes meet in is root’s, and QEMU writes in a part of
 }, async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'pb-ex-'))
   t.after(() => rm(dir, { recursive: true, force: true }))
-  const exchange = { dir, name: 'm' }
+  const migrationSocketDir = { dir, name: 'm' }
   const modes = async (path: string) => {
     const { uid, gid, mode } = await stat(path)
     return [uid, gid, mode & 0o777]
   }
   // Done twice is done once.
   for (const _ of [1, 2]) {
-    await makeExchange(exchange, 64_055)
-    assert.deepEqual(await modes(exchangePath(exchange)), [0, 64_055, 0o710])
-    assert.deepEqual(await modes(join(exchangePath(exchange), exchangeOfQemu)), [64_055, 64_055, 0o700])
+    await makeMigrationSocketDir(migrationSocketDir, 64_055)
+    assert.deepEqual(await modes(migrationSocketPath(migrationSocketDir)), [0, 64_055, 0o710])
+    assert.deepEqual(await modes(join(migrationSocketPath(migrationSocketDir), qemuSocketDir)), [64_055, 64_055, 0o700])
   }
 })

@@ -7,38 +7,39 @@ import { bytesOf, footprintOf, memoryOf } from './domain.ts'
 /** The label by which a node says what processors it has. */
 const architectureLabel = 'kubernetes.io/arch'
 
-/** What beside the instance decides where it goes. */
-export type PlaceOptions = Readonly<{
-  /** Of its migration, beside its own nodeSelector. */
+/** What scheduling depends on beside the instance. */
+export type PlacementOptions = Readonly<{
+  /** The nodeSelector of its migration, in addition to its own. */
   selector?: Readonly<Record<string, string>>
-  /** The node it is on: comes last, as it is as good as any other where there is only one. */
+  /** The node that it leaves: chosen only if there is no other. */
   leaving?: string
 }>
 
-/** The node an instance goes to, or why there is none, in Kubernetes' words. */
-export type Place = Readonly<{ node: Node }> | Readonly<{ why: string }>
+/** The chosen node, or why there is none, in Kubernetes' words. */
+export type Placement = Readonly<{ node: Node }> | Readonly<{ why: string }>
 
 /**
- * The node an instance goes to: of those that are ready, not cordoned, fit its nodeSelector and architecture and have room for one more pod and
- * its memory the one with the fewest pods; the first by name of several. `takenOf` says what all pods take of a node.
+ * Chooses the node of an instance: among those that are ready, not cordoned, match its nodeSelector and architecture and have
+ * room for one more pod and its memory, the one with the fewest pods; the first by name of several. `allocatedOn` returns what all pods use of a
+ * node.
  */
 export function chooseNode(
   vmi: VirtualMachineInstance,
   nodes: readonly Node[],
-  takenOf: (node: string) => Taken,
-  { selector = {}, leaving }: PlaceOptions = {},
-): Place {
+  allocatedOn: (node: string) => Allocation,
+  { selector = {}, leaving }: PlacementOptions = {},
+): Placement {
   const { architecture } = vmi.spec
   const ofArchitecture = architecture ? { [architectureLabel]: architecture } : {}
   const wanted = Object.entries({ ...vmi.spec.nodeSelector, ...ofArchitecture, ...selector })
   const bytes = footprintOf(memoryOf(vmi.spec).bytes ?? 0)
   const reasons = new Map<string, number>()
   const fitting = nodes.filter((node) => {
-    const why = whyNot(node, wanted, takenOf(node.metadata.name), bytes)
+    const why = whyNot(node, wanted, allocatedOn(node.metadata.name), bytes)
     for (const one of why) reasons.set(one, (reasons.get(one) ?? 0) + 1)
     return !why.length
   })
-  const podsOn = ({ metadata }: Node) => takenOf(metadata.name).pods
+  const podsOn = ({ metadata }: Node) => allocatedOn(metadata.name).pods
   const isLeft = ({ metadata }: Node) => Number(metadata.name === leaving)
   const [node] = fitting.toSorted(
     (a, b) => isLeft(a) - isLeft(b) || podsOn(a) - podsOn(b) || (a.metadata.name < b.metadata.name ? -1 : 1),
@@ -49,13 +50,13 @@ export function chooseNode(
   return { why: `0/${nodes.length} nodes are available${details}; see kubectl describe nodes` }
 }
 
-/** What pods take of a node. */
-export type Taken = Readonly<{ pods: number; bytes: number }>
+/** What pods use of a node. */
+export type Allocation = Readonly<{ pods: number; bytes: number }>
 
-/** What is taken of a node without pods. */
-export const nothingTaken: Taken = { pods: 0, bytes: 0 }
+/** The allocation of a node without pods. */
+export const noAllocation: Allocation = { pods: 0, bytes: 0 }
 
-/** The memory a pod asks for or is limited to, bytes; none for pods made before they said so. */
+/** The memory that a pod requests or is limited to, bytes; 0 for pods of versions without requests. */
 export function podMemory({ spec }: Pod, what: 'requests' | 'limits'): number {
   let sum = 0
   for (const container of spec.containers) {
@@ -67,11 +68,11 @@ export function podMemory({ spec }: Pod, what: 'requests' | 'limits'): number {
 
 type Amounts = Readonly<Record<string, string>>
 
-/** Everything that keeps an instance off a node. What a node does not say is without limit. */
+/** All reasons why an instance cannot be placed on a node. A resource that a node does not declare has no limit. */
 function whyNot(
   { metadata, spec, status }: Node,
   wanted: readonly (readonly [string, string])[],
-  taken: Taken,
+  taken: Allocation,
   bytes: number,
 ): string[] {
   if (metadata.deletionTimestamp || !isTrue(status?.conditions, 'Ready')) return ['node(s) were not ready']

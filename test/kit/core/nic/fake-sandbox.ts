@@ -1,6 +1,6 @@
 import { sameJson } from '#base/json.ts'
 import { type Field, fieldNames, fields, type Nic } from '#core/nic/nic.ts'
-import { cableOf, type Mover, move } from '#core/nic/rewire.ts'
+import { cableOf, type RewireSteps, rewire } from '#core/nic/rewire.ts'
 import type { NicDriver } from './execute.ts'
 
 /** Tests tell what is impossible by it: whoever asks for that has a bug. @throws Error */
@@ -9,20 +9,20 @@ function must(isSo: boolean, otherwise: string): void {
 }
 
 /** The process died: whatever it was about to do, it does no more. */
-export class Death extends Error {}
+export class CrashPoint extends Error {}
 
 /**
  * A guest and its sandbox in memory, for tests: it can only do what real ones can, one effect at a time, and any of these can
  * be made to fail or to be the last. `nics` is what is written down: each card with the network it belongs to.
  */
-export class World implements NicDriver {
+export class FakeSandbox implements NicDriver {
   readonly nics: Map<string, Nic>
   /** Networks in the sandbox, by interface. */
   readonly attached = new Map<string, Set<string>>()
   /** Networks that the bridge of an interface joins to its card. */
   readonly joined = new Map<string, Set<string>>()
   /** Links that a move took down and has to raise. */
-  readonly lowered = new Set<string>()
+  readonly linksDownForRewire = new Set<string>()
   /** The interface for which everything fails. */
   failFor: string | undefined
   /** The number of the effect that fails, and of that which is never begun because the process dies. */
@@ -70,17 +70,17 @@ export class World implements NicDriver {
     if (!now || now.network === one.network) throw new Error(`rewire of ${one.name} to ${one.network}, where it is`)
     const moved = { ...now, network: one.network, link: one.link }
     must(sameJson(moved, one), `rewire of ${one.name} changes more than its network`)
-    await move(this.#mover(one, now.network), cableOf(now.link, one.link, true))
+    await rewire(this.#steps(one, now.network), cableOf(now.link, one.link, true))
   }
 
-  /** What the first look does, of a process that starts or of one that goes on: see Mover. */
+  /** What the first look does, of a process that starts or of one that goes on: see RewireSteps. */
   mend(): void {
     for (const [name, one] of this.nics) {
       this.attached.set(name, new Set([one.network]))
       this.joined.set(name, new Set([one.network]))
-      if (this.lowered.delete(name)) this.nics.set(name, { ...one, link: 'up' })
+      if (this.linksDownForRewire.delete(name)) this.nics.set(name, { ...one, link: 'up' })
     }
-    this.lowered.clear()
+    this.linksDownForRewire.clear()
   }
 
   /** Gives back what neither a card nor anybody wants. */
@@ -101,7 +101,7 @@ export class World implements NicDriver {
     }
   }
 
-  #mover(one: Nic, from: string): Mover {
+  #steps(one: Nic, from: string): RewireSteps {
     const { name } = one
     const on = this.joined.get(name)!
     const sides = { old: from, new: one.network }
@@ -111,9 +111,9 @@ export class World implements NicDriver {
         this.#effect(one)
         this.attached.get(name)!.add(one.network)
       },
-      lower: async () => {
+      takeLinkDown: async () => {
         this.#effect(one)
-        this.lowered.add(name)
+        this.linksDownForRewire.add(name)
         this.#effect(one)
         setLink('down')
       },
@@ -128,11 +128,11 @@ export class World implements NicDriver {
         this.#effect(one)
         this.nics.set(name, { ...this.nics.get(name)!, network: one.network })
       },
-      raise: async () => {
+      restoreLink: async () => {
         this.#effect(one)
         setLink('up')
         this.#effect(one)
-        this.lowered.delete(name)
+        this.linksDownForRewire.delete(name)
       },
       announce: async () => {
         must(this.nics.get(name)?.link === 'up', 'a card whose link is down has nothing to announce')
@@ -144,7 +144,7 @@ export class World implements NicDriver {
     this.effects++
     const on = this.joined.get(name)
     must((on?.size ?? 0) <= 1, `${name} is on ${[...(on ?? [])]} at once`)
-    if (this.dieAt && this.effects >= this.dieAt) throw new Death('died')
+    if (this.dieAt && this.effects >= this.dieAt) throw new CrashPoint('died')
     if (name === this.failFor || this.effects === this.failAt) throw new Error('refused')
   }
 }

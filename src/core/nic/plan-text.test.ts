@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Nic } from './nic.ts'
 import { planNics } from './plan.ts'
-import { planLines } from './words.ts'
+import { planLines } from './plan-text.ts'
 
 const nic = (name: string, over: Partial<Nic> = {}): Nic => ({
   name,

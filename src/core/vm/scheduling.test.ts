@@ -5,7 +5,7 @@ import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { footprintOf } from './domain.ts'
 import { launcherPod } from './launcher.ts'
-import { chooseNode, podMemory, type Taken } from './place.ts'
+import { type Allocation, chooseNode, podMemory } from './scheduling.ts'
 
 const Gi = 2 ** 30
 const node = (name: string, allocatable: Readonly<Record<string, string>> = {}, over: Partial<Node> = {}): Node => ({
@@ -22,9 +22,10 @@ const vmi = (guest = '1Gi', nodeSelector?: Readonly<Record<string, string>>) =>
   }) as unknown as VirtualMachineInstance
 const takenBy =
   (pods: Readonly<Record<string, number>> = {}) =>
-  (name: string): Taken => ({ pods: pods[name] ?? 0, bytes: (pods[name] ?? 0) * footprintOf(Gi) })
+  (name: string): Allocation => ({ pods: pods[name] ?? 0, bytes: (pods[name] ?? 0) * footprintOf(Gi) })
 const podOn = (nodeName: string): Pod => launcherPod(vmi(), { nodeName, user: undefined })
-const chosen = (place: ReturnType<typeof chooseNode>) => ('node' in place ? place.node.metadata.name : place.why)
+const chosen = (placement: ReturnType<typeof chooseNode>) =>
+  'node' in placement ? placement.node.metadata.name : placement.why
 
 test('a pod says the memory of its guest and what its processes take beside it', () => {
   const pod = podOn('a')
