@@ -11,6 +11,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { silent } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
+import { findCondition } from '#core/vm/conditions.ts'
 import { openMemoryStore } from '#kit/machinery/store/memory.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import { LocalClient } from '#machinery/rest/local-client.ts'
@@ -179,4 +180,37 @@ test('a deleted namespace is emptied, also of what is held, before it goes', asy
   await client.modify(Event, metadata, (one) => ({ ...one, metadata: { ...one.metadata, finalizers: [] } }))
   await eventually('the namespace is gone', async () => !(await client.get(Namespace, { name: 'going' })))
   assert.ok(await client.get(Namespace, { name: 'default' }))
+})
+
+test('an orphan is adopted by the VM that is to run it, and what belongs to another controller is said to be in the way', async (t) => {
+  const { client } = await open(t)
+  const create = (name: string, ownerReferences: readonly object[]) =>
+    client.create(VirtualMachineInstance, {
+      apiVersion: 'kubevirt.io/v1',
+      kind: 'VirtualMachineInstance',
+      metadata: { ...key, name, ownerReferences } as typeof key,
+      spec: { domain: { devices: {} } },
+    })
+  const orphan = await create(key.name, [])
+  const made = await client.create(VirtualMachine, vm('Always'))
+  await eventually('the VM has its instance', async () => {
+    const now = await client.get(VirtualMachineInstance, key)
+    assert.equal(now?.metadata.uid, orphan.metadata.uid)
+    return now?.metadata.ownerReferences?.some(({ uid, controller }) => uid === made.metadata.uid && controller)
+  })
+  const set = {
+    apiVersion: 'kubevirt.io/v1',
+    kind: 'VirtualMachineInstanceReplicaSet',
+    name: 's',
+    uid: 'u',
+    controller: true,
+  }
+  await create('b', [set])
+  await client.create(VirtualMachine, { ...vm('Always'), metadata: { ...key, name: 'b' } })
+  await eventually('the VM says what is in its way', async () => {
+    const { status } = (await client.get(VirtualMachine, { ...key, name: 'b' })) ?? {}
+    return /belongs to VirtualMachineInstanceReplicaSet "s"/.test(
+      findCondition(status?.conditions, 'Failure')?.message ?? '',
+    )
+  })
 })

@@ -8,6 +8,7 @@ import { findCondition } from '#core/vm/conditions.ts'
 import { instanceOf, withAnnotationsOf } from '#core/vm/instance.ts'
 import { failedCreate } from '#core/vm/launcher.ts'
 import { liveUpdate, withoutUnplugged } from '#core/vm/live.ts'
+import { adopted, inTheWay, ownershipOf } from '#core/vm/ownership.ts'
 import { isFinal, planPower } from '#core/vm/power.ts'
 import { vmStatus } from '#core/vm/status.ts'
 import { addFinalizer, dropFinalizer } from '#machinery/client/finalizers.ts'
@@ -48,7 +49,10 @@ async function reconcile(context: ControllerContext, key: string): Promise<{ aga
   // The instance is orphaned: wait until the garbage collector has removed its owner reference.
   if (vm.metadata.deletionTimestamp && vm.metadata.finalizers?.includes(orphanFinalizer)) return undefined
   const found = context.vmis.get(fromQueueKey(key))
-  const vmi = found && isOwned(found, vm) ? found : undefined
+  const ownership = found && ownershipOf(vm, found)
+  const vmi = ownership === 'own' ? found : undefined
+  // The change comes back as an event.
+  if (found && ownership === 'orphan' && !vm.metadata.deletionTimestamp) return adopt(context, vm, found)
   await addFinalizer(context.client, VirtualMachine, vm, vmFinalizer)
   // The change a guest waits for goes first; bookkeeping comes after.
   const restartRequired = vmi ? await followLive(context, vm, vmi) : false
@@ -57,7 +61,10 @@ async function reconcile(context: ControllerContext, key: string): Promise<{ aga
   const action = planPower(vm, vmi, nowMs)
   const refused = action.do === 'start' && !found ? await start(context, vm) : undefined
   if (action.do === 'stop') await stop(context, vm, action.uid)
-  const failure = refused && `failure while starting VMI: ${explain(refused)}`
+  const blocked = action.do === 'start' && found && ownership === 'foreign' ? inTheWay(found) : undefined
+  if (blocked !== undefined && findCondition(vm.status?.conditions, 'Failure')?.message !== blocked)
+    context.recorder(vm, 'Warning', failedCreate, `Error creating virtual machine instance: ${blocked}`)
+  const failure = refused ? `failure while starting VMI: ${explain(refused)}` : blocked
   const seen = { vmi, restartRequired, failure, generation: vm.metadata.generation, nowMs, now: timestamp(nowMs) }
   await context.client.modify(
     VirtualMachine,
@@ -73,8 +80,20 @@ async function reconcile(context: ControllerContext, key: string): Promise<{ aga
     : undefined
 }
 
-function isOwned(vmi: Stored<VirtualMachineInstance>, vm: Stored<VirtualMachine>): boolean {
-  return vmi.metadata.ownerReferences?.some((owner) => owner.uid === vm.metadata.uid) ?? false
+/** Makes an orphan the VM's own, which it is controlled by from then on. */
+async function adopt(
+  context: ControllerContext,
+  vm: Stored<VirtualMachine>,
+  vmi: Stored<VirtualMachineInstance>,
+): Promise<undefined> {
+  const made = await modifySame(context.client, VirtualMachineInstance, vmi, (current) => adopted(vm, current))
+  if (made)
+    context.recorder(
+      vm,
+      'Normal',
+      'SuccessfulAdopt',
+      `Adopted the virtual machine instance ${vmi.metadata.name}, which had no controller`,
+    )
 }
 
 /** Creates the instance of a VM; resolves to the Fault of a refusal. */
