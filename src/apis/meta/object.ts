@@ -135,6 +135,14 @@ export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
   return kind.group ? `${kind.group}/${kind.version}` : kind.version
 }
 
+/**
+ * Whether a group is Kubernetes' own, whose kinds have types of Go behind them; all others are custom resources (Kubernetes'
+ * rule for protected groups).
+ */
+export function isBuiltIn({ group }: Pick<Kind, 'group'>): boolean {
+  return !group.includes('.') || group.endsWith('.k8s.io')
+}
+
 /** One thing wrong with an object: where (dot path), what, and the Kubernetes cause type. */
 export type FieldError = Readonly<{
   field: string

@@ -6,7 +6,7 @@ import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Kind } from '#apis/meta/object.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { Widget } from '#kit/machinery/rest/rest-kit.ts'
-import { pruneUnknown, schemaErrors } from './validate.ts'
+import { schemaErrors } from './validate.ts'
 
 const vms = VirtualMachine as unknown as Kind
 
@@ -97,51 +97,6 @@ test('a long value is not repeated whole', () => {
   assert.ok(error!.length < 400, `${error!.length} characters`)
 })
 
-test('unknown fields are dropped and told with their paths; known, free and metadata fields stay', () => {
-  const known = {
-    apiVersion: 'v',
-    kind: 'K',
-    metadata: { anything: 1 },
-    spec: { size: 1, parts: [{ name: 'a' }], named: { x: { n: 1 } }, free: { a: { b: [1] } } },
-  }
-  const { object, unknown } = pruneUnknown(Widget.schema, {
-    ...known,
-    bogus: 1,
-    spec: { ...known.spec, Size: 2, parts: [{ name: 'a', typo: 1 }], named: { x: { n: 1, m: 2 } } },
-  })
-  assert.deepEqual(object, known)
-  assert.deepEqual(unknown.paths.toSorted(), ['bogus', 'spec.Size', 'spec.named.x.m', 'spec.parts[0].typo'])
-})
-
-test('keys of the prototype are unknown fields like any other', () => {
-  const sent = JSON.parse('{"spec":{"__proto__":{"x":1},"constructor":1,"toString":2,"size":1}}') as JsonObject
-  const { object, unknown } = pruneUnknown(Widget.schema, sent)
-  assert.deepEqual(object, { spec: { size: 1 } })
-  assert.deepEqual(unknown.paths.toSorted(), ['spec.__proto__', 'spec.constructor', 'spec.toString'])
-})
-
-test('pruning what has been pruned changes nothing, whatever was sent', () => {
-  const key = fc.constantFrom('spec', 'status', 'size', 'tags', 'parts', 'named', 'free', 'name', 'bogus', '__proto__')
-  const leaf = fc.constantFrom(null, true, 0, 1.5, 'x', -1)
-  const { tree } = fc.letrec((tie) => ({
-    tree: fc.oneof(
-      { maxDepth: 4 },
-      leaf,
-      fc.dictionary(key, tie('tree'), { maxKeys: 4 }),
-      fc.array(tie('tree'), { maxLength: 2 }),
-    ),
-  }))
-  fc.assert(
-    fc.property(fc.dictionary(key, tree, { maxKeys: 5 }), (sent) => {
-      const once = pruneUnknown(Widget.schema, sent as JsonObject)
-      const twice = pruneUnknown(Widget.schema, once.object)
-      assert.deepEqual(twice, { object: once.object, unknown: { paths: [], more: 0 } })
-      assert.ok(Array.isArray(schemaErrors(Widget, once.object)))
-    }),
-    { numRuns: 300 },
-  )
-})
-
 test('the path of an error names keys as they are, not as pointers write them', () => {
   const unit = fc.constantFrom('~', '/', '0', '1', 'a', '.', ' ', 'é')
   const key = fc.string({ unit, minLength: 1, maxLength: 4 }).filter((text) => !/^\d+$/.test(text))
@@ -160,12 +115,6 @@ test('of very many wrong values the first hundred and one are looked for', () =>
   assert.deepEqual(lines({ tags: Array.from({ length: 100_000 }, () => 1) }), [
     'FieldValueInvalid spec.tags: Too many: 100000: must have at most 3 items',
   ])
-})
-
-test('of very many unknown fields the first hundred are named and the others counted', () => {
-  const spec = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`x${i}`, 1]))
-  const { unknown } = pruneUnknown(Widget.schema, { spec })
-  assert.deepEqual([unknown.paths.length, unknown.paths[0], unknown.more], [100, 'spec.x0', 4900])
 })
 
 test('no kind has a rule in its schema that is not checked', () => {

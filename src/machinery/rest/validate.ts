@@ -1,8 +1,5 @@
-import { type FieldError, type Kind, maxErrors, type Schema } from '#apis/meta/object.ts'
-import { isList, isObject, isStrings, type Json, type JsonObject } from '#base/json.ts'
-
-/** Most unknown fields of one object that are named; the others are counted. */
-const maxUnknown = 100
+import { type FieldError, type Kind, maxErrors } from '#apis/meta/object.ts'
+import { isObject, isStrings, type Json, type JsonObject } from '#base/json.ts'
 
 type Path = (string | number)[]
 
@@ -62,7 +59,7 @@ function checkFields(schema: JsonObject, object: JsonObject, path: Path, errors:
 }
 
 /** The schema of a field; undefined without one. */
-function schemaBelow({ properties, additionalProperties }: JsonObject, name: string): JsonObject | undefined {
+export function schemaBelow({ properties, additionalProperties }: JsonObject, name: string): JsonObject | undefined {
   const below = isObject(properties) && Object.hasOwn(properties, name) ? properties[name] : additionalProperties
   return isObject(below) ? below : undefined
 }
@@ -92,60 +89,8 @@ function typeName(value: Json): string {
 const maxStep = 1024
 
 /** `spec.x[0].name`. */
-function dotted(path: Readonly<Path>): string {
+export function dotted(path: Readonly<Path>): string {
   let text = ''
   for (const step of path) text += typeof step === 'number' ? `[${step}]` : `${text && '.'}${step.slice(0, maxStep)}`
   return text
-}
-
-/** Fields that no schema knows: the paths of the first ones, and how many more there are. */
-export type Unknown = { readonly paths: string[]; more: number }
-
-/**
- * Drops every field the schema does not know and returns their dot paths. Metadata is left alone: the machinery validates it
- * itself.
- */
-export function pruneUnknown(schema: Schema, object: JsonObject): { object: JsonObject; unknown: Unknown } {
-  const unknown: Unknown = { paths: [], more: 0 }
-  const { metadata, ...rest } = object
-  const pruned = prune(schema, rest, [], unknown)
-  return { object: { ...(isObject(pruned) && pruned), ...(metadata !== undefined && { metadata }) }, unknown }
-}
-
-/** A value without its unknown fields; the value itself when all are known. */
-function prune(schema: JsonObject, value: Json, path: Path, unknown: Unknown): Json {
-  if (isList(value)) return pruneList(schema.items, value, path, unknown)
-  if (!isObject(value) || schema['x-kubernetes-preserve-unknown-fields'] === true) return value
-  if (!isObject(schema.properties) && !isObject(schema.additionalProperties)) return value
-  const keys = Object.keys(value)
-  const kept: [string, Json | undefined][] = []
-  let isSame = true
-  for (const key of keys) {
-    const item = value[key]
-    const known = schemaBelow(schema, key)
-    if (!known) {
-      isSame = false
-      if (unknown.paths.length < maxUnknown) unknown.paths.push(dotted([...path, key]))
-      else unknown.more++
-      continue
-    }
-    const pruned = item === undefined ? item : pruneBelow(known, item, key, path, unknown)
-    if (pruned !== item) isSame = false
-    kept.push([key, pruned])
-  }
-  return isSame ? value : Object.fromEntries(kept)
-}
-
-function pruneList(items: Json | undefined, list: readonly Json[], path: Path, unknown: Unknown): Json {
-  if (!isObject(items)) return list
-  const pruned = list.map((item, i) => pruneBelow(items, item, i, path, unknown))
-  return pruned.every((item, i) => item === list[i]) ? list : pruned
-}
-
-function pruneBelow(schema: JsonObject, item: Json, step: string | number, path: Path, unknown: Unknown): Json {
-  if (typeof item !== 'object' || item === null) return item
-  path.push(step)
-  const pruned = prune(schema, item, path, unknown)
-  path.pop()
-  return pruned
 }
