@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { field, protobufOf, text } from '#kit/machinery/rest/protobuf-kit.ts'
 import type { Any } from './api.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import { makeNamespace, vm } from './manifests.ts'
@@ -63,6 +64,67 @@ describe('a manifest', () => {
       const patched = await cluster.api.send('PATCH', `${path}/${name}`, { body: patch, type })
       assert.equal(patched.code, 200, `${path}: ${patched.text}`)
       assert.deepEqual(bare(patched.json), rest)
+    }
+  })
+
+  it('of an object without namespace may name one, which means nothing', async () => {
+    const rules = [{ verbs: ['get'], nonResourceURLs: ['/metrics'] }]
+    const roles = '/apis/rbac.authorization.k8s.io/v1/clusterroles'
+    for (const [i, namespace] of ['', 'default', null].entries()) {
+      const body = { metadata: { name: `everywhere-${i}`, namespace }, rules }
+      const created = await cluster.api.send('POST', roles, { body })
+      assert.equal(created.code, 201, created.text)
+      const path = `${roles}/everywhere-${i}`
+      const apply = { ...body, apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole' }
+      const answers = [
+        created,
+        await cluster.api.send('PUT', path, { body }),
+        await cluster.api.send('PATCH', path, { body, type: 'application/merge-patch+json' }),
+        await cluster.api.send('PATCH', `${path}?fieldManager=a&force=true`, {
+          body: apply,
+          type: 'application/apply-patch+yaml',
+        }),
+      ]
+      for (const { code, json, text } of answers) {
+        assert.ok(code < 300, text)
+        assert.equal('namespace' in json.metadata, false, text)
+      }
+    }
+    const elsewhere = { metadata: { name: 'x', namespace: 'default' } }
+    const { code, json } = await cluster.api.send('POST', core('configmaps'), { body: elsewhere })
+    assert.deepEqual([code, /does not match the namespace/.test(json.message)], [400, true])
+  })
+
+  it('in protobuf is stored as it would be in JSON, owners and times among it', async () => {
+    const owner = (await cluster.api.create(core('configmaps'), { metadata: { name: 'owner' } })).metadata
+    // As proto2 has it, with empty texts for all that is not set.
+    const reference = Buffer.concat([text(5, 'v1'), text(1, 'ConfigMap'), text(3, 'owner'), text(4, owner.uid)])
+    const meta = (name: string) =>
+      field(1, Buffer.concat([text(1, name), ...[2, 3, 4, 5, 6].map((n) => text(n, '')), field(13, reference)]))
+    const rows: readonly [path: string, version: string, kind: string, rest: Buffer, meant: Any][] = [
+      [core('configmaps'), 'v1', 'ConfigMap', Buffer.alloc(0), {}],
+      [
+        group('coordination.k8s.io/v1', 'leases'),
+        'coordination.k8s.io/v1',
+        'Lease',
+        field(2, Buffer.concat([text(1, 'me'), field(4, Buffer.from('080110e807', 'hex'))])),
+        { spec: { holderIdentity: 'me', renewTime: '1970-01-01T00:00:01.000001Z' } },
+      ],
+      [core('serviceaccounts'), 'v1', 'ServiceAccount', field(2, text(3, 's')), { secrets: [{ name: 's' }] }],
+    ]
+    const type = 'application/vnd.kubernetes.protobuf'
+    for (const [path, version, kind, rest, meant] of rows) {
+      const name = `wire-${kind.toLowerCase()}`
+      const body = protobufOf(version, kind, Buffer.concat([meta(name), rest]))
+      const created = await cluster.api.send('POST', path, { body, type })
+      assert.equal(created.code, 201, created.text)
+      const replaced = await cluster.api.send('PUT', `${path}/${name}`, { body, type })
+      assert.equal(replaced.code, 200, replaced.text)
+      for (const { json } of [created, replaced]) {
+        const { apiVersion, name: of, uid } = json.metadata.ownerReferences[0]
+        assert.deepEqual([apiVersion, of, uid], ['v1', 'owner', owner.uid], kind)
+        for (const [one, value] of Object.entries(meant)) assert.deepEqual(json[one], value, kind)
+      }
     }
   })
 })

@@ -107,6 +107,15 @@ export function requireNames(meta: JsonObject): Names {
   return { name: text('name'), generateName: text('generateName'), namespace: text('namespace') }
 }
 
+/**
+ * @throws Fault BadRequest for an object that says it is in another namespace than the requested one. What objects without
+ * namespaces say is of no meaning, as in Kubernetes.
+ */
+export function requireNamespaceOf(kind: Kind, sent: Json | undefined, requested: string | undefined): void {
+  if (!kind.namespaced || !sent || requested === undefined || sent === requested) return
+  throw new Fault('BadRequest', 'the namespace of the provided object does not match the namespace sent on the request')
+}
+
 /** Every field of metadata there is, also those that only the server sets. */
 export const metadataFields: ReadonlySet<string> = new Set([
   'name',
@@ -138,12 +147,11 @@ export function unknownMetadata(meta: JsonObject): Readonly<{ paths: readonly st
   return { paths, more: names.length - paths.length }
 }
 
-/** The parts of metadata a client may set; what the server decides is dropped. */
+/** The parts of metadata a client may set; what the server decides is dropped, the namespace among it. */
 export function clientMetadata(meta: JsonObject): JsonObject {
-  const { name, namespace, labels, annotations, finalizers, ownerReferences } = meta
+  const { name, labels, annotations, finalizers, ownerReferences } = meta
   const set = {
     name,
-    namespace,
     labels: nonEmpty(textsOf(labels)),
     annotations: nonEmpty(textsOf(annotations)),
     finalizers: nonEmpty(finalizers),

@@ -29,6 +29,7 @@ import {
   newFinalizerErrors,
   requireHeader,
   requireNames,
+  requireNamespaceOf,
 } from './metadata.ts'
 import { requireMortal, requireRevision, requireUid } from './preconditions.ts'
 import { finalizersFor } from './propagation.ts'
@@ -262,13 +263,7 @@ export class Registry {
     if (meta.resourceVersion)
       throw new Fault('BadRequest', 'resourceVersion should not be set on objects to be created')
     const { name: chosen, generateName, namespace: sent } = requireNames(meta)
-    if (!kind.namespaced && sent)
-      throw new Fault('BadRequest', `${kind.kind} objects have no namespace; remove metadata.namespace`)
-    if (namespace !== undefined && sent && sent !== namespace)
-      throw new Fault(
-        'BadRequest',
-        'the namespace of the provided object does not match the namespace sent on the request',
-      )
+    requireNamespaceOf(kind, sent, namespace)
     const name = chosen || (generateName ? generatedName(generateName) : '')
     const metadata = {
       ...clientMetadata(meta),
@@ -304,11 +299,7 @@ export class Registry {
         'BadRequest',
         `the name of the object (${meta.name}) does not match the name on the URL (${name})`,
       )
-    if (meta.namespace && meta.namespace !== current.metadata.namespace)
-      throw new Fault(
-        'BadRequest',
-        'the namespace of the provided object does not match the namespace sent on the request',
-      )
+    requireNamespaceOf(kind, meta.namespace, current.metadata.namespace)
     requireUid(kind, current.metadata, meta.uid || undefined)
     if (meta.resourceVersion && meta.resourceVersion !== current.metadata.resourceVersion)
       throw conflict(

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Fault } from '#base/fault.ts'
+import { protobufOf } from '#kit/machinery/rest/protobuf-kit.ts'
 import { faultIn } from '#kit/machinery/rest/rest-kit.ts'
 import { countOf, dryRunOf, fieldValidationOf, flag, objectBody, parseBody, queryOf, wantsTable } from './request.ts'
 
@@ -137,8 +138,8 @@ test('a namespace is understood as protobuf, as kubectl sends it', () => {
 })
 
 test('a kind that is not understood as protobuf is to be sent as JSON', async () => {
-  const pod = Buffer.from('6b3873000a090a0276311203506f641200', 'hex')
-  const fault = await faultIn(() => parseBody('application/vnd.kubernetes.protobuf', pod))
+  const vm = protobufOf('kubevirt.io/v1', 'VirtualMachine', Buffer.alloc(0))
+  const fault = await faultIn(() => parseBody('application/vnd.kubernetes.protobuf', vm))
   assert.equal(fault.kind, 'Unsupported')
-  assert.match(fault.message, /Pod cannot be sent as .* - send application\/json/)
+  assert.match(fault.message, /VirtualMachine cannot be sent as .* - send application\/json/)
 })
