@@ -134,6 +134,20 @@ test('apply: removes what it had and leaves out, unless somebody else has it too
   assert.deepEqual(Object.keys(owners(doc)), ['me Apply', 'you Apply'])
 })
 
+test('apply: an item goes with the manager who has it, although somebody else changed a field of it', async (t) => {
+  const { apply, update } = await open(t)
+  await apply('me', { parts: [{ name: 'x' }, { name: 'y' }] })
+  await update('link', (spec) => ({
+    ...spec,
+    parts: (spec.parts as Part[]).map((part) => ({ ...part, mac: `new-${part.name}` })),
+  }))
+  const fault = await faultIn(() => apply('me', { parts: [{ name: 'x', mac: 'mine' }] }))
+  assert.match(fault.message, /conflict with "link" using example.com\/v1: .spec.parts\[name="x"\].mac$/)
+  const doc = await apply('me', { parts: [{ name: 'x' }] })
+  assert.deepEqual(doc.spec, { parts: [{ name: 'x', mac: 'new-x' }] })
+  assert.deepEqual(owners(doc)['link Update'], { 'f:parts': { 'k:{"name":"x"}': { 'f:mac': {} } } })
+})
+
 test('apply: two managers share a keyed list, each by its items; the order of the applier counts', async (t) => {
   const { apply } = await open(t)
   await apply('me', { parts: [{ name: 'a' }, { name: 'b' }] })
