@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
 import type { ClusterMeta, Kind } from '../meta/object.ts'
-import { conditions, listMap, loose, type Of, objectSchema } from '../meta/schema.ts'
+import { conditions, listMap, listSet, loose, type Of, objectSchema } from '../meta/schema.ts'
 
 const nodeStatusSchema = Type.Object({
   conditions: Type.Optional(conditions),
@@ -57,7 +57,7 @@ export const Node: Kind<Node> = {
           unschedulable: Type.Optional(Type.Boolean()),
           taints: Type.Optional(Type.Array(loose())),
           podCIDR: Type.Optional(Type.String()),
-          podCIDRs: Type.Optional(Type.Array(Type.String())),
+          podCIDRs: Type.Optional(listSet(Type.String())),
         }),
       ),
       status: Type.Optional(nodeStatusSchema),

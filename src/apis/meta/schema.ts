@@ -52,6 +52,11 @@ export function listMap<T extends TSchema>(item: T, key: string, options: { maxI
   })
 }
 
+/** A list of plain values that several writers can own values of. */
+export function listSet<T extends TSchema>(item: T) {
+  return Type.Array(item, { 'x-kubernetes-list-type': 'set' })
+}
+
 const condition = Type.Object({
   type: Type.String(),
   status: oneOf(['True', 'False', 'Unknown']),
