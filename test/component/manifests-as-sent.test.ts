@@ -127,4 +127,36 @@ describe('a manifest', () => {
       }
     }
   })
+
+  it('with a quantity or a time that is none is refused at once, whatever kind it is of', async () => {
+    const machine = (guest: string) => {
+      const body = vm('amounts', [], { runStrategy: 'Halted' })
+      body.spec.template.spec.domain.memory.guest = guest
+      return body
+    }
+    const vms = group('kubevirt.io/v1', 'virtualmachines')
+    const lease = (renewTime: string) => ({ metadata: { name: 'timed' }, spec: { renewTime } })
+    const leases = group('coordination.k8s.io/v1', 'leases')
+    const about = { kind: 'Pod', name: 'x', namespace: ns }
+    const refused: readonly [path: string, body: Any, field: RegExp][] = [
+      ...['1gi', '1 Gi', '', '-1Gi', '1K', '0x10'].map((guest): [string, Any, RegExp] => [
+        vms,
+        machine(guest),
+        /spec.template.spec.domain.memory.guest/,
+      ]),
+      [leases, lease('yesterday'), /spec.renewTime/],
+      [core('events'), { metadata: { name: 'e' }, involvedObject: about, firstTimestamp: 'now' }, /firstTimestamp/],
+      [core('resourcequotas'), { metadata: { name: 'q' }, spec: { hard: { memory: '1GB' } } }, /spec.hard/],
+    ]
+    for (const [path, body, field] of refused) {
+      const { code, json } = await cluster.api.send('POST', path, { body })
+      assert.equal(code, 422, JSON.stringify(json))
+      assert.match(json.details.causes[0].field, field)
+    }
+    for (const guest of ['1E3', '.5Gi', '+1Gi']) {
+      const { code, text } = await cluster.api.send('POST', `${vms}?dryRun=All`, { body: machine(guest) })
+      assert.equal(code, 201, text)
+    }
+    assert.equal((await cluster.api.send('POST', leases, { body: lease('2026-01-01T00:00:00.000001Z') })).code, 201)
+  })
 })

@@ -1,13 +1,13 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
 import type { ClusterMeta, Kind } from '../meta/object.ts'
-import { conditions, listMap, listSet, loose, type Of, objectSchema } from '../meta/schema.ts'
+import { amounts, conditions, listMap, listSet, loose, type Of, objectSchema } from '../meta/schema.ts'
 
 const nodeStatusSchema = Type.Object({
   conditions: Type.Optional(conditions),
   addresses: Type.Optional(listMap(Type.Object({ type: Type.String(), address: Type.String() }), 'type')),
-  capacity: Type.Optional(loose()),
-  allocatable: Type.Optional(loose()),
+  capacity: Type.Optional(amounts),
+  allocatable: Type.Optional(amounts),
   nodeInfo: Type.Optional(loose()),
 })
 

@@ -1,6 +1,16 @@
 import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { conditions, loose, looseObject, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
+import {
+  conditions,
+  loose,
+  looseObject,
+  type Of,
+  objectSchema,
+  oneOf,
+  quantity,
+  stringMap,
+  time,
+} from '../meta/schema.ts'
 
 /** How migrations are carried out: the cluster's configuration, copied to where one is begun, so that it is that of its beginning. */
 export const migrationConfigurationSchema = looseObject({
@@ -58,9 +68,9 @@ export const migrationStateSchema = Type.Object({
   targetAttachmentPodUID: Type.Optional(Type.String()),
   targetNodeAddress: Type.Optional(Type.String()),
   targetNodeDomainDetected: Type.Optional(Type.Boolean()),
-  targetNodeDomainReadyTimestamp: Type.Optional(Type.String()),
-  startTimestamp: Type.Optional(Type.String()),
-  endTimestamp: Type.Optional(Type.String()),
+  targetNodeDomainReadyTimestamp: Type.Optional(time),
+  startTimestamp: Type.Optional(time),
+  endTimestamp: Type.Optional(time),
   completed: Type.Optional(Type.Boolean()),
   failed: Type.Optional(Type.Boolean()),
   failureReason: Type.Optional(Type.String()),
@@ -93,7 +103,7 @@ export type MigrationPhase = (typeof migrationPhases)[number]
 const migrationStatusSchema = Type.Object({
   phase: Type.Optional(oneOf(migrationPhases)),
   phaseTransitionTimestamps: Type.Optional(
-    Type.Array(Type.Object({ phase: Type.String(), phaseTransitionTimestamp: Type.String() })),
+    Type.Array(Type.Object({ phase: Type.String(), phaseTransitionTimestamp: time })),
   ),
   conditions: Type.Optional(conditions),
   migrationState: Type.Optional(migrationStateSchema),

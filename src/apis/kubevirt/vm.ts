@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { conditions, loose, type Of, objectSchema, oneOf, stringMap } from '../meta/schema.ts'
+import { conditions, loose, type Of, objectSchema, oneOf, stringMap, time } from '../meta/schema.ts'
 import { vmiSpecSchema } from './vmi.ts'
 
 /** When a VM should run. `Always` restarts it whenever it ends, `Manual` only starts and stops on request. */
@@ -74,7 +74,7 @@ const vmStatusSchema = Type.Object({
     Type.Object({
       consecutiveFailCount: Type.Integer(),
       lastFailedVMIUID: Type.String(),
-      retryAfterTimestamp: Type.Optional(Type.String()),
+      retryAfterTimestamp: Type.Optional(time),
     }),
   ),
   observedGeneration: Type.Optional(Type.Integer()),

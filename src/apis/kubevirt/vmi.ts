@@ -1,6 +1,17 @@
 import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { conditions, listMap, loose, mapOf, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
+import {
+  conditions,
+  listMap,
+  loose,
+  mapOf,
+  type Of,
+  objectSchema,
+  oneOf,
+  quantity,
+  stringMap,
+  time,
+} from '../meta/schema.ts'
 import { guestAgentSchema, guestOsInfoSchema, pciPortsSchema, powerRequestSchema } from './guest.ts'
 import { interfaceSchema, interfaceStatusSchema, networkSchema } from './interface.ts'
 import { migrationStateSchema } from './migration.ts'
@@ -50,15 +61,15 @@ const domain = Type.Object({
   ),
   memory: Type.Optional(
     Type.Object({
-      guest: Type.Optional(quantity('Memory the guest sees, such as 128Mi.')),
-      maxGuest: Type.Optional(quantity('Most memory the guest may be given while it runs.')),
+      guest: Type.Optional(quantity('Memory the guest sees, such as 128Mi.', { minimum: 0 })),
+      maxGuest: Type.Optional(quantity('Most memory the guest may be given while it runs.', { minimum: 0 })),
       hugepages: Type.Optional(loose()),
     }),
   ),
   resources: Type.Optional(
     Type.Object({
-      requests: Type.Optional(mapOf(quantity('Requested amount.'))),
-      limits: Type.Optional(mapOf(quantity('Most that may be used.'))),
+      requests: Type.Optional(mapOf(quantity('Requested amount.', { minimum: 0 }))),
+      limits: Type.Optional(mapOf(quantity('Most that may be used.', { minimum: 0 }))),
       overcommitGuestOverhead: Type.Optional(Type.Boolean()),
     }),
   ),
@@ -141,7 +152,7 @@ const vmiStatusSchema = Type.Object({
   phase: Type.Optional(oneOf(vmiPhases)),
   reason: Type.Optional(Type.String()),
   phaseTransitionTimestamps: Type.Optional(
-    Type.Array(Type.Object({ phase: Type.String(), phaseTransitionTimestamp: Type.String() })),
+    Type.Array(Type.Object({ phase: Type.String(), phaseTransitionTimestamp: time })),
   ),
   nodeName: Type.Optional(Type.String()),
   activePods: Type.Optional(stringMap),

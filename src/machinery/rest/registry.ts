@@ -37,7 +37,7 @@ import { alreadyExists, conflict, forbidden, invalid, notFound } from './status.
 import type { Served, User } from './strategy.ts'
 import { withoutUnknown } from './unknown.ts'
 import type { Ration, Taking } from './usage.ts'
-import { schemaErrors } from './validate.ts'
+import { newSchemaErrors } from './validate.ts'
 
 /** How a write is to be done. */
 export type WriteOptions = Readonly<{
@@ -367,7 +367,7 @@ export class Registry {
     const errors: FieldError[] = [
       ...metadataErrors(next.metadata, { isNamespace: isNamespace(kind), anySegment: kind.names === 'segment' }),
       ...(current ? newFinalizerErrors(next.metadata, current.metadata) : []),
-      ...schemaErrors(kind, next),
+      ...newSchemaErrors(kind, next, current),
     ]
     if (errors.length) throw invalid(kind, next.metadata.name, errors)
     if (options.subresource) return

@@ -1,4 +1,6 @@
 import { type FieldError, type Kind, maxErrors } from '#apis/meta/object.ts'
+import { parseQuantity } from '#apis/meta/quantity.ts'
+import { isTime } from '#apis/meta/time.ts'
 import { isObject, isStrings, type Json, type JsonObject } from '#base/json.ts'
 
 type Path = (string | number)[]
@@ -8,6 +10,18 @@ export function schemaErrors(kind: Kind, object: JsonObject): FieldError[] {
   const errors: FieldError[] = []
   check(kind.schema, object, [], errors)
   return errors
+}
+
+/**
+ * The same, without what was wrong before in the same way: a rule that came later must not keep an object from being changed
+ * elsewhere (Kubernetes' ratcheting validation).
+ */
+export function newSchemaErrors(kind: Kind, next: JsonObject, current: JsonObject | undefined): FieldError[] {
+  const errors = schemaErrors(kind, next)
+  if (!errors.length || !current) return errors
+  const id = ({ field, message }: FieldError) => `${field}: ${message}`
+  const before = new Set(schemaErrors(kind, current).map(id))
+  return errors.filter((error) => !before.has(id(error)))
 }
 
 function check(schema: JsonObject, value: Json, path: Path, errors: FieldError[]): void {
@@ -24,10 +38,41 @@ function check(schema: JsonObject, value: Json, path: Path, errors: FieldError[]
     const allowed = schema.enum.map((one) => `"${String(one)}"`).join(', ')
     bad(`Unsupported value: ${shown(value)}: supported values: ${allowed}`, 'FieldValueNotSupported')
   }
-  if (typeof minimum === 'number' && typeof value === 'number' && value < minimum)
-    bad(`Invalid value: ${value}: ${dotted(path)} in body should be greater than or equal to ${minimum}`)
+  const misfit = formProblem(schema, value)
+  if (misfit !== undefined) bad(`Invalid value: ${shown(value)}: ${dotted(path)} in body ${misfit}`)
+  else if (typeof minimum === 'number' && isLess(value, minimum, schema.format))
+    bad(`Invalid value: ${shown(value)}: ${dotted(path)} in body should be greater than or equal to ${minimum}`)
   if (Array.isArray(value)) checkItems(schema, value, path, errors)
   else if (isObject(value)) checkFields(schema, value, path, errors)
+}
+
+/** What a text is not that its schema wants; undefined when it fits. */
+function formProblem({ format, pattern }: JsonObject, value: Json): string | undefined {
+  if (typeof value !== 'string') return undefined
+  if (typeof pattern === 'string' && !patternOf(pattern).test(value)) return `should match '${pattern}'`
+  const fits = typeof format === 'string' ? formats.get(format) : undefined
+  return fits && !fits(value) ? `must be of type ${String(format)}: ${shown(value)}` : undefined
+}
+
+/** Formats that are checked; the others are for clients. */
+const formats: ReadonlyMap<string, (text: string) => boolean> = new Map([
+  ['date-time', isTime],
+  ['quantity', (text) => parseQuantity(text) !== undefined],
+])
+
+/** Patterns of our own schemas, of which there are a few. */
+const patterns = new Map<string, RegExp>()
+
+function patternOf(pattern: string): RegExp {
+  const known = patterns.get(pattern) ?? new RegExp(pattern)
+  patterns.set(pattern, known)
+  return known
+}
+
+function isLess(value: Json, minimum: number, format: Json | undefined): boolean {
+  if (typeof value === 'number') return value < minimum
+  const milli = format === 'quantity' ? parseQuantity(value)?.milli : undefined
+  return milli !== undefined && milli < BigInt(minimum) * 1000n
 }
 
 function checkItems(schema: JsonObject, list: readonly Json[], path: Path, errors: FieldError[]): void {

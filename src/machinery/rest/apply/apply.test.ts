@@ -300,6 +300,6 @@ test('update: a manager may be moved by the client; nonsense in managedFields is
     )
   const [entry] = doc.metadata.managedFields!
   assert.deepEqual(Object.keys(owners(await send([{ ...entry, manager: 'you' }]))), ['you Apply'])
-  for (const bad of [[{ manager: 'x' }], 'x', [{ ...entry, fieldsV1: { x: {} } }]])
+  for (const bad of [[{ manager: 'x' }], 'x', [{ ...entry, fieldsV1: { x: {} } }], [{ ...entry, time: 'yesterday' }]])
     assert.deepEqual(Object.keys(owners(await send(bad))), ['you Apply'])
 })
