@@ -60,7 +60,6 @@ describe('the API over HTTPS', () => {
 
   it('answers 404 with a Status about what it does not serve', async () => {
     const paths = [
-      '/',
       '/nosuch',
       '/apis/nosuch.io/v1',
       '/apis/kubevirt.io/v9/virtualmachines',

@@ -1,4 +1,4 @@
-import type { Kind } from '#apis/meta/object.ts'
+import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
 import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
 import { openapiIndex, openapiOf } from './openapi.ts'
@@ -18,6 +18,20 @@ export function openapiAt(kinds: readonly Kind[], path: string): JsonObject | un
   if (parts[0] !== 'openapi' || parts[1] !== 'v3') return undefined
   if (parts.length === 2) return openapiIndex(kinds)
   return parts[2] === 'api' ? openapiOf(kinds, '', parts[3] ?? '') : openapiOf(kinds, parts[3] ?? '', parts[4] ?? '')
+}
+
+/** Every kind, including those that only reviews use; and with the verbs, which only discovery shows. */
+export type Catalog = Readonly<{ kinds: readonly Kind[]; discovered: readonly Kind[] }>
+
+/** `/`: every path at which there is something to read, as the Kubernetes API server lists them. */
+export function pathsOf(catalog: Catalog, more: readonly string[]): JsonObject {
+  const { kinds, discovered } = catalog
+  const versions = discovered.map((kind) => (kind.group ? `/apis/${apiVersionOf(kind)}` : `/api/${kind.version}`))
+  const groups = discovered.flatMap(({ group }) => (group ? [`/apis/${group}`] : []))
+  const health = ['/healthz', '/livez', '/readyz'].flatMap((path) => [path, `${path}/ping`])
+  const open = ['/api', '/apis', '/openapi/v3', '/version', ...health]
+  const described = Object.keys(openapiIndex(kinds).paths ?? {}).map((path) => `/openapi/v3/${path}`)
+  return { paths: [...new Set([...open, ...versions, ...groups, ...described, ...more])].toSorted() }
 }
 
 /** Discovery documents. */

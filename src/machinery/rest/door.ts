@@ -14,8 +14,9 @@ import type { Attributes } from './access/rules.ts'
 import { type Action, actionInput, actionKinds, findAction, isTrial } from './actions.ts'
 import { aggregatedAt, discoveryType } from './aggregated.ts'
 import { registryFor } from './converted.ts'
-import { discoveryAt, openapiAt } from './documents.ts'
-import { jsonAnswer, notServed, refusal, textAnswer } from './json-answer.ts'
+import { type Catalog, discoveryAt, openapiAt, pathsOf } from './documents.ts'
+import { healthAt, type Unready } from './health.ts'
+import { jsonAnswer, notServed, refusal } from './json-answer.ts'
 import { encodeOpenapiV2, openapiV2, openapiV2Protobuf, openapiV2ProtobufAnswer } from './openapi-v2.ts'
 import { parseResourcePath, type ResourcePath } from './path.ts'
 import type { Registry } from './registry.ts'
@@ -34,8 +35,7 @@ export type KubernetesOptions = Readonly<{
   metrics: () => Promise<Readonly<{ type: string; text: string }>>
   /** Further documents by path; users who may list `version` there may read them. */
   documents: Readonly<Record<string, JsonObject>>
-  /** What keeps the server from serving well, one line each; none when it is ready. */
-  unready: () => readonly string[]
+  unready: Unready
   /** Time for an answer to be made, milliseconds. */
   requestTimeoutMs: number
   log: Log
@@ -89,8 +89,8 @@ type Outcome = Readonly<{ code: number; answer?: Answer; caller?: Caller }>
 
 async function respond(serving: Serving, exchange: Exchange, query: Query, record: AuditRecord): Promise<Outcome> {
   exchange.requireSmallHeader()
-  const open = openAnswer(serving, exchange.path)
-  if (open && exchange.method !== 'GET' && exchange.method !== 'HEAD') throw notAllowed(exchange.method)
+  const open = openAnswer(serving, exchange.path, query)
+  if (open) requireReading(exchange)
   if (open) return { code: open.code, answer: open }
   const resource = parseResourcePath(exchange.path)
   const user = await admit(serving.guard, { exchange, resource, query }, record)
@@ -107,14 +107,15 @@ async function respond(serving: Serving, exchange: Exchange, query: Query, recor
   return { code: answer.code, answer, caller }
 }
 
+/** Documents are only read. @throws Fault NotAllowed */
+function requireReading({ method }: Exchange): void {
+  if (method !== 'GET' && method !== 'HEAD') throw notAllowed(method)
+}
+
 /** Open to every client without limit: health and version. */
-function openAnswer({ unready, version }: Serving, path: string): Answer | undefined {
-  if (path === '/healthz' || path === '/livez') return textAnswer(200, 'ok')
-  if (path === '/readyz') {
-    const problems = unready()
-    return problems.length ? textAnswer(503, problems.map((line) => `[-]${line}\n`).join('')) : textAnswer(200, 'ok')
-  }
-  return path === '/version' || path === '/version/' ? jsonAnswer(200, version) : undefined
+function openAnswer({ unready, version }: Serving, path: string, query: Query): Answer | undefined {
+  if (path === '/version' || path === '/version/') return jsonAnswer(200, version)
+  return healthAt(path, query, unready)
 }
 
 async function answerTo(serving: Serving, asked: Read): Promise<Answer> {
@@ -122,6 +123,7 @@ async function answerTo(serving: Serving, asked: Read): Promise<Answer> {
   const { guard } = serving
   const served = resource && servedAt(serving, resource)
   const document = served ? undefined : await describe(serving, exchange)
+  if (document) requireReading(exchange)
   if (document) return document
   const review = resource && findReview(guard.reviews, resource)
   if (review) return respondToReview(review, asked, resource)
@@ -212,17 +214,19 @@ async function watch(serving: Serving, { exchange, resource, query }: Asked, ent
 /** A document that is not an object: discovery, OpenAPI, metrics. Undefined for other paths. */
 async function describe({ catalog, metrics, documents }: Serving, exchange: Exchange): Promise<Answer | undefined> {
   const { kinds, discovered } = catalog
-  const { path, method } = exchange
+  const { path } = exchange
   const { accept } = exchange.headers
   if (path === '/openapi/v2') return openapiV2Answer(kinds, accept)
   if (path === '/metrics') {
-    if (method !== 'GET') throw notAllowed(method)
     const { type, text } = await metrics()
     return { code: 200, type, body: text }
   }
   const aggregated = aggregatedAt(discovered, path, accept)
   if (aggregated) return { ...jsonAnswer(200, aggregated), type: discoveryType }
-  const document = openapiAt(kinds, path) ?? discoveryAt(discovered, path) ?? documents[path]
+  const document =
+    path === '/'
+      ? pathsOf(catalog, [...Object.keys(documents), '/metrics', '/openapi/v2'])
+      : (openapiAt(kinds, path) ?? discoveryAt(discovered, path) ?? documents[path])
   return document && jsonAnswer(200, document)
 }
 
@@ -246,9 +250,6 @@ function contentTypeOf({ headers }: Exchange): string {
 function createOf({ group, plural, namespace }: ResourcePath): Attributes {
   return { verb: 'create', group, resource: plural, ...(namespace !== undefined && { namespace }) }
 }
-
-/** Every kind, including those that only reviews use; and with the verbs, which only discovery shows. */
-type Catalog = Readonly<{ kinds: readonly Kind[]; discovered: readonly Kind[] }>
 
 function catalogOf({ registry, guard }: KubernetesOptions): Catalog {
   const asked = guard.reviews.filter((review) => review.subresource === undefined)
