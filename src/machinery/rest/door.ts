@@ -16,7 +16,7 @@ import { aggregatedAt, discoveryType } from './aggregated.ts'
 import { registryFor } from './converted.ts'
 import { type Catalog, discoveryAt, openapiAt, pathsOf } from './documents.ts'
 import { healthAt, type Unready } from './health.ts'
-import { jsonAnswer, notServed, refusal } from './json-answer.ts'
+import { jsonAnswer, notServed, refusal, yamlAnswer } from './json-answer.ts'
 import { encodeOpenapiV2, openapiV2, openapiV2Protobuf, openapiV2ProtobufAnswer } from './openapi-v2.ts'
 import { parseResourcePath, type ResourcePath } from './path.ts'
 import type { Registry } from './registry.ts'
@@ -171,7 +171,7 @@ async function answerResource(
   const warnings = new Set<string>()
   const told = () => (warnings.size ? { warning: warningHeaders([...warnings]) } : {})
   try {
-    const { code, body } = await answer(registryFor(registry, served), served.kind, {
+    const { code, body, isYaml } = await answer(registryFor(registry, served), served.kind, {
       method: exchange.method,
       path: resource,
       query,
@@ -184,7 +184,7 @@ async function answerResource(
       requireCreate: () => guard.access.require(user, createOf(resource)),
     })
     record.name = nameOf(body)
-    return { ...jsonAnswer(code, body), headers: told() }
+    return { ...(isYaml ? yamlAnswer : jsonAnswer)(code, body), headers: told() }
   } catch (error) {
     if (!warnings.size || faultKind(error) === 'Bug') throw error
     // A refusal carries the warnings too.

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { Fault } from '#base/fault.ts'
 import { protobufOf } from '#kit/machinery/rest/protobuf-kit.ts'
 import { faultIn } from '#kit/machinery/rest/rest-kit.ts'
-import { countOf, dryRunOf, fieldValidationOf, flag, objectBody, parseBody, queryOf, wantsTable } from './request.ts'
+import { countOf, dryRunOf, fieldValidationOf, flag, objectBody, parseBody, queryOf } from './request.ts'
 
 const parse = (type: string, text: string) => parseBody(type, Buffer.from(text))
 
@@ -117,13 +117,6 @@ test('field validation has three modes and warns when none is asked for', async 
     (await faultIn(() => fieldValidationOf({ fieldValidation: 'strict' }))).message,
     /supported values: "Ignore", "Strict", "Warn"/,
   )
-})
-
-test('a table is given to those who accept one', () => {
-  const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
-  assert.equal(wantsTable(accept, {}), 'Metadata')
-  assert.equal(wantsTable(accept, { includeObject: 'Object' }), 'Object')
-  assert.equal(wantsTable('application/json', {}), undefined)
 })
 
 // What kubectl 1.32 sends for `kubectl create namespace t1`.

@@ -4,7 +4,6 @@ import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { hasMoreValues, maxBodyValues, requireShortYaml } from './body-limits.ts'
 import { duplicateFields } from './duplicates.ts'
 import { decodeObject, type Expected, protobufType } from './protobuf.ts'
-import type { IncludeObject } from './table.ts'
 
 /** The query of a request, each name once. */
 export type Query = Readonly<Record<string, string | undefined>>
@@ -71,13 +70,6 @@ export function invalidOption(kind: 'ListOptions' | 'PatchOptions', field: strin
   const reason = { Required: 'FieldValueRequired', Forbidden: 'FieldValueForbidden' }[word] ?? 'FieldValueInvalid'
   const details = { group: 'meta.k8s.io', kind, causes: [{ reason, message, field }] }
   return new Fault('Invalid', `${kind}.meta.k8s.io "" is invalid: ${field}: ${message}`, { data: { details } })
-}
-
-/** Whether the client wants rows and columns instead of objects, and how much of each object beside them. */
-export function wantsTable(accept: string | undefined, query: Query): IncludeObject | undefined {
-  if (!/as=Table/.test(accept ?? '')) return undefined
-  const include = query.includeObject
-  return include === 'None' || include === 'Object' ? include : 'Metadata'
 }
 
 /**

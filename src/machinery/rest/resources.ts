@@ -1,4 +1,4 @@
-import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
+import type { Kind } from '#apis/meta/object.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { applyObject } from './apply/apply.ts'
@@ -9,11 +9,11 @@ import { applyPatch, type PatchType, patchTypes } from './patch.ts'
 import type { ResourcePath } from './path.ts'
 import { propagationOf } from './propagation.ts'
 import type { DeleteOptions, Registry, WriteOptions } from './registry.ts'
-import { dryRunOf, fieldValidationOf, flag, isJson, objectBody, parseBody, type Query, wantsTable } from './request.ts'
+import { Rendering } from './render.ts'
+import { dryRunOf, fieldValidationOf, flag, isJson, objectBody, parseBody, type Query } from './request.ts'
 import { parseSelectors } from './selector.ts'
 import { deleted, notFound } from './status.ts'
 import type { User } from './strategy.ts'
-import { tableOf } from './table.ts'
 import { warnOfDuplicates } from './unknown.ts'
 
 /** A request for resources, free of HTTP's machinery. */
@@ -32,14 +32,14 @@ export type ResourceRequest = Readonly<{
   requireCreate: () => void
 }>
 
-export type ResourceAnswer = Readonly<{ code: number; body: JsonObject }>
+export type ResourceAnswer = Readonly<{ code: number; body: JsonObject; isYaml: boolean }>
 
 /** Answers everything about resources but watches. @throws Fault, to become a Status */
 export async function answer(registry: Registry, kind: Kind, request: ResourceRequest): Promise<ResourceAnswer> {
   const { path, method } = request
   const call = new Call(registry, kind, request)
   const [code, body] = path.name === undefined ? await call.collection(method) : await call.object(method, path.name)
-  return { code, body }
+  return { code, body, isYaml: call.rendering.isYaml }
 }
 
 /** What may be sent along with a deletion. */
@@ -49,11 +49,15 @@ class Call {
   readonly #registry: Registry
   readonly #kind: Kind
   readonly #request: ResourceRequest
+  readonly rendering: Rendering
 
+  /** @throws Fault NotAcceptable, before anything is done */
   constructor(registry: Registry, kind: Kind, request: ResourceRequest) {
     this.#registry = registry
     this.#kind = kind
     this.#request = request
+    const isOne = request.path.name !== undefined || request.method === 'POST'
+    this.rendering = new Rendering(kind, request, isOne ? 'one' : 'list')
   }
 
   async collection(method: string): Promise<[number, JsonObject]> {
@@ -64,7 +68,7 @@ class Call {
     if (method === 'POST') {
       const input = this.#input()
       const doc = await this.#registry.create(this.#kind, path.namespace, input, this.#write())
-      return [201, this.#render(doc)]
+      return [201, this.rendering.one(doc)]
     }
     if (method === 'DELETE') {
       const given = this.#deleteOptions()
@@ -72,7 +76,7 @@ class Call {
       const options = { user, dryRun: dryRunOf(query, given), ...(propagation && { propagation }) }
       const doomed = await this.#selected()
       for (const doc of doomed) await this.#deleteIfThere(doc, options)
-      return [200, this.#listOf(doomed, { resourceVersion: String(this.#registry.store.revision) })]
+      return [200, this.rendering.list(doomed, { resourceVersion: String(this.#registry.store.revision) })]
     }
     throw notAllowed(method)
   }
@@ -84,10 +88,10 @@ class Call {
     const key = { name, ...(path.namespace !== undefined && { namespace: path.namespace }) }
     switch (method) {
       case 'GET':
-        return [200, this.#render(await this.#registry.get(this.#kind, key))]
+        return [200, this.rendering.one(await this.#registry.get(this.#kind, key))]
       case 'PUT': {
         const input = this.#input()
-        return [200, this.#render(await this.#registry.update(this.#kind, key, () => input, this.#write()))]
+        return [200, this.rendering.one(await this.#registry.update(this.#kind, key, () => input, this.#write()))]
       }
       case 'PATCH': {
         if (contentType === applyType) return this.#apply(key)
@@ -97,7 +101,7 @@ class Call {
         // Half of an object can be managedFields; only patches that mean them have to carry them along.
         const meant = body?.includes('managedFields') ?? false
         const change = (current: Doc) => applyPatch(this.#kind, type, meant ? current : withoutManagers(current), patch)
-        return [200, this.#render(await this.#registry.update(this.#kind, key, change, this.#write()))]
+        return [200, this.rendering.one(await this.#registry.update(this.#kind, key, change, this.#write()))]
       }
       case 'DELETE':
         return this.#delete(key)
@@ -116,7 +120,7 @@ class Call {
       objectBody('application/yaml', body),
       options,
     )
-    return [isNew ? 201 : 200, this.#render(doc)]
+    return [isNew ? 201 : 200, this.rendering.one(doc)]
   }
 
   async #delete(key: { name: string; namespace?: string }): Promise<[number, JsonObject]> {
@@ -132,7 +136,7 @@ class Call {
       ...(typeof given.uid === 'string' && { uid: given.uid }),
       ...(typeof given.resourceVersion === 'string' && { resourceVersion: given.resourceVersion }),
     })
-    if (!gone) return [200, this.#render(doc)]
+    if (!gone) return [200, this.rendering.one(doc)]
     return [200, deleted(this.#kind.group, this.#kind.plural, key.name, doc.metadata.uid)]
   }
 
@@ -172,26 +176,7 @@ class Call {
   async #list(): Promise<JsonObject> {
     const { path, query } = this.#request
     const { items, metadata } = await listPage(this.#registry, this.#kind, path.namespace, query)
-    return this.#listOf(items, metadata)
-  }
-
-  #listOf(docs: readonly Doc[], metadata: JsonObject): JsonObject {
-    const { accept, query } = this.#request
-    const include = wantsTable(accept, query)
-    if (include) return tableOf(this.#kind, docs, metadata, include, Date.now())
-    return {
-      kind: `${this.#kind.kind}List`,
-      apiVersion: apiVersionOf(this.#kind),
-      metadata,
-      items: docs,
-    }
-  }
-
-  #render(doc: Doc): JsonObject {
-    const { accept, query } = this.#request
-    const include = wantsTable(accept, query)
-    if (!include) return doc
-    return tableOf(this.#kind, [doc], { resourceVersion: doc.metadata.resourceVersion ?? '' }, include, Date.now())
+    return this.rendering.list(items, metadata)
   }
 
   #write(): WriteOptions {
