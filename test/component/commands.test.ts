@@ -171,9 +171,10 @@ describe('every command of kubectl', { skip: noKubectl }, () => {
       'node/spare patched\n',
     )
     await status('strategic', { status: { conditions: [condition('B', 'y')] } })
+    // A strategic patch puts its items in front.
     await status('json', [{ op: 'replace', path: '/status/conditions/0/reason', value: 'z' }])
     const reasons = 'jsonpath={.spec.unschedulable}{.status.conditions[*].reason}'
-    assert.deepEqual((await k.ok('get node spare -o', { more: [reasons] })).split(' ').sort(), ['y', 'z'])
+    assert.deepEqual((await k.ok('get node spare -o', { more: [reasons] })).split(' ').sort(), ['x', 'z'])
     assert.equal(
       await k.fails('patch node spare --type=sideways -p {}'),
       'error: --type must be one of [json merge strategic], not "sideways"\n',
