@@ -58,6 +58,46 @@ describe('what is only read', () => {
   })
 })
 
+describe('discovery and OpenAPI', () => {
+  let cluster: Cluster
+  before(async () => {
+    cluster = await startCluster()
+  })
+  after(() => cluster?.stop())
+
+  it('are not sent twice to a client that keeps them', async () => {
+    const index = (await cluster.api.send('GET', '/openapi/v3')).json.paths['apis/kubevirt.io/v1'].serverRelativeURL
+    const aggregated = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
+    const proto = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+    const rows: readonly [path: string, accept: string][] = [
+      ['/api', 'application/json'],
+      ['/apis', aggregated],
+      ['/apis', 'application/json'],
+      ['/apis/kubevirt.io/v1', 'application/json'],
+      ['/openapi/v2', proto],
+      ['/openapi/v2', 'application/json'],
+      ['/openapi/v3', 'application/json'],
+      [index, 'application/json'],
+    ]
+    const tags = new Set<string>()
+    for (const [path, accept] of rows) {
+      const headers = { accept, 'accept-encoding': 'gzip' }
+      const first = await cluster.api.send('GET', path, { headers })
+      assert.equal(first.code, 200)
+      const { etag = '' } = first.headers
+      tags.add(etag)
+      const again = await cluster.api.send('GET', path, { headers: { ...headers, 'if-none-match': etag } })
+      assert.deepEqual([again.code, again.text, again.headers.etag], [304, '', etag], path)
+      assert.equal(/immutable/.test(first.headers['cache-control'] ?? ''), path === index, path)
+    }
+    assert.equal(tags.size, rows.length)
+    assert.equal(
+      (await cluster.api.send('GET', index, { headers: { 'accept-encoding': 'gzip' } })).headers['content-encoding'],
+      'gzip',
+    )
+  })
+})
+
 describe('a body', () => {
   let cluster: Cluster
   let ns: string

@@ -1,10 +1,11 @@
 import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
 import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts'
+import { remembered } from './fixed-document.ts'
 import { openapiIndex, openapiOf } from './openapi.ts'
 
 /** kubectl reads this for kinds missing in OpenAPI; without an answer it reports this instead of the kind. */
-const noDefinitionsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
+const noDefinitionsPath = 'apis/apiextensions.k8s.io/v1/customresourcedefinitions'
 const noDefinitions: JsonObject = {
   kind: 'CustomResourceDefinitionList',
   apiVersion: 'apiextensions.k8s.io/v1',
@@ -36,7 +37,11 @@ export function pathsOf(catalog: Catalog, more: readonly string[]): JsonObject {
 
 /** Discovery documents. */
 export function discoveryAt(kinds: readonly Kind[], path: string): JsonObject | undefined {
-  const parts = path.split('/').filter(Boolean)
+  return discovery(kinds, path.split('/').filter(Boolean).join('/'))
+}
+
+const discovery = remembered((kinds: readonly Kind[], path) => {
+  const parts = path.split('/')
   const [, group = '', version = ''] = parts
   if (parts[0] === 'api')
     return parts.length === 1 ? coreVersions() : parts.length === 2 ? resourceList(kinds, '', group) : undefined
@@ -45,4 +50,4 @@ export function discoveryAt(kinds: readonly Kind[], path: string): JsonObject | 
   if (parts.length === 1) return groupList(kinds)
   if (parts.length === 2) return groupOf(kinds, group)
   return parts.length === 3 ? resourceList(kinds, group, version) : undefined
-}
+})

@@ -15,6 +15,7 @@ import { type Action, actionInput, actionKinds, findAction, isTrial } from './ac
 import { aggregatedAt, discoveryType } from './aggregated.ts'
 import { registryFor } from './converted.ts'
 import { type Catalog, discoveryAt, openapiAt, pathsOf } from './documents.ts'
+import { fixedAnswer } from './fixed-document.ts'
 import { healthAt, type Unready } from './health.ts'
 import { jsonAnswer, notServed, refusal, yamlAnswer } from './json-answer.ts'
 import { encodeOpenapiV2, openapiV2, openapiV2Protobuf, openapiV2ProtobufAnswer } from './openapi-v2.ts'
@@ -122,7 +123,7 @@ async function answerTo(serving: Serving, asked: Read): Promise<Answer> {
   const { exchange, resource } = asked
   const { guard } = serving
   const served = resource && servedAt(serving, resource)
-  const document = served ? undefined : await describe(serving, exchange)
+  const document = served ? undefined : await describe(serving, asked)
   if (document) requireReading(exchange)
   if (document) return document
   const review = resource && findReview(guard.reviews, resource)
@@ -212,29 +213,31 @@ async function watch(serving: Serving, { exchange, resource, query }: Asked, ent
 }
 
 /** A document that is not an object: discovery, OpenAPI, metrics. Undefined for other paths. */
-async function describe({ catalog, metrics, documents }: Serving, exchange: Exchange): Promise<Answer | undefined> {
+async function describe(
+  { catalog, metrics, documents }: Serving,
+  { exchange, query }: Asked,
+): Promise<Answer | undefined> {
   const { kinds, discovered } = catalog
-  const { path } = exchange
-  const { accept } = exchange.headers
-  if (path === '/openapi/v2') return openapiV2Answer(kinds, accept)
+  const { path, headers } = exchange
+  if (path === '/openapi/v2') return openapiV2Answer(kinds, headers)
   if (path === '/metrics') {
     const { type, text } = await metrics()
     return { code: 200, type, body: text }
   }
-  const aggregated = aggregatedAt(discovered, path, accept)
-  if (aggregated) return { ...jsonAnswer(200, aggregated), type: discoveryType }
+  const aggregated = aggregatedAt(discovered, path, headers.accept)
+  if (aggregated) return fixedAnswer(aggregated, { headers, type: discoveryType })
   const document =
     path === '/'
       ? pathsOf(catalog, [...Object.keys(documents), '/metrics', '/openapi/v2'])
       : (openapiAt(kinds, path) ?? discoveryAt(discovered, path) ?? documents[path])
-  return document && jsonAnswer(200, document)
+  return document && fixedAnswer(document, { headers, hash: query.hash })
 }
 
 /** The older description of the API, for older kubectls. */
-function openapiV2Answer(kinds: readonly Kind[], accept: string | undefined): Answer {
+function openapiV2Answer(kinds: readonly Kind[], headers: Exchange['headers']): Answer {
   const described = openapiV2(kinds)
-  if (!accept?.includes(openapiV2Protobuf)) return jsonAnswer(200, described)
-  return { code: 200, type: openapiV2ProtobufAnswer, body: encodeOpenapiV2(described) }
+  if (!headers.accept?.includes(openapiV2Protobuf)) return fixedAnswer(described, { headers })
+  return fixedAnswer(described, { headers, type: openapiV2ProtobufAnswer, encode: encodeOpenapiV2 })
 }
 
 function servedAt({ registry }: Serving, { group, version, plural }: ResourcePath): Served | undefined {
