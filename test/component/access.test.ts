@@ -119,6 +119,17 @@ describe('kubectl of somebody who is no administrator', { skip: noKubectl }, () 
     )
   })
 
+  it('lets those with the right count as another with uid and extra values', async () => {
+    const self = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
+    const headers = { 'impersonate-user': 'eve', 'impersonate-uid': 'u-7', 'impersonate-extra-scopes': 'view' }
+    const { code, json } = await cluster.api.send('POST', self, { body: {}, headers })
+    assert.equal(code, 201)
+    const { username, uid, extra } = json.status.userInfo
+    assert.deepEqual([username, uid, extra], ['eve', 'u-7', { scopes: ['view'] }])
+    const stranger = await cluster.as('mallory', [])
+    assert.equal((await stranger.send('POST', self, { body: {}, headers })).code, 403)
+  })
+
   it('lets nobody grant what they do not have', async () => {
     const ns = await makeNamespace(cluster.api)
     const ann = await as('ann', ns)
