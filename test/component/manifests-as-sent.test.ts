@@ -159,4 +159,24 @@ describe('a manifest', () => {
     }
     assert.equal((await cluster.api.send('POST', leases, { body: lease('2026-01-01T00:00:00.000001Z') })).code, 201)
   })
+
+  it('that is applied says of which version and kind it is', async () => {
+    const path = `${core('configmaps', 'typed')}?fieldManager=me`
+    const apply = (body: Any) => cluster.api.send('PATCH', path, { body, type: 'application/apply-patch+yaml' })
+    const data = { a: 'b' }
+    for (const [body, message] of [
+      [{ apiVersion: 'v1', data }, /^Object 'Kind' is missing/],
+      [
+        { kind: 'ConfigMap', data },
+        /^Incorrect version specified in apply patch. Specified patch version: , expected: v1$/,
+      ],
+      [{ apiVersion: 'v2', kind: 'ConfigMap', data }, /patch version: v2, expected: v1$/],
+      [{ apiVersion: 'v1', kind: 'Secret', data }, /do not match the expected ones/],
+    ] as const) {
+      const { code, json } = await apply(body)
+      assert.equal(code, 400)
+      assert.match(json.message, message)
+    }
+    assert.equal((await apply({ apiVersion: 'v1', kind: 'ConfigMap', data })).code, 201)
+  })
 })

@@ -1,4 +1,4 @@
-import type { Kind } from '#apis/meta/object.ts'
+import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { applyObject } from './apply/apply.ts'
@@ -113,13 +113,8 @@ class Call {
   async #apply(key: { name: string; namespace?: string }): Promise<[number, JsonObject]> {
     const { query, body, requireCreate } = this.#request
     const options = { ...this.#write(), force: flag(query.force), requireCreate }
-    const { doc, isNew } = await applyObject(
-      this.#registry,
-      this.#kind,
-      key,
-      objectBody('application/yaml', body),
-      options,
-    )
+    const config = requireTyped(this.#kind, objectBody('application/yaml', body))
+    const { doc, isNew } = await applyObject(this.#registry, this.#kind, key, config, options)
     return [isNew ? 201 : 200, this.rendering.one(doc)]
   }
 
@@ -190,6 +185,18 @@ class Call {
       ...(path.subresource === 'status' && { subresource: 'status' as const }),
     }
   }
+}
+
+/** A configuration that says of which kind it is; other bodies may leave that to their path. @throws Fault BadRequest */
+function requireTyped(kind: Kind, config: JsonObject): JsonObject {
+  if (typeof config.kind !== 'string' || !config.kind)
+    throw new Fault('BadRequest', "Object 'Kind' is missing in the applied configuration")
+  const { apiVersion = '' } = config
+  if (apiVersion === apiVersionOf(kind)) return config
+  throw new Fault(
+    'BadRequest',
+    `Incorrect version specified in apply patch. Specified patch version: ${String(apiVersion)}, expected: ${apiVersionOf(kind)}`,
+  )
 }
 
 function withoutManagers(doc: Doc): Doc {

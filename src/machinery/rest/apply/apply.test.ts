@@ -152,8 +152,8 @@ test('apply: two managers share a keyed list, each by its items; the order of th
   const { apply } = await open(t)
   await apply('me', { parts: [{ name: 'a' }, { name: 'b' }] })
   assert.equal(names(await apply('you', { parts: [{ name: 'c' }] })), 'a b c')
-  assert.equal(names(await apply('me', { parts: [{ name: 'b' }, { name: 'a' }] })), 'b a c')
-  assert.equal(names(await apply('me', { parts: [{ name: 'a' }] })), 'a c')
+  assert.equal(names(await apply('me', { parts: [{ name: 'b' }, { name: 'a' }] })), 'b c a')
+  assert.equal(names(await apply('me', { parts: [{ name: 'a' }] })), 'c a')
 })
 
 test('apply: a field of another is a conflict that names him; force takes it', async (t) => {
@@ -209,6 +209,15 @@ test('apply: what nobody owned before tracking began belongs to before-first-app
   const { message } = await faultIn(() => apply('me', { size: 2 }))
   assert.match(message, /conflict with "before-first-apply" using example.com\/v1: .spec.size$/)
   await update('other', (spec) => ({ ...spec, size: 2 }))
+})
+
+test('apply: of an object by its uid that is gone makes no other', async (t) => {
+  const { apply } = await open(t)
+  const fault = await faultIn(() => apply('me', { size: 1 }, { metadata: { uid: 'u-1' } }))
+  assert.equal(fault.kind, 'Conflict')
+  assert.match(fault.message, /uid mismatch: the provided object specified uid u-1, and no existing object was found$/)
+  const made = await apply('me', { size: 1 })
+  assert.equal(await apply('me', { size: 1 }, { metadata: { uid: made.metadata.uid } }), made)
 })
 
 test('apply: status and object are owned apart', async (t) => {

@@ -25,17 +25,34 @@ export function merge(shape: Shape, live: Json | undefined, config: Json): Json 
   })
 }
 
-/** The keys of both lists: those that only the live one has stay behind the one they followed. */
-function mergedKeys(live: readonly string[], wanted: ReadonlyMap<string, unknown>): string[] {
+/**
+ * The keys of both lists: those of the configuration in its order, and those that only the live list has as soon as nothing that
+ * both have is due before them (structured-merge-diff, typed/merge.go: visitListItems).
+ */
+function mergedKeys(live: readonly string[], config: ReadonlyMap<string, unknown>): string[] {
+  const wanted = [...config.keys()]
+  const here = new Set(live)
+  const shared = wanted.filter((key) => here.has(key))
   const keys = new Set<string>()
-  let at = 0
-  for (const key of wanted.keys()) {
-    for (let own = live[at]; own !== undefined && !wanted.has(own); own = live[++at]) keys.add(own)
-    keys.add(key)
-    const own = live[at]
-    if (own !== undefined && keys.has(own)) at++
+  for (let l = 0, r = 0, due = 0; l < live.length || r < wanted.length; ) {
+    const [own, want, next] = [live[l], wanted[r], shared[due]]
+    if (own !== undefined && own !== want) {
+      const isLater = config.has(own) && want !== undefined && next !== undefined && next !== own
+      if (isLater || keys.has(own)) l++
+      if (isLater) continue
+      if (!config.has(own)) {
+        keys.add(own)
+        l++
+        continue
+      }
+    }
+    if (want === undefined) continue
+    keys.add(want)
+    r++
+    if (own === want) l++
+    if (own === want || next === want) due++
   }
-  return [...keys, ...live.slice(at).filter((key) => !wanted.has(key))]
+  return [...keys]
 }
 
 /**
