@@ -361,6 +361,10 @@ describe('kubectl of somebody who is no administrator', { skip: noKubectl }, () 
     )
     assert.deepEqual(here[0].groups, ['crowd', 'system:authenticated'])
     assert.match(here[0].userAgent, /^kubectl/)
+    const { headers } = await cluster.api.send('DELETE', `/api/v1/namespaces/${ns}/configmaps/mine`)
+    await eventually('the line that the answer names', async () =>
+      (await readFile(cluster.dir.audit, 'utf8')).includes(`"id":"${headers['audit-id']}"`),
+    )
     assert.ok(!lines.some((line) => line.resource === 'selfsubjectaccessreviews' || line.verb === 'list'))
     assert.deepEqual(cluster.errors, [])
   })

@@ -179,4 +179,36 @@ describe('a manifest', () => {
     }
     assert.equal((await apply({ apiVersion: 'v1', kind: 'ConfigMap', data })).code, 201)
   })
+
+  it('has a generation where Kubernetes counts changes, and nowhere else', async () => {
+    const machine = vm('counted', [], { runStrategy: 'Halted' })
+    const rows: readonly [path: string, body: Any, generation: number | undefined][] = [
+      ['/api/v1/namespaces', {}, undefined],
+      ['/api/v1/nodes', { spec: {} }, undefined],
+      [core('configmaps'), {}, undefined],
+      [core('secrets'), {}, undefined],
+      [core('serviceaccounts'), {}, undefined],
+      [core('pods'), { spec: { containers: [{ name: 'c' }] } }, 1],
+      [group('coordination.k8s.io/v1', 'leases'), {}, undefined],
+      [group('k8s.cni.cncf.io/v1', 'network-attachment-definitions'), {}, 1],
+      [group('kubevirt.io/v1', 'virtualmachines'), { spec: machine.spec }, 1],
+    ]
+    for (const [path, body, generation] of rows) {
+      const made = await cluster.api.create(`${path}?dryRun=All`, { ...body, metadata: { name: 'counted' } })
+      assert.equal(made.metadata.generation, generation, path)
+    }
+    const { metadata: meta } = await cluster.api.create(core('configmaps'), { metadata: metadata('kept') })
+    const changed = await cluster.api.patch(core('configmaps', 'kept'), { data: { a: 'b' } })
+    assert.deepEqual([meta.generation, changed.metadata.generation], [undefined, undefined])
+  })
+
+  it('is not read as of a revision that there is not yet', async () => {
+    const { metadata: meta } = await cluster.api.create(core('configmaps'), { metadata: metadata('read') })
+    const read = (revision: string) =>
+      cluster.api.send('GET', `${core('configmaps', 'read')}?resourceVersion=${revision}`)
+    for (const revision of ['0', '', meta.resourceVersion]) assert.equal((await read(revision)).code, 200)
+    const { code, json } = await read('999999999')
+    assert.equal(code, 504)
+    assert.match(json.message, /^Timeout: Too large resource version: 999999999/)
+  })
 })

@@ -50,16 +50,17 @@ export function kubernetesDoor(options: KubernetesOptions): KubernetesDoor {
   return {
     matches: () => true,
     serve: async (exchange) => {
-      const record: AuditRecord = {}
+      const record: AuditRecord = { id: crypto.randomUUID() }
+      const named = (answer: Answer): Answer => ({ ...answer, headers: { ...answer.headers, 'audit-id': record.id } })
       const query = queryOf(exchange.search)
       try {
         const { answer, caller } = await audited(guard, { exchange, query }, record, () =>
           respond(serving, exchange, query, record),
         )
-        if (answer) await exchange.send(answer, caller)
+        if (answer) await exchange.send(named(answer), caller)
       } catch (error) {
         if (faultKind(error) === 'Bug') logBug(log, exchange, error)
-        await exchange.send(refusal(error))
+        await exchange.send(named(refusal(error)))
       }
     },
     stop: () => stopping.abort(),
@@ -145,7 +146,8 @@ async function respondToReview(
   const input = objectBody(type, body, review.kind)
   const warnings: string[] = []
   const warn = (text: string) => warnings.push(text)
-  if (isJson(type)) warnOfDuplicates(review.kind, String(body), { unknownFields: fieldValidationOf(query), warn })
+  if (isJson(type))
+    warnOfDuplicates(review.kind, String(body), { unknownFields: fieldValidationOf('POST', query), warn })
   const answer = jsonAnswer(201, await answerReview(review, input, { user, path, warn }))
   return warnings.length ? { ...answer, headers: { warning: warningHeaders(warnings) } } : answer
 }
@@ -157,7 +159,7 @@ async function act(action: Action, asked: Read, path: ResourcePath): Promise<Ans
   const input = actionInput(contentTypeOf(exchange), asked.body)
   const { code, body } = await action.run({
     ...{ namespace, name, input, user },
-    dryRun: isTrial(input, dryRunOf(query)),
+    dryRun: isTrial(input, dryRunOf(exchange.method, query)),
     signal: exchange.closed,
   })
   return body ? jsonAnswer(code, body) : { code, type: '', body: '' }

@@ -10,6 +10,7 @@ import {
   bumped,
   type Doc,
   docOf,
+  hasGeneration,
   isNamespace,
   onlyLetsGo,
   pathOf,
@@ -245,7 +246,7 @@ export class Registry {
         finalizers,
         deletionTimestamp: metadata.deletionTimestamp ?? timestamp(),
         deletionGracePeriodSeconds: 0,
-        generation: (metadata.generation ?? 0) + 1,
+        ...(metadata.generation !== undefined && { generation: metadata.generation + 1 }),
       }
       return { type: 'put', value: { ...row.value, metadata: withoutRevision(marked) } }
     }
@@ -272,7 +273,7 @@ export class Registry {
       ...(kind.namespaced && { namespace: namespace ?? (sent || 'default') }),
       uid: crypto.randomUUID(),
       creationTimestamp: timestamp(),
-      generation: 1,
+      ...(hasGeneration(kind) && { generation: 1 }),
     }
     const { status, ...rest } = input
     const own = kind.status || status === undefined ? rest : { ...rest, status }
@@ -311,7 +312,7 @@ export class Registry {
     const { strategy } = this.#strategyOf(kind)
     const prepared = options.subresource ? merged : (strategy.prepare?.(merged, current, options.user) ?? merged)
     const managed = sentEntries(meta.managedFields, current.metadata.managedFields)
-    const next = withManagers(sameSpec(current, prepared) ? prepared : bumped(prepared), managed)
+    const next = withManagers(sameSpec(current, prepared) ? prepared : bumped(kind, prepared), managed)
     if (sameJson({ ...current, metadata: withoutRevision(current.metadata) }, next)) return undefined
     this.#check(kind, next, current, options)
     this.#restrict(kind, next, current, options.user)

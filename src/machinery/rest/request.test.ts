@@ -103,18 +103,30 @@ test('counts are whole numbers or refused', async () => {
 })
 
 test('a dry run is asked for by query or body, and has one mode', async () => {
-  assert.equal(dryRunOf({}), false)
-  assert.equal(dryRunOf({ dryRun: 'All' }), true)
-  assert.equal(dryRunOf({}, { dryRun: ['All'] }), true)
-  assert.equal((await faultIn(() => dryRunOf({ dryRun: 'Some' }))).kind, 'BadRequest')
-  assert.equal((await faultIn(() => dryRunOf({}, { dryRun: ['Some'] }))).kind, 'BadRequest')
+  assert.equal(dryRunOf('PUT', {}), false)
+  assert.equal(dryRunOf('PUT', { dryRun: 'All' }), true)
+  assert.equal(dryRunOf('PUT', {}, { dryRun: ['All'] }), true)
+  for (const [method, kind] of [
+    ['POST', 'CreateOptions'],
+    ['PUT', 'UpdateOptions'],
+    ['PATCH', 'PatchOptions'],
+    ['DELETE', 'DeleteOptions'],
+  ] as const)
+    for (const [query, body] of [[{ dryRun: 'Some' }], [{}, { dryRun: ['Some'] }]] as const) {
+      const fault = await faultIn(() => dryRunOf(method, query, body))
+      assert.equal(fault.kind, 'Invalid')
+      assert.equal(
+        fault.message,
+        `${kind}.meta.k8s.io "" is invalid: dryRun: Unsupported value: []string{"Some"}: supported values: "All"`,
+      )
+    }
 })
 
 test('field validation has three modes and warns when none is asked for', async () => {
-  assert.equal(fieldValidationOf({}), 'Warn')
-  assert.equal(fieldValidationOf({ fieldValidation: 'Strict' }), 'Strict')
+  assert.equal(fieldValidationOf('PATCH', {}), 'Warn')
+  assert.equal(fieldValidationOf('PATCH', { fieldValidation: 'Strict' }), 'Strict')
   assert.match(
-    (await faultIn(() => fieldValidationOf({ fieldValidation: 'strict' }))).message,
+    (await faultIn(() => fieldValidationOf('PATCH', { fieldValidation: 'strict' }))).message,
     /supported values: "Ignore", "Strict", "Warn"/,
   )
 })

@@ -4,13 +4,13 @@ import { isObject, type JsonObject } from '#base/json.ts'
 import { applyObject } from './apply/apply.ts'
 import { applyType, managerOf } from './apply/request.ts'
 import type { Doc } from './doc.ts'
-import { listPage } from './list.ts'
+import { listPage, requireReached } from './list.ts'
 import { applyPatch, type PatchType, patchTypes } from './patch.ts'
 import type { ResourcePath } from './path.ts'
 import { propagationOf } from './propagation.ts'
 import type { DeleteOptions, Registry, WriteOptions } from './registry.ts'
 import { Rendering } from './render.ts'
-import { dryRunOf, fieldValidationOf, flag, isJson, objectBody, parseBody, type Query } from './request.ts'
+import { countOf, dryRunOf, fieldValidationOf, flag, isJson, objectBody, parseBody, type Query } from './request.ts'
 import { parseSelectors } from './selector.ts'
 import { deleted, notFound } from './status.ts'
 import type { User } from './strategy.ts'
@@ -73,7 +73,7 @@ class Call {
     if (method === 'DELETE') {
       const given = this.#deleteOptions()
       const propagation = propagationOf(query, given)
-      const options = { user, dryRun: dryRunOf(query, given), ...(propagation && { propagation }) }
+      const options = { user, dryRun: dryRunOf(method, query, given), ...(propagation && { propagation }) }
       const doomed = await this.#selected()
       for (const doc of doomed) await this.#deleteIfThere(doc, options)
       return [200, this.rendering.list(doomed, { resourceVersion: String(this.#registry.store.revision) })]
@@ -88,6 +88,7 @@ class Call {
     const key = { name, ...(path.namespace !== undefined && { namespace: path.namespace }) }
     switch (method) {
       case 'GET':
+        requireReached(this.#registry, countOf(this.#request.query, 'resourceVersion'))
         return [200, this.rendering.one(await this.#registry.get(this.#kind, key))]
       case 'PUT': {
         const input = this.#input()
@@ -126,7 +127,7 @@ class Call {
     const propagation = propagationOf(query, options)
     const { doc, gone } = await this.#registry.delete(this.#kind, key, {
       user,
-      dryRun: dryRunOf(query, options),
+      dryRun: dryRunOf('DELETE', query, options),
       ...(propagation && { propagation }),
       ...(typeof given.uid === 'string' && { uid: given.uid }),
       ...(typeof given.resourceVersion === 'string' && { resourceVersion: given.resourceVersion }),
@@ -144,8 +145,8 @@ class Call {
   }
 
   #warnOfDuplicates(): void {
-    const { body, query, warn } = this.#request
-    warnOfDuplicates(this.#kind, String(body), { unknownFields: fieldValidationOf(query), warn })
+    const { method, body, query, warn } = this.#request
+    warnOfDuplicates(this.#kind, String(body), { unknownFields: fieldValidationOf(method, query), warn })
   }
 
   #deleteOptions(): JsonObject {
@@ -175,12 +176,12 @@ class Call {
   }
 
   #write(): WriteOptions {
-    const { path, query, user, warn } = this.#request
+    const { method, path, query, user, warn } = this.#request
     return {
       user,
       manager: managerOf(this.#request),
-      dryRun: dryRunOf(query),
-      unknownFields: fieldValidationOf(query),
+      dryRun: dryRunOf(method, query),
+      unknownFields: fieldValidationOf(method, query),
       warn,
       ...(path.subresource === 'status' && { subresource: 'status' as const }),
     }

@@ -88,9 +88,10 @@ test('an audit line says who did what, and how it ended', () => {
     userAgent: 'kubectl',
   }
   const wanted = { verb: 'create', group: '', resource: 'secrets', namespace: 'a' }
-  const line = auditLine({ sender: boss, wanted, name: 'made-x2', dryRun: true }, seen, 0)
+  const line = auditLine({ id: 'i', sender: boss, wanted, name: 'made-x2', dryRun: true }, seen, 0)
   assert.deepEqual(JSON.parse(line ?? ''), {
     time: '1970-01-01T00:00:00.000Z',
+    id: 'i',
     user: 'boss',
     groups: [],
     verb: 'create',
@@ -103,10 +104,14 @@ test('an audit line says who did what, and how it ended', () => {
     userAgent: 'kubectl',
     dryRun: true,
   })
-  const other = JSON.parse(auditLine({ sender: boss, as: { name: 'jane', groups: ['cats'] }, wanted }, seen, 0) ?? '')
+  const other = JSON.parse(
+    auditLine({ id: 'i', sender: boss, as: { name: 'jane', groups: ['cats'] }, wanted }, seen, 0) ?? '',
+  )
   assert.deepEqual([other.user, other.as, other.asGroups], ['boss', 'jane', ['cats']])
-  const unknown = JSON.parse(auditLine({ wanted: { verb: 'post', path: '/x' } }, { ...seen, code: 401 }, 0) ?? '')
+  const unknown = JSON.parse(
+    auditLine({ id: 'i', wanted: { verb: 'post', path: '/x' } }, { ...seen, code: 401 }, 0) ?? '',
+  )
   assert.deepEqual([unknown.user, unknown.path, unknown.code], ['system:anonymous', '/x', 401])
-  assert.equal(auditLine({ sender: boss, wanted }, { ...seen, method: 'GET' }, 0), undefined)
-  assert.equal(auditLine({ sender: boss, wanted, isReview: true }, seen, 0), undefined)
+  assert.equal(auditLine({ id: 'i', sender: boss, wanted }, { ...seen, method: 'GET' }, 0), undefined)
+  assert.equal(auditLine({ id: 'i', sender: boss, wanted, isReview: true }, seen, 0), undefined)
 })
