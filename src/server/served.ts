@@ -18,7 +18,7 @@ import { eventErrors } from '#core/admission/event.ts'
 import { quotaErrors, quotaResources, quotaWithDefaults } from '#core/quota/admission.ts'
 import { podAmounts } from '#core/quota/amounts.ts'
 import { countOf } from '#core/quota/judge.ts'
-import { type Served, serve, serveConverted } from '#machinery/rest/strategy.ts'
+import { type Served, serve, serveConverted, serveOlder } from '#machinery/rest/strategy.ts'
 import { accessKinds } from './access.ts'
 import { type ServedContext, vmKinds } from './served-vms.ts'
 
@@ -56,7 +56,9 @@ export function servedKinds(context: ServedContext): readonly Served[] {
     serve(Lease, { restrict: (lease, old, user) => leaseWrite(user, old ?? lease) }),
     ...accessKinds(access),
   ]
-  return served.map(counted)
+  // KubeVirt still serves its kinds in this version, too.
+  const older = served.filter(({ kind }) => kind.group === KubeVirt.group).map((one) => serveOlder(one, 'v1alpha3'))
+  return [...served, ...older].map(counted)
 }
 
 const podCount = countOf(Pod)

@@ -121,6 +121,8 @@ export type Kind<T extends ApiObject = ApiObject> = Readonly<{
   isUncollected?: boolean
   /** What the resource allows, when that is not everything. */
   verbs?: readonly string[]
+  /** What clients are warned of when they use this version. */
+  deprecation?: string
   /** Subresources beside `status`, for discovery. */
   subresources?: readonly Subresource[]
   columns: readonly Column[]

@@ -171,7 +171,7 @@ async function answerResource(
   { exchange, resource, query, user, record, body: sent }: Read & Readonly<{ resource: ResourcePath }>,
 ): Promise<Answer> {
   requireScope(served.kind, resource)
-  const warnings = new Set<string>()
+  const warnings = new Set<string>(served.kind.deprecation === undefined ? [] : [served.kind.deprecation])
   const told = () => (warnings.size ? { warning: warningHeaders([...warnings]) } : {})
   try {
     const { code, body, isYaml } = await answer(registryFor(registry, served), served.kind, {

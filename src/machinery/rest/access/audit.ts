@@ -4,7 +4,7 @@ import type { Attributes } from './rules.ts'
 
 /** What is found out about a request on its way, for the audit log. */
 export type AuditRecord = {
-  /** What the client is told of it (`Audit-Id`), by which its line is found. */
+  /** Sent to the client with the answer (`Audit-Id`), so that the line can be found. */
   readonly id: string
   /** Who sent it; undefined while that is not known. */
   sender?: User
