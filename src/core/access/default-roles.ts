@@ -125,6 +125,10 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
     rule('authorization.k8s.io', ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'], ['create']),
     rule('authentication.k8s.io', ['selfsubjectreviews'], ['create']),
   ]),
+  clusterRole('system:auth-delegator', [
+    rule('authentication.k8s.io', ['tokenreviews'], ['create']),
+    rule('authorization.k8s.io', ['subjectaccessreviews'], ['create']),
+  ]),
   clusterRole('system:discovery', [
     onUrls(
       '/api',

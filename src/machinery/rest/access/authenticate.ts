@@ -4,9 +4,15 @@ import { Fault } from '#base/fault.ts'
 import type { User } from '../strategy.ts'
 import type { Authorizer } from './authorizer.ts'
 
-/** Returns the bearer of a token; undefined for a token it did not issue, or that is no longer valid. */
+/** The issuer of our tokens, and their default audience: the names Kubernetes uses. */
+export const issuer = 'https://kubernetes.default.svc.cluster.local'
+
+/**
+ * Returns the bearer of a token; undefined for a token it did not issue, that is no longer valid, or that is for another
+ * audience than the given one (this server unless given).
+ */
 export interface TokenReader {
-  userOf(token: string): Promise<User | undefined>
+  userOf(token: string, audience?: string): Promise<User | undefined>
 }
 
 const authenticated = 'system:authenticated'
@@ -59,7 +65,8 @@ function verifiedOf(socket: TLSSocket): Verified | 'none' {
   }
 }
 
-function withGroup(user: User): User {
+/** A user as every one who was authenticated: with the group of all of them. */
+export function withGroup(user: User): User {
   return user.groups.includes(authenticated) ? user : { ...user, groups: [...user.groups, authenticated] }
 }
 
