@@ -6,6 +6,7 @@ import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
 import { ResourceQuota } from '#apis/core/resourcequota.ts'
 import { Secret } from '#apis/core/secret.ts'
+import { Endpoints, Service } from '#apis/core/service.ts'
 import { ServiceAccount } from '#apis/core/serviceaccount.ts'
 import { kinds } from '#apis/kinds.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
@@ -49,6 +50,8 @@ export function servedKinds(context: ServedContext): readonly Served[] {
     serve(ConfigMap, { prepare: configMapWithDefaults, validate: configMapErrors }),
     serve(Secret, { prepare: secretWithDefaults, validate: secretErrors }),
     serve(ServiceAccount),
+    serve(Service),
+    serve(Endpoints),
     serve(ResourceQuota, {
       prepare: quotaWithDefaults,
       validate: (quota) => quotaErrors(quota, limitable),

@@ -97,6 +97,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
         ['configmaps', 'events', 'namespaces', 'namespaces/status', 'pods', 'pods/status', 'serviceaccounts'],
         read,
       ),
+      rule('', ['endpoints', 'services'], read),
       // Who could write them would not be held to them: cluster-admin alone (Kubernetes).
       rule('', ['resourcequotas', 'resourcequotas/status'], read),
       rule('events.k8s.io', ['events'], read),

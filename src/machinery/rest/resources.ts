@@ -34,9 +34,19 @@ export type ResourceRequest = Readonly<{
 
 export type ResourceAnswer = Readonly<{ code: number; body: JsonObject; isYaml: boolean }>
 
+/** What methods that write do to single objects. */
+const writes: ReadonlyMap<string, string> = new Map([
+  ['POST', 'create'],
+  ['PUT', 'update'],
+  ['PATCH', 'patch'],
+  ['DELETE', 'delete'],
+])
+
 /** Answers everything about resources but watches. @throws Fault, to become a Status */
 export async function answer(registry: Registry, kind: Kind, request: ResourceRequest): Promise<ResourceAnswer> {
   const { path, method } = request
+  const verb = path.name === undefined && method === 'DELETE' ? 'deletecollection' : writes.get(method)
+  if (verb !== undefined && kind.verbs && !kind.verbs.includes(verb)) throw notAllowed(method)
   const call = new Call(registry, kind, request)
   const [code, body] = path.name === undefined ? await call.collection(method) : await call.object(method, path.name)
   return { code, body, isYaml: call.rendering.isYaml }
