@@ -41,6 +41,13 @@ const layers: readonly Layer[] = [
     lanes: 2,
   },
   { name: 'attack', files: globSync('test/attack/*.test.ts', { cwd: root }), flags: [], ownNetns: true },
+  // Clients of others, which are fetched and built when their test begins.
+  {
+    name: 'peers',
+    files: globSync('test/peers/*.test.ts', { cwd: root }),
+    flags: ['--test-concurrency=1'],
+    ownNetns: false,
+  },
   { name: 'Debian 13', files: globSync('test/debian13/*.test.ts', { cwd: root }), flags: [], ownNetns: false },
 ]
 

@@ -15,6 +15,7 @@ export type FaultKind =
   | 'Unauthorized'
   | 'Forbidden'
   | 'Unsupported'
+  | 'NotAcceptable'
   | 'NotAllowed'
   | 'TooLarge'
   | 'HeaderTooLarge'

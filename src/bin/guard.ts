@@ -6,6 +6,7 @@ import {
   SelfSubjectRulesReview,
   SubjectAccessReview,
   TokenRequest,
+  TokenReview,
 } from '#apis/auth/reviews.ts'
 import { ServiceAccount } from '#apis/core/serviceaccount.ts'
 import type { Kind } from '#apis/meta/object.ts'
@@ -47,6 +48,7 @@ const reviewKinds = {
   localAccess: LocalSubjectAccessReview,
   selfRules: SelfSubjectRulesReview,
   self: SelfSubjectReview,
+  token: TokenReview,
 }
 
 /** Builds authentication, authorization and the audit log; certificates are verified by the listener. */
@@ -64,11 +66,12 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
   const audit = new AuditLog({ keep: (line) => file.write(line), maxRefusals: refusalsPerMinute, now: Date.now })
   const flushing = setInterval(() => audit.flush(), flushMs)
   flushing.unref()
+  const readers = [tokens, ...(await fixedTokens(options.tokenAuthFile))]
   const guard = {
     access: api.access,
-    tokens: [tokens, ...(await fixedTokens(options.tokenAuthFile))],
+    tokens: readers,
     reviews: [
-      ...reviews(api.access, reviewKinds),
+      ...reviews(api.access, reviewKinds, readers),
       tokenRequests({ accounts, kind: TokenRequest, tokens, maxExpirationSeconds: options.maxTokenSeconds, uidOf }),
     ],
     actions: vmActions({ client: api.clients.own, clientAs: (user) => api.clientAs(user), vmis: api.objects.vmis }),

@@ -6,6 +6,7 @@ import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
 import { ResourceQuota } from '#apis/core/resourcequota.ts'
 import { Secret } from '#apis/core/secret.ts'
+import { Endpoints, Service } from '#apis/core/service.ts'
 import { ServiceAccount } from '#apis/core/serviceaccount.ts'
 import { kinds } from '#apis/kinds.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
@@ -18,7 +19,7 @@ import { eventErrors } from '#core/admission/event.ts'
 import { quotaErrors, quotaResources, quotaWithDefaults } from '#core/quota/admission.ts'
 import { podAmounts } from '#core/quota/amounts.ts'
 import { countOf } from '#core/quota/judge.ts'
-import { type Served, serve, serveConverted } from '#machinery/rest/strategy.ts'
+import { type Served, serve, serveConverted, serveOlder } from '#machinery/rest/strategy.ts'
 import { accessKinds } from './access.ts'
 import { type ServedContext, vmKinds } from './served-vms.ts'
 
@@ -49,6 +50,8 @@ export function servedKinds(context: ServedContext): readonly Served[] {
     serve(ConfigMap, { prepare: configMapWithDefaults, validate: configMapErrors }),
     serve(Secret, { prepare: secretWithDefaults, validate: secretErrors }),
     serve(ServiceAccount),
+    serve(Service),
+    serve(Endpoints),
     serve(ResourceQuota, {
       prepare: quotaWithDefaults,
       validate: (quota) => quotaErrors(quota, limitable),
@@ -56,7 +59,9 @@ export function servedKinds(context: ServedContext): readonly Served[] {
     serve(Lease, { restrict: (lease, old, user) => leaseWrite(user, old ?? lease) }),
     ...accessKinds(access),
   ]
-  return served.map(counted)
+  // KubeVirt still serves its kinds in this version, too.
+  const older = served.filter(({ kind }) => kind.group === KubeVirt.group).map((one) => serveOlder(one, 'v1alpha3'))
+  return [...served, ...older].map(counted)
 }
 
 const podCount = countOf(Pod)

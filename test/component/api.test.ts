@@ -60,7 +60,6 @@ describe('the API over HTTPS', () => {
 
   it('answers 404 with a Status about what it does not serve', async () => {
     const paths = [
-      '/',
       '/nosuch',
       '/apis/nosuch.io/v1',
       '/apis/kubevirt.io/v9/virtualmachines',
@@ -127,7 +126,7 @@ describe('the API over HTTPS', () => {
     assert.equal(code, 201)
     assert.equal(headers.warning, '299 - "unknown field \\"spec.bogus\\"", 299 - "unknown field \\"more\\""')
     assert.deepEqual([json.spec.bogus, json.more], [undefined, undefined])
-    refused(await cluster.api.send('POST', `${vmsPath(ns)}?fieldValidation=Loose`, { body }), 400, /supported values/)
+    refused(await cluster.api.send('POST', `${vmsPath(ns)}?fieldValidation=Loose`, { body }), 422, /supported values/)
   })
 
   it('refuses a bad VM with every fault and its path', async () => {
@@ -253,7 +252,7 @@ describe('the API over HTTPS', () => {
     assert.equal(await send('DELETE', dry, { dryRun: ['All'] }), 200)
     assert.equal(await send('DELETE', nadsPath(ns), { dryRun: ['All'] }), 200)
     assert.deepEqual((await cluster.api.get(nadsPath(ns))).items, items)
-    refused(await cluster.api.send('DELETE', `${dry}?dryRun=Some`), 400, /supported values: "All"/)
+    refused(await cluster.api.send('DELETE', `${dry}?dryRun=Some`), 422, /supported values: "All"/)
   })
 
   it('deletes a collection by selector, and one object only under its preconditions', async () => {

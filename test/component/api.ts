@@ -114,8 +114,8 @@ export class Api {
     )
   }
 
-  async watch(path: string): Promise<Watching> {
-    const response = await this.#open('GET', path, {}, undefined)
+  async watch(path: string, headers: Record<string, string> = {}): Promise<Watching> {
+    const response = await this.#open('GET', path, headers, undefined)
     return watching(response.statusCode ?? 0, response, () => response.destroy())
   }
 

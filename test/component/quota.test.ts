@@ -131,7 +131,10 @@ describe('a ResourceQuota', () => {
       /spec\.hard\[pods\]: Invalid value: "-1": must be greater than or equal to 0/,
     )
     assert.match(await why({ pods: '1500m' }), /must be an integer/)
-    assert.match(await why({ memory: 'much' }), /must be a quantity/)
+    assert.match(
+      await why({ memory: 'much' }),
+      /^ResourceQuota "q" is invalid: spec.hard.memory: Invalid value: "much": .* should match /,
+    )
     assert.match(await why({}, { scopes: ['BestEffort'] }), /spec\.scopes: Forbidden: scopes are not supported/)
     assert.match(
       await why({}, { scopeSelector: { matchExpressions: [{ scopeName: 'PriorityClass', operator: 'Exists' }] } }),

@@ -58,5 +58,8 @@ export const SelfSubjectReview = review(
   'selfsubjectreviews',
   'Asks who the sender is.',
 )
+/** Whose token is this? */
+export const TokenReview = review(authentication, 'TokenReview', 'tokenreviews', 'Asks who the bearer of a token is.')
+
 /** Posted to a ServiceAccount; the answer contains a token. */
 export const TokenRequest = review(authentication, 'TokenRequest', 'tokenrequests', 'Asks for a token.', true)

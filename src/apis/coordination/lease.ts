@@ -1,14 +1,12 @@
 import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { type Of, objectSchema } from '../meta/schema.ts'
-
-const time = () => Type.Optional(Type.Unsafe<string | null>({ type: 'string', nullable: true }))
+import { nullableMicroTime, type Of, objectSchema } from '../meta/schema.ts'
 
 const leaseSpecSchema = Type.Object({
   holderIdentity: Type.Optional(Type.String()),
   leaseDurationSeconds: Type.Optional(Type.Integer({ minimum: 1 })),
-  acquireTime: time(),
-  renewTime: time(),
+  acquireTime: Type.Optional(nullableMicroTime),
+  renewTime: Type.Optional(nullableMicroTime),
   leaseTransitions: Type.Optional(Type.Integer({ minimum: 0 })),
   strategy: Type.Optional(Type.String()),
   preferredHolder: Type.Optional(Type.String()),

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Column, Kind, ObjectMeta } from '../meta/object.ts'
-import { type Of, objectSchema, oneOf } from '../meta/schema.ts'
+import { microTime, nullableMicroTime, nullableTime, type Of, objectSchema, oneOf } from '../meta/schema.ts'
 
 const reference = Type.Object({
   apiVersion: Type.Optional(Type.String()),
@@ -12,17 +12,18 @@ const reference = Type.Object({
   fieldPath: Type.Optional(Type.String()),
 })
 
-const time = Type.Unsafe<string | null>({ type: 'string', nullable: true })
 const source = Type.Object({ component: Type.Optional(Type.String()), host: Type.Optional(Type.String()) })
 
 /** The fields that have the same name in both API groups of events. */
 const commonFields = {
   action: Type.Optional(Type.String()),
-  eventTime: Type.Optional(time),
+  eventTime: Type.Optional(nullableMicroTime),
   reason: Type.Optional(Type.String()),
   related: Type.Optional(reference),
   reportingInstance: Type.Optional(Type.String()),
-  series: Type.Optional(Type.Object({ count: Type.Optional(Type.Integer()), lastObservedTime: Type.Optional(time) })),
+  series: Type.Optional(
+    Type.Object({ count: Type.Optional(Type.Integer()), lastObservedTime: Type.Optional(nullableMicroTime) }),
+  ),
   type: Type.Optional(oneOf(['Normal', 'Warning'])),
 }
 
@@ -31,8 +32,8 @@ const eventFields = {
   involvedObject: reference,
   message: Type.Optional(Type.String()),
   count: Type.Optional(Type.Integer()),
-  firstTimestamp: Type.Optional(time),
-  lastTimestamp: Type.Optional(time),
+  firstTimestamp: Type.Optional(nullableTime),
+  lastTimestamp: Type.Optional(nullableTime),
   source: Type.Optional(source),
   reportingComponent: Type.Optional(Type.String()),
 }
@@ -102,7 +103,7 @@ export const EventOfEvents: Kind = {
     {
       ...commonFields,
       action: Type.String(),
-      eventTime: Type.String(),
+      eventTime: microTime,
       reason: Type.String(),
       reportingController: Type.String(),
       reportingInstance: Type.String(),
@@ -110,8 +111,8 @@ export const EventOfEvents: Kind = {
       note: Type.Optional(Type.String()),
       regarding: reference,
       deprecatedCount: Type.Optional(Type.Integer()),
-      deprecatedFirstTimestamp: Type.Optional(time),
-      deprecatedLastTimestamp: Type.Optional(time),
+      deprecatedFirstTimestamp: Type.Optional(nullableTime),
+      deprecatedLastTimestamp: Type.Optional(nullableTime),
       deprecatedSource: Type.Optional(source),
     },
     'Something that happened to an object.',

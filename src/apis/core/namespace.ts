@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { ClusterMeta, Kind } from '../meta/object.ts'
-import { loose, objectSchema } from '../meta/schema.ts'
+import { conditions, loose, objectSchema } from '../meta/schema.ts'
 
 /** A scope for names. */
 export type Namespace = Readonly<{
@@ -29,7 +29,7 @@ export const Namespace: Kind<Namespace> = {
     {
       spec: Type.Optional(loose()),
       status: Type.Optional(
-        Type.Object({ phase: Type.Optional(Type.String()), conditions: Type.Optional(Type.Array(loose())) }),
+        Type.Object({ phase: Type.Optional(Type.String()), conditions: Type.Optional(conditions) }),
       ),
     },
     'A scope for names.',

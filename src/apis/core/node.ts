@@ -1,11 +1,11 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
 import type { ClusterMeta, Kind } from '../meta/object.ts'
-import { condition, listMap, loose, type Of, objectSchema } from '../meta/schema.ts'
+import { amounts, condition, listMap, listSet, loose, nullableTime, type Of, objectSchema } from '../meta/schema.ts'
 
 const nodeConditionSchema = Type.Object({
   ...condition.properties,
-  lastHeartbeatTime: Type.Optional(Type.Unsafe<string | null>({ type: 'string', nullable: true })),
+  lastHeartbeatTime: Type.Optional(nullableTime),
 })
 
 /** A condition of a node, which also says when the node last spoke of it. */
@@ -14,8 +14,8 @@ export type NodeCondition = Of<typeof nodeConditionSchema>
 const nodeStatusSchema = Type.Object({
   conditions: Type.Optional(listMap(nodeConditionSchema, 'type')),
   addresses: Type.Optional(listMap(Type.Object({ type: Type.String(), address: Type.String() }), 'type')),
-  capacity: Type.Optional(loose()),
-  allocatable: Type.Optional(loose()),
+  capacity: Type.Optional(amounts),
+  allocatable: Type.Optional(amounts),
   nodeInfo: Type.Optional(loose()),
 })
 
@@ -86,7 +86,7 @@ export const Node: Kind<Node> = {
           unschedulable: Type.Optional(Type.Boolean()),
           taints: Type.Optional(Type.Array(loose())),
           podCIDR: Type.Optional(Type.String()),
-          podCIDRs: Type.Optional(Type.Array(Type.String())),
+          podCIDRs: Type.Optional(listSet(Type.String())),
         }),
       ),
       status: Type.Optional(nodeStatusSchema),

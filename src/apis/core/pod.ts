@@ -1,7 +1,23 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { conditions, listMap, loose, type Of, objectSchema, oneOf, stringMap } from '../meta/schema.ts'
+import {
+  amounts,
+  conditions,
+  listMap,
+  loose,
+  looseObject,
+  type Of,
+  objectSchema,
+  oneOf,
+  stringMap,
+  time,
+} from '../meta/schema.ts'
+
+const resources = looseObject({ requests: Type.Optional(amounts), limits: Type.Optional(amounts) })
+const container = Type.Unsafe<Record<string, unknown>>(
+  looseObject({ name: Type.String(), resources: Type.Optional(resources) }),
+)
 
 const podSpecSchema = Type.Object({
   nodeName: Type.Optional(Type.String()),
@@ -10,7 +26,7 @@ const podSpecSchema = Type.Object({
   restartPolicy: Type.Optional(Type.String()),
   terminationGracePeriodSeconds: Type.Optional(Type.Integer()),
   securityContext: Type.Optional(Type.Object({ runAsUser: Type.Optional(Type.Integer({ minimum: 0 })) })),
-  containers: listMap(loose(), 'name'),
+  containers: listMap(container, 'name'),
   volumes: Type.Optional(listMap(loose(), 'name')),
 })
 
@@ -21,7 +37,7 @@ const podStatusSchema = Type.Object({
   podIP: Type.Optional(Type.String()),
   podIPs: Type.Optional(listMap(Type.Object({ ip: Type.String() }), 'ip')),
   hostIP: Type.Optional(Type.String()),
-  startTime: Type.Optional(Type.String()),
+  startTime: Type.Optional(time),
   conditions: Type.Optional(conditions),
   containerStatuses: Type.Optional(Type.Array(loose())),
 })

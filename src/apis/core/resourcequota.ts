@@ -2,9 +2,7 @@ import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { parseQuantity, quantityText } from '../meta/quantity.ts'
-import { loose, mapOf, type Of, objectSchema, quantity } from '../meta/schema.ts'
-
-const amounts = mapOf(quantity('An amount of one resource.'))
+import { amounts, loose, type Of, objectSchema } from '../meta/schema.ts'
 
 const quotaSpecSchema = Type.Object({
   hard: Type.Optional(amounts),

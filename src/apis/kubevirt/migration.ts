@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { conditions, looseObject, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
+import { conditions, looseObject, type Of, objectSchema, oneOf, quantity, stringMap, time } from '../meta/schema.ts'
 import { objectOf, withFields } from '../meta/shape.ts'
 import { migrationStateFields } from './uncarried-status.ts'
 
@@ -61,9 +61,9 @@ const ownStateSchema = Type.Object({
   targetAttachmentPodUID: Type.Optional(Type.String()),
   targetNodeAddress: Type.Optional(Type.String()),
   targetNodeDomainDetected: Type.Optional(Type.Boolean()),
-  targetNodeDomainReadyTimestamp: Type.Optional(Type.String()),
-  startTimestamp: Type.Optional(Type.String()),
-  endTimestamp: Type.Optional(Type.String()),
+  targetNodeDomainReadyTimestamp: Type.Optional(time),
+  startTimestamp: Type.Optional(time),
+  endTimestamp: Type.Optional(time),
   completed: Type.Optional(Type.Boolean()),
   failed: Type.Optional(Type.Boolean()),
   failureReason: Type.Optional(Type.String()),
@@ -99,7 +99,7 @@ export type MigrationPhase = (typeof migrationPhases)[number]
 const migrationStatusSchema = Type.Object({
   phase: Type.Optional(oneOf(migrationPhases)),
   phaseTransitionTimestamps: Type.Optional(
-    Type.Array(Type.Object({ phase: Type.String(), phaseTransitionTimestamp: Type.String() })),
+    Type.Array(Type.Object({ phase: Type.String(), phaseTransitionTimestamp: time })),
   ),
   conditions: Type.Optional(conditions),
   migrationState: Type.Optional(migrationStateSchema),

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { notCarriedOut } from '../meta/fate.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { conditions, loose, type Of, objectSchema, oneOf, stringMap } from '../meta/schema.ts'
+import { conditions, loose, type Of, objectSchema, oneOf, stringMap, time } from '../meta/schema.ts'
 import { withFields } from '../meta/shape.ts'
 import { dataVolumeTemplates, matcher } from './uncarried.ts'
 import { vmStatusFields } from './uncarried-status.ts'
@@ -78,7 +78,7 @@ const vmStatusSchema = Type.Object({
     Type.Object({
       consecutiveFailCount: Type.Integer(),
       lastFailedVMIUID: Type.String(),
-      retryAfterTimestamp: Type.Optional(Type.String()),
+      retryAfterTimestamp: Type.Optional(time),
     }),
   ),
   observedGeneration: Type.Optional(Type.Integer()),

@@ -1,7 +1,18 @@
 import { Type } from 'typebox'
 import { noEffect, notCarriedOut } from '../meta/fate.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
-import { conditions, listMap, loose, mapOf, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
+import {
+  conditions,
+  listMap,
+  loose,
+  mapOf,
+  type Of,
+  objectSchema,
+  oneOf,
+  quantity,
+  stringMap,
+  time,
+} from '../meta/schema.ts'
 import { withFields } from '../meta/shape.ts'
 import { guestAgentSchema, guestOsInfoSchema, pciPortsSchema, powerRequestSchema } from './guest.ts'
 import { interfaceSchema, interfaceStatusSchema, networkSchema } from './interface.ts'
@@ -82,9 +93,12 @@ const domain = Type.Object({
   ),
   memory: Type.Optional(
     Type.Object({
-      guest: Type.Optional(quantity('Memory the guest sees, such as 128Mi.')),
+      guest: Type.Optional(quantity('Memory the guest sees, such as 128Mi.', { minimum: 0 })),
       maxGuest: Type.Optional(
-        notCarriedOut(quantity('Most memory the guest may be given while it runs.'), 'memory is not hot plugged'),
+        notCarriedOut(
+          quantity('Most memory the guest may be given while it runs.', { minimum: 0 }),
+          'memory is not hot plugged',
+        ),
       ),
       hugepages: Type.Optional(notCarriedOut(parts.hugepages)),
       reservedOverhead: Type.Optional(notCarriedOut(parts.reservedOverhead)),
@@ -92,8 +106,8 @@ const domain = Type.Object({
   ),
   resources: Type.Optional(
     Type.Object({
-      requests: Type.Optional(mapOf(quantity('Requested amount.'))),
-      limits: Type.Optional(mapOf(quantity('Most that may be used.'))),
+      requests: Type.Optional(mapOf(quantity('Requested amount.', { minimum: 0 }))),
+      limits: Type.Optional(mapOf(quantity('Most that may be used.', { minimum: 0 }))),
       overcommitGuestOverhead: Type.Optional(notCarriedOut(Type.Boolean(), '', [false])),
     }),
   ),
@@ -202,7 +216,7 @@ const vmiStatusSchema = Type.Object({
   phase: Type.Optional(oneOf(vmiPhases)),
   reason: Type.Optional(Type.String()),
   phaseTransitionTimestamps: Type.Optional(
-    Type.Array(Type.Object({ phase: Type.String(), phaseTransitionTimestamp: Type.String() })),
+    Type.Array(Type.Object({ phase: Type.String(), phaseTransitionTimestamp: time })),
   ),
   nodeName: Type.Optional(Type.String()),
   evacuationNodeName: Type.Optional(

@@ -121,6 +121,8 @@ export type Kind<T extends ApiObject = ApiObject> = Readonly<{
   isUncollected?: boolean
   /** The verbs of the resource, unless it has all. */
   verbs?: readonly string[]
+  /** What clients are warned of when they use this version. */
+  deprecation?: string
   /** Subresources beside `status`, for discovery. */
   subresources?: readonly Subresource[]
   columns: readonly Column[]
@@ -133,6 +135,14 @@ export type Kind<T extends ApiObject = ApiObject> = Readonly<{
 /** `group/version`, or just the version for the core group. */
 export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
   return kind.group ? `${kind.group}/${kind.version}` : kind.version
+}
+
+/**
+ * Whether a group is Kubernetes' own, whose kinds have types of Go behind them; all others are custom resources (Kubernetes'
+ * rule for protected groups).
+ */
+export function isBuiltIn({ group }: Pick<Kind, 'group'>): boolean {
+  return !group.includes('.') || group.endsWith('.k8s.io')
 }
 
 /** One error in an object: its field (dot path), message, and cause type as in Kubernetes. */

@@ -1,5 +1,6 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import type { Schema } from './object.ts'
+import { microPattern } from './time.ts'
 
 /** A TypeBox type with every level read-only, since objects are values. */
 type Frozen<T> = T extends readonly (infer Item)[]
@@ -30,10 +31,37 @@ export function looseObject<T extends Record<string, TSchema>>(fields: T) {
   return Type.Object(fields, { 'x-kubernetes-preserve-unknown-fields': true })
 }
 
-/** A Kubernetes quantity such as `128Mi`, or a plain number. */
-export function quantity(description: string) {
-  return Type.Unsafe<string | number>({ 'x-kubernetes-int-or-string': true, description })
+/** Which texts are quantities, in the words of KubeVirt's own CRDs. */
+const quantityPattern =
+  '^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$'
+
+/** A Kubernetes quantity such as `128Mi`, or a plain number; `minimum` in units of what is measured. */
+export function quantity(description: string, options: { minimum?: number } = {}) {
+  return Type.Unsafe<string | number>({
+    'x-kubernetes-int-or-string': true,
+    format: 'quantity',
+    pattern: quantityPattern,
+    ...options,
+    description,
+  })
 }
+
+/** A moment (Kubernetes' Time), in RFC 3339. */
+export const time = Type.Unsafe<string>({ type: 'string', format: 'date-time' })
+
+/** A moment that may be null, as Go writes one that is not set. */
+export const nullableTime = Type.Unsafe<string | null>({ type: 'string', format: 'date-time', nullable: true })
+
+/** A moment with microseconds (Kubernetes' MicroTime). */
+export const microTime = Type.Unsafe<string>({ type: 'string', format: 'date-time', pattern: microPattern })
+
+/** The same, or null. */
+export const nullableMicroTime = Type.Unsafe<string | null>({
+  type: 'string',
+  format: 'date-time',
+  pattern: microPattern,
+  nullable: true,
+})
 
 /** A map with any keys. Written with `additionalProperties`, the one form OpenAPI 3.0 knows. */
 export function mapOf<T extends TSchema>(value: T) {
@@ -42,6 +70,9 @@ export function mapOf<T extends TSchema>(value: T) {
 
 /** A map of strings, as labels are. */
 export const stringMap = mapOf(Type.String())
+
+/** Amounts of resources, by name. */
+export const amounts = mapOf(quantity('An amount of one resource.'))
 
 /** A list whose items are identified by a key, so that several writers can own items of it. */
 export function listMap<T extends TSchema>(item: T, key: string, options: { maxItems?: number } = {}) {
@@ -52,14 +83,19 @@ export function listMap<T extends TSchema>(item: T, key: string, options: { maxI
   })
 }
 
+/** A list of plain values that several writers can own values of. */
+export function listSet<T extends TSchema>(item: T) {
+  return Type.Array(item, { 'x-kubernetes-list-type': 'set' })
+}
+
 /** A condition of a status. */
 export const condition = Type.Object({
   type: Type.String(),
   status: oneOf(['True', 'False', 'Unknown']),
   reason: Type.Optional(Type.String()),
   message: Type.Optional(Type.String()),
-  lastTransitionTime: Type.Optional(Type.Unsafe<string | null>({ type: 'string', nullable: true })),
-  lastProbeTime: Type.Optional(Type.Unsafe<string | null>({ type: 'string', nullable: true })),
+  lastTransitionTime: Type.Optional(nullableTime),
+  lastProbeTime: Type.Optional(nullableTime),
 })
 
 /** `apiVersion` and `kind` plus the kind's own fields; metadata has one schema for all kinds, added by the API machinery. */

@@ -1,5 +1,5 @@
 import { type Static, type TSchema, Type } from 'typebox'
-import { mapOf } from './schema.ts'
+import { mapOf, nullableTime, quantity } from './schema.ts'
 
 /** A leaf of a shape: a word for a JSON type, or for one of Kubernetes' own. */
 type Leaf = 'string' | 'boolean' | 'integer' | 'number' | 'quantity' | 'intOrString' | 'time' | 'object'
@@ -23,9 +23,9 @@ const leaves: Readonly<Record<Leaf, TSchema>> = {
   boolean: Type.Boolean(),
   integer: Type.Integer(),
   number: Type.Number(),
-  quantity: Type.Unsafe({ 'x-kubernetes-int-or-string': true }),
+  quantity: quantity(''),
   intOrString: Type.Unsafe({ 'x-kubernetes-int-or-string': true }),
-  time: Type.Unsafe({ type: 'string', nullable: true }),
+  time: nullableTime,
   object: Type.Unsafe({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true }),
 }
 

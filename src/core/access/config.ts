@@ -2,7 +2,7 @@ import type { ConfigMap } from '#apis/core/configmap.ts'
 import type { Secret } from '#apis/core/secret.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import { isObject, sameJson } from '#base/json.ts'
+import { isObject, parsedJson, sameJson } from '#base/json.ts'
 
 /** Most bytes in one Secret or ConfigMap (Kubernetes' limit). */
 const maxBytes = 1024 * 1024
@@ -30,12 +30,9 @@ export function secretWithDefaults(secret: Secret): Secret {
 /** Everything wrong with a Secret. */
 export function secretErrors(secret: Secret, old: Secret | undefined): FieldError[] {
   const { data = {}, type = 'Opaque' } = secret
-  const missing = (requiredKeys[type] ?? []).filter((key) => data[key] === undefined)
   return [
     ...keyErrors('data', data),
-    ...missing.map(
-      (key) => ({ field: `data[${key}]`, message: 'Required value', reason: 'FieldValueRequired' }) as const,
-    ),
+    ...typeErrors(type, data, secret.metadata.annotations),
     ...sizeErrors(Object.values(data).map(base64Bytes)),
     ...immutableErrors(secret, old, ['data']),
     ...(old && old.type !== type
@@ -78,6 +75,36 @@ export function configMapErrors(map: ConfigMap, old: ConfigMap | undefined): Fie
     ...sizeErrors(bytes),
     ...immutableErrors(map, old, ['data', 'binaryData']),
   ]
+}
+
+/** Keys whose value is the configuration of a container client: JSON. */
+const jsonKeys = ['.dockercfg', '.dockerconfigjson']
+/** Names the ServiceAccount of a Secret for its tokens. */
+const accountName = 'kubernetes.io/service-account.name'
+
+/** What a Secret of a type lacks (Kubernetes' ValidateSecret). */
+function typeErrors(
+  type: string,
+  data: Readonly<Record<string, string>>,
+  annotations: Readonly<Record<string, string>> = {},
+): FieldError[] {
+  const missing = (field: string): FieldError => ({ field, message: 'Required value', reason: 'FieldValueRequired' })
+  if (type === 'kubernetes.io/service-account-token' && !annotations[accountName])
+    return [missing(`metadata.annotations[${accountName}]`)]
+  if (type === 'kubernetes.io/basic-auth' && data.username === undefined && data.password === undefined)
+    return [missing('data[username]'), missing('data[password]')]
+  return (requiredKeys[type] ?? []).flatMap((key): FieldError[] => {
+    const value = data[key]
+    if (value === undefined) return [missing(`data[${key}]`)]
+    if (!jsonKeys.includes(key) || isObject(parsedJson(textOf(value)))) return []
+    const message = 'Invalid value: "<secret contents redacted>": must be a JSON object'
+    return [{ field: `data[${key}]`, message, reason: 'FieldValueInvalid' }]
+  })
+}
+
+/** The text that base64 says. */
+function textOf(base64Text: string): string {
+  return new TextDecoder().decode(Uint8Array.from(atob(base64Text), (letter) => letter.charCodeAt(0)))
 }
 
 const utf8 = new TextEncoder()

@@ -97,6 +97,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
         ['configmaps', 'events', 'namespaces', 'namespaces/status', 'pods', 'pods/status', 'serviceaccounts'],
         read,
       ),
+      rule('', ['endpoints', 'services'], read),
       // A user who could write quotas would not be limited by them: cluster-admin alone may (Kubernetes).
       rule('', ['resourcequotas', 'resourcequotas/status'], read),
       rule('events.k8s.io', ['events'], read),
@@ -124,6 +125,10 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
   clusterRole('system:basic-user', [
     rule('authorization.k8s.io', ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'], ['create']),
     rule('authentication.k8s.io', ['selfsubjectreviews'], ['create']),
+  ]),
+  clusterRole('system:auth-delegator', [
+    rule('authentication.k8s.io', ['tokenreviews'], ['create']),
+    rule('authorization.k8s.io', ['subjectaccessreviews'], ['create']),
   ]),
   clusterRole('system:discovery', [
     onUrls(

@@ -18,7 +18,7 @@ function piecesOf({ verbs, apiGroups = [], resources = [], resourceNames = [], n
 
 /** Everything wrong with the rules of a Role or ClusterRole. */
 export function roleErrors(role: Role): FieldError[] {
-  const isNamespaced = role.metadata.namespace !== undefined
+  const isNamespaced = Boolean(role.metadata.namespace)
   const rules = role.rules ?? []
   if (rules.length > maxRules)
     return [wrong('rules', `Too many: ${rules.length}: must have at most ${maxRules} items; write several roles`)]
@@ -66,7 +66,7 @@ export function bindingWithDefaults<T extends RoleBinding>(binding: T): T {
 /** Everything wrong with a RoleBinding or ClusterRoleBinding. */
 export function bindingErrors(binding: RoleBinding, old: RoleBinding | undefined): FieldError[] {
   const { roleRef, subjects = [], metadata } = binding
-  const kinds = metadata.namespace === undefined ? ['ClusterRole'] : ['Role', 'ClusterRole']
+  const kinds = metadata.namespace ? ['Role', 'ClusterRole'] : ['ClusterRole']
   const errors: FieldError[] = []
   if (roleRef.apiGroup !== rbacGroup) errors.push(unsupported('roleRef.apiGroup', roleRef.apiGroup ?? '', [rbacGroup]))
   if (!kinds.includes(roleRef.kind)) errors.push(unsupported('roleRef.kind', roleRef.kind, kinds))

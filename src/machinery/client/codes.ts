@@ -11,6 +11,7 @@ export const http: Record<FaultKind, readonly [code: number, reason: string]> = 
   Unauthorized: [401, 'Unauthorized'],
   Forbidden: [403, 'Forbidden'],
   Unsupported: [415, 'UnsupportedMediaType'],
+  NotAcceptable: [406, 'NotAcceptable'],
   NotAllowed: [405, 'MethodNotAllowed'],
   TooLarge: [413, 'RequestEntityTooLarge'],
   HeaderTooLarge: [431, 'RequestHeaderFieldsTooLarge'],

@@ -54,6 +54,7 @@ const retries: Readonly<Record<FaultKind, Retry>> = {
   Unauthorized: later,
   Forbidden: later,
   Unsupported: later,
+  NotAcceptable: later,
   NotAllowed: later,
   TooLarge: later,
   Internal: later,

@@ -1,6 +1,7 @@
 import type { Kind } from '#apis/meta/object.ts'
 import type { JsonObject } from '#base/json.ts'
 import { verbs } from './discovery.ts'
+import { remembered } from './fixed-document.ts'
 
 /** The media type of discovery in one answer. */
 export const discoveryType = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
@@ -9,15 +10,20 @@ export const discoveryType = 'application/json;g=apidiscovery.k8s.io;v=v2;as=API
 export function aggregatedAt(kinds: readonly Kind[], path: string, accept: string | undefined): JsonObject | undefined {
   const parts = path.split('/').filter(Boolean)
   if (parts.length !== 1 || (parts[0] !== 'api' && parts[0] !== 'apis') || !understands(accept)) return undefined
-  const isCore = parts[0] === 'api'
-  const groups = [...new Set(kinds.map(({ group }) => group))].filter((group) => (group === '') === isCore).sort()
+  return discovery(kinds, parts[0])
+}
+
+const discovery = remembered((kinds: readonly Kind[], root) => {
+  const groups = [...new Set(kinds.map(({ group }) => group))]
+    .filter((group) => (group === '') === (root === 'api'))
+    .sort()
   return {
     kind: 'APIGroupDiscoveryList',
     apiVersion: 'apidiscovery.k8s.io/v2',
     metadata: {},
     items: groups.map((group) => groupOf(kinds.filter((kind) => kind.group === group))),
   }
-}
+})
 
 /** Whether one of the accepted types is ours, whatever the order and spacing of its parameters. */
 function understands(accept = ''): boolean {

@@ -118,6 +118,7 @@ const shapes: readonly [name: string, size: number, request: (n: number) => Requ
   ],
   ['a deep nest', 20_000, (n) => ({ body: Buffer.from('['.repeat(n) + ']'.repeat(n)) })],
   ['items of a wrong type', 9000, (n) => ({ body: json(keyedOf({ items: list(n, () => 1) })) })],
+  ['nulls', 9000, (n) => ({ body: json(keyedOf({ items: list(n, () => ({ n: null })), free: map(n, () => null) })) })],
   ['unknown fields', 9000, (n) => ({ body: json(keyedOf(map(n, () => 1))) })],
   [
     'finalizers',

@@ -1,4 +1,12 @@
-import type { ApiObject, Kind, ManagedFieldsEntry, ObjectMeta, Stored, StoredMeta } from '#apis/meta/object.ts'
+import {
+  type ApiObject,
+  isBuiltIn,
+  type Kind,
+  type ManagedFieldsEntry,
+  type ObjectMeta,
+  type Stored,
+  type StoredMeta,
+} from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject, sameJson } from '#base/json.ts'
 import type { Key } from '../client/client.ts'
@@ -88,8 +96,14 @@ export function onlyLetsGo(next: Doc, current: Doc): boolean {
   return kept.length < had.size && kept.every((one) => had.has(one)) && sameJson(without(next), without(current))
 }
 
-/** A new generation: the desired state has changed. */
-export function bumped(doc: Doc): Doc {
+/** Whether changes of a kind's desired state are counted: of custom resources, and of pods alone among the built-in kinds. */
+export function hasGeneration(kind: Kind): boolean {
+  return !isBuiltIn(kind) || (kind.group === '' && kind.kind === 'Pod')
+}
+
+/** A new generation, where the kind has them: the desired state has changed. */
+export function bumped(kind: Kind, doc: Doc): Doc {
+  if (!hasGeneration(kind)) return doc
   return { ...doc, metadata: { ...doc.metadata, generation: (doc.metadata.generation ?? 0) + 1 } }
 }
 

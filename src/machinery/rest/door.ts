@@ -14,8 +14,10 @@ import type { Attributes } from './access/rules.ts'
 import { type Action, actionInput, actionKinds, findAction, isTrial } from './actions.ts'
 import { aggregatedAt, discoveryType } from './aggregated.ts'
 import { registryFor } from './converted.ts'
-import { discoveryAt, openapiAt } from './documents.ts'
-import { jsonAnswer, notServed, refusal, textAnswer } from './json-answer.ts'
+import { type Catalog, discoveryAt, openapiAt, pathsOf } from './documents.ts'
+import { fixedAnswer } from './fixed-document.ts'
+import { healthAt, type Unready } from './health.ts'
+import { jsonAnswer, notServed, refusal, yamlAnswer } from './json-answer.ts'
 import { encodeOpenapiV2, openapiV2, openapiV2Protobuf, openapiV2ProtobufAnswer } from './openapi-v2.ts'
 import { parseResourcePath, type ResourcePath } from './path.ts'
 import type { Registry } from './registry.ts'
@@ -34,8 +36,7 @@ export type KubernetesOptions = Readonly<{
   metrics: () => Promise<Readonly<{ type: string; text: string }>>
   /** Further documents by path; users who may list `version` there may read them. */
   documents: Readonly<Record<string, JsonObject>>
-  /** What keeps the server from serving well, one line each; none when it is ready. */
-  unready: () => readonly string[]
+  unready: Unready
   /** Time for an answer to be made, milliseconds. */
   requestTimeoutMs: number
   log: Log
@@ -49,16 +50,17 @@ export function kubernetesDoor(options: KubernetesOptions): KubernetesDoor {
   return {
     matches: () => true,
     serve: async (exchange) => {
-      const record: AuditRecord = {}
+      const record: AuditRecord = { id: crypto.randomUUID() }
+      const named = (answer: Answer): Answer => ({ ...answer, headers: { ...answer.headers, 'audit-id': record.id } })
       const query = queryOf(exchange.search)
       try {
         const { answer, caller } = await audited(guard, { exchange, query }, record, () =>
           respond(serving, exchange, query, record),
         )
-        if (answer) await exchange.send(answer, caller)
+        if (answer) await exchange.send(named(answer), caller)
       } catch (error) {
         if (faultKind(error) === 'Bug') logBug(log, exchange, error)
-        await exchange.send(refusal(error))
+        await exchange.send(named(refusal(error)))
       }
     },
     stop: () => stopping.abort(),
@@ -89,8 +91,8 @@ type Outcome = Readonly<{ code: number; answer?: Answer; caller?: Caller }>
 
 async function respond(serving: Serving, exchange: Exchange, query: Query, record: AuditRecord): Promise<Outcome> {
   exchange.requireSmallHeader()
-  const open = openAnswer(serving, exchange.path)
-  if (open && exchange.method !== 'GET' && exchange.method !== 'HEAD') throw notAllowed(exchange.method)
+  const open = openAnswer(serving, exchange.path, query)
+  if (open) requireReading(exchange)
   if (open) return { code: open.code, answer: open }
   const resource = parseResourcePath(exchange.path)
   const user = await admit(serving.guard, { exchange, resource, query }, record)
@@ -107,21 +109,23 @@ async function respond(serving: Serving, exchange: Exchange, query: Query, recor
   return { code: answer.code, answer, caller }
 }
 
+/** Documents are only read. @throws Fault NotAllowed */
+function requireReading({ method }: Exchange): void {
+  if (method !== 'GET' && method !== 'HEAD') throw notAllowed(method)
+}
+
 /** Open to every client without limit: health and version. */
-function openAnswer({ unready, version }: Serving, path: string): Answer | undefined {
-  if (path === '/healthz' || path === '/livez') return textAnswer(200, 'ok')
-  if (path === '/readyz') {
-    const problems = unready()
-    return problems.length ? textAnswer(503, problems.map((line) => `[-]${line}\n`).join('')) : textAnswer(200, 'ok')
-  }
-  return path === '/version' || path === '/version/' ? jsonAnswer(200, version) : undefined
+function openAnswer({ unready, version }: Serving, path: string, query: Query): Answer | undefined {
+  if (path === '/version' || path === '/version/') return jsonAnswer(200, version)
+  return healthAt(path, query, unready)
 }
 
 async function answerTo(serving: Serving, asked: Read): Promise<Answer> {
   const { exchange, resource } = asked
   const { guard } = serving
   const served = resource && servedAt(serving, resource)
-  const document = served ? undefined : await describe(serving, exchange)
+  const document = served ? undefined : await describe(serving, asked)
+  if (document) requireReading(exchange)
   if (document) return document
   const review = resource && findReview(guard.reviews, resource)
   if (review) return respondToReview(review, asked, resource)
@@ -142,7 +146,8 @@ async function respondToReview(
   const input = objectBody(type, body, review.kind)
   const warnings: string[] = []
   const warn = (text: string) => warnings.push(text)
-  if (isJson(type)) warnOfDuplicates(review.kind, String(body), { unknownFields: fieldValidationOf(query), warn })
+  if (isJson(type))
+    warnOfDuplicates(review.kind, String(body), { unknownFields: fieldValidationOf('POST', query), warn })
   const answer = jsonAnswer(201, await answerReview(review, input, { user, path, warn }))
   return warnings.length ? { ...answer, headers: { warning: warningHeaders(warnings) } } : answer
 }
@@ -154,7 +159,7 @@ async function act(action: Action, asked: Read, path: ResourcePath): Promise<Ans
   const input = actionInput(contentTypeOf(exchange), asked.body)
   const { code, body } = await action.run({
     ...{ namespace, name, input, user },
-    dryRun: isTrial(input, dryRunOf(query)),
+    dryRun: isTrial(input, dryRunOf(exchange.method, query)),
     signal: exchange.closed,
   })
   return body ? jsonAnswer(code, body) : { code, type: '', body: '' }
@@ -166,10 +171,10 @@ async function answerResource(
   { exchange, resource, query, user, record, body: sent }: Read & Readonly<{ resource: ResourcePath }>,
 ): Promise<Answer> {
   requireScope(served.kind, resource)
-  const warnings = new Set<string>()
+  const warnings = new Set<string>(served.kind.deprecation === undefined ? [] : [served.kind.deprecation])
   const told = () => (warnings.size ? { warning: warningHeaders([...warnings]) } : {})
   try {
-    const { code, body } = await answer(registryFor(registry, served), served.kind, {
+    const { code, body, isYaml } = await answer(registryFor(registry, served), served.kind, {
       method: exchange.method,
       path: resource,
       query,
@@ -182,7 +187,7 @@ async function answerResource(
       requireCreate: () => guard.access.require(user, createOf(resource)),
     })
     record.name = nameOf(body)
-    return { ...jsonAnswer(code, body), headers: told() }
+    return { ...(isYaml ? yamlAnswer : jsonAnswer)(code, body), headers: told() }
   } catch (error) {
     if (!warnings.size || faultKind(error) === 'Bug') throw error
     // A refusal carries the warnings too.
@@ -210,27 +215,31 @@ async function watch(serving: Serving, { exchange, resource, query }: Asked, ent
 }
 
 /** A document that is not an object: discovery, OpenAPI, metrics. Undefined for other paths. */
-async function describe({ catalog, metrics, documents }: Serving, exchange: Exchange): Promise<Answer | undefined> {
+async function describe(
+  { catalog, metrics, documents }: Serving,
+  { exchange, query }: Asked,
+): Promise<Answer | undefined> {
   const { kinds, discovered } = catalog
-  const { path, method } = exchange
-  const { accept } = exchange.headers
-  if (path === '/openapi/v2') return openapiV2Answer(kinds, accept)
+  const { path, headers } = exchange
+  if (path === '/openapi/v2') return openapiV2Answer(kinds, headers)
   if (path === '/metrics') {
-    if (method !== 'GET') throw notAllowed(method)
     const { type, text } = await metrics()
     return { code: 200, type, body: text }
   }
-  const aggregated = aggregatedAt(discovered, path, accept)
-  if (aggregated) return { ...jsonAnswer(200, aggregated), type: discoveryType }
-  const document = openapiAt(kinds, path) ?? discoveryAt(discovered, path) ?? documents[path]
-  return document && jsonAnswer(200, document)
+  const aggregated = aggregatedAt(discovered, path, headers.accept)
+  if (aggregated) return fixedAnswer(aggregated, { headers, type: discoveryType })
+  const document =
+    path === '/'
+      ? pathsOf(catalog, [...Object.keys(documents), '/metrics', '/openapi/v2'])
+      : (openapiAt(kinds, path) ?? discoveryAt(discovered, path) ?? documents[path])
+  return document && fixedAnswer(document, { headers, hash: query.hash })
 }
 
 /** The older description of the API, for older kubectls. */
-function openapiV2Answer(kinds: readonly Kind[], accept: string | undefined): Answer {
+function openapiV2Answer(kinds: readonly Kind[], headers: Exchange['headers']): Answer {
   const described = openapiV2(kinds)
-  if (!accept?.includes(openapiV2Protobuf)) return jsonAnswer(200, described)
-  return { code: 200, type: openapiV2ProtobufAnswer, body: encodeOpenapiV2(described) }
+  if (!headers.accept?.includes(openapiV2Protobuf)) return fixedAnswer(described, { headers })
+  return fixedAnswer(described, { headers, type: openapiV2ProtobufAnswer, encode: encodeOpenapiV2 })
 }
 
 function servedAt({ registry }: Serving, { group, version, plural }: ResourcePath): Served | undefined {
@@ -246,9 +255,6 @@ function contentTypeOf({ headers }: Exchange): string {
 function createOf({ group, plural, namespace }: ResourcePath): Attributes {
   return { verb: 'create', group, resource: plural, ...(namespace !== undefined && { namespace }) }
 }
-
-/** Every kind, including those that only reviews use; and with the verbs, which only discovery shows. */
-type Catalog = Readonly<{ kinds: readonly Kind[]; discovered: readonly Kind[] }>
 
 function catalogOf({ registry, guard }: KubernetesOptions): Catalog {
   const asked = guard.reviews.filter((review) => review.subresource === undefined)

@@ -3,10 +3,16 @@ import type { JsonObject } from '#base/json.ts'
 import type { Answer } from '../http/exchange.ts'
 import { jsonParts } from './json-parts.ts'
 import { failure } from './status.ts'
+import { yamlParts } from './yaml-parts.ts'
 
 /** A JSON document as an answer; a long list in parts, each made when the client has taken those before it. */
 export function jsonAnswer(code: number, body: JsonObject): Answer {
   return { code, type: 'application/json', body: jsonParts(body) }
+}
+
+/** The same document as YAML. */
+export function yamlAnswer(code: number, body: JsonObject): Answer {
+  return { code, type: 'application/yaml', body: yamlParts(body) }
 }
 
 export function textAnswer(code: number, body: string): Answer {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { JsonObject } from '#base/json.ts'
-import { jsonParts, keepJson } from './json-parts.ts'
+import { jsonParts } from './json-parts.ts'
 
 const items = Array.from({ length: 1000 }, (_, i) => ({ metadata: { name: `é${i}` }, text: 'x'.repeat(1000) }))
 const rows = items.map((object, i) => ({ cells: [i], object }))
@@ -19,8 +19,3 @@ for (const [name, body, isLong] of bodies)
     assert.deepEqual(JSON.parse(Buffer.concat(buffers).toString()), body)
     if (isLong) for (const part of buffers) assert.ok(part.length < 256 * 1024)
   })
-
-test('the JSON of a document that is kept is written once', () => {
-  const document = keepJson({ a: 1 })
-  assert.equal(jsonParts(document), jsonParts(keepJson(document)))
-})

@@ -7,19 +7,9 @@ const manyItems = 100
 
 /** The JSON of items of long lists, which mostly are what they were in the list before. */
 const itemTexts = new WeakMap<object, string>()
-/** The JSON of documents that stay as they are. */
-const keptTexts = new WeakMap<object, Buffer>()
-
-/** Has the JSON of a document written once and kept, as long as the document is. */
-export function keepJson<T extends JsonObject>(document: T): T {
-  if (!keptTexts.has(document)) keptTexts.set(document, Buffer.from(JSON.stringify(document)))
-  return document
-}
 
 /** The JSON of an answer: whole, or in parts if it has a long list of `items` or `rows` (a Table). */
 export function jsonParts(body: JsonObject): Buffer | Iterable<Buffer> {
-  const kept = keptTexts.get(body)
-  if (kept) return kept
   for (const name of ['items', 'rows'] as const) {
     const list = body[name]
     if (Array.isArray(list) && list.length > manyItems) return listParts(body, name, list)

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ObjectMeta } from '#apis/meta/object.ts'
-import { clientMetadata, generatedName, metadataErrors, unknownMetadata } from './metadata.ts'
+import { Widget } from '#kit/machinery/rest/rest-kit.ts'
+import { clientMetadata, generatedName, metadataErrors, requireHeader, unknownMetadata } from './metadata.ts'
 
 const check = (meta: Record<string, unknown>, isNamespace = false) =>
   metadataErrors(meta as unknown as ObjectMeta, { isNamespace }).map(({ field, message }) => `${field}: ${message}`)
@@ -104,6 +105,21 @@ test('what the server decides is taken from nobody, and empty maps and lists mea
     ownerReferences: null,
   }
   assert.deepEqual(clientMetadata(sent), { name: 'a', annotations: { a: 'b' } })
+})
+
+test('null in metadata is decoded as Kubernetes does: an absent field, and an empty text in a map', () => {
+  const owner = { apiVersion: 'v1', kind: 'K', name: 'n', uid: 'u' }
+  const sent = {
+    name: 'a',
+    namespace: null,
+    labels: { a: null, b: 'x' },
+    annotations: { c: null },
+    finalizers: null,
+    ownerReferences: [{ ...owner, controller: null, blockOwnerDeletion: null }],
+  }
+  const meant = { name: 'a', labels: { a: '', b: 'x' }, annotations: { c: '' }, ownerReferences: [owner] }
+  assert.deepEqual(clientMetadata(sent), meant)
+  assert.deepEqual(requireHeader(Widget, { apiVersion: null, kind: null, metadata: null }), {})
 })
 
 test('metadata fields that do not exist are told by path', () => {

@@ -2,7 +2,7 @@ import { cut, isLabelKey, mapErrors, tooMany } from '#apis/meta/labels.ts'
 import { dnsLabel, dnsSubdomain } from '#apis/meta/names.ts'
 import { apiVersionOf, type FieldError, type Kind, maxErrors, type ObjectMeta } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import { isObject, type JsonObject } from '#base/json.ts'
+import { isList, isObject, type Json, type JsonObject } from '#base/json.ts'
 
 const segment = { pattern: /^(?!\.{1,2}$)[^/%]+$/, rule: "may not be '.' or '..' nor contain '/' or '%'", max: 253 }
 /** Most finalizers, and most owners, of one object. */
@@ -82,7 +82,7 @@ function ownerErrors(owners: unknown): FieldError[] {
 
 /** The metadata of an object that says it is of a kind, or says nothing. @throws Fault BadRequest */
 export function requireHeader(kind: Kind, input: JsonObject): JsonObject {
-  const { apiVersion, kind: sentKind, metadata } = input
+  const [apiVersion, sentKind, metadata] = [input.apiVersion, input.kind, input.metadata].map((one) => one ?? undefined)
   const want = apiVersionOf(kind)
   if ((apiVersion !== undefined && apiVersion !== want) || (sentKind !== undefined && sentKind !== kind.kind))
     throw new Fault(
@@ -105,6 +105,15 @@ export function requireNames(meta: JsonObject): Names {
     throw new Fault('BadRequest', `metadata.${field} must be a string`)
   }
   return { name: text('name'), generateName: text('generateName'), namespace: text('namespace') }
+}
+
+/**
+ * @throws Fault BadRequest for an object that says it is in another namespace than the requested one. What objects without
+ * namespaces say is of no meaning, as in Kubernetes.
+ */
+export function requireNamespaceOf(kind: Kind, sent: Json | undefined, requested: string | undefined): void {
+  if (!kind.namespaced || !sent || requested === undefined || sent === requested) return
+  throw new Fault('BadRequest', 'the namespace of the provided object does not match the namespace sent on the request')
 }
 
 /** Every field of metadata there is, also those that only the server sets. */
@@ -138,18 +147,33 @@ export function unknownMetadata(meta: JsonObject): Readonly<{ paths: readonly st
   return { paths, more: names.length - paths.length }
 }
 
-/** The parts of metadata a client may set; what the server decides is dropped. */
+/** The parts of metadata a client may set; what the server decides is dropped, the namespace among it. */
 export function clientMetadata(meta: JsonObject): JsonObject {
-  const { name, namespace, labels, annotations, finalizers, ownerReferences } = meta
+  const { name, labels, annotations, finalizers, ownerReferences } = meta
   const set = {
     name,
-    namespace,
-    labels: nonEmpty(labels),
-    annotations: nonEmpty(annotations),
+    labels: nonEmpty(textsOf(labels)),
+    annotations: nonEmpty(textsOf(annotations)),
     finalizers: nonEmpty(finalizers),
-    ownerReferences: nonEmpty(ownerReferences),
+    ownerReferences: nonEmpty(ownersOf(ownerReferences)),
   }
   return Object.fromEntries(Object.entries(set).filter(([, value]) => value !== undefined && value !== null))
+}
+
+/** Labels or annotations as Go decodes them: a null is an empty text. */
+function textsOf(value: Json | undefined): Json | undefined {
+  if (!isObject(value) || !Object.values(value).includes(null)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, text]) => [name, text === null ? '' : text]))
+}
+
+/** Owners without nulls, which are absent fields. */
+function ownersOf(value: Json | undefined): Json | undefined {
+  if (!isList(value)) return value
+  return value.map((owner) =>
+    isObject(owner) && Object.values(owner).includes(null)
+      ? Object.fromEntries(Object.entries(owner).filter(([, field]) => field !== null))
+      : owner,
+  )
 }
 
 /** Empty lists and maps mean the same as none. Values of a wrong type stay, to be refused. */

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto'
 import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { applyType } from './apply/request.ts'
-import { keepJson } from './json-parts.ts'
+import { tagOf } from './fixed-document.ts'
 import { patchTypes } from './patch.ts'
 
 type GroupVersion = Readonly<{ group: string; version: string }>
@@ -11,20 +10,17 @@ type GroupVersion = Readonly<{ group: string; version: string }>
 export const openapiIndex = rememberedByKinds((kinds): JsonObject => {
   const entries = groupVersions(kinds).map(({ group, version }) => {
     const path = group ? `apis/${group}/${version}` : `api/${version}`
-    const hash = createHash('sha256')
-      .update(JSON.stringify(openapiOf(kinds, group, version)))
-      .digest('hex')
-      .slice(0, 32)
+    const hash = tagOf(Buffer.from(JSON.stringify(openapiOf(kinds, group, version))))
     return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` }]
   })
   return { paths: Object.fromEntries(entries) }
 })
 
-/** Makes a document of some kinds once and caches its JSON: every client requests it, and it takes milliseconds. */
+/** Makes a document of some kinds once: every client requests it, and it takes milliseconds. */
 export function rememberedByKinds<T extends JsonObject>(make: (kinds: readonly Kind[]) => T) {
   const documents = new WeakMap<readonly Kind[], T>()
   return (kinds: readonly Kind[]): T => {
-    const document = documents.get(kinds) ?? keepJson(make(kinds))
+    const document = documents.get(kinds) ?? make(kinds)
     documents.set(kinds, document)
     return document
   }
@@ -46,7 +42,7 @@ function documentsOf(kinds: readonly Kind[]): ReadonlyMap<string, JsonObject> {
 }
 
 function documentOf(here: readonly Kind[]): JsonObject {
-  return keepJson({
+  return {
     openapi: '3.0.0',
     info: { title: 'Patchbay', version: '1' },
     paths: Object.fromEntries(here.flatMap(paths)),
@@ -56,7 +52,7 @@ function documentOf(here: readonly Kind[]): JsonObject {
         ...Object.fromEntries(here.map((kind) => [schemaName(kind), schemaOf(kind)])),
       },
     },
-  })
+  }
 }
 
 /** The documents of all groups and versions. */

@@ -10,6 +10,7 @@ import {
   bumped,
   type Doc,
   docOf,
+  hasGeneration,
   isNamespace,
   onlyLetsGo,
   pathOf,
@@ -29,6 +30,7 @@ import {
   newFinalizerErrors,
   requireHeader,
   requireNames,
+  requireNamespaceOf,
 } from './metadata.ts'
 import { requireMortal, requireRevision, requireUid } from './preconditions.ts'
 import { finalizersFor } from './propagation.ts'
@@ -36,7 +38,7 @@ import { alreadyExists, conflict, forbidden, invalid, notFound } from './status.
 import type { Served, User } from './strategy.ts'
 import { withoutUnknown } from './unknown.ts'
 import type { Ration, Taking } from './usage.ts'
-import { schemaErrors } from './validate.ts'
+import { newSchemaErrors } from './validate.ts'
 
 /** How a write is to be done. */
 export type WriteOptions = Readonly<{
@@ -244,7 +246,7 @@ export class Registry {
         finalizers,
         deletionTimestamp: metadata.deletionTimestamp ?? timestamp(),
         deletionGracePeriodSeconds: 0,
-        generation: (metadata.generation ?? 0) + 1,
+        ...(metadata.generation !== undefined && { generation: metadata.generation + 1 }),
       }
       return { type: 'put', value: { ...row.value, metadata: withoutRevision(marked) } }
     }
@@ -262,13 +264,7 @@ export class Registry {
     if (meta.resourceVersion)
       throw new Fault('BadRequest', 'resourceVersion should not be set on objects to be created')
     const { name: chosen, generateName, namespace: sent } = requireNames(meta)
-    if (!kind.namespaced && sent)
-      throw new Fault('BadRequest', `${kind.kind} objects have no namespace; remove metadata.namespace`)
-    if (namespace !== undefined && sent && sent !== namespace)
-      throw new Fault(
-        'BadRequest',
-        'the namespace of the provided object does not match the namespace sent on the request',
-      )
+    requireNamespaceOf(kind, sent, namespace)
     const name = chosen || (generateName ? generatedName(generateName) : '')
     const metadata = {
       ...clientMetadata(meta),
@@ -277,7 +273,7 @@ export class Registry {
       ...(kind.namespaced && { namespace: namespace ?? (sent || 'default') }),
       uid: crypto.randomUUID(),
       creationTimestamp: timestamp(),
-      generation: 1,
+      ...(hasGeneration(kind) && { generation: 1 }),
     }
     const { status, ...rest } = input
     const own = kind.status || status === undefined ? rest : { ...rest, status }
@@ -304,11 +300,7 @@ export class Registry {
         'BadRequest',
         `the name of the object (${meta.name}) does not match the name on the URL (${name})`,
       )
-    if (meta.namespace && meta.namespace !== current.metadata.namespace)
-      throw new Fault(
-        'BadRequest',
-        'the namespace of the provided object does not match the namespace sent on the request',
-      )
+    requireNamespaceOf(kind, meta.namespace, current.metadata.namespace)
     requireUid(kind, current.metadata, meta.uid || undefined)
     if (meta.resourceVersion && meta.resourceVersion !== current.metadata.resourceVersion)
       throw conflict(
@@ -320,7 +312,7 @@ export class Registry {
     const { strategy } = this.#strategyOf(kind)
     const prepared = options.subresource ? merged : (strategy.prepare?.(merged, current, options.user) ?? merged)
     const managed = sentEntries(meta.managedFields, current.metadata.managedFields)
-    const next = withManagers(sameSpec(current, prepared) ? prepared : bumped(prepared), managed)
+    const next = withManagers(sameSpec(current, prepared) ? prepared : bumped(kind, prepared), managed)
     if (sameJson({ ...current, metadata: withoutRevision(current.metadata) }, next)) return undefined
     this.#check(kind, next, current, options)
     this.#restrict(kind, next, current, options.user)
@@ -376,7 +368,7 @@ export class Registry {
     const errors: FieldError[] = [
       ...metadataErrors(next.metadata, { isNamespace: isNamespace(kind), anySegment: kind.names === 'segment' }),
       ...(current ? newFinalizerErrors(next.metadata, current.metadata) : []),
-      ...schemaErrors(kind, next),
+      ...newSchemaErrors(kind, next, current),
     ]
     if (errors.length) throw invalid(kind, next.metadata.name, errors)
     if (options.subresource) return

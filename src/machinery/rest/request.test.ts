@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Fault } from '#base/fault.ts'
+import { protobufOf } from '#kit/machinery/rest/protobuf-kit.ts'
 import { faultIn } from '#kit/machinery/rest/rest-kit.ts'
-import { countOf, dryRunOf, fieldValidationOf, flag, objectBody, parseBody, queryOf, wantsTable } from './request.ts'
+import { countOf, dryRunOf, fieldValidationOf, flag, objectBody, parseBody, queryOf } from './request.ts'
 
 const parse = (type: string, text: string) => parseBody(type, Buffer.from(text))
 
@@ -102,27 +103,32 @@ test('counts are whole numbers or refused', async () => {
 })
 
 test('a dry run is asked for by query or body, and has one mode', async () => {
-  assert.equal(dryRunOf({}), false)
-  assert.equal(dryRunOf({ dryRun: 'All' }), true)
-  assert.equal(dryRunOf({}, { dryRun: ['All'] }), true)
-  assert.equal((await faultIn(() => dryRunOf({ dryRun: 'Some' }))).kind, 'BadRequest')
-  assert.equal((await faultIn(() => dryRunOf({}, { dryRun: ['Some'] }))).kind, 'BadRequest')
+  assert.equal(dryRunOf('PUT', {}), false)
+  assert.equal(dryRunOf('PUT', { dryRun: 'All' }), true)
+  assert.equal(dryRunOf('PUT', {}, { dryRun: ['All'] }), true)
+  for (const [method, kind] of [
+    ['POST', 'CreateOptions'],
+    ['PUT', 'UpdateOptions'],
+    ['PATCH', 'PatchOptions'],
+    ['DELETE', 'DeleteOptions'],
+  ] as const)
+    for (const [query, body] of [[{ dryRun: 'Some' }], [{}, { dryRun: ['Some'] }]] as const) {
+      const fault = await faultIn(() => dryRunOf(method, query, body))
+      assert.equal(fault.kind, 'Invalid')
+      assert.equal(
+        fault.message,
+        `${kind}.meta.k8s.io "" is invalid: dryRun: Unsupported value: []string{"Some"}: supported values: "All"`,
+      )
+    }
 })
 
 test('field validation has three modes and warns when none is asked for', async () => {
-  assert.equal(fieldValidationOf({}), 'Warn')
-  assert.equal(fieldValidationOf({ fieldValidation: 'Strict' }), 'Strict')
+  assert.equal(fieldValidationOf('PATCH', {}), 'Warn')
+  assert.equal(fieldValidationOf('PATCH', { fieldValidation: 'Strict' }), 'Strict')
   assert.match(
-    (await faultIn(() => fieldValidationOf({ fieldValidation: 'strict' }))).message,
+    (await faultIn(() => fieldValidationOf('PATCH', { fieldValidation: 'strict' }))).message,
     /supported values: "Ignore", "Strict", "Warn"/,
   )
-})
-
-test('a table is given to those who accept one', () => {
-  const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
-  assert.equal(wantsTable(accept, {}), 'Metadata')
-  assert.equal(wantsTable(accept, { includeObject: 'Object' }), 'Object')
-  assert.equal(wantsTable('application/json', {}), undefined)
 })
 
 // What kubectl 1.32 sends for `kubectl create namespace t1`.
@@ -137,8 +143,8 @@ test('a namespace is understood as protobuf, as kubectl sends it', () => {
 })
 
 test('a kind that is not understood as protobuf is to be sent as JSON', async () => {
-  const pod = Buffer.from('6b3873000a090a0276311203506f641200', 'hex')
-  const fault = await faultIn(() => parseBody('application/vnd.kubernetes.protobuf', pod))
+  const vm = protobufOf('kubevirt.io/v1', 'VirtualMachine', Buffer.alloc(0))
+  const fault = await faultIn(() => parseBody('application/vnd.kubernetes.protobuf', vm))
   assert.equal(fault.kind, 'Unsupported')
-  assert.match(fault.message, /Pod cannot be sent as .* - send application\/json/)
+  assert.match(fault.message, /VirtualMachine cannot be sent as .* - send application\/json/)
 })

@@ -4,7 +4,6 @@ import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { hasMoreValues, maxBodyValues, requireShortYaml } from './body-limits.ts'
 import { duplicateFields } from './duplicates.ts'
 import { decodeObject, type Expected, protobufType } from './protobuf.ts'
-import type { IncludeObject } from './table.ts'
 
 /** The query of a request, each name once. */
 export type Query = Readonly<Record<string, string | undefined>>
@@ -65,19 +64,21 @@ export function countOf(query: Query, name: string): number | undefined {
   return Number(text)
 }
 
+type OptionsKind = 'ListOptions' | 'CreateOptions' | 'UpdateOptions' | 'PatchOptions' | 'DeleteOptions'
+
+/** What is wrong with an option, by the first word of the message. */
+const optionReasons: ReadonlyMap<string, string> = new Map([
+  ['Required', 'FieldValueRequired'],
+  ['Forbidden', 'FieldValueForbidden'],
+  ['Unsupported', 'FieldValueNotSupported'],
+])
+
 /** An option of a request that is wrong, as one 422 of the options' own kind. */
-export function invalidOption(kind: 'ListOptions' | 'PatchOptions', field: string, message: string): Fault {
+export function invalidOption(kind: OptionsKind, field: string, message: string): Fault {
   const [word = ''] = message.split(/[ :]/, 1)
-  const reason = { Required: 'FieldValueRequired', Forbidden: 'FieldValueForbidden' }[word] ?? 'FieldValueInvalid'
+  const reason = optionReasons.get(word) ?? 'FieldValueInvalid'
   const details = { group: 'meta.k8s.io', kind, causes: [{ reason, message, field }] }
   return new Fault('Invalid', `${kind}.meta.k8s.io "" is invalid: ${field}: ${message}`, { data: { details } })
-}
-
-/** Whether the client wants rows and columns instead of objects, and how much of each object beside them. */
-export function wantsTable(accept: string | undefined, query: Query): IncludeObject | undefined {
-  if (!/as=Table/.test(accept ?? '')) return undefined
-  const include = query.includeObject
-  return include === 'None' || include === 'Object' ? include : 'Metadata'
 }
 
 /**
@@ -152,23 +153,36 @@ export function objectBody(contentType: string, body: Buffer | undefined, expect
   return value
 }
 
-/** @throws Fault BadRequest for anything but the one dry-run mode there is. */
-export function dryRunOf(query: Query, body?: Json): boolean {
+/** What the options of a write are called, by its method. */
+const optionsKinds: Readonly<Record<string, OptionsKind>> = {
+  POST: 'CreateOptions',
+  PUT: 'UpdateOptions',
+  PATCH: 'PatchOptions',
+  DELETE: 'DeleteOptions',
+}
+
+/** Whether a write by `method` is only to be tried, by its query or its body. @throws Fault Invalid for another mode */
+export function dryRunOf(method: string, query: Query, body?: Json): boolean {
   const inBody = isObject(body) && Array.isArray(body.dryRun) ? body.dryRun[0] : undefined
   const value = query.dryRun ?? inBody
   if (value === undefined || value === '') return false
-  if (value !== 'All')
-    throw new Fault('BadRequest', `dryRun: Unsupported value: "${String(value)}": supported values: "All"`)
-  return true
+  if (value === 'All') return true
+  const shown = `[]string{${JSON.stringify(String(value))}}`
+  throw invalidOption(
+    optionsKinds[method] ?? 'CreateOptions',
+    'dryRun',
+    `Unsupported value: ${shown}: supported values: "All"`,
+  )
 }
 
-/** What to do about unknown fields; the server's default is a warning. @throws Fault BadRequest */
-export function fieldValidationOf(query: Query): 'Strict' | 'Warn' | 'Ignore' {
+/** What to do about unknown fields; the server's default is a warning. @throws Fault Invalid */
+export function fieldValidationOf(method: string, query: Query): 'Strict' | 'Warn' | 'Ignore' {
   const value = query.fieldValidation
   if (value === undefined || value === '') return 'Warn'
   if (value === 'Strict' || value === 'Warn' || value === 'Ignore') return value
-  throw new Fault(
-    'BadRequest',
-    `fieldValidation: Unsupported value: "${value}": supported values: "Ignore", "Strict", "Warn"`,
+  throw invalidOption(
+    optionsKinds[method] ?? 'CreateOptions',
+    'fieldValidation',
+    `Unsupported value: ${JSON.stringify(value)}: supported values: "Ignore", "Strict", "Warn"`,
   )
 }

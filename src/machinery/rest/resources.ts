@@ -4,16 +4,16 @@ import { isObject, type JsonObject } from '#base/json.ts'
 import { applyObject } from './apply/apply.ts'
 import { applyType, managerOf } from './apply/request.ts'
 import type { Doc } from './doc.ts'
-import { listPage } from './list.ts'
+import { listPage, requireReached } from './list.ts'
 import { applyPatch, type PatchType, patchTypes } from './patch.ts'
 import type { ResourcePath } from './path.ts'
 import { propagationOf } from './propagation.ts'
 import type { DeleteOptions, Registry, WriteOptions } from './registry.ts'
-import { dryRunOf, fieldValidationOf, flag, isJson, objectBody, parseBody, type Query, wantsTable } from './request.ts'
+import { Rendering } from './render.ts'
+import { countOf, dryRunOf, fieldValidationOf, flag, isJson, objectBody, parseBody, type Query } from './request.ts'
 import { parseSelectors } from './selector.ts'
 import { deleted, notFound } from './status.ts'
 import type { User } from './strategy.ts'
-import { tableOf } from './table.ts'
 import { warnOfDuplicates } from './unknown.ts'
 
 /** A request for resources, free of HTTP's machinery. */
@@ -32,14 +32,24 @@ export type ResourceRequest = Readonly<{
   requireCreate: () => void
 }>
 
-export type ResourceAnswer = Readonly<{ code: number; body: JsonObject }>
+export type ResourceAnswer = Readonly<{ code: number; body: JsonObject; isYaml: boolean }>
+
+/** What methods that write do to single objects. */
+const writes: ReadonlyMap<string, string> = new Map([
+  ['POST', 'create'],
+  ['PUT', 'update'],
+  ['PATCH', 'patch'],
+  ['DELETE', 'delete'],
+])
 
 /** Answers everything about resources but watches. @throws Fault, to become a Status */
 export async function answer(registry: Registry, kind: Kind, request: ResourceRequest): Promise<ResourceAnswer> {
   const { path, method } = request
+  const verb = path.name === undefined && method === 'DELETE' ? 'deletecollection' : writes.get(method)
+  if (verb !== undefined && kind.verbs && !kind.verbs.includes(verb)) throw notAllowed(method)
   const call = new Call(registry, kind, request)
   const [code, body] = path.name === undefined ? await call.collection(method) : await call.object(method, path.name)
-  return { code, body }
+  return { code, body, isYaml: call.rendering.isYaml }
 }
 
 /** What may be sent along with a deletion. */
@@ -49,11 +59,15 @@ class Call {
   readonly #registry: Registry
   readonly #kind: Kind
   readonly #request: ResourceRequest
+  readonly rendering: Rendering
 
+  /** @throws Fault NotAcceptable, before anything is done */
   constructor(registry: Registry, kind: Kind, request: ResourceRequest) {
     this.#registry = registry
     this.#kind = kind
     this.#request = request
+    const isOne = request.path.name !== undefined || request.method === 'POST'
+    this.rendering = new Rendering(kind, request, isOne ? 'one' : 'list')
   }
 
   async collection(method: string): Promise<[number, JsonObject]> {
@@ -64,15 +78,15 @@ class Call {
     if (method === 'POST') {
       const input = this.#input()
       const doc = await this.#registry.create(this.#kind, path.namespace, input, this.#write())
-      return [201, this.#render(doc)]
+      return [201, this.rendering.one(doc)]
     }
     if (method === 'DELETE') {
       const given = this.#deleteOptions()
       const propagation = propagationOf(query, given)
-      const options = { user, dryRun: dryRunOf(query, given), ...(propagation && { propagation }) }
+      const options = { user, dryRun: dryRunOf(method, query, given), ...(propagation && { propagation }) }
       const doomed = await this.#selected()
       for (const doc of doomed) await this.#deleteIfThere(doc, options)
-      return [200, this.#listOf(doomed, { resourceVersion: String(this.#registry.store.revision) })]
+      return [200, this.rendering.list(doomed, { resourceVersion: String(this.#registry.store.revision) })]
     }
     throw notAllowed(method)
   }
@@ -84,10 +98,11 @@ class Call {
     const key = { name, ...(path.namespace !== undefined && { namespace: path.namespace }) }
     switch (method) {
       case 'GET':
-        return [200, this.#render(await this.#registry.get(this.#kind, key))]
+        requireReached(this.#registry, countOf(this.#request.query, 'resourceVersion'))
+        return [200, this.rendering.one(await this.#registry.get(this.#kind, key))]
       case 'PUT': {
         const input = this.#input()
-        return [200, this.#render(await this.#registry.update(this.#kind, key, () => input, this.#write()))]
+        return [200, this.rendering.one(await this.#registry.update(this.#kind, key, () => input, this.#write()))]
       }
       case 'PATCH': {
         if (contentType === applyType) return this.#apply(key)
@@ -97,7 +112,7 @@ class Call {
         // Half of an object can be managedFields; only patches that mean them have to carry them along.
         const meant = body?.includes('managedFields') ?? false
         const change = (current: Doc) => applyPatch(this.#kind, type, meant ? current : withoutManagers(current), patch)
-        return [200, this.#render(await this.#registry.update(this.#kind, key, change, this.#write()))]
+        return [200, this.rendering.one(await this.#registry.update(this.#kind, key, change, this.#write()))]
       }
       case 'DELETE':
         return this.#delete(key)
@@ -109,14 +124,9 @@ class Call {
   async #apply(key: { name: string; namespace?: string }): Promise<[number, JsonObject]> {
     const { query, body, requireCreate } = this.#request
     const options = { ...this.#write(), force: flag(query.force), requireCreate }
-    const { doc, isNew } = await applyObject(
-      this.#registry,
-      this.#kind,
-      key,
-      objectBody('application/yaml', body),
-      options,
-    )
-    return [isNew ? 201 : 200, this.#render(doc)]
+    const config = requireTyped(this.#kind, objectBody('application/yaml', body))
+    const { doc, isNew } = await applyObject(this.#registry, this.#kind, key, config, options)
+    return [isNew ? 201 : 200, this.rendering.one(doc)]
   }
 
   async #delete(key: { name: string; namespace?: string }): Promise<[number, JsonObject]> {
@@ -127,12 +137,12 @@ class Call {
     const propagation = propagationOf(query, options)
     const { doc, gone } = await this.#registry.delete(this.#kind, key, {
       user,
-      dryRun: dryRunOf(query, options),
+      dryRun: dryRunOf('DELETE', query, options),
       ...(propagation && { propagation }),
       ...(typeof given.uid === 'string' && { uid: given.uid }),
       ...(typeof given.resourceVersion === 'string' && { resourceVersion: given.resourceVersion }),
     })
-    if (!gone) return [200, this.#render(doc)]
+    if (!gone) return [200, this.rendering.one(doc)]
     return [200, deleted(this.#kind.group, this.#kind.plural, key.name, doc.metadata.uid)]
   }
 
@@ -145,8 +155,8 @@ class Call {
   }
 
   #warnOfDuplicates(): void {
-    const { body, query, warn } = this.#request
-    warnOfDuplicates(this.#kind, String(body), { unknownFields: fieldValidationOf(query), warn })
+    const { method, body, query, warn } = this.#request
+    warnOfDuplicates(this.#kind, String(body), { unknownFields: fieldValidationOf(method, query), warn })
   }
 
   #deleteOptions(): JsonObject {
@@ -172,39 +182,32 @@ class Call {
   async #list(): Promise<JsonObject> {
     const { path, query } = this.#request
     const { items, metadata } = await listPage(this.#registry, this.#kind, path.namespace, query)
-    return this.#listOf(items, metadata)
-  }
-
-  #listOf(docs: readonly Doc[], metadata: JsonObject): JsonObject {
-    const { accept, query } = this.#request
-    const include = wantsTable(accept, query)
-    if (include) return tableOf(this.#kind, docs, metadata, include, Date.now())
-    return {
-      kind: `${this.#kind.kind}List`,
-      apiVersion: apiVersionOf(this.#kind),
-      metadata,
-      items: docs,
-    }
-  }
-
-  #render(doc: Doc): JsonObject {
-    const { accept, query } = this.#request
-    const include = wantsTable(accept, query)
-    if (!include) return doc
-    return tableOf(this.#kind, [doc], { resourceVersion: doc.metadata.resourceVersion ?? '' }, include, Date.now())
+    return this.rendering.list(items, metadata)
   }
 
   #write(): WriteOptions {
-    const { path, query, user, warn } = this.#request
+    const { method, path, query, user, warn } = this.#request
     return {
       user,
       manager: managerOf(this.#request),
-      dryRun: dryRunOf(query),
-      unknownFields: fieldValidationOf(query),
+      dryRun: dryRunOf(method, query),
+      unknownFields: fieldValidationOf(method, query),
       warn,
       ...(path.subresource === 'status' && { subresource: 'status' as const }),
     }
   }
+}
+
+/** A configuration that says of which kind it is; other bodies may leave that to their path. @throws Fault BadRequest */
+function requireTyped(kind: Kind, config: JsonObject): JsonObject {
+  if (typeof config.kind !== 'string' || !config.kind)
+    throw new Fault('BadRequest', "Object 'Kind' is missing in the applied configuration")
+  const { apiVersion = '' } = config
+  if (apiVersion === apiVersionOf(kind)) return config
+  throw new Fault(
+    'BadRequest',
+    `Incorrect version specified in apply patch. Specified patch version: ${String(apiVersion)}, expected: ${apiVersionOf(kind)}`,
+  )
 }
 
 function withoutManagers(doc: Doc): Doc {

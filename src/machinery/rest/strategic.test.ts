@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { kinds } from '#apis/kinds.ts'
 import type { Kind } from '#apis/meta/object.ts'
 import type { Json, JsonObject } from '#base/json.ts'
 import { faultIn, Widget } from '#kit/machinery/rest/rest-kit.ts'
@@ -55,11 +56,30 @@ const strategicRows: readonly [name: string, patch: JsonObject, path: readonly s
     ],
   ],
   [
-    'an unknown item is added',
+    'an unknown item is added in front, where the patch has it',
     { status: { conditions: [{ type: 'New', status: 'True' }] } },
-    ['status', 'conditions', '2'],
+    ['status', 'conditions', '0'],
     { type: 'New', status: 'True' },
   ],
+  [
+    'items come in the order of the patch, and others behind those they stood behind',
+    { status: { conditions: [{ type: 'New' }, { type: 'Disk' }] } },
+    ['status', 'conditions'],
+    [{ type: 'New' }, { type: 'Ready', status: 'True', reason: 'R' }, { type: 'Disk', status: 'False' }],
+  ],
+  [
+    'a list without keys may say that it replaces',
+    { spec: { taints: [{ $patch: 'replace' }, { key: 'new', gone: null }] } },
+    ['spec', 'taints'],
+    [{ key: 'new' }],
+  ],
+  [
+    '$patch replace of what is not there makes it',
+    { spec: { extra: { $patch: 'replace', deep: { $patch: 'replace', a: '1' } } } },
+    ['spec', 'extra'],
+    { deep: { a: '1' } },
+  ],
+  ['$patch delete leaves an empty map', { metadata: { labels: { $patch: 'delete' } } }, ['metadata', 'labels'], {}],
   [
     '$patch delete removes an item',
     { status: { conditions: [{ type: 'Disk', $patch: 'delete' }] } },
@@ -112,6 +132,30 @@ test('strategic patch: an item that does not say which one it is is refused', as
   assert.match(fault.message, /does not contain declared merge key: type/)
 })
 
+const refused: readonly [what: string, patch: JsonObject, message: RegExp][] = [
+  [
+    'in a map',
+    { metadata: { labels: { $patch: 'bogus' } } },
+    /^unknown patch type: "bogus" in map: .* \(metadata.labels\)$/,
+  ],
+  ['in a map that is not there', { spec: { extra: { $patch: 'bogus' } } }, /^unknown patch type: "bogus"/],
+  ['in the object', { $patch: 'merge' }, /^unknown patch type: "merge"/],
+  ['in a keyed list', { status: { conditions: [{ type: 'Disk', $patch: 'merge' }] } }, /^unknown patch type: "merge"/],
+  ['in a list without keys', { spec: { taints: [{ key: 'old', $patch: 'merge' }] } }, /^unknown patch type: "merge"/],
+  [
+    'in an item',
+    { spec: { taints: [{ key: 'old', deep: { $patch: 1 } }] } },
+    /^unknown patch type: 1 .*taints\[\].deep/,
+  ],
+  ['to delete where nothing has a key', { spec: { taints: [{ key: 'old', $patch: 'delete' }] } }, /have no merge key/],
+]
+for (const [what, patch, message] of refused)
+  test(`strategic patch: a directive ${what} that means nothing is refused and never stored`, async () => {
+    const fault = await faultIn(() => strategic(node, patch))
+    assert.equal(fault.kind, 'BadRequest')
+    assert.match(fault.message, message)
+  })
+
 const ports = (names: string) => [...names].map((name) => ({ name }))
 const orders: readonly [name: string, before: string, patch: readonly Json[], order: string, after: string][] = [
   ['moves items', 'abc', [], 'cab', 'cab'],
@@ -135,3 +179,37 @@ test('strategic patch: an order of plain values', () => {
     metadata: { finalizers: ['x/c', 'x/a', 'x/b'] },
   })
 })
+
+/** `patchMergeKey` of the types of k8s.io/api; `-` is a list that a patch replaces. */
+const mergeKeys: readonly [kind: string, field: string, key: string][] = [
+  ['Node', 'spec.podCIDRs', ''],
+  ['Node', 'spec.taints', '-'],
+  ['Node', 'status.conditions', 'type'],
+  ['Node', 'status.addresses', 'type'],
+  ['Namespace', 'status.conditions', 'type'],
+  ['Pod', 'spec.containers', 'name'],
+  ['Pod', 'spec.volumes', 'name'],
+  ['Pod', 'status.conditions', 'type'],
+  ['Pod', 'status.podIPs', 'ip'],
+  ['ServiceAccount', 'secrets', 'name'],
+  ['ServiceAccount', 'imagePullSecrets', '-'],
+  ['RoleBinding', 'subjects', '-'],
+  ['Role', 'rules', '-'],
+  ['ConfigMap', 'metadata.ownerReferences', 'uid'],
+  ['ConfigMap', 'metadata.finalizers', ''],
+]
+for (const [name, field, key] of mergeKeys)
+  test(`strategic patch: ${field} of ${name} is merged as Kubernetes does`, () => {
+    const served = kinds.find((one) => one.kind === name)
+    assert.ok(served)
+    const item = (id: string) => (key === '' || key === '-' ? id : { [key]: id })
+    const nested = (list: Json) =>
+      field.split('.').reduceRight<Json>((inner, step) => ({ [step]: inner }), list) as JsonObject
+    const patched = applyPatch(
+      served,
+      'application/strategic-merge-patch+json',
+      nested([item('a')]),
+      nested([item('b')]),
+    )
+    assert.deepEqual(patched, nested(key === '-' ? [item('b')] : [item('b'), item('a')]))
+  })

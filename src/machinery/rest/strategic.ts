@@ -1,6 +1,6 @@
 import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
-import { isObject, type Json, type JsonObject } from '#base/json.ts'
+import { isList, isObject, type Json, type JsonObject } from '#base/json.ts'
 import { atom, fieldShape, type Shape, shapeOf } from './apply/schema.ts'
 
 /** A directive of the patch language (`$patch`, `$setElementOrder/…`) instead of a field. */
@@ -11,16 +11,19 @@ const orderOf = '$setElementOrder/'
 const maxShown = 200
 
 /**
- * Applies a strategic merge patch: lists that the kind's schema has keys for are merged item by item, every other list is
- * replaced as a whole. kubectl sends it for kinds it was compiled with and for those whose OpenAPI says that it may.
- * @throws Fault BadRequest for an item of a keyed list that does not say which one it is.
+ * Applies a strategic merge patch: lists that the kind's schema has keys for are merged item by item, in the order of the patch;
+ * every other list is replaced as a whole. kubectl sends it for kinds it was compiled with and for those whose OpenAPI says that
+ * it may. Kubernetes stores directives that it has no use for; here they are refused.
+ * @throws Fault BadRequest for an item of a keyed list that does not say which one it is, and for an unknown directive.
  */
 export function strategicPatch(kind: Kind, object: JsonObject, patch: JsonObject): JsonObject {
   return mergeObjects(object, patch, shapeOf(kind), '')
 }
 
-function mergeObjects(target: JsonObject, patch: JsonObject, shape: Shape, path: string): JsonObject {
-  if (patch.$patch === 'replace') return withoutDirectives(patch)
+function mergeObjects(before: JsonObject, patch: JsonObject, shape: Shape, path: string): JsonObject {
+  const directive = directiveOf(patch, path)
+  if (directive === 'delete') return {}
+  const target = directive === 'replace' ? {} : before
   const result = new Map<string, Json | undefined>(Object.entries(target))
   for (const [key, value] of Object.entries(patch)) {
     const removed = key.startsWith(removeFrom) ? key.slice(removeFrom.length) : undefined
@@ -30,15 +33,30 @@ function mergeObjects(target: JsonObject, patch: JsonObject, shape: Shape, path:
     else result.set(key, mergeValues(result.get(key), value, below(shape, key), path ? `${path}.${key}` : key))
   }
   // Last, because an order also names what the patch adds.
-  for (const [key, order] of Object.entries(patch)) {
-    const name = key.startsWith(orderOf) ? key.slice(orderOf.length) : ''
+  for (const [name, order] of ordersIn(patch, shape)) {
     const list = result.get(name)
-    if (Array.isArray(list) && Array.isArray(order)) {
-      const before = target[name]
-      result.set(name, ordered(list, order, Array.isArray(before) ? before : [], below(shape, name)))
-    }
+    const was = target[name]
+    if (isList(list)) result.set(name, ordered(list, order, isList(was) ? was : [], below(shape, name)))
   }
   return Object.fromEntries(result)
+}
+
+/** What `$patch` says about the object or item it is in. @throws Fault BadRequest for what it cannot say */
+function directiveOf(patch: Json, path: string): 'replace' | 'delete' | undefined {
+  const directive = isObject(patch) ? patch.$patch : undefined
+  if (directive === undefined || directive === null || directive === 'replace' || directive === 'delete')
+    return directive ?? undefined
+  throw new Fault('BadRequest', `unknown patch type: ${shown(directive)} in map: ${shown(patch)} (${path})`)
+}
+
+/** The orders of lists that are merged: the one that the patch gives, else that of its items. */
+function ordersIn(patch: JsonObject, shape: Shape): [name: string, order: readonly Json[]][] {
+  return Object.entries(patch).flatMap(([key, value]): [string, readonly Json[]][] => {
+    const name = key.startsWith(orderOf) ? key.slice(orderOf.length) : key
+    const isMerged = ['list', 'set'].includes(below(shape, name).as)
+    if (!isList(value) || (name === key && (!isMerged || patch[orderOf + name] !== undefined))) return []
+    return [[name, value]]
+  })
 }
 
 function below(shape: Shape, key: string): Shape {
@@ -46,14 +64,22 @@ function below(shape: Shape, key: string): Shape {
 }
 
 function mergeValues(target: Json | undefined, value: Json, shape: Shape, path: string): Json {
-  if (isObject(value)) {
-    if (value.$patch === 'delete') return {}
-    return mergeObjects(isObject(target) ? target : {}, value, shape, path)
-  }
-  if (!Array.isArray(value)) return value
-  const before: readonly Json[] = Array.isArray(target) ? target : []
+  if (isObject(value)) return mergeObjects(isObject(target) ? target : {}, value, shape, path)
+  if (!isList(value)) return value
+  const before = isList(target) ? target : []
   if (shape.as === 'set') return [...new Set([...before, ...value])]
-  return shape.as === 'list' ? mergeItems(before, value, shape, path) : value
+  return shape.as === 'list' ? mergeItems(before, value, shape, path) : replacement(value, path)
+}
+
+/** A list that replaces another. Its items may say so, and have no key by which one could be deleted. */
+function replacement(list: readonly Json[], path: string): readonly Json[] {
+  return list.flatMap((item) => {
+    const directive = directiveOf(item, path)
+    if (directive === 'replace') return []
+    if (directive === 'delete')
+      throw new Fault('BadRequest', `items of ${path} have no merge key by which ${shown(item)} could be deleted`)
+    return [isObject(item) ? mergeObjects({}, item, atom, `${path}[]`) : item]
+  })
 }
 
 type ListShape = Extract<Shape, { as: 'list' }>
@@ -61,7 +87,7 @@ type ListShape = Extract<Shape, { as: 'list' }>
 /** Deletions come first, so that a patch may delete an item and add another under its key (Kubernetes' rule). */
 function mergeItems(before: readonly Json[], patch: readonly Json[], { keys, item: shape }: ListShape, path: string) {
   const [key = ''] = keys
-  const isReplace = (item: Json) => isObject(item) && item.$patch === 'replace'
+  const isReplace = (item: Json) => directiveOf(item, path) === 'replace'
   const sent = patch.filter((item) => !isReplace(item)).map((item) => requireKey(item, key, path))
   const deleted = new Set(sent.filter((item) => item.$patch === 'delete').map((item) => item[key]))
   const live = patch.some(isReplace) ? [] : before
@@ -85,9 +111,12 @@ function mergeItems(before: readonly Json[], patch: readonly Json[], { keys, ite
 /** @throws Fault BadRequest for an item that does not say which one it is */
 function requireKey(item: Json, key: string, path: string): JsonObject {
   if (isObject(item) && item[key] !== undefined) return item
+  throw new Fault('BadRequest', `map: ${shown(item)} does not contain declared merge key: ${key} (${path})`)
+}
+
+function shown(item: Json): string {
   const text = JSON.stringify(item)
-  const shown = text.length > maxShown ? `${text.slice(0, maxShown)}…` : text
-  throw new Fault('BadRequest', `map: ${shown} does not contain declared merge key: ${key} (${path})`)
+  return text.length > maxShown ? `${text.slice(0, maxShown)}…` : text
 }
 
 /**
@@ -123,8 +152,4 @@ function ordered(
 function without(list: Json | undefined, removed: readonly Json[]): readonly Json[] {
   const gone = new Set(removed)
   return Array.isArray(list) ? list.filter((item) => !gone.has(item)) : []
-}
-
-function withoutDirectives(value: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(value).filter(([key, item]) => !isDirective(key) && item !== null))
 }

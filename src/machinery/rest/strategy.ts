@@ -44,6 +44,12 @@ export function serve<T extends ApiObject>(kind: Kind<T>, strategy: Strategy<T> 
   return { kind, strategy: strategy as Strategy<Doc> }
 }
 
+/** The same kind in an older version, whose objects look alike; clients are warned that it will go. */
+export function serveOlder({ kind }: Served, version: string): Served {
+  const deprecation = `${kind.group}/${version} is now deprecated and will be removed in a future release.`
+  return serveConverted({ ...kind, version, deprecation }, kind, {})
+}
+
 /** A kind whose objects are stored as those of another. */
 export function serveConverted(kind: Kind, of: Kind, fields: Readonly<Record<string, string>>): Served {
   return { kind, strategy: {}, conversion: { of, fields } }

@@ -9,7 +9,7 @@ const maxDepth = 4
 
 /**
  * The field that was probably meant by an unknown one: one beside it with nearly the same name, else one of the same name
- * elsewhere (`template` at the root is `spec.template`). Paths are those of pruneUnknown.
+ * elsewhere (`template` at the root is `spec.template`). Paths are those of decode.ts.
  */
 export function suggestion(schema: Schema, path: string): string | undefined {
   const at = path.lastIndexOf('.')

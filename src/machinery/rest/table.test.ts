@@ -37,9 +37,10 @@ const ages: readonly [ms: number, text: string][] = [
 ]
 for (const [ms, text] of ages) test(`an age of ${ms} ms is ${text}`, () => assert.equal(age(ms), text))
 
+const version = 'meta.k8s.io/v1'
 const now = Date.parse('2026-01-01T00:00:10Z')
 const cells = (kind: Kind, doc: JsonObject) => {
-  const { rows } = tableOf(kind, [doc as unknown as Doc], {}, 'None', now)
+  const { rows } = tableOf(kind, [doc as unknown as Doc], {}, { include: 'None', version, nowMs: now })
   return (rows as JsonObject[])[0]!.cells
 }
 const vmis = VirtualMachineInstance as unknown as Kind
@@ -71,7 +72,7 @@ test('a value that is no scalar is shown as JSON, and zero and false as themselv
 })
 
 test('columns that show only with -o wide have priority 1, and dates are strings', () => {
-  const { columnDefinitions } = tableOf(vmis, [], {}, 'None', now)
+  const { columnDefinitions } = tableOf(vmis, [], {}, { include: 'None', version, nowMs: now })
   const defined = (columnDefinitions as JsonObject[]).map(({ name, type, priority }) => `${name} ${type} ${priority}`)
   assert.deepEqual(defined, [
     'Name string 0',
@@ -86,7 +87,7 @@ test('columns that show only with -o wide have priority 1, and dates are strings
 })
 
 test('a kind that shows its name itself has no second name column', () => {
-  const { columnDefinitions } = tableOf(Event as unknown as Kind, [], {}, 'None', now)
+  const { columnDefinitions } = tableOf(Event as unknown as Kind, [], {}, { include: 'None', version, nowMs: now })
   assert.deepEqual(
     (columnDefinitions as JsonObject[]).map(({ name }) => name),
     ['Last Seen', 'Type', 'Reason', 'Object', 'Message', 'Name'],
@@ -99,6 +100,11 @@ for (const [include, object] of [
   ['Object', { metadata: { name: 'x' }, spec: {} }],
 ] as const)
   test(`includeObject=${include} carries along that much`, () => {
-    const { rows } = tableOf(Widget, [{ metadata: { name: 'x' }, spec: {} } as unknown as Doc], {}, include, now)
+    const { rows } = tableOf(
+      Widget,
+      [{ metadata: { name: 'x' }, spec: {} } as unknown as Doc],
+      {},
+      { include, version, nowMs: now },
+    )
     assert.deepEqual((rows as JsonObject[])[0]!.object, object)
   })

@@ -5,18 +5,17 @@ import type { Doc } from './doc.ts'
 /** How much of each object a table row carries along. */
 export type IncludeObject = 'None' | 'Metadata' | 'Object'
 
-/** Renders objects as a `meta.k8s.io/v1 Table`, the form kubectl requests for columns. */
+/** Renders objects as a Table of a `version` of `meta.k8s.io`, the form kubectl requests for columns. */
 export function tableOf(
   kind: Kind,
   docs: readonly Doc[],
   listMeta: JsonObject,
-  include: IncludeObject,
-  nowMs: number,
+  { include, version, nowMs }: Readonly<{ include: IncludeObject; version: string; nowMs: number }>,
 ): JsonObject {
   const columns = columnsOf(kind)
   return {
     kind: 'Table',
-    apiVersion: 'meta.k8s.io/v1',
+    apiVersion: version,
     metadata: listMeta,
     columnDefinitions: columns.map((column) => ({
       name: column.name,
@@ -27,7 +26,7 @@ export function tableOf(
     })),
     rows: docs.map((doc) => ({
       cells: columns.map((column) => cell(column, doc, nowMs)),
-      ...(include !== 'None' && { object: carried(doc, include) }),
+      ...(include !== 'None' && { object: carried(doc, include, version) }),
     })),
   }
 }
@@ -38,11 +37,11 @@ function columnsOf(kind: Kind): readonly Column[] {
   return [{ name: 'Name', type: 'string', path: 'metadata.name' }, ...kind.columns]
 }
 
-function carried(doc: Doc, include: IncludeObject): JsonObject {
+function carried(doc: Doc, include: IncludeObject, version: string): JsonObject {
   if (include === 'Object') return doc
   return {
     kind: 'PartialObjectMetadata',
-    apiVersion: 'meta.k8s.io/v1',
+    apiVersion: version,
     metadata: doc.metadata,
   }
 }

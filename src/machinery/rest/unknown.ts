@@ -1,10 +1,10 @@
 import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
+import { decoded } from './decode.ts'
 import { duplicateFields } from './duplicates.ts'
 import { unknownMetadata } from './metadata.ts'
 import { suggestion } from './suggest.ts'
-import { pruneUnknown } from './validate.ts'
 
 /** Most unknown fields of one object for which the right one is looked for. */
 const maxSuggestions = 10
@@ -14,11 +14,11 @@ const maxPath = 1024
 type Options = Readonly<{ unknownFields?: 'Strict' | 'Warn' | 'Ignore'; warn?: (text: string) => void }>
 
 /**
- * `doc` without unknown fields; `input` is what the client sent of it.
+ * `doc` without unknown fields and without nulls (see decode.ts); `input` is what the client sent of it.
  * @throws Fault BadRequest naming the first of them and counting the others, for strict validation.
  */
 export function withoutUnknown(kind: Kind, doc: JsonObject, input: JsonObject, options: Options): JsonObject {
-  const { object, unknown } = pruneUnknown(kind.schema, doc)
+  const { object, unknown } = decoded(kind, doc)
   const { paths, more } = unknownMetadata(isObject(input.metadata) ? input.metadata : {})
   const sentences = [...unknown.paths, ...paths].map((path, i) => sentenceOf(kind, path, i))
   const left = unknown.more + more

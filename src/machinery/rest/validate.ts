@@ -1,8 +1,7 @@
-import { type FieldError, type Kind, maxErrors, type Schema } from '#apis/meta/object.ts'
-import { isList, isObject, isStrings, type Json, type JsonObject } from '#base/json.ts'
-
-/** Most unknown fields of one object that are named; the others are counted. */
-const maxUnknown = 100
+import { type FieldError, type Kind, maxErrors } from '#apis/meta/object.ts'
+import { parseQuantity } from '#apis/meta/quantity.ts'
+import { isTime } from '#apis/meta/time.ts'
+import { isObject, isStrings, type Json, type JsonObject } from '#base/json.ts'
 
 type Path = (string | number)[]
 
@@ -11,6 +10,18 @@ export function schemaErrors(kind: Kind, object: JsonObject): FieldError[] {
   const errors: FieldError[] = []
   check(kind.schema, object, [], errors)
   return errors
+}
+
+/**
+ * The same, without what was wrong before in the same way: a rule that came later must not keep an object from being changed
+ * elsewhere (Kubernetes' ratcheting validation).
+ */
+export function newSchemaErrors(kind: Kind, next: JsonObject, current: JsonObject | undefined): FieldError[] {
+  const errors = schemaErrors(kind, next)
+  if (!errors.length || !current) return errors
+  const id = ({ field, message }: FieldError) => `${field}: ${message}`
+  const before = new Set(schemaErrors(kind, current).map(id))
+  return errors.filter((error) => !before.has(id(error)))
 }
 
 function check(schema: JsonObject, value: Json, path: Path, errors: FieldError[]): void {
@@ -27,10 +38,41 @@ function check(schema: JsonObject, value: Json, path: Path, errors: FieldError[]
     const allowed = schema.enum.map((one) => `"${String(one)}"`).join(', ')
     bad(`Unsupported value: ${shown(value)}: supported values: ${allowed}`, 'FieldValueNotSupported')
   }
-  if (typeof minimum === 'number' && typeof value === 'number' && value < minimum)
-    bad(`Invalid value: ${value}: ${dotted(path)} in body should be greater than or equal to ${minimum}`)
+  const misfit = formProblem(schema, value)
+  if (misfit !== undefined) bad(`Invalid value: ${shown(value)}: ${dotted(path)} in body ${misfit}`)
+  else if (typeof minimum === 'number' && isLess(value, minimum, schema.format))
+    bad(`Invalid value: ${shown(value)}: ${dotted(path)} in body should be greater than or equal to ${minimum}`)
   if (Array.isArray(value)) checkItems(schema, value, path, errors)
   else if (isObject(value)) checkFields(schema, value, path, errors)
+}
+
+/** What a text is not that its schema wants; undefined when it fits. */
+function formProblem({ format, pattern }: JsonObject, value: Json): string | undefined {
+  if (typeof value !== 'string') return undefined
+  if (typeof pattern === 'string' && !patternOf(pattern).test(value)) return `should match '${pattern}'`
+  const fits = typeof format === 'string' ? formats.get(format) : undefined
+  return fits && !fits(value) ? `must be of type ${String(format)}: ${shown(value)}` : undefined
+}
+
+/** Formats that are checked; the others are for clients. */
+const formats: ReadonlyMap<string, (text: string) => boolean> = new Map([
+  ['date-time', isTime],
+  ['quantity', (text) => parseQuantity(text) !== undefined],
+])
+
+/** Patterns of our own schemas, of which there are a few. */
+const patterns = new Map<string, RegExp>()
+
+function patternOf(pattern: string): RegExp {
+  const known = patterns.get(pattern) ?? new RegExp(pattern)
+  patterns.set(pattern, known)
+  return known
+}
+
+function isLess(value: Json, minimum: number, format: Json | undefined): boolean {
+  if (typeof value === 'number') return value < minimum
+  const milli = format === 'quantity' ? parseQuantity(value)?.milli : undefined
+  return milli !== undefined && milli < BigInt(minimum) * 1000n
 }
 
 function checkItems(schema: JsonObject, list: readonly Json[], path: Path, errors: FieldError[]): void {
@@ -62,7 +104,7 @@ function checkFields(schema: JsonObject, object: JsonObject, path: Path, errors:
 }
 
 /** The schema of a field; undefined without one. */
-function schemaBelow({ properties, additionalProperties }: JsonObject, name: string): JsonObject | undefined {
+export function schemaBelow({ properties, additionalProperties }: JsonObject, name: string): JsonObject | undefined {
   const below = isObject(properties) && Object.hasOwn(properties, name) ? properties[name] : additionalProperties
   return isObject(below) ? below : undefined
 }
@@ -92,60 +134,8 @@ function typeName(value: Json): string {
 const maxStep = 1024
 
 /** `spec.x[0].name`. */
-function dotted(path: Readonly<Path>): string {
+export function dotted(path: Readonly<Path>): string {
   let text = ''
   for (const step of path) text += typeof step === 'number' ? `[${step}]` : `${text && '.'}${step.slice(0, maxStep)}`
   return text
-}
-
-/** Fields that no schema knows: the paths of the first ones, and how many more there are. */
-export type Unknown = { readonly paths: string[]; more: number }
-
-/**
- * Drops every field the schema does not know and returns their dot paths. Metadata is left alone: the machinery validates it
- * itself.
- */
-export function pruneUnknown(schema: Schema, object: JsonObject): { object: JsonObject; unknown: Unknown } {
-  const unknown: Unknown = { paths: [], more: 0 }
-  const { metadata, ...rest } = object
-  const pruned = prune(schema, rest, [], unknown)
-  return { object: { ...(isObject(pruned) && pruned), ...(metadata !== undefined && { metadata }) }, unknown }
-}
-
-/** A value without its unknown fields; the value itself when all are known. */
-function prune(schema: JsonObject, value: Json, path: Path, unknown: Unknown): Json {
-  if (isList(value)) return pruneList(schema.items, value, path, unknown)
-  if (!isObject(value) || schema['x-kubernetes-preserve-unknown-fields'] === true) return value
-  if (!isObject(schema.properties) && !isObject(schema.additionalProperties)) return value
-  const keys = Object.keys(value)
-  const kept: [string, Json | undefined][] = []
-  let isSame = true
-  for (const key of keys) {
-    const item = value[key]
-    const known = schemaBelow(schema, key)
-    if (!known) {
-      isSame = false
-      if (unknown.paths.length < maxUnknown) unknown.paths.push(dotted([...path, key]))
-      else unknown.more++
-      continue
-    }
-    const pruned = item === undefined ? item : pruneBelow(known, item, key, path, unknown)
-    if (pruned !== item) isSame = false
-    kept.push([key, pruned])
-  }
-  return isSame ? value : Object.fromEntries(kept)
-}
-
-function pruneList(items: Json | undefined, list: readonly Json[], path: Path, unknown: Unknown): Json {
-  if (!isObject(items)) return list
-  const pruned = list.map((item, i) => pruneBelow(items, item, i, path, unknown))
-  return pruned.every((item, i) => item === list[i]) ? list : pruned
-}
-
-function pruneBelow(schema: JsonObject, item: Json, step: string | number, path: Path, unknown: Unknown): Json {
-  if (typeof item !== 'object' || item === null) return item
-  path.push(step)
-  const pruned = prune(schema, item, path, unknown)
-  path.pop()
-  return pruned
 }

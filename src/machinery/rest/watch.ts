@@ -1,5 +1,4 @@
 import type { Kind, Stored } from '#apis/meta/object.ts'
-import { apiVersionOf } from '#apis/meta/object.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { timerMs } from '#base/timer.ts'
 import type { Change } from '../store/store.ts'
@@ -9,10 +8,10 @@ import { eventTypeOf, type ObjectEvent } from './events.ts'
 import { inParts } from './json-parts.ts'
 import { requireReached } from './list.ts'
 import type { Registry } from './registry.ts'
-import { countOf, flag, invalidOption, type Query, wantsTable } from './request.ts'
+import { Rendering } from './render.ts'
+import { countOf, flag, invalidOption, type Query } from './request.ts'
 import { parseSelectors, type Selector } from './selector.ts'
 import { failure } from './status.ts'
-import { tableOf } from './table.ts'
 
 /** Where watch lines go: resolves when the reader has room for more. */
 export type Sink = (text: string) => Promise<void>
@@ -27,6 +26,7 @@ export type WatchRequest = Readonly<{
 /** A watch whose request has been understood. */
 export type WatchPlan = Readonly<{
   request: WatchRequest
+  rendering: Rendering
   selected: Selector
   /** The revision to start after; undefined to begin with what is there now. */
   after: number | undefined
@@ -37,7 +37,7 @@ export type WatchPlan = Readonly<{
 type EventType = ObjectEvent['type']
 type LineWriter = (type: EventType, doc: Stored<Doc>) => string
 
-/** Parses a watch request, while a refusal is still possible. @throws Fault BadRequest, Invalid, Timeout */
+/** Parses a watch request, while a refusal is still possible. @throws Fault BadRequest, Invalid, Timeout, NotAcceptable */
 export function planWatch(registry: Registry, kind: Kind, request: WatchRequest): WatchPlan {
   const { query, name } = request
   requireMatch(query)
@@ -48,6 +48,7 @@ export function planWatch(registry: Registry, kind: Kind, request: WatchRequest)
   requireReached(registry, after)
   return {
     request,
+    rendering: new Rendering(kind, request, 'watch'),
     selected: (object) => byName(object) && bySelectors(object),
     after: after && !flag(query.sendInitialEvents) ? after : undefined,
     timeoutMs: seconds ? timerMs(seconds * 1000) : undefined,
@@ -75,9 +76,9 @@ export async function streamWatch(
   signal: AbortSignal,
   everyMs?: number,
 ): Promise<void> {
-  const { request, selected, timeoutMs } = plan
+  const { request, rendering, selected, timeoutMs } = plan
   const { query, namespace } = request
-  const line = lineWriter(kind, request)
+  const line = lineWriter(rendering)
   const ended = new AbortController()
   try {
     let { after } = plan
@@ -85,12 +86,13 @@ export async function streamWatch(
       const { items, revision } = await registry.list(kind, namespace)
       const initial = items.filter(selected)
       for (const part of inParts(initial, (doc) => line('ADDED', doc))) await sink(part.join(''))
-      if (flag(query.sendInitialEvents)) await sink(bookmark(kind, revision, { 'k8s.io/initial-events-end': 'true' }))
+      if (flag(query.sendInitialEvents))
+        await sink(bookmark(rendering, revision, { 'k8s.io/initial-events-end': 'true' }))
       after = revision
     }
     let told = after
     if (flag(query.allowWatchBookmarks)) {
-      const tell = (revision: number) => sink(bookmark(kind, revision))
+      const tell = (revision: number) => sink(bookmark(rendering, revision))
       const progress = { told: () => told, newest: () => registry.store.revision, tell }
       const timing = {
         endsInMs: timeoutMs,
@@ -131,20 +133,12 @@ function lineOf(change: Change, type: EventType | undefined, line: LineWriter): 
 
 const plainLine: LineWriter = (type, object) => `${JSON.stringify({ type, object })}\n`
 
-function lineWriter(kind: Kind, request: WatchRequest): LineWriter {
-  const include = wantsTable(request.accept, request.query)
-  if (!include) return plainLine
-  return (type, doc) => {
-    const object = tableOf(kind, [doc], { resourceVersion: doc.metadata.resourceVersion }, include, Date.now())
-    return `${JSON.stringify({ type, object })}\n`
-  }
+function lineWriter(rendering: Rendering): LineWriter {
+  if (rendering.isWhole) return plainLine
+  return (type, doc) => `${JSON.stringify({ type, object: rendering.one(doc) })}\n`
 }
 
-function bookmark(kind: Kind, revision: number, annotations?: Record<string, string>): string {
-  const object = {
-    kind: kind.kind,
-    apiVersion: apiVersionOf(kind),
-    metadata: { resourceVersion: String(revision), ...(annotations && { annotations }) },
-  }
+function bookmark(rendering: Rendering, revision: number, annotations?: Record<string, string>): string {
+  const object = rendering.bookmark({ resourceVersion: String(revision), ...(annotations && { annotations }) })
   return `${JSON.stringify({ type: 'BOOKMARK', object })}\n`
 }

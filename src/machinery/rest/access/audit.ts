@@ -4,6 +4,8 @@ import type { Attributes } from './rules.ts'
 
 /** What is found out about a request on its way, for the audit log. */
 export type AuditRecord = {
+  /** Sent to the client with the answer (`Audit-Id`), so that the line can be found. */
+  readonly id: string
   /** Who sent it; undefined while that is not known. */
   sender?: User
   /** The impersonated user, if any. */
@@ -56,6 +58,7 @@ export function auditLine(
       : { path: cut(wanted?.path ?? path) }
   return JSON.stringify({
     time: new Date(nowMs).toISOString(),
+    id: record.id,
     user: cut(name),
     groups,
     ...(as ? { as: as.name, asGroups: as.groups } : asked && { as: cut(asked) }),

@@ -4,9 +4,15 @@ import { Fault } from '#base/fault.ts'
 import type { User } from '../strategy.ts'
 import type { Authorizer } from './authorizer.ts'
 
-/** Returns the bearer of a token; undefined for a token it did not issue, or that is no longer valid. */
+/** The issuer of our tokens, and their default audience: the names Kubernetes uses. */
+export const issuer = 'https://kubernetes.default.svc.cluster.local'
+
+/**
+ * Returns the bearer of a token; undefined for a token it did not issue, that is no longer valid, or that is for another
+ * audience than the given one (this server unless given).
+ */
 export interface TokenReader {
-  userOf(token: string): Promise<User | undefined>
+  userOf(token: string, audience?: string): Promise<User | undefined>
 }
 
 const authenticated = 'system:authenticated'
@@ -59,7 +65,8 @@ function verifiedOf(socket: TLSSocket): Verified | 'none' {
   }
 }
 
-function withGroup(user: User): User {
+/** A user as every one who was authenticated: with the group of all of them. */
+export function withGroup(user: User): User {
   return user.groups.includes(authenticated) ? user : { ...user, groups: [...user.groups, authenticated] }
 }
 
@@ -69,14 +76,48 @@ export function wantedName(headers: IncomingHttpHeaders): string | undefined {
   return typeof name === 'string' && name ? name : undefined
 }
 
+/** What a request asks to be taken for. A header that comes more than once has its values behind commas. */
+type Wanted = Readonly<{
+  name: string | undefined
+  groups: readonly string[]
+  uid: string | undefined
+  extra: readonly (readonly [key: string, values: readonly string[]])[]
+}>
+
+/** Most groups and extra values that one request may ask for. */
+const maxWanted = 256
+
+const extraPrefix = 'impersonate-extra-'
+
+function wantedIdentity(headers: IncomingHttpHeaders): Wanted {
+  const values = (header: string | string[] | undefined) =>
+    [header ?? []].flat().flatMap((text) => text.split(/, */).filter(Boolean))
+  const extra = Object.entries(headers).flatMap(([header, value]): [string, string[]][] =>
+    header.startsWith(extraPrefix) ? [[decoded(header.slice(extraPrefix.length)), values(value)]] : [],
+  )
+  const [uid] = values(headers['impersonate-uid'])
+  const groups = values(headers['impersonate-group'])
+  // Each of them is looked up in the roles of the sender.
+  if (groups.length + extra.reduce((sum, [, list]) => sum + list.length, 0) > maxWanted)
+    throw new Fault('BadRequest', `no more than ${maxWanted} groups and values can be impersonated`)
+  return { name: wantedName(headers), groups, uid, extra }
+}
+
+/** Keys of extra values come percent-encoded, because headers have few letters. @throws Fault BadRequest */
+function decoded(key: string): string {
+  try {
+    return decodeURIComponent(key)
+  } catch {
+    throw new Fault('BadRequest', `the header ${extraPrefix}${key} has a key that is not percent-encoded UTF-8`)
+  }
+}
+
 /** The user to impersonate (`kubectl --as`), if the sender may; the sender otherwise. @throws Fault */
 export function impersonated(sender: User, headers: IncomingHttpHeaders, access: Authorizer): User {
-  const name = wantedName(headers)
-  const given = [headers['impersonate-group'] ?? []].flat().flatMap((text) => text.split(/, */))
-  if (Object.keys(headers).some((key) => key.startsWith('impersonate-extra-') || key === 'impersonate-uid'))
-    throw new Fault('BadRequest', 'impersonation of a uid or of extra values is not supported')
+  const { name, groups: given, uid, extra } = wantedIdentity(headers)
   if (name === undefined) {
-    if (given.length) throw new Fault('BadRequest', 'groups cannot be impersonated without impersonating a user')
+    if (given.length || uid !== undefined || extra.length)
+      throw new Fault('BadRequest', 'groups, a uid or extra values cannot be impersonated without impersonating a user')
     return sender
   }
   const impersonate = { verb: 'impersonate', group: '' }
@@ -85,9 +126,19 @@ export function impersonated(sender: User, headers: IncomingHttpHeaders, access:
     access.require(sender, { ...impersonate, resource: 'serviceaccounts', namespace, name: account })
   else access.require(sender, { ...impersonate, resource: 'users', name })
   for (const group of given) access.require(sender, { ...impersonate, resource: 'groups', name: group })
+  const more = { ...impersonate, group: 'authentication.k8s.io' }
+  if (uid !== undefined) access.require(sender, { ...more, resource: 'uids', name: uid })
+  for (const [key, values] of extra)
+    for (const value of values)
+      access.require(sender, { ...more, resource: 'userextras', subresource: key, name: value })
   if (name === anonymous.name) return anonymous
   const groups = !given.length && namespace ? serviceAccountGroups(namespace) : given
-  return withGroup({ name, groups })
+  return withGroup({
+    name,
+    groups,
+    ...(uid !== undefined && { uid }),
+    ...(extra.length && { extra: Object.fromEntries(extra) }),
+  })
 }
 
 /** The groups every ServiceAccount of a namespace belongs to. */

@@ -12,7 +12,15 @@ const rule = (resource: string, names: string[] = []) => ({
   resources: [resource],
   resourceNames: names,
 })
-const rules = [rule('users', ['jane']), rule('groups', ['cats']), rule('serviceaccounts')]
+const authentication = { verbs: ['impersonate'], apiGroups: ['authentication.k8s.io'] }
+const rules = [
+  rule('users', ['jane']),
+  rule('groups', ['cats']),
+  rule('serviceaccounts'),
+  { ...authentication, resources: ['uids'], resourceNames: ['u-1'] },
+  { ...authentication, resources: ['userextras/scopes'], resourceNames: ['view', 'edit'] },
+  { ...authentication, resources: ['userextras/acme.com/project'], resourceNames: [] },
+]
 const access = new Authorizer({
   role: () => ({ rules }),
   bindings: () => [{ roleRef: { kind: 'ClusterRole', name: 'x' }, subjects: [{ kind: 'User', name: 'boss' }] }],
@@ -40,8 +48,35 @@ test('somebody counts as another only when a role allows it', async () => {
   const masters = { 'impersonate-user': 'jane', 'impersonate-group': 'cats, system:masters' }
   assert.match(await refused(masters), /^groups "system:masters" is forbidden/)
   assert.match(await refused({ 'impersonate-group': 'cats' }), /without impersonating a user/)
-  assert.match(await refused({ 'impersonate-user': 'jane', 'impersonate-uid': '1' }), /not supported/)
-  assert.match(await refused({ 'impersonate-user': 'jane', 'impersonate-extra-a': '1' }), /not supported/)
+  const jane = { 'impersonate-user': 'jane' }
+  for (const headers of [{ 'impersonate-uid': '1' }, { 'impersonate-extra-scopes': 'view' }])
+    assert.match(await refused(headers), /without impersonating a user/)
+  const whole = as({
+    ...jane,
+    'impersonate-uid': 'u-1',
+    'impersonate-extra-scopes': 'view, edit',
+    'impersonate-extra-acme.com%2fproject': 'p',
+  })
+  assert.deepEqual(whole, {
+    name: 'jane',
+    groups: [everyone],
+    uid: 'u-1',
+    extra: { scopes: ['view', 'edit'], 'acme.com/project': ['p'] },
+  })
+  const rows: readonly [headers: Record<string, string>, message: RegExp][] = [
+    [{ 'impersonate-uid': 'u-2' }, /^uids.authentication.k8s.io "u-2" is forbidden: User "boss" cannot impersonate/],
+    [
+      { 'impersonate-extra-scopes': 'view, all' },
+      /^userextras.authentication.k8s.io "all" is forbidden: .*"userextras\/scopes"/,
+    ],
+    [
+      { 'impersonate-extra-other': 'view' },
+      /^userextras.authentication.k8s.io "view" is forbidden: .*"userextras\/other"/,
+    ],
+    [{ 'impersonate-extra-%zz': 'view' }, /is not percent-encoded/],
+    [{ 'impersonate-extra-scopes': 'view,'.repeat(300) }, /no more than 256 groups and values/],
+  ]
+  for (const [headers, message] of rows) assert.match(await refused({ ...jane, ...headers }), message)
 })
 
 test('an audit line says who did what, and how it ended', () => {
@@ -53,9 +88,10 @@ test('an audit line says who did what, and how it ended', () => {
     userAgent: 'kubectl',
   }
   const wanted = { verb: 'create', group: '', resource: 'secrets', namespace: 'a' }
-  const line = auditLine({ sender: boss, wanted, name: 'made-x2', dryRun: true }, seen, 0)
+  const line = auditLine({ id: 'i', sender: boss, wanted, name: 'made-x2', dryRun: true }, seen, 0)
   assert.deepEqual(JSON.parse(line ?? ''), {
     time: '1970-01-01T00:00:00.000Z',
+    id: 'i',
     user: 'boss',
     groups: [],
     verb: 'create',
@@ -68,10 +104,14 @@ test('an audit line says who did what, and how it ended', () => {
     userAgent: 'kubectl',
     dryRun: true,
   })
-  const other = JSON.parse(auditLine({ sender: boss, as: { name: 'jane', groups: ['cats'] }, wanted }, seen, 0) ?? '')
+  const other = JSON.parse(
+    auditLine({ id: 'i', sender: boss, as: { name: 'jane', groups: ['cats'] }, wanted }, seen, 0) ?? '',
+  )
   assert.deepEqual([other.user, other.as, other.asGroups], ['boss', 'jane', ['cats']])
-  const unknown = JSON.parse(auditLine({ wanted: { verb: 'post', path: '/x' } }, { ...seen, code: 401 }, 0) ?? '')
+  const unknown = JSON.parse(
+    auditLine({ id: 'i', wanted: { verb: 'post', path: '/x' } }, { ...seen, code: 401 }, 0) ?? '',
+  )
   assert.deepEqual([unknown.user, unknown.path, unknown.code], ['system:anonymous', '/x', 401])
-  assert.equal(auditLine({ sender: boss, wanted }, { ...seen, method: 'GET' }, 0), undefined)
-  assert.equal(auditLine({ sender: boss, wanted, isReview: true }, seen, 0), undefined)
+  assert.equal(auditLine({ id: 'i', sender: boss, wanted }, { ...seen, method: 'GET' }, 0), undefined)
+  assert.equal(auditLine({ id: 'i', sender: boss, wanted, isReview: true }, seen, 0), undefined)
 })

@@ -69,7 +69,7 @@ export async function audited<T extends Readonly<{ code: number }>>(
 
 function isDryRun(query: Query): boolean {
   try {
-    return dryRunOf(query)
+    return dryRunOf('', query)
   } catch {
     // A word that is no dry run was answered with an error.
     return false

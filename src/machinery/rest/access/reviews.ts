@@ -3,15 +3,18 @@ import { Fault } from '#base/fault.ts'
 import { isObject, isStrings, type Json, type JsonObject } from '#base/json.ts'
 import { invalid } from '../status.ts'
 import type { User } from '../strategy.ts'
+import { issuer, type TokenReader, withGroup } from './authenticate.ts'
 import type { Authorizer } from './authorizer.ts'
 import type { Review } from './review.ts'
 import type { Attributes, Rule } from './rules.ts'
 
 /** The kinds of the reviews, as the server's discovery names them. */
-export type ReviewKinds = Readonly<Record<'selfAccess' | 'access' | 'localAccess' | 'selfRules' | 'self', Kind>>
+export type ReviewKinds = Readonly<
+  Record<'selfAccess' | 'access' | 'localAccess' | 'selfRules' | 'self' | 'token', Kind>
+>
 
-/** What `kubectl auth can-i`, `can-i --list` and `whoami` ask. */
-export function reviews(access: Authorizer, kinds: ReviewKinds): readonly Review[] {
+/** What `kubectl auth can-i`, `can-i --list` and `whoami` ask, and what proxies ask about the tokens they get. */
+export function reviews(access: Authorizer, kinds: ReviewKinds, tokens: readonly TokenReader[]): readonly Review[] {
   const review = (kind: Kind, answer: Review['answer']): Review => ({ at: kind, kind, isWrite: false, answer })
   return [
     review(kinds.selfAccess, ({ spec }, { user }) => ({
@@ -33,6 +36,10 @@ export function reviews(access: Authorizer, kinds: ReviewKinds): readonly Review
       if (!namespace) throw new Fault('BadRequest', 'no namespace on request')
       return { spec: spec ?? {}, status: rulesStatus(access.rulesFor(user, namespace)) }
     }),
+    review(kinds.token, async ({ spec }) => ({
+      spec: spec ?? {},
+      status: await bearerStatus(kinds.token, spec, tokens),
+    })),
     review(kinds.self, (_input, { user }) => ({ status: { userInfo: userInfo(user) } })),
   ]
 }
@@ -40,6 +47,31 @@ export function reviews(access: Authorizer, kinds: ReviewKinds): readonly Review
 function decided(access: Authorizer, user: User, wanted: Attributes): JsonObject {
   const { allowed, reason } = access.decide(user, wanted)
   return { allowed, ...(reason && { reason }) }
+}
+
+/** Most audiences of one review: for each of them the token is read. */
+const maxAudiences = 16
+
+/** Whose a token is, and for which of the audiences asked for. @throws Fault BadRequest, Invalid */
+async function bearerStatus(kind: Kind, spec: Json | undefined, tokens: readonly TokenReader[]): Promise<JsonObject> {
+  const { token, audiences: asked } = isObject(spec) ? spec : {}
+  if (typeof token !== 'string' || !token)
+    throw new Fault('BadRequest', 'token is required for TokenReview in authentication')
+  const list = asked ?? []
+  if (!isStrings(list) || list.length > maxAudiences)
+    throw refused(kind, 'spec.audiences', `must be a list of at most ${maxAudiences} strings`)
+  const audiences: string[] = []
+  let bearer: User | undefined
+  for (const audience of list.length ? list : [issuer])
+    for (const reader of tokens) {
+      const user = await reader.userOf(token, audience)
+      if (!user) continue
+      bearer = user
+      audiences.push(audience)
+      break
+    }
+  if (!bearer) return { authenticated: false, user: {}, error: 'invalid bearer token' }
+  return { authenticated: true, user: userInfo(withGroup(bearer)), audiences }
 }
 
 function rulesStatus(rules: readonly Rule[]): JsonObject {

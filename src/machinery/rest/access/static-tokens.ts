@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Fault } from '#base/fault.ts'
 import type { User } from '../strategy.ts'
-import type { TokenReader } from './authenticate.ts'
+import { issuer, type TokenReader } from './authenticate.ts'
 
 /**
  * Reads the token file of kube-apiserver: lines of `token,user,uid[,"group1,group2"]`; of a token that comes twice the last
@@ -18,7 +18,7 @@ export function staticTokens(text: string): TokenReader {
     users.set(digest(token), { name, ...(uid && { uid }), groups: list.filter(Boolean) })
   }
   // Found by digest: how long a look-up takes says nothing about the token.
-  return { userOf: async (token) => users.get(digest(token)) }
+  return { userOf: async (token, audience = issuer) => (audience === issuer ? users.get(digest(token)) : undefined) }
 }
 
 function digest(token: string): string {

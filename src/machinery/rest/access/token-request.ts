@@ -2,8 +2,9 @@ import type { FieldError, Kind } from '#apis/meta/object.ts'
 import { isObject, isStrings } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import { invalid, notFound } from '../status.ts'
+import { issuer } from './authenticate.ts'
 import type { Review } from './review.ts'
-import { issuer, type ServiceAccountTokens } from './tokens.ts'
+import type { ServiceAccountTokens } from './tokens.ts'
 
 /** Shortest, longest and usual life of a token, seconds (Kubernetes' limits). */
 const minSeconds = 600

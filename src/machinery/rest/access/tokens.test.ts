@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import { faultIn } from '#kit/machinery/rest/rest-kit.ts'
+import { issuer } from './authenticate.ts'
 import { staticTokens } from './static-tokens.ts'
-import { issuer, ServiceAccountTokens } from './tokens.ts'
+import { ServiceAccountTokens } from './tokens.ts'
 
 const newKey = () =>
   generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
@@ -34,6 +35,9 @@ test('a token is refused without its ServiceAccount, for another audience, and f
   const { tokens, accounts, clock } = open()
   const { token } = tokens.issue(bot, [issuer], 600)
   assert.equal(await tokens.userOf(tokens.issue(bot, ['vault'], 600).token), undefined)
+  const vault = tokens.issue(bot, ['vault'], 600).token
+  assert.equal((await tokens.userOf(vault, 'vault'))?.uid, 'u1')
+  assert.equal(await tokens.userOf(token, 'vault'), undefined)
   assert.equal(await open().tokens.userOf(token), undefined)
   accounts.set('a/bot', 'u2')
   assert.equal(await tokens.userOf(token), undefined)

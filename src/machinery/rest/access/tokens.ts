@@ -1,10 +1,7 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, randomUUID, sign, verify } from 'node:crypto'
 import { isObject, type JsonObject } from '#base/json.ts'
 import type { User } from '../strategy.ts'
-import { serviceAccountGroups, type TokenReader } from './authenticate.ts'
-
-/** The issuer of our tokens, and their default audience: the names Kubernetes uses. */
-export const issuer = 'https://kubernetes.default.svc.cluster.local'
+import { issuer, serviceAccountGroups, type TokenReader } from './authenticate.ts'
 
 /** Clocks of issuer and reader may differ by that much, seconds. */
 const leewaySeconds = 10
@@ -61,12 +58,12 @@ export class ServiceAccountTokens implements TokenReader {
     return { token: `${signed}.${signature.toString('base64url')}`, expiresMs: (now + lifeSeconds) * 1000 }
   }
 
-  async userOf(token: string): Promise<User | undefined> {
+  async userOf(token: string, audience = issuer): Promise<User | undefined> {
     const claims = this.#verified(token)
     if (!claims) return undefined
     const now = this.#nowMs() / 1000
     const isCurrent = Number(claims.exp) > now && Number(claims.nbf) <= now + leewaySeconds
-    const isOurs = claims.iss === issuer && Array.isArray(claims.aud) && claims.aud.includes(issuer)
+    const isOurs = claims.iss === issuer && Array.isArray(claims.aud) && claims.aud.includes(audience)
     if (!isCurrent || !isOurs) return undefined
     const subject = subjectOf(claims)
     // A ServiceAccount that was deleted, or made again, is not the one the token was given to.

@@ -134,12 +134,26 @@ test('apply: removes what it had and leaves out, unless somebody else has it too
   assert.deepEqual(Object.keys(owners(doc)), ['me Apply', 'you Apply'])
 })
 
+test('apply: an item goes with the manager who has it, although somebody else changed a field of it', async (t) => {
+  const { apply, update } = await open(t)
+  await apply('me', { parts: [{ name: 'x' }, { name: 'y' }] })
+  await update('link', (spec) => ({
+    ...spec,
+    parts: (spec.parts as Part[]).map((part) => ({ ...part, mac: `new-${part.name}` })),
+  }))
+  const fault = await faultIn(() => apply('me', { parts: [{ name: 'x', mac: 'mine' }] }))
+  assert.match(fault.message, /conflict with "link" using example.com\/v1: .spec.parts\[name="x"\].mac$/)
+  const doc = await apply('me', { parts: [{ name: 'x' }] })
+  assert.deepEqual(doc.spec, { parts: [{ name: 'x', mac: 'new-x' }] })
+  assert.deepEqual(owners(doc)['link Update'], { 'f:parts': { 'k:{"name":"x"}': { 'f:mac': {} } } })
+})
+
 test('apply: two managers share a keyed list, each by its items; the order of the applier counts', async (t) => {
   const { apply } = await open(t)
   await apply('me', { parts: [{ name: 'a' }, { name: 'b' }] })
   assert.equal(names(await apply('you', { parts: [{ name: 'c' }] })), 'a b c')
-  assert.equal(names(await apply('me', { parts: [{ name: 'b' }, { name: 'a' }] })), 'b a c')
-  assert.equal(names(await apply('me', { parts: [{ name: 'a' }] })), 'a c')
+  assert.equal(names(await apply('me', { parts: [{ name: 'b' }, { name: 'a' }] })), 'b c a')
+  assert.equal(names(await apply('me', { parts: [{ name: 'a' }] })), 'c a')
 })
 
 test('apply: a field of another is a conflict that names him; force takes it', async (t) => {
@@ -195,6 +209,15 @@ test('apply: what nobody owned before tracking began belongs to before-first-app
   const { message } = await faultIn(() => apply('me', { size: 2 }))
   assert.match(message, /conflict with "before-first-apply" using example.com\/v1: .spec.size$/)
   await update('other', (spec) => ({ ...spec, size: 2 }))
+})
+
+test('apply: of an object by its uid that is gone makes no other', async (t) => {
+  const { apply } = await open(t)
+  const fault = await faultIn(() => apply('me', { size: 1 }, { metadata: { uid: 'u-1' } }))
+  assert.equal(fault.kind, 'Conflict')
+  assert.match(fault.message, /uid mismatch: the provided object specified uid u-1, and no existing object was found$/)
+  const made = await apply('me', { size: 1 })
+  assert.equal(await apply('me', { size: 1 }, { metadata: { uid: made.metadata.uid } }), made)
 })
 
 test('apply: status and object are owned apart', async (t) => {
@@ -286,6 +309,6 @@ test('update: a manager may be moved by the client; nonsense in managedFields is
     )
   const [entry] = doc.metadata.managedFields!
   assert.deepEqual(Object.keys(owners(await send([{ ...entry, manager: 'you' }]))), ['you Apply'])
-  for (const bad of [[{ manager: 'x' }], 'x', [{ ...entry, fieldsV1: { x: {} } }]])
+  for (const bad of [[{ manager: 'x' }], 'x', [{ ...entry, fieldsV1: { x: {} } }], [{ ...entry, time: 'yesterday' }]])
     assert.deepEqual(Object.keys(owners(await send(bad))), ['you Apply'])
 })

@@ -4,6 +4,7 @@ import { isObject, type JsonObject } from '#base/json.ts'
 import type { Key } from '../../client/client.ts'
 import { type Doc, storeKey } from '../doc.ts'
 import { type Registry, type WriteOptions, writerOf } from '../registry.ts'
+import { conflict } from '../status.ts'
 import { withoutUnknown } from '../unknown.ts'
 import { applied, configOf } from './managed.ts'
 
@@ -29,6 +30,7 @@ export async function applyObject(
   const once: WriteOptions = { ...options, operation: 'Apply', unknownFields: 'Ignore' }
   const how = { writer: writerOf(once), force: options.force }
   if (!options.subresource && !(await registry.store.get(storeKey(kind, key)))) {
+    requireNoUid(kind, key.name, wanted)
     options.requireCreate()
     try {
       return { doc: await registry.create(kind, key.namespace, wanted, once), isNew: true }
@@ -39,6 +41,14 @@ export async function applyObject(
   }
   const change = (live: Doc) => applied(kind, live, wanted, how)
   return { doc: await registry.update(kind, key, change, once), isNew: false }
+}
+
+/** @throws Fault Conflict for a configuration of an object that is gone */
+function requireNoUid(kind: Kind, name: string, { metadata }: JsonObject): void {
+  const uid = isObject(metadata) ? metadata.uid : undefined
+  if (!uid) return
+  const why = `uid mismatch: the provided object specified uid ${String(uid)}, and no existing object was found`
+  throw conflict(kind, name, why)
 }
 
 /** What of a configuration this write may set. @throws Fault BadRequest */

@@ -1,5 +1,6 @@
 import type { Kind, ManagedFieldsEntry } from '#apis/meta/object.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
+import { isTime } from '#apis/meta/time.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject, sameJson } from '#base/json.ts'
 import type { Doc } from '../doc.ts'
@@ -238,11 +239,12 @@ function areEntries(list: unknown): list is Entries {
 
 function isEntry(entry: unknown): boolean {
   if (!isObject(entry)) return false
-  const { manager, operation, apiVersion, fieldsType, fieldsV1 } = entry
+  const { manager, operation, apiVersion, time, fieldsType, fieldsV1 } = entry
   return (
     typeof manager === 'string' &&
     (operation === 'Apply' || operation === 'Update') &&
     typeof apiVersion === 'string' &&
+    (time === undefined || time === null || (typeof time === 'string' && isTime(time))) &&
     fieldsType === 'FieldsV1' &&
     parseFields(fieldsV1) !== undefined
   )

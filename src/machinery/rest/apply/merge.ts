@@ -25,26 +25,48 @@ export function merge(shape: Shape, live: Json | undefined, config: Json): Json 
   })
 }
 
-/** The keys of both lists: those that only the live one has stay behind the one they followed. */
-function mergedKeys(live: readonly string[], wanted: ReadonlyMap<string, unknown>): string[] {
+/**
+ * The keys of both lists: those of the configuration in its order, and those that only the live list has as soon as nothing that
+ * both have is due before them (structured-merge-diff, typed/merge.go: visitListItems).
+ */
+function mergedKeys(live: readonly string[], config: ReadonlyMap<string, unknown>): string[] {
+  const wanted = [...config.keys()]
+  const here = new Set(live)
+  const shared = wanted.filter((key) => here.has(key))
   const keys = new Set<string>()
-  let at = 0
-  for (const key of wanted.keys()) {
-    for (let own = live[at]; own !== undefined && !wanted.has(own); own = live[++at]) keys.add(own)
-    keys.add(key)
-    const own = live[at]
-    if (own !== undefined && keys.has(own)) at++
+  for (let l = 0, r = 0, due = 0; l < live.length || r < wanted.length; ) {
+    const [own, want, next] = [live[l], wanted[r], shared[due]]
+    if (own !== undefined && own !== want) {
+      const isLater = config.has(own) && want !== undefined && next !== undefined && next !== own
+      if (isLater || keys.has(own)) l++
+      if (isLater) continue
+      if (!config.has(own)) {
+        keys.add(own)
+        l++
+        continue
+      }
+    }
+    if (want === undefined) continue
+    keys.add(want)
+    r++
+    if (own === want) l++
+    if (own === want || next === want) due++
   }
-  return [...keys, ...live.slice(at).filter((key) => !wanted.has(key))]
+  return [...keys]
 }
 
-/** `value` without the members of `dropped` that are not in `kept`. A member without owner goes only with its parent. */
+/**
+ * `value` without the members of `dropped` that are not in `kept`. A field that the schema names is removed with all its content
+ * when `kept` has nothing below it. Items of lists and keys of maps are members by themselves: they are removed although `kept`
+ * has a field below them, and stay when only their fields are dropped (structured-merge-diff, merge/update.go: prune).
+ */
 export function prune(shape: Shape, value: Json, dropped: Fields, kept: Fields | undefined): Json {
   if (shape.as === 'map' && isObject(value)) {
     const entries = Object.entries(value).flatMap(([name, item]): [string, Json][] => {
       if (item === undefined) return []
       const inside = fieldShape(shape, name)
-      const left = inside ? pruned(inside, item, below(dropped, `f:${name}`), below(kept, `f:${name}`)) : item
+      const [gone, held] = [below(dropped, `f:${name}`), below(kept, `f:${name}`)]
+      const left = inside ? pruned(inside, item, gone, held, !shape.fields.has(name)) : item
       return left === undefined ? [] : [[name, left]]
     })
     return Object.fromEntries(entries)
@@ -54,17 +76,32 @@ export function prune(shape: Shape, value: Json, dropped: Fields, kept: Fields |
   if (!items) return value
   const inside: Shape = shape.as === 'list' ? shape.item : { as: 'atom' }
   return [...items].flatMap(([key, item]) => {
-    const left = pruned(inside, item, below(dropped, key), below(kept, key))
-    return left === undefined ? [] : [left]
+    const left = pruned(inside, item, below(dropped, key), below(kept, key), true)
+    if (left === undefined) return []
+    return [shape.as === 'list' ? withKeys(shape.keys, left, item) : left]
   })
 }
 
-/** What is left of a value; undefined when it goes. */
-function pruned(shape: Shape, value: Json, dropped: Fields | undefined, kept: Fields | undefined): Json | undefined {
+/** What is left of a value; undefined when it is removed. `alone`: it is a member by itself, not by what is in it. */
+function pruned(
+  shape: Shape,
+  value: Json,
+  dropped: Fields | undefined,
+  kept: Fields | undefined,
+  alone: boolean,
+): Json | undefined {
   if (!dropped) return value
-  if (!kept && isMember(dropped)) return undefined
+  const isKept = kept !== undefined && (!alone || isMember(kept))
+  if (!isKept && (!alone || isMember(dropped))) return undefined
   const left = prune(shape, value, dropped, kept)
-  return !kept && isVoid(left) && !isVoid(value) ? undefined : left
+  const isEmptied = isVoid(left) && !isVoid(value)
+  return isEmptied && !(kept && isMember(kept)) ? undefined : left
+}
+
+/** An item that stays keeps its keys, by which it is found. */
+function withKeys(keys: readonly string[], left: Json, item: Json): Json {
+  if (!isObject(left) || !isObject(item) || keys.every((key) => left[key] === item[key])) return left
+  return { ...left, ...Object.fromEntries(keys.map((key) => [key, item[key]])) }
 }
 
 function isVoid(value: Json): boolean {

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import type { Kind, ManagedFieldsEntry } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
+import type { JsonObject } from '#base/json.ts'
+import type { Fields } from '#machinery/rest/apply/fields.ts'
+import { isMember } from '#machinery/rest/apply/fields.ts'
+import { applied, configOf, trackCreate, trackUpdate } from '#machinery/rest/apply/managed.ts'
+import { type Doc, uncheckedDoc } from '#machinery/rest/doc.ts'
+import { ApplyModel, item, objectOf, type Values, valuesOf } from './apply-model.ts'
+import { Widget } from './rest-kit.ts'
+
+const text = { type: 'string' }
+const struct = (...names: readonly string[]) => ({
+  type: 'object',
+  properties: Object.fromEntries(names.map((name) => [name, text])),
+})
+const listOf = (properties: JsonObject) => ({
+  type: 'array',
+  items: { type: 'object', properties: { name: text, ...properties } },
+  'x-kubernetes-list-type': 'map',
+  'x-kubernetes-list-map-keys': ['name'],
+})
+const fields = {
+  a: text,
+  deep: struct('b', 'c'),
+  map: { type: 'object', additionalProperties: text },
+  list: listOf({ x: text, inner: struct('p', 'q'), sub: listOf({ y: text }) }),
+  set: { type: 'array', items: text, 'x-kubernetes-list-type': 'set' },
+}
+const kind: Kind = {
+  ...(Widget as unknown as Kind),
+  schema: { type: 'object', properties: { spec: { type: 'object', properties: fields } } },
+}
+const names = { sets: ['set'], maps: ['map'] }
+
+const paths = [
+  ...['a', 'deep/b', 'deep/c', 'map/m:k', 'map/m:l', 'set/s:s', 'set/s:t'],
+  ...['i', 'j'].flatMap((name) =>
+    ['', '/x', '/inner/p', '/inner/q', '/sub/k:z', '/sub/k:z/y'].map((end) => `list/k:${name}${end}`),
+  ),
+]
+
+/** Values with the items they are in, each of which has its name. */
+function whole(values: Values): Values {
+  const found = new Map<string, string>()
+  for (const [path, value] of values) {
+    for (const [upTo, name = ''] of path
+      .matchAll(/k:(\w+)/g)
+      .map((match): [string, string | undefined] => [path.slice(0, match.index + match[0].length), match[1]])) {
+      found.set(upTo, item)
+      found.set(`${upTo}/name`, name)
+    }
+    if (!/k:\w+$/.test(path)) found.set(path, path.includes('s:') ? '' : value)
+  }
+  return found
+}
+
+const wish = fc
+  .dictionary(fc.constantFrom(...paths), fc.constantFrom('1', '2'), { noNullPrototype: true, maxKeys: 8 })
+  .map((values) => whole(new Map(Object.entries(values))))
+/** An edit sets a value, or takes away what is at a path and below it. */
+const edit = fc.tuple(fc.constantFrom(...paths), fc.constantFrom('1', '2', undefined))
+const step = fc.oneof(
+  fc.record({ manager: fc.constantFrom('me', 'you', 'them'), wish, force: fc.boolean() }),
+  fc.record({
+    manager: fc.constantFrom('editor', 'controller'),
+    edits: fc.array(edit, { minLength: 1, maxLength: 4 }),
+  }),
+)
+type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
+
+function edited(values: Values, edits: readonly (readonly [string, string | undefined])[]): Values {
+  let next = new Map(values)
+  for (const [path, value] of edits)
+    if (value !== undefined) next = new Map([...next, ...whole(new Map([[path, value]]))])
+    else next = new Map([...next].filter(([one]) => one !== path && !one.startsWith(`${path}/`)))
+  return next
+}
+
+const docOf = (values: Values): Doc => uncheckedDoc({ metadata: { name: 'w' }, spec: objectOf(values) })
+
+/** Counts of what was done, to know that the runs are what they should be. */
+export type Done = { operations: number; conflicts: number; removals: number }
+
+/** Does the same to an object and to the model, and compares values, owners and conflicts after every step. */
+export function followModel(steps: readonly Step[], done: Done): void {
+  const model = new ApplyModel(whole(new Map([['a', '1']])), 'maker')
+  let live = docOf(model.values)
+  live = owned(live, trackCreate(kind, live, { manager: 'maker', operation: 'Update', time: 'now' }))
+  for (const one of steps) {
+    done.operations++
+    const before = model.values
+    if ('wish' in one) live = applyBoth(model, live, one, done)
+    else {
+      const next = edited(model.values, one.edits)
+      const after = owned(docOf(next), live.metadata.managedFields ?? [])
+      const entries = live.metadata.managedFields ?? []
+      const writer = { manager: one.manager, operation: 'Update', time: 'now' } as const
+      live = owned(after, trackUpdate(kind, entries, { before: live, sent: after, after }, writer))
+      model.update(one.manager, next)
+    }
+    if ([...before.keys()].some((path) => path.startsWith('list/') && !model.values.has(path))) done.removals++
+    assert.deepEqual(sorted(valuesOf(live.spec as JsonObject, names)), sorted(model.values))
+    for (const manager of ['maker', 'me', 'you', 'them', 'editor', 'controller'])
+      assert.deepEqual(ownedIn(live, manager), model.ownedBy(manager), manager)
+  }
+}
+
+function applyBoth(
+  model: ApplyModel,
+  live: Doc,
+  { manager, wish, force }: Extract<Step, { force: boolean }>,
+  done: Done,
+): Doc {
+  const expected = model.apply(manager, wish, force)
+  if (expected.length) done.conflicts++
+  const writer = { manager, operation: 'Apply', time: 'now' } as const
+  try {
+    const next = applied(kind, live, configOf(kind, docOf(wish), 'w'), { writer, force })
+    assert.deepEqual([], expected, 'should have been a conflict')
+    return uncheckedDoc(next)
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    const { causes } = error.data.details as { causes: { field: string }[] }
+    assert.deepEqual([...new Set(causes.map(({ field }) => pathIn(field)))].toSorted(), expected)
+    return live
+  }
+}
+
+const sorted = (values: Values) => [...values].toSorted(([a], [b]) => (a < b ? -1 : 1))
+
+function owned(doc: Doc, managedFields: readonly ManagedFieldsEntry[]): Doc {
+  return { ...doc, metadata: { ...doc.metadata, managedFields } }
+}
+
+/** `.spec.list[name="i"].x` as the model writes it. */
+function pathIn(field: string): string {
+  return field
+    .replace(/^\.spec\./, '')
+    .replace(/^map\./, 'map/m:')
+    .replaceAll(/\[name="(\w+)"\]/g, '/k:$1')
+    .replaceAll(/\[="(\w+)"\]/g, '/s:$1')
+    .replaceAll('.', '/')
+}
+
+function ownedIn(doc: Doc, manager: string): readonly string[] {
+  const entry = doc.metadata.managedFields?.find((one) => one.manager === manager)
+  const found: string[] = []
+  const visit = (at: Fields, path: string): void => {
+    for (const [key, node] of Object.entries(at)) {
+      if (key === '.') continue
+      const step = key.startsWith('k:')
+        ? `k:${JSON.parse(key.slice(2)).name}`
+        : key.startsWith('v:')
+          ? `s:${JSON.parse(key.slice(2))}`
+          : `${path === 'map' ? 'm:' : ''}${key.slice(2)}`
+      const below = path ? `${path}/${step}` : step
+      if (isMember(node)) found.push(below)
+      visit(node, below)
+    }
+  }
+  const spec = entry?.fieldsV1['f:spec']
+  if (spec) visit(spec, '')
+  return found.toSorted()
+}
+
+/** Follows the model through so many histories. */
+export function followHistories(numRuns: number): Done {
+  const done: Done = { operations: 0, conflicts: 0, removals: 0 }
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 4, maxLength: 12 }), (steps) => followModel(steps, done)),
+    { numRuns },
+  )
+  return done
+}
