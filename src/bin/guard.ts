@@ -13,6 +13,8 @@ import type { Kind } from '#apis/meta/object.ts'
 import { explain, Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { RotatingFile } from '#base/rotating-file.ts'
+import { absentSubresources } from '#controllers/absent-subresources.ts'
+import { evictions } from '#controllers/eviction.ts'
 import { vmActions } from '#controllers/vm-actions.ts'
 import { AuditLog } from '#machinery/rest/access/audit-log.ts'
 import type { TokenReader } from '#machinery/rest/access/authenticate.ts'
@@ -72,9 +74,11 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
     tokens: readers,
     reviews: [
       ...reviews(api.access, reviewKinds, readers),
+      evictions({ client: api.clients.own, ...api.objects }),
       tokenRequests({ accounts, kind: TokenRequest, tokens, maxExpirationSeconds: options.maxTokenSeconds, uidOf }),
     ],
     actions: vmActions({ client: api.clients.own, clientAs: (user) => api.clientAs(user), vmis: api.objects.vmis }),
+    absent: absentSubresources,
     audit,
   }
   const close = () => {

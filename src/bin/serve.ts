@@ -91,7 +91,7 @@ async function openDoors(options: Doors, stack: AsyncDisposableStack): Promise<L
     guard,
     version: versionInfo(),
     metrics: () => metrics.page(),
-    documents: { '/apis/subresources.kubevirt.io/v1/version': versionInfo() },
+    documents: { '/apis/subresources.kubevirt.io/v1/version': { ...versionInfo(), ...kubevirtVersion } },
     unready: () => (store.problem === undefined ? [] : [store.problem]),
     requestTimeoutMs: limits.requestTimeoutMs,
     log,
@@ -139,6 +139,9 @@ function ownAddresses(): string[] {
     (addresses ?? []).filter((one) => !one.address.includes('%')).map((one) => one.address),
   )
 }
+
+/** The KubeVirt whose API is served: virtctl compares it with its own version, and notes a difference with each error. */
+const kubevirtVersion = { major: '1', minor: '6', gitVersion: 'v1.6.0' }
 
 function versionInfo() {
   // kubectl compares the major and minor number with its own and warns when they are far apart.

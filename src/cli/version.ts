@@ -14,7 +14,7 @@ const client = {
 export async function printVersion(print: Print, connect: (() => Promise<HttpClient>) | undefined): Promise<void> {
   print.line(`Client Version: ${infoText(client)}`)
   if (!connect) return
-  const server = await (await connect()).call('GET', '/apis/subresources.kubevirt.io/v1/version')
+  const server = await (await connect()).call('GET', '/version')
   print.line(`Server Version: ${infoText(server)}`)
 }
 

@@ -13,6 +13,7 @@ import {
   workloadUpdateAnnotation,
 } from '#core/migration/required.ts'
 import { findCondition, withCondition, withoutCondition } from '#core/vm/conditions.ts'
+import { evacuationStep } from '#core/vm/eviction.ts'
 import { onAnyChange } from '#machinery/client/informer.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
@@ -43,6 +44,11 @@ export function startAutoMigrationController(context: MigrationContext): Control
 async function reconcile(context: MigrationContext, key: string): Promise<{ againAfterMs: number } | undefined> {
   const vmi = context.vmis.get(fromQueueKey(key))
   if (vmi?.status?.phase !== 'Running' || isMigrating(vmi)) return undefined
+  const leave = evacuationStep(vmi, context.migrations.indexed('byVmi', key), Date.now())
+  if (leave.do === 'wait') return { againAfterMs: leave.againAfterMs }
+  if (leave.do === 'migrate') return void (await migrate(context, vmi, evacuation))
+  if (leave.do === 'forget')
+    await modifySame(context.client, VirtualMachineInstance, vmi, withoutEvacuation, { subresource: 'status' })
   const kubevirt = context.kubevirts.list()[0]
   const config = autoMigrationConfig(kubevirt)
   const nowMs = Date.now()
@@ -61,7 +67,7 @@ async function reconcile(context: MigrationContext, key: string): Promise<{ agai
   const own = context.migrations.indexed('byVmi', key)
   const methods = kubevirt?.spec?.workloadUpdateStrategy?.workloadUpdateMethods ?? []
   const step = workloadUpdate(vmi, own, methods, { ...config, nowMs })
-  if (step.do === 'migrate') await migrate(context, vmi)
+  if (step.do === 'migrate') await migrate(context, vmi, update)
   if (step.do === 'evict') await context.client.delete(VirtualMachineInstance, vmi.metadata)
   if (step.do === 'withdraw') {
     await context.client.delete(Migration, step.migration.metadata)
@@ -76,25 +82,35 @@ async function reconcile(context: MigrationContext, key: string): Promise<{ agai
   return step.do === 'nothing' && step.againAfterMs !== undefined ? { againAfterMs: step.againAfterMs } : undefined
 }
 
-async function migrate(context: MigrationContext, vmi: Stored<VirtualMachineInstance>): Promise<void> {
+function withoutEvacuation({ status, ...vmi }: VirtualMachineInstance): VirtualMachineInstance {
+  const { evacuationNodeName: _, ...rest } = status ?? {}
+  return { ...vmi, status: rest }
+}
+
+/** Why a migration is created by itself: its name and priority, and what the Event says (KubeVirt). */
+type Cause = Readonly<{ name: string; annotations?: Readonly<Record<string, string>>; priority: string; text: string }>
+
+const update: Cause = {
+  name: 'kubevirt-workload-update-',
+  annotations: { [workloadUpdateAnnotation]: '' },
+  priority: 'user-triggered',
+  text: 'automated workload update',
+}
+const evacuation: Cause = { name: 'kubevirt-evacuation-', priority: 'system-critical', text: 'evacuation of the node' }
+
+async function migrate(
+  context: MigrationContext,
+  vmi: Stored<VirtualMachineInstance>,
+  { name: generateName, annotations, priority, text }: Cause,
+): Promise<void> {
   const { name, namespace } = vmi.metadata
   const made = await context.client.create(Migration, {
     apiVersion: apiVersionOf(Migration),
     kind: Migration.kind,
-    metadata: {
-      name: '',
-      generateName: 'kubevirt-workload-update-',
-      namespace,
-      annotations: { [workloadUpdateAnnotation]: '' },
-    },
-    spec: { vmiName: name, priority: 'user-triggered' },
+    metadata: { name: '', generateName, namespace, ...(annotations && { annotations }) },
+    spec: { vmiName: name, priority },
   })
-  context.recorder(
-    vmi,
-    'Normal',
-    'SuccessfulCreate',
-    `Created Migration ${made.metadata.name} for automated workload update`,
-  )
+  context.recorder(vmi, 'Normal', 'SuccessfulCreate', `Created Migration ${made.metadata.name} for ${text}`)
 }
 
 async function write(

@@ -1,4 +1,5 @@
 import { Lease } from '#apis/coordination/lease.ts'
+import { Endpoints, PodDisruptionBudget, Service } from '#apis/core/absent.ts'
 import { ConfigMap } from '#apis/core/configmap.ts'
 import { Event, EventOfEvents, eventNames } from '#apis/core/event.ts'
 import { Namespace } from '#apis/core/namespace.ts'
@@ -6,7 +7,6 @@ import { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
 import { ResourceQuota } from '#apis/core/resourcequota.ts'
 import { Secret } from '#apis/core/secret.ts'
-import { Endpoints, Service } from '#apis/core/service.ts'
 import { ServiceAccount } from '#apis/core/serviceaccount.ts'
 import { kinds } from '#apis/kinds.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
@@ -52,6 +52,7 @@ export function servedKinds(context: ServedContext): readonly Served[] {
     serve(ServiceAccount),
     serve(Service),
     serve(Endpoints),
+    serve(PodDisruptionBudget),
     serve(ResourceQuota, {
       prepare: quotaWithDefaults,
       validate: (quota) => quotaErrors(quota, limitable),

@@ -72,6 +72,10 @@ export const Pod: Kind<Pod> = {
   categories: ['all'],
   namespaced: true,
   status: true,
+  subresources: [
+    { name: 'eviction', group: 'policy', version: 'v1', kind: 'Eviction', verbs: ['create'] },
+    { name: 'log', group: '', version: 'v1', kind: 'Pod', verbs: ['get'] },
+  ],
   columns: [
     { name: 'Ready', type: 'string', path: 'status', cell: (pod) => `${isReady(pod) ? 1 : 0}/1` },
     { name: 'Status', type: 'string', path: 'status.phase', cell: podStatus },

@@ -80,6 +80,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
     'system:aggregate-to-edit',
     [
       rule('', ['pods'], ['delete', 'deletecollection']),
+      rule('', ['pods/eviction'], ['create']),
       rule('', ['secrets'], full),
       rule('', ['configmaps', 'events', 'serviceaccounts'], change),
       rule('events.k8s.io', ['events'], change),
@@ -98,6 +99,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
         read,
       ),
       rule('', ['endpoints', 'services'], read),
+      rule('policy', ['poddisruptionbudgets'], read),
       // A user who could write quotas would not be limited by them: cluster-admin alone may (Kubernetes).
       rule('', ['resourcequotas', 'resourcequotas/status'], read),
       rule('events.k8s.io', ['events'], read),

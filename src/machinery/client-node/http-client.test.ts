@@ -46,6 +46,7 @@ async function serve(
       tokens: [{ userOf }],
       reviews: [],
       actions: [],
+      absent: [],
       audit: { write: () => undefined, writeRefusal: () => undefined },
     },
     version: {},

@@ -1,4 +1,5 @@
 import type { Kind } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import type { ResourcePath } from './path.ts'
 import { objectBody } from './request.ts'
@@ -23,19 +24,31 @@ export type Action = Readonly<{
   method: 'PUT' | 'GET'
   /** The kind of the object it is about, for discovery. */
   kind: string
-  /** Resolves to what is answered; no body is an empty one. @throws Fault */
-  run(call: ActionCall): Promise<Readonly<{ code: number; body?: JsonObject }>>
+  /** Resolves to what is answered: an object, or plain text; none is an empty answer. @throws Fault */
+  run(call: ActionCall): Promise<Readonly<{ code: number; body?: JsonObject; text?: string }>>
 }>
+
+/** A subresource that clients of other servers know and this one does not have; `instead` says why, or what to use. */
+export type AbsentSubresource = Readonly<{
+  at: Pick<Kind, 'group' | 'version' | 'plural'>
+  subresource: string
+  instead: string
+}>
+
+/** @throws Fault NotFound for a subresource that is known not to be there: about it, not about the object */
+export function requirePresent(absent: readonly AbsentSubresource[], path: ResourcePath): void {
+  const found = absent.find(({ at, subresource }) => isAt(at, path) && subresource === path.subresource)
+  if (found) throw new Fault('NotFound', `there is no ${path.plural}/${path.subresource} here: ${found.instead}`)
+}
+
+function isAt(at: Action['at'], path: ResourcePath): boolean {
+  return at.group === path.group && at.version === path.version && at.plural === path.plural
+}
 
 /** The action behind a path. */
 export function findAction(actions: readonly Action[], path: ResourcePath): Action | undefined {
   return actions.find(
-    ({ at, subresource }) =>
-      at.group === path.group &&
-      at.version === path.version &&
-      at.plural === path.plural &&
-      subresource === path.subresource &&
-      path.namespace !== undefined,
+    ({ at, subresource }) => isAt(at, path) && subresource === path.subresource && path.namespace !== undefined,
   )
 }
 

@@ -11,13 +11,13 @@ import { callerOf } from './access/caller.ts'
 import { admit, audited, type Guard } from './access/guard.ts'
 import { answerReview, findReview, type Review } from './access/review.ts'
 import type { Attributes } from './access/rules.ts'
-import { type Action, actionInput, actionKinds, findAction, isTrial } from './actions.ts'
+import { type Action, actionInput, actionKinds, findAction, isTrial, requirePresent } from './actions.ts'
 import { aggregatedAt, discoveryType } from './aggregated.ts'
 import { registryFor } from './converted.ts'
 import { type Catalog, discoveryAt, openapiAt, pathsOf } from './documents.ts'
 import { fixedAnswer } from './fixed-document.ts'
 import { healthAt, type Unready } from './health.ts'
-import { jsonAnswer, notServed, refusal, yamlAnswer } from './json-answer.ts'
+import { jsonAnswer, notServed, refusal, textAnswer, yamlAnswer } from './json-answer.ts'
 import { encodeOpenapiV2, openapiV2, openapiV2Protobuf, openapiV2ProtobufAnswer } from './openapi-v2.ts'
 import { parseResourcePath, type ResourcePath } from './path.ts'
 import type { Registry } from './registry.ts'
@@ -131,6 +131,7 @@ async function answerTo(serving: Serving, asked: Read): Promise<Answer> {
   if (review) return respondToReview(review, asked, resource)
   const action = resource && findAction(guard.actions, resource)
   if (action) return act(action, asked, resource)
+  if (resource) requirePresent(guard.absent, resource)
   if (!resource || !served) throw notServed()
   return answerResource(serving, served, { ...asked, resource })
 }
@@ -157,11 +158,12 @@ async function act(action: Action, asked: Read, path: ResourcePath): Promise<Ans
   if (exchange.method !== action.method) throw notAllowed(exchange.method)
   const { namespace = '', name = '' } = path
   const input = actionInput(contentTypeOf(exchange), asked.body)
-  const { code, body } = await action.run({
+  const { code, body, text } = await action.run({
     ...{ namespace, name, input, user },
     dryRun: isTrial(input, dryRunOf(exchange.method, query)),
     signal: exchange.closed,
   })
+  if (text !== undefined) return textAnswer(code, text)
   return body ? jsonAnswer(code, body) : { code, type: '', body: '' }
 }
 

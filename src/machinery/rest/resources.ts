@@ -4,6 +4,7 @@ import { isObject, type JsonObject } from '#base/json.ts'
 import { applyObject } from './apply/apply.ts'
 import { applyType, managerOf } from './apply/request.ts'
 import type { Doc } from './doc.ts'
+import { notServed } from './json-answer.ts'
 import { listPage, requireReached } from './list.ts'
 import { applyPatch, type PatchType, patchTypes } from './patch.ts'
 import type { ResourcePath } from './path.ts'
@@ -12,7 +13,7 @@ import type { DeleteOptions, Registry, WriteOptions } from './registry.ts'
 import { Rendering } from './render.ts'
 import { countOf, dryRunOf, fieldValidationOf, flag, isJson, objectBody, parseBody, type Query } from './request.ts'
 import { parseSelectors } from './selector.ts'
-import { deleted, notFound } from './status.ts'
+import { deleted } from './status.ts'
 import type { User } from './strategy.ts'
 import { warnOfDuplicates } from './unknown.ts'
 
@@ -93,8 +94,7 @@ class Call {
 
   async object(method: string, name: string): Promise<[number, JsonObject]> {
     const { path, contentType, body } = this.#request
-    if (path.subresource !== undefined && (path.subresource !== 'status' || !this.#kind.status))
-      throw notFound({ ...this.#kind, plural: `${this.#kind.plural}/${path.subresource}` }, name)
+    if (path.subresource !== undefined && (path.subresource !== 'status' || !this.#kind.status)) throw notServed()
     const key = { name, ...(path.namespace !== undefined && { namespace: path.namespace }) }
     switch (method) {
       case 'GET':

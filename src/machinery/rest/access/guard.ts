@@ -1,6 +1,6 @@
 import { Fault } from '#base/fault.ts'
 import type { Exchange } from '../../http/exchange.ts'
-import type { Action } from '../actions.ts'
+import type { AbsentSubresource, Action } from '../actions.ts'
 import type { ResourcePath } from '../path.ts'
 import { dryRunOf, type Query } from '../request.ts'
 import { failure } from '../status.ts'
@@ -18,6 +18,8 @@ export type Guard = Readonly<{
   tokens: readonly TokenReader[]
   reviews: readonly Review[]
   actions: readonly Action[]
+  /** Subresources that are not built, for an answer that says so. */
+  absent: readonly AbsentSubresource[]
   audit: Pick<AuditLog, 'write' | 'writeRefusal'>
 }>
 

@@ -3,9 +3,15 @@ import type { Kind } from '../meta/object.ts'
 import { loose, objectSchema } from '../meta/schema.ts'
 
 /** A kind that clients list to find out what a cluster offers. There are none here, and none can be made. */
-function absent(kind: string, singular: string, shortNames: readonly string[], columns: Kind['columns']): Kind {
+function absent(
+  group: string,
+  kind: string,
+  singular: string,
+  shortNames: readonly string[],
+  columns: Kind['columns'],
+): Kind {
   return {
-    group: '',
+    group,
     version: 'v1',
     kind,
     plural: singular.endsWith('s') ? singular : `${singular}s`,
@@ -24,6 +30,7 @@ const age = { name: 'Age', type: 'date', path: 'metadata.creationTimestamp' } as
 
 /** `kubectl cluster-info` looks for the services of the cluster itself. */
 export const Service = absent(
+  '',
   'Service',
   'service',
   ['svc'],
@@ -34,4 +41,7 @@ export const Service = absent(
   ],
 )
 
-export const Endpoints = absent('Endpoints', 'endpoints', ['ep'], [age])
+export const Endpoints = absent('', 'Endpoints', 'endpoints', ['ep'], [age])
+
+/** `kubectl drain` evicts only where the group of evictions is served. */
+export const PodDisruptionBudget = absent('policy', 'PodDisruptionBudget', 'poddisruptionbudget', ['pdb'], [age])
