@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { version } from '#base/version.ts'
 import { ExitError } from '#cli/context.ts'
@@ -6,6 +6,7 @@ import { plainArguments } from './arguments.ts'
 import { addClientCommands } from './client-commands.ts'
 import { dataDirOption, secondsOf } from './options.ts'
 import { addUpCommand } from './up-command.ts'
+import { virtctlVerbs } from './virtctl-commands.ts'
 
 // The modules of a command are imported when it runs: a client command starts without the server's.
 const logOf = async () => (await import('#base/log.ts')).makeLog()
@@ -15,6 +16,8 @@ const program = new Command('patchbay')
     'KubeVirt virtual machines on plain Linux hosts, with network cables you can plug, rewire and cut while they run',
   )
   .version(version)
+  // Inherited by every command that is added from here on.
+  .exitOverride()
 
 addUpCommand(program.command('up'), logOf)
 
@@ -103,9 +106,16 @@ function collect(value: string, before: readonly string[]): readonly string[] {
 /** The exit code of each kind of fault; every other is 1. */
 const exitCodes: Readonly<Record<string, number>> = { Invalid: 2, BadRequest: 2, Unavailable: 3, Timeout: 4 }
 
+/** The exit code after a wrong command line, which commander has explained already; asking for help is none. */
+function usageCode({ exitCode }: CommanderError): number {
+  if (exitCode === 0) return 0
+  return virtctlVerbs.has(process.argv[2] ?? '') ? 1 : 2
+}
+
 try {
   await program.parseAsync(plainArguments(process.argv))
 } catch (error) {
+  if (error instanceof CommanderError) process.exit(usageCode(error))
   const kind = faultKind(error)
   if (error instanceof ExitError) console.error(error.message)
   else console.error(`patchbay: ${explain(error)}`)

@@ -7,6 +7,12 @@ type Trial = Choice & Readonly<{ dryRun?: boolean }>
 
 const dryRunOption = ['--dry-run', 'only say whether it would work'] as const
 
+/** Their names: whatever goes wrong with them, their exit code is 1, as virtctl's. */
+export const virtctlVerbs: ReadonlySet<string> = new Set([
+  ...['start', 'stop', 'restart', 'pause', 'unpause', 'reset', 'soft-reboot', 'guestosinfo'],
+  ...['migrate', 'migrate-cancel', 'addinterface', 'removeinterface'],
+])
+
 /** Adds the commands that virtctl has, with its flags. Their modules are imported when a command runs. */
 export function addVirtctlCommands(program: Command): void {
   addPowerCommands(program)

@@ -108,7 +108,7 @@ export async function waitFor({ client, print }: Context, key: NicKey, goal: Goa
   }
   using watcher = new VmiWatcher(client, key, print)
   const look = (running: Stored<VirtualMachineInstance> | undefined) => {
-    const failure = syncFailureOf(running)
+    const failure = syncFailureOf(running, nic)
     if (failure && !reported.has(failure)) print.note(`Trouble: ${failure}`)
     reported.add(failure ?? '')
     return !running || report(goal.stage(running, nic))
@@ -120,13 +120,22 @@ export async function waitFor({ client, print }: Context, key: NicKey, goal: Goa
   if (watcher.running && last.isDone)
     return print.line(`${what} ${last.text}, after ${durationText(performance.now() - start)}`)
   if (!watcher.running) throw new Fault('Conflict', `VM ${name} stopped; its guest will start as declared`)
-  const why = syncFailureOf(watcher.running)
+  const why = syncFailureOf(watcher.running, nic)
   throw new Fault(
     'Timeout',
     `${what} ${last.text} after ${durationText(ms)}${why ? `: ${why}` : ''}; see \`kubectl describe vmi ${name} -n ${namespace}\``,
   )
 }
 
-function syncFailureOf(running: VirtualMachineInstance | undefined): string | undefined {
-  return findCondition(running?.status?.conditions, 'Synchronized')?.message
+/** What keeps an interface, or the instance as a whole, from being as declared; failures of other interfaces are left out. */
+function syncFailureOf(running: VirtualMachineInstance | undefined, nic: string): string | undefined {
+  const message = findCondition(running?.status?.conditions, 'Synchronized')?.message
+  return message === undefined ? undefined : failureOf(message, nic)
+}
+
+/** The sentences of a Synchronized condition that are not about another interface. */
+export function failureOf(message: string, nic: string): string | undefined {
+  const sentences = message.split(/; (?=interface "|a network that was left )/)
+  const isOther = (one: string) => one.startsWith('interface "') && !one.startsWith(`interface "${nic}"`)
+  return sentences.filter((one) => !isOther(one)).join('; ') || undefined
 }
