@@ -2,7 +2,7 @@ import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Log } from '#base/log.ts'
 import type { AttachmentMode } from '#core/migration/required.ts'
-import type { Host, Hypervisor, Images } from '#core/ports.ts'
+import type { GuestView, Host, Images } from '#core/ports.ts'
 import type { FindNads } from '#core/sandbox/plan.ts'
 import { domainName } from '#core/vm/domain.ts'
 import type { Client } from '#machinery/client/client.ts'
@@ -13,7 +13,7 @@ import type { MigrationJobs } from './migration-jobs.ts'
 import type { Probes } from './probes.ts'
 
 /** A guest that runs on this host. */
-export type RunningGuest = Readonly<{ namespace: string; name: string; hypervisor: Pick<Hypervisor, 'cards'> }>
+export type RunningGuest = Readonly<{ namespace: string; name: string; hypervisor: Pick<GuestView, 'cards'> }>
 
 /** What the passes over the pods of a node share. */
 export type AgentContext = Readonly<{

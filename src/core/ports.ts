@@ -97,15 +97,22 @@ export interface MigrationJob {
 }
 
 /**
- * The hypervisor of a sandbox. A component that only observes guests gets only the parts for that, so that it cannot end a guest
- * that is not Patchbay's own.
+ * What may be done with a guest whose domain is not Patchbay's own: it is observed. Everything that changes or ends a guest takes a
+ * Hypervisor, which this is not.
  */
+export type GuestView = Readonly<{
+  domain: Pick<Domain, 'observe'>
+  cards: Pick<Cards, 'traffic'>
+  guestAgent: Pick<GuestAgent, 'interfaces' | 'info' | 'ping'>
+}>
+
+/** The hypervisor of a sandbox, whose guest is Patchbay's own. Components that only observe take a GuestView. */
 export type Hypervisor = Readonly<{ domain: Domain; cards: Cards; guestAgent: GuestAgent; job: MigrationJob }>
 
 /** The target of a probe. `ip` is the guest's address on the pod network. */
 export type ProbeTarget = Readonly<{
   ip: string | undefined
-  hypervisor: Readonly<{ domain: Pick<Domain, 'observe'>; guestAgent: GuestAgent }>
+  hypervisor: Pick<GuestView, 'domain'> & Readonly<{ guestAgent: GuestAgent }>
 }>
 
 /** Checks whether a guest is healthy. */
