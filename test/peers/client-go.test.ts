@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { isObject, type Json } from '#base/json.ts'
+import { outcomeOf, toldHistories } from '#kit/machinery/rest/apply-rules.ts'
 import { decodeObject } from '#machinery/rest/protobuf.ts'
 import { must } from '../../tools/stage/program.ts'
 import { type Cluster, startCluster } from '../component/cluster.ts'
@@ -46,6 +47,21 @@ describe('client-go 0.34', () => {
       const decoded = decodeObject(Buffer.from(body, 'base64'))
       assert.deepEqual(withoutNulls(decoded), withoutNulls(JSON.parse(json.join(' '))), `seed ${seed}: ${line}`)
     }
+  })
+
+  it('applies and updates as the model of our tests does', async () => {
+    const seed = Math.floor(Math.random() * 1e6)
+    const told = toldHistories(1500, seed)
+    const input = told.map(({ operation }) => `${JSON.stringify(operation)}\n`).join('')
+    const lines = (await must(`${bin}/apply`, [], { input })).trim().split('\n')
+    const conflicts = told.filter(({ expected }) => Array.isArray(expected.conflicts) && expected.conflicts.length)
+    assert.ok(told.length >= 10_000 && conflicts.length >= 500, `${told.length}, ${conflicts.length} conflicts`)
+    for (const [i, { operation, expected }] of told.entries())
+      assert.deepEqual(
+        outcomeOf(JSON.parse(lines[i] ?? '')),
+        expected,
+        `seed ${seed}, step ${i}: ${JSON.stringify(operation)}`,
+      )
   })
 
   it('elects one leader of two processes, and the other when that leaves', async () => {
