@@ -8,7 +8,9 @@ import { isObject, type Json } from '#base/json.ts'
 import { outcomeOf, toldHistories } from '#kit/machinery/rest/apply-rules.ts'
 import { decodeObject } from '#machinery/rest/protobuf.ts'
 import { must } from '../../tools/stage/program.ts'
+import { vmsPath } from '../component/api.ts'
 import { type Cluster, startCluster } from '../component/cluster.ts'
+import { vm } from '../component/manifests.ts'
 
 const source = fileURLToPath(new URL('go', import.meta.url))
 const messages = fileURLToPath(new URL('../../src/machinery/rest/protobuf-messages.ts', import.meta.url))
@@ -91,6 +93,24 @@ describe('client-go 0.34', () => {
       'recorded Tested 2 true',
       'deleted peer-owned',
     ])
+  })
+
+  it('makes an object of each built-in kind by its typed client, and gets back what it sent', async () => {
+    const peer = start('types')
+    const lines = await peer.lines
+    assert.deepEqual(
+      lines.filter((line) => !line.endsWith(' true')),
+      [],
+    )
+    assert.ok(lines.length >= 15, lines.join(', '))
+    assert.equal(await peer.code, 0)
+  })
+
+  it('follows the metadata of VMs alone', async () => {
+    await cluster.api.create(vmsPath('default'), vm('followed', [], { runStrategy: 'Halted' }))
+    const peer = start('metadata')
+    assert.equal(await peer.code, 0)
+    assert.deepEqual(await peer.lines, ['listed 1 followed 0', 'added followed', 'deleted'])
   })
 
   /** A process of the client; `line` waits for the next line like a pattern. */
