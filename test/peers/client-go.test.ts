@@ -5,9 +5,12 @@ import { createInterface } from 'node:readline'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { isObject, type Json } from '#base/json.ts'
+import { outcomeOf, toldHistories } from '#kit/machinery/rest/apply-rules.ts'
 import { decodeObject } from '#machinery/rest/protobuf.ts'
 import { must } from '../../tools/stage/program.ts'
+import { vmsPath } from '../component/api.ts'
 import { type Cluster, startCluster } from '../component/cluster.ts'
+import { vm } from '../component/manifests.ts'
 
 const source = fileURLToPath(new URL('go', import.meta.url))
 const messages = fileURLToPath(new URL('../../src/machinery/rest/protobuf-messages.ts', import.meta.url))
@@ -48,6 +51,21 @@ describe('client-go 0.34', () => {
     }
   })
 
+  it('applies and updates as the model of our tests does', async () => {
+    const seed = Math.floor(Math.random() * 1e6)
+    const told = toldHistories(1500, seed)
+    const input = told.map(({ operation }) => `${JSON.stringify(operation)}\n`).join('')
+    const lines = (await must(`${bin}/apply`, [], { input })).trim().split('\n')
+    const conflicts = told.filter(({ expected }) => Array.isArray(expected.conflicts) && expected.conflicts.length)
+    assert.ok(told.length >= 10_000 && conflicts.length >= 500, `${told.length}, ${conflicts.length} conflicts`)
+    for (const [i, { operation, expected }] of told.entries())
+      assert.deepEqual(
+        outcomeOf(JSON.parse(lines[i] ?? '')),
+        expected,
+        `seed ${seed}, step ${i}: ${JSON.stringify(operation)}`,
+      )
+  })
+
   it('elects one leader of two processes, and the other when that leaves', async () => {
     const first = start('elect', 'one')
     assert.equal(await first.line(/^leads/), 'leads one')
@@ -75,6 +93,24 @@ describe('client-go 0.34', () => {
       'recorded Tested 2 true',
       'deleted peer-owned',
     ])
+  })
+
+  it('makes an object of each built-in kind by its typed client, and gets back what it sent', async () => {
+    const peer = start('types')
+    const lines = await peer.lines
+    assert.deepEqual(
+      lines.filter((line) => !line.endsWith(' true')),
+      [],
+    )
+    assert.ok(lines.length >= 15, lines.join(', '))
+    assert.equal(await peer.code, 0)
+  })
+
+  it('follows the metadata of VMs alone', async () => {
+    await cluster.api.create(vmsPath('default'), vm('followed', [], { runStrategy: 'Halted' }))
+    const peer = start('metadata')
+    assert.equal(await peer.code, 0)
+    assert.deepEqual(await peer.lines, ['listed 1 followed 0', 'added followed', 'deleted'])
   })
 
   /** A process of the client; `line` waits for the next line like a pattern. */

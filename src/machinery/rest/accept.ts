@@ -22,7 +22,7 @@ const maxClauses = 64
  * @throws Fault NotAcceptable
  */
 export function negotiated(accept: string | undefined, forms: readonly Form[], isYamlServed = true): Wanted {
-  if (!accept?.trim()) return whole
+  if (accept === undefined || accept === 'application/json' || !accept.trim()) return whole
   const clauses = clausesOf(accept)
   for (const isProtobuf of [false, true])
     for (const clause of clauses) {

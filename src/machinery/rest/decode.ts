@@ -44,27 +44,31 @@ class Decoder {
     if (isList(value)) return this.#list(isObject(schema.items) ? schema.items : unspecified, value)
     if (!isObject(value)) return value
     const isLoose = schema['x-kubernetes-preserve-unknown-fields'] === true || isUnspecified(schema)
-    const kept: [string, Json | undefined][] = []
-    let isSame = true
+    // Made only when something is dropped, which is rare.
+    let kept: Map<string, Json | undefined> | undefined
     for (const key of Object.keys(value)) {
       const item = value[key]
       const known = schemaBelow(schema, key) ?? (isLoose ? unspecified : undefined)
       if (!known) this.#report(key)
       const below = !known ? undefined : item === null ? this.#nullIn(schema, known) : this.#below(known, item, key)
-      if (below !== item) isSame = false
-      if (below !== undefined) kept.push([key, below])
+      if (below === item) continue
+      kept ??= new Map(Object.entries(value))
+      if (below === undefined) kept.delete(key)
+      else kept.set(key, below)
     }
-    return isSame ? value : Object.fromEntries(kept)
+    return kept ? Object.fromEntries(kept) : value
   }
 
   #list(items: JsonObject, list: readonly Json[]): Json {
-    let isSame = true
-    const values = list.map((item, i) => {
+    let values: Json[] | undefined
+    for (let i = 0; i < list.length; i++) {
+      const item = list[i] ?? null
       const value = item === null ? this.#nullItem(items) : (this.#below(items, item, i) ?? item)
-      if (value !== item) isSame = false
-      return value
-    })
-    return isSame ? list : values
+      if (value === item) continue
+      values ??= [...list]
+      values[i] = value
+    }
+    return values ?? list
   }
 
   #below(schema: JsonObject, item: Json | undefined, step: string | number): Json | undefined {

@@ -38,7 +38,7 @@ function check(schema: JsonObject, value: Json, path: Path, errors: FieldError[]
     const allowed = schema.enum.map((one) => `"${String(one)}"`).join(', ')
     bad(`Unsupported value: ${shown(value)}: supported values: ${allowed}`, 'FieldValueNotSupported')
   }
-  const misfit = formProblem(schema, value)
+  const misfit = typeof value === 'string' ? formProblem(schema, value) : undefined
   if (misfit !== undefined) bad(`Invalid value: ${shown(value)}: ${dotted(path)} in body ${misfit}`)
   else if (typeof minimum === 'number' && isLess(value, minimum, schema.format))
     bad(`Invalid value: ${shown(value)}: ${dotted(path)} in body should be greater than or equal to ${minimum}`)
@@ -47,8 +47,7 @@ function check(schema: JsonObject, value: Json, path: Path, errors: FieldError[]
 }
 
 /** What a text is not that its schema wants; undefined when it fits. */
-function formProblem({ format, pattern }: JsonObject, value: Json): string | undefined {
-  if (typeof value !== 'string') return undefined
+function formProblem({ format, pattern }: JsonObject, value: string): string | undefined {
   if (typeof pattern === 'string' && !patternOf(pattern).test(value)) return `should match '${pattern}'`
   const fits = typeof format === 'string' ? formats.get(format) : undefined
   return fits && !fits(value) ? `must be of type ${String(format)}: ${shown(value)}` : undefined

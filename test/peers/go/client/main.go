@@ -1,5 +1,6 @@
-// A client made of what controllers are made of: `elect NAME` takes part in an election until its input ends, `use` writes and
-// watches objects of the built-in kinds. What happens is printed, one line each.
+// A client made of what controllers are made of: `elect NAME` takes part in an election until its input ends, `types` makes an
+// object of each built-in kind, `metadata` follows metadata alone, and `use` writes and watches. What happens is printed, one line
+// each.
 package main
 
 import (
@@ -31,15 +32,20 @@ func main() {
 	clients := kubernetes.NewForConfigOrDie(config)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if os.Args[1] == "elect" {
+	switch os.Args[1] {
+	case "elect":
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			cancel()
 		}()
 		elect(ctx, clients, os.Args[2])
-		return
+	case "types":
+		types(ctx, clients)
+	case "metadata":
+		metadataOnly(ctx, config)
+	default:
+		use(ctx, clients)
 	}
-	use(ctx, clients)
 }
 
 func elect(ctx context.Context, clients *kubernetes.Clientset, name string) {
