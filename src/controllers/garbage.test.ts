@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { kinds } from '#apis/kinds.ts'
-import { apiVersionOf, type OwnerReference, type Stored } from '#apis/meta/object.ts'
+import { apiVersionOf, isVersionOf, type OwnerReference, type Stored } from '#apis/meta/object.ts'
 import { NetworkAttachmentDefinition as Nad } from '#apis/net/attachment.ts'
 import { eventually } from '#base/wait.ts'
 import { openApi } from '#kit/server/memory-api.ts'
@@ -102,4 +102,13 @@ test('dependents of an orphaning owner stay, and forget it before it goes', asyn
   controller.enqueue(low?.metadata.uid ?? '')
   await controller.settled()
   assert.equal(store.revision, revision, 'nothing more is written about it')
+})
+
+test('an owner in an older version that is served is the same owner', () => {
+  const VM = { group: 'kubevirt.io', version: 'v1' }
+  assert.deepEqual(
+    ['kubevirt.io/v1', 'kubevirt.io/v1alpha3', 'kubevirt.io/v2', 'v1'].map((one) => isVersionOf(VM, one)),
+    [true, true, false, false],
+  )
+  assert.equal(isVersionOf({ group: '', version: 'v1' }, 'v1'), true)
 })

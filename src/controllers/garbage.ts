@@ -1,4 +1,4 @@
-import { apiVersionOf, type Kind, type OwnerReference, type StoredMeta } from '#apis/meta/object.ts'
+import { isVersionOf, type Kind, type OwnerReference, type StoredMeta } from '#apis/meta/object.ts'
 import type { Log } from '#base/log.ts'
 import type { Client, Key } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
@@ -89,7 +89,7 @@ async function ownerState(
   owner: OwnerReference,
   namespace: string | undefined,
 ): Promise<'there' | 'waiting' | 'gone'> {
-  const kind = kinds.find((one) => one.kind === owner.kind && apiVersionOf(one) === owner.apiVersion)
+  const kind = kinds.find((one) => one.kind === owner.kind && isVersionOf(one, owner.apiVersion))
   // The server knows nothing of a kind it does not serve, so nothing is deleted because of one.
   if (!kind) return 'there'
   const found = await client.get(kind, keyIn(kind, owner.name, namespace))

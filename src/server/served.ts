@@ -10,6 +10,7 @@ import { Secret } from '#apis/core/secret.ts'
 import { ServiceAccount } from '#apis/core/serviceaccount.ts'
 import { kinds } from '#apis/kinds.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
+import { olderVersions } from '#apis/meta/object.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { namespaceFinalizer } from '#controllers/namespace.ts'
 import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefaults } from '#core/access/config.ts'
@@ -61,7 +62,9 @@ export function servedKinds(context: ServedContext): readonly Served[] {
     ...accessKinds(access),
   ]
   // KubeVirt still serves its kinds in this version, too.
-  const older = served.filter(({ kind }) => kind.group === KubeVirt.group).map((one) => serveOlder(one, 'v1alpha3'))
+  const older = served.flatMap((one) =>
+    (olderVersions[one.kind.group] ?? []).map((version) => serveOlder(one, version)),
+  )
   return [...served, ...older].map(counted)
 }
 

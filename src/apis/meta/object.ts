@@ -137,6 +137,14 @@ export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
   return kind.group ? `${kind.group}/${kind.version}` : kind.version
 }
 
+/** Versions in which kinds of a group are served beside their own: the same objects under another version (KubeVirt). */
+export const olderVersions: Readonly<Record<string, readonly string[]>> = { 'kubevirt.io': ['v1alpha3'] }
+
+/** Whether an `apiVersion` is one in which a kind is served. */
+export function isVersionOf({ group, version }: Pick<Kind, 'group' | 'version'>, apiVersion: string): boolean {
+  return [version, ...(olderVersions[group] ?? [])].some((one) => apiVersionOf({ group, version: one }) === apiVersion)
+}
+
 /**
  * Whether a group is Kubernetes' own, whose kinds have types of Go behind them; all others are custom resources (Kubernetes'
  * rule for protected groups).
