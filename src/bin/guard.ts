@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import {
   LocalSubjectAccessReview,
   SelfSubjectAccessReview,
@@ -15,7 +16,9 @@ import type { Log } from '#base/log.ts'
 import { RotatingFile } from '#base/rotating-file.ts'
 import { absentSubresources } from '#controllers/absent-subresources.ts'
 import { evictions } from '#controllers/eviction.ts'
+import { podLog } from '#controllers/pod-log.ts'
 import { vmActions } from '#controllers/vm-actions.ts'
+import { readConsoleLog } from '#drivers/host/console-log.ts'
 import { AuditLog } from '#machinery/rest/access/audit-log.ts'
 import type { TokenReader } from '#machinery/rest/access/authenticate.ts'
 import type { Guard } from '#machinery/rest/access/guard.ts'
@@ -77,7 +80,10 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
       evictions({ client: api.clients.own, ...api.objects }),
       tokenRequests({ accounts, kind: TokenRequest, tokens, maxExpirationSeconds: options.maxTokenSeconds, uidOf }),
     ],
-    actions: vmActions({ client: api.clients.own, clientAs: (user) => api.clientAs(user), vmis: api.objects.vmis }),
+    actions: [
+      ...vmActions({ client: api.clients.own, clientAs: (user) => api.clientAs(user), vmis: api.objects.vmis }),
+      podLog({ client: api.clients.own, consoleOf: (uid) => readConsoleLog(join(dir.pods, uid)) }),
+    ],
     absent: absentSubresources,
     audit,
   }

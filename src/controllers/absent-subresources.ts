@@ -12,7 +12,6 @@ const noDisks = 'guests have no disks: they boot from a kernel and an initrd'
 /** Subresources of Kubernetes and KubeVirt that clients ask for and that are not built, each with what to use instead. */
 export const absentSubresources: readonly AbsentSubresource[] = [
   ...of(Pod, {
-    log: `the output of a guest's serial console is not kept; ${onHost}`,
     exec: `${noContainers}; ${onHost}`,
     attach: `${noContainers}; ${onHost}`,
     portforward: `${noContainers}; ${byAddress}`,

@@ -64,7 +64,7 @@ async function open(t: TestContext, between: (client: Client) => Promise<unknown
       .find(
         ({ subresource, at }) => subresource === verb && (verb === 'pause') === (at.plural !== VirtualMachine.plural),
       )!
-      .run({ ...key, input, user: jane, dryRun: false, signal })
+      .run({ ...key, input, user: jane, query: {}, dryRun: false, signal })
   const vmNow = async () => (await client.get(VirtualMachine, key))!
   return { client, call, writers, vmNow, gets: () => gets }
 }

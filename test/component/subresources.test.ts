@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
 import { absentSubresources } from '#controllers/absent-subresources.ts'
 import { type Any, podsPath, vmisPath, vmsPath } from './api.ts'
@@ -39,7 +40,6 @@ describe('subresources that are not built', () => {
   it('kubectl shows the sentence', { skip: noKubectl }, async () => {
     const k = new Kubectl(cluster.dir, ns)
     for (const [args, text] of [
-      [`logs ${pod}`, /there is no pods\/log here: the output of a guest's serial console is not kept/],
       [`exec ${pod} -- ls`, /there is no pods\/exec here: a launcher pod has no containers/],
       [`attach ${pod}`, /there is no pods\/attach here/],
       [`port-forward pod/${pod} 8080:80`, /there is no pods\/portforward here: .*; reach the guest at its addresses/],
@@ -49,6 +49,22 @@ describe('subresources that are not built', () => {
       assert.notEqual(code, 0, args)
       assert.match(out + err, text)
     }
+  })
+
+  it('the log of a pod is what its guest’s console said, and kubectl shows it', { skip: noKubectl }, async () => {
+    const k = new Kubectl(cluster.dir, ns)
+    assert.equal(await k.ok(`logs ${pod}`), '')
+    const { uid } = (await cluster.api.send('GET', `${podsPath(ns)}/${pod}`)).json.metadata
+    const folder = `${cluster.dir.pods}/${uid}/run`
+    await mkdir(folder, { recursive: true })
+    await writeFile(`${folder}/console.log.1`, 'Linux version 6\nbooting\n')
+    await writeFile(`${folder}/console.log`, 'welcome\n')
+    assert.equal(await k.ok(`logs ${pod}`), 'Linux version 6\nbooting\nwelcome\n')
+    assert.equal(await k.ok(`logs ${pod} -c compute --tail=1`), 'welcome\n')
+    assert.equal(await k.ok('logs -l kubevirt.io=virt-launcher --tail=2'), 'booting\nwelcome\n')
+    assert.match(await k.fails(`logs ${pod} -f`), /the log is not followed; leave out -f/)
+    assert.match(await k.fails(`logs ${pod} --previous`), /previous terminated container "compute" in pod .* not found/)
+    assert.match(await k.fails('logs nothing'), /pods "nothing" not found/)
   })
 
   it('what KubeVirt answers in plain text is plain text', async () => {

@@ -38,6 +38,26 @@ describe('the commands on a real guest', () => {
     await stage.waitFor('x', 'Ready')
   })
 
+  test('kubectl logs shows what a guest said on its serial console', async () => {
+    await stage.guest('x', 'echo said by the guest > /dev/ttyS0')
+    const pod = (await stage.pod('x')).metadata.name as string
+    await eventually('it is in the log', async () => /said by the guest/.test(await stage.k('logs', pod, '--tail=5')))
+    assert.match(await stage.k('logs', pod), /Linux version \d/)
+  })
+
+  test('a drain evicts a guest in order, and it runs again when its node is back', async () => {
+    const node = (await stage.pod('y')).spec.nodeName as string
+    const uid = (await stage.pod('y')).metadata.uid as string
+    await stage.k('drain', node, '--pod-selector=vm.kubevirt.io/name=y', '--delete-emptydir-data', '--timeout=60s')
+    await eventually('y waits for a node', async () => {
+      const { body } = await stage.api.call('GET', path.vm('y'))
+      return body.status.printableStatus === 'ErrorUnschedulable'
+    })
+    await stage.k('uncordon', node)
+    await stage.waitFor('y', 'AgentConnected')
+    assert.notEqual((await stage.pod('y')).metadata.uid, uid)
+  })
+
   test('pause and unpause stop and resume the CPUs, and return when that is so', async () => {
     assert.equal(await patchbay('pause', 'vm', 'x'), 'VMI x was scheduled to pause\n')
     assert.equal(await state(), 'paused')

@@ -95,7 +95,16 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
     [
       rule(
         '',
-        ['configmaps', 'events', 'namespaces', 'namespaces/status', 'pods', 'pods/status', 'serviceaccounts'],
+        [
+          'configmaps',
+          'events',
+          'namespaces',
+          'namespaces/status',
+          'pods',
+          'pods/log',
+          'pods/status',
+          'serviceaccounts',
+        ],
         read,
       ),
       rule('', ['endpoints', 'services'], read),

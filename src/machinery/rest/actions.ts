@@ -2,7 +2,7 @@ import type { Kind } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import type { ResourcePath } from './path.ts'
-import { objectBody } from './request.ts'
+import { objectBody, type Query } from './request.ts'
 import type { User } from './strategy.ts'
 
 /** A call of a verb that is no change of an object as such. */
@@ -10,6 +10,7 @@ export type ActionCall = Readonly<{
   namespace: string
   name: string
   input: JsonObject
+  query: Query
   user: User
   /** Only say whether it would work. */
   dryRun: boolean
@@ -64,9 +65,15 @@ export function isTrial(input: JsonObject, isDryRunQuery: boolean): boolean {
   return isDryRunQuery || (Array.isArray(input.dryRun) && input.dryRun.includes('All'))
 }
 
-/** Actions as discovery shows them: subresources that have no resource in their own group. */
-export function actionKinds(actions: readonly Action[]): Kind[] {
-  return actions.map(({ at, subresource, method, kind }) => ({
+/**
+ * Actions as discovery shows them: subresources that have no resource in their own group. Those of `kinds` are listed with these
+ * (Kind.subresources).
+ */
+export function actionKinds(actions: readonly Action[], kinds: readonly Kind[]): Kind[] {
+  const isOfKind = ({ at }: Action) =>
+    kinds.some(({ group, version, plural }) => at.group === group && at.version === version && at.plural === plural)
+  const own = actions.filter((action) => !isOfKind(action))
+  return own.map(({ at, subresource, method, kind }) => ({
     ...at,
     kind,
     plural: `${at.plural}/${subresource}`,

@@ -159,7 +159,7 @@ async function act(action: Action, asked: Read, path: ResourcePath): Promise<Ans
   const { namespace = '', name = '' } = path
   const input = actionInput(contentTypeOf(exchange), asked.body)
   const { code, body, text } = await action.run({
-    ...{ namespace, name, input, user },
+    ...{ namespace, name, input, query, user },
     dryRun: isTrial(input, dryRunOf(exchange.method, query)),
     signal: exchange.closed,
   })
@@ -261,7 +261,7 @@ function createOf({ group, plural, namespace }: ResourcePath): Attributes {
 function catalogOf({ registry, guard }: KubernetesOptions): Catalog {
   const asked = guard.reviews.filter((review) => review.subresource === undefined)
   const kinds = [...registry.served, ...asked].map(({ kind }) => kind)
-  return { kinds, discovered: [...kinds, ...actionKinds(guard.actions)] }
+  return { kinds, discovered: [...kinds, ...actionKinds(guard.actions, kinds)] }
 }
 
 /** The name in an answer: of a write under a generated name there is no other. */
