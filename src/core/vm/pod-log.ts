@@ -43,7 +43,7 @@ export function partOf(text: string, { tailLines, limitBytes }: LogPart): string
   const from = tailLines === undefined ? 0 : Math.max(0, lines.length - (isEnded ? 1 : 0) - tailLines)
   const tail = lines.slice(from).join('\n')
   if (limitBytes === undefined) return tail
-  return Buffer.from(tail).subarray(0, limitBytes).toString()
+  return new TextDecoder().decode(new TextEncoder().encode(tail).subarray(0, limitBytes))
 }
 
 function isSet(value: LogQuery[string]): boolean {
