@@ -140,7 +140,7 @@ describe('guests whose store may be elsewhere', () => {
     assert.match(event.message, new RegExp(`${foreign}.*was made for another cluster.*its guest goes on`))
     await goOn('x', 'red', 'forced')
     for (const name of ['lost+found', 'notes', foreign]) assert.ok(await exists(`${stage.dir}/pods/${name}`), name)
-    const lines = (await stage.logs()).split('\n').filter((line) => line.includes('no folder of a sandbox'))
+    const lines = (await stage.logs()).split('\n').filter((line) => line.includes('Keeping an entry that is no sandbox'))
     assert.equal(lines.length, 2, lines.join('\n'))
     await rm(sandboxOf(foreign), { recursive: true })
   })
