@@ -1,6 +1,5 @@
 import { Secret } from '#apis/core/secret.ts'
 import { ServiceAccount } from '#apis/core/serviceaccount.ts'
-import { fromBase64 } from '#base/base64.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { ServiceAccountTokens } from '#machinery/rest/access/tokens.ts'
 
@@ -19,7 +18,7 @@ export function accountTokens(client: Client, key: string): ServiceAccountTokens
     secretOf: async (namespace, name) => {
       const found = await client.get(Secret, { namespace, name })
       if (!found || found.metadata.deletionTimestamp) return undefined
-      return { uid: found.metadata.uid, token: fromBase64(found.data?.token ?? '') }
+      return { uid: found.metadata.uid, token: Buffer.from(found.data?.token ?? '', 'base64').toString() }
     },
   })
 }

@@ -147,11 +147,11 @@ test('the token of a Secret that was tampered with is refused, even if the Secre
 })
 
 test('a signed token without an expiry and without a whole Secret is refused', async () => {
-  const { tokens, secrets, key, token } = openWithSecret()
+  const { tokens, secrets, clock, key, token } = openWithSecret()
   const [header = ''] = token.split('.')
   const claims = claimsIn(token)
-  const signedWith = (more: object) => {
-    const payload = { ...claims, 'kubernetes.io': { ...claims['kubernetes.io'], ...more } }
+  const signedWith = (more: object, times: object = {}) => {
+    const payload = { ...claims, ...times, 'kubernetes.io': { ...claims['kubernetes.io'], ...more } }
     const signed = `${header}.${Buffer.from(JSON.stringify(payload)).toString('base64url')}`
     const signature = sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' })
     return `${signed}.${signature.toString('base64url')}`
@@ -163,6 +163,12 @@ test('a signed token without an expiry and without a whole Secret is refused', a
   assert.ok(await accepts(signedWith({})))
   for (const more of [{ secret: undefined }, { secret: null }, { secret: { name: 's' } }, { secret: 's' }])
     assert.equal(await accepts(signedWith(more)), undefined, JSON.stringify(more))
+  const times = { nbf: clock.ms / 1000, exp: clock.ms / 1000 + 600 }
+  assert.equal(await accepts(signedWith({ secret: { name: 's' } }, times)), undefined, 'half a Secret and an expiry')
+  const both = signedWith({}, times)
+  assert.ok(await accepts(both))
+  clock.ms += 600_000
+  assert.equal(await accepts(both), undefined, 'an expiry ends one that a Secret holds')
 })
 
 test('the token file is read as kube-apiserver reads it', async () => {
