@@ -25,9 +25,8 @@ import type { Guard } from '#machinery/rest/access/guard.ts'
 import { reviews } from '#machinery/rest/access/reviews.ts'
 import { staticTokens } from '#machinery/rest/access/static-tokens.ts'
 import { tokenRequests } from '#machinery/rest/access/token-request.ts'
-import { ServiceAccountTokens } from '#machinery/rest/access/tokens.ts'
+import type { ServiceAccountTokens } from '#machinery/rest/access/tokens.ts'
 import type { Api } from '#server/api.ts'
-import { tokenKeyOf } from '#server/pki.ts'
 import type { DataDir } from './data-dir.ts'
 
 /** Largest size of one audit log file, and the number of files. */
@@ -36,6 +35,7 @@ export type AuditLimits = Readonly<{ maxBytes: number; files: number }>
 type Options = Readonly<{
   api: Api
   dir: DataDir
+  tokens: ServiceAccountTokens
   tokenAuthFile?: string
   audit: AuditLimits
   /** Longest life of a ServiceAccount's token, seconds. */
@@ -58,10 +58,7 @@ const reviewKinds = {
 
 /** Builds authentication, authorization and the audit log; certificates are verified by the listener. */
 export async function makeGuard(options: Options): Promise<{ guard: Guard; close(): Promise<void> }> {
-  const { api, dir, log } = options
-  const uidOf = async (namespace: string, name: string) =>
-    (await api.clients.own.get(ServiceAccount, { namespace, name }))?.metadata.uid
-  const tokens = new ServiceAccountTokens({ key: await tokenKeyOf(dir), uidOf })
+  const { api, dir, tokens, log } = options
   const accounts = ServiceAccount as unknown as Kind
   const file = new RotatingFile({
     path: dir.audit,
@@ -78,7 +75,7 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
     reviews: [
       ...reviews(api.access, reviewKinds, readers),
       evictions({ client: api.clients.own, ...api.objects }),
-      tokenRequests({ accounts, kind: TokenRequest, tokens, maxExpirationSeconds: options.maxTokenSeconds, uidOf }),
+      tokenRequests({ accounts, kind: TokenRequest, tokens, maxExpirationSeconds: options.maxTokenSeconds }),
     ],
     actions: [
       ...vmActions({ client: api.clients.own, clientAs: (user) => api.clientAs(user), vmis: api.objects.vmis }),

@@ -1,16 +1,19 @@
 import { networkInterfaces } from 'node:os'
 import { explain, Fault } from '#base/fault.ts'
 import { version } from '#base/version.ts'
+import type { TokenSource } from '#core/access/token-secret.ts'
 import type { Limits } from '#machinery/http/limits.ts'
 import { openListener, ownName } from '#machinery/http/listener.ts'
+import type { ServiceAccountTokens } from '#machinery/rest/access/tokens.ts'
 import type { KeyPair } from '#machinery/rest/certificates.ts'
 import { kubernetesDoor } from '#machinery/rest/door.ts'
 import { openSqliteStore, type SqliteStore } from '#machinery/store/sqlite.ts'
 import type { Store } from '#machinery/store/store.ts'
+import { accountTokens } from '#server/account-tokens.ts'
 import { type Api, type ApiOptions, startApi } from '#server/api.ts'
 import { type ControllersOptions, startControllers } from '#server/controllers.ts'
 import { Metrics } from '#server/metrics.ts'
-import { identityOf, openKeys, renewedKeys, type TlsFiles } from '#server/pki.ts'
+import { identityOf, type Keys, openKeys, renewedKeys, type TlsFiles, tokenKeyOf } from '#server/pki.ts'
 import { alarmKey } from '#server/store-alarm.ts'
 import { writeBackup } from './backup.ts'
 import { openControl } from './control.ts'
@@ -53,12 +56,18 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const stop = new AbortController()
   stack.defer(() => stop.abort())
   const api = await startApi(store, options, stop.signal)
-  const controllers = await startControllers(api.clients, api, options, stop.signal)
+  const keyring = await openKeyring(options, listen.host)
+  const tokens = accountTokens(api.clients.own, await tokenKeyOf(options.dir))
+  const source: TokenSource = {
+    authority: () => keyring.keys.authority.cert,
+    issueFor: (account, secret) => tokens.issueFor(account.metadata, secret.metadata),
+  }
+  const controllers = await startControllers(api.clients, { ...api, tokens: source }, options, stop.signal)
   stack.defer(() => controllers.stop())
   stack.defer(() => stop.abort())
   const metrics = new Metrics()
   metrics.followObjects({ vms: () => api.objects.vms.list(), vmis: () => api.objects.vmis.list() })
-  const listening = await openDoors({ ...options, listen, store, api, metrics }, stack)
+  const listening = await openDoors({ ...options, listen, store, api, metrics, tokens, keyring }, stack)
   const open = stack.move()
   return { store, api, metrics, ...listening, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
@@ -77,13 +86,18 @@ async function openStore(options: ServeOptions, stack: AsyncDisposableStack): Pr
 }
 
 type Doors = Omit<ServeOptions, 'listen'> &
-  Readonly<{ listen: { host: string; port: number }; store: SqliteStore; api: Api; metrics: Metrics }>
+  Readonly<{
+    listen: { host: string; port: number }
+    store: SqliteStore
+    api: Api
+    metrics: Metrics
+    tokens: ServiceAccountTokens
+    keyring: Keyring
+  }>
 
 /** Opens the API to clients. */
 async function openDoors(options: Doors, stack: AsyncDisposableStack): Promise<Listening> {
-  const { listen, store, api, metrics, dir, limits, tlsFiles, log } = options
-  const keyOptions = { dir, names: [listen.host, ...ownAddresses()], ...(tlsFiles && { files: tlsFiles }), log }
-  let keys = await openKeys(keyOptions)
+  const { listen, store, api, metrics, keyring, dir, limits, tlsFiles, log } = options
   const { guard, close: closeGuard } = await makeGuard(options)
   stack.defer(closeGuard)
   const door = kubernetesDoor({
@@ -96,23 +110,44 @@ async function openDoors(options: Doors, stack: AsyncDisposableStack): Promise<L
     requestTimeoutMs: limits.requestTimeoutMs,
     log,
   })
-  const { authority, admin } = keys
-  const listener = await openListener({ listen, tls: identityOf(keys), limits, log }, [door])
+  const { authority, admin } = keyring.keys
+  const listener = await openListener({ listen, tls: identityOf(keyring.keys), limits, log }, [door])
   stack.defer(() => listener.close())
   stack.defer(() => door.stop())
   const url = `https://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listener.port}`
   const address = { url, ...(tlsFiles && { serverName: ownName }) }
   await writeKubeconfig(dir, address, authority, admin)
   const renew = async () => {
-    const next = await renewedKeys(keys, keyOptions)
-    if (next === keys) return
-    keys = next
+    if (!(await keyring.renew())) return
+    const { keys } = keyring
     log.info({}, 'Using renewed certificates')
     listener.renew(identityOf(keys))
     await writeKubeconfig(dir, address, keys.authority, keys.admin)
   }
   stack.defer(every(renewMs, renew, (error) => log.error({ cause: explain(error) }, 'Cannot renew certificates')))
   return { port: listener.port, url, authority, admin }
+}
+
+/** The keys in use. */
+type Keyring = Readonly<{
+  keys: Keys
+  /** Replaces those that are due. Resolves to whether any was. */
+  renew(): Promise<boolean>
+}>
+
+async function openKeyring({ dir, tlsFiles, log }: ServeOptions, host: string): Promise<Keyring> {
+  const options = { dir, names: [host, ...ownAddresses()], ...(tlsFiles && { files: tlsFiles }), log }
+  let keys = await openKeys(options)
+  return {
+    get keys() {
+      return keys
+    },
+    renew: async () => {
+      const before = keys
+      keys = await renewedKeys(before, options)
+      return keys !== before
+    },
+  }
 }
 
 /** Interval of the check of certificates, milliseconds. */

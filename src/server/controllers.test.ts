@@ -26,6 +26,7 @@ test('controllers pass over all that is there when they start, and over nothing 
   t.after(() => stop.abort())
   const options = { namespaceLimits: defaultNamespaceLimits, anyNamespaceNetworks: false, log: silent }
   const api = await startApi(store, options, stop.signal)
+  const shared = { ...api, tokens: { authority: () => 'authority', issueFor: () => 'token' } }
   const { own } = api.clients
   const passedOver = async (name: string) => {
     const { metadata } = (await own.get(VirtualMachine, { namespace: 'default', name }))!
@@ -35,14 +36,14 @@ test('controllers pass over all that is there when they start, and over nothing 
   await own.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'going' } })
   await own.delete(Namespace, { name: 'going' })
   await eventually('the copies have them', () => api.objects.vms.list().length === 1)
-  const first = await startControllers(api.clients, api, { guestUsers: defaultUsers, log: silent }, stop.signal)
+  const first = await startControllers(api.clients, shared, { guestUsers: defaultUsers, log: silent }, stop.signal)
   await eventually('the VM was passed over', () => passedOver('a'))
   await eventually('the namespace is gone', async () => (await own.get(Namespace, { name: 'going' })) === undefined)
   await first.stop()
   await own.create(VirtualMachine, vm('b'))
   await eventually('the copies have it', () => api.objects.vms.list().length === 2)
   assert.equal(await passedOver('b'), false)
-  const second = await startControllers(api.clients, api, { guestUsers: defaultUsers, log: silent }, stop.signal)
+  const second = await startControllers(api.clients, shared, { guestUsers: defaultUsers, log: silent }, stop.signal)
   await eventually('the next ones pass over it', () => passedOver('b'))
   await second.stop()
 })

@@ -13,10 +13,12 @@ import { startNodeLifecycleController } from '#controllers/node-lifecycle.ts'
 import { startResourceQuotaController } from '#controllers/resource-quota.ts'
 import { Scheduler } from '#controllers/scheduler.ts'
 import { startServiceAccountController } from '#controllers/service-account.ts'
+import { startTokenSecretController } from '#controllers/token-secret.ts'
 import { startVmController } from '#controllers/vm.ts'
 import { startVmiController } from '#controllers/vmi.ts'
 import { leaseNamespace } from '#core/access/node.ts'
 import { type Component, controllers } from '#core/access/system-roles.ts'
+import type { TokenSource } from '#core/access/token-secret.ts'
 import type { UserRange } from '#core/sandbox/users.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import { makeRecorder } from '#machinery/client/recorder.ts'
@@ -24,8 +26,8 @@ import type { AccessCaches } from './access.ts'
 import type { Clients, Objects } from './objects.ts'
 import type { Quotas } from './quotas.ts'
 
-/** Caches that controllers share with the API of their process. */
-export type Shared = Readonly<{ objects: Objects; roles: AccessCaches; usage: Quotas }>
+/** What controllers share with the API of their process: caches, and the key that tokens are signed with. */
+export type Shared = Readonly<{ objects: Objects; roles: AccessCaches; usage: Quotas; tokens: TokenSource }>
 
 export type ControllersOptions = Readonly<{ guestUsers: UserRange; log: Log }>
 
@@ -39,7 +41,7 @@ export async function startControllers(
   { guestUsers, log }: ControllersOptions,
   signal: AbortSignal,
 ): Promise<Controllers> {
-  const { objects, roles, usage } = shared
+  const { objects, roles, usage, tokens } = shared
   const options = { log, signal }
   const quotas = makeInformer(clients.as(controllers.resourceQuota), ResourceQuota, {}, options)
   const leases = makeInformer(clients.as(controllers.node), Lease, { namespace: leaseNamespace }, options)
@@ -65,6 +67,7 @@ export async function startControllers(
     startNamespaceController({ ...as(controllers.namespace), namespaces }),
     startClusterRoleController({ ...as(controllers.clusterRole), roles: roles.clusterRoles }),
     startServiceAccountController({ ...as(controllers.serviceAccount), namespaces, accounts: roles.accounts }),
+    startTokenSecretController({ ...as(controllers.tokenSecret), accounts: roles.accounts, source: tokens }),
     startResourceQuotaController({ ...as(controllers.resourceQuota), quotas, usage }),
     startGarbageController({ ...as(controllers.garbage), kinds: kinds.filter((kind) => !kind.isUncollected) }),
     startNodeLifecycleController({

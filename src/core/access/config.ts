@@ -1,8 +1,10 @@
 import type { ConfigMap } from '#apis/core/configmap.ts'
 import type { Secret } from '#apis/core/secret.ts'
 import type { FieldError } from '#apis/meta/object.ts'
+import { fromBase64, toBase64 } from '#base/base64.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, parsedJson, sameJson } from '#base/json.ts'
+import { accountNameAnnotation, tokenSecretType } from './token-secret.ts'
 
 /** Most bytes in one Secret or ConfigMap (Kubernetes' limit). */
 const maxBytes = 1024 * 1024
@@ -79,8 +81,6 @@ export function configMapErrors(map: ConfigMap, old: ConfigMap | undefined): Fie
 
 /** Keys whose value is the configuration of a container client: JSON. */
 const jsonKeys = ['.dockercfg', '.dockerconfigjson']
-/** Names the ServiceAccount of a Secret for its tokens. */
-const accountName = 'kubernetes.io/service-account.name'
 
 /** What a Secret of a type lacks (Kubernetes' ValidateSecret). */
 function typeErrors(
@@ -89,31 +89,22 @@ function typeErrors(
   annotations: Readonly<Record<string, string>> = {},
 ): FieldError[] {
   const missing = (field: string): FieldError => ({ field, message: 'Required value', reason: 'FieldValueRequired' })
-  if (type === 'kubernetes.io/service-account-token' && !annotations[accountName])
-    return [missing(`metadata.annotations[${accountName}]`)]
+  if (type === tokenSecretType && !annotations[accountNameAnnotation])
+    return [missing(`metadata.annotations[${accountNameAnnotation}]`)]
   if (type === 'kubernetes.io/basic-auth' && data.username === undefined && data.password === undefined)
     return [missing('data[username]'), missing('data[password]')]
   return (requiredKeys[type] ?? []).flatMap((key): FieldError[] => {
     const value = data[key]
     if (value === undefined) return [missing(`data[${key}]`)]
-    if (!jsonKeys.includes(key) || isObject(parsedJson(textOf(value)))) return []
+    if (!jsonKeys.includes(key) || isObject(parsedJson(fromBase64(value)))) return []
     const message = 'Invalid value: "<secret contents redacted>": must be a JSON object'
     return [{ field: `data[${key}]`, message, reason: 'FieldValueInvalid' }]
   })
 }
 
-/** The text that base64 says. */
-function textOf(base64Text: string): string {
-  return new TextDecoder().decode(Uint8Array.from(atob(base64Text), (letter) => letter.charCodeAt(0)))
-}
-
 const utf8 = new TextEncoder()
 const isString = (value: unknown) => typeof value === 'string'
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
-
-function toBase64(text: string): string {
-  return btoa(Array.from(utf8.encode(text), (byte) => String.fromCharCode(byte)).join(''))
-}
 
 function base64Bytes(text: string): number {
   return (text.length / 4) * 3 - (text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0)

@@ -50,6 +50,10 @@ export const controllers = {
     name: 'system:controller:service-account-controller',
     rules: [rule('', ['namespaces'], read), rule('', ['serviceaccounts'], [...read, 'create'])],
   },
+  tokenSecret: {
+    name: 'system:controller:tokens-controller',
+    rules: [rule('', ['serviceaccounts'], read), rule('', ['secrets'], [...read, 'update', 'delete'])],
+  },
   resourceQuota: {
     name: 'system:controller:resourcequota-controller',
     rules: [rule('', ['resourcequotas'], read), rule('', ['resourcequotas/status'], ['update'])],

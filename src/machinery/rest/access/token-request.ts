@@ -17,12 +17,11 @@ type Options = Readonly<{
   tokens: ServiceAccountTokens
   /** Longest life of a token, seconds; a longer requested one is shortened. */
   maxExpirationSeconds: number
-  uidOf: (namespace: string, name: string) => Promise<string | undefined>
 }>
 
 /** What `kubectl create token` posts to `serviceaccounts/NAME/token`. */
 export function tokenRequests(options: Options): Review {
-  const { accounts, kind, tokens, maxExpirationSeconds, uidOf } = options
+  const { accounts, kind, tokens, maxExpirationSeconds } = options
   return {
     at: accounts,
     subresource: 'token',
@@ -47,7 +46,7 @@ export function tokenRequests(options: Options): Review {
       if (boundObjectRef !== undefined && boundObjectRef !== null)
         bad('boundObjectRef', 'tokens cannot be bound to other objects than their ServiceAccount')
       if (errors.length) throw invalid(kind, name, errors)
-      const uid = await uidOf(namespace, name)
+      const uid = await tokens.uidOf(namespace, name)
       if (uid === undefined) throw notFound(accounts, name)
       if (life < asked) warn(`requested expiration of ${asked} seconds shortened to ${life} seconds`)
       const list = isStrings(audiences) && audiences.length ? audiences : [issuer]

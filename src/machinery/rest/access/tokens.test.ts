@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, sign } from 'node:crypto'
 import { test } from 'node:test'
 import { faultIn } from '#kit/machinery/rest/rest-kit.ts'
 import { issuer } from './authenticate.ts'
@@ -14,7 +14,10 @@ function open(key = newKey()) {
   const accounts = new Map([['a/bot', 'u1']])
   const clock = { ms: 1_800_000_000_000 }
   const uidOf = async (namespace: string, name: string) => accounts.get(`${namespace}/${name}`)
-  return { accounts, clock, tokens: new ServiceAccountTokens({ key, uidOf, nowMs: () => clock.ms }) }
+  const secrets = new Map<string, { uid: string; token: string }>()
+  const secretOf = async (namespace: string, name: string) => secrets.get(`${namespace}/${name}`)
+  const tokens = new ServiceAccountTokens({ key, uidOf, secretOf, nowMs: () => clock.ms })
+  return { accounts, secrets, clock, tokens, key }
 }
 
 test('a token names its ServiceAccount until it expires', async () => {
@@ -66,6 +69,106 @@ test('a token that was tampered with is refused', async () => {
     'x',
   ])
     assert.equal(await tokens.userOf(bad), undefined, bad)
+})
+
+/** A token that the Secret a/s holds. */
+function openWithSecret(key?: string) {
+  const opened = open(key)
+  const token = opened.tokens.issueFor(bot, { name: 's', uid: 's1' })
+  opened.secrets.set('a/s', { uid: 's1', token })
+  return { ...opened, token }
+}
+const claimsIn = (token: string) => JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString())
+
+test('the token of a Secret names its ServiceAccount and never expires', async () => {
+  const { tokens, clock, token } = openWithSecret()
+  const { exp, nbf, ...claims } = claimsIn(token)
+  assert.deepEqual([exp, nbf], [undefined, undefined])
+  assert.deepEqual(claims['kubernetes.io'], {
+    namespace: 'a',
+    secret: { name: 's', uid: 's1' },
+    serviceaccount: { name: 'bot', uid: 'u1' },
+  })
+  for (const ms of [clock.ms, 0, clock.ms * 100]) {
+    clock.ms = ms
+    const user = await tokens.userOf(token)
+    assert.deepEqual([user?.name, user?.uid], ['system:serviceaccount:a:bot', 'u1'])
+  }
+  assert.equal(await tokens.userOf(token, 'vault'), undefined)
+})
+
+test('the token of a Secret is as good as that very Secret, which holds it, and its ServiceAccount', async () => {
+  const { tokens, accounts, secrets, token } = openWithSecret()
+  const changes: readonly (readonly [what: string, change: () => void])[] = [
+    ['the Secret is deleted', () => secrets.delete('a/s')],
+    ['the Secret was made again', () => secrets.set('a/s', { uid: 's2', token })],
+    ['the token was taken out of it', () => secrets.set('a/s', { uid: 's1', token: '' })],
+    [
+      'the Secret has another token',
+      () => secrets.set('a/s', { uid: 's1', token: tokens.issueFor(bot, { name: 's', uid: 's1' }) }),
+    ],
+    [
+      'it is in the namespace beside only',
+      () => {
+        secrets.delete('a/s')
+        secrets.set('b/s', { uid: 's1', token })
+      },
+    ],
+    ['the ServiceAccount is deleted', () => accounts.delete('a/bot')],
+    ['the ServiceAccount was made again', () => accounts.set('a/bot', 'u2')],
+  ]
+  for (const [what, change] of changes) {
+    assert.ok(await tokens.userOf(token))
+    change()
+    assert.equal(await tokens.userOf(token), undefined, what)
+    secrets.set('a/s', { uid: 's1', token })
+    accounts.set('a/bot', 'u1')
+  }
+  assert.equal(await openWithSecret().tokens.userOf(token), undefined, 'another key')
+})
+
+test('the token of a Secret that was tampered with is refused, even if the Secret holds it so', async () => {
+  const { tokens, secrets, token } = openWithSecret()
+  const [header = '', payload = '', signature = ''] = token.split('.')
+  const claims = claimsIn(token)
+  const own = claims['kubernetes.io']
+  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const withOwn = (more: object) => encode({ ...claims, 'kubernetes.io': { ...own, ...more } })
+  for (const bad of [
+    `${header}.${withOwn({ secret: undefined })}.${signature}`,
+    `${header}.${withOwn({ namespace: 'b' })}.${signature}`,
+    `${header}.${withOwn({ serviceaccount: { name: 'root', uid: 'u1' } })}.${signature}`,
+    `${header}.${payload}.${'A'.repeat(signature.length)}`,
+    `${encode({ alg: 'none' })}.${payload}.`,
+  ]) {
+    secrets.set('a/s', { uid: 's1', token: bad })
+    assert.equal(await tokens.userOf(bad), undefined, bad)
+  }
+})
+
+test('a signed token without an expiry and without a whole Secret is refused', async () => {
+  const { tokens, secrets, clock, key, token } = openWithSecret()
+  const [header = ''] = token.split('.')
+  const claims = claimsIn(token)
+  const signedWith = (more: object, times: object = {}) => {
+    const payload = { ...claims, ...times, 'kubernetes.io': { ...claims['kubernetes.io'], ...more } }
+    const signed = `${header}.${Buffer.from(JSON.stringify(payload)).toString('base64url')}`
+    const signature = sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' })
+    return `${signed}.${signature.toString('base64url')}`
+  }
+  const accepts = (one: string) => {
+    secrets.set('a/s', { uid: 's1', token: one })
+    return tokens.userOf(one)
+  }
+  assert.ok(await accepts(signedWith({})))
+  for (const more of [{ secret: undefined }, { secret: null }, { secret: { name: 's' } }, { secret: 's' }])
+    assert.equal(await accepts(signedWith(more)), undefined, JSON.stringify(more))
+  const times = { nbf: clock.ms / 1000, exp: clock.ms / 1000 + 600 }
+  assert.equal(await accepts(signedWith({ secret: { name: 's' } }, times)), undefined, 'half a Secret and an expiry')
+  const both = signedWith({}, times)
+  assert.ok(await accepts(both))
+  clock.ms += 600_000
+  assert.equal(await accepts(both), undefined, 'an expiry ends one that a Secret holds')
 })
 
 test('the token file is read as kube-apiserver reads it', async () => {

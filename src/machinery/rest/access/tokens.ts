@@ -6,13 +6,18 @@ import { issuer, serviceAccountGroups, type TokenReader } from './authenticate.t
 /** Clocks of issuer and reader may differ by that much, seconds. */
 const leewaySeconds = 10
 
-export type TokenSubject = Readonly<{ namespace: string; name: string; uid: string }>
+type TokenSubject = Readonly<{ namespace: string; name: string; uid: string }>
+
+/** The Secret that a token is bound to, in the namespace of its subject. */
+type TokenSecret = Readonly<{ name: string; uid: string }>
 
 type Options = Readonly<{
   /** Private key of the curve P-256, PEM. */
   key: string
   /** The uid of a ServiceAccount; undefined for a missing one. */
   uidOf: (namespace: string, name: string) => Promise<string | undefined>
+  /** The uid of a Secret and the token in it; undefined for a missing one. */
+  secretOf: (namespace: string, name: string) => Promise<Readonly<{ uid: string; token: string }> | undefined>
   nowMs?: () => number
 }>
 
@@ -21,13 +26,16 @@ export class ServiceAccountTokens implements TokenReader {
   readonly #private: KeyObject
   readonly #public: KeyObject
   readonly #header: string
-  readonly #uidOf: Options['uidOf']
+  /** The uid of a ServiceAccount; undefined for a missing one. */
+  readonly uidOf: Options['uidOf']
+  readonly #secretOf: Options['secretOf']
   readonly #nowMs: () => number
 
-  constructor({ key, uidOf, nowMs = Date.now }: Options) {
+  constructor({ key, uidOf, secretOf, nowMs = Date.now }: Options) {
     this.#private = createPrivateKey(key)
     this.#public = createPublicKey(this.#private)
-    this.#uidOf = uidOf
+    this.uidOf = uidOf
+    this.#secretOf = secretOf
     this.#nowMs = nowMs
     const kid = createHash('sha256')
       .update(this.#public.export({ type: 'spki', format: 'der' }))
@@ -42,38 +50,51 @@ export class ServiceAccountTokens implements TokenReader {
     lifeSeconds: number,
   ): { token: string; expiresMs: number } {
     const now = Math.floor(this.#nowMs() / 1000)
-    const { namespace, name, uid } = subject
-    const claims = {
-      aud: audiences,
-      exp: now + lifeSeconds,
-      iat: now,
-      iss: issuer,
-      jti: randomUUID(),
-      'kubernetes.io': { namespace, serviceaccount: { name, uid } },
-      nbf: now,
-      sub: `system:serviceaccount:${namespace}:${name}`,
-    }
-    const signed = `${this.#header}.${encode(claims)}`
-    const signature = sign('sha256', Buffer.from(signed), { key: this.#private, dsaEncoding: 'ieee-p1363' })
-    return { token: `${signed}.${signature.toString('base64url')}`, expiresMs: (now + lifeSeconds) * 1000 }
+    const times = { exp: now + lifeSeconds, nbf: now }
+    const token = this.#signed({ ...claimsOf(subject, audiences, now), ...times })
+    return { token, expiresMs: (now + lifeSeconds) * 1000 }
+  }
+
+  /** A token without an expiry, which is good as long as it is what the given Secret holds. */
+  issueFor(subject: TokenSubject, { name, uid }: TokenSecret): string {
+    return this.#signed(claimsOf(subject, [issuer], Math.floor(this.#nowMs() / 1000), { secret: { name, uid } }))
   }
 
   async userOf(token: string, audience = issuer): Promise<User | undefined> {
     const claims = this.#verified(token)
     if (!claims) return undefined
-    const now = this.#nowMs() / 1000
-    const isCurrent = Number(claims.exp) > now && Number(claims.nbf) <= now + leewaySeconds
     const isOurs = claims.iss === issuer && Array.isArray(claims.aud) && claims.aud.includes(audience)
-    if (!isCurrent || !isOurs) return undefined
-    const subject = subjectOf(claims)
+    const bearer = bearerOf(claims)
+    if (!isOurs || !bearer || !this.#isCurrent(claims, bearer)) return undefined
+    const { subject, secret } = bearer
     // A ServiceAccount that was deleted, or made again, is not the one the token was given to.
-    if (!subject || (await this.#uidOf(subject.namespace, subject.name)) !== subject.uid) return undefined
+    if ((await this.uidOf(subject.namespace, subject.name)) !== subject.uid) return undefined
+    if (secret && !(await this.#isIn(subject.namespace, secret, token))) return undefined
     return {
       name: `system:serviceaccount:${subject.namespace}:${subject.name}`,
       uid: subject.uid,
       groups: serviceAccountGroups(subject.namespace),
       extra: { 'authentication.kubernetes.io/credential-id': [`JTI=${String(claims.jti)}`] },
     }
+  }
+
+  /** What ends a token is its time, or the Secret it is bound to: one without both is not ours. */
+  #isCurrent({ exp, nbf }: JsonObject, { secret }: Bearer): boolean {
+    const now = this.#nowMs() / 1000
+    if (exp === undefined) return secret !== undefined
+    return Number(exp) > now && Number(nbf) <= now + leewaySeconds
+  }
+
+  /** Whether a Secret is the one a token is bound to and still holds it: who takes the token out of it ends it, too. */
+  async #isIn(namespace: string, { name, uid }: TokenSecret, token: string): Promise<boolean> {
+    const now = await this.#secretOf(namespace, name)
+    return now?.uid === uid && now.token === token
+  }
+
+  #signed(claims: JsonObject): string {
+    const signed = `${this.#header}.${encode(claims)}`
+    const signature = sign('sha256', Buffer.from(signed), { key: this.#private, dsaEncoding: 'ieee-p1363' })
+    return `${signed}.${signature.toString('base64url')}`
   }
 
   #verified(token: string): JsonObject | undefined {
@@ -88,13 +109,40 @@ export class ServiceAccountTokens implements TokenReader {
   }
 }
 
-function subjectOf(claims: JsonObject): TokenSubject | undefined {
+/** What every token says, as Kubernetes' bound tokens do. */
+function claimsOf(
+  { namespace, name, uid }: TokenSubject,
+  audiences: readonly string[],
+  issuedAt: number,
+  bound: JsonObject = {},
+): JsonObject {
+  return {
+    aud: audiences,
+    iat: issuedAt,
+    iss: issuer,
+    jti: randomUUID(),
+    'kubernetes.io': { namespace, ...bound, serviceaccount: { name, uid } },
+    sub: `system:serviceaccount:${namespace}:${name}`,
+  }
+}
+
+type Bearer = Readonly<{ subject: TokenSubject; secret?: TokenSecret }>
+
+function bearerOf(claims: JsonObject): Bearer | undefined {
   const own = claims['kubernetes.io']
-  if (!isObject(own) || !isObject(own.serviceaccount)) return undefined
-  const { name, uid } = own.serviceaccount
-  const { namespace } = own
-  if (typeof namespace !== 'string' || typeof name !== 'string' || typeof uid !== 'string') return undefined
-  return { namespace, name, uid }
+  if (!isObject(own) || typeof own.namespace !== 'string') return undefined
+  const account = namedOf(own.serviceaccount)
+  if (!account) return undefined
+  const subject = { namespace: own.namespace, ...account }
+  if (own.secret === undefined) return { subject }
+  const secret = namedOf(own.secret)
+  return secret && { subject, secret }
+}
+
+function namedOf(claim: unknown): { name: string; uid: string } | undefined {
+  if (!isObject(claim)) return undefined
+  const { name, uid } = claim
+  return typeof name === 'string' && typeof uid === 'string' ? { name, uid } : undefined
 }
 
 function encode(value: JsonObject): string {
