@@ -50,12 +50,13 @@ describe('helm 4', () => {
       assert.equal(await cluster.api.get(vmsPath(namespace, release)), undefined)
 
       assert.equal((await json('install', release, chart, ...how)).info.status, 'deployed')
-      assert.equal((await cluster.api.get(vmsPath(namespace, release))).status.printableStatus, 'Running')
       assert.deepEqual(await nads(release), [`${release}-dmz`, `${release}-lan`])
       await links(release, 'default up,lan up,dmz up')
       const first = await uid(release)
 
       await helm('upgrade', release, chart, ...how, ...down)
+      const waited = await cluster.api.get(vmsPath(namespace, release))
+      assert.equal(waited.status.observedGeneration, waited.metadata.generation)
       await links(release, 'default up,lan down,dmz up')
       await helm('upgrade', release, chart, ...how, ...down)
       const still = await cluster.api.get(vmsPath(namespace, release))
@@ -86,6 +87,26 @@ describe('helm 4', () => {
         [],
       )
     })
+
+  it('waits for a VM that does not run until its time is over, and says that the upgrade failed', async () => {
+    const missing = ['--set', 'image=missing']
+    await helm('install', 'stuck', chart, ...missing)
+    // A VM that nothing is known of yet is ready to helm.
+    const isKnown = (one: Any) => one?.status?.conditions?.some(({ type }: Any) => type === 'Ready')
+    await cluster.api.until('its condition', vmsPath(namespace, 'stuck'), isKnown)
+    const upgrade = ['upgrade', 'stuck', chart, ...missing, '--set', 'lan.state=down', '--namespace', namespace]
+    const waiting = [...upgrade, '--wait', '--timeout', '2s']
+    const { code, stderr } = await program(file, waiting, { env: env() })
+    assert.equal(code, 1)
+    assert.match(stderr, /VirtualMachine\/default\/stuck not ready/)
+    const history: Any[] = await json('history', 'stuck')
+    assert.deepEqual(
+      history.map(({ status }) => status),
+      ['deployed', 'failed'],
+    )
+    await helm('uninstall', 'stuck', '--wait', '--timeout', '60s')
+    assert.equal(await cluster.api.get(vmsPath(namespace, 'stuck')), undefined)
+  })
 
   it('takes over a link that somebody else changed, and says whose it was unless it is forced', async () => {
     await helm('install', 'shared', chart, '--server-side=true', '--wait')
