@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { program } from '../../tools/stage/program.ts'
 import { type Cluster, startCluster } from '../component/cluster.ts'
+import { run, vm } from '../component/manifests.ts'
 import { firstMs } from './install/cache.ts'
 import { type PythonPeer, pip, providePython, unzip } from './install/python.ts'
 
@@ -37,13 +38,32 @@ describe('Ansible, with kubernetes.core and kubevirt.core', () => {
     assert.deepEqual(await play('objects.yml'), { failures: 0, unreachable: 0 })
   })
 
+  it('takes its inventory from the guests that run', async () => {
+    const labels = { app: 'inventory' }
+    const { spec } = vm('guest')
+    const template = { ...spec.template, metadata: { labels } }
+    const manifest = { ...vm('guest'), metadata: { name: 'guest', labels }, spec: { ...spec, template } }
+    const { status } = await run(cluster.api, 'default', manifest)
+    const inventory = JSON.parse(await ansible('inventory', '--inventory', join(here, 'kubevirt.yml'), '--list'))
+    assert.deepEqual(inventory.namespace_default.hosts, ['default-guest'])
+    assert.deepEqual(inventory.label_app_inventory.hosts, ['default-guest'])
+    const { ansible_host: host, vm_ready: ready } = inventory._meta.hostvars['default-guest']
+    assert.deepEqual([host, ready], [{ __ansible_unsafe: status.interfaces[0].ipAddress }, true])
+  })
+
   it('meets no bug of the server', () => assert.deepEqual(cluster.errors, []))
 
-  /** Runs a playbook; resolves to how many tasks failed. @throws Error with its output when that is no success */
+  /** Runs a playbook; resolves to how many tasks failed. */
   async function play(name: string): Promise<{ failures: number; unreachable: number }> {
+    const stdout = await ansible('playbook', '--inventory', 'localhost,', '--connection', 'local', join(here, name))
+    const count = (what: string) => Number(new RegExp(`${what}=(\\d+)`).exec(stdout)?.[1])
+    return { failures: count('failed'), unreachable: count('unreachable') }
+  }
+
+  /** Runs a command of Ansible and resolves to its output. @throws Error with its output when that is no success */
+  async function ansible(...args: readonly string[]): Promise<string> {
     const home = cluster.dir.root
-    const playbook = ['playbook', '--inventory', 'localhost,', '--connection', 'local', join(here, name)]
-    const { code, stdout, stderr } = await program(peer.python, ['-m', 'ansible', ...playbook], {
+    const { code, stdout, stderr } = await program(peer.python, ['-m', 'ansible', ...args], {
       timeoutMs: playMs,
       env: {
         HOME: home,
@@ -56,9 +76,8 @@ describe('Ansible, with kubernetes.core and kubevirt.core', () => {
         K8S_AUTH_KUBECONFIG: cluster.dir.kubeconfig,
       },
     })
-    if (code !== 0) throw new Error(`${name} ended with ${code}\n${stdout}\n${stderr}`)
-    const count = (what: string) => Number(new RegExp(`${what}=(\\d+)`).exec(stdout)?.[1])
-    return { failures: count('failed'), unreachable: count('unreachable') }
+    if (code !== 0) throw new Error(`ansible ${args.join(' ')} ended with ${code}\n${stdout}\n${stderr}`)
+    return stdout
   }
 })
 
