@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { eventually } from '#base/wait.ts'
 import { type Any, nadsPath, vmisPath, vmsPath } from '../component/api.ts'
 import { type Cluster, startCluster } from '../component/cluster.ts'
 import { Kubectl } from '../component/kubectl.ts'
-import { linkStates, makeNamespace, nad, vm } from '../component/manifests.ts'
+import { condition, linkStates, makeNamespace, nad, vm } from '../component/manifests.ts'
 import { firstMs } from './install/cache.ts'
 import { provideLayer } from './install/layer.ts'
 
@@ -33,6 +34,7 @@ describe('the habits of Argo CD and Flux', () => {
     return { namespace, kubectl: new Kubectl(cluster.dir, namespace, program) }
   }
 
+  const names = (items: readonly Any[]) => items.map(({ name }) => name)
   const links = (namespace: string, want: string) =>
     cluster.api.until(want, vmisPath(namespace, 'a'), (vmi) => linkStates(vmi)?.join() === want)
 
@@ -117,13 +119,51 @@ describe('the habits of Argo CD and Flux', () => {
       await apply(vm('a', [{ name: 'dmz' }]))
       const now = await cluster.api.get(vmsPath(namespace, 'a'))
       const { domain, networks } = now.spec.template.spec
-      const names = (items: readonly Any[]) => items.map(({ name }) => name)
       assert.deepEqual(names(domain.devices.interfaces), ['default', 'dmz'])
       assert.deepEqual(names(networks), ['default', 'dmz'])
       // No manager is left with anything of it.
       const members = JSON.stringify(now.metadata.managedFields).match(/k:\{\\"name\\":\\"\w+\\"\}/g)
       assert.deepEqual([...new Set(members)].sort(), [member('default'), member('dmz')])
     })
+
+  it('what was applied by the client goes over to a manager who applies on the server', async () => {
+    const { namespace, kubectl } = await start(['lan', 'dmz'])
+    await kubectl.ok('apply -f -', { input: vm('a', [{ name: 'lan' }, { name: 'dmz' }]) })
+    await links(namespace, 'default up,lan up,dmz up')
+    await kubectl.ok(`apply ${argo}`, { input: vm('a', [{ name: 'dmz' }]) })
+    const { spec, metadata } = await cluster.api.get(vmsPath(namespace, 'a'))
+    assert.deepEqual(names(spec.template.spec.domain.devices.interfaces), ['default', 'dmz'])
+    const managers = metadata.managedFields.map((one: Any) => `${one.manager} ${one.operation}`)
+    assert.ok(managers.includes('argocd-controller Apply'))
+    assert.ok(!managers.includes('kubectl-client-side-apply Update'), managers.join())
+    // Its instance keeps what it has: an interface is unplugged by saying that it is absent.
+    const needsRestart = (one: Any) => condition(one, 'RestartRequired')?.status === 'True'
+    await cluster.api.until('the condition', vmsPath(namespace, 'a'), needsRestart)
+  })
+
+  it('fields that a user of kubectl holds are taken from them, as Flux does before it applies', async () => {
+    const { namespace, kubectl } = await start(['lan'])
+    await kubectl.ok(`apply ${flux}`, { input: vm('a', [{ name: 'lan' }]) })
+    await links(namespace, 'default up,lan up')
+    await kubectl.ok('patch virtualmachine a --type=json --field-manager=kubectl-edit -p', {
+      more: [JSON.stringify([{ op: 'add', path: '/spec/template/spec/nodeSelector', value: { disk: 'fast' } }])],
+    })
+    const handOver = async () => {
+      const { managedFields, resourceVersion } = (await cluster.api.get(vmsPath(namespace, 'a'))).metadata
+      const kept = managedFields.filter(({ manager }: Any) => manager !== 'kubectl-edit')
+      const mine = kept.find((one: Any) => one.manager === 'kustomize-controller')
+      assert.equal(kept.length, managedFields.length - 1)
+      mine.fieldsV1['f:spec']['f:template']['f:spec']['f:nodeSelector'] = { '.': {}, 'f:disk': {} }
+      const steps = [
+        { op: 'replace', path: '/metadata/managedFields', value: kept },
+        { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion },
+      ]
+      return kubectl.run(['patch', 'virtualmachine', 'a', '--type=json', '-p', JSON.stringify(steps)])
+    }
+    await eventually('nobody wrote meanwhile', async () => (await handOver()).code === 0)
+    await kubectl.ok(`apply ${flux}`, { input: vm('a', [{ name: 'lan' }]) })
+    assert.equal((await cluster.api.get(vmsPath(namespace, 'a'))).spec.template.spec.nodeSelector, undefined)
+  })
 
   it('what is no longer in the repository is pruned by its label, and nothing else', async () => {
     const { namespace, kubectl } = await start()
