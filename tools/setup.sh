@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what Patchbay needs on a Debian machine: Debian packages, npm packages (Node 24 among them).
 # Safe to run again; does nothing when everything is there. With --with-kubectl also a kubectl, which the demo and the tests use
-# and the product does not need, and Debian's old one in a folder of its own, for the tests with the oldest.
+# and the product does not need, and Debian's old one in a folder of its own, for the tests with the oldest. With --with-peers
+# also a Python that makes virtual environments, for the tests with clients of others (test/peers), which install the rest.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -16,6 +17,9 @@ for argument in "$@"; do
       old_kubectl="${XDG_CACHE_HOME:-$HOME/.cache}/patchbay/kubectl"
       # Any kubectl will do; Debian 12's is an old one.
       command -v kubectl >/dev/null 2>&1 || wants_kubectl=yes
+      ;;
+    --with-peers)
+      python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3 python3-venv"
       ;;
     # For trying the API over a simulated host, which needs none of Debian's packages.
     --npm-only) packages="" ;;

@@ -15,6 +15,8 @@ type Layer = Readonly<{
   files: readonly string[]
   flags: readonly string[]
   ownNetns: boolean
+  /** Longest time it may take, milliseconds, when that is not `layerTimeoutMs`. */
+  timeoutMs?: number
   /** Files that run at a time, each in a namespace of its own; together, one after the other, unless given. */
   lanes?: number
 }>
@@ -41,12 +43,13 @@ const layers: readonly Layer[] = [
     lanes: 2,
   },
   { name: 'attack', files: globSync('test/attack/*.test.ts', { cwd: root }), flags: [], ownNetns: true },
-  // Clients of others, which are fetched and built when their test begins.
+  // Clients of others, which are downloaded and built when their test begins for the first time.
   {
     name: 'peers',
     files: globSync('test/peers/*.test.ts', { cwd: root }),
     flags: ['--test-concurrency=1'],
     ownNetns: false,
+    timeoutMs: 1_200_000,
   },
   { name: 'Debian 13', files: globSync('test/debian13/*.test.ts', { cwd: root }), flags: [], ownNetns: false },
 ]
@@ -126,15 +129,15 @@ function runFiles(
     `--test-reporter-destination=${file}`,
   ]
   const command = [...node, '--test', ...layer.flags, `--test-timeout=${testTimeoutMs}`, ...reporters, ...files]
-  return layer.ownNetns ? inOwnNetns(command) : run(command)
+  return layer.ownNetns ? inOwnNetns(command) : run(command, layer.timeoutMs)
 }
 
 /** Longest time a layer may take, milliseconds: one that hangs has failed. */
 const layerTimeoutMs = 600_000
 
-function run([program, ...args]: readonly string[]): Promise<number> {
+function run([program, ...args]: readonly string[], timeout = layerTimeoutMs): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program!, args, { stdio: 'inherit', cwd: root, timeout: layerTimeoutMs, killSignal: 'SIGKILL' })
+    const child = spawn(program!, args, { stdio: 'inherit', cwd: root, timeout, killSignal: 'SIGKILL' })
     child.on('error', reject)
     child.on('close', (code) => resolve(code ?? 1))
   })

@@ -7,16 +7,17 @@ import { createDataDir, type DataDir, dataDirAt } from '#bin/data-dir.ts'
 import { serve } from '#bin/serve.ts'
 import { defaultNamespaceLimits, type NamespaceLimits } from '#core/quota/limits.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
+import { nodeInfo } from '#drivers/host/node-info.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
 import { defaultLimits, type Limits } from '#machinery/http/limits.ts'
 import { issue, type KeyPair } from '#machinery/rest/certificates.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { Api } from './api.ts'
 
-const nodeNamed = (name: string, allocatable: Readonly<Record<string, string>> = {}) => ({
+const nodeNamed = async (name: string, allocatable: Readonly<Record<string, string>> = {}) => ({
   name,
   labels: { 'kubernetes.io/hostname': name, 'kubevirt.io/schedulable': 'true' },
-  info: { kubeletVersion: 'test' },
+  info: await nodeInfo('test', 'simulated://'),
   addresses: [],
   capacity: { cpu: '2', ...allocatable },
   allocatable: { cpu: '2', ...allocatable },
@@ -101,7 +102,7 @@ export async function startOn(
     const stop = new AbortController()
     const agent = await startAgent({
       client: api.agentClient(name),
-      node: nodeNamed(name, allocatable),
+      node: await nodeNamed(name, allocatable),
       cluster: api.cluster,
       host: host.host,
       images: { has: async (image: string) => image !== 'missing' },

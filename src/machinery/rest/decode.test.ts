@@ -53,6 +53,36 @@ test('decoding what has been decoded changes nothing, whatever was sent', () => 
   )
 })
 
+const moments: readonly (readonly [string, string])[] = [
+  ['2026-11-27T13:53:39Z', '2026-11-27T13:53:39Z'],
+  ['2026-11-27T13:53:39.067042Z', '2026-11-27T13:53:39Z'],
+  ['2026-11-27T13:53:39,9+02:00', '2026-11-27T11:53:39Z'],
+  ['0000-01-01T00:00:00+01:00', '0000-01-01T00:00:00+01:00'],
+  ['9999-12-31T23:59:59-01:00', '9999-12-31T23:59:59-01:00'],
+  ['2026-11-27T13:53:39+24:00', '2026-11-27T13:53:39+24:00'],
+  ['yesterday', 'yesterday'],
+]
+for (const [sent, kept] of moments)
+  test(`the time ${sent} of a built-in kind is kept as ${kept}`, () => {
+    const event = kinds.find((kind) => kind.kind === 'Event' && kind.group === '')
+    assert.ok(event)
+    assert.deepEqual(decoded(event, { lastTimestamp: sent }).object, { lastTimestamp: kept })
+  })
+
+test('the time of a lease is kept in UTC with its microseconds; without six digits it is left to validation', () => {
+  const lease = kinds.find((kind) => kind.kind === 'Lease')
+  assert.ok(lease)
+  const kept = (renewTime: string) => decoded(lease, { spec: { renewTime } }).object
+  assert.deepEqual(kept('2026-11-27T13:53:39.067042+02:00'), { spec: { renewTime: '2026-11-27T11:53:39.067042Z' } })
+  assert.deepEqual(kept('2026-11-27T13:53:39Z'), { spec: { renewTime: '2026-11-27T13:53:39Z' } })
+})
+
+test('the time of another kind is kept as it was sent', () => {
+  const schema = { properties: { at: { type: 'string', format: 'date-time' } } }
+  const sent = { at: '2026-11-27T13:53:39.5+02:00' }
+  assert.deepEqual(decoded({ ...Widget, schema }, sent).object, sent)
+})
+
 test('of very many unknown fields the first hundred are named and the others counted', () => {
   const spec = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`x${i}`, 1]))
   const { unknown } = decoded(Widget, { spec })

@@ -1,5 +1,7 @@
 import { isBuiltIn, type Kind } from '#apis/meta/object.ts'
+import { isTime, microPattern } from '#apis/meta/time.ts'
 import { isList, isObject, type Json, type JsonObject } from '#base/json.ts'
+import { timestamp } from '#base/time.ts'
 import { dotted, schemaBelow } from './validate.ts'
 
 /** Most unknown fields of one object that are named; the others are counted. */
@@ -14,8 +16,8 @@ export type Unknown = { readonly paths: string[]; more: number }
  * An object as its kind's Go type would hold it: without fields that the schema does not know, which are reported by their dot
  * paths, and without nulls. A null means that the field is absent, unless the schema has it `nullable`; in lists and maps of
  * the kinds built into Kubernetes it is the empty value, because Go decodes it so, and in lists of others it is left to
- * validation (apiextensions-apiserver's PruneNonNullableNullsWithoutDefaults). Metadata is left alone: the machinery
- * validates it itself.
+ * validation (apiextensions-apiserver's PruneNonNullableNullsWithoutDefaults). Times of built-in kinds are written as Go writes
+ * them. Metadata is left alone: the machinery validates it itself.
  */
 export function decoded({ group, schema }: Kind, object: JsonObject): { object: JsonObject; unknown: Unknown } {
   const { metadata, ...rest } = object
@@ -72,6 +74,7 @@ class Decoder {
   }
 
   #below(schema: JsonObject, item: Json | undefined, step: string | number): Json | undefined {
+    if (typeof item === 'string' && this.#isBuiltIn && schema.format === 'date-time') return asGoWrites(schema, item)
     if (typeof item !== 'object' || item === null) return item
     this.#path.push(step)
     const value = this.value(schema, item)
@@ -94,6 +97,19 @@ class Decoder {
     if (this.unknown.paths.length < maxUnknown) this.unknown.paths.push(dotted([...this.#path, key]))
     else this.unknown.more++
   }
+}
+
+/**
+ * A time as metav1.Time and MicroTime write it: in UTC, of whole seconds or with six digits below. What is no time is left to
+ * validation, and a moment that has no such text (its year in UTC is not of four digits) to itself.
+ */
+function asGoWrites({ pattern }: JsonObject, text: string): string {
+  const ms = isTime(text) ? Date.parse(text.replace(/[.,]\d+/, '')) : Number.NaN
+  const whole = Number.isNaN(ms) ? '' : timestamp(ms)
+  if (!/^\d{4}-/.test(whole)) return text
+  if (pattern !== microPattern) return whole
+  const micros = /[.,](\d{6})/.exec(text)?.[1]
+  return micros === undefined ? text : whole.replace('Z', `.${micros}Z`)
 }
 
 /** Whether a schema lists no fields at all. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import {
   ApiException,
+  CoordinationV1Api,
   CoreV1Api,
   CustomObjectsApi,
   KubeConfig,
@@ -10,13 +11,14 @@ import {
   PatchStrategy,
   RbacAuthorizationV1Api,
   setHeaderOptions,
+  V1MicroTime,
   VersionApi,
   Watch,
 } from '@kubernetes/client-node'
 import { eventually } from '#base/wait.ts'
-import { type Any, nadsPath } from './api.ts'
-import { type Cluster, startCluster } from './cluster.ts'
-import { linkStates, makeNamespace, nad, vm } from './manifests.ts'
+import { type Any, nadsPath, vmsPath } from '../component/api.ts'
+import { type Cluster, startCluster } from '../component/cluster.ts'
+import { linkStates, makeNamespace, nad, vm } from '../component/manifests.ts'
 
 const vms = { group: 'kubevirt.io', version: 'v1', plural: 'virtualmachines' }
 const nads = { group: 'k8s.cni.cncf.io', version: 'v1', plural: 'network-attachment-definitions' }
@@ -58,6 +60,48 @@ describe('@kubernetes/client-node', () => {
       ['node1'],
     )
     assert.ok(items[0]?.metadata?.creationTimestamp instanceof Date)
+    assert.ok(items[0]?.status?.conditions?.[0]?.lastHeartbeatTime instanceof Date)
+    assert.equal(items[0]?.status?.nodeInfo?.operatingSystem, 'linux')
+  })
+
+  it('holds a lease by the microsecond, and records an event', async () => {
+    const namespace = await inNamespace()
+    const leases = config.makeApiClient(CoordinationV1Api)
+    const renewTime = new V1MicroTime()
+    const spec = { holderIdentity: 'me', leaseDurationSeconds: 15, acquireTime: renewTime, renewTime }
+    const made = await leases.createNamespacedLease({ namespace, body: { metadata: { name: 'l' }, spec } })
+    assert.equal(JSON.stringify(made.spec?.renewTime), JSON.stringify(renewTime))
+    const body = { ...made, spec: { ...made.spec, holderIdentity: 'you', leaseTransitions: 1 } }
+    const taken = await leases.replaceNamespacedLease({ namespace, name: 'l', body })
+    assert.deepEqual([taken.spec?.holderIdentity, taken.spec?.leaseTransitions], ['you', 1])
+    assert.equal((await refusal(leases.replaceNamespacedLease({ namespace, name: 'l', body }))).code, 409)
+    const involvedObject = { kind: 'Lease', name: 'l', namespace }
+    const event = { metadata: { name: 'l.1' }, involvedObject, reason: 'Taken', count: 1, lastTimestamp: new Date() }
+    await core.createNamespacedEvent({ namespace, body: event })
+    const { items } = await core.listNamespacedEvent({ namespace, fieldSelector: 'involvedObject.name=l' })
+    assert.ok(items[0]?.lastTimestamp instanceof Date)
+  })
+
+  it('informs of a VM from its making to its end', async () => {
+    const namespace = await inNamespace()
+    const path = vmsPath(namespace)
+    const list = async (): Promise<Any> => custom.listNamespacedCustomObject({ ...vms, namespace })
+    const informer = makeInformer<Any>(config, path, list)
+    const seen: string[] = []
+    informer.on('add', (one) => seen.push(`add ${one.metadata.name}`))
+    informer.on('update', (one) => seen.push(one.status?.printableStatus))
+    informer.on('delete', (one) => seen.push(`delete ${one.metadata.name}`))
+    await informer.start()
+    try {
+      await custom.createNamespacedCustomObject({ ...vms, namespace, body: vm('a') })
+      await eventually('it runs', () => seen.at(-1) === 'Running')
+      await custom.deleteNamespacedCustomObject({ ...vms, namespace, name: 'a' })
+      await eventually('it is gone', () => seen.at(-1) === 'delete a')
+      assert.equal(seen[0], 'add a')
+      assert.deepEqual(informer.list(), [])
+    } finally {
+      await informer.stop()
+    }
   })
 
   it('makes, reads, replaces, patches and deletes kinds of Kubernetes', async () => {
