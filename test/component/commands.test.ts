@@ -248,7 +248,7 @@ describe('every command of kubectl', { skip: noKubectl }, () => {
     const unknown = /^error: no kind "VirtualMachine" is registered for version "kubevirt.io\/v1"/
     for (const args of ['rollout status vm a', 'rollout restart vm/a', 'set image vm/a x=y', 'expose vm a --port=80'])
       assert.match(await k.fails(args), unknown, args)
-    assert.match(await k.fails('scale vm a --replicas=2'), /^Error from server \(NotFound\): .*scale.* not found$/m)
+    assert.match(await k.fails('scale vm a --replicas=2'), /^Error from server \(NotFound\): there is no virtualmachines\/scale here: a VM has one instance at most/m)
     assert.match(
       await k.fails('autoscale vm a --max=3'),
       /^error: cannot autoscale a VirtualMachine: could not find scale/,
@@ -258,7 +258,7 @@ describe('every command of kubectl', { skip: noKubectl }, () => {
     assert.match(await k.fails('top nodes'), /^error: Metrics API not available$/m)
     assert.match(
       await k.ok('api-versions'),
-      /^k8s.cni.cncf.io\/v1\nkubevirt.io\/v1\nkubevirt.io\/v1alpha3\nrbac.authorization.k8s.io\/v1\nsubresources.kubevirt.io\/v1\nv1\n$/m,
+      /^k8s.cni.cncf.io\/v1\nkubevirt.io\/v1\nkubevirt.io\/v1alpha3\npolicy\/v1\nrbac.authorization.k8s.io\/v1\nsubresources.kubevirt.io\/v1\nv1\n$/m,
     )
     assert.match(
       await k.ok('get all -o name'),
