@@ -248,7 +248,10 @@ describe('every command of kubectl', { skip: noKubectl }, () => {
     const unknown = /^error: no kind "VirtualMachine" is registered for version "kubevirt.io\/v1"/
     for (const args of ['rollout status vm a', 'rollout restart vm/a', 'set image vm/a x=y', 'expose vm a --port=80'])
       assert.match(await k.fails(args), unknown, args)
-    assert.match(await k.fails('scale vm a --replicas=2'), /^Error from server \(NotFound\): there is no virtualmachines\/scale here: a VM has one instance at most/m)
+    assert.match(
+      await k.fails('scale vm a --replicas=2'),
+      /^Error from server \(NotFound\): there is no virtualmachines\/scale here: a VM has one instance at most/m,
+    )
     assert.match(
       await k.fails('autoscale vm a --max=3'),
       /^error: cannot autoscale a VirtualMachine: could not find scale/,
