@@ -5,10 +5,10 @@ import { isMigrating } from '../migration/pod-role.ts'
 import { findCondition, isTrue, withCondition, withoutCondition } from './conditions.ts'
 import { failedCreate } from './launcher.ts'
 import { backoffMs, isFinal, isRequestDone, runStrategyOf } from './power.ts'
-import { withUncarriedOfVm } from './uncarried.ts'
+import { notCarriedOutCondition, withUncarriedOfVm } from './uncarried.ts'
 
 /** Conditions of an instance that a VM has its own version of; all others are copied. */
-const notMirrored = new Set(['Ready', 'Failure', 'RestartRequired'])
+const notMirrored = new Set(['Ready', 'Failure', 'RestartRequired', notCarriedOutCondition])
 
 /** KubeVirt's words for the RestartRequired condition (facts/kubevirt.md §1.4). */
 const restartMessage = 'a non-live-updatable field was changed in the template spec'

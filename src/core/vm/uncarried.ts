@@ -12,7 +12,7 @@ type Uncarried = Readonly<{ path: string; why: string; value: Json }>
 const maxNamed = 20
 
 /** Type of the condition of VMs and instances some of whose fields are not carried out. Not in KubeVirt. */
-const notCarriedOutCondition = 'NotCarriedOut'
+export const notCarriedOutCondition = 'NotCarriedOut'
 
 /**
  * Warnings about the fields of an object that are not carried out, for the user who writes it: those that `old` did not have with
