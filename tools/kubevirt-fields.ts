@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { VirtualMachine } from '../src/apis/kubevirt/vm.ts'
 import { fateOf } from '../src/apis/meta/fate.ts'
-import { isObject, type Json, type JsonObject } from '../src/base/json.ts'
+import { isObject, type JsonObject } from '../src/base/json.ts'
 
 /** Where the page is. */
 const page = 'docs/kubevirt-fields.md'
@@ -59,7 +59,7 @@ function pageText(): string {
 
 /** Whether the page is not what the schema says. */
 export function staleFields(root: string): string[] {
-  const now: Json = readFileSync(`${root}/${page}`, 'utf8')
+  const now = readFileSync(`${root}/${page}`, 'utf8')
   return now === pageText() ? [] : [`${page} is not what the schema says; node tools/kubevirt-fields.ts > ${page}`]
 }
 

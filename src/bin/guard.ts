@@ -74,7 +74,7 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
     tokens: readers,
     reviews: [
       ...reviews(api.access, reviewKinds, readers),
-      evictions({ client: api.clients.own, ...api.objects }),
+      evictions({ client: api.clients.own, scheduler: api.scheduler, kubevirts: api.objects.kubevirts }),
       tokenRequests({ accounts, kind: TokenRequest, tokens, maxExpirationSeconds: options.maxTokenSeconds }),
     ],
     actions: [

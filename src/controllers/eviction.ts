@@ -1,4 +1,3 @@
-import type { Node } from '#apis/core/node.ts'
 import { Pod } from '#apis/core/pod.ts'
 import type { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
@@ -7,22 +6,19 @@ import { Eviction } from '#apis/policy/eviction.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import { decideEviction, isToLeave } from '#core/vm/eviction.ts'
-import { chooseNode, type Placement } from '#core/vm/scheduling.ts'
+import type { Placement } from '#core/vm/scheduling.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Informer } from '#machinery/client/informer.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import type { Review } from '#machinery/rest/access/review.ts'
 import { notFound } from '#machinery/rest/status.ts'
-import { queueKey } from './context.ts'
-import { PodAllocations } from './pod-allocations.ts'
+import type { Scheduler } from './scheduler.ts'
 
 /** What an eviction is decided by. */
 type EvictionContext = Readonly<{
   /** The server's own client: the caller has the right to evict, not to write what that changes. */
   client: Client
-  nodes: Pick<Informer<Node>, 'list'>
-  pods: Pick<Informer<Pod>, 'list' | 'get'>
-  vmis: Pick<Informer<VirtualMachineInstance>, 'list'>
+  scheduler: Pick<Scheduler, 'find'>
   kubevirts: Pick<Informer<KubeVirt>, 'list'>
 }>
 
@@ -82,11 +78,9 @@ function defaultStrategy(kubevirt: KubeVirt | undefined): string | undefined {
 }
 
 /** Another node that can take an instance, or why there is none. */
-function elsewhereFor({ nodes, pods }: EvictionContext, vmi: VirtualMachineInstance, leaving: string): Placement {
-  const allocations = new PodAllocations()
-  for (const pod of pods.list()) allocations.set(queueKey(pod), pod)
-  const others = nodes.list().filter(({ metadata }) => metadata.name !== leaving)
-  return chooseNode(vmi, others, (node) => allocations.allocatedOn(node))
+function elsewhereFor({ scheduler }: EvictionContext, vmi: VirtualMachineInstance, leaving: string): Placement {
+  const place = scheduler.find(vmi, { leaving })
+  return 'node' in place && place.node.metadata.name === leaving ? { why: 'none of them fits it' } : place
 }
 
 /** Has the instance leave its node; the migration is created by the controller of automatic migrations. */

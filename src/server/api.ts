@@ -1,6 +1,7 @@
 import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { repairDefaultRoles } from '#controllers/cluster-roles.ts'
+import { Scheduler } from '#controllers/scheduler.ts'
 import { nodeNameLabel, nodeReadVeto, nodesGroup, type Placement } from '#core/access/node.ts'
 import type { Component } from '#core/access/system-roles.ts'
 import { clusterConfig } from '#core/admission/config.ts'
@@ -36,6 +37,8 @@ export type Api = Readonly<{
   /** A client for the agent of a node in this process, with the rights of a remote agent. */
   agentClient(node: string): Client
   objects: Objects
+  /** Which node an instance goes to; evictions and controllers ask the same one. */
+  scheduler: Scheduler
   /** Caches of what the authorizer decides by. */
   roles: AccessCaches
   usage: Quotas
@@ -87,6 +90,7 @@ export async function startApi(store: Store, options: ApiOptions, signal: AbortS
         access,
       }),
     objects,
+    scheduler: new Scheduler(objects.nodes, objects.pods),
     roles,
     usage,
   }

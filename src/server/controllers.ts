@@ -11,7 +11,7 @@ import { startMigrationController } from '#controllers/migration.ts'
 import { startNamespaceController } from '#controllers/namespace.ts'
 import { startNodeLifecycleController } from '#controllers/node-lifecycle.ts'
 import { startResourceQuotaController } from '#controllers/resource-quota.ts'
-import { Scheduler } from '#controllers/scheduler.ts'
+import type { Scheduler } from '#controllers/scheduler.ts'
 import { startServiceAccountController } from '#controllers/service-account.ts'
 import { startTokenSecretController } from '#controllers/token-secret.ts'
 import { startVmController } from '#controllers/vm.ts'
@@ -26,8 +26,14 @@ import type { AccessCaches } from './access.ts'
 import type { Clients, Objects } from './objects.ts'
 import type { Quotas } from './quotas.ts'
 
-/** What controllers share with the API of their process: caches, and the key that tokens are signed with. */
-export type Shared = Readonly<{ objects: Objects; roles: AccessCaches; usage: Quotas; tokens: TokenSource }>
+/** What controllers share with the API of their process: caches, the scheduler, and the key that tokens are signed with. */
+export type Shared = Readonly<{
+  objects: Objects
+  scheduler: Scheduler
+  roles: AccessCaches
+  usage: Quotas
+  tokens: TokenSource
+}>
 
 export type ControllersOptions = Readonly<{ guestUsers: UserRange; log: Log }>
 
@@ -84,11 +90,10 @@ export async function startControllers(
 
 /** What the controllers of VMs, instances and migrations have in common. */
 function contextOf(
-  { objects, usage }: Shared,
+  { objects, scheduler, usage }: Shared,
   guestUsers: UserRange,
   own: Pick<ControllerContext, 'client' | 'recorder' | 'log' | 'signal'>,
 ): ControllerContext {
-  const scheduler = new Scheduler(objects.nodes, objects.pods)
   const users = new GuestUsers(guestUsers, scheduler.users)
   return {
     ...objects,

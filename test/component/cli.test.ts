@@ -126,22 +126,6 @@ describe('commands of patchbay', () => {
     assert.equal(halt, 'Error pausing VirtualMachineInstance a. VirtualMachine a is not set to run')
   })
 
-  it('a wrong command line ends with exit code 2, and 1 for virtctl’s verbs, with what is wrong', async () => {
-    for (const [line, code, text] of [
-      ['link toggle a default', 2, /'toggle' is invalid for argument 'state'\. Allowed choices are up, down/],
-      ['link down a', 2, /missing required argument 'interface'/],
-      ['plug a x', 2, /required option '--network <nad>' not specified/],
-      ['nonsense', 2, /unknown command 'nonsense'/],
-      ['up --nonsense', 2, /unknown option '--nonsense'/],
-      ['start', 1, /missing required argument 'vm'/],
-      ['link --help', 0, /^$/],
-    ] as const) {
-      const ran = await cli(cluster, line)
-      assert.equal(ran.code, code, line)
-      assert.match(ran.err, text)
-    }
-  })
-
   it('the versions of client and server are told as virtctl does, and a missing server with what to do', async () => {
     const both = await cli(cluster, 'version')
     const info = 'version\\.Info\\{GitVersion:"v[^"]+", GitCommit:"", GitTreeState:"clean", .*\\}'

@@ -58,7 +58,10 @@ describe('draining a node', { skip: noKubectl }, () => {
     const { ns, pod, k, uid } = await start('LiveMigrate')
     const { code, err } = await drain(k, '--timeout=6s')
     assert.notEqual(code, 0)
-    assert.match(err, /VMI "t\d+\/a" is to be live-migrated and no other node can take it: 0\/0 nodes are available/)
+    assert.match(
+      err,
+      /VMI "t\d+\/a" is to be live-migrated and no other node can take it: 0\/1 nodes are available: 1 node\(s\) were unschedulable; /,
+    )
     const { code: refused, json } = await evict(ns, pod)
     assert.deepEqual(
       [refused, json.reason, json.details.causes[0].reason],
@@ -68,6 +71,7 @@ describe('draining a node', { skip: noKubectl }, () => {
     assert.deepEqual([now.status.phase, Object.keys(now.status.activePods)], ['Running', [uid]])
     assert.equal(now.status.evacuationNodeName, undefined)
     await uncordon(k)
+    assert.match((await evict(ns, pod)).json.message, /no other node can take it: none of them fits it; stop the VM/)
     await k.ok('delete vm a')
   })
 

@@ -20,8 +20,8 @@ export type Placement = Readonly<{ node: Node }> | Readonly<{ why: string }>
 
 /**
  * Chooses the node of an instance: among those that are ready, not cordoned, match its nodeSelector and architecture and have
- * room for one more pod and its memory, the one with the fewest pods; the first by name of several. `allocatedOn` returns what all pods use of a
- * node.
+ * room for one more pod and its memory, the one with the fewest pods; the first by name of several. `allocatedOn` returns what
+ * all pods use of a node.
  */
 export function chooseNode(
   vmi: VirtualMachineInstance,
