@@ -37,7 +37,17 @@ describe('installing a peer', () => {
   })
 
   it('happens twice at a time without harm', async () => {
-    const [first, second] = await Promise.all([provide('one', [], make), provide('one', [], make)])
+    const both = Promise.withResolvers<void>()
+    let making = 0
+    const makeWithTheOther = async (at: string) => {
+      await make(at)
+      if (++making === 2) both.resolve()
+      await both.promise
+    }
+    const [first, second] = await Promise.all([
+      provide('one', [], makeWithTheOther),
+      provide('one', [], makeWithTheOther),
+    ])
     assert.equal(first, second)
     assert.deepEqual(await readdir(first), ['file'])
     assert.equal((await cached()).length, 1)

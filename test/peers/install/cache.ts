@@ -27,8 +27,10 @@ export async function provide(
     const scratch = await mkdtemp(join(cache, `.${peer}-`))
     try {
       await make(scratch)
-      // Another run that was first leaves a folder that is as good as this one.
-      if (!existsSync(folder)) await rename(scratch, folder)
+      await rename(scratch, folder).catch((error: unknown) => {
+        // Another run that was first leaves a folder that is as good as this one.
+        if (!existsSync(folder)) throw error
+      })
     } finally {
       await rm(scratch, { recursive: true, force: true })
     }
