@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os'
-import { explain, Fault } from '#base/fault.ts'
+import { explain } from '#base/fault.ts'
 import { version } from '#base/version.ts'
 import type { TokenSource } from '#core/access/token-secret.ts'
 import type { Limits } from '#machinery/http/limits.ts'
@@ -19,6 +19,8 @@ import { writeBackup } from './backup.ts'
 import { openControl } from './control.ts'
 import { type DataDir, writeKubeconfig } from './data-dir.ts'
 import { type AuditLimits, makeGuard } from './guard.ts'
+import { addressOf, urlOf } from './listen-address.ts'
+import { type OvirtListen, openOvirtDoor } from './ovirt-door.ts'
 
 export type ServeOptions = ApiOptions &
   ControllersOptions &
@@ -31,6 +33,8 @@ export type ServeOptions = ApiOptions &
     historyMs: number
     /** Above this size in bytes, writes that make the store grow are refused. */
     storeQuotaBytes: number
+    /** Where oVirt's API is served, if it is. */
+    ovirt?: OvirtListen
     /** Tokens beside those of ServiceAccounts, as kube-apiserver's --token-auth-file. */
     tokenAuthFile?: string
     /** The operator's own server certificate. */
@@ -43,14 +47,23 @@ export type ServeOptions = ApiOptions &
   }>
 
 /** Where clients find the API, and their credentials. */
-type Listening = Readonly<{ port: number; url: string; authority: KeyPair; admin: KeyPair }>
+type Listening = Readonly<{
+  port: number
+  url: string
+  authority: KeyPair
+  admin: KeyPair
+  /** What is said about the other doors before the server is ready, a line each. */
+  doors: readonly string[]
+  /** The port of oVirt's API, if it is served. */
+  ovirtPort?: number
+}>
 
 /** The API server of a data directory, its store and its controllers; disposing it closes them in order. */
 export type Serving = AsyncDisposable & Listening & Readonly<{ store: SqliteStore; api: Api; metrics: Metrics }>
 
 /** Serves the API of a data directory and leaves the administrator's kubeconfig there. @throws Fault Invalid, Unavailable */
 export async function serve(options: ServeOptions): Promise<Serving> {
-  const listen = parseListen(options.listen)
+  const listen = addressOf('--listen', options.listen)
   await using stack = new AsyncDisposableStack()
   const store = await openStore(options, stack)
   const stop = new AbortController()
@@ -114,18 +127,21 @@ async function openDoors(options: Doors, stack: AsyncDisposableStack): Promise<L
   const listener = await openListener({ listen, tls: identityOf(keyring.keys), limits, log }, [door])
   stack.defer(() => listener.close())
   stack.defer(() => door.stop())
-  const url = `https://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listener.port}`
+  const url = urlOf(listen.host, listener.port)
   const address = { url, ...(tlsFiles && { serverName: ownName }) }
   await writeKubeconfig(dir, address, authority, admin)
+  const ovirt = await openOvirtDoor({ ...options, guard, identity: () => identityOf(keyring.keys) }, stack)
   const renew = async () => {
     if (!(await keyring.renew())) return
     const { keys } = keyring
     log.info({}, 'Using renewed certificates')
     listener.renew(identityOf(keys))
+    ovirt?.renew(identityOf(keys))
     await writeKubeconfig(dir, address, keys.authority, keys.admin)
   }
   stack.defer(every(renewMs, renew, (error) => log.error({ cause: explain(error) }, 'Cannot renew certificates')))
-  return { port: listener.port, url, authority, admin }
+  const doors = ovirt ? [ovirt.line] : []
+  return { port: listener.port, url, authority, admin, doors, ...(ovirt?.port && { ovirtPort: ovirt.port }) }
 }
 
 /** The keys in use. */
@@ -158,15 +174,6 @@ export function every(ms: number, work: () => Promise<void>, onError: (error: un
   const timer = setInterval(() => work().catch(onError), ms)
   timer.unref()
   return () => clearInterval(timer)
-}
-
-/** @throws Fault Invalid */
-function parseListen(text: string): { host: string; port: number } {
-  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text)
-  const port = Number(match?.[3])
-  if (!match || port > 65_535)
-    throw new Fault('Invalid', `--listen ${text} is no address; write HOST:PORT, for example 127.0.0.1:6443`)
-  return { host: match[1] ?? (match[2] || '127.0.0.1'), port }
 }
 
 function ownAddresses(): string[] {

@@ -15,12 +15,14 @@ import {
 } from './options.ts'
 import type { UpOptions } from './up.ts'
 
+const defaultOvirtListen = '127.0.0.1:7444'
 const defaultUids = `${defaultUsers.first}-${defaultUsers.last}`
 
 /** The options of `up` as parsed: texts, except for switches. */
 type Given = Readonly<{
   dataDir: string
   listen: string
+  ovirtListen: string
   node?: string
   cniBinDir: string
   cniTimeout: string
@@ -62,6 +64,11 @@ export function addUpCommand(command: Command, logOf: () => Promise<Log>): void 
 function addServerOptions(command: Command): Command {
   return command
     .option('--listen <host:port>', 'address of the API server', '127.0.0.1:6443')
+    .option(
+      '--ovirt-listen <host:port>',
+      'address of oVirt’s API over the same VMs; off serves none',
+      defaultOvirtListen,
+    )
     .option('--token-auth-file <file>', 'tokens that sign users in, as lines of token,user,uid[,"group1,group2"]')
     .option(
       '--service-account-max-token-expiration <seconds>',
@@ -118,9 +125,12 @@ function addHostOptions(command: Command): Command {
 function serverOptionsOf(given: Given, command: Command) {
   const { dataDir, listen, anyNamespaceNetworks, tokenAuthFile } = given
   const tlsFiles = tlsFilesOf(given)
+  const { ovirtListen } = given
+  const isDefault = command.getOptionValueSource('ovirtListen') === 'default'
   return {
     dataDir,
     listen,
+    ...(ovirtListen !== 'off' && { ovirt: { listen: ovirtListen, isDefault } }),
     anyNamespaceNetworks,
     ...(tokenAuthFile !== undefined && { tokenAuthFile }),
     ...(tlsFiles && { tlsFiles }),

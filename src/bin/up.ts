@@ -28,7 +28,7 @@ export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
 
 /**
  * Runs API server, controllers and node agent in this process until the signal aborts. Guests are not its children and
- * continue without it. `ready` is called once, when it serves.
+ * continue without it. `ready` is called with a line for each other door, and with the last one when everything is served.
  */
 export async function up(options: UpOptions, ready: (line: string) => void): Promise<void> {
   if (!options.simulate && process.getuid?.() !== 0)
@@ -78,6 +78,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
   const alarm = new StoreAlarm({ client: serving.api.clients.own, node: nodeName, problem, log })
   const onError = (error: unknown) => log.error({ cause: explain(error) }, 'Cannot look at the store')
   stack.defer(every(lookMs, () => alarm.look(Date.now()), onError))
+  for (const line of serving.doors) ready(line)
   ready(`Patchbay is ready: ${serving.url}, try: kubectl --kubeconfig ${dir.kubeconfig} get vms -A`)
   await aborted(options.signal)
   log.info({}, 'Stopping; guests go on')

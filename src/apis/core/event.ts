@@ -52,6 +52,14 @@ const objectOf = (name: string): Column => ({
   },
 })
 
+/** Annotations of Events that are entries of an audit log begin so: only the system may write them, and they are kept longer. */
+export const auditPrefix = 'ovirt.patchbay.dev/'
+
+/** Whether an Event is an entry of an audit log, or wants to be. */
+export function isAuditEntry({ metadata }: Pick<Event, 'metadata'>): boolean {
+  return Object.keys(metadata.annotations ?? {}).some((name) => name.startsWith(auditPrefix))
+}
+
 export const Event: Kind<Event> = {
   group: '',
   version: 'v1',

@@ -38,6 +38,7 @@ export const fieldNames = Object.keys(fields) as readonly Field[]
 
 /** The network name of the pod network in a Nic. */
 export const podNetwork = 'pod'
+export const noNetwork = 'patchbay-none'
 
 /** Only the fields of Nic. */
 export function plain(nic: Nic): Nic {

@@ -8,7 +8,7 @@ import { type Plan, planNics, type Step } from '../nic/plan.ts'
 import { isTrue } from './conditions.ts'
 
 /** On a VM: `true` keeps interfaces that are `absent` in its template, so that they can be plugged again as they were. */
-const parkAnnotation = 'patchbay.dev/park-absent'
+export const parkAnnotation = 'patchbay.dev/park-absent'
 
 /** The effect of a template's change on the running instance. */
 export type LiveUpdate = Readonly<{

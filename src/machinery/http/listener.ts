@@ -5,6 +5,7 @@ import {
   type Http2ServerRequest,
   type Http2ServerResponse,
 } from 'node:http2'
+import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createSecureContext, type SecureContext } from 'node:tls'
@@ -44,6 +45,10 @@ export type ListenerOptions = Readonly<{
   tls: TlsIdentity
   limits: Limits
   log: Log
+  /** The option that names the address, for the error of one that is taken. */
+  option?: string
+  /** HTTP/1.1 alone, for doors whose clients cannot speak HTTP/2 as it is written. */
+  isHttp1Only?: boolean
 }>
 
 /** An open port. `port` is the actual one. */
@@ -78,7 +83,7 @@ export async function openListener(options: ListenerOptions, doors: readonly Doo
   const { listen, log, limits } = options
   const contexts = new Contexts(options.tls)
   const connections = new Connections(limits, log)
-  const server = createSecureServer(tlsOptions(options, contexts))
+  const server = makeServer(options, contexts)
   const capacity = capacityOf(limits)
   const serve = (request: Http2ServerRequest, response: Http2ServerResponse, how: How) =>
     serveOne({ doors, connections, capacity, limits, log }, request, response, how)
@@ -89,7 +94,7 @@ export async function openListener(options: ListenerOptions, doors: readonly Doo
     void serve(request, response, { isWaiting: false, upgrade: { socket, head } })
   })
   guard(server, connections, limits, log)
-  await listening(server, listen)
+  await listening(server, listen, options.option ?? '--listen')
   const { port } = server.address() as AddressInfo
   return {
     port,
@@ -102,6 +107,12 @@ export async function openListener(options: ListenerOptions, doors: readonly Doo
       return new Promise((resolve) => server.close(() => resolve()))
     },
   }
+}
+
+/** Without HTTP/2 it is Node's other server, with the same events and options; HTTP/2's own events do not come. */
+function makeServer(options: ListenerOptions, contexts: Contexts): Http2SecureServer {
+  const tls = tlsOptions(options, contexts)
+  return options.isHttp1Only ? (createServer(tls) as unknown as Http2SecureServer) : createSecureServer(tls)
 }
 
 function capacityOf({ maxRequestsInflight, watches, bodyMemoryBytes, answerMemoryBytes, userShare }: Limits): Capacity {
@@ -222,16 +233,22 @@ function guard(server: Http2SecureServer, connections: Connections, limits: Limi
   server.on('sessionError', () => undefined)
 }
 
-async function listening(server: Http2SecureServer, { host, port }: ListenerOptions['listen']): Promise<void> {
+async function listening(
+  server: Http2SecureServer,
+  { host, port }: ListenerOptions['listen'],
+  option: string,
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', reject)
   server.listen(port, host, () => resolve())
   try {
     await promise
   } catch (cause) {
-    throw new Fault('Unavailable', `Cannot listen on ${host}:${port}; choose another address with --listen HOST:PORT`, {
-      cause,
-    })
+    throw new Fault(
+      'Unavailable',
+      `Cannot listen on ${host}:${port}; choose another address with ${option} HOST:PORT`,
+      { cause },
+    )
   }
   server.off('error', reject)
 }

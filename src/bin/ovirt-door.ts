@@ -1,0 +1,91 @@
+import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { Fault, faultKind } from '#base/fault.ts'
+import type { Log } from '#base/log.ts'
+import type { Limits } from '#machinery/http/limits.ts'
+import { openListener, type TlsIdentity } from '#machinery/http/listener.ts'
+import { auditLine } from '#machinery/rest/access/audit.ts'
+import type { Guard } from '#machinery/rest/access/guard.ts'
+import { LocalClient } from '#machinery/rest/local-client.ts'
+import type { Gateway } from '#ovirt/engine/call.ts'
+import { type AuditedWrite, engineDoor } from '#ovirt/engine/door.ts'
+import type { Api } from '#server/api.ts'
+import { addressOf, urlOf } from './listen-address.ts'
+
+/** Where oVirt's API is to be served. A default that is taken leaves the door shut; one that was asked for is an error. */
+export type OvirtListen = Readonly<{ listen: string; isDefault: boolean }>
+
+type Options = Readonly<{
+  ovirt?: OvirtListen
+  api: Api
+  guard: Guard
+  identity: () => TlsIdentity
+  limits: Limits
+  log: Log
+}>
+
+/** The open door: its port, what is said about it at the start, and how it takes new certificates. */
+type OvirtDoor = Readonly<{ line: string; port?: number; renew(tls: TlsIdentity): void }>
+
+const option = '--ovirt-listen'
+
+/** Serves oVirt's API on a port of its own, over HTTP/1.1 alone. Undefined when it is off. @throws Fault Invalid, Unavailable */
+export async function openOvirtDoor(options: Options, stack: AsyncDisposableStack): Promise<OvirtDoor | undefined> {
+  const { ovirt, api, guard, identity, limits, log } = options
+  if (!ovirt) return undefined
+  const listen = addressOf(option, ovirt.listen)
+  const door = engineDoor({
+    gateway: gatewayOf(api, guard),
+    tokens: guard.tokens,
+    pki: { authority: () => identity().clientAuthority, server: () => (identity().given ?? identity().own).cert },
+    audit: (write) => audit(guard, write),
+    log,
+  })
+  try {
+    const listener = await openListener({ listen, tls: identity(), limits, log, option, isHttp1Only: true }, [door])
+    stack.defer(() => listener.close())
+    stack.defer(() => door.stop())
+    return {
+      line: `oVirt door: ${urlOf(listen.host, listener.port)}/ovirt-engine/api`,
+      port: listener.port,
+      renew: (tls) => listener.renew(tls),
+    }
+  } catch (error) {
+    if (!ovirt.isDefault || faultKind(error) !== 'Unavailable') throw error
+    const line = `oVirt door: none, since ${ovirt.listen} is taken; choose another address with ${option} HOST:PORT`
+    return { line, renew: () => undefined }
+  }
+}
+
+/** The Kubernetes API of this process, as the door uses it: each request is decided by the rights of its user. */
+function gatewayOf(api: Api, guard: Guard): Gateway {
+  return {
+    own: api.clients.own,
+    clientOf: (user) => new LocalClient(api.registry, { user, manager: 'patchbay-ovirt', access: api.access }),
+    act: async (user, verb, { namespace, name }, input) => {
+      const { plural } = VirtualMachine
+      const group = 'subresources.kubevirt.io'
+      api.access.require(user, { verb: 'update', group, resource: plural, subresource: verb, namespace, name })
+      const action = guard.actions.find(({ at, subresource }) => at.plural === plural && subresource === verb)
+      if (!action) throw new Fault('Bug', `There is no verb ${verb} of ${plural}`)
+      const signal = new AbortController().signal
+      await action.run({
+        namespace,
+        name,
+        input: JSON.parse(JSON.stringify(input)),
+        query: {},
+        user,
+        dryRun: false,
+        signal,
+      })
+    },
+  }
+}
+
+function audit({ audit: log }: Guard, write: AuditedWrite): void {
+  const { id, account, address, ...seen } = write
+  const record = { id, ...(account && { sender: account.user }) }
+  const line = auditLine(record, { ...seen, sourceIp: address }, Date.now())
+  if (!line) return
+  if (seen.code < 400) log.write(line)
+  else log.writeRefusal(account?.name ?? address, line)
+}

@@ -1,0 +1,119 @@
+import type { Interface, Network } from '#apis/kubevirt/interface.ts'
+import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import type { Stored } from '#apis/meta/object.ts'
+import { linkOf } from '#core/nic/desired.ts'
+import { noNetwork } from '#core/nic/nic.ts'
+import { interfacesOf, parkAnnotation, withInterfaces } from '#core/vm/live.ts'
+import { withParkedLink } from '#core/vm/parking.ts'
+import { nicsAnnotation } from '../names.ts'
+import { type EngineNic, extrasOf, type NicExtras } from './nic.ts'
+import type { NicWish } from './wish.ts'
+
+type VM = Stored<VirtualMachine>
+
+/** The interface as a client asks it to be. `profile` is the one with the id it named. */
+export function wished(before: EngineNic, wish: NicWish, profile: EngineNic['profile']): EngineNic {
+  const { name, type, linked, plugged, mac } = wish
+  return {
+    ...before,
+    ...(name !== undefined && { name }),
+    ...(type && { type }),
+    ...(linked !== undefined && { linked }),
+    ...(plugged !== undefined && { plugged }),
+    ...(mac !== undefined && { mac }),
+    ...(wish.profile && { profile: wish.profile === 'none' ? undefined : profile }),
+  }
+}
+
+/** A name in Kubernetes for a new interface: no dots, and none that another one has. */
+export function interfaceName(name: string, taken: readonly string[]): string {
+  const plain = name.replaceAll('.', '-')
+  for (let i = 1; ; i++) {
+    const free = i === 1 ? plain : `${plain}-${i}`
+    if (!taken.includes(free)) return free
+  }
+}
+
+/** The VM with an interface as it is to be: changed, or added where there was none; the same object when nothing differs. */
+export function withNic(vm: VM, before: EngineNic | undefined, after: EngineNic): VM {
+  const { spec } = vm.spec.template
+  const interfaces = before
+    ? interfacesOf(spec).map((one) => (one.name === before.interface ? changed(one, before, after) : one))
+    : [...interfacesOf(spec), changed({ name: after.interface, bridge: {} }, undefined, after)]
+  const networks = before
+    ? (spec.networks ?? []).map((one) => (one.name === before.interface ? moved(one, before, after, vm) : one))
+    : [...(spec.networks ?? []), { name: after.interface, multus: { networkName: networkName(after, vm) } }]
+  return edited(withExtras(vm, after), interfaces, networks)
+}
+
+/** The VM without an interface. */
+export function withoutNic(vm: VM, { interface: name }: EngineNic): VM {
+  const { spec } = vm.spec.template
+  const { [name]: _, ...extras } = extrasOf(vm)
+  const forgotten = withParkedLink(withAnnotation(vm, nicsAnnotation, textOf(extras)), name, 'up')
+  return edited(
+    forgotten,
+    interfacesOf(spec).filter((one) => one.name !== name),
+    (spec.networks ?? []).filter((one) => one.name !== name),
+  )
+}
+
+function changed(one: Interface, before: EngineNic | undefined, after: EngineNic): Interface {
+  const { state, ...rest } = one
+  const link = after.linked ? 'up' : 'down'
+  const isSame = after.plugged ? state !== 'absent' && linkOf(state) === link : state === 'absent'
+  const wanted = isSame ? state : after.plugged ? (after.linked ? undefined : 'down') : 'absent'
+  return {
+    ...rest,
+    ...(after.type !== before?.type && after.type && { model: after.type }),
+    ...(after.mac !== before?.mac && after.mac && { macAddress: after.mac }),
+    ...(wanted !== undefined && { state: wanted }),
+  }
+}
+
+function moved(one: Network, before: EngineNic, after: EngineNic, vm: VM): Network {
+  if (before.profile?.network.id === after.profile?.network.id) return one
+  return { ...one, multus: { ...one.multus, networkName: networkName(after, vm) } }
+}
+
+/** As a template names it: without the namespace where that is the VM's own. */
+function networkName({ profile }: EngineNic, { metadata }: VM): string {
+  if (!profile) return noNetwork
+  const { key, name, dataCenter } = profile.network
+  return dataCenter.namespace === metadata.namespace ? name : key
+}
+
+/** The VM with what oVirt knows of an interface beside its template. */
+function withExtras(vm: VM, after: EngineNic): VM {
+  const { [after.interface]: _, ...others } = extrasOf(vm)
+  const { profile } = after
+  const own: NicExtras = {
+    ...(after.name !== after.interface && { name: after.name }),
+    ...(profile && profile.name !== profile.network.name && { profile: profile.name }),
+  }
+  const extras = Object.keys(own).length ? { ...others, [after.interface]: own } : others
+  const noted = withAnnotation(vm, nicsAnnotation, textOf(extras))
+  if (after.plugged) return noted
+  const parked = withAnnotation(noted, parkAnnotation, 'true')
+  return withParkedLink(parked, after.interface, after.linked ? 'up' : 'down')
+}
+
+function textOf(extras: Readonly<Record<string, NicExtras>>): string | undefined {
+  return Object.keys(extras).length ? JSON.stringify(extras) : undefined
+}
+
+/** The VM with an annotation, or without it. */
+export function withAnnotation<T extends Pick<VM, 'metadata'>>(vm: T, name: string, value: string | undefined): T {
+  if (vm.metadata.annotations?.[name] === value) return vm
+  const { [name]: _, ...others } = vm.metadata.annotations ?? {}
+  const annotations = value === undefined ? others : { ...others, [name]: value }
+  return { ...vm, metadata: { ...vm.metadata, annotations } }
+}
+
+function edited(vm: VM, interfaces: readonly Interface[], networks: readonly Network[]): VM {
+  const { template } = vm.spec
+  return {
+    ...vm,
+    spec: { ...vm.spec, template: { ...template, spec: withInterfaces(template.spec, interfaces, networks) } },
+  }
+}

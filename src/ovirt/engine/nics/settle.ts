@@ -1,0 +1,110 @@
+import { Pod } from '#apis/core/pod.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
+import { networkStatusIn } from '#apis/net/attachment.ts'
+import { faultKind } from '#base/fault.ts'
+import { delay } from '#base/wait.ts'
+import { findCondition } from '#core/vm/conditions.ts'
+import type { Client, Key } from '#machinery/client/client.ts'
+import type { EngineNic } from './nic.ts'
+
+/** Longest time in which a guest has to follow a change, milliseconds. */
+export const settleMs = 60_000
+/** Interval of looking at what no watch of the instance shows: the networks in the annotations of its pod, milliseconds. */
+const lookMs = 50
+
+/** How a wait ended: the guest follows, the node says that it cannot, or nobody knows in time. */
+export type Settled = Readonly<{ is: 'done' } | { is: 'failed' | 'late'; why: string }>
+
+/** What the guest is to have of an interface; undefined where it is not to have it. */
+export type Goal = Readonly<{ interface: string; nic: EngineNic | undefined }>
+
+/**
+ * Waits until an instance says of an interface what a client asked for: oVirt answers a change of a running guest when the guest
+ * has it. An instance that ends meanwhile has nothing to follow.
+ */
+export async function settled(client: Client, key: Required<Key>, goal: Goal, stop: AbortSignal): Promise<Settled> {
+  const deadline = AbortSignal.timeout(settleMs)
+  const signal = AbortSignal.any([stop, deadline])
+  const before = await client.get(VirtualMachineInstance, key)
+  const old = before && failureOf(before, goal.interface)
+  let last = 'its instance has not changed'
+  try {
+    for await (const vmi of versions(client, key, signal)) {
+      if (!vmi) return { is: 'done' }
+      const state = stateOf(vmi, goal)
+      if (state === 'there' && (await isConnected(client, vmi, goal, signal))) return { is: 'done' }
+      const failure = failureOf(vmi, goal.interface)
+      if (failure !== undefined && failure !== old) return { is: 'failed', why: failure }
+      last = failure ?? `the interface is ${state}`
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+  return { is: 'late', why: last }
+}
+
+/** An instance as it is and as it becomes; undefined when it is gone. */
+async function* versions(
+  client: Client,
+  key: Required<Key>,
+  signal: AbortSignal,
+): AsyncIterable<Stored<VirtualMachineInstance> | undefined> {
+  const scope = { namespace: key.namespace, fieldSelector: `metadata.name=${key.name}` }
+  while (!signal.aborted) {
+    const { items, resourceVersion } = await client.list(VirtualMachineInstance, scope)
+    yield items[0]
+    try {
+      for await (const events of client.watch(VirtualMachineInstance, resourceVersion, scope, signal))
+        for (const event of events) {
+          if (event.type === 'BOOKMARK') continue
+          yield event.type === 'DELETED' ? undefined : event.object
+        }
+    } catch (error) {
+      // History that far back is gone: list again.
+      if (faultKind(error) !== 'Expired') throw error
+    }
+  }
+}
+
+function stateOf({ spec, status }: Stored<VirtualMachineInstance>, { interface: name, nic }: Goal): string {
+  const seen = status?.interfaces?.find((one) => one.name === name)
+  const isInGuest = seen?.infoSource?.includes('domain') ?? false
+  if (!nic)
+    return !seen && !spec.domain.devices.interfaces?.some((one) => one.name === name) ? 'there' : 'still in the guest'
+  if (!isInGuest) return 'not in the guest yet'
+  const link = nic.linked && nic.profile ? 'up' : 'down'
+  return seen?.linkState === link ? 'there' : `${seen?.linkState}, not ${link} yet`
+}
+
+/** Waits until the pod of an instance is on the network of an interface. Resolves to false when that does not become so. */
+async function isConnected(
+  client: Client,
+  vmi: Stored<VirtualMachineInstance>,
+  { interface: name, nic }: Goal,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const key = nic?.isPrimary ? undefined : nic?.profile?.network.key
+  const link = vmi.status?.interfaces?.find((one) => one.name === name)?.podInterfaceName
+  if (!nic || nic.isPrimary) return true
+  const { namespace, name: of } = vmi.metadata
+  for (;;) {
+    const { items } = await client.list(Pod, { namespace, labelSelector: `vm.kubevirt.io/name=${of}` })
+    const found = items
+      .filter((pod) => pod.spec.nodeName === vmi.status?.nodeName)
+      .flatMap((pod) => networkStatusIn(pod.metadata.annotations))
+      .find((one) => one.interface === link)
+    if (found?.name === key) return true
+    await delay(lookMs, signal)
+    const now = await client.get(VirtualMachineInstance, { namespace, name: of })
+    if (!now || failureOf(now, name) !== undefined) return false
+  }
+}
+
+/** What the node says about an interface in the condition Synchronized; undefined when nothing is wrong with it. */
+function failureOf({ status }: VirtualMachineInstance, name: string): string | undefined {
+  const { message = '', status: is } = findCondition(status?.conditions, 'Synchronized') ?? {}
+  if (is !== 'False') return undefined
+  const sentences = message.split(/; (?=interface ")/)
+  return sentences.find((one) => one.startsWith(`interface "${name}"`))
+}

@@ -1,0 +1,72 @@
+import type { Json } from '#base/json.ts'
+import { isDoc, isItems, type Named, partsOf, type Scalar, type Value } from './document.ts'
+
+/** Parts that are attributes in XML, in their order. fence_rhevm finds a VM's id as the last attribute of its line. */
+const attributes: readonly string[] = ['href', 'rel', 'id']
+
+/** Characters that no XML document may contain, even escaped. */
+const forbidden = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu
+
+/**
+ * A document as the engine writes it: one element per line, four spaces, no namespace. Clients read it line by line
+ * (facts/ovirt-clients.md §0.2).
+ */
+export function xmlText({ root, doc }: Named): string {
+  const lines = ['<?xml version="1.0" encoding="UTF-8" standalone="yes"?>']
+  writeXml(root, doc, '', lines)
+  return `${lines.join('\n')}\n`
+}
+
+function writeXml(name: string, value: Value, indent: string, lines: string[]): void {
+  if (isItems(value)) {
+    for (const item of value) writeXml(name, item, indent, lines)
+    return
+  }
+  if (!isDoc(value)) {
+    lines.push(`${indent}<${name}>${escaped(scalarText(value))}</${name}>`)
+    return
+  }
+  const parts = partsOf(value)
+  const isAttribute = ([part, of]: readonly [string, Value]) => attributes.includes(part) && typeof of === 'string'
+  const own = parts
+    .filter(isAttribute)
+    .toSorted(([a], [b]) => attributes.indexOf(a) - attributes.indexOf(b))
+    .map(([part, of]) => ` ${part}="${escaped(String(of))}"`)
+  const inner = parts.filter((part) => !isAttribute(part))
+  const start = `${indent}<${name}${own.join('')}`
+  if (!inner.length) {
+    lines.push(`${start}/>`)
+    return
+  }
+  lines.push(`${start}>`)
+  for (const [part, of] of inner) writeXml(part, of, `${indent}    `, lines)
+  lines.push(`${indent}</${name}>`)
+}
+
+function scalarText(value: Scalar): string {
+  return value instanceof Date ? value.toISOString().replace('Z', '+00:00') : String(value)
+}
+
+function escaped(text: string): string {
+  return text
+    .replaceAll(forbidden, '\uFFFD')
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll('\r', '&#13;')
+}
+
+/** A document as the engine's JSON: every scalar a string but dates, which are milliseconds since 1970. */
+export function jsonText({ doc }: Named): string {
+  return JSON.stringify(jsonOf(doc))
+}
+
+function jsonOf(value: Value): Json {
+  if (isItems(value)) return value.map((item) => jsonOf(item))
+  if (value instanceof Date) return value.getTime()
+  if (!isDoc(value)) return String(value)
+  // An empty list is left out: the engine's empty collection is {}.
+  const parts = partsOf(value).filter(([, of]) => !isItems(of) || of.length > 0)
+  return Object.fromEntries(parts.map(([name, of]) => [name, jsonOf(of)]))
+}
