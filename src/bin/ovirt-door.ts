@@ -6,6 +6,8 @@ import { openListener, type TlsIdentity } from '#machinery/http/listener.ts'
 import { auditLine } from '#machinery/rest/access/audit.ts'
 import type { Guard } from '#machinery/rest/access/guard.ts'
 import { LocalClient } from '#machinery/rest/local-client.ts'
+import { recordStart } from '#ovirt/engine/audit.ts'
+import { startAuditor } from '#ovirt/engine/auditor.ts'
 import type { Gateway } from '#ovirt/engine/call.ts'
 import { type AuditedWrite, engineDoor } from '#ovirt/engine/door.ts'
 import type { Api } from '#server/api.ts'
@@ -44,6 +46,9 @@ export async function openOvirtDoor(options: Options, stack: AsyncDisposableStac
     const listener = await openListener({ listen, tls: identity(), limits, log, option, isHttp1Only: true }, [door])
     stack.defer(() => listener.close())
     stack.defer(() => door.stop())
+    const client = api.clients.own
+    await recordStart(client)
+    stack.defer(startAuditor({ client, vms: api.objects.vms, vmi: (key) => api.objects.vmis.get(key), log }))
     return {
       line: `oVirt door: ${urlOf(listen.host, listener.port)}/ovirt-engine/api`,
       port: listener.port,

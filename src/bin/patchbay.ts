@@ -6,6 +6,7 @@ import { plainArguments } from './arguments.ts'
 import { addClientCommands } from './client-commands.ts'
 import { dataDirOption, secondsOf } from './options.ts'
 import { addUpCommand } from './up-command.ts'
+import { addUserCommands } from './user-commands.ts'
 import { virtctlVerbs } from './virtctl-commands.ts'
 
 // The modules of a command are imported when it runs: a client command starts without the server's.
@@ -82,26 +83,8 @@ image
     console.log('Image demo-guest is ready: use it as spec.domain.firmware.kernelBoot.container.image')
   })
 
-program
-  .command('user')
-  .description('who may use this installation')
-  .command('create <name>')
-  .description(
-    'write a kubeconfig with a client certificate, valid for a year; what its bearer may do, role bindings say',
-  )
-  .option(...dataDirOption)
-  .option('--group <group>', 'a group the user belongs to; may be repeated', collect, [])
-  .option('--out <file>', 'the kubeconfig to write; DIR/users/NAME.kubeconfig unless given')
-  .action(async (name: string, options: { dataDir: string; group: string[]; out?: string }) => {
-    const { createUser } = await import('./user.ts')
-    console.log(`User ${name} signs in with ${await createUser({ ...options, name, groups: options.group })}`)
-  })
-
+addUserCommands(program)
 addClientCommands(program)
-
-function collect(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value]
-}
 
 /** The exit code of each kind of fault; every other is 1. */
 const exitCodes: Readonly<Record<string, number>> = { Invalid: 2, BadRequest: 2, Unavailable: 3, Timeout: 4 }

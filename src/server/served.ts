@@ -13,6 +13,7 @@ import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { olderVersions } from '#apis/meta/object.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { namespaceFinalizer } from '#controllers/namespace.ts'
+import { auditEntryWrite } from '#core/access/audit-entry.ts'
 import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefaults } from '#core/access/config.ts'
 import { eventWrite, leaseWrite, nodeWrite, podWrite } from '#core/access/node.ts'
 import { kubeVirtErrors } from '#core/admission/config.ts'
@@ -43,7 +44,10 @@ export function servedKinds(context: ServedContext): readonly Served[] {
       restrict: (pod, old, user) => podWrite(user, pod, old),
       amounts: (pod) => ({ ...podCount, ...podAmounts(pod) }),
     }),
-    serve(Event, { validate: eventErrors, restrict: (event, _old, user) => eventWrite(user, event, placement) }),
+    serve(Event, {
+      validate: eventErrors,
+      restrict: (event, old, user) => eventWrite(user, event, placement) ?? auditEntryWrite(user, event, old),
+    }),
     serveConverted(EventOfEvents, Event, eventNames),
     ...vmKinds(context),
     serve(KubeVirt, { validate: kubeVirtErrors, webhook: 'kubevirt-validator.kubevirt.io' }),

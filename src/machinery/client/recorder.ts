@@ -1,4 +1,4 @@
-import { Event } from '#apis/core/event.ts'
+import { Event, isAuditEntry } from '#apis/core/event.ts'
 import type { ApiObject } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
@@ -64,13 +64,13 @@ async function record(
   }
 }
 
-/** How long Events are kept, milliseconds (as in Kubernetes). */
-const eventLifeMs = 3600 * 1000
+/** How long Events are kept, milliseconds (as in Kubernetes), and how long entries of an audit log are. */
+const lifeMs = { event: 3600 * 1000, entry: 30 * 24 * 3600 * 1000 } as const
 
-/** Most Events of one namespace that a cleanup leaves. */
+/** Most Events of one namespace that a cleanup leaves, and most entries of its audit log. */
 const maxPerNamespace = 5000
 
-/** Deletes Events not repeated for an hour, and the oldest of a namespace with too many, of any source. */
+/** Deletes Events not repeated for an hour, entries of an audit log after a month, and the oldest of a namespace with too many. */
 export async function sweepEvents(client: Client, nowMs: number): Promise<void> {
   const { items } = await client.list(Event)
   const kept = new Map<string, number>()
@@ -78,10 +78,11 @@ export async function sweepEvents(client: Client, nowMs: number): Promise<void> 
     .map((event) => ({ event, seenMs: lastSeen(event, nowMs) }))
     .toSorted((a, b) => b.seenMs - a.seenMs)
   for (const { event, seenMs } of newestFirst) {
-    const { namespace } = event.metadata
-    const count = (kept.get(namespace) ?? 0) + 1
-    kept.set(namespace, count)
-    if (nowMs - seenMs > eventLifeMs || count > maxPerNamespace) await client.delete(Event, event.metadata)
+    const kind = isAuditEntry(event) ? 'entry' : 'event'
+    const group = `${kind} ${event.metadata.namespace}`
+    const count = (kept.get(group) ?? 0) + 1
+    kept.set(group, count)
+    if (nowMs - seenMs > lifeMs[kind] || count > maxPerNamespace) await client.delete(Event, event.metadata)
   }
 }
 

@@ -33,6 +33,12 @@ export type Entry = Readonly<{
   customId?: number
 }>
 
+/** The entry of a start: clients that ask for the newest entry always find one (facts/ovirt-clients.md §6). */
+export async function recordStart(client: Client): Promise<void> {
+  const text = 'Starting oVirt Engine.'
+  await record(client, { code: 1, reason: 'VDC_START', severity: 'normal', text, namespace: 'default', user: 'SYSTEM' })
+}
+
 /** Writes an entry: an Event of its own, never counted up. Resolves to it. */
 export function record(client: Client, entry: Entry): Promise<Stored<Event>> {
   const { code, reason, severity, text, vm, namespace, user, correlationId, job, origin, customId } = entry

@@ -14,3 +14,8 @@ export const nicsAnnotation = 'ovirt.patchbay.dev/nics'
 export const profilesAnnotation = 'ovirt.patchbay.dev/vnic-profiles'
 /** The ConfigMap of a namespace with its clusters. */
 export const settingsName = 'patchbay-ovirt'
+/**
+ * On a VirtualMachine: the generation in which the engine itself changed its interfaces last. It writes the entries of that change
+ * when the guest has followed; those of all other changes are written when they are seen.
+ */
+export const ownGenerationAnnotation = 'ovirt.patchbay.dev/own-generation'

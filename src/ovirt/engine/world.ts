@@ -35,7 +35,7 @@ export type Machine = Readonly<{
 export type Host = Stored<Node>
 
 /** Namespaces of the system itself have no VMs. */
-const systemNamespace = /^kube-/
+const systemNamespace = /^kube(-|virt$)/
 
 /** The name of a namespace as a data center: Ansible compares `Default` letter by letter (facts/ovirt-clients.md §6). */
 function dataCenterName(namespace: string): string {

@@ -5,8 +5,9 @@ import { EngineFault, NotFound, operationFailed } from '../../wire/faults.ts'
 import { record } from '../audit.ts'
 import type { Call } from '../call.ts'
 import { engineFault } from '../kube-faults.ts'
+import { ownGenerationAnnotation } from '../names.ts'
 import { hasGuest, isUp, type Machine, type Profile } from '../world.ts'
-import { interfaceName, wished, withNic, withoutNic } from './edit.ts'
+import { interfaceName, wished, withAnnotation, withNic, withoutNic } from './edit.ts'
 import { entriesOf, failuresOf, hostErrorOf, jobOf, plugOf } from './entries.ts'
 import { type EngineNic, nicId, nicsOf, nicWithId } from './nic.ts'
 import { holderOfMac, type NicChange, refusalOf } from './rules.ts'
@@ -118,7 +119,7 @@ async function written(call: Call, machine: Machine, decide: Decide): Promise<De
     const refusal = refusalOf(change)
     if (refusal) throw refusal
     const next = change.after ? withNic(vm, change.before, change.after) : one ? withoutNic(vm, one) : vm
-    const after = sameJson(next, vm) ? vm : next
+    const after = sameJson(next, vm) ? vm : asOwn(next, vm)
     decided = { change, before: vm, after }
     return after === vm ? undefined : after
   }
@@ -130,6 +131,12 @@ async function written(call: Call, machine: Machine, decide: Decide): Promise<De
   // Nothing was decided on a VM that is gone.
   if (!decided) throw new NotFound()
   return decided
+}
+
+/** A VM whose next generation is the engine's own change, if there is a next one. */
+function asOwn(next: VM, { spec, metadata }: VM): VM {
+  if (sameJson(next.spec, spec)) return next
+  return withAnnotation(next, ownGenerationAnnotation, String((metadata.generation ?? 0) + 1))
 }
 
 /** Waits until the guest has a change. Resolves to why it has not; undefined when it has, or when there is no guest. */
@@ -152,7 +159,8 @@ async function takeBack(call: Call, before: VM, after: VM): Promise<void> {
     // Defaults, such as a MAC address, may have come to what was written.
     const isOurs = (current.metadata.generation ?? 0) <= (metadata.generation ?? 0) + 1
     if (!isOurs || after === before) return undefined
-    return { ...current, metadata: { ...current.metadata, annotations: metadata.annotations ?? {} }, spec }
+    const restored = { ...current, metadata: { ...current.metadata, annotations: metadata.annotations ?? {} }, spec }
+    return asOwn(restored, current)
   })
 }
 

@@ -105,8 +105,7 @@ async function byPassword(client: Client, name: string, password: string): Promi
   const hash = await derive(password, salt.length ? salt : Buffer.alloc(16), keyBytes, cost)
   if (!found || found.type !== passwordType || !isSame(hash, expected) || bytes(found, 'name').toString() !== name)
     return undefined
-  const groups = parsedJson(bytes(found, 'groups').toString())
-  const user = { name, groups: isStrings(groups) ? groups : [] }
+  const user = { name, groups: groupsIn(found) }
   const { uid, resourceVersion } = found.metadata
   return {
     account: accountOf(user),
@@ -115,6 +114,12 @@ async function byPassword(client: Client, name: string, password: string): Promi
       return now?.metadata.uid === uid && now.metadata.resourceVersion === resourceVersion
     },
   }
+}
+
+/** The groups of the user of a password. */
+export function groupsIn(secret: Stored<Secret> | undefined): readonly string[] {
+  const groups = parsedJson(bytes(secret, 'groups').toString())
+  return isStrings(groups) ? groups : []
 }
 
 function bytes(secret: Stored<Secret> | undefined, field: string): Buffer {
