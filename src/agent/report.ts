@@ -12,6 +12,7 @@ import {
   linkDriftAnnotation,
   networkChangedByAnnotation,
 } from '#core/nic/drift.ts'
+import { isNetwork, noNetwork } from '#core/nic/nic.ts'
 import type { Step } from '#core/nic/plan.ts'
 import type { DomainEnd, SandboxState } from '#core/ports.ts'
 import { addressesWithoutDhcp } from '#core/sandbox/dhcp.ts'
@@ -167,14 +168,14 @@ export function emitChanges(
   done: readonly Step[],
   drift: readonly Drift[],
 ): void {
-  const networkChangedBy = vmi.metadata.annotations?.[networkChangedByAnnotation]
-  for (const { do: what, nic, from } of done) {
+  const networkChangedBy = vmi.metadata.annotations?.[networkChangedByAnnotation] ?? 'its owner'
+  for (const { do: what, nic, from = '' } of done) {
     if (what === 'rewire')
       context.recorder(
         vmi,
         'Normal',
         'NicRewired',
-        `Interface "${nic.name}" was moved from network ${from} to ${nic.network}, asked for by ${networkChangedBy ?? 'its owner'}`,
+        `Interface "${nic.name}" was ${movedText(from, nic.network)}, asked for by ${networkChangedBy}`,
       )
     if (what === 'plug')
       context.recorder(
@@ -184,13 +185,18 @@ export function emitChanges(
         `Interface "${nic.name}" was plugged into network ${nic.network}, link ${nic.link}`,
       )
   }
-  const linkChangedBy = vmi.metadata.annotations?.[linkChangedByAnnotation]
-  for (const { nic, changed } of done) {
+  const linkChangedBy = vmi.metadata.annotations?.[linkChangedByAnnotation] ?? 'its owner'
+  const wanted = new Map(
+    wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default').map((nic) => [nic.name, nic.network]),
+  )
+  for (const { nic, changed, from: left } of done) {
     if (!changed.includes('link')) continue
     const [from, to] = nic.link === 'up' ? ['down', 'up'] : ['up', 'down']
+    // Without a network a link is down, whatever state was declared last.
+    const isByNetwork = [left, wanted.get(nic.name)].includes(noNetwork)
     const why = drift.some((one) => one.nic === nic.name)
       ? 'as declared'
-      : `asked for by ${linkChangedBy ?? 'its owner'}`
+      : `asked for by ${isByNetwork ? networkChangedBy : linkChangedBy}`
     context.recorder(
       vmi,
       'Normal',
@@ -198,4 +204,10 @@ export function emitChanges(
       `Link of interface "${nic.name}" changed from ${from} to ${to}, ${why}`,
     )
   }
+}
+
+/** A rewire in words. */
+function movedText(from: string, to: string): string {
+  if (!isNetwork(to)) return `taken off network ${from}`
+  return isNetwork(from) ? `moved from network ${from} to ${to}` : `put on network ${to}`
 }

@@ -73,8 +73,8 @@ function addPlugCommands(program: Command): void {
       await withClient(options, async (context) => (await import('#cli/plug.ts')).unplug(context, [vm, nic], how))
     })
   ofInterface(program.command('rewire'))
-    .description('put an interface of a VM on another network; the guest keeps the card')
-    .requiredOption(...network)
+    .description('put an interface of a VM on another network, or on none; the guest keeps the card')
+    .requiredOption('--to, --network <nad>', `${network[1]}; patchbay-none for no network`)
     .action(async (vm: string, nic: string, options: Choice & Waiting & Card) => {
       const how = await howLong(options)
       await withClient(options, async (context) =>

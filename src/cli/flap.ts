@@ -6,7 +6,7 @@ import type { HttpClient } from '#machinery/client/http-client.ts'
 import type { Context, Interrupts } from './context.ts'
 import { declareState, getVm, interfaceOf, type NicKey, type State } from './declare.ts'
 import { durationText } from './duration.ts'
-import { requirePlugged } from './link.ts'
+import { isOffNetworks, requirePlugged } from './link.ts'
 import { isRunning } from './nic-rows.ts'
 import { linkIn, VmiWatcher } from './vmi-watcher.ts'
 
@@ -51,8 +51,14 @@ export async function flap(
 /** The declared state of an interface whose link can flap. @throws Fault NotFound, Conflict */
 async function stateBefore(client: HttpClient, key: NicKey): Promise<State> {
   const { namespace, name, nic } = key
-  const { state } = interfaceOf(await getVm(client, key), nic).one
+  const vm = await getVm(client, key)
+  const { state } = interfaceOf(vm, nic).one
   requirePlugged(key, state)
+  if (isOffNetworks(vm, nic))
+    throw new Fault(
+      'Conflict',
+      `Interface ${nic} of VM ${name} is on no network and its link stays down; put it on one with \`patchbay rewire ${name} ${nic} --network NAME -n ${namespace}\``,
+    )
   if (isRunning(await client.get(VirtualMachineInstance, key))) return state
   throw new Fault(
     'Conflict',

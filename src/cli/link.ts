@@ -1,7 +1,9 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { linkOf, wantedNics } from '#core/nic/desired.ts'
+import { isNetwork } from '#core/nic/nic.ts'
 import { findCondition } from '#core/vm/conditions.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Context } from './context.ts'
@@ -28,7 +30,8 @@ export async function setLink(
 ): Promise<void> {
   const { client, namespace, print } = context
   const key = { namespace, name, nic }
-  const { state } = interfaceOf(await getVm(client, key), nic).one
+  const vm = await getVm(client, key)
+  const { state } = interfaceOf(vm, nic).one
   requirePlugged(key, state)
   if (linkOf(state) === link) print.line(`Link of interface ${nic} of VM ${name} is already ${link}`)
   else if (dryRun) await preview(context, key, link)
@@ -36,7 +39,14 @@ export async function setLink(
     await declareState(client, key, link, { check: (now) => requirePlugged(key, now) })
     print.line(`Link of interface ${nic} of VM ${name} is set ${link}`)
   }
-  if (waitMs !== undefined && !dryRun) await waitForLink(context, key, link, waitMs)
+  if (isOffNetworks(vm, nic))
+    print.note(`Interface ${nic} of VM ${name} is on no network; until it is on one, its link stays down`)
+  else if (waitMs !== undefined && !dryRun) await waitForLink(context, key, link, waitMs)
+}
+
+/** Whether an interface is declared to be on no network, so that its link is down whatever its state. */
+export function isOffNetworks({ spec, metadata }: Stored<VirtualMachine>, nic: string): boolean {
+  return wantedNics(spec.template.spec, metadata.namespace).some((one) => one.name === nic && !isNetwork(one.network))
 }
 
 /** @throws Fault Conflict for an interface that has no link */

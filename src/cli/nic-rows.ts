@@ -5,7 +5,7 @@ import type { Stored } from '#apis/meta/object.ts'
 import { bindingOf, bindings } from '#core/nic/bindings.ts'
 import { desiredNics, linkOf, normalMac, wantedNics } from '#core/nic/desired.ts'
 import { linkDriftAnnotation } from '#core/nic/drift.ts'
-import { type Nic, podNetwork } from '#core/nic/nic.ts'
+import { effectiveLink, type Nic, podNetwork } from '#core/nic/nic.ts'
 import { planNics } from '#core/nic/plan.ts'
 import { isTrue } from '#core/vm/conditions.ts'
 import { isFinal } from '#core/vm/power.ts'
@@ -64,7 +64,7 @@ export function nicRows(vm: Stored<VirtualMachine>, vmi: VirtualMachineInstance 
   const rows = [...new Set([...own.keys(), ...ours.keys(), ...known.keys()])].map((name): NicRow => {
     const places = { own: own.get(name), ours: ours.get(name), status: known.get(name) }
     const network = networks.get(name)
-    const differences = [...(plans.get(name) ?? []), ...(running ? differencesOf(places, vm, running) : [])]
+    const differences = [...(plans.get(name) ?? []), ...(running ? differencesOf(places, vm, running, network) : [])]
     return { name, ...(network && { network }), ...partsOf(places), ...partsOfStatus(places.status), differences }
   })
   const guestOnly = statuses.filter((one) => !one.name)
@@ -134,14 +134,20 @@ function planTexts(vm: Stored<VirtualMachine>, running: VirtualMachineInstance |
   return new Map([...plugging, ...texts])
 }
 
-function differencesOf({ own, ours, status }: Places, vm: VirtualMachine, running: VirtualMachineInstance): string[] {
+function differencesOf(
+  { own, ours, status }: Places,
+  vm: VirtualMachine,
+  running: VirtualMachineInstance,
+  network = '',
+): string[] {
   const texts: string[] = []
   const declared = own && ours && declaredOf(own)
   const found = status?.linkState
   if (declared && declared !== 'absent') {
     const isReported = vm.metadata.annotations?.[linkDriftAnnotation] === 'report'
     const what = isReported ? `left so because of the annotation ${linkDriftAnnotation}` : 'about to be set'
-    if (found && found !== declared) texts.push(`declared ${declared}, but ${found} in the hypervisor; ${what}`)
+    if (found && found !== effectiveLink(declared, network))
+      texts.push(`declared ${declared}, but ${found} in the hypervisor; ${what}`)
     else if (declaredOf(ours) !== declared)
       texts.push(`declared ${declared}, but ${declaredOf(ours)} in the running instance; about to be set`)
   }

@@ -62,6 +62,20 @@ test('interfaces that agree everywhere have no mark, and those only the guest kn
   assert.match(first!, /10\.0\.0\.2,fd00::2 +-/)
 })
 
+test('a card on no network is told so, and its link that is down is no difference', () => {
+  const vm = vmOf(both)
+  const bare = { ...specOf(both), networks: [networks[0]!, { name: 'red', multus: { networkName: 'patchbay-none' } }] }
+  const offVm = { ...vm, spec: { ...vm.spec, template: { ...vm.spec.template, spec: bare } } }
+  const statuses = [status('default', 0), status('red', 1, { linkState: 'down' })]
+  const rows = nicRows(offVm, { ...vmiOf(both, statuses), spec: bare })
+  assert.deepEqual(
+    rows.flatMap(({ differences: texts }) => texts),
+    [],
+  )
+  const [, , red] = nicLines(rows, { running: true, wide: false })
+  assert.equal(red, 'red       (none)    02:00:00:00:00:01   bridge       virtio   up         down         eth1')
+})
+
 test('behind masquerade the address the guest has is shown beside the one it is reached at', () => {
   const statuses = [status('default', 0, { ipAddresses: ['10.244.0.5'], guestAddresses: ['10.0.2.2'] })]
   const [, row] = nicLines(nicRows(vmOf([both[0]!]), vmiOf([both[0]!], statuses)), { running: true, wide: false })

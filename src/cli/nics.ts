@@ -1,4 +1,5 @@
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { noNetwork } from '#core/nic/nic.ts'
 import type { Context } from './context.ts'
 import { getVm } from './declare.ts'
 import { isRunning, type NicRow, nicRows } from './nic-rows.ts'
@@ -23,7 +24,7 @@ type Heading = readonly [title: string, cell: (row: NicRow) => string | undefine
 
 const headings: readonly Heading[] = [
   ['NAME', ({ name }) => name],
-  ['NETWORK', ({ network }) => network],
+  ['NETWORK', ({ network }) => (network === noNetwork ? '(none)' : network)],
   ['MAC', ({ mac }) => mac],
   ['BINDING', ({ binding }) => binding],
   ['MODEL', ({ model }) => model],

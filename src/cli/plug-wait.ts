@@ -5,6 +5,7 @@ import { networkStatusIn } from '#apis/net/attachment.ts'
 import { Fault } from '#base/fault.ts'
 import { delay } from '#base/wait.ts'
 import { wantedNics } from '#core/nic/desired.ts'
+import { noNetwork } from '#core/nic/nic.ts'
 import { findCondition, isTrue } from '#core/vm/conditions.ts'
 import type { Context } from './context.ts'
 import type { NicKey } from './declare.ts'
@@ -75,6 +76,17 @@ export function onNetwork({ client, namespace }: Context, network: string): Goal
         : { text: `is not on network ${network} in its sandbox yet` }
     },
   }
+}
+
+/** The card is on no network, and its link is down. */
+export const offNetworks: Goal = {
+  stage: (running, nic) => {
+    const status = statusOf(running, nic)
+    if (specOf(running, nic)?.network !== noNetwork)
+      return { text: 'is not without a network in the running instance yet' }
+    const isOff = status && isInGuest(status) && status.podInterfaceName === undefined && status.linkState === 'down'
+    return isOff ? { text: 'is on no network, link down', isDone: true } : { text: 'has not left its network yet' }
+  },
 }
 
 function specOf({ spec, metadata }: Stored<VirtualMachineInstance>, nic: string) {

@@ -3,11 +3,13 @@ import type { Stored } from '#apis/meta/object.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
+import { multusKey } from '#core/nic/desired.ts'
+import { effectiveLink, isNetwork } from '#core/nic/nic.ts'
 import { type NewNic, type NicEdit, withNetwork, withNic, withoutNic } from '#core/vm/edit-nics.ts'
 import type { HttpClient } from '#machinery/client/http-client.ts'
 import type { Context } from './context.ts'
 import { getVm, type NicKey, patchVm } from './declare.ts'
-import { type Goal, onNetwork, plugged, unplugged, waitFor } from './plug-wait.ts'
+import { type Goal, offNetworks, onNetwork, plugged, unplugged, waitFor } from './plug-wait.ts'
 import { type Preview, previewOf } from './preview.ts'
 
 export type PlugOptions = Readonly<{
@@ -44,7 +46,7 @@ export async function plug(
     already: 'is declared already',
     would: `would be plugged into network ${network}, link ${link}`,
     atStart: 'will start with it',
-    goal: plugged(link),
+    goal: plugged(effectiveLink(link, multusKey(network, context.namespace))),
   })
 }
 
@@ -63,14 +65,15 @@ export function unplug(context: Context, target: Target, options: PlugOptions): 
 /** Moves a card to another network; the guest keeps it. @throws Fault NotFound, Conflict, Invalid, Timeout */
 export async function rewire(context: Context, target: Target, network: string, options: PlugOptions): Promise<void> {
   await requireNetwork(context, network)
-  const key = network.includes('/') ? network : `${context.namespace}/${network}`
+  const key = multusKey(network, context.namespace)
+  const place = isNetwork(key) ? `network ${network}` : 'no network'
   await change(context, target, options, {
     edit: (vm) => withNetwork(vm, target[1], network),
-    declared: `is declared to be on network ${network}`,
-    already: `is declared to be on network ${network} already`,
-    would: `would be put on network ${network}`,
-    atStart: `will start on network ${network}`,
-    goal: onNetwork(context, key),
+    declared: `is declared to be on ${place}`,
+    already: `is declared to be on ${place} already`,
+    would: `would be put on ${place}`,
+    atStart: `will start on ${place}`,
+    goal: isNetwork(key) ? onNetwork(context, key) : offNetworks,
   })
 }
 
@@ -136,6 +139,7 @@ function operationsFor(before: VirtualMachine, after: VirtualMachine): JsonObjec
 
 /** @throws Fault NotFound that lists the existing networks */
 async function requireNetwork({ client, namespace: own }: Context, network: string): Promise<void> {
+  if (!isNetwork(network)) return
   const [namespace = own, name = ''] = network.includes('/') ? network.split('/') : [own, network]
   try {
     if (await client.get(NetworkAttachmentDefinition, { namespace, name })) return

@@ -18,6 +18,7 @@ import { configMapErrors, configMapWithDefaults, secretErrors, secretWithDefault
 import { eventWrite, leaseWrite, nodeWrite, podWrite } from '#core/access/node.ts'
 import { kubeVirtErrors } from '#core/admission/config.ts'
 import { eventErrors } from '#core/admission/event.ts'
+import { nadErrors } from '#core/admission/nad.ts'
 import { quotaErrors, quotaResources, quotaWithDefaults } from '#core/quota/admission.ts'
 import { podAmounts } from '#core/quota/amounts.ts'
 import { countOf } from '#core/quota/judge.ts'
@@ -51,7 +52,7 @@ export function servedKinds(context: ServedContext): readonly Served[] {
     serveConverted(EventOfEvents, Event, eventNames),
     ...vmKinds(context),
     serve(KubeVirt, { validate: kubeVirtErrors, webhook: 'kubevirt-validator.kubevirt.io' }),
-    serve(NetworkAttachmentDefinition),
+    serve(NetworkAttachmentDefinition, { validate: nadErrors }),
     serve(ConfigMap, { prepare: configMapWithDefaults, validate: configMapErrors }),
     serve(Secret, { prepare: secretWithDefaults, validate: secretErrors }),
     serve(ServiceAccount),

@@ -34,6 +34,7 @@ for (const [what, networks, old, asked, refused] of [
     [field(1)],
   ],
   ['the pod network', [pod], undefined, [], []],
+  ['no network', [nad('a', 'patchbay-none')], [nad('a', 'red')], [], []],
   ['what is there, spelled otherwise', [nad('a', 'own/red')], [nad('a', 'red')], [], []],
   ['one that goes', [pod], [pod, nad('a', 'other/red')], [], []],
 ] as const)

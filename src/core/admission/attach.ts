@@ -1,7 +1,7 @@
 import type { Network } from '#apis/kubevirt/interface.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { networkKey } from '../nic/desired.ts'
-import { podNetwork } from '../nic/nic.ts'
+import { isNad } from '../nic/nic.ts'
 
 /** The user who attaches a VM to networks. */
 export type Attacher = Readonly<{
@@ -27,7 +27,7 @@ export function attachErrors(
   const before = new Map((old ?? []).map((one) => [one.name, networkKey(one, namespace)]))
   return (networks ?? []).flatMap((one, i): FieldError[] => {
     const key = networkKey(one, namespace)
-    if (key === podNetwork || before.get(one.name) === key) return []
+    if (!isNad(key) || before.get(one.name) === key) return []
     const [where = '', ...rest] = key.split('/')
     const name = rest.join('/')
     if (mayAttach(where, name)) return []

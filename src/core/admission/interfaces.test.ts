@@ -257,6 +257,21 @@ const rows: readonly Row[] = [
     ['fake.networks[0].resourceClaim | DRA network "foo" requires an SR-IOV or binding plugin interface'],
     dra,
   ],
+  ['no network', { bridge: {}, state: 'up' }, { name: 'foo', multus: { networkName: 'patchbay-none' } }, []],
+  [
+    'no network with another binding',
+    { sriov: {} },
+    { name: 'foo', multus: { networkName: 'patchbay-none' } },
+    [`${at}.name | Sriov interface cannot be on "patchbay-none", which takes bridge binding`],
+  ],
+  [
+    'no network for the default one',
+    { bridge: {} },
+    { name: 'foo', multus: { networkName: 'patchbay-none', default: true } },
+    [
+      'fake.networks[0].multus.networkName | "patchbay-none" is no network, and cannot be the default one; leave multus.default out',
+    ],
+  ],
   [
     'boot order 0',
     { bridge: {}, bootOrder: 0 },

@@ -3,6 +3,7 @@ import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { type Binding, bindings, bindingsOf, hasTrait } from '../nic/bindings.ts'
 import { isDefaultNetwork, linkOf } from '../nic/desired.ts'
+import { noNetwork } from '../nic/nic.ts'
 import { addressErrors, bootOrderErrors } from './addresses.ts'
 import { type ClusterConfig, clusterConfig } from './config.ts'
 import { networkErrors } from './networks.ts'
@@ -106,12 +107,15 @@ function bindingErrors(
 
 /** Why a binding cannot be used in this cluster, or on that network. */
 function misplaced(binding: Binding, network: Network | undefined, config: ClusterConfig): string[] {
-  const { gate, isPodOnly, needsPodPermission } = bindings[binding]
+  const { gate, isPodOnly, needsPodPermission, isRewirable } = bindings[binding]
   const title = `${binding[0]?.toUpperCase()}${binding.slice(1)}`
   const isOnPod = network?.pod !== undefined
   return [
     ...(gate && !config.hasGate(gate) ? [`${gate} feature gate is not enabled`] : []),
     ...(isPodOnly && network && !isOnPod ? [`${title} interface only implemented with pod network`] : []),
+    ...(!isRewirable && network?.multus?.networkName === noNetwork
+      ? [`${title} interface cannot be on ${JSON.stringify(noNetwork)}, which takes bridge binding`]
+      : []),
     ...(needsPodPermission && isOnPod && !config.permitBridgeOnPodNetwork
       ? [`${title} on pod network configuration is not enabled under kubevirt-config`]
       : []),

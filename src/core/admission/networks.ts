@@ -3,6 +3,7 @@ import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { hasTrait } from '../nic/bindings.ts'
 import { guestNetworkProblem } from '../nic/cidr.ts'
+import { noNetwork } from '../nic/nic.ts'
 import type { ClusterConfig } from './config.ts'
 
 /** All errors in the networks of a spec, in KubeVirt's words (facts/kubevirt.md §8.8). */
@@ -34,6 +35,13 @@ function oneErrors(
   if (types > 1) errors.push({ field, message: 'should have only one network type', reason: 'FieldValueRequired' })
   if (network.multus && !network.multus.networkName)
     errors.push({ field, message: 'CNI delegating plugin must have a networkName', reason: 'FieldValueRequired' })
+  if (network.multus?.default && network.multus.networkName === noNetwork)
+    errors.push(
+      invalidValue(
+        `${field}.multus.networkName`,
+        `${JSON.stringify(noNetwork)} is no network, and cannot be the default one; leave multus.default out`,
+      ),
+    )
   const { vmNetworkCIDR: cidr, vmIPv6NetworkCIDR: cidr6 } = network.pod ?? {}
   if (cidr6)
     errors.push(

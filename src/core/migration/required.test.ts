@@ -4,6 +4,7 @@ import type { Interface, InterfaceStatus } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachineInstanceMigration as Migration, MigrationPhase } from '#apis/kubevirt/migration.ts'
 import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
+import { noNetwork } from '../nic/nic.ts'
 import { liveUpdate } from '../vm/live.ts'
 import {
   attachmentMode,
@@ -59,6 +60,14 @@ const requirements: readonly [name: string, vmi: VirtualMachineInstance, require
   ['one that is absent and nowhere asks for nothing', vmi(spec({ ...bridge, state: 'absent' })), 'none'],
   ['another network is at once', vmi(spec(bridge, 'blue'), plugged), 'immediate'],
   ['the same name in another namespace is another network', vmi(spec(bridge, 'other/red'), plugged), 'immediate'],
+  ['no network is at once', vmi(spec(bridge, noNetwork), plugged), 'immediate'],
+  ['no network is none that the pod lacks', vmi(spec(bridge, noNetwork), { infoSource: 'domain' }), 'none'],
+  ['a network after none is at once', vmi(spec(bridge), { infoSource: 'domain' }), 'immediate'],
+  [
+    'one that is absent on no network is not due',
+    vmi(spec({ ...bridge, state: 'absent' }), { infoSource: 'domain' }),
+    'none',
+  ],
   ['the same network with its namespace is the same', vmi(spec(bridge, 'ns/red'), plugged), 'none'],
 ]
 for (const [name, one, requirement] of requirements)

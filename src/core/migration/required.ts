@@ -5,6 +5,7 @@ import type { Condition } from '#apis/meta/object.ts'
 import type { NetworkStatus } from '#apis/net/attachment.ts'
 import { hasTrait } from '../nic/bindings.ts'
 import { isDefaultNetwork, wantedNics } from '../nic/desired.ts'
+import { isNetwork, noNetwork } from '../nic/nic.ts'
 import { findCondition, isTrue } from '../vm/conditions.ts'
 import { isOver } from './phases.ts'
 
@@ -57,6 +58,9 @@ export function migrationRequirement(
     if (!now && state !== 'absent') return hasTrait(one, ({ attach }) => attach === 'hostdev') ? 'immediate' : 'pending'
     const sources = now?.infoSource?.split(', ') ?? []
     if (state === 'absent' && sources.includes('multus-status') && !sources.includes('domain')) return 'pending'
+    // A card of the guest that is on no network is to be on one.
+    const isOffNetwork = now !== undefined && !now.podInterfaceName && sources.includes('domain')
+    if (isOffNetwork && state !== 'absent' && isNetwork(keys.get(name) ?? noNetwork)) return 'immediate'
     const attached = statuses.find((other) => other.interface === now?.podInterfaceName)
     if (now?.podInterfaceName && attached && attached.name !== keys.get(name)) return 'immediate'
   }

@@ -3,7 +3,7 @@ import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { queuesOf } from '../vm/cpu.ts'
 import { bindingOf, bindings, runBindings } from './bindings.ts'
 import { linkNames, primaryLinkNames } from './names.ts'
-import { type DesiredNic, podNetwork } from './nic.ts'
+import { type DesiredNic, effectiveLink, noNetwork, podNetwork } from './nic.ts'
 
 /** The network of a masqueraded guest unless its owner chose another (facts/kubevirt.md §1.2). */
 const defaultGuestCidr = '10.0.2.0/24'
@@ -24,11 +24,16 @@ export function isDefaultNetwork(network: Network): boolean {
   return network.pod !== undefined || network.multus?.default === true
 }
 
-/** `namespace/name` of the NAD a network means; `pod` for the pod network. */
+/** The network of a Nic that a network of a spec means. */
 export function networkKey(network: Network, namespace: string): string {
   const name = network.multus?.networkName
-  if (name === undefined) return podNetwork
-  return name.includes('/') ? name : `${namespace}/${name}`
+  return name === undefined ? podNetwork : multusKey(name, namespace)
+}
+
+/** The network of a Nic that a `multus.networkName` means: `namespace/name` of a NAD, or no network. */
+export function multusKey(networkName: string, namespace: string): string {
+  if (networkName === noNetwork) return noNetwork
+  return networkName.includes('/') ? networkName : `${namespace}/${networkName}`
 }
 
 /** The interfaces that an instance is to have, in the order of its spec; those that are `absent` are left out. */
@@ -49,14 +54,15 @@ export function wantedNics(spec: VmiSpec, namespace: string): DesiredNic[] {
     const primary = isDefaultNetwork(network)
     const binding = bindingOf(one)
     const model = one.model ?? 'virtio'
+    const key = networkKey(network, namespace)
     return [
       {
         name: one.name,
         mac: normalMac(one.macAddress ?? ''),
         model,
         binding: binding ?? 'bridge',
-        network: networkKey(network, namespace),
-        link: linkOf(one.state),
+        network: key,
+        link: effectiveLink(linkOf(one.state), key),
         queues: model === 'virtio' ? queues : 1,
         links: primary ? primaryLinkNames : linkNames(network.name),
         primary,

@@ -3,8 +3,9 @@ import type { Binding } from './bindings.ts'
 import type { LinkNames } from './names.ts'
 
 /**
- * The common shape of wanted and observed interfaces, so that they can be compared field by field. `network` is `pod` or
- * `namespace/name` of a NetworkAttachmentDefinition; `mac` is lower case with colons.
+ * The common shape of wanted and observed interfaces, so that they can be compared field by field. `network` is `pod`,
+ * `namespace/name` of a NetworkAttachmentDefinition, or `patchbay-none`; `mac` is lower case with colons; `link` is the effective
+ * state (effectiveLink), not what `state` declares.
  *
  * Other shapes extend it: PlannedNic (an input of the planner), DesiredNic (an interface of a spec, with all that its sandbox
  * needs), ObservedNic (an interface of the hypervisor). An Attachment (`core/sandbox/plan.ts`) is the part of a DesiredNic that a
@@ -39,6 +40,28 @@ export const fieldNames = Object.keys(fields) as readonly Field[]
 /** The network name of the pod network in a Nic. */
 export const podNetwork = 'pod'
 export const noNetwork = 'patchbay-none'
+
+/**
+ * The reserved `multus.networkName` of a card that is on no network, and its network name in a Nic. Such a card has its tap and
+ * bridge in the sandbox and nothing else, and its link is down whatever `state` declares. No NetworkAttachmentDefinition may have
+ * this name.
+ */
+export const noNetwork = 'patchbay-none'
+
+/** Whether a network (of a Nic) is one that something is attached to: the pod network or one of a NetworkAttachmentDefinition. */
+export function isNetwork(network: string): boolean {
+  return network !== noNetwork
+}
+
+/** Whether a network (of a Nic) is that of a NetworkAttachmentDefinition. */
+export function isNad(network: string): boolean {
+  return network !== podNetwork && isNetwork(network)
+}
+
+/** The link that a card is to have: as its `state` declares, but always down on no network. */
+export function effectiveLink(declared: 'up' | 'down', network: string): 'up' | 'down' {
+  return isNetwork(network) ? declared : 'down'
+}
 
 /** Only the fields of Nic. */
 export function plain(nic: Nic): Nic {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { desiredNics, linkOf, unsupportedInterface } from './desired.ts'
 import { linkNames } from './names.ts'
-import type { ObservedNic } from './nic.ts'
+import { noNetwork, type ObservedNic } from './nic.ts'
 import { interfaceStatuses } from './status.ts'
 
 const spec: VmiSpec = {
@@ -59,6 +59,26 @@ test('wanted interfaces have one spelling and no absent ones', () => {
       { name: 'default', mac: '02:00:00:00:00:01', network: 'pod', link: 'up', binding: 'masquerade', primary: true },
     ],
   )
+})
+
+test('a card on no network is on none of any namespace, with its link down whatever is declared', () => {
+  const off = (state: string) => ({
+    ...spec,
+    domain: { devices: { interfaces: [{ name: 'blue', bridge: {}, state }] } },
+    networks: [{ name: 'blue', multus: { networkName: noNetwork } }],
+  })
+  for (const state of ['up', 'down', '', 'linkUp']) {
+    const [nic] = desiredNics(off(state), 'ns')
+    assert.deepEqual([nic?.network, nic?.link, nic?.isPluggable], [noNetwork, 'down', true], state)
+  }
+  assert.deepEqual(desiredNics(off('absent'), 'ns'), [])
+})
+
+test('the status of a card on no network names no link of the pod, and no source for one', () => {
+  const now = { ...observed[0]!, network: noNetwork }
+  const [status] = interfaceStatuses(desiredNics(spec, 'ns'), [now], undefined, new Map())
+  assert.deepEqual([status?.name, status?.linkState, status?.infoSource], ['blue', 'down', 'domain'])
+  assert.equal(status?.podInterfaceName, undefined)
 })
 
 test('a binding that cannot be run is named with a remedy', () => {

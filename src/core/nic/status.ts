@@ -1,7 +1,7 @@
 import type { InterfaceStatus } from '#apis/kubevirt/interface.ts'
 import { sameJson } from '#base/json.ts'
 import { bindings } from './bindings.ts'
-import type { DesiredNic, ObservedNic } from './nic.ts'
+import { type DesiredNic, isNetwork, type ObservedNic } from './nic.ts'
 
 /** A network device as the guest's agent reports it. */
 export type GuestInterface = Readonly<{ name: string; mac: string; ips: readonly string[] }>
@@ -47,12 +47,17 @@ function statusOf(
   // Link-local addresses of a guest behind the pod's address are valid only inside the guest.
   const agentIps = guest?.ips.filter((ip) => isOnNetwork || !isLinkLocal(ip))
   const ips = agentIps ? (isOnNetwork ? agentIps : mergedIps(podIps, agentIps)) : podIps
-  const sources = ['domain', ...(guest ? ['guest-agent'] : []), ...(nic.primary ? [] : ['multus-status'])]
+  const isAttached = isNetwork(now.network)
+  const sources = [
+    'domain',
+    ...(guest ? ['guest-agent'] : []),
+    ...(nic.primary || !isAttached ? [] : ['multus-status']),
+  ]
   return {
     name: nic.name,
     mac: now.mac,
     linkState: now.link,
-    podInterfaceName: nic.links.pod,
+    ...(isAttached && { podInterfaceName: nic.links.pod }),
     queueCount: now.queues,
     infoSource: sources.join(', '),
     ...(guest && { interfaceName: guest.name }),

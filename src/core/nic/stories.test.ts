@@ -7,13 +7,16 @@ import { execute } from '#kit/core/nic/execute.ts'
 import { CrashPoint, FakeSandbox } from '#kit/core/nic/fake-sandbox.ts'
 import { liveUpdate, withoutUnplugged } from '../vm/live.ts'
 import { desiredNics, wantedNics } from './desired.ts'
-import type { Nic } from './nic.ts'
+import { type Nic, noNetwork } from './nic.ts'
 import { planNics } from './plan.ts'
 
 /** What an owner declares about the one interface: nothing, absent, or where it is and whether its cable is plugged. */
-type Wish = undefined | 'absent' | readonly [network: 'red' | 'blue', link: 'up' | 'down']
+type Wish = undefined | 'absent' | readonly [network: 'red' | 'blue' | typeof noNetwork, link: 'up' | 'down']
 
-const wishes: readonly Wish[] = ['absent', ['red', 'up'], ['red', 'down'], ['blue', 'up'], ['blue', 'down']]
+const wishes: readonly Wish[] = [
+  'absent',
+  ...(['red', 'blue', noNetwork] as const).flatMap((network) => [[network, 'up'] as const, [network, 'down'] as const]),
+]
 const mac = '02:00:00:00:00:0a'
 const never = new AbortController().signal
 
@@ -97,7 +100,8 @@ function holds({ vm, vmi, world }: Stage, wish: Wish, isParked: boolean): void {
   }
   const [network, link] = wish
   const { network: on, link: is } = world.nics.get('a')!
-  assert.deepEqual([on, is], [`ns/${network}`, link])
+  assert.deepEqual([on, is], network === noNetwork ? [noNetwork, 'down'] : [`ns/${network}`, link])
+  assert.equal(vmi.spec.domain.devices.interfaces?.[0]?.state, link, 'the instance has the state as declared')
   assert.deepEqual([[...world.attached.get('a')!], [...world.joined.get('a')!]], [[on], [on]])
   assert.equal(world.linksDownForRewire.size, 0)
 }
@@ -108,7 +112,8 @@ const mostEffects = 9
 test('small worlds of wishes that are changed again while any step fails or is the last come to what was wished last', async () => {
   let stories = 0
   let cuts = 0
-  for (const first of [undefined, ['red', 'up'], ['red', 'down']] as const)
+  const firsts = [undefined, ['red', 'up'], ['red', 'down'], [noNetwork, 'up']] as const
+  for (const first of firsts)
     for (const second of wishes)
       for (const third of wishes)
         for (const isParked of [false, true])
@@ -133,7 +138,7 @@ test('small worlds of wishes that are changed again while any step fails or is t
               }
               stories++
             }
-  assert.equal(stories, 3 * wishes.length ** 2 * 2 * 2 * mostEffects)
+  assert.equal(stories, firsts.length * wishes.length ** 2 * 2 * 2 * mostEffects)
   assert.ok(cuts >= 700, `only ${cuts} of them were cut short`)
 })
 

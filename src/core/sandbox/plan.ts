@@ -6,7 +6,7 @@ import {
   networksAnnotation,
 } from '#apis/net/attachment.ts'
 import { anySourceAnnotation, isTrueAnnotation } from '../annotations.ts'
-import { type DesiredNic, podNetwork } from '../nic/nic.ts'
+import { type DesiredNic, isNad, isNetwork, podNetwork } from '../nic/nic.ts'
 import { type DhcpSettings, dhcpSettings } from './dhcp.ts'
 
 /**
@@ -16,8 +16,8 @@ import { type DhcpSettings, dhcpSettings } from './dhcp.ts'
 export type Attachment = Readonly<
   Written & {
     /**
-     * CNI configuration text of the NAD; absent for the pod network, which has the host's own configuration, and if the NAD does
-     * not exist.
+     * CNI configuration text of the NAD; absent for the pod network, which has the host's own configuration, for no network, and
+     * if the NAD does not exist.
      */
     config?: string
     /** Why there is no configuration, for the owner; used only until the network is attached. */
@@ -64,13 +64,13 @@ export function attachmentsOf(
 ): Attachment[] {
   const bandwidth = bandwidthWanted(vmi.metadata.annotations)
   return nics.map((nic) => {
-    const isPod = nic.network === podNetwork
-    const config = isPod ? undefined : configOf(nic.network)
-    const isOpen = !isPod && isTrueAnnotation(annotationsOf(nic.network), anySourceAnnotation)
+    const hasNad = isNad(nic.network)
+    const config = hasNad ? configOf(nic.network) : undefined
+    const isOpen = hasNad && isTrueAnnotation(annotationsOf(nic.network), anySourceAnnotation)
     return {
       ...writtenOf(nic),
       ...(config !== undefined && { config }),
-      ...(!isPod && config === undefined && { problem: missingText(nic) }),
+      ...(hasNad && config === undefined && { problem: missingText(nic) }),
       ...(isOpen && { isOpen }),
       ...(bandwidth && { bandwidth }),
       dhcp: dhcpSettings(vmi, nic),
@@ -90,7 +90,7 @@ function missingText(nic: DesiredNic): string {
 /** Multus' annotation that requests an instance's secondary interfaces. */
 export function networksRequest(nics: readonly DesiredNic[]): Record<string, string> {
   const wanted = nics
-    .filter((nic) => !nic.primary)
+    .filter((nic) => !nic.primary && isNad(nic.network))
     .map((nic): NetworkSelection => {
       const [namespace, name] = nic.network.split('/') as [string, string]
       return { name, namespace, interface: nic.links.pod, mac: nic.mac }
@@ -107,7 +107,8 @@ export function networkStatuses(
   attachments: readonly Attachment[],
   ips: ReadonlyMap<string, readonly string[]>,
 ): NetworkStatus[] {
-  return attachments.map(({ name, network, links, mac }) => {
+  const onNetworks = attachments.filter(({ network }) => isNetwork(network))
+  return onNetworks.map(({ name, network, links, mac }) => {
     const own = ips.get(name) ?? []
     return {
       name: network === podNetwork ? 'patchbay-pod' : network,

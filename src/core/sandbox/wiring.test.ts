@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { linkNames, primaryLinkNames } from '../nic/names.ts'
+import { noNetwork } from '../nic/nic.ts'
 import type { Attachment } from './plan.ts'
 import { type Card, deafCards, type Link, type ObservedWiring, planWiring } from './wiring.ts'
 
@@ -92,6 +93,18 @@ test('each thing that is gone is made again, by the step that makes it, and noth
     assert.deepEqual(steps, [step], without)
     assert.ok(why.length === 1 && why[0]!.includes(without), why.join())
   }
+})
+
+test('a card on no network needs its tap on its bridge, and no link of the pod', () => {
+  const off: Card = { attachment: attachment('blue', { network: noNetwork }), hostLinks: [], isServed: false }
+  const { bridge, tap } = off.attachment.links
+  const look = (...links: Link[]) => {
+    const { add, join, why } = planWiring([off], { ...seen(), sandbox: named(...links) })
+    return [[...add], [...join], why.length]
+  }
+  assert.deepEqual(look(link(bridge), link(tap, bridge)), [[], [], 0])
+  assert.deepEqual(look(link(bridge), link(tap)), [[], ['blue'], 1])
+  assert.deepEqual(look(), [[], ['blue'], 1])
 })
 
 test('what is there but not as it is to be is mended too', () => {

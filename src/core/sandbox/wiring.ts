@@ -1,4 +1,5 @@
 import { bindings } from '../nic/bindings.ts'
+import { isNetwork } from '../nic/nic.ts'
 import type { Attachment } from './plan.ts'
 
 /**
@@ -27,6 +28,9 @@ export type ObservedWiring = Readonly<{
   /** Whether the rules of the packet filter are as wanted. */
   rules: Readonly<{ sandbox: boolean; host: boolean }>
 }>
+
+/** The MTU of Ethernet. */
+const usualMtu = 1500
 
 /** The repairs of a sandbox's network, by interface name. */
 export type WiringPlan = Readonly<{
@@ -79,7 +83,8 @@ export function deafCards(
     .map(({ name }) => name)
 }
 
-function lostPod({ links, binding }: Attachment, { sandbox }: ObservedWiring): string[] {
+function lostPod({ links, binding, network }: Attachment, { sandbox }: ObservedWiring): string[] {
+  if (!isNetwork(network)) return []
   const link = sandbox.get(links.pod)
   if (!link) return [`the link ${links.pod} was gone`]
   // When a link goes down, the kernel drops the routes that CNI added.
@@ -95,11 +100,17 @@ function lostHost({ name, bridge }: HostLink, { host }: ObservedWiring): string[
   return link.master === bridge ? [] : [`the link ${name} had left the bridge ${bridge}`]
 }
 
-function unjoined({ links, binding }: Attachment, { sandbox }: ObservedWiring): string[] {
-  const mtu = sandbox.get(links.pod)?.mtu
+/** The MTU of a card's links in the sandbox: that of its network, and the usual one without a network. */
+export function mtuOf({ links, network }: Attachment, present: ReadonlyMap<string, Link>): number | undefined {
+  return isNetwork(network) ? present.get(links.pod)?.mtu : usualMtu
+}
+
+function unjoined(attachment: Attachment, { sandbox }: ObservedWiring): string[] {
+  const { links, binding, network } = attachment
+  const mtu = mtuOf(attachment, sandbox)
   const bridge = sandbox.get(links.bridge)
   if (!bridge) return [`the bridge ${links.bridge} was gone`]
-  const ports = bindings[binding].isOnNetwork ? [links.tap, links.pod] : [links.tap]
+  const ports = bindings[binding].isOnNetwork && isNetwork(network) ? [links.tap, links.pod] : [links.tap]
   return [
     ...(bridge.isUp ? [] : [`the bridge ${links.bridge} was down`]),
     ...(bridge.mtu === mtu ? [] : [`the bridge ${links.bridge} had another MTU`]),

@@ -1,10 +1,10 @@
 import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Stored } from '#apis/meta/object.ts'
-import { normalMac, wantedNics } from '../nic/desired.ts'
+import { multusKey, normalMac, wantedNics } from '../nic/desired.ts'
 import { interfacesOf, isParking, withInterfaces } from './live.ts'
 
-/** A card to plug. `network` is a NetworkAttachmentDefinition: NAME or NAMESPACE/NAME. */
+/** A card to plug. `network` is a NetworkAttachmentDefinition (NAME or NAMESPACE/NAME) or `patchbay-none`. */
 export type NewNic = Readonly<{
   name: string
   network: string
@@ -130,7 +130,7 @@ function namespaceOf({ metadata }: Stored<VirtualMachine>): string {
 
 /** The name of a network as in `wantedNics`. */
 function keyOf(vm: Stored<VirtualMachine>, network: string): string {
-  return network.includes('/') ? network : `${namespaceOf(vm)}/${network}`
+  return multusKey(network, namespaceOf(vm))
 }
 
 function replaced(vm: Stored<VirtualMachine>, name: string, change: (one: Interface) => Interface): NicEdit {

@@ -4,6 +4,7 @@ import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { type JsonObject, sameJson } from '#base/json.ts'
 import type { AttachmentMode } from '../migration/required.ts'
 import { desiredNics, wantedNics } from '../nic/desired.ts'
+import { isNetwork, type Nic } from '../nic/nic.ts'
 import { type Plan, planNics, type Step } from '../nic/plan.ts'
 import { isTrue } from './conditions.ts'
 
@@ -42,11 +43,12 @@ export function liveUpdate(
   const moved = new Set(
     plan.steps.filter(({ do: what }) => what === 'rewire' || what === 'plug').map(({ nic }) => nic.name),
   )
+  const held = heldDown(template, running.spec, namespace)
   const known = knownNames(running)
   const have = new Set(interfacesOf(running.spec).map(({ name }) => name))
   const kept = interfacesOf(running.spec).flatMap((one): Interface[] => {
     if (steps.get(one.name) === 'unplug') return [withState(one, 'absent')]
-    if (steps.has(one.name)) return [withState(one, wanted.get(one.name)?.state)]
+    if (steps.has(one.name) || held.has(one.name)) return [withState(one, wanted.get(one.name)?.state)]
     const isGone = one.state === 'absent' && !known.has(one.name)
     return isGone ? [] : [one]
   })
@@ -63,6 +65,19 @@ export function liveUpdate(
     ...(!sameJson(spec, running.spec) && { spec }),
     restartRequired: plan.needs.length > 0 || !sameJson(judged(template, names), judged(spec, names)),
   }
+}
+
+/**
+ * Interfaces that are on no network and stay so: their links are down whatever is declared, so a new state is no step, and the
+ * instance gets it all the same.
+ */
+function heldDown(template: VmiSpec, running: VmiSpec, namespace: string): ReadonlySet<string> {
+  const now = new Set(unconnected(desiredNics(running, namespace)))
+  return new Set(unconnected(desiredNics(template, namespace)).filter((name) => now.has(name)))
+}
+
+function unconnected(nics: readonly Nic[]): string[] {
+  return nics.filter(({ network }) => !isNetwork(network)).map(({ name }) => name)
 }
 
 /** Names of secondary interfaces in pods of old versions, which do not identify the network (facts/kubevirt.md §3.5). */

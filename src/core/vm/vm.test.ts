@@ -185,6 +185,19 @@ for (const from of ['', 'up', 'down', undefined])
     })
   }
 
+test('a state that is declared on no network reaches the instance, although no link changes', () => {
+  const off = (state: string): VmiSpec => ({
+    ...spec(two({ state })),
+    networks: [
+      { name: 'default', pod: {} },
+      { name: 'blue', multus: { networkName: 'patchbay-none' } },
+    ],
+  })
+  const update = liveUpdate(off('down'), { spec: off('up') }, 'ns')
+  assert.deepEqual([update.restartRequired, update.spec], [false, off('down')])
+  assert.equal(liveUpdate(off('down'), { spec: off('down') }, 'ns').spec, undefined)
+})
+
 const restarts: readonly [what: string, template: VmiSpec][] = [
   ['another model', spec(two({ model: 'e1000e' }))],
   ['another MAC', spec(two({ macAddress: '02:00:00:00:00:99' }))],

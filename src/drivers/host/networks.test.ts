@@ -124,6 +124,14 @@ for (const [what, one, message] of [
     assert.deepEqual(cni.story, [])
   })
 
+test('a card on no network is made as it is recorded, and CNI is asked for nothing', async (t) => {
+  const { cni, networks } = open(t)
+  const { config: _, ...off } = attachment({ network: 'patchbay-none' })
+  const nothing = { ips: [], routes: [], hostInterfaces: [] }
+  assert.deepEqual(await networks.made(place, [off]), [{ attachment: off, result: nothing, hostLinks: [] }])
+  assert.deepEqual(cni.story, [])
+})
+
 test('a link of that name which CNI did not make is left alone', async (t) => {
   const { attach, cni, had } = open(t)
   const links = new Map([['pod1', { ifname: 'pod1', mtu: 1500, isUp: true }]])

@@ -1,7 +1,7 @@
 import { Fault, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { bindings } from '#core/nic/bindings.ts'
-import { podNetwork as podNetworkName } from '#core/nic/nic.ts'
+import { isNetwork, podNetwork as podNetworkName } from '#core/nic/nic.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { HostLink, Link } from '#core/sandbox/wiring.ts'
 import type { Cni } from '../cni/cni.ts'
@@ -41,6 +41,9 @@ export type Source = Readonly<{ uid: string; netns: string; attachments: readonl
 /** An attachment that CNI has added, with its links on the host. */
 export type Made = Attached & Readonly<{ hostLinks: readonly HostLink[] }>
 
+/** The result of CNI for a card on no network. */
+const nothing: CniResult = { ips: [], routes: [], hostInterfaces: [] }
+
 /** Faults of deletions that are retried, and sentences about what is not. */
 type Deleted = Readonly<{ faults: readonly unknown[]; notUndone: readonly string[] }>
 
@@ -54,10 +57,14 @@ export class CniNetworks {
     this.#options = options
   }
 
-  /** Those of the attachments that CNI has added; others may be recorded and not exist. */
+  /**
+   * Those of the attachments that CNI has added, and those on no network, to which it adds nothing; others may be recorded and not
+   * exist.
+   */
   async made(place: Pick<Place, 'uid' | 'netns'>, attachments: readonly Attachment[]): Promise<readonly Made[]> {
     const all = await Promise.all(
       attachments.map(async (attachment): Promise<Made[]> => {
+        if (!isNetwork(attachment.network)) return [{ attachment, result: nothing, hostLinks: [] }]
         const added = await this.#options.cni.added(whereOf(place, attachment))
         return added ? [{ attachment, result: added.result, hostLinks: hostLinksOf(added.conflist, added.result) }] : []
       }),

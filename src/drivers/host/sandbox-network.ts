@@ -1,6 +1,6 @@
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { bindings } from '#core/nic/bindings.ts'
-import { podNetwork as podNetworkName } from '#core/nic/nic.ts'
+import { isNetwork, podNetwork as podNetworkName } from '#core/nic/nic.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { dhcpUserOf } from '#core/sandbox/users.ts'
 import { deafCards, type ObservedWiring, planWiring } from '#core/sandbox/wiring.ts'
@@ -98,7 +98,7 @@ export class SandboxNetwork {
     return { ips, failed, pendingCleanup }
   }
 
-  /** Those of the attachments that CNI has added; others may be recorded and not exist. */
+  /** See CniNetworks.made. */
   async made(uid: string, netns: string, attachments: readonly Attachment[]): Promise<readonly Attachment[]> {
     return (await this.#networks.made({ uid, netns }, attachments)).map(({ attachment }) => attachment)
   }
@@ -113,6 +113,7 @@ export class SandboxNetwork {
 
   /** Adds another network to a sandbox beside those that its guest uses. A failure is undone. */
   async attachBeside(place: Place, attachment: Attachment, signal: AbortSignal): Promise<void> {
+    if (!isNetwork(attachment.network)) return
     const [made, links] = await Promise.all([this.#networks.made(place, [attachment]), listSandboxLinks(place, signal)])
     if (!made.length || !links.has(attachment.links.pod)) await this.#networks.add(place, attachment, links, signal)
   }
@@ -121,7 +122,7 @@ export class SandboxNetwork {
   async join(place: LivePlace, from: Attachment, to: Attachment, signal: AbortSignal): Promise<void> {
     const { dir, netns, user } = place
     const [links, [made]] = await Promise.all([listSandboxLinks(place, signal), this.#networks.made(place, [to])])
-    if (!made || !links.has(to.links.pod))
+    if (!made || (isNetwork(to.network) && !links.has(to.links.pod)))
       throw new Fault('Unavailable', `network ${to.network} is not in the sandbox any more`)
     // The filter allows the addresses of the new network.
     this.#wanted.get(netns)?.set(to.name, rulesOf(made))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { Link } from './links.ts'
-import { guestAddresses, masqueradeRules, netmask, wiringCommands } from './wiring.ts'
+import { guestAddresses, masqueradeRules, netmask, unwiringCommands, wiringCommands } from './wiring.ts'
 
 const attachment = (over: Partial<Attachment> = {}): Attachment => ({
   name: 'default',
@@ -56,6 +56,16 @@ test('a bridged guest gets the address that CNI gave: it is taken off the link',
     !wiringCommands(attachment(), new Map([link('eth0')]), user).some((command) => command.includes('flush')),
     'a masqueraded one keeps it',
   )
+})
+
+test('a card on no network has its tap on its bridge alone, even beside a link of the name that CNI would use', () => {
+  const off = attachment({ binding: 'bridge', network: 'patchbay-none' })
+  for (const present of [new Map(), new Map([link('eth0')])]) {
+    const commands = wiringCommands(off, present, user)
+    assert.ok(!commands.some((command) => / eth0( |$)/.test(command)), commands.join('\n'))
+    assert.ok(commands.includes('link set tap0 mtu 1500 master k6t-eth0'))
+    assert.deepEqual(unwiringCommands(off, present), [])
+  }
 })
 
 test('a link that a plugin gave the guest’s MAC gets another, and learns nothing of what is reflected', () => {

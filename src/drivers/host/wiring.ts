@@ -1,6 +1,8 @@
 import { bindings } from '#core/nic/bindings.ts'
 import { linkNames, movedLinkName } from '#core/nic/names.ts'
+import { isNetwork } from '#core/nic/nic.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
+import { mtuOf } from '#core/sandbox/wiring.ts'
 import type { Link } from './links.ts'
 
 /** The user of QEMU, which owns the taps. */
@@ -18,23 +20,25 @@ export function netmask(prefix: number): string {
 }
 
 /**
- * The `ip` commands that join an attachment's pod interface to the guest's tap, given the links that are there. Only missing
+ * The `ip` commands that join an attachment's pod interface to the guest's tap, given the links that are there; a card on no
+ * network has its tap on its bridge alone. Only missing
  * links are made, so that the commands can be repeated after a crash at any point.
  */
 export function wiringCommands(attachment: Attachment, present: ReadonlyMap<string, Link>, user: QemuUser): string[] {
   const { links, mac } = attachment
   const { isOnNetwork } = bindings[attachment.binding]
-  const pod = present.get(links.pod)
-  const mtu = pod?.mtu ?? 1500
+  const pod = isNetwork(attachment.network) ? present.get(links.pod) : undefined
+  const mtu = mtuOf(attachment, present) ?? 1500
   const bridge = present.get(links.bridge)
   const tap = present.get(links.tap)
   const queues = attachment.queues > 1 ? ' multi_queue' : ''
   const { gateway, prefix } = guestAddresses(attachment.guestCidr)
+  const isJoined = isOnNetwork && isNetwork(attachment.network)
   return [
     ...(bridge ? [] : [`link add ${links.bridge} mtu ${mtu} type bridge forward_delay 0 stp_state 0 mcast_snooping 0`]),
     `link set ${links.bridge} mtu ${mtu} addrgenmode none`,
     // The guest has the address that CNI assigned, so the sandbox must not answer for it.
-    ...(isOnNetwork
+    ...(isJoined
       ? [
           `addr flush dev ${links.pod}`,
           // A plugin that got the guest's MAC has set it on this link, and the bridge would keep the guest's frames.
@@ -44,13 +48,13 @@ export function wiringCommands(attachment: Attachment, present: ReadonlyMap<stri
           `link set ${links.pod} master ${links.bridge}`,
           // The bridge must not learn the guest's MAC on this port from frames that a switch reflects. KubeVirt does the same.
           `link set ${links.pod} type bridge_slave learning off`,
-          `addr replace ${dhcpAddress}/32 dev ${links.bridge}`,
         ]
-      : [`addr replace ${gateway}/${prefix} dev ${links.bridge}`]),
+      : []),
+    `addr replace ${isOnNetwork ? `${dhcpAddress}/32` : `${gateway}/${prefix}`} dev ${links.bridge}`,
     ...(tap ? [] : [`tuntap add dev ${links.tap} mode tap user ${user.uid}${queues} vnet_hdr`]),
     `link set ${links.tap} mtu ${mtu} master ${links.bridge}`,
     `link set ${links.tap} up`,
-    ...(isOnNetwork ? [`link set ${links.pod} up`] : []),
+    ...(isJoined ? [`link set ${links.pod} up`] : []),
     `link set ${links.bridge} up`,
   ]
 }
@@ -63,8 +67,8 @@ function otherMac(mac: string): string {
 }
 
 /** The commands that take an attachment's pod interface off the guest's bridge. */
-export function unwiringCommands({ links }: Attachment, present: ReadonlyMap<string, Link>): string[] {
-  return present.has(links.pod) ? [`link set ${links.pod} nomaster`] : []
+export function unwiringCommands({ links, network }: Attachment, present: ReadonlyMap<string, Link>): string[] {
+  return isNetwork(network) && present.has(links.pod) ? [`link set ${links.pod} nomaster`] : []
 }
 
 /** Address of the DHCP server on the bridges of guests that are on the network themselves. */
@@ -79,7 +83,7 @@ export function namingCommand(
   present: ReadonlyMap<string, Link>,
 ): string | undefined {
   const canonical = linkNames(name).pod
-  const isMoved = links.pod === movedLinkName(name, network)
+  const isMoved = isNetwork(network) && links.pod === movedLinkName(name, network)
   if (!isMoved || !present.has(links.pod) || present.has(canonical)) return undefined
   return `link property add dev ${links.pod} altname ${canonical}`
 }

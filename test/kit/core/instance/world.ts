@@ -8,11 +8,12 @@ import { dependenciesOf } from '#core/instance/depends.ts'
 import type { GuestObservation, GuestRequests, Observation } from '#core/instance/observation.ts'
 import { type InstancePlan, planInstance } from '#core/instance/plan.ts'
 import type { InstanceStep } from '#core/instance/steps.ts'
+import { noNetwork } from '#core/nic/nic.ts'
 import type { Hypervisor, ObservedDomain, SandboxState } from '#core/ports.ts'
 import { firstLauncherName } from '#core/vm/launcher.ts'
 
 /** A card of a small world: which network it is on, and its link; `absent` is one that is to leave. */
-export type Card = Readonly<{ network: 'red' | 'blue'; link: 'up' | 'down' | 'absent' }>
+export type Card = Readonly<{ network: 'red' | 'blue' | typeof noNetwork; link: 'up' | 'down' | 'absent' }>
 export type Cards = Readonly<Record<string, Card>>
 
 const graceSeconds = 5
@@ -317,6 +318,7 @@ const networks = ['red', 'blue'] as const
 export const choices: readonly (Card | undefined)[] = [
   undefined,
   ...networks.flatMap((network) => links.map((link): Card => ({ network, link }))),
+  { network: noNetwork, link: 'up' },
 ]
 export const wishes: readonly (Card | undefined)[] = [...choices, { network: 'red', link: 'absent' }]
 
@@ -343,7 +345,10 @@ export const wantedCards = (cards: Cards) =>
   Object.fromEntries(
     Object.entries(cards)
       .filter(([, { link }]) => link !== 'absent')
-      .map(([name, { network, link }]) => [name, `ns/${network} ${link}`]),
+      .map(([name, { network, link }]) => [
+        name,
+        network === noNetwork ? `${noNetwork} down` : `ns/${network} ${link}`,
+      ]),
   )
 
 /** Everything that may go wrong once: nothing, or the n-th effect fails, or the process dies instead of it. */

@@ -1,11 +1,16 @@
 import { sameJson } from '#base/json.ts'
-import { type Field, fieldNames, fields, type Nic } from '#core/nic/nic.ts'
+import { type Field, fieldNames, fields, type Nic, noNetwork } from '#core/nic/nic.ts'
 import { cableOf, type RewireSteps, rewire } from '#core/nic/rewire.ts'
 import type { NicDriver } from './execute.ts'
 
 /** Tests tell what is impossible by it: whoever asks for that has a bug. @throws Error */
 function must(isSo: boolean, otherwise: string): void {
   if (!isSo) throw new Error(otherwise)
+}
+
+/** No link is set up on no network. */
+function requireNetworkFor({ name, network, link }: Nic): void {
+  must(network !== noNetwork || link === 'down', `the link of ${name}, which is on no network, is set up`)
 }
 
 /** The process died: whatever it was about to do, it does no more. */
@@ -44,6 +49,7 @@ export class FakeSandbox implements NicDriver {
     if (!now) throw new Error(`update of ${one.name}, which is not there`)
     const isLive = changed.every((field) => fields[field] === 'live')
     must(isLive, `update of ${changed.join()}, which is not live`)
+    requireNetworkFor({ ...now, link: one.link })
     this.#effect(one)
     this.nics.set(one.name, { ...now, link: one.link })
   }
@@ -51,6 +57,7 @@ export class FakeSandbox implements NicDriver {
   async plug(one: Nic): Promise<void> {
     must(!this.nics.has(one.name), `plug of ${one.name}, which is there`)
     const own = Object.keys(one).sort().join()
+    requireNetworkFor(one)
     must(own === ['name', ...fieldNames].sort().join(), `plug with ${own}, which is not what every interface has`)
     this.#effect(one)
     this.attached.set(one.name, new Set([one.network]))
@@ -105,7 +112,11 @@ export class FakeSandbox implements NicDriver {
     const { name } = one
     const on = this.joined.get(name)!
     const sides = { old: from, new: one.network }
-    const setLink = (link: Nic['link']) => this.nics.set(name, { ...this.nics.get(name)!, link })
+    const setLink = (link: Nic['link']) => {
+      const set = { ...this.nics.get(name)!, link }
+      requireNetworkFor(set)
+      this.nics.set(name, set)
+    }
     return {
       attach: async () => {
         this.#effect(one)
