@@ -36,6 +36,8 @@ export type Cluster = Readonly<{
   sandboxes: SimSandboxes
   dir: DataDir
   port: number
+  /** The port of oVirt's API; 0 unless `ovirt` is set. */
+  ovirtPort: number
   authority: KeyPair
   api: Api
   /** A client with another certificate of the same authority. */
@@ -71,6 +73,7 @@ export async function startOn(
     storeQuotaBytes?: number
     namespaceLimits?: Partial<NamespaceLimits>
     anyNamespaceNetworks?: boolean
+    ovirt?: boolean
   } = {},
 ): Promise<Cluster> {
   await using stack = new AsyncDisposableStack()
@@ -88,6 +91,7 @@ export async function startOn(
       anyNamespaceNetworks: options.anyNamespaceNetworks ?? false,
       maxTokenSeconds: 86_400,
       audit: { maxBytes: 10 * 1024 * 1024, files: 5 },
+      ...(options.ovirt && { ovirt: { listen: '127.0.0.1:0', isDefault: false } }),
       ...(options.tokenAuthFile !== undefined && { tokenAuthFile: options.tokenAuthFile }),
       log,
     }),
@@ -139,6 +143,7 @@ export async function startOn(
     sandboxes,
     dir,
     port,
+    ovirtPort: serving.ovirtPort ?? 0,
     authority,
     api: apiWith(serving.admin),
     as: async (name, groups) => apiWith(await issue(authority, { use: 'client', name, groups })),

@@ -39,7 +39,6 @@ export const fieldNames = Object.keys(fields) as readonly Field[]
 
 /** The network name of the pod network in a Nic. */
 export const podNetwork = 'pod'
-export const noNetwork = 'patchbay-none'
 
 /**
  * The reserved `multus.networkName` of a card that is on no network, and its network name in a Nic. Such a card has its tap and

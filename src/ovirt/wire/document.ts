@@ -20,7 +20,10 @@ export function isItems(value: Value | undefined): value is readonly Item[] {
   return Array.isArray(value)
 }
 
-/** The parts of a document that have a value. */
+/** The parts of a document that are written: those with a value. Of an empty list there is nothing to write. */
 export function partsOf(doc: Doc): [name: string, value: Value][] {
-  return Object.entries(doc).flatMap(([name, value]): [string, Value][] => (value === undefined ? [] : [[name, value]]))
+  const isWritten = (value: Value | undefined) => value !== undefined && !(isItems(value) && !value.length)
+  return Object.entries(doc).flatMap(([name, value]): [string, Value][] =>
+    value !== undefined && isWritten(value) ? [[name, value]] : [],
+  )
 }

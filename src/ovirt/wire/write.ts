@@ -66,7 +66,5 @@ function jsonOf(value: Value): Json {
   if (isItems(value)) return value.map((item) => jsonOf(item))
   if (value instanceof Date) return value.getTime()
   if (!isDoc(value)) return String(value)
-  // An empty list is left out: the engine's empty collection is {}.
-  const parts = partsOf(value).filter(([, of]) => !isItems(of) || of.length > 0)
-  return Object.fromEntries(parts.map(([name, of]) => [name, jsonOf(of)]))
+  return Object.fromEntries(partsOf(value).map(([name, of]) => [name, jsonOf(of)]))
 }

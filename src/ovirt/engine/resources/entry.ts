@@ -1,5 +1,6 @@
 import { version } from '#base/version.ts'
 import type { Doc } from '../../wire/document.ts'
+import { NotFound } from '../../wire/faults.ts'
 import { type Call, ok, type Reply } from '../call.ts'
 import { blankId, idIn } from '../ids.ts'
 import { hrefOf, type Route } from '../routes.ts'
@@ -28,7 +29,7 @@ const collections: Readonly<Record<string, Readonly<{ root: string; isSearched?:
   storagedomains: { root: 'storage_domains', isSearched: true, isEmpty: true },
   tags: { root: 'tags', isEmpty: true },
   templates: { root: 'templates', isSearched: true },
-  users: { root: 'users', isSearched: true, isEmpty: true },
+  users: { root: 'users', isSearched: true },
   vmpools: { root: 'vm_pools', isSearched: true, isEmpty: true },
   vms: { root: 'vms', isSearched: true },
   vnicprofiles: { root: 'vnic_profiles' },
@@ -43,8 +44,8 @@ async function entryPoint({ world, account }: Call): Promise<Reply> {
   ])
   const active = machines.filter(({ status }) => status === 'up').length
   const count = (total: number, up: number): Doc => ({ active: up, total })
-  const user = { id: idIn(place?.id ?? blankId, `user/${account.name}`) }
-  const me = { href: hrefOf('users', user.id), ...user }
+  const { id } = userDoc(account.name)
+  const me = { href: hrefOf('users', id), id }
   const doc: Doc = {
     link: links,
     product_info: {
@@ -71,11 +72,40 @@ async function entryPoint({ world, account }: Call): Promise<Reply> {
   return { ...ok('api', doc), headers }
 }
 
+/** A user: ids of users are the same in every installation, for no object has them. */
+export function userDoc(name: string): Doc & Readonly<{ id: string }> {
+  const id = idIn(blankId, `user/${name}`)
+  const href = hrefOf('users', id)
+  const [user = name, domain = ''] = name.split(/@(?=[^@]*$)/)
+  return {
+    href,
+    id,
+    name: user,
+    link: [],
+    domain: { name: domain },
+    principal: user,
+    user_name: `${user}@${domain}-authz`,
+  }
+}
+
+const rootTag = { href: hrefOf('tags', blankId), id: blankId, name: 'root', description: 'root' }
+
 export const entryRoutes: readonly Route[] = [
   { path: '', get: entryPoint },
   ...Object.entries(collections).flatMap(([path, { root, isEmpty }]): Route[] =>
     isEmpty ? [{ path, get: none(root) }] : [],
   ),
+  // Others are not for everybody to see.
+  { path: 'users', get: ({ account }) => ok('users', { user: [userDoc(account.name)] }) },
+  {
+    path: 'users/:user',
+    get: ({ account, params }) => {
+      const me = userDoc(account.name)
+      if (me.id !== params.user) throw new NotFound()
+      return ok('user', me)
+    },
+  },
+  { path: `tags/${blankId}`, get: () => ok('tag', rootTag) },
   {
     path: 'options/:option',
     get: ({ params }) =>

@@ -6,10 +6,10 @@ import type { Doc } from '../../wire/document.ts'
 import { EngineFault, incomplete, NotFound } from '../../wire/faults.ts'
 import * as audit from '../audit.ts'
 import { type Call, created, ok } from '../call.ts'
-import { idIn } from '../ids.ts'
 import { hrefOf, type Route } from '../routes.ts'
 import type { Fields } from '../search.ts'
 import { countIn, listed } from './collection.ts'
+import { userDoc } from './entry.ts'
 import { empty } from './places.ts'
 
 /** An entry of the audit log. Its id is the revision of its Event, which only grows and survives restarts. */
@@ -72,7 +72,7 @@ async function eventDoc({ id, event }: Entry, { world }: Call): Promise<Doc> {
     cluster: at('clusters', machine?.cluster.id),
     data_center: at('datacenters', place?.id),
     host: at('hosts', await hostOf(event, world, machine?.vmi?.status?.nodeName)),
-    user: user === undefined ? undefined : at('users', idIn(place?.id ?? '', `user/${user}`)),
+    user: user === undefined ? undefined : at('users', userDoc(user).id),
     vm: at('vms', vm),
   }
 }
