@@ -6,6 +6,7 @@ import type { JsonObject } from '#base/json.ts'
 import { multusKey } from '#core/nic/desired.ts'
 import { effectiveLink, isNetwork } from '#core/nic/nic.ts'
 import { type NewNic, type NicEdit, withNetwork, withNic, withoutNic } from '#core/vm/edit-nics.ts'
+import { parkedLink } from '#core/vm/parking.ts'
 import type { HttpClient } from '#machinery/client/http-client.ts'
 import type { Context } from './context.ts'
 import { getVm, type NicKey, patchVm } from './declare.ts'
@@ -38,15 +39,18 @@ export async function plug(
   card: Omit<NewNic, 'name'>,
   options: PlugOptions,
 ): Promise<void> {
-  const { network, link = 'up' } = card
+  const { network } = card
   await requireNetwork(context, network)
+  const { client, namespace } = context
+  // One that is parked comes back with the link it had.
+  const link = card.link ?? parkedLink(await getVm(client, { namespace, name }), nic)
   await change(context, [name, nic], options, {
     edit: (vm) => withNic(vm, { ...card, name: nic }),
     declared: `is declared, on network ${network}, link ${link}`,
     already: 'is declared already',
     would: `would be plugged into network ${network}, link ${link}`,
     atStart: 'will start with it',
-    goal: plugged(effectiveLink(link, multusKey(network, context.namespace))),
+    goal: plugged(effectiveLink(link, multusKey(network, namespace))),
   })
 }
 

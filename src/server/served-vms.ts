@@ -11,6 +11,7 @@ import { systemGroup, templateErrors } from '#core/admission/template.ts'
 import { isBeyondAdmission, specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
 import { migrationErrors, migrationWithDefaults } from '#core/migration/admission.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
+import { parkedErrors, withParkedLinks } from '#core/vm/parking.ts'
 import { uncarriedWarnings } from '#core/vm/uncarried.ts'
 import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import type { Owner } from '#machinery/rest/claims.ts'
@@ -39,7 +40,7 @@ function virtualMachine(context: ServedContext): Served {
   return serve(VirtualMachine, {
     prepare: (vm, old, user) => {
       const newMac = macs.chooserFor(ownerOf(VirtualMachine.kind, vm.metadata))
-      return withLinkChanger(withDefaults(vm, old, newMac, config()), old, user.name)
+      return withLinkChanger(withParkedLinks(withDefaults(vm, old, newMac, config()), old), old, user.name)
     },
     validate: (vm, old, user) => [
       ...(isBeyondAdmission(vm, old)
@@ -48,6 +49,7 @@ function virtualMachine(context: ServedContext): Served {
             ...vmErrors(vm, old, contextOf(context, ownerOf(VirtualMachine.kind, vm.metadata))),
             ...templateErrors(vm, old, user),
           ]),
+      ...parkedErrors(vm, old),
       // Its guest may run on for a while although it is terminating.
       ...networkErrors(context, templatesOf(vm, old), vm.metadata, user),
     ],

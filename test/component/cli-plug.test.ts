@@ -27,7 +27,7 @@ describe('commands that plug and unplug', () => {
     t.after(() => context.close())
     return { ns, context }
   }
-  async function withVm(t: TestContext, nics: readonly { name: string; nad?: string }[] = []) {
+  async function withVm(t: TestContext, nics: readonly { name: string; nad?: string; state?: string }[] = []) {
     const made = await inNamespace(t)
     await run(cluster.api, made.ns, vm('a', nics))
     return made
@@ -169,6 +169,22 @@ describe('commands that plug and unplug', () => {
       stuck.message,
       /^Interface sticky of VM a is still in the guest, which has been asked to let go of it after 1 s/,
     )
+  })
+
+  it('plug brings a parked card back with the link it had, waits for that, and tells it', async (t) => {
+    const { ns, context } = await withVm(t, [{ name: 'red', state: 'down' }])
+    await cluster.api.patch(vmsPath(ns, 'a'), { metadata: { annotations: { 'patchbay.dev/park-absent': 'true' } } })
+    for (const [link, shown] of [
+      [undefined, 'down'],
+      ['up', 'up'],
+    ] as const) {
+      await unplug(context, ['a', 'red'], { waitMs: 30_000 })
+      context.lines.splice(0)
+      await plug(context, ['a', 'red'], { network: 'red', link }, { waitMs: 30_000 })
+      assert.equal(context.lines[0], `Interface red of VM a is declared, on network red, link ${shown}`)
+      assert.match(context.lines[1]!, new RegExp(`^Interface red of VM a is in the hypervisor, link ${shown}, `))
+      assert.deepEqual(linkStates(await cluster.api.get(vmisPath(ns, 'a'))), ['default up', `red ${shown}`])
+    }
   })
 
   it('rewire waits until the sandbox has the card on its network', async (t) => {

@@ -187,6 +187,60 @@ describe('interfaces of a running VM', () => {
     assert.equal(statusOf(await inGuest(ns, 'red'), 'red').mac, mac)
   })
 
+  it('that are parked come back with the link they had, by patch or by verb, also after a stop and a start', async () => {
+    const ns = await start([{ name: 'red' }])
+    const annotated = (links: string | null) => ({ metadata: { annotations: { 'patchbay.dev/parked-links': links } } })
+    const linksOf = (object: Any) => object.metadata.annotations['patchbay.dev/parked-links']
+    await cluster.api.patch(vmsPath(ns, 'a'), { metadata: { annotations: { 'patchbay.dev/park-absent': 'true' } } })
+    await edit(ns, set('red', 'down'))
+    const { mac } = statusOf(await cluster.api.get(vmisPath(ns, 'a')), 'red')
+    const park = async () => {
+      await cluster.api.send(
+        'PUT',
+        `/apis/subresources.kubevirt.io/v1/namespaces/${ns}/virtualmachines/a/removeinterface`,
+        {
+          body: { name: 'red' },
+        },
+      )
+      await inGuest(ns)
+    }
+    await park()
+    assert.equal(linksOf(await cluster.api.get(vmsPath(ns, 'a'))), '{"red":"down"}')
+    const stopped = (runStrategy: string) => cluster.api.patch(vmsPath(ns, 'a'), { spec: { runStrategy } })
+    await stopped('Halted')
+    await cluster.api.until('it has stopped', vmsPath(ns, 'a'), (one) => one.status.printableStatus === 'Stopped')
+    await stopped('Always')
+    await cluster.api.until('it runs again', vmsPath(ns, 'a'), (one) => one.status.printableStatus === 'Running')
+    const waiting = await cluster.api.get(vmsPath(ns, 'a'))
+    assert.deepEqual([specNames(waiting), linksOf(waiting)], ['default,red', '{"red":"down"}'])
+    const { code } = await cluster.api.send(
+      'PUT',
+      `/apis/subresources.kubevirt.io/v1/namespaces/${ns}/virtualmachines/a/addinterface`,
+      { body: { name: 'red', networkAttachmentDefinitionName: 'red' } },
+    )
+    assert.equal(code, 202)
+    const back = statusOf(await inGuest(ns, 'red'), 'red')
+    assert.deepEqual([back.linkState, back.mac], ['down', mac])
+    const plugged = await cluster.api.get(vmsPath(ns, 'a'))
+    assert.deepEqual(
+      [linksOf(plugged), plugged.spec.template.spec.domain.devices.interfaces[1].state],
+      [undefined, 'down'],
+    )
+    // The owner may say otherwise meanwhile.
+    await park()
+    await cluster.api.patch(vmsPath(ns, 'a'), annotated(null))
+    await edit(ns, (spec) => {
+      delete spec.domain.devices.interfaces[1].state
+    })
+    assert.equal(statusOf(await inGuest(ns, 'red'), 'red').linkState, 'up')
+    const bad = await cluster.api.send('PATCH', vmsPath(ns, 'a'), {
+      body: annotated('red'),
+      type: 'application/merge-patch+json',
+    })
+    assert.equal(bad.code, 422)
+    assert.match(bad.json.message, /the annotation patchbay\.dev\/parked-links has to be a JSON object/)
+  })
+
   it('beyond the ports a guest has are told, and harm nothing', async () => {
     const ns = await start()
     await edit(ns, (spec) => {

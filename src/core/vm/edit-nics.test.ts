@@ -58,6 +58,12 @@ for (const [what, vm, edit, expected] of [
     both({ ...red, state: 'down' }, onRed),
   ],
   [
+    'plug again, up whatever it was',
+    vmWith(absent),
+    (vm) => withNic(vm, { name: 'red', network: 'lan', link: 'up' }),
+    both({ ...red, state: 'up' }, onRed),
+  ],
+  [
     'plug again elsewhere',
     vmWith(absent),
     (vm) => withNic(vm, { name: 'red', network: 'blue' }),

@@ -2,7 +2,8 @@ import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { multusKey, normalMac, wantedNics } from '../nic/desired.ts'
-import { interfacesOf, isParking, withInterfaces } from './live.ts'
+import { interfacesOf, withInterfaces } from './live.ts'
+import { isParking } from './parking.ts'
 
 /** A card to plug. `network` is a NetworkAttachmentDefinition (NAME or NAMESPACE/NAME) or `patchbay-none`. */
 export type NewNic = Readonly<{
@@ -10,6 +11,7 @@ export type NewNic = Readonly<{
   network: string
   mac?: string | undefined
   model?: string | undefined
+  /** Up if undefined; for one that is absent, the link it had. */
   link?: 'up' | 'down' | undefined
 }>
 
@@ -51,7 +53,8 @@ function pluggedAgain(vm: Stored<VirtualMachine>, nic: NewNic, there: ReturnType
       refuse: 'Conflict',
       text: `VM ${vm.metadata.name} has an interface ${nic.name} that is absent: ${there.model} on network ${there.network}, MAC ${there.mac}; plug it as it was, or choose another name`,
     }
-  return replaced(vm, nic.name, ({ state: _, ...one }) => (link === 'down' ? { ...one, state: link } : one))
+  // Without a link, it comes back with the one that it had: admission restores that (core/vm/parking.ts).
+  return replaced(vm, nic.name, ({ state: _, ...one }) => (link === undefined ? one : { ...one, state: link }))
 }
 
 /** Unplugs a card: declares it `absent` if a guest may have it or its owner wants to keep it; otherwise removes it. */

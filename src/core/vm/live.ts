@@ -7,9 +7,7 @@ import { desiredNics, wantedNics } from '../nic/desired.ts'
 import { isNetwork, type Nic } from '../nic/nic.ts'
 import { type Plan, planNics, type Step } from '../nic/plan.ts'
 import { isTrue } from './conditions.ts'
-
-/** On a VM: `true` keeps interfaces that are `absent` in its template, so that they can be plugged again as they were. */
-export const parkAnnotation = 'patchbay.dev/park-absent'
+import { isParking } from './parking.ts'
 
 /** The effect of a template's change on the running instance. */
 export type LiveUpdate = Readonly<{
@@ -99,11 +97,6 @@ function possible({ steps, needs }: Plan, { spec, status }: Running, mode: Attac
     steps: steps.filter(isPossible),
     needs: [...needs, ...immovable.map(({ nic, changed }) => ({ nic: nic.name, why: 'restart' as const, changed }))],
   }
-}
-
-/** Whether a VM keeps its `absent` interfaces, so that they can be plugged again as they were. */
-export function isParking({ metadata }: VirtualMachine): boolean {
-  return metadata.annotations?.[parkAnnotation] === 'true'
 }
 
 /** The VM without the `absent` interfaces that its instance no longer has; the same object when there are none. */

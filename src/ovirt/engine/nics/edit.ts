@@ -3,8 +3,8 @@ import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { linkOf } from '#core/nic/desired.ts'
 import { noNetwork } from '#core/nic/nic.ts'
-import { interfacesOf, parkAnnotation, withInterfaces } from '#core/vm/live.ts'
-import { withParkedLink } from '#core/vm/parking.ts'
+import { interfacesOf, withInterfaces } from '#core/vm/live.ts'
+import { parkAnnotation, withParkedLink } from '#core/vm/parking.ts'
 import { nicsAnnotation } from '../names.ts'
 import { type EngineNic, extrasOf, type NicExtras } from './nic.ts'
 import type { NicWish } from './wish.ts'
@@ -50,9 +50,8 @@ export function withNic(vm: VM, before: EngineNic | undefined, after: EngineNic)
 export function withoutNic(vm: VM, { interface: name }: EngineNic): VM {
   const { spec } = vm.spec.template
   const { [name]: _, ...extras } = extrasOf(vm)
-  const forgotten = withParkedLink(withAnnotation(vm, nicsAnnotation, textOf(extras)), name, 'up')
   return edited(
-    forgotten,
+    withAnnotation(vm, nicsAnnotation, textOf(extras)),
     interfacesOf(spec).filter((one) => one.name !== name),
     (spec.networks ?? []).filter((one) => one.name !== name),
   )
@@ -62,7 +61,9 @@ function changed(one: Interface, before: EngineNic | undefined, after: EngineNic
   const { state, ...rest } = one
   const link = after.linked ? 'up' : 'down'
   const isSame = after.plugged ? state !== 'absent' && linkOf(state) === link : state === 'absent'
-  const wanted = isSame ? state : after.plugged ? (after.linked ? undefined : 'down') : 'absent'
+  // One that comes back says its link, else it would be the one that was parked.
+  const up = state === 'absent' ? 'up' : undefined
+  const wanted = isSame ? state : after.plugged ? (after.linked ? up : 'down') : 'absent'
   return {
     ...rest,
     ...(after.type !== before?.type && after.type && { model: after.type }),
@@ -95,7 +96,7 @@ function withExtras(vm: VM, after: EngineNic): VM {
   const noted = withAnnotation(vm, nicsAnnotation, textOf(extras))
   if (after.plugged) return noted
   const parked = withAnnotation(noted, parkAnnotation, 'true')
-  return withParkedLink(parked, after.interface, after.linked ? 'up' : 'down')
+  return { ...parked, metadata: withParkedLink(parked.metadata, after.interface, after.linked ? 'up' : 'down') }
 }
 
 function textOf(extras: Readonly<Record<string, NicExtras>>): string | undefined {
