@@ -19,6 +19,7 @@ const limits: Readonly<Record<string, Limit>> = {
   core: { casts: 3, nonNulls: 2 },
   drivers: { casts: 2.5, nonNulls: 2.5 },
   machinery: { casts: 3.5, nonNulls: 0.5 },
+  ovirt: { casts: 3, nonNulls: 0 },
   server: { casts: 2.5, nonNulls: 2 },
 }
 

@@ -20,6 +20,8 @@ for argument in "$@"; do
       ;;
     --with-peers)
       python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3 python3-venv"
+      # oVirt's Python SDK is built from its source, and libgovirt is called from Python.
+      packages="$packages gcc libc6-dev python3-dev libxml2-dev gir1.2-govirt-1.0 python3-gi"
       ;;
     # For trying the API over a simulated host, which needs none of Debian's packages.
     --npm-only) packages="" ;;

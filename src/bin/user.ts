@@ -69,7 +69,7 @@ type PasswordOptions = Readonly<{
   name: string
   /** Those the user has already, unless given. */
   groups?: readonly string[]
-  /** A file with the password, or `-` for the standard input: on a command line everybody could read it. */
+  /** A file with the password, or `-` for the standard input: on a command line all users could read it. */
   file: string
 }>
 

@@ -3,7 +3,7 @@ import type { Call, Reply } from './call.ts'
 import { apiRoot } from './names.ts'
 
 /** Answers a call. @throws EngineFault, NotFound, Fault of the Kubernetes API */
-export type Handler = (call: Call) => Promise<Reply> | Reply
+type Handler = (call: Call) => Promise<Reply> | Reply
 
 /** What is served at a path below the root; segments that begin with a colon are variable. */
 export type Route = Readonly<{

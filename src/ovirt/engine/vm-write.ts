@@ -5,11 +5,12 @@ import { EngineFault, incomplete, operationFailed } from '../wire/faults.ts'
 import type { Input } from '../wire/read.ts'
 import { record } from './audit.ts'
 import type { Call, Verb } from './call.ts'
-import type { Cluster } from './clusters.ts'
+import { type Cluster, canLink, versionText } from './clusters.ts'
 import { blankId } from './ids.ts'
 import { engineFault } from './kube-faults.ts'
 import { clusterLabel, commentAnnotation, descriptionAnnotation } from './names.ts'
 import { withAnnotation } from './nics/edit.ts'
+import { nicsOf } from './nics/nic.ts'
 import type { Machine } from './world.ts'
 
 type VM = Stored<VirtualMachine>
@@ -76,7 +77,7 @@ async function templateOf({ input, world }: Call): Promise<VM | undefined> {
 }
 
 /** The cluster that a body names by id or name; undefined where it names none. @throws EngineFault 404 */
-export function clusterIn(input: Input, clusters: readonly Cluster[]): Cluster | undefined {
+function clusterIn(input: Input, clusters: readonly Cluster[]): Cluster | undefined {
   const id = input.textAt('cluster', 'id')
   const name = input.textAt('cluster', 'name')
   if (id === undefined && name === undefined) return undefined
@@ -110,8 +111,6 @@ export async function updateVm(call: Call, machine: Machine): Promise<VM | undef
 async function requireMove({ world }: Call, machine: Machine, cluster: Cluster): Promise<void> {
   if (cluster.dataCenter.id !== machine.cluster.dataCenter.id)
     throw operationFailed(409, 'Cannot edit VM Cluster. The VM belongs to another Data Center.')
-  const { nicsOf } = await import('./nics/nic.ts')
-  const { canLink, versionText } = await import('./clusters.ts')
   const nics = nicsOf(machine, await world.profiles())
   const names = nics.flatMap(({ profile }) => (profile ? [profile.network.name] : []))
   const missing = [...new Set(names)].filter((one) => cluster.networks && !cluster.networks.has(one))

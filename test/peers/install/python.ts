@@ -10,7 +10,12 @@ const installMs = 500_000
 export type PythonPeer = Readonly<{ folder: string; python: string }>
 
 /** What a peer needs besides its packages, put into its folder. */
-type More = Readonly<{ madeOf: string; make(folder: string, python: string): Promise<unknown> }>
+type More = Readonly<{
+  madeOf: string
+  make(folder: string, python: string): Promise<unknown>
+  /** Packages that are built here, because nobody releases them built. */
+  fromSource?: readonly string[]
+}>
 
 /**
  * A virtual environment with the packages of a requirements file and no others: the file names them all, dependencies too.
@@ -23,7 +28,8 @@ export async function providePython(peer: string, requirements: string, more?: M
   const folder = await provide(peer, madeOf, async (folder) => {
     const python = pythonIn(folder)
     await must('python3', ['-m', 'venv', folder])
-    await pip(python, 'install', '--no-deps', '--only-binary', ':all:', '--requirement', requirements)
+    const built = (more?.fromSource ?? []).flatMap((name) => ['--no-binary', name])
+    await pip(python, 'install', '--no-deps', '--only-binary', ':all:', ...built, '--requirement', requirements)
     await pip(python, 'check')
     await more?.make(folder, python)
   })

@@ -9,7 +9,7 @@ import type { Client, Key } from '#machinery/client/client.ts'
 import type { EngineNic } from './nic.ts'
 
 /** Longest time in which a guest has to follow a change, milliseconds. */
-export const settleMs = 60_000
+const settleMs = 60_000
 /** Interval of looking at what no watch of the instance shows: the networks in the annotations of its pod, milliseconds. */
 const lookMs = 50
 

@@ -16,7 +16,7 @@ import { empty } from './places.ts'
 type Entry = Readonly<{ id: number; event: Stored<Event> }>
 
 /** The entries that the user may see, newest first. */
-export async function entriesFor(call: Call): Promise<readonly Entry[]> {
+async function entriesFor(call: Call): Promise<readonly Entry[]> {
   const lists = await visible(call)
   return lists
     .filter((event) => annotation(event, audit.codeAnnotation) !== undefined)
@@ -40,12 +40,12 @@ async function visible({ client, world }: Call): Promise<readonly Stored<Event>[
 }
 
 /** An annotation of an Event. */
-export function annotation({ metadata }: Stored<Event>, name: string): string | undefined {
+function annotation({ metadata }: Stored<Event>, name: string): string | undefined {
   return metadata.annotations?.[name]
 }
 
 /** When an Event happened. */
-export function timeOf({ metadata, lastTimestamp }: Stored<Event>): Date {
+function timeOf({ metadata, lastTimestamp }: Stored<Event>): Date {
   return new Date(lastTimestamp ?? metadata.creationTimestamp)
 }
 
@@ -137,7 +137,7 @@ async function postEvent(call: Call): Promise<Entry> {
 }
 
 /** A job of the engine: what an entry of the audit log ended (facts/ovirt.md §6). */
-export function jobDoc({ event }: Entry): Doc | undefined {
+function jobDoc({ event }: Entry): Doc | undefined {
   const job = parsedJson(annotation(event, audit.jobAnnotation) ?? '')
   if (!isObject(job) || typeof job.description !== 'string') return undefined
   const id = event.metadata.uid

@@ -39,7 +39,7 @@ function clusterNetworkDoc(network: Network, cluster: string): Doc {
   }
 }
 
-export function profileDoc({ id, name, comment, isMirroring, network }: Profile): Doc {
+function profileDoc({ id, name, comment, isMirroring, network }: Profile): Doc {
   return {
     href: hrefOf('vnicprofiles', id),
     id,

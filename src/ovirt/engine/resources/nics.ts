@@ -12,7 +12,7 @@ import { theMachine } from './find.ts'
 import { reportedDevicesOf } from './reported-devices.ts'
 
 /** An interface with everything clients read of it (facts/ovirt.md §1.2). */
-export function nicDoc(nic: EngineNic, { vm, vmi }: Pick<Machine, 'vm' | 'vmi'>): Doc {
+function nicDoc(nic: EngineNic, { vm, vmi }: Pick<Machine, 'vm' | 'vmi'>): Doc {
   const { uid } = vm.metadata
   const at = (...more: readonly string[]) => hrefOf('vms', uid, 'nics', nic.id, ...more)
   const { profile } = nic

@@ -28,7 +28,7 @@ const cost = { N: 2 ** 16, r: 8, p: 1, maxmem: 128 * 1024 * 1024 } as const
 const keyBytes = 32
 
 /** A user with a password. */
-export type PasswordUser = Readonly<{ name: string; groups: readonly string[]; password: string }>
+type PasswordUser = Readonly<{ name: string; groups: readonly string[]; password: string }>
 
 /** The Secret of a user's password; a new one for each password, so that the old one ends its sessions. */
 export async function passwordSecret({ name, groups, password }: PasswordUser): Promise<Secret> {
@@ -67,7 +67,7 @@ export function signIn(client: Client, tokens: readonly TokenReader[]) {
 }
 
 /** The user of a login; undefined for another domain than ours. */
-export function userName(login: string): string | undefined {
+function userName(login: string): string | undefined {
   const at = login.lastIndexOf('@')
   if (at < 0) return login || undefined
   return login.slice(at + 1) === domain ? login.slice(0, at) || undefined : undefined

@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { after, before, describe, test } from 'node:test'
+import { eventually } from '#base/wait.ts'
+import { path } from '../../tools/stage/api.ts'
+import { provideDemoGuest } from '../../tools/stage/image.ts'
+import { anySource, nad, vm } from '../../tools/stage/manifests.ts'
+import { must, program } from '../../tools/stage/program.ts'
+import { patienceMs, Stage } from '../../tools/stage/stage.ts'
+import { type Identity, identityOf } from '../../tools/stage/views.ts'
+import { Engine } from '../component/engine.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: answers, looked into as they come
+type Any = any
+
+const own = '192.168.87.77'
+const peers = { blue: '192.168.87.200', red: '192.168.87.201' } as const
+type Network = keyof typeof peers
+
+describe('oVirt’s API over a real guest', () => {
+  let stage: Stage
+  let engine: Engine
+  let identity: Identity
+  let vm1: string
+  let nic1: string
+  let profiles: Readonly<Record<string, string>>
+  const spaces: string[] = []
+
+  before(async () => {
+    stage = await Stage.open()
+    await provideDemoGuest(stage)
+    await stage.up()
+    await stage.apply(nad('blue', undefined, anySource), nad('red', undefined, anySource))
+    await stage.apply(vm('vm1', { secondary: { blue: undefined }, graceSeconds: 0 }))
+    await writeFile(`${stage.dir}/password`, 'sesame\n')
+    const { code, stdout, stderr } = await stage.patchbay(
+      ...['user', 'create', 'admin', '--group', 'system:masters', '--password-file', `${stage.dir}/password`],
+    )
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /User admin@internal signs in to oVirt’s API with the password/)
+    await connect()
+    await stage.waitFor('vm1', 'AgentConnected')
+    for (const [network, address] of Object.entries(peers)) await addPeer(network, address)
+    identity = await identityOf(stage, 'vm1')
+    vm1 = (await engine.get('vms?search=name%3Dvm1')).vm[0].id
+    const { nic } = await engine.get(`vms/${vm1}/nics`)
+    nic1 = nic.find(({ name }: Any) => name === 'blue').id
+    const { vnic_profile } = await engine.get('vnicprofiles')
+    profiles = Object.fromEntries(vnic_profile.map(({ name, id }: Any) => [name, id]))
+  })
+  after(async () => {
+    engine?.api.close()
+    for (const space of spaces) await program('ip', ['netns', 'delete', space])
+    await stage.stop()
+    await stage.down()
+    // Where no card had been before, the test made the bridge.
+    await program('ip', ['link', 'delete', 'br-red'])
+    await stage[Symbol.asyncDispose]()
+  })
+
+  const connect = async () => {
+    engine?.api.close()
+    const ca = await must('curl', ['-sk', 'https://127.0.0.1:7444/ca.crt'])
+    engine = new Engine(7444, ca, 'admin@internal:sesame')
+  }
+  /** A machine on a network that answers pings. Its bridge is there with the first card on it. */
+  const addPeer = async (network: string, address: string) => {
+    const space = `${network}-${stage.dir.slice(-4)}`
+    spaces.push(space)
+    for (const command of [
+      `ip netns add ${space}`,
+      `ip link show br-${network} >/dev/null 2>&1 || ip link add br-${network} type bridge`,
+      `ip link set br-${network} up`,
+      `ip link add p-${network} type veth peer name eth0 netns ${space}`,
+      `ip link set p-${network} master br-${network} up`,
+      `ip -n ${space} addr add ${address}/24 dev eth0`,
+      `ip -n ${space} link set eth0 up`,
+    ])
+      await must('/bin/sh', ['-c', command])
+  }
+  const at = (nic = nic1) => `vms/${vm1}/nics/${nic}`
+  const carrier = (nic: string) => stage.guest('vm1', `cat /sys/class/net/${nic}/carrier`)
+  const cards = async () => (await stage.guest('vm1', 'ls /sys/class/net')).split(/\s+/).filter((one) => one !== 'lo')
+  const reaches = async (network: Network) => {
+    await stage.guest('vm1', `ip addr add ${own}/24 dev eth1`)
+    const said = await stage.guest('vm1', `ping -c 2 -W 1 -I eth1 ${peers[network]} >/dev/null && echo yes || echo no`)
+    await stage.guest('vm1', `ip addr del ${own}/24 dev eth1`)
+    return said === 'yes'
+  }
+  /** Carrier changes reach the guest's kernel a moment after the hypervisor. */
+  const hasCarrier = (nic: string, wanted: '0' | '1') =>
+    eventually(`carrier ${wanted}`, async () => (await carrier(nic)) === wanted, { deadlineMs: patienceMs })
+  const newest = async () => (await engine.events())[0]?.[1]
+
+  test('T12, T13: linked false takes the carrier away, linked true gives it back, and the card is the same', async () => {
+    assert.equal(await reaches('blue'), true)
+    const down = await engine.put(at(), '<nic><linked>false</linked></nic>')
+    assert.equal(down.linked, 'false')
+    await hasCarrier('eth1', '0')
+    const kubectl = await stage.k(
+      ...['get', 'vm', 'vm1', '-o', 'jsonpath={.spec.template.spec.domain.devices.interfaces[1].state}'],
+    )
+    assert.equal(kubectl, 'down')
+    assert.match((await newest()) ?? '', /Link State is DOWN\. \(User: admin@internal\)$/)
+    await engine.put(at(), '<nic><linked>true</linked></nic>')
+    await hasCarrier('eth1', '1')
+    assert.equal(await reaches('blue'), true)
+    assert.deepEqual(await identityOf(stage, 'vm1'), identity)
+  })
+
+  test('T15: another profile moves the card to its network, with its MAC and PCI address', async () => {
+    await engine.put(at(), `<nic><vnic_profile id="${profiles.red}"/></nic>`)
+    assert.equal(await reaches('red'), true)
+    assert.equal(await reaches('blue'), false)
+    assert.deepEqual(await identityOf(stage, 'vm1'), identity)
+  })
+
+  test('T16, T17: no profile is no network, and a profile brings the card back', async () => {
+    const off = await engine.put(at(), '<nic><vnic_profile/></nic>')
+    assert.deepEqual([off.linked, off.vnic_profile], ['true', undefined])
+    await hasCarrier('eth1', '0')
+    assert.equal(await reaches('red'), false)
+    await engine.put(at(), `<nic><vnic_profile id="${profiles.blue}"/></nic>`)
+    await hasCarrier('eth1', '1')
+    assert.equal(await reaches('blue'), true)
+    assert.deepEqual(await identityOf(stage, 'vm1'), identity)
+  })
+
+  test('T18, T21, T22, T24: a card comes, is unplugged and plugged, and goes, each answered when the guest has it', async () => {
+    const made = await engine.post(
+      `vms/${vm1}/nics`,
+      `<nic><name>nic2</name><vnic_profile id="${profiles.red}"/></nic>`,
+    )
+    const has = (count: number) =>
+      eventually(`${count} cards`, async () => (await cards()).length === count, { deadlineMs: patienceMs })
+    await has(3)
+    assert.equal(await stage.guest('vm1', 'cat /sys/class/net/eth2/address'), made.mac.address)
+    await engine.put(at(made.id), { linked: false })
+    await engine.post(`${at(made.id)}/deactivate`)
+    // The answer came after the guest had let go of it.
+    assert.equal((await cards()).length, 2)
+    await engine.post(`${at(made.id)}/activate`)
+    await has(3)
+    assert.equal(await stage.guest('vm1', 'cat /sys/class/net/eth2/address'), made.mac.address)
+    assert.equal(await carrier('eth2'), '0')
+    await engine.post(`${at(made.id)}/deactivate`)
+    await engine.remove(at(made.id))
+    assert.equal((await cards()).length, 2)
+  })
+
+  test('T34: what kubectl cuts is seen here, and is put back from here', async () => {
+    const patch = [{ op: 'add', path: '/spec/template/spec/domain/devices/interfaces/1/state', value: 'down' }]
+    await stage.k('patch', 'vm', 'vm1', '--type=json', '-p', JSON.stringify(patch))
+    await hasCarrier('eth1', '0')
+    assert.equal((await engine.get(at())).linked, 'false')
+    await eventually('the entry of it', async () =>
+      /Link State is DOWN\. \(User: admin@internal\)/.test((await newest()) ?? ''),
+    )
+    await engine.put(at(), { linked: true })
+    await hasCarrier('eth1', '1')
+  })
+
+  test('a write that the server does not live to answer is done or not, and never half', async () => {
+    const rounds: [string, string, string][] = [
+      ['PUT', at(), '<nic><linked>false</linked></nic>'],
+      ['PUT', at(), `<nic><linked>true</linked><vnic_profile id="${profiles.red}"/></nic>`],
+      ['PUT', at(), '<nic><vnic_profile/></nic>'],
+      ['POST', `vms/${vm1}/nics`, `<nic><name>late</name><vnic_profile id="${profiles.red}"/></nic>`],
+    ]
+    for (const [method, where, body] of rounds) {
+      const asked = engine.send(method, where, { body }).then(
+        ({ code }) => code,
+        () => 'cut',
+      )
+      await eventually('it is written', async () => (await stage.logs()).includes('Changing guest') || (await asked))
+      await stage.kill()
+      await asked
+      await stage.up()
+      await connect()
+      // Whatever was written is what the guest comes to.
+      await eventually(
+        `the guest is as declared after ${body}`,
+        async () => {
+          const { nic } = await engine.get(`vms/${vm1}/nics`)
+          return nic.every(({ synced }: Any) => synced === 'true')
+        },
+        { deadlineMs: patienceMs },
+      )
+    }
+    const { nic } = await engine.get(`vms/${vm1}/nics`)
+    for (const { id, name } of nic.filter((one: Any) => one.name === 'late')) {
+      assert.equal(name, 'late')
+      await engine.post(`${at(id)}/deactivate`)
+      await engine.remove(at(id))
+    }
+    await engine.put(at(), `<nic><linked>true</linked><vnic_profile id="${profiles.blue}"/></nic>`)
+    assert.equal(await reaches('blue'), true)
+  })
+
+  test('T14: a link that is down is so when the VM starts again', async () => {
+    await engine.put(at(), { linked: false })
+    await engine.post(`vms/${vm1}/stop`)
+    const is = (status: string) =>
+      eventually(`it is ${status}`, async () => (await engine.get(`vms/${vm1}`)).status === status, {
+        deadlineMs: patienceMs,
+      })
+    await is('down')
+    await engine.post(`vms/${vm1}/start`)
+    await is('up')
+    await stage.waitFor('vm1', 'AgentConnected')
+    assert.equal((await engine.get(at())).linked, 'false')
+    assert.equal(await carrier('eth1'), '0')
+    const { body } = await stage.api.call('GET', path.vmi('vm1'))
+    assert.equal(body.status.interfaces[1].linkState, 'down')
+  })
+})
