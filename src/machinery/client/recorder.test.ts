@@ -45,3 +45,16 @@ test('of more events than a namespace may have the oldest are deleted', async ()
   const items = Array.from({ length: 5003 }, (_, n) => event(`e${n}`, new Date(now - 1000 - n * 100).toISOString()))
   assert.deepEqual(await swept(items), ['e5000', 'e5001', 'e5002'])
 })
+
+test('entries of an audit log are kept for a month, and crowd out no event', async () => {
+  const entry = (name: string, created: string) => {
+    const one = event(name, created)
+    return { ...one, metadata: { ...one.metadata, annotations: { 'ovirt.patchbay.dev/code': '934' } } }
+  }
+  const items = Array.from({ length: 5001 }, (_, n) => entry(`e${n}`, new Date(now - 1000 - n * 100).toISOString()))
+  const day = (ago: number) => new Date(now - ago * 24 * 3600 * 1000).toISOString()
+  const deleted = await swept([...items.slice(0, 4999), event('recent', day(0.01)), entry('old', day(29))])
+  assert.deepEqual(deleted, [])
+  assert.deepEqual(await swept([entry('too-old', day(31)), entry('old', day(29))]), ['too-old'])
+  assert.deepEqual(await swept(items), ['e5000'])
+})
