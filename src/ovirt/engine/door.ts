@@ -16,6 +16,7 @@ import { apiRoot } from './names.ts'
 import { Queues } from './queues.ts'
 import { entryRoutes } from './resources/entry.ts'
 import { eventRoutes } from './resources/events.ts'
+import { jobRoutes } from './resources/jobs.ts'
 import { networkRoutes } from './resources/networks.ts'
 import { nicRoutes } from './resources/nics.ts'
 import { placeRoutes } from './resources/places.ts'
@@ -74,6 +75,7 @@ const routes: readonly Route[] = [
   ...placeRoutes,
   ...templateRoutes,
   ...eventRoutes,
+  ...jobRoutes,
 ]
 
 const methods: Readonly<Record<string, Method>> = {
@@ -158,6 +160,8 @@ function placeOf({ path, search, headers }: Exchange): Place | undefined {
       `The version ${String(version)} of the API is not supported; it is 4`,
     )
   const query: Record<string, string> = Object.fromEntries(new URLSearchParams(search))
+  // Clients say this in a header as well.
+  if (typeof headers['all-content'] === 'string') query.all_content ??= headers['all-content']
   const segments: string[] = []
   for (const part of path.slice(apiRoot.length).split('/')) {
     // Matrix parameters mean the same as those of the query (facts/ovirt-clients.md §0.7).

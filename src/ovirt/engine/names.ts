@@ -1,3 +1,5 @@
+import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
+
 /** Where everything of the engine is served; hrefs begin with it and have no host (facts/ovirt-clients.md §3). */
 export const apiRoot = '/ovirt-engine/api'
 
@@ -5,7 +7,7 @@ export const apiRoot = '/ovirt-engine/api'
 export const clusterLabel = 'ovirt.patchbay.dev/cluster'
 /** On a VirtualMachine that is a template. */
 export const templateLabel = 'ovirt.patchbay.dev/template'
-/** What oVirt knows of a VM and Kubernetes has no field for. */
+/** What oVirt knows of a VM or a network and Kubernetes has no field for. */
 export const descriptionAnnotation = 'ovirt.patchbay.dev/description'
 export const commentAnnotation = 'ovirt.patchbay.dev/comment'
 /** On a VirtualMachine: what oVirt knows of its interfaces beyond the template, as JSON by interface (`NicExtras`). */
@@ -19,3 +21,8 @@ export const settingsName = 'patchbay-ovirt'
  * when the guest has followed; those of all other changes are written when they are seen.
  */
 export const ownGenerationAnnotation = 'ovirt.patchbay.dev/own-generation'
+
+/** Whether a VM is a template. */
+export function isTemplateVm({ metadata }: Pick<VirtualMachine, 'metadata'>): boolean {
+  return metadata.labels?.[templateLabel] !== undefined
+}

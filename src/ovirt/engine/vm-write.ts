@@ -1,28 +1,36 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { runStrategyOf } from '#core/vm/power.ts'
-import { EngineFault, incomplete, operationFailed } from '../wire/faults.ts'
+import { EngineFault, incomplete, operationFailed, unsupported } from '../wire/faults.ts'
 import type { Input } from '../wire/read.ts'
 import { record } from './audit.ts'
 import type { Call, Verb } from './call.ts'
 import { type Cluster, canLink, versionText } from './clusters.ts'
 import { blankId } from './ids.ts'
+import { importVm } from './import.ts'
 import { engineFault } from './kube-faults.ts'
 import { clusterLabel, commentAnnotation, descriptionAnnotation } from './names.ts'
 import { withAnnotation } from './nics/edit.ts'
 import { nicsOf } from './nics/nic.ts'
+import { type Copied, copyOf } from './template-write.ts'
 import type { Machine } from './world.ts'
 
 type VM = Stored<VirtualMachine>
 
-/** Memory of a VM that says nothing about it, bytes (that of Blank). */
-const defaultMemory = 1024 ** 3
+/** What a VM of Blank is that says nothing of itself. */
+const blankSpec = { domain: { memory: { guest: '1Gi' }, devices: {} } }
 
-/** Creates a VM that is down. @throws EngineFault */
+/** Creates a VM that is down, of a template or of an OVF. @throws EngineFault */
 export async function createVm(call: Call): Promise<VM> {
   const { input, world, client } = call
   const name = input.textAt('name')
-  const cluster = await clusterIn(input, await world.clusters())
+  const cluster = clusterIn(input, await world.clusters())
+  const configuration = input.at('initialization', 'configuration')
+  if (configuration) {
+    if (!cluster) throw incomplete('Vm', 'add', 'cluster.id|name')
+    if (configuration.textAt('type')?.toLowerCase() !== 'ovf') throw unsupported('A configuration that is no OVF')
+    return importVm(call, configuration.at('data')?.text ?? '', cluster, name)
+  }
   const isTemplateGiven = input.at('template', 'id') !== undefined || input.at('template', 'name') !== undefined
   const missing = [
     ...(name ? [] : ['name']),
@@ -31,8 +39,7 @@ export async function createVm(call: Call): Promise<VM> {
   ]
   if (!name || !cluster || missing.length) throw incomplete('Vm', 'add', ...missing)
   const source = await templateOf(call)
-  const domain = source?.spec.template.spec.domain ?? { devices: {} }
-  const { interfaces = [] } = domain.devices
+  const copy: Copied = source ? copyOf(source) : { annotations: {}, template: { spec: blankSpec } }
   const vm: VirtualMachine = {
     apiVersion: 'kubevirt.io/v1',
     kind: 'VirtualMachine',
@@ -40,21 +47,9 @@ export async function createVm(call: Call): Promise<VM> {
       namespace: cluster.dataCenter.namespace,
       name,
       ...(!cluster.isFirst && { labels: { [clusterLabel]: cluster.name } }),
+      annotations: copy.annotations,
     },
-    spec: {
-      runStrategy: 'Halted',
-      template: {
-        spec: {
-          ...source?.spec.template.spec,
-          domain: {
-            ...domain,
-            memory: { guest: String(defaultMemory) },
-            // Each VM has MAC addresses of its own.
-            devices: { ...domain.devices, interfaces: interfaces.map(({ macAddress: _, ...one }) => one) },
-          },
-        },
-      },
-    },
+    spec: { runStrategy: 'Halted', template: copy.template },
   }
   try {
     const made = await client.create(VirtualMachine, withProperties(vm, input))

@@ -7,12 +7,12 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { ApiObject, Kind, Stored } from '#apis/meta/object.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { faultKind } from '#base/fault.ts'
-import { isList, isObject, parsedJson } from '#base/json.ts'
 import { podNetwork } from '#core/nic/nic.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Cluster, clustersIn } from './clusters.ts'
 import { idIn } from './ids.ts'
-import { clusterLabel, profilesAnnotation, settingsName, templateLabel } from './names.ts'
+import { clusterLabel, descriptionAnnotation, isTemplateVm, settingsName } from './names.ts'
+import { declaredProfiles } from './profiles.ts'
 import { isRunning, type VmStatus, vmStatus } from './vm-status.ts'
 
 /** A namespace: networks belong to it as to a data center, and permissions end there. */
@@ -94,7 +94,7 @@ export class World {
     const places = new Map(dataCenters.map((one) => [one.namespace, one]))
     const attached = items.flatMap(({ metadata: { uid, name, namespace, annotations } }): Network[] => {
       const dataCenter = places.get(namespace)
-      const description = annotations?.description ?? ''
+      const description = annotations?.[descriptionAnnotation] ?? ''
       return dataCenter ? [{ id: uid, name, key: `${namespace}/${name}`, description, dataCenter }] : []
     })
     const pods = dataCenters.map((dataCenter) => ({
@@ -116,11 +116,11 @@ export class World {
   }
 
   machines(): Promise<readonly Machine[]> {
-    return this.#once('machines', async () => (await this.#all()).filter((one) => !isTemplate(one.vm)))
+    return this.#once('machines', async () => (await this.#all()).filter((one) => !isTemplateVm(one.vm)))
   }
 
   templates(): Promise<readonly Machine[]> {
-    return this.#once('templates', async () => (await this.#all()).filter((one) => isTemplate(one.vm)))
+    return this.#once('templates', async () => (await this.#all()).filter((one) => isTemplateVm(one.vm)))
   }
 
   /** The VMs of all namespaces, seen by the user or not: a MAC address belongs to one of them only. */
@@ -192,28 +192,22 @@ export function hasGuest({ vmi }: Machine): boolean {
   return vmi !== undefined && isRunning(vmi)
 }
 
+/** The profile of the network's own name, and the others. */
 function profilesOf(network: Network, nad: Stored<NetworkAttachmentDefinition> | undefined): Profile[] {
-  const text = nad?.metadata.annotations?.[profilesAnnotation]
-  const value = text === undefined ? [] : parsedJson(text)
-  const list = Array.isArray(value) && isList(value) ? value : []
-  const more = list.filter(isObject).flatMap((one): Profile[] => {
-    if (typeof one.name !== 'string' || one.name === network.name) return []
-    const { name, port_mirroring, comment } = one
-    const isMirroring = port_mirroring === true
-    return [{ id: idIn(network.id, `profile/${name}`), name, network, isMirroring, comment: String(comment ?? '') }]
-  })
-  const { name } = network
-  return [{ id: idIn(network.id, `profile/${name}`), name, network, isMirroring: false, comment: '' }, ...more]
+  const declared = nad ? declaredProfiles(nad) : []
+  const own = declared.find(({ name }) => name === network.name) ?? {
+    name: network.name,
+    isMirroring: false,
+    comment: '',
+  }
+  const all = [own, ...declared.filter(({ name }) => name !== network.name)]
+  return all.map((one) => ({ ...one, id: idIn(network.id, `profile/${one.name}`), network }))
 }
 
 function clusterOf({ metadata }: Stored<VirtualMachine>, clusters: readonly Cluster[]): Cluster | undefined {
   const near = clusters.filter(({ dataCenter }) => dataCenter.namespace === metadata.namespace)
   const name = metadata.labels?.[clusterLabel]
   return near.find((one) => one.name === name) ?? near.find(({ isFirst }) => isFirst)
-}
-
-function isTemplate({ metadata }: Stored<VirtualMachine>): boolean {
-  return metadata.labels?.[templateLabel] !== undefined
 }
 
 function byName(a: Readonly<{ name: string }>, b: Readonly<{ name: string }>): number {

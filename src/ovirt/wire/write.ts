@@ -1,7 +1,10 @@
 import type { Json } from '#base/json.ts'
 import { isDoc, isItems, type Named, partsOf, type Scalar, type Value } from './document.ts'
 
-/** Parts that are attributes in XML, in their order. fence_rhevm finds a VM's id as the last attribute of its line. */
+/**
+ * Parts that are attributes in XML, in their order, beside those whose name begins with `@`, which come first. fence_rhevm finds a
+ * VM's id as the last attribute of its line.
+ */
 const attributes: readonly string[] = ['href', 'rel', 'id']
 
 /** Characters that no XML document may contain, even escaped. */
@@ -27,11 +30,12 @@ function writeXml(name: string, value: Value, indent: string, lines: string[]): 
     return
   }
   const parts = partsOf(value)
-  const isAttribute = ([part, of]: readonly [string, Value]) => attributes.includes(part) && typeof of === 'string'
+  const isAttribute = ([part, of]: readonly [string, Value]) =>
+    part.startsWith('@') || (attributes.includes(part) && typeof of === 'string')
   const own = parts
     .filter(isAttribute)
     .toSorted(([a], [b]) => attributes.indexOf(a) - attributes.indexOf(b))
-    .map(([part, of]) => ` ${part}="${escaped(String(of))}"`)
+    .map(([part, of]) => ` ${part.replace(/^@/, '')}="${escaped(String(of))}"`)
   const inner = parts.filter((part) => !isAttribute(part))
   const start = `${indent}<${name}${own.join('')}`
   if (!inner.length) {

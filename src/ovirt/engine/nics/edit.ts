@@ -2,7 +2,7 @@ import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { linkOf } from '#core/nic/desired.ts'
-import { noNetwork } from '#core/nic/nic.ts'
+import { noNetwork, podNetwork } from '#core/nic/nic.ts'
 import { interfacesOf, withInterfaces } from '#core/vm/live.ts'
 import { parkAnnotation, withParkedLink } from '#core/vm/parking.ts'
 import { nicsAnnotation } from '../names.ts'
@@ -39,10 +39,10 @@ export function withNic(vm: VM, before: EngineNic | undefined, after: EngineNic)
   const { spec } = vm.spec.template
   const interfaces = before
     ? interfacesOf(spec).map((one) => (one.name === before.interface ? changed(one, before, after) : one))
-    : [...interfacesOf(spec), changed({ name: after.interface, bridge: {} }, undefined, after)]
+    : [...interfacesOf(spec), changed(newInterface(after), undefined, after)]
   const networks = before
     ? (spec.networks ?? []).map((one) => (one.name === before.interface ? moved(one, before, after, vm) : one))
-    : [...(spec.networks ?? []), { name: after.interface, multus: { networkName: networkName(after, vm) } }]
+    : [...(spec.networks ?? []), newNetwork(after, vm)]
   return edited(withExtras(vm, after), interfaces, networks)
 }
 
@@ -55,6 +55,18 @@ export function withoutNic(vm: VM, { interface: name }: EngineNic): VM {
     interfacesOf(spec).filter((one) => one.name !== name),
     (spec.networks ?? []).filter((one) => one.name !== name),
   )
+}
+
+/** On the pod network, an import's card is behind the pod's address, as is usual there. */
+function newInterface({ interface: name, profile }: EngineNic): Interface {
+  return profile?.network.key === podNetwork ? { name, masquerade: {} } : { name, bridge: {} }
+}
+
+function newNetwork(nic: EngineNic, vm: VM): Network {
+  const { interface: name, profile } = nic
+  return profile?.network.key === podNetwork
+    ? { name, pod: {} }
+    : { name, multus: { networkName: networkName(nic, vm) } }
 }
 
 function changed(one: Interface, before: EngineNic | undefined, after: EngineNic): Interface {

@@ -96,7 +96,7 @@ function linkIn(body: Input): boolean | undefined {
 }
 
 /** A boolean as the engine reads it. @throws EngineFault 400 */
-function booleanAt(body: Input, ...path: readonly string[]): boolean | undefined {
+export function booleanAt(body: Input, ...path: readonly string[]): boolean | undefined {
   const text = body.textAt(...path)?.toLowerCase()
   if (text === undefined) return undefined
   if (text === 'true' || text === '1') return true

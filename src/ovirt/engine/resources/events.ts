@@ -1,7 +1,6 @@
 import { Event } from '#apis/core/event.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { faultKind } from '#base/fault.ts'
-import { isObject, parsedJson } from '#base/json.ts'
 import type { Doc } from '../../wire/document.ts'
 import { EngineFault, incomplete, NotFound } from '../../wire/faults.ts'
 import * as audit from '../audit.ts'
@@ -10,13 +9,12 @@ import { hrefOf, type Route } from '../routes.ts'
 import type { Fields } from '../search.ts'
 import { countIn, listed } from './collection.ts'
 import { userDoc } from './entry.ts'
-import { empty } from './places.ts'
 
 /** An entry of the audit log. Its id is the revision of its Event, which only grows and survives restarts. */
-type Entry = Readonly<{ id: number; event: Stored<Event> }>
+export type Entry = Readonly<{ id: number; event: Stored<Event> }>
 
 /** The entries that the user may see, newest first. */
-async function entriesFor(call: Call): Promise<readonly Entry[]> {
+export async function entriesFor(call: Call): Promise<readonly Entry[]> {
   const lists = await visible(call)
   return lists
     .filter((event) => annotation(event, audit.codeAnnotation) !== undefined)
@@ -40,12 +38,12 @@ async function visible({ client, world }: Call): Promise<readonly Stored<Event>[
 }
 
 /** An annotation of an Event. */
-function annotation({ metadata }: Stored<Event>, name: string): string | undefined {
+export function annotation({ metadata }: Stored<Event>, name: string): string | undefined {
   return metadata.annotations?.[name]
 }
 
 /** When an Event happened. */
-function timeOf({ metadata, lastTimestamp }: Stored<Event>): Date {
+export function timeOf({ metadata, lastTimestamp }: Stored<Event>): Date {
   return new Date(lastTimestamp ?? metadata.creationTimestamp)
 }
 
@@ -136,42 +134,6 @@ async function postEvent(call: Call): Promise<Entry> {
   return { id: Number(event.metadata.resourceVersion), event }
 }
 
-/** A job of the engine: what an entry of the audit log ended (facts/ovirt.md §6). */
-function jobDoc({ event }: Entry): Doc | undefined {
-  const job = parsedJson(annotation(event, audit.jobAnnotation) ?? '')
-  if (!isObject(job) || typeof job.description !== 'string') return undefined
-  const id = event.metadata.uid
-  const isFailed = annotation(event, audit.severityAnnotation) !== 'normal'
-  return {
-    href: hrefOf('jobs', id),
-    id,
-    description: job.description,
-    link: [{ href: hrefOf('jobs', id, 'steps'), rel: 'steps' }],
-    auto_cleared: true,
-    correlation_id: annotation(event, audit.correlationAnnotation),
-    end_time: timeOf(event),
-    external: false,
-    last_updated: timeOf(event),
-    start_time: new Date(Number(job.startMs)),
-    status: isFailed ? 'failed' : 'finished',
-  }
-}
-
-const jobFields: Fields<Doc> = (job, field, of) => {
-  if (of !== undefined && of !== 'job') return undefined
-  const text = (name: string) => [String(job[name] ?? '')]
-  return {
-    id: text('id'),
-    correlation_id: text('correlation_id'),
-    status: text('status'),
-    description: text('description'),
-  }[field]
-}
-
-async function jobs(call: Call): Promise<readonly Doc[]> {
-  return (await entriesFor(call)).map(jobDoc).filter((job) => job !== undefined)
-}
-
 export const eventRoutes: readonly Route[] = [
   {
     path: 'events',
@@ -194,17 +156,4 @@ export const eventRoutes: readonly Route[] = [
       return ok('event', await eventDoc(found, call))
     },
   },
-  {
-    path: 'jobs',
-    get: async (call) => listed(call, { root: 'jobs', item: 'job', show: (job) => job }, await jobs(call), jobFields),
-  },
-  {
-    path: 'jobs/:job',
-    get: async (call) => {
-      const found = (await jobs(call)).find(({ id }) => id === call.params.job)
-      if (!found) throw new NotFound()
-      return ok('job', found)
-    },
-  },
-  ...empty('jobs/:job', { steps: 'steps' }),
 ]

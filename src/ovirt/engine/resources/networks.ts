@@ -1,9 +1,10 @@
 import type { Doc } from '../../wire/document.ts'
-import type { Call } from '../call.ts'
-import { ok } from '../call.ts'
+import { NotFound } from '../../wire/faults.ts'
+import { type Call, complete, created, ok, type Reply } from '../call.ts'
+import * as write from '../network-write.ts'
 import { hrefOf, type Route } from '../routes.ts'
 import type { Fields } from '../search.ts'
-import type { Network, Profile } from '../world.ts'
+import { type Network, type Profile, World } from '../world.ts'
 import { link, listed, none } from './collection.ts'
 import { theCluster, theDataCenter, theNetwork, theProfile } from './find.ts'
 
@@ -76,9 +77,39 @@ async function clusterNetworks(call: Call): Promise<readonly Network[]> {
   return near.filter(({ name }) => cluster.networks === undefined || cluster.networks.has(name))
 }
 
+/** A call that reads anew what a write has changed. */
+function afresh(call: Call): Call {
+  return { ...call, world: new World(call.client, call.gateway.own) }
+}
+
+async function createdProfile(call: Call): Promise<Reply> {
+  const { network, name } = await write.createProfile(call)
+  const made = (await afresh(call).world.profiles()).find((one) => one.network.id === network && one.name === name)
+  if (!made) throw new NotFound()
+  return created('vnic_profile', profileDoc(made))
+}
+
 export const networkRoutes: readonly Route[] = [
-  { path: 'networks', get: async (call) => listed(call, networks, await call.world.ownNetworks(), networkFields) },
-  { path: 'networks/:network', get: async (call) => ok('network', networkDoc(await theNetwork(call))) },
+  {
+    path: 'networks',
+    get: async (call) => listed(call, networks, await call.world.ownNetworks(), networkFields),
+    post: async (call) => {
+      const params = { ...call.params, network: await write.createNetwork(call) }
+      return created('network', networkDoc(await theNetwork(afresh({ ...call, params }))))
+    },
+  },
+  {
+    path: 'networks/:network',
+    get: async (call) => ok('network', networkDoc(await theNetwork(call))),
+    put: async (call) => {
+      await write.updateNetwork(call, await theNetwork(call))
+      return ok('network', networkDoc(await theNetwork(afresh(call))))
+    },
+    remove: async (call) => {
+      await write.removeNetwork(call, await theNetwork(call))
+      return complete()
+    },
+  },
   {
     path: 'networks/:network/vnicprofiles',
     get: async (call) => {
@@ -122,8 +153,23 @@ export const networkRoutes: readonly Route[] = [
       return ok('network', clusterNetworkDoc(await theNetwork(call), id))
     },
   },
-  { path: 'vnicprofiles', get: async (call) => listed(call, profiles, await ownProfiles(call)) },
-  { path: 'vnicprofiles/:profile', get: async (call) => ok('vnic_profile', profileDoc(await theProfile(call))) },
+  {
+    path: 'vnicprofiles',
+    get: async (call) => listed(call, profiles, await ownProfiles(call)),
+    post: createdProfile,
+  },
+  {
+    path: 'vnicprofiles/:profile',
+    get: async (call) => ok('vnic_profile', profileDoc(await theProfile(call))),
+    put: async (call) => {
+      await write.updateProfile(call, await theProfile(call))
+      return ok('vnic_profile', profileDoc(await theProfile(afresh(call))))
+    },
+    remove: async (call) => {
+      await write.removeProfile(call, await theProfile(call))
+      return complete()
+    },
+  },
   { path: 'vnicprofiles/:profile/permissions', get: none('permissions') },
 ]
 

@@ -1,9 +1,14 @@
-import { ok } from '../call.ts'
-import { blankId, idIn } from '../ids.ts'
-import { type EngineNic, nicsOf } from '../nics/nic.ts'
+import type { Doc } from '../../wire/document.ts'
+import { NotFound } from '../../wire/faults.ts'
+import { type Call, complete, created, ok, type Reply } from '../call.ts'
+import { blankId } from '../ids.ts'
+import { type EngineNic, nicsOf, nicWithId } from '../nics/nic.ts'
+import { newNicWish, nicWish } from '../nics/wish.ts'
+import { addNic, editNic, removeNic } from '../nics/write.ts'
 import { hrefOf, type Route } from '../routes.ts'
 import type { Fields } from '../search.ts'
-import type { Machine } from '../world.ts'
+import { createTemplate, removeTemplate } from '../template-write.ts'
+import { type Machine, World } from '../world.ts'
 import { listed, none } from './collection.ts'
 import { theTemplate } from './find.ts'
 import { empty } from './places.ts'
@@ -44,6 +49,30 @@ const below = {
   watchdogs: 'watchdogs',
 }
 
+async function createdTemplate(call: Call): Promise<Reply> {
+  const params = { ...call.params, template: await createTemplate(call) }
+  const afresh = { ...call, params, world: new World(call.client, call.gateway.own) }
+  return created('template', templateDoc(await theTemplate(afresh)))
+}
+
+/** The interface of a template: it has no MAC address, for each VM made from it gets its own. */
+function templateNicDoc(nic: EngineNic, { vm }: Pick<Machine, 'vm'>): Doc {
+  const { uid } = vm.metadata
+  const { profile } = nic
+  return {
+    href: hrefOf('templates', uid, 'nics', nic.id),
+    id: nic.id,
+    name: nic.name,
+    description: '',
+    comment: '',
+    ...(nic.type && { interface: nic.type }),
+    linked: nic.linked,
+    plugged: nic.plugged,
+    template: { href: hrefOf('templates', uid), id: uid },
+    ...(profile && { vnic_profile: { href: hrefOf('vnicprofiles', profile.id), id: profile.id } }),
+  }
+}
+
 export const templateRoutes: readonly Route[] = [
   {
     path: 'templates',
@@ -65,26 +94,48 @@ export const templateRoutes: readonly Route[] = [
         ),
       )
     },
+    post: createdTemplate,
   },
   { path: `templates/${blankId}`, get: () => ok('template', blankTemplateDoc()) },
   { path: `templates/${blankId}/nics`, get: none('nics') },
-  { path: 'templates/:template', get: async (call) => ok('template', templateDoc(await theTemplate(call))) },
+  {
+    path: 'templates/:template',
+    get: async (call) => ok('template', templateDoc(await theTemplate(call))),
+    remove: async (call) => {
+      await removeTemplate(call, await theTemplate(call))
+      return complete()
+    },
+  },
   {
     path: 'templates/:template/nics',
     get: async (call) => {
       const machine = await theTemplate(call)
-      const { uid } = machine.vm.metadata
-      const show = (nic: EngineNic) => ({
-        href: hrefOf('templates', uid, 'nics', nic.id),
-        id: idIn(uid, `nic/${nic.interface}`),
-        name: nic.name,
-        ...(nic.type && { interface: nic.type }),
-        linked: nic.linked,
-        plugged: nic.plugged,
-        template: { href: hrefOf('templates', uid), id: uid },
-        ...(nic.profile && { vnic_profile: { href: hrefOf('vnicprofiles', nic.profile.id), id: nic.profile.id } }),
-      })
+      const show = (nic: EngineNic) => templateNicDoc(nic, machine)
       return listed(call, { root: 'nics', item: 'nic', show }, nicsOf(machine, await call.world.profiles()))
+    },
+    post: async (call) => {
+      const machine = await theTemplate(call)
+      return created('nic', templateNicDoc(await addNic(call, machine, newNicWish(call.input)), machine))
+    },
+  },
+  {
+    path: 'templates/:template/nics/:nic',
+    get: async (call) => {
+      const machine = await theTemplate(call)
+      const nic = nicWithId(machine, call.params.nic ?? '', await call.world.profiles())
+      if (!nic) throw new NotFound()
+      return ok('nic', templateNicDoc(nic, machine))
+    },
+    put: async (call) => {
+      const machine = await theTemplate(call)
+      return ok(
+        'nic',
+        templateNicDoc(await editNic(call, machine, call.params.nic ?? '', nicWish(call.input)), machine),
+      )
+    },
+    remove: async (call) => {
+      await removeNic(call, await theTemplate(call), call.params.nic ?? '')
+      return complete()
     },
   },
   ...empty('templates/:template', below),

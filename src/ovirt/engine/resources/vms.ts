@@ -1,7 +1,9 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import type { Doc } from '../../wire/document.ts'
 import { NotFound, operationFailed, unsupported } from '../../wire/faults.ts'
 import { type Call, complete, created, ok } from '../call.ts'
 import { nicsOf } from '../nics/nic.ts'
+import { ovfText } from '../ovf.ts'
 import type { Route } from '../routes.ts'
 import { changePower, createVm, type Power, removeVm, updateVm } from '../vm-write.ts'
 import type { Machine } from '../world.ts'
@@ -20,6 +22,13 @@ async function shown({ client, world }: Call, machine: Machine) {
   const vm = await client.get(VirtualMachine, machine.vm.metadata)
   if (!vm) throw new NotFound()
   return vmDoc({ ...machine, vm }, await world.hosts())
+}
+
+/** The OVF of a VM, for those that ask for all of its content. */
+async function ovfPart({ query, world }: Call, machine: Machine): Promise<Doc> {
+  if (query.all_content?.toLowerCase() !== 'true') return {}
+  const data = ovfText(machine.vm, nicsOf(machine, await world.profiles()))
+  return { initialization: { configuration: { data, type: 'ovf' } } }
 }
 
 export const vmRoutes: readonly Route[] = [
@@ -46,7 +55,10 @@ export const vmRoutes: readonly Route[] = [
   },
   {
     path: 'vms/:vm',
-    get: async (call) => ok('vm', vmDoc(await theMachine(call), await call.world.hosts())),
+    get: async (call) => {
+      const machine = await theMachine(call)
+      return ok('vm', { ...vmDoc(machine, await call.world.hosts()), ...(await ovfPart(call, machine)) })
+    },
     put: async (call) => {
       const machine = await theMachine(call)
       await updateVm(call, machine)
