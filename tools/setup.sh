@@ -17,6 +17,8 @@ for argument in "$@"; do
       old_kubectl="${XDG_CACHE_HOME:-$HOME/.cache}/patchbay/kubectl"
       # Any kubectl will do; Debian 12's is an old one.
       command -v kubectl >/dev/null 2>&1 || wants_kubectl=yes
+      # What scripts call oVirt's API with.
+      command -v curl >/dev/null 2>&1 || packages="$packages curl"
       ;;
     --with-peers)
       python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3 python3-venv"

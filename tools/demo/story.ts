@@ -5,6 +5,7 @@ import { patienceMs, type Stage } from '../stage/stage.ts'
 import { agreement, gone, type Identity, identityOf, macsOf } from '../stage/views.ts'
 import { moved } from './migration.ts'
 import { lan, placed } from './networks.ts'
+import { throughOvirt } from './ovirt.ts'
 import { ms, type Teller } from './teller.ts'
 
 /** A part of the story: what runs, and who tells of it. */
@@ -75,6 +76,7 @@ async function plugged({ stage, teller }: Scene, identity: Identity): Promise<vo
   }
   await on('its cable is plugged', 'red', 'link', 'up', 'x', 'lan', '--wait')
   await on('the card moves, the guest keeps it', 'green', 'rewire', 'x', 'lan', '--network', 'green', '--wait')
+  await throughOvirt({ stage, teller }, withLan)
 
   start = performance.now()
   await stage.p('unplug', 'x', 'lan')
