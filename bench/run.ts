@@ -10,6 +10,7 @@ import { conclude } from './figures.ts'
 import { benchLink } from './link.ts'
 import { benchMemory } from './memory.ts'
 import { benchMigrate } from './migrate.ts'
+import { benchOvirt } from './ovirt.ts'
 import { benchPause } from './pause.ts'
 import { benchPlug } from './plug.ts'
 import { benchRewire } from './rewire.ts'
@@ -23,6 +24,7 @@ type Bench = (stage: Stage) => Promise<void>
 const real: Readonly<Record<string, Bench>> = {
   link: (stage) => benchLink(stage, 'x'),
   doors: benchDoors,
+  ovirt: benchOvirt,
   start: benchStart,
   plug: benchPlug,
   rewire: benchRewire,
