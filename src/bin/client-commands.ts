@@ -10,6 +10,7 @@ export function addClientCommands(program: Command): void {
   addVirtctlCommands(program)
   addNicCommands(program)
   addPlugCommands(program)
+  addSqlCommand(program)
   asClient(program.command('version'))
     .description('print the versions of client and server')
     .option('-c, --client', 'of the client only; needs no server')
@@ -17,6 +18,25 @@ export function addClientCommands(program: Command): void {
       const { printVersion } = await import('#cli/version.ts')
       if (client) await printVersion(print, undefined)
       else await withClient(choice, async (context) => printVersion(print, async () => context.client))
+    })
+}
+
+type SqlOptions = Choice & Readonly<{ output: 'table' | 'csv' | 'json'; export?: string }>
+
+function addSqlCommand(program: Command): void {
+  asClient(program.command('sql'))
+    .argument(
+      '[query]',
+      'a select over vm_interface_view, vm_static, vm_interface, vm_device, network, vnic_profiles …',
+    )
+    .description('ask what there is by the tables of oVirt’s engine')
+    .addOption(
+      new Option('-o, --output <format>', 'how rows are printed').choices(['table', 'csv', 'json']).default('table'),
+    )
+    .option('--export <file>', 'write the tables to a new file of SQLite')
+    .action(async (query: string | undefined, { output, export: file, ...choice }: SqlOptions) => {
+      const { runSql } = await import('./sql.ts')
+      await withClient(choice, ({ client }) => runSql(client, { query, output, file }, print.line))
     })
 }
 

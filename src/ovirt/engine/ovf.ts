@@ -7,7 +7,7 @@ import { xmlText } from '../wire/write.ts'
 import { type EngineNic, isNicType, type NicType } from './nics/nic.ts'
 
 /** Codes of the types of cards in OVF and in the engine's database (facts/ovirt.md §1.2). */
-const typeCodes = {
+export const typeCodes = {
   rtl8139_virtio: 0,
   rtl8139: 1,
   e1000: 2,

@@ -107,3 +107,12 @@ export function nicWithId(vm: Pick<Machine, 'vm'>, id: string, profiles: readonl
 export function nicId({ metadata }: Stored<VirtualMachine>, name: string): string {
   return idIn(metadata.uid, `nic/${name}`)
 }
+
+/** Whether the guest has the interface as it is declared: what the page of a VM warns of when it has not. */
+export function isSynced(nic: EngineNic, vmi: Machine['vmi']): boolean {
+  if (vmi?.status?.phase !== 'Running' || vmi.metadata.deletionTimestamp) return true
+  const seen = vmi.status.interfaces?.find(({ name }) => name === nic.interface)
+  const isInGuest = seen?.infoSource?.includes('domain') ?? false
+  if (!nic.plugged) return !isInGuest
+  return isInGuest && seen?.linkState === (nic.linked && nic.profile ? 'up' : 'down')
+}

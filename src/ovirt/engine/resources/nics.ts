@@ -2,7 +2,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Doc } from '../../wire/document.ts'
 import { NotFound } from '../../wire/faults.ts'
 import { type Call, complete, created, ok, type Reply } from '../call.ts'
-import { type EngineNic, nicsOf, nicWithId } from '../nics/nic.ts'
+import { type EngineNic, isSynced, nicsOf, nicWithId } from '../nics/nic.ts'
 import { newNicWish, nicWish } from '../nics/wish.ts'
 import { addNic, editNic, removeNic } from '../nics/write.ts'
 import { hrefOf, type Route } from '../routes.ts'
@@ -32,15 +32,6 @@ function nicDoc(nic: EngineNic, { vm, vmi }: Pick<Machine, 'vm' | 'vmi'>): Doc {
     vm: { href: hrefOf('vms', uid), id: uid },
     ...(profile && { vnic_profile: { href: hrefOf('vnicprofiles', profile.id), id: profile.id } }),
   }
-}
-
-/** Whether the guest has the interface as it is declared: what the page of a VM warns of when it has not. */
-function isSynced(nic: EngineNic, vmi: Machine['vmi']): boolean {
-  if (vmi?.status?.phase !== 'Running' || vmi.metadata.deletionTimestamp) return true
-  const seen = vmi.status.interfaces?.find(({ name }) => name === nic.interface)
-  const isInGuest = seen?.infoSource?.includes('domain') ?? false
-  if (!nic.plugged) return !isInGuest
-  return isInGuest && seen?.linkState === (nic.linked && nic.profile ? 'up' : 'down')
 }
 
 async function theNic(call: Call, machine: Machine): Promise<EngineNic> {
