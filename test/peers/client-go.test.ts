@@ -7,8 +7,9 @@ import { fileURLToPath } from 'node:url'
 import { isObject, type Json } from '#base/json.ts'
 import { outcomeOf, toldHistories } from '#kit/machinery/rest/apply-rules.ts'
 import { decodeObject } from '#machinery/rest/protobuf.ts'
+import { encodeObject } from '#machinery/rest/protobuf-encode.ts'
 import { must } from '../../tools/stage/program.ts'
-import { vmsPath } from '../component/api.ts'
+import { type Any, vmsPath } from '../component/api.ts'
 import { type Cluster, startCluster } from '../component/cluster.ts'
 import { vm } from '../component/manifests.ts'
 import { firstMs } from './install/cache.ts'
@@ -52,6 +53,17 @@ describe('client-go 0.34', () => {
       const decoded = decodeObject(Buffer.from(body, 'base64'))
       assert.deepEqual(withoutNulls(decoded), withoutNulls(JSON.parse(json.join(' '))), `seed ${seed}: ${line}`)
     }
+  })
+
+  it('reads what we write as what it was', async () => {
+    const seed = Math.floor(Math.random() * 1e6)
+    const lines = (await must(`${bin}/messages`, [String(seed), String(rounds)])).trim().split('\n')
+    const objects = lines.map((line): Any => JSON.parse(line.slice(line.indexOf(' ') + 1)))
+    const input = objects.map((object) => `${encodeObject(object).toString('base64')}\n`).join('')
+    const read = (await must(`${bin}/messages`, ['read'], { input })).trim().split('\n')
+    assert.equal(read.length, objects.length)
+    for (const [i, object] of objects.entries())
+      assert.deepEqual(withoutNulls(JSON.parse(read[i] ?? '')), withoutNulls(object), `seed ${seed}, object ${i}`)
   })
 
   it('applies and updates as the model of our tests does', async () => {
@@ -107,6 +119,21 @@ describe('client-go 0.34', () => {
     )
     assert.ok(lines.length >= 15, lines.join(', '))
     assert.equal(await peer.code, 0)
+  })
+
+  it('needs nothing but protobuf to make, get, list and follow what is built in', async () => {
+    const peer = start('protobuf')
+    assert.equal(await peer.code, 0)
+    const kinds = ['Lease', 'Event', 'ConfigMap']
+    assert.deepEqual(await peer.lines, [
+      ...kinds.flatMap((kind) => [
+        `${kind} listed 0`,
+        `${kind} same true true true ADDED true DELETED`,
+        `${kind} sent true`,
+      ]),
+      'gone true NotFound',
+      'future true',
+    ])
   })
 
   it('follows the metadata of VMs alone', async () => {

@@ -1,8 +1,10 @@
 // Printed by test/peers/go/shapes from the types of k8s.io/api: names and numbers of fields, and which of them have an empty value.
 
-/** Kinds that clients send as protobuf: `apiVersion`, kind and message. */
+/** Kinds that are sent as protobuf: `apiVersion`, kind and message. */
 export const kindLines = `
 v1 DeleteOptions DeleteOptions
+v1 Status Status
+meta.k8s.io/v1 PartialObjectMetadata PartialObjectMetadata
 v1 Namespace Namespace
 v1 Node Node
 v1 Pod Pod
@@ -135,6 +137,7 @@ LeaseSpec holderIdentity=1* leaseDurationSeconds=2*:int acquireTime=3:microTime 
 Lifecycle postStart=1:LifecycleHandler preStop=2:LifecycleHandler stopSignal=3*
 LifecycleHandler exec=1:ExecAction httpGet=2:HTTPGetAction tcpSocket=3:TCPSocketAction sleep=4:SleepAction
 LinuxContainerUser uid=1!:int gid=2!:int supplementalGroups=3[]:int
+ListMeta selfLink=1 resourceVersion=2 continue=3 remainingItemCount=4*:int
 LocalObjectReference name=1
 LocalSubjectAccessReview metadata=1:ObjectMeta spec=2:SubjectAccessReviewSpec status=3:SubjectAccessReviewStatus
 ManagedFieldsEntry manager=1 operation=2 apiVersion=3 time=4:time fieldsType=6 fieldsV1=7:fields subresource=8
@@ -175,6 +178,7 @@ ObjectMeta name=1 generateName=2 namespace=3 selfLink=4 uid=5 resourceVersion=6 
   ownerReferences=13[]:OwnerReference finalizers=14[] managedFields=17[]:ManagedFieldsEntry
 ObjectReference kind=1 namespace=2 name=3 uid=4 apiVersion=5 resourceVersion=6 fieldPath=7
 OwnerReference apiVersion=5! kind=1! name=3! uid=4! controller=6*:bool blockOwnerDeletion=7*:bool
+PartialObjectMetadata metadata=1:ObjectMeta
 PersistentVolumeClaim metadata=1:ObjectMeta spec=2:PersistentVolumeClaimSpec status=3:PersistentVolumeClaimStatus
 PersistentVolumeClaimCondition type=1! status=2! lastProbeTime=3:time lastTransitionTime=4:time reason=5 message=6
 PersistentVolumeClaimSpec accessModes=1[] selector=4:LabelSelector resources=2:VolumeResourceRequirements volumeName=3
@@ -274,6 +278,9 @@ ServiceAccount metadata=1:ObjectMeta secrets=2[]:ObjectReference imagePullSecret
   automountServiceAccountToken=4*:bool
 ServiceAccountTokenProjection audience=1 expirationSeconds=2*:int path=3!
 SleepAction seconds=1!:int
+Status metadata=1:ListMeta status=2 message=3 reason=4 details=5:StatusDetails code=6:int
+StatusCause reason=1 message=2 field=3
+StatusDetails name=1 group=2 kind=3 uid=6 causes=4[]:StatusCause retryAfterSeconds=5:int
 StorageClass metadata=1:ObjectMeta provisioner=2! parameters=3{} reclaimPolicy=4* mountOptions=5[]
   allowVolumeExpansion=6*:bool volumeBindingMode=7* allowedTopologies=8[]:TopologySelectorTerm
 StorageOSVolumeSource volumeName=1 volumeNamespace=2 fsType=3 readOnly=4:bool secretRef=5:LocalObjectReference

@@ -30,10 +30,10 @@ export type Field = Readonly<{
 
 let known: ReadonlyMap<string, Message> | undefined
 
-/** The message of a kind, by `apiVersion kind`; undefined for kinds that are not sent as protobuf. */
+/** The message of a kind or of its list, by `apiVersion kind`; undefined for kinds that are not sent as protobuf. */
 export function messageOf(name: string): Message | undefined {
   known ??= parsed()
-  return known.get(name)
+  return known.get(name.replace(/^meta\.k8s\.io\/v1beta1 /, 'meta.k8s.io/v1 '))
 }
 
 function parsed(): ReadonlyMap<string, Message> {
@@ -46,13 +46,27 @@ function parsed(): ReadonlyMap<string, Message> {
       messages.get(name)?.set(number, field)
     }
   }
+  const listMeta = messages.get('ListMeta') ?? new Map()
   const kinds = kindLines.trim().split('\n')
   return new Map(
-    kinds.map((line) => {
-      const [apiVersion, kind, message = ''] = line.split(' ')
-      return [`${apiVersion} ${kind}`, messages.get(message) ?? new Map()]
+    kinds.flatMap((line): [string, Message][] => {
+      const [apiVersion, kind, name = ''] = line.split(' ')
+      const message = messages.get(name) ?? new Map()
+      return [
+        [`${apiVersion} ${kind}`, message],
+        [`${apiVersion} ${kind}List`, listOf(message, listMeta)],
+      ]
     }),
   )
+}
+
+/** All lists of Kubernetes have these two fields. */
+function listOf(item: Message, meta: Message): Message {
+  const plain = { isInline: false, keepsEmpty: false }
+  return new Map<number, Field>([
+    [1, { ...plain, name: 'metadata', type: meta }],
+    [2, { ...plain, name: 'items', type: item, many: 'list' }],
+  ])
 }
 
 const fieldText = /^(\S+)=(\d+)([*!]?)(\[\]|\{\})?:?(\w*)$/

@@ -9,7 +9,7 @@ import { type Field, type Message, messageOf } from './protobuf-shapes.ts'
 export const protobufType = 'application/vnd.kubernetes.protobuf'
 
 /** Every such body starts with these bytes; a message `Unknown` follows, which carries the object. */
-const magic = Buffer.from('k8s\0')
+export const magic = Buffer.from('k8s\0')
 
 /** What a body must be; undefined when the path does not say. */
 export type Expected = Pick<Kind, 'group' | 'version' | 'kind'> | undefined

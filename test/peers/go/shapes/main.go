@@ -128,7 +128,7 @@ func typeOf(t reflect.Type, omitEmpty bool) string {
 
 const header = "" +
 	"// Printed by test/peers/go/shapes from the types of k8s.io/api: names and numbers of fields, and which of them have an empty value.\n\n" +
-	"/** Kinds that clients send as protobuf: `apiVersion`, kind and message. */\n"
+	"/** Kinds that are sent as protobuf: `apiVersion`, kind and message. */\n"
 
 const legend = "" +
 	"/**\n" +
