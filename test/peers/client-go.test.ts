@@ -132,7 +132,7 @@ describe('client-go 0.34', () => {
         `${kind} sent true`,
       ]),
       'gone true NotFound',
-      'future true',
+      'twice true',
     ])
   })
 

@@ -36,10 +36,14 @@ export function decodeObject(body: Buffer, expected?: Expected): JsonObject {
 
 const empty = Buffer.alloc(0)
 
+const deleteOptions = Buffer.from('DeleteOptions')
+
 /** The message `Unknown`: 1 is the type of the object, 2 the object. */
 function envelopeOf(body: Buffer): Readonly<{ apiVersion: string; kind: string; raw: Buffer }> {
   const { 1: type = empty, 2: raw = empty } = bytesIn(body)
   const { 1: apiVersion = empty, 2: kind = empty } = bytesIn(type)
+  // DeleteOptions are part of every group: clients send those of the group of what they delete.
+  if (kind.equals(deleteOptions)) return { apiVersion: 'v1', kind: 'DeleteOptions', raw }
   return { apiVersion: apiVersion.toString('utf8'), kind: kind.toString('utf8'), raw }
 }
 

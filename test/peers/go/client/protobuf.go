@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,7 +24,7 @@ func protobufOnly(ctx context.Context, config *rest.Config) {
 	config.ContentType, config.AcceptContentTypes = protobufType, protobufType
 	clients := kubernetes.NewForConfigOrDie(config)
 	leases, events, maps := clients.CoordinationV1().Leases(namespace), clients.CoreV1().Events(namespace), clients.CoreV1().ConfigMaps(namespace)
-	holder, seconds, now := "peer", int32(15), metav1.NowMicro()
+	holder, seconds, now := "peer", int32(15), metav1.NewMicroTime(time.Now().Truncate(time.Microsecond))
 	named := metav1.ObjectMeta{Name: "peer-protobuf", Labels: map[string]string{"peer": "protobuf"}}
 	exercise(ctx, "Lease", &coordinationv1.Lease{ObjectMeta: named, Spec: coordinationv1.LeaseSpec{
 		HolderIdentity: &holder, LeaseDurationSeconds: &seconds, AcquireTime: &now, RenewTime: &now,
@@ -39,8 +40,8 @@ func protobufOnly(ctx context.Context, config *rest.Config) {
 	}, maps, func(list *corev1.ConfigMapList) []corev1.ConfigMap { return list.Items })
 	_, err := maps.Get(ctx, "peer-protobuf", metav1.GetOptions{})
 	fmt.Println("gone", apierrors.IsNotFound(err), apierrors.ReasonForError(err))
-	_, err = maps.Watch(ctx, metav1.ListOptions{ResourceVersion: "999999999999"})
-	fmt.Println("future", apierrors.IsTimeout(err))
+	_, err = clients.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
+	fmt.Println("twice", apierrors.IsAlreadyExists(err))
 }
 
 type typed[T runtime.Object, L any] interface {
@@ -80,10 +81,7 @@ func exercise[O any, T interface {
 	fmt.Println(what, "same", len(made.GetUID()) > 0, same(got), len(items) == 1 && same(T(&items[0])), added.Type, same(added.Object), deleted.Type)
 	sent := object.DeepCopyObject().(T)
 	copyServerFields(sent, made)
-	fmt.Println(what, "sent", reflect.DeepEqual(sent, made))
-	if !reflect.DeepEqual(sent, made) {
-		fmt.Printf("  sent %+v\n  made %+v\n", sent, made)
-	}
+	told(what+" sent", made, sent)
 }
 
 // copyServerFields gives what was sent the metadata that only the server sets.
