@@ -9,7 +9,7 @@ import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { faultIn } from '#kit/machinery/rest/rest-kit.ts'
 import { decodeObject } from './protobuf.ts'
 import { encodeEvent, encodeObject, isEncodable, protobufAnswer } from './protobuf-encode.ts'
-import { type Field, type Message, messageOf } from './protobuf-shapes.ts'
+import { type Field, fieldNamed, type Message, messageOf } from './protobuf-shapes.ts'
 
 /** Objects as client-go writes them in JSON, each after its protobuf (test/peers/go/messages). */
 const bodies = readFileSync(new URL('../../../test/kit/machinery/rest/protobuf-bodies.txt', import.meta.url), 'utf8')
@@ -141,7 +141,7 @@ function missing(schema: JsonObject, message: Message, path: string): readonly s
   return Object.entries(isObject(properties) ? properties : {}).flatMap(([name, below]) => {
     const at = `${path}.${name}`
     if ((/^\w+$/.test(path) && /^(apiVersion|kind)$/.test(name)) || !isObject(below)) return []
-    const field = fieldIn(message, name)
+    const field = fieldNamed(message, name)
     return field ? misfit(below, field, at) : [at]
   })
 }
@@ -167,13 +167,4 @@ const forms: Readonly<Record<string, readonly string[]>> = {
   quantity: ['any', 'string'],
   intOrString: ['any'],
   fields: ['object'],
-}
-
-function fieldIn(message: Message, name: string): Field | undefined {
-  for (const field of message.values()) {
-    if (field.name === name) return field
-    const inner = field.isInline && typeof field.type !== 'string' ? fieldIn(field.type, name) : undefined
-    if (inner) return inner
-  }
-  return undefined
 }

@@ -26,6 +26,8 @@ export type Field = Readonly<{
   isInline: boolean
   /** An empty scalar is a value, too. */
   keepsEmpty: boolean
+  /** In Go it may be nil: a message that is none is there even when nothing is in it. */
+  isPointer: boolean
 }>
 
 let known: ReadonlyMap<string, Message> | undefined
@@ -34,6 +36,16 @@ let known: ReadonlyMap<string, Message> | undefined
 export function messageOf(name: string): Message | undefined {
   known ??= parsed()
   return known.get(name.replace(/^meta\.k8s\.io\/v1beta1 /, 'meta.k8s.io/v1 '))
+}
+
+/** The field of a message that has a name in JSON, be it in the message itself or in one that stands beside the others. */
+export function fieldNamed(message: Message, name: string): Field | undefined {
+  for (const field of message.values()) {
+    if (field.name === name) return field
+    const inner = field.isInline && typeof field.type !== 'string' ? fieldNamed(field.type, name) : undefined
+    if (inner) return inner
+  }
+  return undefined
 }
 
 function parsed(): ReadonlyMap<string, Message> {
@@ -62,7 +74,7 @@ function parsed(): ReadonlyMap<string, Message> {
 
 /** All lists of Kubernetes have these two fields. */
 function listOf(item: Message, meta: Message): Message {
-  const plain = { isInline: false, keepsEmpty: false }
+  const plain = { isInline: false, keepsEmpty: false, isPointer: false }
   return new Map<number, Field>([
     [1, { ...plain, name: 'metadata', type: meta }],
     [2, { ...plain, name: 'items', type: item, many: 'list' }],
@@ -80,6 +92,7 @@ function fieldOf(text: string, messages: ReadonlyMap<string, Message>): [number:
     ...(many && { many: many === '[]' ? ('list' as const) : ('map' as const) }),
     isInline: name === '^',
     keepsEmpty: keeps !== '',
+    isPointer: keeps === '*',
   }
   return [Number(number), field]
 }

@@ -282,19 +282,36 @@ test('update: owns what it changes, also in a list; what does not change does no
   )
   const doc = await update('editor', (spec) => ({ ...spec, parts: [{ name: 'x', loose: { k: 1 } }, { name: 'y' }] }))
   assert.deepEqual(owners(doc), {
-    'maker Update': { 'f:size': {}, 'f:parts': { 'k:{"name":"x"}': { '.': {}, 'f:name': {} } } },
+    'maker Update': {
+      '.': {},
+      'f:size': {},
+      'f:parts': { '.': {}, 'k:{"name":"x"}': { '.': {}, 'f:name': {} } },
+    },
     'editor Update': {
       'f:parts': {
-        'k:{"name":"x"}': { 'f:loose': { 'f:k': {} } },
+        'k:{"name":"x"}': { 'f:loose': { '.': {}, 'f:k': {} } },
         'k:{"name":"y"}': { '.': {}, 'f:name': {} },
       },
     },
   })
   const fewer = await update('editor', (spec) => ({ ...spec, parts: [{ name: 'y', mac: 'mac-y' }] }))
   assert.deepEqual(owners(fewer), {
-    'maker Update': { 'f:size': {} },
+    'maker Update': { '.': {}, 'f:size': {}, 'f:parts': {} },
     'editor Update': { 'f:parts': { 'k:{"name":"y"}': { '.': {}, 'f:name': {} } } },
   })
+})
+
+test('apply: what it empties goes, although it came into being by the update of another, unless somebody applied it', async (t) => {
+  const { registry, apply } = await open(t)
+  const made = { metadata: { name: 'g' }, spec: { other: { a: '1' } } }
+  await registry.create(Gadget, 'default', made, { ...admin, manager: 'maker' })
+  await apply('me', { other: { a: '2' } }, { force: true })
+  const doc = await apply('me', { size: 1 })
+  assert.deepEqual(doc.spec, { size: 1 })
+  assert.deepEqual(owners(doc), { 'maker Update': {}, 'me Apply': { 'f:size': {} } })
+  await apply('you', { other: {} })
+  await apply('me', { other: { a: '1' } })
+  assert.deepEqual((await apply('me', {})).spec, { other: {} })
 })
 
 test('update: a manager may be moved by the client; nonsense in managedFields is not taken', async (t) => {
