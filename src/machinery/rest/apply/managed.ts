@@ -31,8 +31,8 @@ export type Writer = Readonly<{
 type Entries = readonly ManagedFieldsEntry[]
 
 /**
- * managedFields of a new object. An applier owns what the configuration says; everybody else all that came, which includes what
- * holds others, as in Kubernetes.
+ * managedFields of a new object. An applier owns what the configuration says, an updater all that came: what holds others, too,
+ * as in Kubernetes.
  */
 export function trackCreate(kind: Kind, object: JsonObject, writer: Writer): Entries {
   const shape = shapeOf(kind)
@@ -182,9 +182,9 @@ function inherited(kind: Kind, live: Doc, { manager }: Writer): Fields {
   }
 }
 
-/** A configuration as it goes into `applied`. @throws Fault BadRequest */
-export function configOf(kind: Kind, config: JsonObject, name: string): JsonObject {
-  return requireMergeable(shapeOf(kind), config, `${name}; ${apiVersionOf(kind)}, Kind=${kind.kind}`)
+/** A configuration as it goes into `applied`; errors name it as `what`. @throws Fault BadRequest */
+export function configOf(kind: Kind, config: JsonObject, what: string): JsonObject {
+  return requireMergeable(shapeOf(kind), config, what)
 }
 
 function requireNoConflict(others: Entries, changed: Fields): void {

@@ -55,7 +55,7 @@ function mergedKeys(live: readonly string[], config: ReadonlyMap<string, unknown
   return [...keys]
 }
 
-/** What stays of what is dropped: fields that somebody owns, and those of them that somebody has applied. */
+/** What stays of what is dropped: fields that a manager owns, and those of them that a manager has applied. */
 type Kept = Readonly<{ owned: Fields | undefined; applied: Fields | undefined }>
 
 function keptBelow({ owned, applied }: Kept, key: string): Kept {
@@ -63,10 +63,10 @@ function keptBelow({ owned, applied }: Kept, key: string): Kept {
 }
 
 /**
- * `value` without the members of `dropped` that nobody owns. A field that the schema names is removed with all its content
- * when nobody owns anything below it. Items of lists and keys of maps are members by themselves: they are removed although
- * somebody owns a field below them, and stay when only their fields are dropped (structured-merge-diff, merge/update.go: prune).
- * What is emptied by that stays when somebody has applied it, and not for those in whose update it came into being.
+ * `value` without the members of `dropped` that no manager owns. A field that the schema names is removed with all its content
+ * when no manager owns anything below it. Items of lists and keys of maps are members by themselves: they are removed although a
+ * manager owns a field below them, and stay when only their fields are dropped (structured-merge-diff, merge/update.go: prune).
+ * What is emptied by that stays when a manager has applied it, and not for one in whose update it came into being.
  */
 export function prune(shape: Shape, value: Json, dropped: Fields, kept: Kept): Json {
   if (shape.as === 'map' && isObject(value)) {
