@@ -48,6 +48,32 @@ describe('a client that accepts protobuf', () => {
     assert.equal(next.items[0].metadata.name, 'm10')
   })
 
+  it('gets it of every kind there is in a group of Kubernetes, and JSON of the others', async () => {
+    const { groups } = (await cluster.api.send('GET', '/apis')).json
+    const versions = [
+      '/api/v1',
+      ...groups.flatMap(({ versions: all }: Any) => all.map((one: Any) => `/apis/${one.groupVersion}`)),
+    ]
+    const [encoded, plain] = [new Set<string>(), new Set<string>()]
+    for (const root of versions)
+      for (const { name, kind, verbs } of (await cluster.api.send('GET', root)).json.resources) {
+        if (!verbs.includes('list')) continue
+        const answer = await send('GET', `${root}/${name}`)
+        const isEncoded = answer.headers['content-type'] === type
+        const list: Any = isEncoded ? decodeObject(answer.bytes) : answer.json
+        assert.deepEqual(
+          [answer.code, list.kind, list.apiVersion],
+          [200, `${kind}List`, root.replace(/^\/apis?\//, '')],
+        )
+        if (isEncoded) encoded.add(`${root} ${name}`)
+        // There are none of what cannot be made.
+        else if (verbs.includes('create')) plain.add(root)
+      }
+    assert.ok(encoded.size >= 12, [...encoded].join())
+    assert.ok(encoded.has('/apis/events.k8s.io/v1 events') && encoded.has('/api/v1 pods'))
+    for (const root of plain) assert.match(root, /^\/apis\/(kubevirt\.io|k8s\.cni\.cncf\.io)\//)
+  })
+
   it('gets it of what is written, deleted, refused and reviewed', async () => {
     const body = { metadata: { name: 'written' }, data: { a: 'b' } }
     const made = decodedIn(await send('POST', maps, preferred, body), 201)
