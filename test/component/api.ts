@@ -9,7 +9,7 @@ import type { KeyPair } from '#machinery/rest/certificates.ts'
 // biome-ignore lint/suspicious/noExplicitAny: tests say what they expect by asserting it
 export type Any = any
 
-export type Answer = Readonly<{ code: number; headers: IncomingHttpHeaders; text: string; json: Any }>
+export type Answer = Readonly<{ code: number; headers: IncomingHttpHeaders; bytes: Buffer; text: string; json: Any }>
 
 type Options = Readonly<{ body?: unknown; type?: string; headers?: Record<string, string> }>
 
@@ -67,8 +67,9 @@ export class Api {
       { ...(contentType && { 'content-type': contentType }), ...length, ...headers },
       data,
     )
-    const text = await textOf(response)
-    return { code: response.statusCode ?? 0, headers: response.headers, text, json: parsed(text) }
+    const bytes = await bytesOf(response)
+    const text = bytes.toString()
+    return { code: response.statusCode ?? 0, headers: response.headers, bytes, text, json: parsed(text) }
   }
 
   /** The object at a path; undefined when there is none. */
@@ -158,11 +159,10 @@ function parsed(text: string): Any {
   }
 }
 
-async function textOf(response: IncomingMessage): Promise<string> {
-  let text = ''
-  response.setEncoding('utf8')
-  for await (const chunk of response) text += chunk
-  return text
+async function bytesOf(response: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of response) chunks.push(chunk)
+  return Buffer.concat(chunks)
 }
 
 function watching(code: number, stream: NodeJS.ReadableStream, close: () => void): Watching {

@@ -120,7 +120,7 @@ describe('kubectl apply --server-side', { skip: noKubectl }, () => {
   })
 
   it('works for kinds of Kubernetes too, and refuses unknown fields', async () => {
-    const { k } = await inNamespace()
+    const { k, ns } = await inNamespace()
     const input = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'ssa', labels: { a: '1' } } }
     assert.equal(await k.ok('apply --server-side -f -', { input }), 'namespace/ssa serverside-applied\n')
     assert.equal(
@@ -128,7 +128,12 @@ describe('kubectl apply --server-side', { skip: noKubectl }, () => {
       'networkattachmentdefinition.k8s.cni.cncf.io/red serverside-applied\n',
     )
     const bad = { ...nad('red'), spec: { config: '{}', confg: 1 } }
-    assert.match(await k.fails('apply --server-side -f -', { input: bad }), /unknown field "spec.confg"/)
+    const what = `${ns}/red; k8s.cni.cncf.io/v1, Kind=NetworkAttachmentDefinition`
+    const text = `failed to create typed patch object (${what}): .spec.confg: field not declared in schema, did you mean ".spec.config"?`
+    for (const validate of ['strict', 'warn', 'ignore']) {
+      const said = await k.fails(`apply --server-side --validate=${validate} -f -`, { input: bad })
+      assert.ok(said.includes(text), said)
+    }
   })
 
   it('says where a field belongs that is in the wrong place, and which one a slip of the pen means', async () => {
@@ -138,7 +143,10 @@ describe('kubectl apply --server-side', { skip: noKubectl }, () => {
     const misplaced = { ...rest, template: spec.template }
     const text = /strict decoding error: unknown field "template", did you mean "spec.template"\?/
     assert.match(await k.fails('apply -f -', { input: misplaced }), text)
-    assert.match(await k.fails('apply --server-side -f -', { input: misplaced }), text)
+    assert.match(
+      await k.fails('apply --server-side -f -', { input: misplaced }),
+      /\.template: field not declared in schema, did you mean "\.spec\.template"\?/,
+    )
     assert.match(await k.fails('create -f -', { input: misplaced }), text)
     const slip = { ...rest, spec: { ...spec, runStratgy: 'Always' } }
     assert.match(

@@ -99,7 +99,9 @@ class Storm {
 
 async function listOf(stage: Stage, plural: Plural) {
   const { body } = await stage.api.call('GET', `${roots[plural]}?labelSelector=storm%3D${mark.storm}`)
-  return body.items
+  // Where the list alone says what its items are, they are told to watchers with it.
+  const typed = { apiVersion: body.apiVersion, kind: body.kind.replace(/List$/, '') }
+  return body.items.map((item: object) => ({ ...typed, ...item }))
 }
 
 /** Makes what the writers share; resolves to the revision from before. */

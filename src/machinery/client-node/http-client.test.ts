@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { silent } from '#base/log.ts'
 import { clientContract } from '#kit/machinery/client/contract.ts'
-import { faultIn, makeWidget, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
+import { faultIn, makeWidget, namespaces, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { Connection } from '../client/connection.ts'
 import { HttpClient } from '../client/http-client.ts'
 import { defaultLimits } from '../http/limits.ts'
@@ -193,4 +193,12 @@ test('requests end with the signal of their client', async (t) => {
   const asked = faultIn(() => new HttpClient(connection, stop.signal).get(Widget, key))
   stop.abort()
   assert.equal((await asked).kind, 'Aborted')
+})
+
+test('http client: items of a list are objects of their kind, although the server does not say so of each', async (t) => {
+  const registry = await openRegistry(t)
+  const client = connect(t, await serve(t, registry))
+  const { items } = await client.list(namespaces)
+  assert.deepEqual(items, [await client.get(namespaces, { name: 'default' })])
+  assert.equal(items[0]?.kind, 'Namespace')
 })

@@ -1,4 +1,4 @@
-import type { ApiObject, Kind, Stored } from '#apis/meta/object.ts'
+import { type ApiObject, apiVersionOf, type Kind, type Stored } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import type { Client, DeleteOptions, Key, ModifyOptions, Scope, WatchEvent, WriteOptions } from './client.ts'
@@ -32,8 +32,10 @@ export class HttpClient implements Client {
     const list = await this.#send('GET', `${pathOf(kind, scope)}${queryOf(selectorsOf(scope))}`)
     if (!isObject(list) || !Array.isArray(list.items))
       throw new Fault('Internal', `The server sent no list of ${kind.plural}`)
+    // Items of lists of built-in kinds do not say what they are.
+    const typed = { apiVersion: apiVersionOf(kind), kind: kind.kind }
     return {
-      items: list.items.map((item: unknown) => storedOf(kind, item)),
+      items: list.items.map((item: unknown) => storedOf(kind, isObject(item) ? { ...typed, ...item } : item)),
       resourceVersion: revisionIn(list.metadata),
     }
   }

@@ -24,8 +24,8 @@ export type Capacity = Readonly<{ requests: Shares; watches: Shares; bodyBytes: 
 export type Entered = Readonly<{
   /** The body, read on the first call. @throws Fault TooLarge, TooMany, Aborted */
   body(): Promise<Buffer>
-  /** Answers with lines as they come, until the caller ends the stream. */
-  stream(type: string): LineStream
+  /** Answers with lines or frames as they come, until the caller ends the stream. */
+  stream(type: string, headers?: Answer['headers']): LineStream
   /** Takes the connection over, for protocols such as WebSocket. @throws Fault BadRequest without an upgrade request */
   upgrade(headers: Readonly<Record<string, string>>): Readonly<{ socket: Duplex; head: Buffer }>
 }>
@@ -33,7 +33,7 @@ export type Entered = Readonly<{
 /** An answer without an end known in advance. */
 export type LineStream = Readonly<{
   /** Resolves when there is room for more. A client that reads nothing for the request timeout is disconnected. */
-  write(text: string): Promise<void>
+  write(text: string | Uint8Array): Promise<void>
   end(): void
 }>
 
@@ -120,7 +120,7 @@ export class Exchange {
     using _place = capacity[what].take(caller, 1)
     return await work({
       body: () => (this.#body ??= this.#readBody(caller)),
-      stream: (type) => this.#stream(type),
+      stream: (type, headers) => this.#stream(type, headers),
       upgrade: (headers) => this.#upgrade(headers),
     })
   }
@@ -262,10 +262,14 @@ export class Exchange {
     return () => clearTimeout(timer)
   }
 
-  #stream(type: string): LineStream {
+  #stream(type: string, headers: Answer['headers']): LineStream {
     const { request, response } = this.#parts
     this.#isAnswered = true
-    response.writeHead(200, { 'content-type': type, 'cache-control': 'no-cache, private' })
+    response.writeHead(200, {
+      'content-type': type,
+      'cache-control': 'no-cache, private',
+      ...(headers as Record<string, string | string[]> | undefined),
+    })
     // kubectl waits for the headers before it goes on, even while there is nothing to send.
     // HTTP/2 sends them at once; HTTP/1.1 is made to, by a method that only its response has.
     if (request.httpVersionMajor < 2) (response as unknown as ServerResponse).flushHeaders()

@@ -14,8 +14,8 @@ test('watch: a quiet one is told from time to time how far it has come', async (
   const plan = planWatch(registry, Widget, request({ allowWatchBookmarks: 'true', resourceVersion: '1' }))
   const stop = new AbortController()
   const lines: { type: string; object: { metadata: { resourceVersion: string } } }[] = []
-  const sink = async (text: string) => {
-    for (const line of text.trimEnd().split('\n')) lines.push(JSON.parse(line))
+  const sink = async (events: string | Buffer) => {
+    for (const line of String(events).trimEnd().split('\n')) lines.push(JSON.parse(line))
     if (lines.length === 3) stop.abort()
   }
   const { metadata } = await makeWidget(registry, 'a')
@@ -32,8 +32,8 @@ test('watch: a busy one is told as well, of nothing it has not seen, in order', 
   const stop = new AbortController()
   const seen: number[] = []
   const bookmarks: number[] = []
-  const sink = async (text: string) => {
-    for (const line of text.trimEnd().split('\n')) {
+  const sink = async (events: string | Buffer) => {
+    for (const line of String(events).trimEnd().split('\n')) {
       const { type, object } = JSON.parse(line)
       seen.push(Number(object.metadata.resourceVersion))
       if (type === 'BOOKMARK') bookmarks.push(seen.at(-1)!)

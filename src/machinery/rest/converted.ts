@@ -46,6 +46,11 @@ class ConvertedRegistry extends Registry {
     return { items: items.map((doc) => this.#shown(doc)), revision }
   }
 
+  override async listAt(_kind: Kind, namespace: string | undefined, at: number) {
+    const { items, revision } = await super.listAt(this.#of, namespace, at)
+    return { items: items.map((doc) => this.#shown(doc)), revision }
+  }
+
   override async *watch(_kind: Kind, namespace: string | undefined, after: number, signal: AbortSignal) {
     const show = (value: JsonObject) => this.#outwards(value)
     for await (const changes of super.watch(this.#of, namespace, after, signal))

@@ -7,6 +7,7 @@ import type { Json, JsonObject } from '#base/json.ts'
 import { field, protobufOf, text } from '#kit/machinery/rest/protobuf-kit.ts'
 import { namespaces, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { applyType } from './apply/request.ts'
+import { encodeObject } from './protobuf-encode.ts'
 import type { Registry } from './registry.ts'
 import { answer } from './resources.ts'
 import { failure } from './status.ts'
@@ -296,6 +297,30 @@ for (const [name, size, requestOf] of shapes)
       const reading = await costOf(async () => JSON.parse(bytes))
       told = `${size}: ${single} µs, twice: ${double} µs, as JSON: ${reading} µs`
       if (double < maxGrowth * single + slack && double < maxTimesJson * reading + slack) return
+    }
+    assert.fail(told)
+  })
+
+const written: readonly [name: string, size: number, object: (n: number) => JsonObject][] = [
+  [
+    'lists',
+    5000,
+    (n) => ({ kind: 'Role', rules: list(n, () => ({ verbs: ['get'], apiGroups: [''], resources: ['pods'] })) }),
+  ],
+  ['maps', 5000, (n) => ({ kind: 'Role', metadata: { labels: map(n, () => 'v') } })],
+  ['a long text', 1_000_000, (n) => ({ kind: 'Role', metadata: { annotations: { a: 'é'.repeat(n) } } })],
+]
+for (const [name, size, objectOf] of written)
+  test(`the cost of writing ${name} as protobuf grows with its size and no faster`, async () => {
+    const objects = [size, 2 * size].map((n) => ({ apiVersion: 'rbac.authorization.k8s.io/v1', ...objectOf(n) }))
+    for (const object of objects) encodeObject(object)
+    let told = ''
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const costs: number[] = []
+      for (const object of objects) costs.push(await costOf(async () => encodeObject(object).length))
+      const [once = 0, twice = 0] = costs
+      told = `${size}: ${once} µs, twice: ${twice} µs`
+      if (twice < maxGrowth * once + slack) return
     }
     assert.fail(told)
   })

@@ -6,6 +6,7 @@ import type { Answer, Entered, Exchange } from '../http/exchange.ts'
 import { inTime } from '../http/limits.ts'
 import type { Door } from '../http/listener.ts'
 import type { Caller } from '../http/shares.ts'
+import type { Encoding } from './accept.ts'
 import type { AuditRecord } from './access/audit.ts'
 import { callerOf } from './access/caller.ts'
 import { admit, audited, type Guard } from './access/guard.ts'
@@ -17,9 +18,10 @@ import { registryFor } from './converted.ts'
 import { type Catalog, discoveryAt, openapiAt, pathsOf } from './documents.ts'
 import { fixedAnswer } from './fixed-document.ts'
 import { healthAt, type Unready } from './health.ts'
-import { jsonAnswer, notServed, refusal, textAnswer, yamlAnswer } from './json-answer.ts'
+import { jsonAnswer, notServed, type Reader, readableAnswer, refusal, textAnswer, yamlAnswer } from './json-answer.ts'
 import { encodeOpenapiV2, openapiV2, openapiV2Protobuf, openapiV2ProtobufAnswer } from './openapi-v2.ts'
 import { parseResourcePath, type ResourcePath } from './path.ts'
+import { protobufAnswer } from './protobuf-encode.ts'
 import type { Registry } from './registry.ts'
 import { dryRunOf, fieldValidationOf, flag, isJson, objectBody, type Query, queryOf } from './request.ts'
 import { answer, notAllowed } from './resources.ts'
@@ -51,7 +53,7 @@ export function kubernetesDoor(options: KubernetesOptions): KubernetesDoor {
     matches: () => true,
     serve: async (exchange) => {
       const record: AuditRecord = { id: crypto.randomUUID() }
-      const named = (answer: Answer): Answer => ({ ...answer, headers: { ...answer.headers, 'audit-id': record.id } })
+      const named = (answer: Answer): Answer => ({ ...answer, headers: { ...answer.headers, ...auditHeader(record) } })
       const query = queryOf(exchange.search)
       try {
         const { answer, caller } = await audited(guard, { exchange, query }, record, () =>
@@ -60,7 +62,7 @@ export function kubernetesDoor(options: KubernetesOptions): KubernetesDoor {
         if (answer) await exchange.send(named(answer), caller)
       } catch (error) {
         if (faultKind(error) === 'Bug') logBug(log, exchange, error)
-        await exchange.send(named(refusal(error)))
+        await exchange.send(named(refusal(error, readerOf(exchange, query))))
       }
     },
     stop: () => stopping.abort(),
@@ -91,7 +93,7 @@ type Outcome = Readonly<{ code: number; answer?: Answer; caller?: Caller }>
 
 async function respond(serving: Serving, exchange: Exchange, query: Query, record: AuditRecord): Promise<Outcome> {
   exchange.requireSmallHeader()
-  const open = openAnswer(serving, exchange.path, query)
+  const open = openAnswer(serving, exchange, query)
   if (open) requireReading(exchange)
   if (open) return { code: open.code, answer: open }
   const resource = parseResourcePath(exchange.path)
@@ -115,8 +117,9 @@ function requireReading({ method }: Exchange): void {
 }
 
 /** Open to every client without limit: health and version. */
-function openAnswer({ unready, version }: Serving, path: string, query: Query): Answer | undefined {
-  if (path === '/version' || path === '/version/') return jsonAnswer(200, version)
+function openAnswer({ unready, version }: Serving, exchange: Exchange, query: Query): Answer | undefined {
+  const { path } = exchange
+  if (path === '/version' || path === '/version/') return jsonAnswer(200, version, readerOf(exchange, query))
   return healthAt(path, query, unready)
 }
 
@@ -149,7 +152,7 @@ async function respondToReview(
   const warn = (text: string) => warnings.push(text)
   if (isJson(type))
     warnOfDuplicates(review.kind, String(body), { unknownFields: fieldValidationOf('POST', query), warn })
-  const answer = jsonAnswer(201, await answerReview(review, input, { user, path, warn }))
+  const answer = readableAnswer(201, await answerReview(review, input, { user, path, warn }), readerOf(exchange, query))
   return warnings.length ? { ...answer, headers: { warning: warningHeaders(warnings) } } : answer
 }
 
@@ -164,7 +167,7 @@ async function act(action: Action, asked: Read, path: ResourcePath): Promise<Ans
     signal: exchange.closed,
   })
   if (text !== undefined) return textAnswer(code, text)
-  return body ? jsonAnswer(code, body) : { code, type: '', body: '' }
+  return body ? readableAnswer(code, body, readerOf(exchange, query)) : { code, type: '', body: '' }
 }
 
 async function answerResource(
@@ -173,10 +176,11 @@ async function answerResource(
   { exchange, resource, query, user, record, body: sent }: Read & Readonly<{ resource: ResourcePath }>,
 ): Promise<Answer> {
   requireScope(served.kind, resource)
+  const reader = readerOf(exchange, query)
   const warnings = new Set<string>(served.kind.deprecation === undefined ? [] : [served.kind.deprecation])
   const told = () => (warnings.size ? { warning: warningHeaders([...warnings]) } : {})
   try {
-    const { code, body, isYaml } = await answer(registryFor(registry, served), served.kind, {
+    const { code, body, encoding } = await answer(registryFor(registry, served), served.kind, {
       method: exchange.method,
       path: resource,
       query,
@@ -189,12 +193,18 @@ async function answerResource(
       requireCreate: () => guard.access.require(user, createOf(resource)),
     })
     record.name = nameOf(body)
-    return { ...(isYaml ? yamlAnswer : jsonAnswer)(code, body), headers: told() }
+    return { ...(await written(encoding, code, body, reader)), headers: told() }
   } catch (error) {
     if (!warnings.size || faultKind(error) === 'Bug') throw error
     // A refusal carries the warnings too.
-    return { ...refusal(error), headers: { ...refusal(error).headers, ...told() } }
+    const refused = refusal(error, reader)
+    return { ...refused, headers: { ...refused.headers, ...told() } }
   }
+}
+
+async function written(encoding: Encoding, code: number, body: JsonObject, reader: Reader): Promise<Answer> {
+  if (encoding === 'protobuf') return protobufAnswer(code, body)
+  return encoding === 'yaml' ? yamlAnswer(code, body) : jsonAnswer(code, body, reader)
 }
 
 /** Objects of namespaced kinds have no address without their namespace, and others none with one. @throws Fault NotFound */
@@ -202,7 +212,7 @@ function requireScope({ namespaced }: Kind, { name, namespace }: ResourcePath): 
   if (namespaced ? name !== undefined && namespace === undefined : namespace !== undefined) throw notServed()
 }
 
-async function watch(serving: Serving, { exchange, resource, query }: Asked, entered: Entered): Promise<void> {
+async function watch(serving: Serving, { exchange, resource, query, record }: Asked, entered: Entered): Promise<void> {
   const served = resource && servedAt(serving, resource)
   if (!served) throw notServed()
   requireScope(served.kind, resource)
@@ -211,8 +221,8 @@ async function watch(serving: Serving, { exchange, resource, query }: Asked, ent
   const plan = planWatch(registry, served.kind, { namespace, name, query, accept: exchange.headers.accept })
   const timeout = plan.timeoutMs ? [AbortSignal.timeout(plan.timeoutMs)] : []
   const signal = AbortSignal.any([serving.stopping, exchange.closed, ...timeout])
-  const stream = entered.stream('application/json')
-  await streamWatch(registry, served.kind, plan, (text) => stream.write(text), signal)
+  const stream = entered.stream(plan.rendering.streamType, auditHeader(record))
+  await streamWatch(registry, served.kind, plan, (events) => stream.write(events), signal)
   stream.end()
 }
 
@@ -246,6 +256,17 @@ function openapiV2Answer(kinds: readonly Kind[], headers: Exchange['headers']): 
 
 function servedAt({ registry }: Serving, { group, version, plural }: ResourcePath): Served | undefined {
   return registry.find(group, version, plural)
+}
+
+/** By which a request is found in the audit log. */
+function auditHeader({ id }: AuditRecord): Readonly<Record<string, string>> {
+  return { 'audit-id': id }
+}
+
+/** What reads answers: `pretty` in the query says whether they are indented, else people's own clients have them so (Kubernetes). */
+function readerOf({ headers }: Exchange, { pretty }: Query): Reader {
+  const isPeople = /^(curl|Wget|Mozilla\/5\.0)/.test(headers['user-agent'] ?? '')
+  return { accept: headers.accept, isPretty: pretty ? /^(1|t|true)$/i.test(pretty) : isPeople }
 }
 
 function contentTypeOf({ headers }: Exchange): string {

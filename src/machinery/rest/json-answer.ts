@@ -2,12 +2,44 @@ import { dump } from 'js-yaml'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Answer } from '../http/exchange.ts'
+import { type Encoding, negotiated } from './accept.ts'
 import { jsonParts } from './json-parts.ts'
+import { protobufType } from './protobuf.ts'
+import { encodeObject, isEncodable } from './protobuf-encode.ts'
 import { failure } from './status.ts'
 
-/** A JSON document as an answer; a long list in parts, each made when the client has taken those before it. */
-export function jsonAnswer(code: number, body: JsonObject): Answer {
-  return { code, type: 'application/json', body: jsonParts(body) }
+/** How a client wants to read what is not negotiated: documents, errors, what verbs answer. */
+export type Reader = Readonly<{ accept?: string | undefined; isPretty?: boolean }>
+
+/**
+ * A JSON document as an answer; a long list in parts, each made when the client has taken those before it. Pretty ones are
+ * indented.
+ */
+export function jsonAnswer(code: number, body: JsonObject, { isPretty = false }: Reader = {}): Answer {
+  return { code, type: 'application/json', body: jsonParts(body, isPretty) }
+}
+
+/**
+ * A body as its client wants it most of what there is for its kind, which may be protobuf; JSON where nothing of that is
+ * accepted.
+ */
+export function readableAnswer(code: number, body: JsonObject, reader: Reader): Answer {
+  switch (encodingFor(body, reader)) {
+    case 'protobuf':
+      return { code, type: protobufType, body: encodeObject(body) }
+    case 'yaml':
+      return yamlAnswer(code, body)
+    default:
+      return jsonAnswer(code, body, reader)
+  }
+}
+
+function encodingFor(body: JsonObject, { accept }: Reader): Encoding {
+  try {
+    return negotiated(accept, { forms: [], isYaml: true, isProtobuf: isEncodable(body) }).encoding
+  } catch {
+    return 'json'
+  }
 }
 
 /** Most bytes of JSON that are written again as YAML for people to read: that takes forty times as long. */
@@ -27,11 +59,11 @@ export function textAnswer(code: number, body: string): Answer {
 }
 
 /** The `Status` of a fault as an answer. */
-export function refusal(error: unknown): Answer {
+export function refusal(error: unknown, reader: Reader = {}): Answer {
   const status = failure(error)
   const wait = status.details?.retryAfterSeconds
   return {
-    ...jsonAnswer(status.code, status),
+    ...readableAnswer(status.code, status, reader),
     ...(wait !== undefined && { headers: { 'retry-after': String(wait) } }),
   }
 }

@@ -18,4 +18,12 @@ for (const [name, body, isLong] of bodies)
     const buffers = Buffer.isBuffer(parts) ? [parts] : [...parts]
     assert.deepEqual(JSON.parse(Buffer.concat(buffers).toString()), body)
     if (isLong) for (const part of buffers) assert.ok(part.length < 256 * 1024)
+    const pretty = jsonParts(body, true)
+    const text = Buffer.isBuffer(pretty) ? pretty : Buffer.concat([...pretty])
+    assert.equal(text.toString(), JSON.stringify(ordered(body), null, 2))
   })
+
+/** The long list of a body comes last. */
+function ordered({ items, rows, ...rest }: JsonObject): JsonObject {
+  return { ...rest, ...(items && { items }), ...(rows && { rows }) }
+}

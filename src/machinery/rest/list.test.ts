@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { admin, faultIn, makeWidget, openRegistry, Widget } from '#kit/machinery/rest/rest-kit.ts'
+import { admin, faultIn, makeWidget, openRegistry, specOf, Widget } from '#kit/machinery/rest/rest-kit.ts'
+import type { Doc } from './doc.ts'
 import { listPage } from './list.ts'
+import type { Query } from './request.ts'
 import { failure } from './status.ts'
 import { planWatch } from './watch.ts'
 
@@ -85,6 +87,7 @@ for (const [query, kind, message] of [
   test(`list: ${JSON.stringify(query)} is refused`, async (t) => {
     const registry = await openRegistry(t)
     await makeWidget(registry, 'a')
+    await registry.store.compact(registry.store.revision)
     const fault = await faultIn(() => listPage(registry, Widget, undefined, query))
     assert.equal(fault.kind, kind)
     assert.match(fault.message, message)
@@ -102,6 +105,38 @@ test('list: an exact revision that is the newest, and any not older, are served'
     names(await listPage(registry, Widget, undefined, { resourceVersion: '1', resourceVersionMatch: 'NotOlderThan' })),
     'a',
   )
+})
+
+test('list: an exact revision that is older is served as it was, page by page, until it is compacted away', async (t) => {
+  const registry = await openRegistry(t)
+  const revisions: string[] = [String(registry.store.revision)]
+  const note = (_written: unknown) => revisions.push(String(registry.store.revision))
+  for (const name of ['b', 'a', 'c']) note(await makeWidget(registry, name, { size: 1 }))
+  const size = (doc: Doc) => ({ ...doc, spec: { size: 2 } })
+  note(await registry.update(Widget, { namespace: 'default', name: 'b' }, size, admin))
+  note(await registry.delete(Widget, { namespace: 'default', name: 'a' }, admin))
+  note(await makeWidget(registry, 'a', { size: 3 }))
+  const exact = (i: number, more: Query = {}) =>
+    listPage(registry, Widget, undefined, {
+      resourceVersion: revisions[i],
+      resourceVersionMatch: 'Exact',
+      ...more,
+    })
+  const shown = ({ items }: { items: readonly Doc[] }) =>
+    items.map((doc) => `${doc.metadata.name}${specOf(doc).size}`).join(' ')
+  const lists: string[] = []
+  for (const i of revisions.keys()) lists.push(shown(await exact(i)))
+  assert.deepEqual(lists, ['', 'b1', 'a1 b1', 'a1 b1 c1', 'a1 b2 c1', 'b2 c1', 'a3 b2 c1'])
+  for (const i of revisions.keys()) assert.equal((await exact(i)).metadata.resourceVersion, revisions[i])
+  const first = await exact(3, { limit: '2' })
+  assert.equal(shown(first), 'a1 b1')
+  // What was kept for its next page has been pushed out by other lists.
+  for (let i = 0; i < 70; i++) await listPage(registry, Widget, `other${i}`, { limit: '1' })
+  const { continue: token } = first.metadata
+  assert.equal(shown(await listPage(registry, Widget, undefined, { continue: String(token) })), 'c1')
+  await registry.store.compact(Number(revisions[4]))
+  assert.equal(shown(await exact(4)), 'a1 b2 c1')
+  assert.equal((await faultIn(() => exact(3))).kind, 'Expired')
 })
 
 const request = (query: Record<string, string>) => ({ namespace: undefined, name: undefined, query, accept: undefined })

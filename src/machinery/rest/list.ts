@@ -1,16 +1,13 @@
 import type { Kind } from '#apis/meta/object.ts'
-import { Fault } from '#base/fault.ts'
+import { Fault, faultKind } from '#base/fault.ts'
 import { isObject, type JsonObject, parsedJson } from '#base/json.ts'
 import type { Doc } from './doc.ts'
-import type { Registry } from './registry.ts'
+import type { Registry, Snapshot } from './registry.ts'
 import { countOf, invalidOption, type Query } from './request.ts'
 import { parseSelectors } from './selector.ts'
 
 /** Most lists kept for clients that read them in pages. Their objects are shared with the store. */
 const maxKept = 64
-
-/** A list as it was at a revision. */
-type Snapshot = Readonly<{ items: readonly Doc[]; revision: number }>
 
 /** Lists with a next page that a client may request; the oldest go first. */
 class Kept {
@@ -81,7 +78,12 @@ export async function listPage(
     if (old) return old
     const now = await registry.list(kind, namespace)
     if (exact === undefined || exact === now.revision) return now
-    throw token ? tooOld(token) : new Fault('Expired', 'The resourceVersion for the provided list is too old.')
+    try {
+      return await registry.listAt(kind, namespace, exact)
+    } catch (error) {
+      if (faultKind(error) !== 'Expired') throw error
+      throw token ? tooOld(token) : new Fault('Expired', 'The resourceVersion for the provided list is too old.')
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Fault } from '#base/fault.ts'
 import type { Json, JsonObject } from '#base/json.ts'
-import { faultIn, Widget } from '#kit/machinery/rest/rest-kit.ts'
+import { faultIn, namespaces, Widget } from '#kit/machinery/rest/rest-kit.ts'
 import { applyPatch, mergePatch, type PatchType } from './patch.ts'
 
 const json: PatchType = 'application/json-patch+json'
@@ -238,3 +238,34 @@ test('a JSON pointer reaches just the key it names, whatever is in it', () => {
     { numRuns: 300 },
   )
 })
+
+const goRows: readonly [type: PatchType, patch: Json, message: string][] = [
+  [
+    strategic,
+    { metadata: { labels: 'x', b: { c: [1, null, true] } } },
+    '"map[metadata:map[b:map[c:[1 <nil> true]] labels:x]]": cannot restore map from string',
+  ],
+  [strategic, { metadata: { labels: 1 } }, '"map[metadata:map[labels:1]]": cannot restore map from int64'],
+  [
+    strategic,
+    { metadata: { annotations: 1.5 } },
+    '"map[metadata:map[annotations:1.5]]": cannot restore map from float64',
+  ],
+  [strategic, { metadata: { labels: ['x'] } }, '"map[metadata:map[labels:[x]]]": cannot restore map from slice'],
+  [
+    merge,
+    { metadata: { labels: 'x' } },
+    '"{\\"metadata\\":{\\"labels\\":\\"x\\"}}": json: cannot unmarshal string into Go struct field ObjectMeta.metadata.labels of type map[string]string',
+  ],
+  [
+    json,
+    [{ op: 'replace', path: '/metadata/labels', value: true }],
+    '"{\\"metadata\\":{\\"labels\\":true}}": json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.labels of type map[string]string',
+  ],
+]
+for (const [type, patch, message] of goRows)
+  test(`${type}: ${JSON.stringify(patch)} leaves no map of labels or annotations, which is told as Kubernetes does`, async () => {
+    const fault = await faultIn(() => applyPatch(namespaces, type, { metadata: { labels: { a: 'b' } } }, patch))
+    assert.equal(fault.kind, 'Invalid')
+    assert.equal(fault.message, ` "" is invalid: patch: Invalid value: ${message}`)
+  })

@@ -26,14 +26,26 @@ export type Field = Readonly<{
   isInline: boolean
   /** An empty scalar is a value, too. */
   keepsEmpty: boolean
+  /** In Go it may be nil: a message that is none is there even when nothing is in it. */
+  isPointer: boolean
 }>
 
 let known: ReadonlyMap<string, Message> | undefined
 
-/** The message of a kind, by `apiVersion kind`; undefined for kinds that are not sent as protobuf. */
+/** The message of a kind or of its list, by `apiVersion kind`; undefined for kinds that are not sent as protobuf. */
 export function messageOf(name: string): Message | undefined {
   known ??= parsed()
-  return known.get(name)
+  return known.get(name.replace(/^meta\.k8s\.io\/v1beta1 /, 'meta.k8s.io/v1 '))
+}
+
+/** The field of a message that has a name in JSON, be it in the message itself or in one that stands beside the others. */
+export function fieldNamed(message: Message, name: string): Field | undefined {
+  for (const field of message.values()) {
+    if (field.name === name) return field
+    const inner = field.isInline && typeof field.type !== 'string' ? fieldNamed(field.type, name) : undefined
+    if (inner) return inner
+  }
+  return undefined
 }
 
 function parsed(): ReadonlyMap<string, Message> {
@@ -46,13 +58,27 @@ function parsed(): ReadonlyMap<string, Message> {
       messages.get(name)?.set(number, field)
     }
   }
+  const listMeta = messages.get('ListMeta') ?? new Map()
   const kinds = kindLines.trim().split('\n')
   return new Map(
-    kinds.map((line) => {
-      const [apiVersion, kind, message = ''] = line.split(' ')
-      return [`${apiVersion} ${kind}`, messages.get(message) ?? new Map()]
+    kinds.flatMap((line): [string, Message][] => {
+      const [apiVersion, kind, name = ''] = line.split(' ')
+      const message = messages.get(name) ?? new Map()
+      return [
+        [`${apiVersion} ${kind}`, message],
+        [`${apiVersion} ${kind}List`, listOf(message, listMeta)],
+      ]
     }),
   )
+}
+
+/** All lists of Kubernetes have these two fields. */
+function listOf(item: Message, meta: Message): Message {
+  const plain = { isInline: false, keepsEmpty: false, isPointer: false }
+  return new Map<number, Field>([
+    [1, { ...plain, name: 'metadata', type: meta }],
+    [2, { ...plain, name: 'items', type: item, many: 'list' }],
+  ])
 }
 
 const fieldText = /^(\S+)=(\d+)([*!]?)(\[\]|\{\})?:?(\w*)$/
@@ -66,6 +92,7 @@ function fieldOf(text: string, messages: ReadonlyMap<string, Message>): [number:
     ...(many && { many: many === '[]' ? ('list' as const) : ('map' as const) }),
     isInline: name === '^',
     keepsEmpty: keeps !== '',
+    isPointer: keeps === '*',
   }
   return [Number(number), field]
 }

@@ -93,6 +93,14 @@ test('numbers of a protobuf body keep their sign, and empty scalars are absent b
   assert.deepEqual(options.gracePeriodSeconds, -1)
 })
 
+test('DeleteOptions are those of any group', () => {
+  for (const apiVersion of ['v1', 'coordination.k8s.io/v1', 'rbac.authorization.k8s.io/v1']) {
+    const body = protobufOf(apiVersion, 'DeleteOptions', text(4, 'Orphan'))
+    const decoded = decodeObject(body, { group: '', version: 'v1', kind: 'DeleteOptions' })
+    assert.deepEqual(decoded, { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Orphan' })
+  }
+})
+
 test('a time of a protobuf body that no calendar has is refused', async () => {
   const time = (hex: string) => field(2, field(4, Buffer.from(hex, 'hex')))
   const lease = (hex: string) => decodeObject(protobufOf('coordination.k8s.io/v1', 'Lease', time(hex))).spec

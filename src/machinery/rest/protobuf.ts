@@ -9,7 +9,7 @@ import { type Field, type Message, messageOf } from './protobuf-shapes.ts'
 export const protobufType = 'application/vnd.kubernetes.protobuf'
 
 /** Every such body starts with these bytes; a message `Unknown` follows, which carries the object. */
-const magic = Buffer.from('k8s\0')
+export const magic = Buffer.from('k8s\0')
 
 /** What a body must be; undefined when the path does not say. */
 export type Expected = Pick<Kind, 'group' | 'version' | 'kind'> | undefined
@@ -36,10 +36,14 @@ export function decodeObject(body: Buffer, expected?: Expected): JsonObject {
 
 const empty = Buffer.alloc(0)
 
+const deleteOptions = Buffer.from('DeleteOptions')
+
 /** The message `Unknown`: 1 is the type of the object, 2 the object. */
 function envelopeOf(body: Buffer): Readonly<{ apiVersion: string; kind: string; raw: Buffer }> {
   const { 1: type = empty, 2: raw = empty } = bytesIn(body)
   const { 1: apiVersion = empty, 2: kind = empty } = bytesIn(type)
+  // DeleteOptions are part of every group: clients send those of the group of what they delete.
+  if (kind.equals(deleteOptions)) return { apiVersion: 'v1', kind: 'DeleteOptions', raw }
   return { apiVersion: apiVersion.toString('utf8'), kind: kind.toString('utf8'), raw }
 }
 

@@ -65,6 +65,9 @@ export type DeleteOptions = Readonly<{
   propagation?: Propagation
 }>
 
+/** A list as it was at a revision. */
+export type Snapshot = Readonly<{ items: readonly Stored<Doc>[]; revision: number }>
+
 /** Says what an object will be and was, so that it has what it claims. */
 type Claim = (next: Doc, current: Doc | undefined) => void
 
@@ -101,8 +104,14 @@ export class Registry {
   }
 
   /** All objects of a kind, or of a kind in a namespace, in order of namespace and name. */
-  async list(kind: Kind, namespace?: string): Promise<{ items: Stored<Doc>[]; revision: number }> {
+  async list(kind: Kind, namespace?: string): Promise<Snapshot> {
     const { rows, revision } = await this.store.list(prefixOf(kind, namespace))
+    return { items: rows.map(docOf), revision }
+  }
+
+  /** The same as they were at a revision. @throws Fault Expired when that is forgotten */
+  async listAt(kind: Kind, namespace: string | undefined, revision: number): Promise<Snapshot> {
+    const rows = await this.store.listAt(prefixOf(kind, namespace), revision)
     return { items: rows.map(docOf), revision }
   }
 

@@ -90,7 +90,7 @@ test('of a name that comes twice in a query the first counts, and no name is spe
 })
 
 test('flags are read as Kubernetes reads them', () => {
-  for (const yes of ['1', 'true', 'True', '', 'yes']) assert.equal(flag(yes), true)
+  for (const yes of ['1', 'true', 'True', '', 'yes', 'bogus']) assert.equal(flag(yes), true)
   for (const no of ['0', 'false', 'FALSE', undefined]) assert.equal(flag(no), false)
 })
 

@@ -1,6 +1,7 @@
 import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
+import type { Encoding } from './accept.ts'
 import { applyObject } from './apply/apply.ts'
 import { applyType, managerOf } from './apply/request.ts'
 import type { Doc } from './doc.ts'
@@ -33,7 +34,7 @@ export type ResourceRequest = Readonly<{
   requireCreate: () => void
 }>
 
-export type ResourceAnswer = Readonly<{ code: number; body: JsonObject; isYaml: boolean }>
+export type ResourceAnswer = Readonly<{ code: number; body: JsonObject; encoding: Encoding }>
 
 /** What methods that write do to single objects. */
 const writes: ReadonlyMap<string, string> = new Map([
@@ -50,7 +51,7 @@ export async function answer(registry: Registry, kind: Kind, request: ResourceRe
   if (verb !== undefined && kind.verbs && !kind.verbs.includes(verb)) throw notAllowed(method)
   const call = new Call(registry, kind, request)
   const [code, body] = path.name === undefined ? await call.collection(method) : await call.object(method, path.name)
-  return { code, body, isYaml: call.rendering.isYaml }
+  return { code, body, encoding: call.rendering.encoding }
 }
 
 /** What may be sent along with a deletion. */

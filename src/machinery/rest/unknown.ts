@@ -27,10 +27,34 @@ export function withoutUnknown(kind: Kind, doc: JsonObject, input: JsonObject, o
   return object
 }
 
+/**
+ * The same for an applied configuration, `what`, which may have no unknown field, whatever is to be done about these elsewhere:
+ * it could not be said who owns it. The text is structured-merge-diff's.
+ * @throws Fault BadRequest naming them
+ */
+export function requireKnown(kind: Kind, config: JsonObject, what: string): JsonObject {
+  const { object, unknown } = decoded(kind, config)
+  const { paths, more } = unknownMetadata(isObject(config.metadata) ? config.metadata : {})
+  const errors = [...unknown.paths, ...paths].map((path, i) => {
+    const meant = suggestionFor(kind, path, i)
+    return `.${path.slice(0, maxPath)}: field not declared in schema${meant ? `, did you mean ".${meant}"?` : ''}`
+  })
+  const left = unknown.more + more
+  if (left) errors.push(`${left} more fields are not declared in schema`)
+  const [only] = errors
+  if (only === undefined) return object
+  const text = errors.length === 1 ? only : ['errors:', ...errors.map((error) => `  ${error}`)].join('\n')
+  throw new Fault('BadRequest', `failed to create typed patch object (${what}): ${text}`)
+}
+
 /** Each suggestion costs a search, and hundreds would not be read. */
+function suggestionFor(kind: Kind, path: string, i: number): string | undefined {
+  return i < maxSuggestions && path.length <= maxPath ? suggestion(kind.schema, path) : undefined
+}
+
 function sentenceOf(kind: Kind, path: string, i: number): string {
   if (path.length > maxPath) return `unknown field "${path.slice(0, maxPath)}…"`
-  const meant = i < maxSuggestions ? suggestion(kind.schema, path) : undefined
+  const meant = suggestionFor(kind, path, i)
   return `unknown field "${path}"${meant ? `, did you mean "${meant}"?` : ''}`
 }
 

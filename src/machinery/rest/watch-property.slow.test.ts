@@ -118,7 +118,7 @@ class Watcher {
     this.#stop = stop
     const { registry } = this.#server
     const plan = planWatch(registry, Widget, { namespace, name: undefined, query, accept: undefined })
-    const sink = (text: string) => this.#take(text, stop.signal)
+    const sink = (events: string | Buffer) => this.#take(String(events), stop.signal)
     this.#ended = streamWatch(registry, Widget, plan, sink, stop.signal, bookmarkMs)
     // Looked at when it is cut off.
     this.#ended.catch(() => undefined)

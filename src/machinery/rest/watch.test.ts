@@ -16,11 +16,11 @@ test('the objects a watch begins with are written in small parts, however many t
   const stop = new AbortController()
   const sizes: number[] = []
   let turns = 0
-  const sink = async (text: string) => {
-    sizes.push(text.length)
+  const sink = async (events: string | Buffer) => {
+    sizes.push(events.length)
     await new Promise((resolve) => setImmediate(resolve))
     turns++
-    if (text.includes('"w99"')) stop.abort()
+    if (events.includes('"w99"')) stop.abort()
   }
   const plan = planWatch(registry, Widget, { namespace: 'default', name: undefined, query: {}, accept: undefined })
   await streamWatch(registry, Widget, plan, sink, stop.signal)

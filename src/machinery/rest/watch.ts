@@ -7,14 +7,15 @@ import { type Doc, docOf } from './doc.ts'
 import { eventTypeOf, type ObjectEvent } from './events.ts'
 import { inParts } from './json-parts.ts'
 import { requireReached } from './list.ts'
+import { encodeEvent } from './protobuf-encode.ts'
 import type { Registry } from './registry.ts'
 import { Rendering } from './render.ts'
 import { countOf, flag, invalidOption, type Query } from './request.ts'
 import { parseSelectors, type Selector } from './selector.ts'
 import { failure } from './status.ts'
 
-/** Where watch lines go: resolves when the reader has room for more. */
-export type Sink = (text: string) => Promise<void>
+/** Where events of a watch go, as they are sent: resolves when the reader has room for more. */
+export type Sink = (events: string | Buffer) => Promise<void>
 
 export type WatchRequest = Readonly<{
   namespace: string | undefined
@@ -35,7 +36,9 @@ export type WatchPlan = Readonly<{
 }>
 
 type EventType = ObjectEvent['type']
-type LineWriter = (type: EventType, doc: Stored<Doc>) => string
+/** How an event is sent: a line of JSON, or a frame of protobuf. */
+type Sent = string | Buffer
+type Writer = (type: EventType, doc: Stored<Doc>) => Sent
 
 /** Parses a watch request, while a refusal is still possible. @throws Fault BadRequest, Invalid, Timeout, NotAcceptable */
 export function planWatch(registry: Registry, kind: Kind, request: WatchRequest): WatchPlan {
@@ -65,8 +68,8 @@ function requireMatch({ resourceVersionMatch: match, sendInitialEvents }: Query)
 }
 
 /**
- * Streams a watch as JSON lines until the signal aborts. Without a resourceVersion (or with `0`, or with sendInitialEvents)
- * the current objects come first. History that is gone ends the stream with an ERROR line whose Status is 410.
+ * Streams a watch until the signal aborts. Without a resourceVersion (or with `0`, or with sendInitialEvents)
+ * the current objects come first. History that is gone ends the stream with an ERROR event whose Status is 410.
  */
 export async function streamWatch(
   registry: Registry,
@@ -78,14 +81,14 @@ export async function streamWatch(
 ): Promise<void> {
   const { request, rendering, selected, timeoutMs } = plan
   const { query, namespace } = request
-  const line = lineWriter(rendering)
+  const write = writerOf(rendering)
   const ended = new AbortController()
   try {
     let { after } = plan
     if (after === undefined) {
       const { items, revision } = await registry.list(kind, namespace)
       const initial = items.filter(selected)
-      for (const part of inParts(initial, (doc) => line('ADDED', doc))) await sink(part.join(''))
+      for (const part of inParts(initial, (doc) => write('ADDED', doc))) await sink(joined(part))
       if (flag(query.sendInitialEvents))
         await sink(bookmark(rendering, revision, { 'k8s.io/initial-events-end': 'true' }))
       after = revision
@@ -103,42 +106,52 @@ export async function streamWatch(
       sendBookmarks(progress, timing).catch(() => undefined)
     }
     for await (const changes of registry.watch(kind, namespace, after, signal)) {
-      const text = changes.map((change) => lineOf(change, eventTypeOf(change, selected), line)).join('')
-      const written = text ? sink(text) : undefined
+      const events = changes.flatMap((change) => sentOf(change, eventTypeOf(change, selected), write))
+      const written = events.length ? sink(joined(events)) : undefined
       // Before there is room again: later changes come after these.
       told = changes.at(-1)?.row.revision ?? told
       await written
     }
   } catch (error) {
     if (signal.aborted) return
-    await sink(`${JSON.stringify({ type: 'ERROR', object: failure(error) })}\n`)
+    await sink(rendering.event('ERROR', failure(error)))
   } finally {
     ended.abort()
   }
 }
 
-/** Encoded changes, by type: most watchers get the same line. Dropped with the change. */
-const toldLines = new WeakMap<Change, Map<EventType, string>>()
+/** Encoded changes, by type and writer: most watchers get the same. Dropped with the change. */
+const toldEvents = new WeakMap<Change, Map<EventType, Map<Writer, Sent>>>()
 
-/** How a change is sent; undefined outside the watcher's selection. */
-function lineOf(change: Change, type: EventType | undefined, line: LineWriter): string {
-  if (!type) return ''
-  if (line !== plainLine) return line(type, docOf(change.row))
-  const lines = toldLines.get(change) ?? new Map<EventType, string>()
-  toldLines.set(change, lines)
-  const text = lines.get(type) ?? line(type, docOf(change.row))
-  lines.set(type, text)
-  return text
+/** How a change is sent; nothing outside the watcher's selection. */
+function sentOf(change: Change, type: EventType | undefined, write: Writer): readonly Sent[] {
+  if (!type) return []
+  if (!shared.has(write)) return [write(type, docOf(change.row))]
+  const byType = toldEvents.get(change) ?? new Map<EventType, Map<Writer, Sent>>()
+  toldEvents.set(change, byType)
+  const byWriter = byType.get(type) ?? new Map<Writer, Sent>()
+  byType.set(type, byWriter)
+  const sent = byWriter.get(write) ?? write(type, docOf(change.row))
+  byWriter.set(write, sent)
+  return [sent]
 }
 
-const plainLine: LineWriter = (type, object) => `${JSON.stringify({ type, object })}\n`
+/** Writers of whole objects, the same for all watchers. */
+const plainLine: Writer = (type, object) => `${JSON.stringify({ type, object })}\n`
+const plainFrame: Writer = (type, object) => encodeEvent(type, object)
+const shared: ReadonlySet<Writer> = new Set([plainLine, plainFrame])
 
-function lineWriter(rendering: Rendering): LineWriter {
-  if (rendering.isWhole) return plainLine
-  return (type, doc) => `${JSON.stringify({ type, object: rendering.one(doc) })}\n`
+function writerOf(rendering: Rendering): Writer {
+  if (rendering.isWhole) return rendering.encoding === 'protobuf' ? plainFrame : plainLine
+  return (type, doc) => rendering.event(type, rendering.one(doc))
 }
 
-function bookmark(rendering: Rendering, revision: number, annotations?: Record<string, string>): string {
+function joined(events: readonly Sent[]): Sent {
+  const frames = events.filter((event) => typeof event !== 'string')
+  return frames.length ? Buffer.concat(frames) : events.join('')
+}
+
+function bookmark(rendering: Rendering, revision: number, annotations?: Record<string, string>): Sent {
   const object = rendering.bookmark({ resourceVersion: String(revision), ...(annotations && { annotations }) })
-  return `${JSON.stringify({ type: 'BOOKMARK', object })}\n`
+  return rendering.event('BOOKMARK', object)
 }

@@ -34,7 +34,7 @@ export class Rows {
     if (bucket?.rows.delete(key)) bucket.sorted?.splice(indexOf(bucket.sorted, key), 1)
   }
 
-  /** All rows whose key starts with `prefix`, in order of key (UTF-16 code units, as `<` compares strings). */
+  /** All rows whose key starts with `prefix`, in order of key. */
   list(prefix: string): Row[] {
     const name = bucketOf(prefix)
     if (name) {
@@ -52,7 +52,8 @@ function listBucket(bucket: Bucket, prefix: string): Row[] {
   return bucket.sorted.slice(from, to)
 }
 
-function byKey(a: Row, b: Row): number {
+/** The order of rows: by key, in UTF-16 code units, as `<` compares strings. */
+export function byKey(a: Row, b: Row): number {
   return a.key < b.key ? -1 : 1
 }
 

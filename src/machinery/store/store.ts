@@ -32,6 +32,11 @@ export interface Store {
   /** All committed rows whose key starts with `prefix`, in order of key, and the revision they are true at. */
   list(prefix: string): Promise<Readonly<{ rows: readonly Row[]; revision: number }>>
   /**
+   * The rows whose key starts with `prefix`, in order of key, as they were at a revision. What it takes grows with what has
+   * changed since. @throws Fault Expired when the revision has been compacted away, or is not there yet.
+   */
+  listAt(prefix: string, revision: number): Promise<readonly Row[]>
+  /**
    * Changes one key. `decide` is a pure, synchronous function of the newest row; it may be called more than once and may
    * throw, which rejects the update and changes nothing. Resolves to the row written (for a delete: the row with the
    * deletion's revision), or, when nothing was to be done, to the row as it is, once that is on disk too.

@@ -125,8 +125,13 @@ export class WatchCache {
     const watchers = this.#watchers.get(bucket)
     if (watchers) watchers.add(watcher)
     else this.#watchers.set(bucket, new Set([watcher]))
-    const missed = this.#recent.map(({ change }) => change)
-    return { watcher, missed: missed.filter(({ row }) => row.revision > after && row.key.startsWith(prefix)) }
+    return { watcher, missed: this.changes(prefix, after) }
+  }
+
+  /** The changes under a prefix after a revision, which must not be before `start`. */
+  changes(prefix: string, after: number): readonly Change[] {
+    const recent = this.#recent.map(({ change }) => change)
+    return recent.filter(({ row }) => row.revision > after && row.key.startsWith(prefix))
   }
 
   unsubscribe(watcher: Watcher): void {

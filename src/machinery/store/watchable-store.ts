@@ -2,7 +2,7 @@ import { explain, Fault } from '#base/fault.ts'
 import { type Log, silent } from '#base/log.ts'
 import type { Backend, Contents, Write } from './backend.ts'
 import { History } from './history.ts'
-import { Rows } from './rows.ts'
+import { byKey, Rows } from './rows.ts'
 import type { Change, Decision, DecisionListener, Row, Store } from './store.ts'
 import { WatchCache } from './watch-cache.ts'
 
@@ -167,25 +167,57 @@ export class WatchableStore implements Store {
   }
 
   async *watch(prefix: string, after: number, signal: AbortSignal): AsyncGenerator<readonly Change[], void> {
-    if (after > this.#revision) {
-      throw new Fault('Expired', `Revision ${after} is not of the ${this.#name}, which is at ${this.#revision}`)
-    }
+    this.#requireReached(after)
     let at = after
-    for (;;) {
+    while (!signal.aborted && !this.#isRecent(at)) {
+      const { changes, upTo } = await this.#older(prefix, at)
       if (signal.aborted) return
-      this.#check()
-      if (at < this.#compacted) throw this.#expired(at)
-      if (at >= this.#watchCache.start) break
-      const upTo = Math.min(at + spanOfHistory, this.#watchCache.start)
-      const changes = await this.#backend.history(prefix, at, upTo)
-      if (signal.aborted) return
-      this.#check()
-      // It may have been compacted away while it was read.
-      if (at < this.#compacted) throw this.#expired(at)
+      this.#requireKept(at)
       at = upTo
       if (changes.length > 0) yield changes
     }
-    yield* this.#stream(prefix, at, signal)
+    if (!signal.aborted) yield* this.#stream(prefix, at, signal)
+  }
+
+  async listAt(prefix: string, revision: number): Promise<readonly Row[]> {
+    this.#requireReached(revision)
+    // What the keys that have changed since held then: what the first change of each found.
+    const then = new Map<string, Row | undefined>()
+    const undo = (changes: readonly Change[]) => {
+      for (const { row, previous } of changes) if (!then.has(row.key)) then.set(row.key, previous)
+    }
+    let at = revision
+    while (!this.#isRecent(at)) {
+      const { changes, upTo } = await this.#older(prefix, at)
+      this.#requireKept(at)
+      at = upTo
+      undo(changes)
+    }
+    undo(this.#watchCache.changes(prefix, at))
+    const unchanged = this.#rows.list(prefix).filter(({ key }) => !then.has(key))
+    return [...unchanged, ...[...then.values()].filter((row) => row !== undefined)].sort(byKey)
+  }
+
+  /** Some changes that the watch cache has no more, and up to which revision these are all. They may be gone when they are read. */
+  async #older(prefix: string, after: number): Promise<Readonly<{ changes: readonly Change[]; upTo: number }>> {
+    const upTo = Math.min(after + spanOfHistory, this.#watchCache.start)
+    return { changes: await this.#backend.history(prefix, after, upTo), upTo }
+  }
+
+  /** Whether the watch cache has all changes after a revision. @throws Fault Expired, Unavailable */
+  #isRecent(revision: number): boolean {
+    this.#requireKept(revision)
+    return revision >= this.#watchCache.start
+  }
+
+  #requireKept(revision: number): void {
+    this.#check()
+    if (revision < this.#compacted) throw this.#expired(revision)
+  }
+
+  #requireReached(revision: number): void {
+    if (revision <= this.#revision) return
+    throw new Fault('Expired', `Revision ${revision} is not of the ${this.#name}, which is at ${this.#revision}`)
   }
 
   async compact(revision: number): Promise<void> {

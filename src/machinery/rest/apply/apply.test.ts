@@ -282,19 +282,56 @@ test('update: owns what it changes, also in a list; what does not change does no
   )
   const doc = await update('editor', (spec) => ({ ...spec, parts: [{ name: 'x', loose: { k: 1 } }, { name: 'y' }] }))
   assert.deepEqual(owners(doc), {
-    'maker Update': { 'f:size': {}, 'f:parts': { 'k:{"name":"x"}': { '.': {}, 'f:name': {} } } },
+    'maker Update': {
+      '.': {},
+      'f:size': {},
+      'f:parts': { '.': {}, 'k:{"name":"x"}': { '.': {}, 'f:name': {} } },
+    },
     'editor Update': {
       'f:parts': {
-        'k:{"name":"x"}': { 'f:loose': { 'f:k': {} } },
+        'k:{"name":"x"}': { 'f:loose': { '.': {}, 'f:k': {} } },
         'k:{"name":"y"}': { '.': {}, 'f:name': {} },
       },
     },
   })
   const fewer = await update('editor', (spec) => ({ ...spec, parts: [{ name: 'y', mac: 'mac-y' }] }))
   assert.deepEqual(owners(fewer), {
-    'maker Update': { 'f:size': {} },
+    'maker Update': { '.': {}, 'f:size': {}, 'f:parts': {} },
     'editor Update': { 'f:parts': { 'k:{"name":"y"}': { '.': {}, 'f:name': {} } } },
   })
+})
+
+for (const [config, why] of [
+  [{ spec: { bogus: 1 } }, '.spec.bogus: field not declared in schema'],
+  [{ spec: { sise: 1 } }, '.spec.sise: field not declared in schema, did you mean ".spec.size"?'],
+  [{ spec: {}, metadata: { tipo: 1 } }, '.metadata.tipo: field not declared in schema'],
+  [
+    { spec: { parts: [{ name: 'x', mak: '' }] }, bogus: {} },
+    'errors:\n  .spec.parts[0].mak: field not declared in schema, did you mean ".spec.parts[0].mac"?\n  .bogus: field not declared in schema',
+  ],
+] as const)
+  for (const unknownFields of ['Strict', 'Warn', 'Ignore'] as const)
+    test(`apply: ${JSON.stringify(config)} has an unknown field and is refused, ${unknownFields} or not`, async (t) => {
+      const registry = await openRegistry(t, [gadgets])
+      const options = { ...admin, manager: 'me', force: true, requireCreate, unknownFields }
+      const fault = await faultIn(() => applyObject(registry, Gadget, key, { metadata: {}, ...config }, options))
+      assert.equal(fault.kind, 'BadRequest')
+      const what = 'default/g; example.com/v1, Kind=Gadget'
+      assert.equal(fault.message, `failed to create typed patch object (${what}): ${why}`)
+      assert.equal((await registry.list(Gadget)).items.length, 0)
+    })
+
+test('apply: what it empties goes, although it came into being by the update of another, unless somebody applied it', async (t) => {
+  const { registry, apply } = await open(t)
+  const made = { metadata: { name: 'g' }, spec: { other: { a: '1' } } }
+  await registry.create(Gadget, 'default', made, { ...admin, manager: 'maker' })
+  await apply('me', { other: { a: '2' } }, { force: true })
+  const doc = await apply('me', { size: 1 })
+  assert.deepEqual(doc.spec, { size: 1 })
+  assert.deepEqual(owners(doc), { 'maker Update': {}, 'me Apply': { 'f:size': {} } })
+  await apply('you', { other: {} })
+  await apply('me', { other: { a: '1' } })
+  assert.deepEqual((await apply('me', {})).spec, { other: {} })
 })
 
 test('update: a manager may be moved by the client; nonsense in managedFields is not taken', async (t) => {

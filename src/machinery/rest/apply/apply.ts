@@ -5,7 +5,7 @@ import type { Key } from '../../client/client.ts'
 import { type Doc, storeKey } from '../doc.ts'
 import { type Registry, type WriteOptions, writerOf } from '../registry.ts'
 import { conflict } from '../status.ts'
-import { withoutUnknown } from '../unknown.ts'
+import { requireKnown } from '../unknown.ts'
 import { applied, configOf } from './managed.ts'
 
 export type ApplyOptions = WriteOptions &
@@ -26,7 +26,7 @@ export async function applyObject(
   config: JsonObject,
   options: ApplyOptions,
 ): Promise<{ doc: Doc; isNew: boolean }> {
-  const wanted = requireConfig(kind, key, config, options)
+  const wanted = requireConfig(kind, key, config, options.subresource)
   const once: WriteOptions = { ...options, operation: 'Apply', unknownFields: 'Ignore' }
   const how = { writer: writerOf(once), force: options.force }
   if (!options.subresource && !(await registry.store.get(storeKey(kind, key)))) {
@@ -52,7 +52,7 @@ function requireNoUid(kind: Kind, name: string, { metadata }: JsonObject): void 
 }
 
 /** What of a configuration this write may set. @throws Fault BadRequest */
-function requireConfig(kind: Kind, key: Key, config: JsonObject, options: ApplyOptions): JsonObject {
+function requireConfig(kind: Kind, key: Key, config: JsonObject, subresource: 'status' | undefined): JsonObject {
   const meta = config.metadata ?? {}
   if (!isObject(meta)) throw new Fault('BadRequest', 'metadata must be an object')
   const { managedFields, ...metadata } = meta
@@ -69,10 +69,10 @@ function requireConfig(kind: Kind, key: Key, config: JsonObject, options: ApplyO
     ...config,
     metadata: { ...metadata, name: metadata.name ?? key.name },
   }
-  const name = key.namespace ? `${key.namespace}/${key.name}` : key.name
-  const { status, ...rest } = configOf(kind, withoutUnknown(kind, named, config, options), name)
+  const what = `${key.namespace ?? ''}/${key.name}; ${apiVersionOf(kind)}, Kind=${kind.kind}`
+  const { status, ...rest } = configOf(kind, requireKnown(kind, named, what), what)
   if (!kind.status) return { ...rest, ...(status !== undefined && { status }) }
-  if (!options.subresource) return rest
+  if (!subresource) return rest
   const { apiVersion, kind: kindName, metadata: own } = rest
   return {
     apiVersion,

@@ -74,18 +74,28 @@ function common(a: Fields, b: Fields): Fields | undefined {
 
 /** What is in `a` and not in `b`. With `deep`, a member of `b` takes everything below it along. */
 export function difference(a: Fields, b: Fields, deep = false): Fields {
-  let result: { [key: string]: Fields } | undefined
+  const changes = new Map<string, Fields | undefined>()
   const [fewA, fewB] = [keysOf(a), keysOf(b)]
   for (const key of fewA.length < fewB.length ? fewA : fewB) {
     const [left, right] = [below(a, key), below(b, key)]
     if (!left || !right) continue
     const node = deep && isMember(right) ? undefined : rest(left, right, deep)
-    if (node === left) continue
-    result ??= { ...a }
-    if (node) result[key] = node
-    else delete result[key]
+    if (node !== left) changes.set(key, node)
   }
-  return result ?? a
+  return changes.size ? changed(a, fewA, changes) : a
+}
+
+/** A set with other nodes under some keys, or none. */
+function changed(set: Fields, keys: readonly string[], changes: ReadonlyMap<string, Fields | undefined>): Fields {
+  // Keys that are deleted one by one make an object slow.
+  const isFew = changes.size * 2 < keys.length
+  const result: { [key: string]: Fields } = isFew ? { ...set } : {}
+  if (!isFew) for (const key of keys) if (!changes.has(key)) result[key] = set[key] ?? noFields
+  for (const [key, node] of changes) {
+    if (node) result[key] = node
+    else if (isFew) delete result[key]
+  }
+  return result
 }
 
 /** Keys of a set. Those of large ones are kept: one set of changes is taken from the sets of all managers. */
@@ -103,11 +113,17 @@ const keysOfLarge = new WeakMap<Fields, readonly string[]>()
 /** A node without what another node has; undefined when nothing is left. */
 function rest(left: Fields, right: Fields, deep: boolean): Fields | undefined {
   const stays = isMember(left) && !isMember(right)
-  const { '.': dot, ...children } = left
-  const inner = difference(dot ? children : left, right, deep)
-  if (isEmpty(inner)) return stays ? noFields : undefined
+  const inner = difference(left, right, deep)
+  if (!hasChildren(inner)) return stays ? noFields : undefined
+  if (stays === Object.hasOwn(inner, '.')) return inner
   if (stays) return { '.': noFields, ...inner }
-  return inner
+  const { '.': _, ...children } = inner
+  return children
+}
+
+function hasChildren(node: Fields): boolean {
+  for (const key in node) if (key !== '.') return true
+  return false
 }
 
 /** Every member with its path in Kubernetes' notation: `.spec.networks[name="red"].pod`. */

@@ -30,9 +30,14 @@ export type Writer = Readonly<{
 
 type Entries = readonly ManagedFieldsEntry[]
 
-/** managedFields of a new object. */
+/**
+ * managedFields of a new object. An applier owns what the configuration says, an updater all that came: what holds others, too,
+ * as in Kubernetes.
+ */
 export function trackCreate(kind: Kind, object: JsonObject, writer: Writer): Entries {
-  return withEntry([], kind, writer, fieldsOf(shapeOf(kind), object))
+  const shape = shapeOf(kind)
+  const fields = writer.operation === 'Apply' ? fieldsOf(shape, object) : compare(shape, {}, object).changed
+  return withEntry([], kind, writer, fields)
 }
 
 /**
@@ -150,7 +155,9 @@ export function applied(
   const wanted = fieldsOf(shape, config)
   const others = entries.filter((entry) => !isOf(entry, kind, writer))
   const merged = merge(shape, live, config)
-  const kept = unionOf([wanted, ...others.map(fieldsIn)])
+  const owned = unionOf([wanted, ...others.map(fieldsIn)])
+  const appliers = others.filter(({ operation }) => operation === 'Apply')
+  const kept = { owned, applied: unionOf([wanted, ...appliers.map(fieldsIn)]) }
   const pruned = isEmpty(before) ? merged : prune(shape, merged, before, kept)
   const result = isObject(pruned) ? pruned : {}
   const found = compare(shape, live, result)
@@ -175,9 +182,9 @@ function inherited(kind: Kind, live: Doc, { manager }: Writer): Fields {
   }
 }
 
-/** A configuration as it goes into `applied`. @throws Fault BadRequest */
-export function configOf(kind: Kind, config: JsonObject, name: string): JsonObject {
-  return requireMergeable(shapeOf(kind), config, `${name}; ${apiVersionOf(kind)}, Kind=${kind.kind}`)
+/** A configuration as it goes into `applied`; errors name it as `what`. @throws Fault BadRequest */
+export function configOf(kind: Kind, config: JsonObject, what: string): JsonObject {
+  return requireMergeable(shapeOf(kind), config, what)
 }
 
 function requireNoConflict(others: Entries, changed: Fields): void {

@@ -55,17 +55,25 @@ function mergedKeys(live: readonly string[], config: ReadonlyMap<string, unknown
   return [...keys]
 }
 
+/** What stays of what is dropped: fields that a manager owns, and those of them that a manager has applied. */
+type Kept = Readonly<{ owned: Fields | undefined; applied: Fields | undefined }>
+
+function keptBelow({ owned, applied }: Kept, key: string): Kept {
+  return { owned: below(owned, key), applied: below(applied, key) }
+}
+
 /**
- * `value` without the members of `dropped` that are not in `kept`. A field that the schema names is removed with all its content
- * when `kept` has nothing below it. Items of lists and keys of maps are members by themselves: they are removed although `kept`
- * has a field below them, and stay when only their fields are dropped (structured-merge-diff, merge/update.go: prune).
+ * `value` without the members of `dropped` that no manager owns. A field that the schema names is removed with all its content
+ * when no manager owns anything below it. Items of lists and keys of maps are members by themselves: they are removed although a
+ * manager owns a field below them, and stay when only their fields are dropped (structured-merge-diff, merge/update.go: prune).
+ * What is emptied by that stays when a manager has applied it, and not for one in whose update it came into being.
  */
-export function prune(shape: Shape, value: Json, dropped: Fields, kept: Fields | undefined): Json {
+export function prune(shape: Shape, value: Json, dropped: Fields, kept: Kept): Json {
   if (shape.as === 'map' && isObject(value)) {
     const entries = Object.entries(value).flatMap(([name, item]): [string, Json][] => {
       if (item === undefined) return []
       const inside = fieldShape(shape, name)
-      const [gone, held] = [below(dropped, `f:${name}`), below(kept, `f:${name}`)]
+      const [gone, held] = [below(dropped, `f:${name}`), keptBelow(kept, `f:${name}`)]
       const left = inside ? pruned(inside, item, gone, held, !shape.fields.has(name)) : item
       return left === undefined ? [] : [[name, left]]
     })
@@ -76,26 +84,21 @@ export function prune(shape: Shape, value: Json, dropped: Fields, kept: Fields |
   if (!items) return value
   const inside: Shape = shape.as === 'list' ? shape.item : { as: 'atom' }
   return [...items].flatMap(([key, item]) => {
-    const left = pruned(inside, item, below(dropped, key), below(kept, key), true)
+    const left = pruned(inside, item, below(dropped, key), keptBelow(kept, key), true)
     if (left === undefined) return []
     return [shape.as === 'list' ? withKeys(shape.keys, left, item) : left]
   })
 }
 
 /** What is left of a value; undefined when it is removed. `alone`: it is a member by itself, not by what is in it. */
-function pruned(
-  shape: Shape,
-  value: Json,
-  dropped: Fields | undefined,
-  kept: Fields | undefined,
-  alone: boolean,
-): Json | undefined {
+function pruned(shape: Shape, value: Json, dropped: Fields | undefined, kept: Kept, alone: boolean): Json | undefined {
   if (!dropped) return value
-  const isKept = kept !== undefined && (!alone || isMember(kept))
+  const { owned, applied } = kept
+  const isKept = owned !== undefined && (!alone || isMember(owned))
   if (!isKept && (!alone || isMember(dropped))) return undefined
   const left = prune(shape, value, dropped, kept)
   const isEmptied = isVoid(left) && !isVoid(value)
-  return isEmptied && !(kept && isMember(kept)) ? undefined : left
+  return isEmptied && !(applied && isMember(applied)) ? undefined : left
 }
 
 /** An item that stays keeps its keys, by which it is found. */

@@ -1,11 +1,15 @@
-import type { Kind } from '#apis/meta/object.ts'
+import { apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { isList, isObject, isStrings, type Json, type JsonObject } from '#base/json.ts'
+import { fieldNamed, type Message, messageOf } from '../protobuf-shapes.ts'
 
 /** How ownership treats a value: as one, by field, or by item. */
 export type Shape =
   | Readonly<{ as: 'atom' }>
-  /** `fields` are known by name, `others` is what any other key holds; keys with neither are none of our business. */
-  | Readonly<{ as: 'map'; fields: ReadonlyMap<string, Shape>; others?: Shape }>
+  /**
+   * `fields` are known by name, `others` is what any other key holds; keys with neither are none of our business. What
+   * `isAlways` neither comes nor goes, and so is no member by itself: a struct in Go that is no pointer.
+   */
+  | Readonly<{ as: 'map'; fields: ReadonlyMap<string, Shape>; others?: Shape; isAlways?: boolean }>
   | Readonly<{ as: 'list'; keys: readonly string[]; item: Shape }>
   | Readonly<{ as: 'set' }>
 
@@ -26,6 +30,7 @@ const owner: Shape = atom
 /** What of the metadata can be owned; the rest is the server's. */
 const metadata: Shape = {
   as: 'map',
+  isAlways: true,
   fields: new Map<string, Shape>([
     ['labels', labels],
     ['annotations', labels],
@@ -40,7 +45,7 @@ const shapes = new WeakMap<object, Shape>()
 export function shapeOf(kind: Kind): Shape {
   const found = shapes.get(kind.schema)
   if (found) return found
-  const root = shapeIn(kind.schema)
+  const root = shapeIn(kind.schema, messageOf(`${apiVersionOf(kind)} ${kind.kind}`))
   const fields = new Map(root.as === 'map' ? root.fields : [])
   fields.delete('apiVersion')
   fields.delete('kind')
@@ -50,7 +55,8 @@ export function shapeOf(kind: Kind): Shape {
   return shape
 }
 
-function shapeIn(schema: JsonObject): Shape {
+/** `message` is what the value is in Go, for the kinds built into Kubernetes. */
+function shapeIn(schema: JsonObject, message?: Message): Shape {
   const type = schema['x-kubernetes-list-type']
   if (schema['x-kubernetes-map-type'] === 'atomic') return atom
   if (schema.type === 'array') {
@@ -60,15 +66,25 @@ function shapeIn(schema: JsonObject): Shape {
     return {
       as: 'list',
       keys: isStrings(keys) ? keys : [],
-      item: shapeIn(schema.items),
+      item: shapeIn(schema.items, message),
     }
   }
   if (schema['x-kubernetes-preserve-unknown-fields'] === true) return guessed
   const properties = isObject(schema.properties) ? Object.entries(schema.properties) : undefined
-  const others = isObject(schema.additionalProperties) ? shapeIn(schema.additionalProperties) : undefined
+  const others = isObject(schema.additionalProperties) ? shapeIn(schema.additionalProperties, message) : undefined
   if (!properties && !others) return schema.type === 'object' ? guessed : atom
-  const fields = new Map((properties ?? []).map(([name, below]) => [name, isObject(below) ? shapeIn(below) : atom]))
+  const fields = new Map(
+    (properties ?? []).map(([name, below]) => [name, isObject(below) ? shapeOfField(below, name, message) : atom]),
+  )
   return { as: 'map', fields, ...(others && { others }) }
+}
+
+function shapeOfField(schema: JsonObject, name: string, message: Message | undefined): Shape {
+  const field = message && fieldNamed(message, name)
+  if (!field || typeof field.type === 'string') return shapeIn(schema)
+  const shape = shapeIn(schema, field.type)
+  const isAlways = !field.many && !field.isPointer
+  return shape.as === 'map' && isAlways ? { ...shape, isAlways } : shape
 }
 
 /** The shape of a field; undefined when it cannot be owned. */

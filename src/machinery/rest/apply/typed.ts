@@ -39,6 +39,28 @@ function owned(node: Fields | undefined): Fields {
   return Object.hasOwn(node, '.') ? node : { '.': noFields, ...node }
 }
 
+/**
+ * The node of a value that came or went as a whole: what holds others came with them, and is a member besides them
+ * (structured-merge-diff, typed/compare.go). Undefined when nothing in it can be owned.
+ */
+function wholeNode(shape: Shape, value: Json): Fields | undefined {
+  if (shape.as === 'atom') return noFields
+  const node: Tree = {}
+  if (shape.as === 'map') {
+    if (!isObject(value)) return noFields
+    for (const [name, item] of Object.entries(value)) {
+      const inside = item === undefined ? undefined : fieldShape(shape, name)
+      const inner = inside && item !== undefined ? wholeNode(inside, item) : undefined
+      if (inner) node[`f:${name}`] = inner
+    }
+    if (shape.isAlways) return isEmpty(node) ? undefined : node
+    return owned(node)
+  }
+  const inside = shape.as === 'list' ? shape.item : atom
+  for (const [key, item] of itemsByKey(shape, value) ?? []) node[key] = owned(wholeNode(inside, item))
+  return owned(node)
+}
+
 /** What differs between two objects. `changed` is in the new one, `removed` only in the old one. */
 export type Difference = Readonly<{ changed: Fields; removed: Fields }>
 
@@ -53,8 +75,8 @@ type Found = Readonly<{ changed?: Fields | undefined; removed?: Fields | undefin
 /** Undefined when there is no difference. */
 function differ(shape: Shape, a: Json | undefined, b: Json | undefined): Found | undefined {
   if (a === b) return undefined
-  if (b === undefined) return a === undefined ? undefined : { removed: nodeOf(shape, a) }
-  if (a === undefined) return { changed: nodeOf(shape, b) }
+  if (b === undefined) return a === undefined ? undefined : { removed: wholeNode(shape, a) }
+  if (a === undefined) return { changed: wholeNode(shape, b) }
   if (shape.as === 'atom') return sameJson(a, b) ? undefined : { changed: noFields }
   if (shape.as === 'map') {
     if (isObject(a) && isObject(b)) return differMaps(shape, a, b)
@@ -76,7 +98,7 @@ function differMaps(shape: Extract<Shape, { as: 'map' }>, a: JsonObject, b: Json
 
   function note(name: string, before: Json | undefined, after: Json | undefined): void {
     const inside = before === after ? undefined : fieldShape(shape, name)
-    if (inside) found.add(`f:${name}`, differ(inside, before, after), !shape.fields.has(name), before, after)
+    if (inside) found.add(`f:${name}`, differ(inside, before, after))
   }
 }
 
@@ -90,9 +112,8 @@ function differLists(shape: Extract<Shape, { as: 'list' | 'set' }>, a: Json, b: 
   if (!before || !after) return differ(atom, a, b)
   const found = new Collector()
   const inside = shape.as === 'list' ? shape.item : atom
-  for (const [key, item] of after) found.add(key, differ(inside, before.get(key), item), true, before.get(key), item)
-  for (const [key, item] of before)
-    if (!after.has(key)) found.add(key, differ(inside, item, undefined), true, item, undefined)
+  for (const [key, item] of after) found.add(key, differ(inside, before.get(key), item))
+  for (const [key, item] of before) if (!after.has(key)) found.add(key, differ(inside, item, undefined))
   return found.all()
 }
 
@@ -108,7 +129,7 @@ function differPairs(shape: Extract<Shape, { as: 'list' }>, a: Json, b: Json): C
     if (!difference) continue
     const key = itemKey(shape.keys, right)
     if (key === undefined) return undefined
-    found.add(key, difference, true, left, right)
+    found.add(key, difference)
   }
   return found
 }
@@ -118,13 +139,9 @@ class Collector {
   readonly #changed: Tree = {}
   readonly #removed: Tree = {}
 
-  /** `alone`: what is at the key is a member by itself, so its coming and going counts besides what is in it. */
-  add(key: string, found: Found | undefined, alone: boolean, before: Json | undefined, after: Json | undefined): void {
-    if (!found) return
-    const changed = alone && before === undefined ? owned(found.changed) : found.changed
-    const removed = alone && after === undefined ? owned(found.removed) : found.removed
-    if (changed) this.#changed[key] = changed
-    if (removed) this.#removed[key] = removed
+  add(key: string, found: Found | undefined): void {
+    if (found?.changed) this.#changed[key] = found.changed
+    if (found?.removed) this.#removed[key] = found.removed
   }
 
   all(): Found | undefined {

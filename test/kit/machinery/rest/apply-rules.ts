@@ -4,7 +4,7 @@ import type { Kind, ManagedFieldsEntry } from '#apis/meta/object.ts'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Fields } from '#machinery/rest/apply/fields.ts'
-import { isMember } from '#machinery/rest/apply/fields.ts'
+import { isEmpty, isMember } from '#machinery/rest/apply/fields.ts'
 import { applied, configOf, trackCreate, trackUpdate } from '#machinery/rest/apply/managed.ts'
 import { type Doc, uncheckedDoc } from '#machinery/rest/doc.ts'
 import { ApplyModel, item, objectOf, type Values, valuesOf } from './apply-model.ts'
@@ -145,7 +145,12 @@ function pathIn(field: string): string {
 
 function ownedIn(doc: Doc, manager: string): readonly string[] {
   const entry = doc.metadata.managedFields?.find((one) => one.manager === manager)
-  return pathsIn(entry?.fieldsV1['f:spec'] ?? {})
+  return plainPathsIn(entry?.fieldsV1['f:spec'] ?? {})
+}
+
+/** The members but for what holds others, of which the model knows nothing. */
+function plainPathsIn(fields: Fields): readonly string[] {
+  return pathsIn(fields).filter((path) => !containers.test(path))
 }
 
 /** The members of a set of fields of the spec, as the model writes them. */
@@ -168,7 +173,7 @@ function pathsIn(fields: Fields): readonly string[] {
   return found.toSorted()
 }
 
-/** Fields that hold others. Updates of Kubernetes own those that were not there before, too; ours own what is in them. */
+/** Fields that hold others. Updates own those that were not there before, too. */
 const containers = /(^|\/)(deep|map|list|set|inner|sub)$/
 
 const histories = fc.array(step, { minLength: 4, maxLength: 12 })
@@ -205,13 +210,47 @@ function stateOf(model: ApplyModel): JsonObject {
   return { values: sorted(model.values), owned: Object.fromEntries(owned) }
 }
 
+/** What our own implementation makes of the same operations: the sets of fields that managers own after each. */
+export function ownedInTurn(told: readonly Told[]): readonly Readonly<Record<string, Fields>>[] {
+  let live = docOf(new Map())
+  return told.map(({ operation }) => {
+    live = done(live, operation)
+    const entries = live.metadata.managedFields ?? []
+    return Object.fromEntries(
+      entries.flatMap(({ manager, fieldsV1 }): [string, Fields][] => {
+        const { '.': _, ...inside } = fieldsV1['f:spec'] ?? {}
+        return isEmpty(inside) ? [] : [[manager, inside]]
+      }),
+    )
+  })
+}
+
+function done(live: Doc, { do: what, manager: name, force, object }: JsonObject): Doc {
+  const manager = String(name)
+  const next = uncheckedDoc({ metadata: { name: 'w' }, spec: object })
+  if (what === 'create') return owned(next, trackCreate(kind, next, { manager, operation: 'Update', time: 'now' }))
+  if (what === 'update') {
+    const entries = live.metadata.managedFields ?? []
+    const writer = { manager, operation: 'Update', time: 'now' } as const
+    const objects = { before: live, sent: next, after: owned(next, entries) }
+    return owned(next, trackUpdate(kind, entries, objects, writer))
+  }
+  try {
+    const how = { writer: { manager, operation: 'Apply', time: 'now' }, force: force === true } as const
+    return uncheckedDoc(applied(kind, live, configOf(kind, next, 'w'), how))
+  } catch (error) {
+    if (error instanceof Fault && error.kind === 'Conflict') return live
+    throw error
+  }
+}
+
 /** What another implementation made of an operation, in the words of the model. */
 export function outcomeOf({
   object,
   conflicts,
   owned,
 }: Readonly<{ object: JsonObject; conflicts: Fields; owned: Readonly<Record<string, Fields>> }>): JsonObject {
-  const plain = (fields: Fields = {}) => pathsIn(fields).filter((path) => !containers.test(path))
+  const plain = (fields: Fields = {}) => plainPathsIn(fields)
   return {
     values: sorted(valuesOf(object, names)),
     owned: Object.fromEntries(managers.map((manager) => [manager, plain(owned[manager])])),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { eventually } from '#base/wait.ts'
+import type { Row } from '#machinery/store/store.ts'
 import { faultOf, fill, increment, type Opened, put, read, remove, revisions, span, vms } from './contract-kit.ts'
 
 /** What a watch must do. */
@@ -135,6 +136,37 @@ export function history(opened: Opened): void {
       [...seen.values()].toSorted((a, b) => (a.key < b.key ? -1 : 1)),
       expected,
     )
+  })
+}
+
+/** Lists as they were at earlier revisions. */
+export function earlier(opened: Opened): void {
+  it('lists what was there at each revision, while others write', async (t) => {
+    const store = await opened(t, { keepRecent: 16 })
+    const then: { revision: number; rows: readonly Row[] }[] = []
+    for (let i = 0; i < 400; i++) {
+      await store.update(`/a/b/c/${(i * 7) % 20}`, i % 3 ? increment : remove())
+      if (i % 5 === 0) await store.update('/a/d/other', increment)
+      if (i % 40 === 0) then.push(await store.list('/a/b/'))
+    }
+    const writers = Array.from({ length: 8 }, async (_, w) => {
+      for (let i = 0; i < 60; i++) await store.update(`/a/b/c/${(w * 7 + i) % 20}`, i % 3 ? increment : remove())
+    })
+    const lists = then.map(async ({ revision, rows }) =>
+      assert.deepEqual(await store.listAt('/a/b/', revision), rows, `revision ${revision}`),
+    )
+    await Promise.all([...writers, ...lists])
+    assert.deepEqual(await store.listAt('/a/b/', 0), [])
+    assert.deepEqual(await store.listAt('/a/b/', store.revision), (await store.list('/a/b/')).rows)
+  })
+
+  it('lists nothing of before what was compacted, nor of the future', async (t) => {
+    const store = await opened(t, { keepRecent: 4 })
+    await fill(store, 20)
+    await store.compact(10)
+    assert.equal(await faultOf(store.listAt(vms, 9)), 'Expired')
+    assert.equal(await faultOf(store.listAt(vms, 21)), 'Expired')
+    assert.equal((await store.listAt(vms, 10)).length, 10)
   })
 }
 

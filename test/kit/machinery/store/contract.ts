@@ -5,7 +5,7 @@ import type { JsonObject } from '#base/json.ts'
 import type { Store } from '#machinery/store/store.ts'
 import type { Tuning } from '#machinery/store/watchable-store.ts'
 import { faultOf, fill, increment, type Opened, put, read, remove, span, vms } from './contract-kit.ts'
-import { compaction, history, readers, watches } from './contract-watch.ts'
+import { compaction, earlier, history, readers, watches } from './contract-watch.ts'
 
 /** Opens an empty store. */
 type Open = (tuning?: Tuning) => Promise<Store>
@@ -27,6 +27,7 @@ export function storeContract(name: string, open: Open): void {
     watches(opened)
     readers(opened)
     history(opened)
+    earlier(opened)
     compaction(opened)
     endings(opened)
   })

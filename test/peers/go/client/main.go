@@ -1,6 +1,6 @@
 // A client made of what controllers are made of: `elect NAME` takes part in an election until its input ends, `types` makes an
-// object of each built-in kind, `metadata` follows metadata alone, and `use` writes and watches. What happens is printed, one line
-// each.
+// object of each built-in kind, `protobuf` does what needs protobuf both ways, `metadata` follows metadata alone, and `use` writes and
+// watches. What happens is printed, one line each.
 package main
 
 import (
@@ -41,6 +41,8 @@ func main() {
 		elect(ctx, clients, os.Args[2])
 	case "types":
 		types(ctx, clients)
+	case "protobuf":
+		protobufOnly(ctx, config)
 	case "metadata":
 		metadataOnly(ctx, config)
 	default:

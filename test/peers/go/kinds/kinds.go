@@ -1,4 +1,4 @@
-// Package kinds lists the built-in kinds that clients send as protobuf.
+// Package kinds lists the built-in kinds that are sent as protobuf, by clients or by the server.
 package kinds
 
 import (
@@ -19,9 +19,11 @@ type Kind struct {
 	Object           any
 }
 
-// All are those that are served, or are about to be.
+// All are those that are served, or are about to be, and what the server answers beside them.
 var All = []Kind{
 	{"v1", "DeleteOptions", &metav1.DeleteOptions{}},
+	{"v1", "Status", &metav1.Status{}},
+	{"meta.k8s.io/v1", "PartialObjectMetadata", &metav1.PartialObjectMetadata{}},
 	{"v1", "Namespace", &corev1.Namespace{}},
 	{"v1", "Node", &corev1.Node{}},
 	{"v1", "Pod", &corev1.Pod{}},

@@ -1,7 +1,9 @@
-// Prints random objects of every kind that clients send as protobuf, one a line: the body as client-go sends it, and its JSON.
+// Prints random objects of every kind that clients send as protobuf, one a line: the body as client-go sends it, and its JSON. With
+// `read` it prints the JSON of the bodies of its input, one a line, as client-go reads them.
 package main
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -21,6 +23,10 @@ import (
 )
 
 func main() {
+	if os.Args[1] == "read" {
+		read()
+		return
+	}
 	seed, _ := strconv.ParseInt(os.Args[1], 10, 64)
 	rounds, _ := strconv.Atoi(os.Args[2])
 	random := rand.New(rand.NewSource(seed))
@@ -43,6 +49,32 @@ func main() {
 			}
 			fmt.Printf("%s %s\n", base64.StdEncoding.EncodeToString(body), text)
 		}
+	}
+}
+
+func read() {
+	scheme := runtime.NewScheme()
+	for _, kind := range kinds.All {
+		gvk := schema.FromAPIVersionAndKind(kind.APIVersion, kind.Name)
+		scheme.AddKnownTypeWithName(gvk, kind.Object.(runtime.Object))
+	}
+	serializer := protobuf.NewSerializer(scheme, scheme)
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		body, err := base64.StdEncoding.DecodeString(lines.Text())
+		if err != nil {
+			panic(err)
+		}
+		object, _, err := serializer.Decode(body, nil, nil)
+		if err != nil {
+			panic(err)
+		}
+		text, err := json.Marshal(object)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(string(text))
 	}
 }
 

@@ -97,11 +97,7 @@ func typeOf(t reflect.Type, omitEmpty bool) string {
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		inner := typeOf(t.Elem(), true)
-		if t.Elem().Kind() == reflect.Struct {
-			return inner
-		}
-		return "*" + inner
+		return "*" + typeOf(t.Elem(), true)
 	case reflect.Slice:
 		if t.Elem().Kind() == reflect.Uint8 {
 			return ":bytes"
@@ -128,10 +124,11 @@ func typeOf(t reflect.Type, omitEmpty bool) string {
 
 const header = "" +
 	"// Printed by test/peers/go/shapes from the types of k8s.io/api: names and numbers of fields, and which of them have an empty value.\n\n" +
-	"/** Kinds that clients send as protobuf: `apiVersion`, kind and message. */\n"
+	"/** Kinds that are sent as protobuf: `apiVersion`, kind and message. */\n"
 
 const legend = "" +
 	"/**\n" +
 	" * Their messages: `name=number`, and `:type` where it is no string. `[]` is a list and `{}` a map of it; `^` are fields that stand\n" +
-	" * beside the others in JSON. An empty scalar is an absent one, but after `*` (a pointer in Go) or `!` (always in JSON).\n" +
+	" * beside the others in JSON. An empty scalar is an absent one, but after `*` (a pointer in Go) or `!` (always in JSON). A message\n" +
+	" * that is no pointer is always there in Go.\n" +
 	" */\n"
