@@ -10,6 +10,7 @@ import { recordStart } from '#ovirt/engine/audit.ts'
 import { startAuditor } from '#ovirt/engine/auditor.ts'
 import type { Gateway } from '#ovirt/engine/call.ts'
 import { type AuditedWrite, engineDoor } from '#ovirt/engine/door.ts'
+import type { Queues } from '#ovirt/engine/queues.ts'
 import type { Api } from '#server/api.ts'
 import { addressOf, urlOf } from './listen-address.ts'
 
@@ -21,6 +22,8 @@ type Options = Readonly<{
   api: Api
   guard: Guard
   identity: () => TlsIdentity
+  /** Those of all doors to VMs. */
+  queues: Queues
   limits: Limits
   log: Log
 }>
@@ -32,13 +35,14 @@ const option = '--ovirt-listen'
 
 /** Serves oVirt's API on a port of its own, over HTTP/1.1 alone. Undefined when it is off. @throws Fault Invalid, Unavailable */
 export async function openOvirtDoor(options: Options, stack: AsyncDisposableStack): Promise<OvirtDoor | undefined> {
-  const { ovirt, api, guard, identity, limits, log } = options
+  const { ovirt, api, guard, identity, queues, limits, log } = options
   if (!ovirt) return undefined
   const listen = addressOf(option, ovirt.listen)
   const door = engineDoor({
     gateway: gatewayOf(api, guard),
     tokens: guard.tokens,
     pki: { authority: () => identity().clientAuthority, server: () => (identity().given ?? identity().own).cert },
+    queues,
     audit: (write) => audit(guard, write),
     log,
   })
@@ -62,7 +66,7 @@ export async function openOvirtDoor(options: Options, stack: AsyncDisposableStac
 }
 
 /** The Kubernetes API of this process, as the door uses it: each request is decided by the rights of its user. */
-function gatewayOf(api: Api, guard: Guard): Gateway {
+export function gatewayOf(api: Api, guard: Guard): Gateway {
   return {
     own: api.clients.own,
     clientOf: (user) => new LocalClient(api.registry, { user, manager: 'patchbay-ovirt', access: api.access }),
@@ -86,7 +90,8 @@ function gatewayOf(api: Api, guard: Guard): Gateway {
   }
 }
 
-function audit({ audit: log }: Guard, write: AuditedWrite): void {
+/** Writes the line of a write to the audit log of the server. */
+export function audit({ audit: log }: Guard, write: AuditedWrite): void {
   const { id, account, address, ...seen } = write
   const record = { id, ...(account && { sender: account.user }) }
   const line = auditLine(record, { ...seen, sourceIp: address }, Date.now())

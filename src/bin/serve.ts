@@ -9,6 +9,7 @@ import type { KeyPair } from '#machinery/rest/certificates.ts'
 import { kubernetesDoor } from '#machinery/rest/door.ts'
 import { openSqliteStore, type SqliteStore } from '#machinery/store/sqlite.ts'
 import type { Store } from '#machinery/store/store.ts'
+import { Queues } from '#ovirt/engine/queues.ts'
 import { accountTokens } from '#server/account-tokens.ts'
 import { type Api, type ApiOptions, startApi } from '#server/api.ts'
 import { type ControllersOptions, startControllers } from '#server/controllers.ts'
@@ -21,6 +22,7 @@ import { type DataDir, writeKubeconfig } from './data-dir.ts'
 import { type AuditLimits, makeGuard } from './guard.ts'
 import { addressOf, urlOf } from './listen-address.ts'
 import { type OvirtListen, openOvirtDoor } from './ovirt-door.ts'
+import { openVdsmDoor } from './vdsm-door.ts'
 
 export type ServeOptions = ApiOptions &
   ControllersOptions &
@@ -35,6 +37,8 @@ export type ServeOptions = ApiOptions &
     storeQuotaBytes: number
     /** Where oVirt's API is served, if it is. */
     ovirt?: OvirtListen
+    /** Where vdsm's API is served, if it is. */
+    vdsmListen?: string
     /** Tokens beside those of ServiceAccounts, as kube-apiserver's --token-auth-file. */
     tokenAuthFile?: string
     /** The operator's own server certificate. */
@@ -56,6 +60,8 @@ type Listening = Readonly<{
   doors: readonly string[]
   /** The port of oVirt's API, if it is served. */
   ovirtPort?: number
+  /** The port of vdsm's API, if it is served. */
+  vdsmPort?: number
 }>
 
 /** The API server of a data directory, its store and its controllers; disposing it closes them in order. */
@@ -130,18 +136,24 @@ async function openDoors(options: Doors, stack: AsyncDisposableStack): Promise<L
   const url = urlOf(listen.host, listener.port)
   const address = { url, ...(tlsFiles && { serverName: ownName }) }
   await writeKubeconfig(dir, address, authority, admin)
-  const ovirt = await openOvirtDoor({ ...options, guard, identity: () => identityOf(keyring.keys) }, stack)
+  const shared = { ...options, guard, identity: () => identityOf(keyring.keys), queues: new Queues() }
+  const ovirt = await openOvirtDoor(shared, stack)
+  const vdsm = await openVdsmDoor(shared, stack)
   const renew = async () => {
     if (!(await keyring.renew())) return
     const { keys } = keyring
     log.info({}, 'Using renewed certificates')
     listener.renew(identityOf(keys))
-    ovirt?.renew(identityOf(keys))
+    for (const one of [ovirt, vdsm]) one?.renew(identityOf(keys))
     await writeKubeconfig(dir, address, keys.authority, keys.admin)
   }
   stack.defer(every(renewMs, renew, (error) => log.error({ cause: explain(error) }, 'Cannot renew certificates')))
-  const doors = ovirt ? [ovirt.line] : []
-  return { port: listener.port, url, authority, admin, doors, ...(ovirt?.port && { ovirtPort: ovirt.port }) }
+  return {
+    ...{ port: listener.port, url, authority, admin },
+    doors: [ovirt, vdsm].flatMap((one) => (one ? [one.line] : [])),
+    ...(ovirt?.port && { ovirtPort: ovirt.port }),
+    ...(vdsm && { vdsmPort: vdsm.port }),
+  }
 }
 
 /** The keys in use. */

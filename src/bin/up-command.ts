@@ -23,6 +23,7 @@ type Given = Readonly<{
   dataDir: string
   listen: string
   ovirtListen: string
+  vdsmListen: string
   node?: string
   cniBinDir: string
   cniTimeout: string
@@ -68,6 +69,11 @@ function addServerOptions(command: Command): Command {
       '--ovirt-listen <host:port>',
       'address of oVirt’s API over the same VMs; off serves none',
       defaultOvirtListen,
+    )
+    .option(
+      '--vdsm-listen <host:port>',
+      'address of vdsm’s API over the same VMs, for clients with a certificate; off serves none',
+      'off',
     )
     .option('--token-auth-file <file>', 'tokens that sign users in, as lines of token,user,uid[,"group1,group2"]')
     .option(
@@ -125,12 +131,13 @@ function addHostOptions(command: Command): Command {
 function serverOptionsOf(given: Given, command: Command) {
   const { dataDir, listen, anyNamespaceNetworks, tokenAuthFile } = given
   const tlsFiles = tlsFilesOf(given)
-  const { ovirtListen } = given
+  const { ovirtListen, vdsmListen } = given
   const isDefault = command.getOptionValueSource('ovirtListen') === 'default'
   return {
     dataDir,
     listen,
     ...(ovirtListen !== 'off' && { ovirt: { listen: ovirtListen, isDefault } }),
+    ...(vdsmListen !== 'off' && { vdsmListen }),
     anyNamespaceNetworks,
     ...(tokenAuthFile !== undefined && { tokenAuthFile }),
     ...(tlsFiles && { tlsFiles }),

@@ -38,6 +38,8 @@ export type Cluster = Readonly<{
   port: number
   /** The port of oVirt's API; 0 unless `ovirt` is set. */
   ovirtPort: number
+  /** The port of vdsm's API; 0 unless `vdsm` is set. */
+  vdsmPort: number
   authority: KeyPair
   api: Api
   /** A client with another certificate of the same authority. */
@@ -74,6 +76,7 @@ export async function startOn(
     namespaceLimits?: Partial<NamespaceLimits>
     anyNamespaceNetworks?: boolean
     ovirt?: boolean
+    vdsm?: boolean
   } = {},
 ): Promise<Cluster> {
   await using stack = new AsyncDisposableStack()
@@ -92,6 +95,7 @@ export async function startOn(
       maxTokenSeconds: 86_400,
       audit: { maxBytes: 10 * 1024 * 1024, files: 5 },
       ...(options.ovirt && { ovirt: { listen: '127.0.0.1:0', isDefault: false } }),
+      ...(options.vdsm && { vdsmListen: '127.0.0.1:0' }),
       ...(options.tokenAuthFile !== undefined && { tokenAuthFile: options.tokenAuthFile }),
       log,
     }),
@@ -144,6 +148,7 @@ export async function startOn(
     dir,
     port,
     ovirtPort: serving.ovirtPort ?? 0,
+    vdsmPort: serving.vdsmPort ?? 0,
     authority,
     api: apiWith(serving.admin),
     as: async (name, groups) => apiWith(await issue(authority, { use: 'client', name, groups })),

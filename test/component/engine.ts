@@ -85,11 +85,11 @@ export type EngineWorld = Readonly<{
 
 export const password = 'sesame-admin'
 
-export async function startEngine(): Promise<EngineWorld> {
+export async function startEngine(options: Parameters<typeof startOn>[1] = {}): Promise<EngineWorld> {
   const ground = await makeGround()
   const tokenAuthFile = join(ground.dir.root, 'tokens.csv')
   await writeFile(tokenAuthFile, `${password},admin,,"system:masters"\nsesame-viewer,viewer,,\n`)
-  const cluster = await startOn(ground, { ovirt: true, tokenAuthFile })
+  const cluster = await startOn(ground, { ovirt: true, tokenAuthFile, ...options })
   const { api, ovirtPort, authority } = cluster
   for (const name of ['blue', 'red']) await api.create(nadsPath('default'), nad(name))
   const first = vm('vm1', [{ name: 'nic1', nad: 'blue' }])

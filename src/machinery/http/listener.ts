@@ -6,7 +6,7 @@ import {
   type Http2ServerResponse,
 } from 'node:http2'
 import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { explain, Fault } from '#base/fault.ts'
@@ -115,7 +115,14 @@ function makeServer(options: ListenerOptions, contexts: Contexts): Http2SecureSe
   return options.isHttp1Only ? (createServer(tls) as unknown as Http2SecureServer) : createSecureServer(tls)
 }
 
-function capacityOf({ maxRequestsInflight, watches, bodyMemoryBytes, answerMemoryBytes, userShare }: Limits): Capacity {
+/** The capacities of one listener, shared by all its clients. */
+export function capacityOf({
+  maxRequestsInflight,
+  watches,
+  bodyMemoryBytes,
+  answerMemoryBytes,
+  userShare,
+}: Limits): Capacity {
   return {
     requests: new Shares(maxRequestsInflight, userShare, 'too many requests, please try again later'),
     watches: new Shares(watches, userShare, 'too many watches are open, please try again later'),
@@ -186,7 +193,7 @@ function tlsOptions({ limits }: ListenerOptions, contexts: Contexts) {
 }
 
 /** The certificates in use, as Node wants them. */
-class Contexts {
+export class Contexts {
   #tls: TlsIdentity
   #own: SecureContext
 
@@ -207,6 +214,11 @@ class Contexts {
   /** For clients that request no name, or another one. */
   get shown() {
     return this.#optionsOf(this.#tls.given ?? this.#tls.own)
+  }
+
+  /** Those of our own authority alone. */
+  get ours() {
+    return this.#optionsOf(this.#tls.own)
   }
 
   #optionsOf({ cert, key }: TlsPair) {
@@ -233,8 +245,9 @@ function guard(server: Http2SecureServer, connections: Connections, limits: Limi
   server.on('sessionError', () => undefined)
 }
 
-async function listening(
-  server: Http2SecureServer,
+/** Listens on an address. @throws Fault Unavailable that names the option when it is taken */
+export async function listening(
+  server: Server,
   { host, port }: ListenerOptions['listen'],
   option: string,
 ): Promise<void> {

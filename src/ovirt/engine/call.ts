@@ -21,23 +21,29 @@ export type Gateway = Readonly<{
 /** Who signed in: `name` is as oVirt shows it, `NAME@internal`. */
 export type Account = Readonly<{ user: User; name: string }>
 
-/** A request that was let in, and what answers to it are made from. */
-export type Call = Readonly<{
-  /** The variable parts of its path, by name. */
-  params: Readonly<Record<string, string>>
-  query: Readonly<Record<string, string>>
+/** Who does something, and with what: all that a change of a VM needs, whichever door it comes through. */
+export type Acting = Readonly<{
   account: Account
   /** In the name of the user. */
   client: Client
   gateway: Gateway
   world: World
-  input: Input
   /** Given by the client, or made for it; entries of the audit log carry it. */
   correlationId: string
+  /** Those of all doors: one change of a VM runs at a time. */
   queues: Queues
-  /** Aborts when the client has left, or the server stops. */
+  /** Aborts when nobody waits any more. */
   signal: AbortSignal
 }>
+
+/** A request that was let in, and what answers to it are made from. */
+export type Call = Acting &
+  Readonly<{
+    /** The variable parts of its path, by name. */
+    params: Readonly<Record<string, string>>
+    query: Readonly<Record<string, string>>
+    input: Input
+  }>
 
 /** What is answered; without a document the answer has no body. */
 export type Reply = Readonly<{ code: number; named?: Named; headers?: Readonly<Record<string, string>> }>

@@ -13,7 +13,7 @@ import type { Account, Call, Gateway, Reply } from './call.ts'
 import { followed } from './follow.ts'
 import { engineFault } from './kube-faults.ts'
 import { apiRoot } from './names.ts'
-import { Queues } from './queues.ts'
+import type { Queues } from './queues.ts'
 import { entryRoutes } from './resources/entry.ts'
 import { eventRoutes } from './resources/events.ts'
 import { jobRoutes } from './resources/jobs.ts'
@@ -33,6 +33,8 @@ export type EngineOptions = Readonly<{
   /** Tokens that count as passwords and as access tokens. */
   tokens: readonly TokenReader[]
   pki: PkiFiles
+  /** Shared with other doors that change VMs. */
+  queues: Queues
   /** Writes a line to the audit log of the server about a write: who, what, and how it was answered. */
   audit: (line: AuditedWrite) => void
   log: Log
@@ -53,7 +55,6 @@ export function engineDoor(options: EngineOptions): Door & Readonly<{ stop(): vo
   const stopping = new AbortController()
   const serving: Serving = {
     ...options,
-    queues: new Queues(),
     signIn: new SignIn(options.gateway.own, options.tokens),
     stopping: stopping.signal,
   }
@@ -64,7 +65,7 @@ export function engineDoor(options: EngineOptions): Door & Readonly<{ stop(): vo
   }
 }
 
-type Serving = EngineOptions & Readonly<{ queues: Queues; signIn: SignIn; stopping: AbortSignal }>
+type Serving = EngineOptions & Readonly<{ signIn: SignIn; stopping: AbortSignal }>
 
 const routes: readonly Route[] = [
   ...entryRoutes,

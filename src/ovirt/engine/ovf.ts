@@ -4,7 +4,7 @@ import { memoryOf } from '#core/vm/domain.ts'
 import type { Doc } from '../wire/document.ts'
 import { type Input, readInput } from '../wire/read.ts'
 import { xmlText } from '../wire/write.ts'
-import { type EngineNic, isNicType, type NicType } from './nics/nic.ts'
+import { cardSpeed, type EngineNic, isNicType, type NicType } from './nics/nic.ts'
 
 /** Codes of the types of cards in OVF and in the engine's database (facts/ovirt.md §1.2). */
 export const typeCodes = {
@@ -100,7 +100,7 @@ function nicItem(nic: EngineNic): Doc {
     'rasd:Name': nic.name,
     'rasd:ElementName': nic.name,
     'rasd:MACAddress': nic.mac,
-    'rasd:speed': 10_000,
+    'rasd:speed': cardSpeed,
     Type: 'interface',
     Device: 'bridge',
     'rasd:Address': '',

@@ -4,7 +4,7 @@ import { runStrategyOf } from '#core/vm/power.ts'
 import { EngineFault, incomplete, operationFailed, unsupported } from '../wire/faults.ts'
 import type { Input } from '../wire/read.ts'
 import { record } from './audit.ts'
-import type { Call, Verb } from './call.ts'
+import type { Acting, Call, Verb } from './call.ts'
 import { type Cluster, canLink, versionText } from './clusters.ts'
 import { blankId } from './ids.ts'
 import { importVm } from './import.ts'
@@ -181,7 +181,7 @@ const powers = {
 export type Power = keyof typeof powers
 
 /** Starts, stops, reboots or moves a VM; answered at once, as clients poll (facts/ovirt-clients.md §4). @throws EngineFault */
-export async function changePower(call: Call, machine: Machine, power: Power): Promise<void> {
+export async function changePower(call: Acting, machine: Machine, power: Power): Promise<void> {
   const { status, vm } = machine
   const { verb, running, code, reason, text } = powers[power]
   const { name, namespace } = vm.metadata
@@ -217,7 +217,7 @@ export async function removeVm(call: Call, { vm, status }: Machine): Promise<voi
   await noteVm(call, vm, 113, 'USER_REMOVE_VM_FINISHED', `VM ${vm.metadata.name} was successfully removed.`)
 }
 
-async function noteVm(call: Call, vm: VM, code: number, reason: string, text: string): Promise<void> {
+async function noteVm(call: Acting, vm: VM, code: number, reason: string, text: string): Promise<void> {
   const { namespace } = vm.metadata
   const { correlationId, account } = call
   await record(call.gateway.own, {

@@ -3,7 +3,7 @@ import { Fault } from '#base/fault.ts'
 import { memoryOf } from '#core/vm/domain.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { commentAnnotation, descriptionAnnotation } from '../engine/names.ts'
-import { type EngineNic, isSynced, nicsOf } from '../engine/nics/nic.ts'
+import { cardSpeed, type EngineNic, isSynced, nicsOf } from '../engine/nics/nic.ts'
 import { typeCodes } from '../engine/ovf.ts'
 import { type Machine, World } from '../engine/world.ts'
 import { schema } from './schema.ts'
@@ -13,8 +13,6 @@ export type Cell = SQLOutputValue
 /** What a query found. */
 export type Found = Readonly<{ columns: readonly string[]; rows: readonly (readonly Cell[])[] }>
 
-/** Speed of a virtio card in the engine's tables, Mbit/s. */
-const speed = 10_000
 /** The engine's states of a link. */
 const linkStates = { up: 1, down: 2 } as const
 
@@ -103,7 +101,7 @@ export class EngineTables implements Disposable {
       const seen = vmi?.status?.interfaces?.find(({ name }) => name === nic.interface)?.linkState
       const link = seen === 'up' || seen === 'down' ? linkStates[seen] : 0
       this.#insert('vm_interface', {
-        ...{ id: nic.id, vm_guid: guid, mac_addr: nic.mac, name: nic.name, speed, linked: nic.linked },
+        ...{ id: nic.id, vm_guid: guid, mac_addr: nic.mac, name: nic.name, speed: cardSpeed, linked: nic.linked },
         type: nic.type === undefined ? null : typeCodes[nic.type],
         vnic_profile_id: nic.profile?.id ?? null,
         synced: isSynced(nic, vmi),

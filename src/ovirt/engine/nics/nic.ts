@@ -21,6 +21,9 @@ export const nicTypes = {
 } as const
 export type NicType = keyof typeof nicTypes
 
+/** Speed of a card, whatever its type, Mbit/s. */
+export const cardSpeed = 10_000
+
 /** Whether a text is a type of card. */
 export function isNicType(text: string): text is NicType {
   return Object.hasOwn(nicTypes, text)

@@ -3,7 +3,7 @@ import type { Stored } from '#apis/meta/object.ts'
 import { sameJson } from '#base/json.ts'
 import { EngineFault, NotFound, operationFailed } from '../../wire/faults.ts'
 import { record } from '../audit.ts'
-import type { Call } from '../call.ts'
+import type { Acting } from '../call.ts'
 import { engineFault } from '../kube-faults.ts'
 import { ownGenerationAnnotation } from '../names.ts'
 import { hasGuest, isUp, type Machine, type Profile } from '../world.ts'
@@ -21,7 +21,7 @@ type Decided = Readonly<{ change: NicChange; before: VM; after: VM }>
 
 /** Adds an interface. Resolves to it, when the guest has it. @throws EngineFault */
 export async function addNic(
-  call: Call,
+  call: Acting,
   machine: Machine,
   wish: NicWish & Readonly<{ name: string }>,
 ): Promise<EngineNic> {
@@ -42,7 +42,7 @@ export async function addNic(
 }
 
 /** Edits an interface. Resolves to it, when the guest has the change. @throws EngineFault, NotFound */
-export async function editNic(call: Call, machine: Machine, nic: string, wish: NicWish): Promise<EngineNic> {
+export async function editNic(call: Acting, machine: Machine, nic: string, wish: NicWish): Promise<EngineNic> {
   if (wish.id !== undefined && wish.id.toLowerCase() !== nic.toLowerCase())
     throw new EngineFault(409, 'Broken immutability constraint', 'Attempt to set immutable field: id')
   const id = await write(call, machine, (current, profiles) => {
@@ -57,7 +57,7 @@ export async function editNic(call: Call, machine: Machine, nic: string, wish: N
 }
 
 /** Removes an interface that no guest has. @throws EngineFault, NotFound */
-export async function removeNic(call: Call, machine: Machine, nic: string): Promise<void> {
+export async function removeNic(call: Acting, machine: Machine, nic: string): Promise<void> {
   await write(call, machine, (current, profiles) => {
     const nics = nicsOf(current, profiles)
     const before = nicWithId(current, nic, profiles)
@@ -74,7 +74,7 @@ function known({ profile }: NicWish, found: Profile | undefined): Pick<NicChange
   return { isProfileKnown: typeof profile !== 'object' || found !== undefined, macHolder: undefined }
 }
 
-async function mustFind(call: Call, machine: Machine, id: string): Promise<EngineNic> {
+async function mustFind(call: Acting, machine: Machine, id: string): Promise<EngineNic> {
   const vm = await call.client.get(VirtualMachine, machine.vm.metadata)
   const found = vm && nicWithId({ vm }, id, await call.world.profiles())
   if (!found) throw new NotFound()
@@ -87,7 +87,7 @@ type Decide = (machine: Machine, profiles: readonly Profile[]) => NicChange
  * One change of one VM at a time: it is decided on the VM as it is, written, and answered when the guest has followed. What the
  * guest does not follow is taken back. Resolves to the id of the interface.
  */
-function write(call: Call, machine: Machine, decide: Decide): Promise<string> {
+function write(call: Acting, machine: Machine, decide: Decide): Promise<string> {
   return call.queues.run(machine.vm.metadata.uid, async () => {
     const startMs = Date.now()
     const { change, before, after } = await written(call, machine, decide)
@@ -105,7 +105,7 @@ function write(call: Call, machine: Machine, decide: Decide): Promise<string> {
 }
 
 /** Decides and writes; decides again on what another writer made meanwhile. */
-async function written(call: Call, machine: Machine, decide: Decide): Promise<Decided> {
+async function written(call: Acting, machine: Machine, decide: Decide): Promise<Decided> {
   const [profiles, everyVm] = await Promise.all([call.world.profiles(), call.world.everyVm()])
   let decided: Decided | undefined
   const apply = (vm: VM) => {
@@ -140,7 +140,7 @@ function asOwn(next: VM, { spec, metadata }: VM): VM {
 }
 
 /** Waits until the guest has a change. Resolves to why it has not; undefined when it has, or when there is no guest. */
-async function follow(call: Call, change: NicChange): Promise<string | undefined> {
+async function follow(call: Acting, change: NicChange): Promise<string | undefined> {
   const { machine, before, after } = change
   const isSeen = isUp(machine) && hasGuest(machine) && (before?.plugged || after?.plugged)
   const one = after ?? before
@@ -153,7 +153,7 @@ async function follow(call: Call, change: NicChange): Promise<string | undefined
 }
 
 /** Puts back what was there before a change, if nobody has changed the VM since. */
-async function takeBack(call: Call, before: VM, after: VM): Promise<void> {
+async function takeBack(call: Acting, before: VM, after: VM): Promise<void> {
   const { spec, metadata } = before
   await call.client.modify(VirtualMachine, before.metadata, (current) => {
     // Defaults, such as a MAC address, may have come to what was written.
@@ -165,7 +165,7 @@ async function takeBack(call: Call, before: VM, after: VM): Promise<void> {
 }
 
 async function log(
-  call: Call,
+  call: Acting,
   change: NicChange,
   entries: ReturnType<typeof entriesOf>,
   startMs: number,
