@@ -2,7 +2,7 @@ import type { Pod } from '#apis/core/pod.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { dependenciesOf, nicDepends } from '#core/instance/depends.ts'
 import type { Observation } from '#core/instance/observation.ts'
-import { cleanupKey, type InstanceStep, nicKey, sandboxKey } from '#core/instance/steps.ts'
+import { cleanupKey, type InstanceStep, mirrorKey, nicKey, sandboxKey } from '#core/instance/steps.ts'
 import type { Step as NicStep } from '#core/nic/plan.ts'
 import type { Hypervisor, SandboxState } from '#core/ports.ts'
 import { type Again, type AgentContext, nameOf } from './context.ts'
@@ -160,6 +160,9 @@ async function ensure(
   const [leftover] = sandbox.pendingCleanup
   if (leftover === undefined) context.memories.succeeded(uid, cleanupKey)
   else context.memories.failed(uid, cleanupKey, '', leftover)
+  const [unmirrored] = sandbox.unmirrored.values()
+  if (unmirrored === undefined) context.memories.succeeded(uid, mirrorKey)
+  else context.memories.failed(uid, mirrorKey, '', unmirrored)
   return { sandbox }
 }
 

@@ -1,6 +1,7 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Incoming, SandboxState } from '#core/ports.ts'
+import { mirrorsOf } from '#core/sandbox/mirrors.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { userOf } from '#core/sandbox/users.ts'
 import { domainUuid } from '#core/vm/domain.ts'
@@ -20,7 +21,7 @@ export type Wanted = Readonly<{
  * Unavailable, Timeout
  */
 export async function ensureSandbox(
-  { host, recorder, nodeName, cluster }: AgentContext,
+  { host, nads, recorder, nodeName, cluster }: AgentContext,
   pod: Pod,
   vmi: VirtualMachineInstance,
   { attachments, optional, incoming }: Wanted,
@@ -30,12 +31,14 @@ export async function ensureSandbox(
   const owner = { node: nodeName, cluster, ...(resourceVersion !== undefined && { revision: resourceVersion }) }
   const user = userOf(pod)
   const memoryBytes = podMemory(pod, 'limits')
+  const { mirrors, unmirrored } = mirrorsOf(vmi, nads)
   const state = await host.lifecycle.ensure(
     {
       ...{ uid, namespace, name, owner, attachments, optional, domain: domainUuid(vmi) },
       ...(user !== undefined && { user }),
       // Pods of earlier versions have no limit.
       ...(memoryBytes > 0 && { memoryBytes }),
+      ...(mirrors.length && { mirrors }),
       ...(incoming && { incoming }),
     },
     signal,
@@ -48,5 +51,5 @@ export async function ensureSandbox(
       'NetworkRepaired',
       `Repaired on node ${nodeName}, where it was changed outside Patchbay: ${repaired}`,
     )
-  return state
+  return unmirrored.size ? { ...state, unmirrored: new Map([...state.unmirrored, ...unmirrored]) } : state
 }

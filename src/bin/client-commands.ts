@@ -2,7 +2,7 @@ import { Argument, type Command, Option } from 'commander'
 import type { Choice } from '#cli/kubeconfig.ts'
 import type { NicsFormat } from '#cli/nics.ts'
 import { asClient, print, withClient } from './client-kit.ts'
-import { countOf } from './options.ts'
+import { countOf, sourcesOf } from './options.ts'
 import { addVirtctlCommands } from './virtctl-commands.ts'
 
 /** Adds the client commands. Their modules are imported when a command runs. */
@@ -10,6 +10,7 @@ export function addClientCommands(program: Command): void {
   addVirtctlCommands(program)
   addNicCommands(program)
   addPlugCommands(program)
+  addMirrorCommand(program)
   addSqlCommand(program)
   asClient(program.command('version'))
     .description('print the versions of client and server')
@@ -99,6 +100,28 @@ function addPlugCommands(program: Command): void {
       const how = await howLong(options)
       await withClient(options, async (context) =>
         (await import('#cli/plug.ts')).rewire(context, [vm, nic], options.network, how),
+      )
+    })
+}
+
+function addMirrorCommand(program: Command): void {
+  asClient(program.command('mirror'))
+    .argument('<vm>')
+    .argument('<interface>')
+    .description('copy all traffic of networks to an interface of a VM, while it runs too')
+    .addOption(
+      new Option(
+        '--from <nads>',
+        'the networks, NetworkAttachmentDefinitions: NAME or NAMESPACE/NAME, by commas',
+      ).conflicts('off'),
+    )
+    .option('--off', 'end all copies')
+    .option('--dry-run', 'only show what would be done')
+    .action(async (vm: string, nic: string, options: Choice & { from?: string; off?: boolean; dryRun?: boolean }) => {
+      const { from, off = false, dryRun = false } = options
+      const sources = sourcesOf(from, off)
+      await withClient(options, async (context) =>
+        (await import('#cli/mirror.ts')).mirror(context, [vm, nic], sources, { dryRun }),
       )
     })
 }

@@ -27,6 +27,14 @@ export function countOf(option: string, text: string): number {
   return Number(text)
 }
 
+/** The networks of `--from`; none with `--off`. @throws Fault Invalid unless one of the two is given */
+export function sourcesOf(from: string | undefined, isOff: boolean): readonly string[] {
+  const names = from?.split(',').filter(Boolean) ?? []
+  if (!names.length && !isOff)
+    throw new Fault('Invalid', 'Give networks by --from NAD[,NAD], or end all copies by --off')
+  return names
+}
+
 /** An option that is a number of bytes, such as 256Mi. @throws Fault Invalid */
 export function bytesOption(option: string, text: string): number {
   const milli = parseQuantity(text)?.milli ?? 0n

@@ -52,7 +52,7 @@ export async function openOvirtDoor(options: Options, stack: AsyncDisposableStac
     stack.defer(() => door.stop())
     const client = api.clients.own
     await recordStart(client)
-    stack.defer(startAuditor({ client, vms: api.objects.vms, vmi: (key) => api.objects.vmis.get(key), log }))
+    stack.defer(startAuditor({ client, vms: api.objects.vms, vmis: api.objects.vmis, log }))
     return {
       line: `oVirt door: ${urlOf(listen.host, listener.port)}/ovirt-engine/api`,
       port: listener.port,

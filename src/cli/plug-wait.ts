@@ -5,8 +5,9 @@ import { networkStatusIn } from '#apis/net/attachment.ts'
 import { Fault } from '#base/fault.ts'
 import { delay } from '#base/wait.ts'
 import { wantedNics } from '#core/nic/desired.ts'
+import { failureOf, isInGuest } from '#core/nic/followed.ts'
 import { noNetwork } from '#core/nic/nic.ts'
-import { findCondition, isTrue } from '#core/vm/conditions.ts'
+import { isTrue } from '#core/vm/conditions.ts'
 import type { Context } from './context.ts'
 import type { NicKey } from './declare.ts'
 import { durationText } from './duration.ts'
@@ -97,10 +98,6 @@ function statusOf({ status }: VirtualMachineInstance, nic: string) {
   return status?.interfaces?.find(({ name }) => name === nic)
 }
 
-function isInGuest({ infoSource = '' }: Readonly<{ infoSource?: string }>): boolean {
-  return infoSource.includes('domain')
-}
-
 /**
  * Waits until a change is done, and prints each stage and each error on the way.
  * @throws Fault Timeout, Conflict when the VM stops meanwhile
@@ -120,7 +117,7 @@ export async function waitFor({ client, print }: Context, key: NicKey, goal: Goa
   }
   using watcher = new VmiWatcher(client, key, print)
   const look = (running: Stored<VirtualMachineInstance> | undefined) => {
-    const failure = syncFailureOf(running, nic)
+    const failure = failureOf(running, nic)
     if (failure && !reported.has(failure)) print.note(`Trouble: ${failure}`)
     reported.add(failure ?? '')
     return !running || report(goal.stage(running, nic))
@@ -132,22 +129,9 @@ export async function waitFor({ client, print }: Context, key: NicKey, goal: Goa
   if (watcher.running && last.isDone)
     return print.line(`${what} ${last.text}, after ${durationText(performance.now() - start)}`)
   if (!watcher.running) throw new Fault('Conflict', `VM ${name} stopped; its guest will start as declared`)
-  const why = syncFailureOf(watcher.running, nic)
+  const why = failureOf(watcher.running, nic)
   throw new Fault(
     'Timeout',
     `${what} ${last.text} after ${durationText(ms)}${why ? `: ${why}` : ''}; see \`kubectl describe vmi ${name} -n ${namespace}\``,
   )
-}
-
-/** What keeps an interface, or the instance as a whole, from being as declared; failures of other interfaces are left out. */
-function syncFailureOf(running: VirtualMachineInstance | undefined, nic: string): string | undefined {
-  const message = findCondition(running?.status?.conditions, 'Synchronized')?.message
-  return message === undefined ? undefined : failureOf(message, nic)
-}
-
-/** The sentences of a Synchronized condition that are not about another interface. */
-export function failureOf(message: string, nic: string): string | undefined {
-  const sentences = message.split(/; (?=interface "|a network that was left )/)
-  const isOther = (one: string) => one.startsWith('interface "') && !one.startsWith(`interface "${nic}"`)
-  return sentences.filter((one) => !isOther(one)).join('; ') || undefined
 }

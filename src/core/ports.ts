@@ -1,6 +1,7 @@
 import type { GuestAction, PciPorts } from '#apis/kubevirt/guest.ts'
 import type { Field, Nic, ObservedNic } from './nic/nic.ts'
 import type { GuestInterface } from './nic/status.ts'
+import type { Mirror } from './sandbox/mirrors.ts'
 import type { SandboxOwner } from './sandbox/owner.ts'
 import type { Attachment } from './sandbox/plan.ts'
 import type { DomainSpec } from './vm/domain.ts'
@@ -143,6 +144,8 @@ export type SandboxSpec = SandboxId &
     domain: string
     /** The memory limit of its pod, bytes: its processes are limited to that and some overhead, if the host allows it. */
     memoryBytes?: number
+    /** Bridges of the host whose traffic is copied to its cards; none unless given. Their failures are reported in the state. */
+    mirrors?: readonly Mirror[]
     /** The source of an incoming migration; used only when its hypervisor is started. */
     incoming?: Incoming
   }>
@@ -162,6 +165,8 @@ export type SandboxState = Readonly<{
   networks: ReadonlyMap<string, string>
   /** Failures of cleanup that a rewire left: releasing a network or restoring a link. `ensure` tries again. */
   pendingCleanup: readonly unknown[]
+  /** Why the traffic of networks is not copied to a card, by interface. */
+  unmirrored: ReadonlyMap<string, unknown>
   /** Descriptions of damage that this call has repaired; reported once. */
   repaired: readonly string[]
   /**

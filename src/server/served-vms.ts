@@ -7,9 +7,11 @@ import { instanceWrite, type Placement } from '#core/access/node.ts'
 import { attachErrors } from '#core/admission/attach.ts'
 import type { ClusterConfig } from '#core/admission/config.ts'
 import { instanceErrors } from '#core/admission/instance.ts'
+import { instanceMetadata, mirrorErrors, mirrorRefusal } from '#core/admission/mirror.ts'
 import { systemGroup, templateErrors } from '#core/admission/template.ts'
 import { isBeyondAdmission, specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
 import { migrationErrors, migrationWithDefaults } from '#core/migration/admission.ts'
+import { mirrorVerb } from '#core/nic/mirror.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
 import { parkedErrors, withParkedLinks } from '#core/vm/parking.ts'
 import { uncarriedWarnings } from '#core/vm/uncarried.ts'
@@ -50,9 +52,11 @@ function virtualMachine(context: ServedContext): Served {
             ...templateErrors(vm, old, user),
           ]),
       ...parkedErrors(vm, old),
+      ...mirrorErrors(instanceMetadata(vm), old && instanceMetadata(old), vm.spec.template.spec),
       // Its guest may run on for a while although it is terminating.
       ...networkErrors(context, templatesOf(vm, old), vm.metadata, user),
     ],
+    restrict: (vm, old, user) => mirrorVeto(context, instanceMetadata(vm), old && instanceMetadata(old), user),
     warnings: (vm, old) => uncarriedWarnings(VirtualMachine, vm, old),
     claims: (vm) => macs.claimsOfVm(vm),
     webhook: 'virtualmachine-validator.kubevirt.io',
@@ -76,11 +80,14 @@ function virtualMachineInstance(context: ServedContext): Served {
       return [
         ...instanceErrors(vmi, old, user, { ...rest, holderOf: judged }),
         ...networkErrors(context, specs, vmi.metadata, user),
+        // The controllers copy what was checked in the VM, whose interfaces may be absent.
+        ...(user.groups.includes(systemGroup) ? [] : mirrorErrors(vmi.metadata, old?.metadata, vmi.spec)),
       ]
     },
     warnings: (vmi, old) => uncarriedWarnings(VirtualMachineInstance, vmi, old),
     claims: (vmi) => macs.claimsOfInstance(vmi),
-    restrict: (vmi, old, user) => instanceWrite(user, old ?? vmi),
+    restrict: (vmi, old, user) =>
+      instanceWrite(user, old ?? vmi) ?? mirrorVeto(context, vmi.metadata, old?.metadata, user),
     webhook: 'virtualmachineinstances-create-validator.kubevirt.io',
   })
 }
@@ -99,6 +106,7 @@ function contextOf({ config, macs }: ServedContext, own: Owner) {
   return { config: config(), holderOf: (mac: string) => macs.holderOf(mac, own) }
 }
 
+type ObjectMetadata = Parameters<typeof mirrorRefusal>[0]
 type Specs = Readonly<{ now: VmiSpec; old: VmiSpec | undefined; path: string }>
 
 /** Errors of the networks that a user attaches. */
@@ -111,7 +119,7 @@ function networkErrors(
   // The controllers copy what was checked in the VM.
   if (context.anyNamespaceNetworks || user.groups.includes(systemGroup)) return []
   const { namespace = '' } = metadata
-  const attacher = { user: user.name, mayAttach: mayGetNetwork(context.access, user) }
+  const attacher = { user: user.name, mayAttach: mayUseNetwork(context.access, user, 'get') }
   return attachErrors(now.networks, old?.networks, { path, namespace }, attacher)
 }
 
@@ -120,8 +128,13 @@ function templatesOf(vm: VirtualMachine, old: VirtualMachine | undefined): Specs
   return { now: vm.spec.template.spec, old: old?.spec.template.spec, path: 'spec.template.spec' }
 }
 
-function mayGetNetwork(access: Authorizer, user: User) {
+/** Why a user may not have the traffic of networks copied; undefined when they may. */
+function mirrorVeto({ access }: ServedContext, now: ObjectMetadata, old: ObjectMetadata | undefined, user: User) {
+  if (user.groups.includes(systemGroup)) return undefined
+  return mirrorRefusal(now, old, { user: user.name, mayMirror: mayUseNetwork(access, user, mirrorVerb) })
+}
+
+function mayUseNetwork(access: Authorizer, user: User, verb: string) {
   const { group, plural: resource } = NetworkAttachmentDefinition
-  return (namespace: string, name: string) =>
-    access.decide(user, { verb: 'get', group, resource, namespace, name }).allowed
+  return (namespace: string, name: string) => access.decide(user, { verb, group, resource, namespace, name }).allowed
 }

@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Answer, type Any, Api, nadsPath, vmsPath } from './api.ts'
+import { type Answer, type Any, Api, nadsPath, vmisPath, vmsPath } from './api.ts'
 import { type Cluster, makeGround, startOn } from './cluster.ts'
-import { nad, running, vm } from './manifests.ts'
+import { condition, nad, running, vm } from './manifests.ts'
 
 export const root = '/ovirt-engine/api'
 
@@ -101,6 +101,12 @@ export async function startEngine(options: Parameters<typeof startOn>[1] = {}): 
     subjects: [{ kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name: 'viewer' }],
   })
   await running(api, 'default', 'vm1')
+  // What the agent tells is part of what is shown.
+  await api.until(
+    'vm1’s agent is heard',
+    vmisPath('default', 'vm1'),
+    (one) => condition(one, 'AgentConnected') && one.status.guestOSInfo,
+  )
   const engine = new Engine(ovirtPort, authority.cert, `admin@internal:${password}`)
   const viewer = new Engine(ovirtPort, authority.cert, 'viewer@internal:sesame-viewer')
   const [vm1, vm2] = made.map((one) => one.metadata.uid)

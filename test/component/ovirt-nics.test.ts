@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test'
 import { eventually } from '#base/wait.ts'
 import { type Any, vmisPath, vmsPath } from './api.ts'
 import { type Engine, type EngineWorld, startEngine } from './engine.ts'
+import { run, vm } from './manifests.ts'
 
 const updated = (nic: string, link = ' ') =>
   `Interface ${nic} (VirtIO) was updated for VM vm1. ${link} (User: admin@internal)`
@@ -406,6 +407,31 @@ describe('interfaces through oVirt’s API', () => {
     await engine.put(at(), { linked: 'true' })
     assert.deepEqual((await engine.events('type=934 and vm.name=vm1')).length > 1, true)
     assert.deepEqual(await engine.events('type=1'), [['1', 'Starting oVirt Engine.']])
+  })
+
+  it('the audit log says what becomes of VMs, whoever has them made and ended', async () => {
+    const { api } = world.cluster
+    const logged = async (name: string) => (await engine.events(`vm.name=${name}`)).toReversed()
+    await run(api, 'default', vm('short'))
+    await api.delete(vmsPath('default', 'short'))
+    const entries = await eventually('its end is in it', async () => {
+      const all = await logged('short')
+      return all.some(([code]) => code === '113') && all
+    })
+    assert.deepEqual(entries, [
+      ['34', 'VM short was created by <UNKNOWN>.'],
+      ['32', 'VM short started on Host node1'],
+      ['61', 'VM short is down.'],
+      ['113', 'VM short was successfully removed.'],
+    ])
+    // One that the engine itself makes has its entry once.
+    const { id } = await engine.post('vms', { name: 'own', cluster: { name: 'Default' }, template: { name: 'Blank' } })
+    await engine.remove(`vms/${id}`)
+    await eventually('its removal is in it', async () => (await logged('own')).length === 2)
+    assert.deepEqual(await logged('own'), [
+      ['34', 'VM own was created by admin@internal.'],
+      ['113', 'VM own was successfully removed.'],
+    ])
   })
 
   it('takes events and correlation ids of clients', async () => {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { connect } from 'node:tls'
+import { startCli } from './cli-kit.ts'
 import { type Engine, type EngineWorld, password, root, startEngine } from './engine.ts'
 
 const tokenPath = '/ovirt-engine/sso/oauth/token'
@@ -128,6 +131,55 @@ describe('signing in to oVirt’s API', () => {
     assert.match(json.error, /too many failed sign-ins of this user; try again in \d+ seconds/)
     // Others are not held up by it.
     assert.equal((await sso(grant('admin@internal', password))).code, 200)
+  })
+
+  it('passwords are set, changed and taken by patchbay user, and sessions end with them', async () => {
+    const { cluster } = world
+    const file = join(cluster.dir.root, 'password')
+    const user = async (...args: string[]) => {
+      const { code, out, err } = await startCli(cluster, ['user', ...args, '--data-dir', cluster.dir.root]).ended
+      return { code, said: `${out}${err}` }
+    }
+    await writeFile(file, 'first one\n')
+    const made = await user('create', 'jane', '--group', 'system:masters', '--password-file', file)
+    assert.equal(made.code, 0, made.said)
+    assert.match(made.said, /User jane@internal signs in to oVirt’s API with the password/)
+    const { json } = await sso(grant('jane@internal', 'first one'))
+    assert.equal((await as(json.access_token)).code, 200)
+    const secrets = await cluster.api.list('/api/v1/namespaces/kube-system/secrets')
+    const kept = secrets.find(({ type }) => type === 'patchbay.dev/user-password')
+    assert.ok(!JSON.stringify(kept).includes(Buffer.from('first one').toString('base64')))
+
+    await writeFile(file, 'second one')
+    assert.equal((await user('password', 'jane', '--password-file', file)).code, 0)
+    assert.equal((await as(json.access_token)).code, 401)
+    assert.equal((await sso(grant('jane@internal', 'first one'))).code, 400)
+    const { json: again } = await sso(grant('jane@internal', 'second one'))
+    // The groups are those that the user was made with.
+    assert.equal((await as(again.access_token)).code, 200)
+    const basic = { authorization: `Basic ${Buffer.from('jane@internal:second one').toString('base64')}` }
+    assert.equal((await bare('GET', root, basic)).code, 200)
+
+    assert.match((await user('delete', 'jane')).said, /User jane@internal has no password any more/)
+    assert.equal((await as(again.access_token)).code, 401)
+    assert.equal((await bare('GET', root, basic)).code, 401)
+    assert.match((await user('delete', 'jane')).said, /had no password/)
+    await writeFile(file, '\n')
+    const empty = await user('create', 'john', '--password-file', file)
+    assert.deepEqual([empty.code, /has no password in it/.test(empty.said)], [2, true])
+  })
+
+  it('a token of a ServiceAccount is a password of its short name', async () => {
+    const { api } = world.cluster
+    const accounts = '/api/v1/namespaces/default/serviceaccounts'
+    await api.create(accounts, { metadata: { name: 'bot' } })
+    const { status } = await api.create(`${accounts}/bot/token`, { spec: {} })
+    for (const name of ['bot@internal', 'system:serviceaccount:default:bot@internal'])
+      assert.equal((await sso(grant(name, status.token))).code, 200, name)
+    assert.equal((await sso(grant('other@internal', status.token))).code, 400)
+    const { json } = await sso(grant('bot@internal', status.token))
+    await api.delete(`${accounts}/bot`)
+    assert.equal((await as(json.access_token)).code, 401)
   })
 
   it('speaks HTTP/1.1 alone', async () => {

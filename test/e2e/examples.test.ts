@@ -99,6 +99,22 @@ describe('the examples', () => {
     await follow('drill.md', 'See what happened')
   })
 
+  test('of a card that listens to another network are true', async () => {
+    const received = async () => Number(await stage.guest('x', 'cat /sys/class/net/eth1/statistics/rx_packets'))
+    /** Questions of `peer` for addresses that nobody has. */
+    const hears = async () => {
+      const before = await received()
+      await stage.guest('peer', 'for i in 1 2 3 4 5; do ping -c 1 -W 1 192.168.81.25$i >/dev/null; done; true')
+      return (await received()) - before >= 5
+    }
+    await stage.guest('x', 'ip link set eth1 promisc on')
+    assert.equal(await hears(), false)
+    await follow('mirror.md', 'Listen to a network')
+    await eventually('it hears them', hears, { deadlineMs: patienceMs })
+    await follow('mirror.md', 'End it')
+    await eventually('it hears nothing any more', async () => !(await hears()), { deadlineMs: patienceMs })
+  })
+
   test('of a bridge with an uplink are true: both guests reach each other and the outside', async () => {
     await follow('uplink.md', 'Make it')
     for (const vm of ['x', 'peer']) await hasAddress(vm, 'outside', /^192\.168\.77\.1[0-5]\d$/)

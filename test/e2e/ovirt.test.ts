@@ -148,6 +148,20 @@ describe('oVirt’s API over a real guest', () => {
     assert.equal((await cards()).length, 2)
   })
 
+  test('F52: what the guest’s agent tells of its devices is found at the card with their MAC address', async () => {
+    const { mac } = await engine.get(at())
+    const found = await eventually(
+      'the agent tells of it',
+      async () => (await engine.get(`${at()}/reporteddevices`)).reported_device?.[0],
+      { deadlineMs: patienceMs },
+    )
+    assert.deepEqual([found.name, found.type, found.mac.address], ['eth1', 'network', mac.address])
+    const all = (await engine.get(`vms/${vm1}/reporteddevices`)).reported_device
+    assert.deepEqual(all.map(({ name }: Any) => name).toSorted(), ['eth0', 'eth1'])
+    assert.match(all.find(({ name }: Any) => name === 'eth0').ips.ip[0].address, /^10\./)
+    assert.equal((await engine.get(`vms/${vm1}/reporteddevices/${found.id}`)).id, found.id)
+  })
+
   test('T34: what kubectl cuts is seen here, and is put back from here', async () => {
     const patch = [{ op: 'add', path: '/spec/template/spec/domain/devices/interfaces/1/state', value: 'down' }]
     await stage.k('patch', 'vm', 'vm1', '--type=json', '-p', JSON.stringify(patch))

@@ -1,6 +1,7 @@
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { ClusterRoleBinding, type Subject } from '#apis/rbac/binding.ts'
 import { ClusterRole, type Rule, rbacGroup } from '#apis/rbac/role.ts'
+import { mirrorVerb } from '../nic/mirror.ts'
 import { change, full, read, rule } from './rule.ts'
 import { controllers, nodeComponent } from './system-roles.ts'
 
@@ -125,6 +126,8 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
     [rule('subresources.kubevirt.io', ['virtualmachines/migrate'], ['update']), rule('kubevirt.io', migrations, full)],
     kubevirtLabel,
   ),
+  // It listens to what others say: bound to no user until an administrator does so.
+  clusterRole('patchbay.dev:mirror', [rule('k8s.cni.cncf.io', ['network-attachment-definitions'], [mirrorVerb])]),
   clusterRole(
     'kubevirt.io:default',
     [

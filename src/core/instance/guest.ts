@@ -13,10 +13,13 @@ import { backingOff } from './backoff.ts'
 import { nicDepends } from './depends.ts'
 import type { Observation } from './observation.ts'
 import type { InstancePlan } from './plan.ts'
-import { cleanupKey, type InstanceStep, nicKey } from './steps.ts'
+import { cleanupKey, type InstanceStep, mirrorKey, nicKey } from './steps.ts'
 
 /** Time a guest has to release a card before the request is repeated and reported, milliseconds. */
 const releaseMs = 5000
+
+/** The reason of Events about traffic that is not copied. */
+const mirrorFailed = 'MirrorFailed'
 
 /** A step that backs off or waits for the guest, why, and for how long. */
 type BackedOff = Readonly<{ step: NicStep; cause: unknown; leftMs: number }>
@@ -66,11 +69,12 @@ export function planGuest(
   const syncFailure = syncFailureOf(
     [...waiting, ...unplugs.flatMap((step) => stuck(seen, step))],
     cleanupFaults(seen, sandbox),
+    sandbox.unmirrored,
   )
   const waits = [
     ...waiting.map(({ leftMs }) => leftMs),
     ...unplugs.map((step) => leftToRelease(seen, step)),
-    ...[cleanupKey, 'release'].flatMap((key) => leftOf(seen, key)),
+    ...[cleanupKey, mirrorKey, 'release'].flatMap((key) => leftOf(seen, key)),
   ]
   return {
     steps: [],
@@ -202,17 +206,24 @@ function leftOf({ failures, nowMs }: Observation, key: string): number[] {
 }
 
 /** All failures as one condition; plugging has an Event reason of its own (facts/kubevirt.md §3.7). */
-function syncFailureOf(waiting: readonly BackedOff[], cleanup: readonly unknown[]): SyncFailure | undefined {
-  if (!waiting.length && !cleanup.length) return undefined
+function syncFailureOf(
+  waiting: readonly BackedOff[],
+  cleanup: readonly unknown[],
+  unmirrored: ReadonlyMap<string, unknown>,
+): SyncFailure | undefined {
+  if (!waiting.length && !cleanup.length && !unmirrored.size) return undefined
   const message = [
     ...waiting.map(({ step, cause }) => sentenceOf(step, cause)),
     ...cleanup.map((cause) => `a network that was left cannot be given back: ${explain(cause)}`),
+    ...[...unmirrored].map(([nic, cause]) => `interface "${nic}" does not get all copies: ${explain(cause)}`),
   ].join('; ')
+  const isMirroring = unmirrored.size > 0 && !waiting.length && !cleanup.length
   const isPlugging = cleanup.length > 0 || waiting.some(({ step }) => step.do !== 'update')
   return {
     reason: 'Synchronizing with the Domain failed.',
     message,
     ...(isPlugging && { event: 'NicHotplug' }),
+    ...(isMirroring && { event: mirrorFailed }),
   }
 }
 

@@ -61,6 +61,9 @@ export const sandboxKey = 'ensure'
 /** The key of cleanup that a rewire left pending: a network to release, a link to restore. */
 export const cleanupKey = 'cleanup'
 
+/** The key of failures to copy the traffic of networks to cards. */
+export const mirrorKey = 'mirror'
+
 /** The key of an interface's failures: its link and its card fail independently. */
 export function nicKey({ do: what, nic }: Pick<NicStep, 'do' | 'nic'>): string {
   return what === 'update' ? `link of ${nic.name}` : `card ${nic.name}`

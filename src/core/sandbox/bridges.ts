@@ -1,3 +1,8 @@
+/** Whether a link of the kernel may have a name; what a configuration calls a bridge may be anything. */
+export function isLinkName(name: unknown): name is string {
+  return typeof name === 'string' && /^[A-Za-z0-9_.-]{1,15}$/.test(name) && name !== '.' && name !== '..'
+}
+
 /**
  * Bridges of the host that exist because of Patchbay, by name, each with the network it was made for. It is a Map because a
  * bridge may be called like a property of every object.

@@ -2,7 +2,7 @@ import { Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { isObject } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
-import { type OwnBridges, planSweep, withClaimed } from '#core/sandbox/bridges.ts'
+import { isLinkName, type OwnBridges, planSweep, withClaimed } from '#core/sandbox/bridges.ts'
 import { quoted } from '../cni/conflist.ts'
 import { ipBatch, listLinks } from './links.ts'
 
@@ -85,15 +85,13 @@ export class HostBridges {
   }
 }
 
-const linkName = /^[A-Za-z0-9_.-]{1,15}$/
-
 /** Names of the bridges that a configuration's bridge plugins make. @throws Fault Invalid for a name that no link can have */
 export function bridgesOf(config: unknown): string[] {
   const plugins = isObject(config) && Array.isArray(config.plugins) ? config.plugins : [config]
   return plugins.flatMap((plugin): string[] => {
     if (!isObject(plugin) || plugin.type !== 'bridge') return []
     const name = plugin.bridge ?? 'cni0'
-    if (typeof name !== 'string' || !linkName.test(name) || name === '.' || name === '..')
+    if (!isLinkName(name))
       throw new Fault(
         'Invalid',
         `bridge: ${quoted(name)} cannot be the name of a bridge; use at most 15 letters, digits, dots, dashes or underscores`,

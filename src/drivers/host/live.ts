@@ -1,6 +1,7 @@
 import { Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import type { SandboxState } from '#core/ports.ts'
+import type { Mirror } from '#core/sandbox/mirrors.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { LibvirtHypervisor } from '../libvirt/hypervisor.ts'
 import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
@@ -9,6 +10,7 @@ import type { Watched } from './sandbox-watch.ts'
 /** A sandbox that this process is connected to. */
 export type Live = Readonly<{
   attachments: readonly Attachment[]
+  mirrors: readonly Mirror[]
   state: SandboxState
   hypervisor: LibvirtHypervisor
   libvirt: Libvirt

@@ -11,7 +11,7 @@ import {
   socketPath,
 } from '../libvirt/daemon/daemon.ts'
 import { findProcess, findProgram, type ProcessIdentity, signalProcess } from '../libvirt/daemon/process.ts'
-import { migrateFlags } from '../libvirt/rpc/flags.ts'
+import { migrateFlags, powerFlags } from '../libvirt/rpc/flags.ts'
 import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
 import type { Domain } from '../libvirt/rpc/procedures.ts'
 
@@ -55,6 +55,18 @@ export async function migrateGuest(
     flags: migrateFlags.paused | migrateFlags.abortOnError | (isAutoConverging ? migrateFlags.autoConverge : 0),
     ...(bandwidthMiBs !== undefined && { bandwidthMiBs }),
   })
+}
+
+/** Requests the guest of a libvirtd to shut down and waits until it has. @throws Fault Timeout when it has not in `graceMs` */
+export async function shutDown(libvirt: Libvirt, graceMs: number, signal: AbortSignal): Promise<void> {
+  const [domain] = await libvirt.listDomains(0, { signal })
+  if (!domain) return
+  await libvirt.shutdown(domain, powerFlags.acpi | powerFlags.agent, { signal })
+  await eventually(
+    `guest ${domain.name} shuts down`,
+    async () => (await libvirt.listDomains(0, { signal })).length === 0,
+    { deadlineMs: graceMs, everyMs: 100, signal },
+  )
 }
 
 /** The QEMU processes of a sandbox. */

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Log, silent } from '#base/log.ts'
 import type { SandboxSpec } from '#core/ports.ts'
+import type { RecordedMirror } from '#core/sandbox/mirrors.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { recordAfter, type SandboxRecord, SandboxRecords } from './records.ts'
 
@@ -36,6 +37,36 @@ test('sandboxes are listed whatever else is in their folder, and what is none is
   await assert.rejects(records.read(uid(3)), { kind: 'Unavailable', message: /sandbox.json is damaged; put it back/ })
   await records.disown(uid(1))
   assert.equal((await records.find(uid(1))).owner, undefined)
+})
+
+test('mirrors are recorded with their sandbox and found by all others, whatever else is damaged', async (t) => {
+  const pods = await mkdtemp(join(tmpdir(), 'pb-'))
+  t.after(() => rm(pods, { recursive: true, force: true }))
+  const records = new SandboxRecords(pods, silent)
+  const mirror = (nic: string): RecordedMirror => ({
+    ...{ nic, network: 'ns/blue', bridge: 'blue', tap: 'tap1', mac: '02:00:00:00:00:01', pref: 1 },
+    own: { clsact: true, promisc: false },
+  })
+  for (const digit of [1, 2])
+    await records.write({ uid: uid(digit), namespace: 'n', name: 'x', attachments: [], lowered: ['red'] })
+  await records.writeMirrors(uid(1), [mirror('a')])
+  await records.writeMirrors(uid(2), [mirror('b'), mirror('c')])
+  await mkdir(join(pods, uid(3)))
+  await writeFile(join(pods, uid(3), 'sandbox.json'), '{"uid":')
+  assert.deepEqual(await records.mirrorsOf(uid(1)), [mirror('a')])
+  assert.deepEqual((await records.mirrorsBeside(uid(1))).map(({ nic }) => nic).toSorted(), ['b', 'c'])
+  await records.writeMirrors(uid(2), [])
+  assert.deepEqual(await records.mirrorsBeside(uid(1)), [])
+  assert.deepEqual(await records.read(uid(2)), {
+    uid: uid(2),
+    namespace: 'n',
+    name: 'x',
+    attachments: [],
+    lowered: ['red'],
+  })
+  // What was removed meanwhile is not written again.
+  await records.writeMirrors(uid(4), [mirror('d')])
+  assert.equal(await records.read(uid(4)), undefined)
 })
 
 const owner = { node: 'n', cluster: 'c', revision: '7' }

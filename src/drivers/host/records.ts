@@ -4,8 +4,10 @@ import { explain, Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import type { FoundSandbox, SandboxId, SandboxSpec } from '#core/ports.ts'
+import type { RecordedMirror } from '#core/sandbox/mirrors.ts'
 import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
+import type { MirrorRecords } from './mirrors.ts'
 import type { Wiring } from './rewire.ts'
 
 /**
@@ -14,7 +16,14 @@ import type { Wiring } from './rewire.ts'
  */
 export type SandboxRecord = SandboxId &
   Wiring &
-  Readonly<{ owner?: SandboxOwner; user?: number; netns?: number; domain?: string }>
+  Readonly<{
+    owner?: SandboxOwner
+    user?: number
+    netns?: number
+    domain?: string
+    /** The copies of other networks' traffic to its cards. */
+    mirrors?: readonly RecordedMirror[]
+  }>
 
 const isUid = (name: string) => /^[0-9a-f-]{36}$/.test(name)
 
@@ -32,7 +41,7 @@ export async function foldersOf(pods: string): Promise<Readonly<{ uids: string[]
 }
 
 /** The `sandbox.json` of every sandbox of a folder. */
-export class SandboxRecords {
+export class SandboxRecords implements MirrorRecords {
   readonly #pods: string
   readonly #log: Log
   /** Entries that are no sandboxes and were reported. */
@@ -87,6 +96,24 @@ export class SandboxRecords {
     return Promise.all(uids.map((uid) => this.find(uid)))
   }
 
+  async mirrorsOf(uid: string): Promise<readonly RecordedMirror[]> {
+    return (await this.read(uid))?.mirrors ?? []
+  }
+
+  async writeMirrors(uid: string, mirrors: readonly RecordedMirror[]): Promise<void> {
+    const record = await this.read(uid)
+    if (!record) return
+    const { mirrors: _, ...rest } = record
+    await this.write({ ...rest, ...(mirrors.length && { mirrors }) })
+  }
+
+  async mirrorsBeside(uid: string): Promise<readonly RecordedMirror[]> {
+    const { uids } = await foldersOf(this.#pods)
+    // What a damaged record had is not known.
+    const others = uids.filter((one) => one !== uid).map((one) => this.mirrorsOf(one).catch(() => []))
+    return (await Promise.all(others)).flat()
+  }
+
   async disown(uid: string): Promise<void> {
     const record = await this.read(uid)
     if (!record?.owner) return
@@ -102,12 +129,14 @@ export function recordAfter(
   attachments: readonly Attachment[],
 ): SandboxRecord {
   const { uid, namespace, name } = spec
-  const { user, lowered }: Pick<SandboxRecord, 'user' | 'lowered'> = old ?? spec
+  const { user }: Pick<SandboxRecord, 'user'> = old ?? spec
+  const { lowered, mirrors }: Partial<SandboxRecord> = old ?? {}
   return {
     ...{ uid, namespace, name, owner: ownerAfter(old?.owner, spec.owner), domain: old?.domain ?? spec.domain },
     attachments: withoutConfig(attachments),
     ...(user !== undefined && { user }),
     ...(lowered && { lowered }),
+    ...(mirrors && { mirrors }),
     ...(old?.netns !== undefined && { netns: old.netns }),
   }
 }

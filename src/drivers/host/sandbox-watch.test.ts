@@ -7,6 +7,7 @@ const watched = (uid: string): Watched => ({
   place: { dir: `/none/${uid}`, uid, netns: `pb-${uid}`, namespace: 'default', name: uid },
   attachments: [],
   inode: 1,
+  mirrors: [],
 })
 
 /** Sandboxes whose damage is as told, and what was heard of it. */
@@ -14,6 +15,7 @@ function open(...uids: string[]) {
   const damage = new Map<string, string>()
   const told: string[] = []
   const unread: string[] = []
+  const mirrors: { isDue: boolean; why: readonly string[] } = { isDue: false, why: [] }
   const gate = { looked: Promise.resolve() }
   /** What happens when the guest is asked for its cards. */
   const guest: { asked: () => void } = { asked: () => undefined }
@@ -22,15 +24,17 @@ function open(...uids: string[]) {
       look: () => gate.looked,
       damageTo: async ({ uid }) => ({ why: damage.has(uid) ? [damage.get(uid)!] : [], deaf: [...unread] }),
     },
+    mirrors: { look: async () => ({ ...mirrors }) },
     cardsOf: async () => {
       guest.asked()
       return ['default', 'blue']
     },
     list: () => uids.map(watched),
     onDamage: (uid, { why, deaf }) => told.push(`${uid}: ${[...why, ...deaf]}`),
+    onDue: (uid) => told.push(`${uid} is due`),
     log: silent,
   })
-  return { watch, damage, told, gate, unread, guest }
+  return { watch, damage, told, gate, unread, guest, mirrors }
 }
 
 test('what is damaged is told each time it is seen, and nothing else is', async () => {
@@ -96,4 +100,15 @@ test('a tap that nobody had open yet is no damage when its guest has begun to ru
   guest.asked = () => unread.splice(0)
   await watch.look()
   assert.deepEqual(told, [])
+})
+
+test('a mirror that can be made is due, one that was cut is damage, and neither is told of a sandbox that is damaged', async () => {
+  const { watch, damage, told, mirrors } = open('a')
+  mirrors.isDue = true
+  await watch.look()
+  mirrors.why = ['the copy was cut']
+  await watch.look()
+  damage.set('a', 'the bridge was gone')
+  await watch.look()
+  assert.deepEqual(told, ['a is due', 'a: the copy was cut', 'a: the bridge was gone'])
 })

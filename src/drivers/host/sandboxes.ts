@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { explain, Fault } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
-import { eventually } from '#base/wait.ts'
 import { cableOf, noCable, rewire } from '#core/nic/rewire.ts'
 import type {
   FoundSandbox,
@@ -20,7 +19,6 @@ import { removeCgroups } from '../libvirt/daemon/cgroup.ts'
 import { sharedQemuUid } from '../libvirt/daemon/config.ts'
 import { ensureInit, findDaemon, findInit, startDaemon } from '../libvirt/daemon/daemon.ts'
 import { type LibvirtHypervisor, libvirtHypervisor } from '../libvirt/hypervisor.ts'
-import { powerFlags } from '../libvirt/rpc/flags.ts'
 import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
 import type { CapabilityCache } from './capabilities.ts'
 import { connectWatched } from './connect.ts'
@@ -29,7 +27,8 @@ import { killAll } from './kill.ts'
 import type { Accelerator } from './kvm.ts'
 import { LiveSandboxes } from './live.ts'
 import { MemoryLimits } from './memory-limits.ts'
-import { migrateGuest, shareImages } from './moving.ts'
+import { HostMirrors, placedMirrors } from './mirrors.ts'
+import { migrateGuest, shareImages, shutDown } from './moving.ts'
 import { ensureNetns, findNetns, netnsName, netnsPath, removeNetns } from './netns.ts'
 import type { Place, Source } from './networks.ts'
 import { recordAfter, type SandboxRecord, SandboxRecords } from './records.ts'
@@ -72,6 +71,7 @@ export class HostSandboxes implements Lifecycle, Networks {
   /** Damage of sandboxes that has not been repaired yet. */
   readonly #damage = new Map<string, Damage>()
   readonly #watch: SandboxWatch
+  readonly #mirrors: HostMirrors
   readonly #limits: MemoryLimits
   readonly #processes: HostGuestProcesses
   readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
@@ -79,6 +79,7 @@ export class HostSandboxes implements Lifecycle, Networks {
   constructor(options: HostSandboxesOptions) {
     this.#options = options
     this.#records = new SandboxRecords(options.pods, options.log)
+    this.#mirrors = new HostMirrors(this.#records, options.log)
     this.#limits = new MemoryLimits(options.log)
     this.#processes = new HostGuestProcesses((uid) => this.#records.at(uid))
     this.host = { lifecycle: this, networks: this, processes: this.#processes }
@@ -93,6 +94,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     })
     this.#watch = new SandboxWatch({
       network: options.network,
+      mirrors: this.#mirrors,
       list: () => this.#live.list().flatMap(({ watched }) => watched ?? []),
       cardsOf: async (uid, signal) => {
         const domain = await this.#live.get(uid)?.hypervisor.domain.observe(signal)
@@ -102,16 +104,17 @@ export class HostSandboxes implements Lifecycle, Networks {
       onDamage: (uid, damage) => {
         options.log.warn({ uid, ...damage }, 'A sandbox is damaged')
         this.#damage.set(uid, damage)
-        this.#live.lookAgain(uid)
-        this.#emit(uid)
+        this.#again(uid)
       },
+      onDue: (uid) => this.#again(uid),
       log: options.log,
     })
   }
 
   async ensure(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxState> {
     const live = this.#live.get(spec.uid)
-    if (live && hasAll(live.attachments, asAttached(spec.attachments, live.attachments))) return live.state
+    const isSame = live && sameJson(live.mirrors, spec.mirrors ?? [])
+    if (isSame && hasAll(live.attachments, asAttached(spec.attachments, live.attachments))) return live.state
     this.#watch.start()
     return this.#watch.during(spec.uid, () => this.#make(spec, signal))
   }
@@ -179,6 +182,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     this.#watch.forget(uid)
     const netns = netnsName(uid)
     const known = await this.#records.read(uid).catch(() => undefined) // a damaged one is like none
+    if (known?.mirrors) await this.#mirrors.remove({ uid, netns }, signal)
     await killAll(dir, netns, known?.netns)
     await removeCgroups(dir)
     const { namespace, name } = await this.#records.find(uid)
@@ -192,18 +196,10 @@ export class HostSandboxes implements Lifecycle, Networks {
 
   /** Requests the guest of a sandbox to shut down and waits until it has, or until `graceMs` are over. No guest is no error. */
   async shutdownGuest(uid: string, graceMs: number, signal: AbortSignal): Promise<void> {
-    const dir = this.#records.at(uid)
-    if (!(await findDaemon(dir))) return
+    if (!(await findDaemon(this.#records.at(uid)))) return
     const libvirt = await this.#live.connect(uid)
     try {
-      const [domain] = await libvirt.listDomains(0, { signal })
-      if (!domain) return
-      await libvirt.shutdown(domain, powerFlags.acpi | powerFlags.agent, { signal })
-      await eventually(
-        `guest ${domain.name} shuts down`,
-        async () => (await libvirt.listDomains(0, { signal })).length === 0,
-        { deadlineMs: graceMs, everyMs: 100, signal },
-      )
+      await shutDown(libvirt, graceMs, signal)
     } catch (error) {
       this.#options.log.warn({ uid, cause: explain(error) }, 'Guest did not shut down')
     } finally {
@@ -231,9 +227,9 @@ export class HostSandboxes implements Lifecycle, Networks {
     const libvirt = await this.#live.connect(uid)
     const hypervisor = this.#hypervisor(dir, libvirt, accelerator, record)
     const none = { attached: new Set<string>(), failed: new Map(), networks: new Map(), ips: new Map() }
-    const state = { ...none, hypervisor, pendingCleanup: [], repaired: [], deaf: [] }
+    const state = { ...none, hypervisor, pendingCleanup: [], unmirrored: new Map(), repaired: [], deaf: [] }
     // Without noted attachments, the next `ensure` observes the sandbox completely.
-    this.#live.put(uid, { attachments: [], state, hypervisor, libvirt })
+    this.#live.put(uid, { attachments: [], mirrors: [], state, hypervisor, libvirt })
     return hypervisor
   }
 
@@ -266,11 +262,16 @@ export class HostSandboxes implements Lifecycle, Networks {
       )
     const present = attachments.filter(({ name }) => ips.has(name))
     const networks = new Map(present.map((one) => [one.name, one.network]))
-    const attached = new Set(networks.keys())
-    const state: SandboxState = { ips, hypervisor, attached, failed, networks, pendingCleanup, repaired: [], deaf: [] }
-    const live = { attachments: present, state, hypervisor, libvirt }
-    this.#live.put(uid, { ...live, watched: { place, attachments: present, inode: record.netns } })
-    if (pendingCleanup.length) this.#live.lookAgain(uid)
+    const mirrors = placedMirrors(spec.mirrors ?? [], present)
+    const hasMirrors = mirrors.length > 0 || record.mirrors !== undefined
+    const unmirrored = hasMirrors ? await this.#mirrors.ensure(place, mirrors, signal) : new Map<string, unknown>()
+    const state: SandboxState = {
+      ...{ ips, hypervisor, attached: new Set(networks.keys()), failed, networks, pendingCleanup, unmirrored },
+      ...{ repaired: [], deaf: [] },
+    }
+    const live = { attachments: present, mirrors: spec.mirrors ?? [], state, hypervisor, libvirt }
+    this.#live.put(uid, { ...live, watched: { place, attachments: present, inode: record.netns, mirrors } })
+    if (pendingCleanup.length + unmirrored.size) this.#live.lookAgain(uid)
     const { why: repaired = [], deaf = [] } = this.#damage.get(uid) ?? {}
     this.#damage.delete(uid)
     return { ...state, repaired, deaf }
@@ -363,6 +364,12 @@ export class HostSandboxes implements Lifecycle, Networks {
         )
       },
     })
+  }
+
+  /** Has the next pass observe a sandbox completely, and asks for one. */
+  #again(uid: string): void {
+    this.#live.lookAgain(uid)
+    this.#emit(uid)
   }
 
   #emit(uid: string, isNetwork = false): void {

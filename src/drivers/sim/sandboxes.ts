@@ -22,6 +22,7 @@ import type {
   SandboxSpec,
   SandboxState,
 } from '#core/ports.ts'
+import type { Mirror } from '#core/sandbox/mirrors.ts'
 import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
@@ -47,6 +48,7 @@ type Sandbox = {
   end: DomainEnd | undefined
   starts: number
   reboots: GuestAction[]
+  mirrors: readonly Mirror[]
 }
 
 /** Probes of a simulated guest: over the network they succeed if its first link is up, and by its agent always. */
@@ -102,7 +104,9 @@ export class SimSandboxes implements Lifecycle, Networks {
       end: undefined,
       starts: 0,
       reboots: [],
+      mirrors: [],
     }
+    sandbox.mirrors = spec.mirrors ?? []
     sandbox.owner = ownerAfter(sandbox.owner, owner)
     const failed = new Map<string, Fault>()
     for (const attachment of spec.attachments) {
@@ -122,6 +126,7 @@ export class SimSandboxes implements Lifecycle, Networks {
       failed,
       networks,
       pendingCleanup: [],
+      unmirrored: new Map(),
       repaired: [],
       deaf: [],
     }
@@ -222,6 +227,11 @@ export class SimSandboxes implements Lifecycle, Networks {
   /** The resets and reboots of a guest, in order. */
   reboots(uid: string): readonly string[] {
     return this.#get(uid).reboots
+  }
+
+  /** The bridges whose traffic is copied to cards of a sandbox. */
+  mirrors(uid: string): readonly Mirror[] {
+    return this.#get(uid).mirrors
   }
 
   #get(uid: string): Sandbox {

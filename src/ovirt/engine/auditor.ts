@@ -5,9 +5,9 @@ import { explain } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import { linkChangedByAnnotation, networkChangedByAnnotation } from '#core/nic/drift.ts'
-import type { Client, Key } from '#machinery/client/client.ts'
+import type { Client } from '#machinery/client/client.ts'
 import type { Informer } from '#machinery/client/informer.ts'
-import { record } from './audit.ts'
+import { record, type Severity } from './audit.ts'
 import { clustersIn } from './clusters.ts'
 import { ownGenerationAnnotation } from './names.ts'
 import { entriesOf } from './nics/entries.ts'
@@ -20,35 +20,100 @@ type VM = Stored<VirtualMachine>
 
 export type AuditorOptions = Readonly<{
   client: Client
-  vms: Pick<Informer<VirtualMachine>, 'onChange'>
-  vmi: (key: Required<Key>) => Stored<VirtualMachineInstance> | undefined
+  vms: Pick<Informer<VirtualMachine>, 'onChange' | 'get'>
+  vmis: Pick<Informer<VirtualMachineInstance>, 'onChange' | 'get'>
   log: Log
 }>
 
 /** Whom the engine names when it does not know who made a change. */
 const unknownUser = '<UNKNOWN>'
 
+/** What happened to a VM, without whose it is. */
+type Happened = Readonly<{ code: number; reason: string; severity: Severity; text: string }>
+
 /**
- * Writes the entries of changes of interfaces that did not come through the engine: whoever changes a VM, by whatever door, its
- * audit log says so. Returns what ends it.
+ * Writes the entries of what did not come through the engine: whoever changes a VM, by whatever door, its audit log says so. And of
+ * what becomes of its guest, which no door decides. Returns what ends it.
  */
-export function startAuditor({ client, vms, vmi, log }: AuditorOptions): () => void {
+export function startAuditor({ client, vms, vmis, log }: AuditorOptions): () => void {
   let last = Promise.resolve()
-  return vms.onChange((now, before) => {
-    if (!now || !before || now.metadata.uid !== before.metadata.uid || isOwn(now, before)) return
-    const entries = changesOf(now, before, vmi(now.metadata)).flatMap((change) =>
-      entriesOf(change, userOf(now, change)),
-    )
-    const { namespace } = now.metadata
+  const write = (vm: VM, entries: readonly Happened[]) => {
+    const { namespace } = vm.metadata
     // In their order: ids of entries only grow.
     for (const entry of entries)
       last = last
-        .then(() => record(client, { ...entry, vm: now, namespace, user: unknownUser }))
+        .then(() => record(client, { ...entry, vm, namespace, user: unknownUser }))
         .then(
           () => undefined,
-          (error: unknown) => log.warn({ vm: now.metadata.name, cause: explain(error) }, 'Cannot write the audit log'),
+          (error: unknown) => log.warn({ vm: vm.metadata.name, cause: explain(error) }, 'Cannot write the audit log'),
         )
-  })
+  }
+  const ends = [
+    vms.onChange((now, before) => {
+      const vm = now ?? before
+      if (vm) write(vm, now && before ? changed(now, before, vmis.get(now.metadata)) : lifeOf(now, before))
+    }),
+    vmis.onChange((now, before) => {
+      const vm = vms.get((now ?? before)?.metadata ?? { name: '' })
+      if (vm) write(vm, guestOf(vm, now, before))
+    }),
+  ]
+  return () => {
+    for (const end of ends) end()
+  }
+}
+
+/** What became of the interfaces of a VM by a change that was not the engine's own. */
+function changed(now: VM, before: VM, vmi: Stored<VirtualMachineInstance> | undefined): readonly Happened[] {
+  if (now.metadata.uid !== before.metadata.uid || isOwn(now, before)) return []
+  return changesOf(now, before, vmi).flatMap((change) => entriesOf(change, userOf(now, change)))
+}
+
+/** That a VM was created, unless by the engine itself, or removed. What is there when the log begins is no news. */
+function lifeOf(now: VM | undefined, before: VM | undefined): readonly Happened[] {
+  const happened = (code: number, reason: string, text: string): Happened[] => [
+    { code, reason, severity: 'normal', text },
+  ]
+  if (before) return happened(113, 'USER_REMOVE_VM_FINISHED', `VM ${before.metadata.name} was successfully removed.`)
+  if (!now || now.metadata.annotations?.[ownGenerationAnnotation] !== undefined || !isNew(now)) return []
+  return happened(34, 'USER_ADD_VM', `VM ${now.metadata.name} was created by ${unknownUser}.`)
+}
+
+/** Whether a VM was made just now: a follower that begins sees all that there are. */
+function isNew({ metadata }: VM): boolean {
+  return Date.now() - Date.parse(metadata.creationTimestamp) < 10_000
+}
+
+/** That a guest began to run, moved, or is down. */
+function guestOf(
+  { metadata: { name } }: VM,
+  now: Stored<VirtualMachineInstance> | undefined,
+  before: Stored<VirtualMachineInstance> | undefined,
+): readonly Happened[] {
+  const isSame = now !== undefined && before !== undefined && now.metadata.uid === before.metadata.uid
+  const [is, was] = [now?.status?.phase, isSame ? before.status?.phase : undefined]
+  const [to, from] = [now?.status?.nodeName, before?.status?.nodeName]
+  if (isSame && is === 'Running' && was !== 'Running')
+    return [{ code: 32, reason: 'USER_RUN_VM', severity: 'normal', text: `VM ${name} started on Host ${to}` }]
+  if (isSame && is === 'Running' && hasMoved(now) && !hasMoved(before)) {
+    const text = `Migration completed (VM: ${name}, Source: ${from}, Destination: ${to}).`
+    return [{ code: 63, reason: 'VM_MIGRATION_DONE', severity: 'normal', text }]
+  }
+  const ended = before?.status?.phase === 'Running' && (!now || (isSame && is !== 'Running' && is !== 'Unknown'))
+  if (!ended) return []
+  const isCrash = is === 'Failed'
+  return [
+    {
+      ...(isCrash
+        ? { code: 119, reason: 'VM_DOWN_ERROR', severity: 'error' as const }
+        : { code: 61, reason: 'VM_DOWN', severity: 'normal' as const }),
+      text: `VM ${name} is down${isCrash ? ' with error' : ''}.`,
+    },
+  ]
+}
+
+function hasMoved({ status }: VirtualMachineInstance): boolean {
+  return status?.migrationState?.completed === true && !status.migrationState.failed
 }
 
 /** Whether nothing of the interfaces changed, or the engine itself changed them. */

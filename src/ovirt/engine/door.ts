@@ -8,7 +8,7 @@ import { callerOf } from '#machinery/rest/access/caller.ts'
 import type { Named } from '../wire/document.ts'
 import { EngineFault, NotFound } from '../wire/faults.ts'
 import { Input, readInput } from '../wire/read.ts'
-import { jsonText, xmlText } from '../wire/write.ts'
+import { answerBody } from '../wire/write.ts'
 import type { Account, Call, Gateway, Reply } from './call.ts'
 import { followed } from './follow.ts'
 import { engineFault } from './kube-faults.ts'
@@ -220,9 +220,9 @@ function wantsJson({ headers }: Exchange): boolean {
 
 function rendered(exchange: Exchange, { code, named, headers = {} }: Reply): Answer {
   if (!named) return { code, type: '', body: '', headers }
-  return wantsJson(exchange)
-    ? { code, type: 'application/json', body: jsonText(named), headers }
-    : { code, type: 'application/xml;charset=UTF-8', body: xmlText(named), headers }
+  const isJson = wantsJson(exchange)
+  const type = isJson ? 'application/json' : 'application/xml;charset=UTF-8'
+  return { code, type, body: answerBody(named, isJson), headers }
 }
 
 function refusal({ log }: Serving, exchange: Exchange, error: unknown): Answer {

@@ -5,7 +5,7 @@ import { record } from './audit.ts'
 import type { Call } from './call.ts'
 import type { Cluster } from './clusters.ts'
 import { engineFault } from './kube-faults.ts'
-import { clusterLabel, descriptionAnnotation } from './names.ts'
+import { clusterLabel, descriptionAnnotation, ownGenerationAnnotation } from './names.ts'
 import { interfaceName, withNic } from './nics/edit.ts'
 import { type EngineNic, nicId } from './nics/nic.ts'
 import { holderOfMac } from './nics/rules.ts'
@@ -37,7 +37,7 @@ export async function importVm(call: Call, text: string, cluster: Cluster, given
       namespace,
       name,
       ...(!cluster.isFirst && { labels: { [clusterLabel]: cluster.name } }),
-      ...(description && { annotations: { [descriptionAnnotation]: description } }),
+      annotations: { ...(description && { [descriptionAnnotation]: description }), [ownGenerationAnnotation]: '1' },
     },
     spec: {
       runStrategy: 'Halted',

@@ -6,7 +6,7 @@ import { EngineFault, incomplete } from '../wire/faults.ts'
 import { record } from './audit.ts'
 import type { Call } from './call.ts'
 import { engineFault } from './kube-faults.ts'
-import { descriptionAnnotation, nicsAnnotation, templateLabel } from './names.ts'
+import { descriptionAnnotation, nicsAnnotation, ownGenerationAnnotation, templateLabel } from './names.ts'
 import type { Machine } from './world.ts'
 
 type VM = Stored<VirtualMachine>
@@ -47,7 +47,11 @@ export async function createTemplate(call: Call): Promise<string> {
         namespace,
         name,
         labels: { [templateLabel]: '' },
-        annotations: { ...annotations, ...(description && { [descriptionAnnotation]: description }) },
+        annotations: {
+          ...annotations,
+          ...(description && { [descriptionAnnotation]: description }),
+          [ownGenerationAnnotation]: '1',
+        },
       },
       spec: { runStrategy: 'Halted', template },
     })

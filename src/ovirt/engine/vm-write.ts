@@ -9,7 +9,7 @@ import { type Cluster, canLink, versionText } from './clusters.ts'
 import { blankId } from './ids.ts'
 import { importVm } from './import.ts'
 import { engineFault } from './kube-faults.ts'
-import { clusterLabel, commentAnnotation, descriptionAnnotation } from './names.ts'
+import { clusterLabel, commentAnnotation, descriptionAnnotation, ownGenerationAnnotation } from './names.ts'
 import { withAnnotation } from './nics/edit.ts'
 import { nicsOf } from './nics/nic.ts'
 import { type Copied, copyOf } from './template-write.ts'
@@ -47,7 +47,7 @@ export async function createVm(call: Call): Promise<VM> {
       namespace: cluster.dataCenter.namespace,
       name,
       ...(!cluster.isFirst && { labels: { [clusterLabel]: cluster.name } }),
-      annotations: copy.annotations,
+      annotations: { ...copy.annotations, [ownGenerationAnnotation]: '1' },
     },
     spec: { runStrategy: 'Halted', template: copy.template },
   }
@@ -214,7 +214,6 @@ export async function removeVm(call: Call, { vm, status }: Machine): Promise<voi
   } catch (error) {
     throw engineFault(error)
   }
-  await noteVm(call, vm, 113, 'USER_REMOVE_VM_FINISHED', `VM ${vm.metadata.name} was successfully removed.`)
 }
 
 async function noteVm(call: Acting, vm: VM, code: number, reason: string, text: string): Promise<void> {

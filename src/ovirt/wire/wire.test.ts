@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EngineFault } from './faults.ts'
 import { readInput } from './read.ts'
-import { jsonText, xmlText } from './write.ts'
+import { answerBody, jsonText, xmlText } from './write.ts'
 
 const nic = {
   root: 'nic',
@@ -118,4 +118,19 @@ test('what cannot be read is refused', () => {
       body,
     )
   assert.ok(readInput(deep(32), false))
+})
+
+test('a long collection is answered in parts that make up the whole', () => {
+  for (const count of [0, 1, 100, 101, 250]) {
+    const named = {
+      root: 'vms',
+      doc: { vm: Array.from({ length: count }, (_, i) => ({ id: String(i), name: `vm<${i}>` })) },
+    }
+    for (const isJson of [true, false]) {
+      const body = answerBody(named, isJson)
+      assert.equal(typeof body === 'string', count <= 100)
+      const text = typeof body === 'string' ? body : Buffer.concat([...body]).toString()
+      assert.equal(text, isJson ? jsonText(named) : xmlText(named))
+    }
+  }
 })

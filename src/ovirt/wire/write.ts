@@ -7,6 +7,8 @@ import { isDoc, isItems, type Named, partsOf, type Scalar, type Value } from './
  */
 const attributes: readonly string[] = ['href', 'rel', 'id']
 
+const declaration = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
+
 /** Characters that no XML document may contain, even escaped. */
 const forbidden = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu
 
@@ -15,7 +17,7 @@ const forbidden = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu
  * (facts/ovirt-clients.md §0.2).
  */
 export function xmlText({ root, doc }: Named): string {
-  const lines = ['<?xml version="1.0" encoding="UTF-8" standalone="yes"?>']
+  const lines = [declaration]
   writeXml(root, doc, '', lines)
   return `${lines.join('\n')}\n`
 }
@@ -59,6 +61,45 @@ function escaped(text: string): string {
     .replaceAll('>', '&gt;')
     .replaceAll('"', '&quot;')
     .replaceAll('\r', '&#13;')
+}
+
+/** Items of a long collection that are written at a time, so that others get their turn between them. */
+const itemsAtATime = 100
+
+/** A document as it is answered: whole, or a long collection in parts, each made when the client has read those before it. */
+export function answerBody(named: Named, isJson: boolean): string | Iterable<Uint8Array> {
+  const { root, doc } = named
+  const [only, ...others] = partsOf(doc)
+  const isLong = only !== undefined && !others.length && isItems(only[1]) && only[1].length > itemsAtATime
+  if (!isLong || !isItems(only[1])) return isJson ? jsonText(named) : xmlText(named)
+  const [item, items] = only
+  if (isJson)
+    return parts(
+      items,
+      `{${JSON.stringify(item)}:[`,
+      ']}',
+      (some) => some.map((one) => JSON.stringify(jsonOf(one))).join(),
+      ',',
+    )
+  return parts(items, `${declaration}\n<${root}>\n`, `</${root}>\n`, (some) => {
+    const lines: string[] = []
+    for (const one of some) writeXml(item, one, '    ', lines)
+    return `${lines.join('\n')}\n`
+  })
+}
+
+function* parts<T>(
+  items: readonly T[],
+  start: string,
+  end: string,
+  text: (some: readonly T[]) => string,
+  between = '',
+): Iterable<Uint8Array> {
+  for (let at = 0; at < items.length; at += itemsAtATime) {
+    const before = at === 0 ? start : between
+    yield Buffer.from(`${before}${text(items.slice(at, at + itemsAtATime))}`)
+  }
+  yield Buffer.from(end)
 }
 
 /** A document as the engine's JSON: every scalar a string but dates, which are milliseconds since 1970. */

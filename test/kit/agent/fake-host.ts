@@ -159,7 +159,13 @@ export class FakeHost implements Host {
     const ips = new Map([...this.networks_.keys()].map((name) => [name, [`10.0.0.${name.length}`]]))
     return {
       ...{ ips, hypervisor: this.hypervisor, attached: new Set(ips.keys()), failed: new Map() },
-      ...{ networks: new Map(this.networks_), pendingCleanup: this.pendingCleanup, repaired: [], deaf: [] },
+      ...{
+        networks: new Map(this.networks_),
+        pendingCleanup: this.pendingCleanup,
+        unmirrored: new Map(),
+        repaired: [],
+        deaf: [],
+      },
     }
   }
 }

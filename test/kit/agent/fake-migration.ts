@@ -105,6 +105,7 @@ export class FakeMigration {
       repaired: [],
       deaf: [],
       pendingCleanup: [],
+      unmirrored: new Map(),
     }
     const quiet = { forget: () => undefined }
     return {

@@ -3,6 +3,7 @@ import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { isObject, parsedJson } from '#base/json.ts'
 import { linkOf, wantedNics } from '#core/nic/desired.ts'
+import { isInGuest } from '#core/nic/followed.ts'
 import { interfacesOf } from '#core/vm/live.ts'
 import { parkedLink } from '#core/vm/parking.ts'
 import { idIn } from '../ids.ts'
@@ -115,7 +116,6 @@ export function nicId({ metadata }: Stored<VirtualMachine>, name: string): strin
 export function isSynced(nic: EngineNic, vmi: Machine['vmi']): boolean {
   if (vmi?.status?.phase !== 'Running' || vmi.metadata.deletionTimestamp) return true
   const seen = vmi.status.interfaces?.find(({ name }) => name === nic.interface)
-  const isInGuest = seen?.infoSource?.includes('domain') ?? false
-  if (!nic.plugged) return !isInGuest
-  return isInGuest && seen?.linkState === (nic.linked && nic.profile ? 'up' : 'down')
+  if (!nic.plugged) return !seen || !isInGuest(seen)
+  return seen !== undefined && isInGuest(seen) && seen.linkState === (nic.linked && nic.profile ? 'up' : 'down')
 }

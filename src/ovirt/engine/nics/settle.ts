@@ -4,7 +4,7 @@ import type { Stored } from '#apis/meta/object.ts'
 import { networkStatusIn } from '#apis/net/attachment.ts'
 import { faultKind } from '#base/fault.ts'
 import { delay } from '#base/wait.ts'
-import { findCondition } from '#core/vm/conditions.ts'
+import { failureOf, isInGuest } from '#core/nic/followed.ts'
 import type { Client, Key } from '#machinery/client/client.ts'
 import type { EngineNic } from './nic.ts'
 
@@ -27,14 +27,14 @@ export async function settled(client: Client, key: Required<Key>, goal: Goal, st
   const deadline = AbortSignal.timeout(settleMs)
   const signal = AbortSignal.any([stop, deadline])
   const before = await client.get(VirtualMachineInstance, key)
-  const old = before && failureOf(before, goal.interface)
+  const old = before && ownFailure(before, goal.interface)
   let last = 'its instance has not changed'
   try {
     for await (const vmi of versions(client, key, signal)) {
       if (!vmi) return { is: 'done' }
       const state = stateOf(vmi, goal)
       if (state === 'there' && (await isConnected(client, vmi, goal, signal))) return { is: 'done' }
-      const failure = failureOf(vmi, goal.interface)
+      const failure = ownFailure(vmi, goal.interface)
       if (failure !== undefined && failure !== old) return { is: 'failed', why: failure }
       last = failure ?? `the interface is ${state}`
     }
@@ -69,12 +69,11 @@ async function* versions(
 
 function stateOf({ spec, status }: Stored<VirtualMachineInstance>, { interface: name, nic }: Goal): string {
   const seen = status?.interfaces?.find((one) => one.name === name)
-  const isInGuest = seen?.infoSource?.includes('domain') ?? false
   if (!nic)
     return !seen && !spec.domain.devices.interfaces?.some((one) => one.name === name) ? 'there' : 'still in the guest'
-  if (!isInGuest) return 'not in the guest yet'
+  if (!seen || !isInGuest(seen)) return 'not in the guest yet'
   const link = nic.linked && nic.profile ? 'up' : 'down'
-  return seen?.linkState === link ? 'there' : `${seen?.linkState}, not ${link} yet`
+  return seen.linkState === link ? 'there' : `${seen.linkState}, not ${link} yet`
 }
 
 /** Waits until the pod of an instance is on the network of an interface. Resolves to false when that does not become so. */
@@ -97,14 +96,12 @@ async function isConnected(
     if (found?.name === key) return true
     await delay(lookMs, signal)
     const now = await client.get(VirtualMachineInstance, { namespace, name: of })
-    if (!now || failureOf(now, name) !== undefined) return false
+    if (!now || ownFailure(now, name) !== undefined) return false
   }
 }
 
-/** What the node says about an interface in the condition Synchronized; undefined when nothing is wrong with it. */
-function failureOf({ status }: VirtualMachineInstance, name: string): string | undefined {
-  const { message = '', status: is } = findCondition(status?.conditions, 'Synchronized') ?? {}
-  if (is !== 'False') return undefined
-  const sentences = message.split(/; (?=interface ")/)
-  return sentences.find((one) => one.startsWith(`interface "${name}"`))
+/** What the node cannot do about an interface; a network that another one has left is no failure of it. */
+function ownFailure(vmi: VirtualMachineInstance, name: string): string | undefined {
+  const failure = failureOf(vmi, name)
+  return failure?.includes(`interface "${name}"`) ? failure : undefined
 }

@@ -98,7 +98,7 @@ function write(call: Acting, machine: Machine, decide: Decide): Promise<string> 
       await log(call, change, entriesOf(change, call.account.name), startMs)
       return id
     }
-    await takeBack(call, before, after)
+    await takeBack(call, { change, before, after })
     await log(call, change, failuresOf(change, call.account.name), startMs)
     throw operationFailed(400, hostErrorOf(change), trouble)
   })
@@ -153,15 +153,24 @@ async function follow(call: Acting, change: NicChange): Promise<string | undefin
 }
 
 /** Puts back what was there before a change, if nobody has changed the VM since. */
-async function takeBack(call: Acting, before: VM, after: VM): Promise<void> {
+async function takeBack(call: Acting, { change, before, after }: Decided): Promise<void> {
   const { spec, metadata } = before
-  await call.client.modify(VirtualMachine, before.metadata, (current) => {
+  const { after: added } = change
+  // An instance unplugs only what is declared absent: what is merely missing would stay in it until it is restarted.
+  const isAdded = change.action === 'add' && added?.plugged === true
+  const unplugged = added && withNic(after, added, { ...added, plugged: false }).spec
+  let isTaken = false
+  await call.client.modify(VirtualMachine, metadata, (current) => {
     // Defaults, such as a MAC address, may have come to what was written.
-    const isOurs = (current.metadata.generation ?? 0) <= (metadata.generation ?? 0) + 1
-    if (!isOurs || after === before) return undefined
-    const restored = { ...current, metadata: { ...current.metadata, annotations: metadata.annotations ?? {} }, spec }
-    return asOwn(restored, current)
+    isTaken = (current.metadata.generation ?? 0) <= (metadata.generation ?? 0) + 1
+    if (!isTaken) return undefined
+    const annotations = metadata.annotations ?? {}
+    const restored = isAdded && unplugged ? unplugged : spec
+    return asOwn({ ...current, metadata: { ...current.metadata, annotations }, spec: restored }, current)
   })
+  if (!isTaken || !isAdded) return
+  await settled(call.gateway.own, metadata, { interface: added.interface, nic: undefined }, call.signal)
+  await call.client.modify(VirtualMachine, metadata, (current) => asOwn(withoutNic(current, added), current))
 }
 
 async function log(

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Doc } from '../../wire/document.ts'
 import { EngineFault } from '../../wire/faults.ts'
 import { type Call, ok, type Reply } from '../call.ts'
@@ -5,6 +6,9 @@ import { type Fields, searched } from '../search.ts'
 
 /** A collection of the API: its items are searched and shown. */
 export type Collection<T> = Readonly<{ root: string; item: string; show: (item: T, call: Call) => Doc | Promise<Doc> }>
+
+/** Items shown in a row. */
+const itemsAtATime = 200
 
 /** The items of a collection that a call asks for, by `search`, `max` and `case_sensitive`. */
 export async function listed<T>(
@@ -18,7 +22,12 @@ export async function listed<T>(
   const isCaseSensitive = case_sensitive?.toLowerCase() === 'true'
   // Only top collections are searched (facts/ovirt-clients.md §5).
   const found = fields ? searched(items, { search, max, isCaseSensitive }, fields) : items.slice(0, max)
-  const shown = await Promise.all(found.map((one) => show(one, call)))
+  const shown: Doc[] = []
+  for (const [i, one] of found.entries()) {
+    shown.push(await show(one, call))
+    // A long list leaves others their turn.
+    if (i % itemsAtATime === itemsAtATime - 1) await setImmediate()
+  }
   return ok(root, { [item]: shown })
 }
 

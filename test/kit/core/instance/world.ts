@@ -259,7 +259,7 @@ export class InstanceWorld {
     const ips = new Map([...networks.keys()].map((name) => [name, [] as string[]]))
     this.sandbox = {
       ...{ ips, networks, attached: new Set(networks.keys()), hypervisor: {} as Hypervisor },
-      ...{ failed: new Map(), pendingCleanup: [], repaired: [], deaf: [] },
+      ...{ failed: new Map(), pendingCleanup: [], unmirrored: new Map(), repaired: [], deaf: [] },
     }
   }
 
