@@ -254,7 +254,7 @@ describe('cards through vdsm’s API', () => {
       devices.find((one: Any) => one.name === 'nic1'),
       {
         ...{ type: 'interface', device: 'bridge', deviceId: world.nic1, name: 'nic1', alias: 'ua-nic1', macAddr: mac },
-        ...{ nicModel: 'pv', network: 'blue', linkActive: false },
+        ...{ nicModel: 'pv', network: 'blue', portMirroring: [], linkActive: false },
       },
     )
     await updateNic1({ linkActive: true })
@@ -299,13 +299,61 @@ describe('cards through vdsm’s API', () => {
     assert.equal((await inGuest('nic1')).linkState, 'up')
   })
 
-  it('port mirroring is refused, but for none', async () => {
-    assert.deepEqual(await refusedUpdate(update({ alias: 'ua-nic1', portMirroring: ['blue'] })), [
+  it('T44: networks are mirrored to a card and no more, while it stays plugged', async () => {
+    const mirrored = async () => {
+      const { items } = await world.cluster.api.get('/api/v1/namespaces/default/pods')
+      const { uid } = items.find((one: Any) => one.metadata.labels['vm.kubevirt.io/name'] === 'vm1').metadata
+      return world.cluster.sandboxes.mirrors(uid).map(({ nic, network }) => `${nic} ${network}`)
+    }
+    const become = (...wanted: readonly string[]) =>
+      eventually(`${wanted} are mirrored`, async () => `${await mirrored()}` === `${wanted}`)
+    const listed = async () => {
+      const [{ devices }] = await vdsm.call('Host.getVMFullList', { vmList: [world.vm1] })
+      return devices.find((one: Any) => one.name === 'nic1').portMirroring
+    }
+    const { mac } = await inGuest('nic1')
+    await updateNic1({ portMirroring: ['blue', 'default/red'] })
+    await become('nic1 default/blue', 'nic1 default/red')
+    await updateNic1({ linkActive: true })
+    assert.deepEqual(await listed(), ['default/blue', 'default/red'])
+    await updateNic1({ portMirroring: 'red' })
+    await become('nic1 default/red')
+    await updateNic1({ portMirroring: [] })
+    await become()
+    assert.equal((await inGuest('nic1')).mac, mac)
+    const plug = { vmID: world.vm1, params: { nic: { alias: 'ua-ear', network: 'red', portMirroring: ['blue'] } } }
+    await vdsm.call('VM.hotplugNic', plug)
+    await become('ear default/blue')
+    await vdsm.call('VM.hotunplugNic', { vmID: world.vm1, params: { nic: { alias: 'ua-ear' } } })
+    await vdsm.call('VM.hotplugNic', { vmID: world.vm1, params: { nic: { alias: 'ua-ear' } } })
+    await become()
+    assert.deepEqual(await declared('ear'), ['up', 'red'])
+    await vdsm.call('VM.hotunplugNic', { vmID: world.vm1, params: { nic: { alias: 'ua-ear' } } })
+    const { nic } = await world.engine.get(`vms/${world.vm1}/nics`)
+    await world.engine.remove(at(nic.find((one: Any) => one.name === 'ear').id))
+  })
+
+  it('what cannot be mirrored is refused, and so is who may not mirror it', async () => {
+    const alias = 'ua-nic1'
+    assert.deepEqual(await refusedUpdate(update({ alias, portMirroring: ['green'] })), [
       56,
-      'Failed to update device: portMirroring is not supported, except for an empty list',
+      'Failed to update device: the NetworkAttachmentDefinition default/green does not exist or has no config that can be read',
     ])
-    assert.equal((await refusedUpdate(update({ alias: 'ua-nic1', portMirroring: 'blue,red' })))[0], 56)
-    assert.deepEqual(await updateNic1({ portMirroring: [] }), {})
+    assert.equal((await refusedUpdate(update({ alias, portMirroring: ['pod'] })))[0], 56)
+    await world.cluster.api.create('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
+      metadata: { name: 'editor' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'edit' },
+      subjects: [{ kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name: 'editor' }],
+    })
+    using editor = await asUser('editor')
+    const params = { vmID: world.vm1, params: update({ alias, portMirroring: ['blue'] }) }
+    assert.equal((await editor.refused('VM.updateDevice', params))[0], 56)
+    assert.deepEqual(
+      await editor.call('VM.updateDevice', { ...params, params: update({ alias, portMirroring: [] }) }),
+      {},
+    )
+    const [{ devices }] = await vdsm.call('Host.getVMFullList', { vmList: [world.vm1] })
+    assert.deepEqual(devices.find((one: Any) => one.name === 'nic1').portMirroring, [])
   })
 
   it('changes through both doors run one after the other, each on what the one before left', async () => {

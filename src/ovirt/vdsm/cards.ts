@@ -1,4 +1,8 @@
+import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
+import { faultKind } from '#base/fault.ts'
 import { isList, isObject, type JsonObject } from '#base/json.ts'
+import { multusKey } from '#core/nic/desired.ts'
+import { sourceOf } from '#core/nic/mirror.ts'
 import { podNetwork } from '#core/nic/nic.ts'
 import type { Acting } from '../engine/call.ts'
 import { type EngineNic, nicsOf } from '../engine/nics/nic.ts'
@@ -63,7 +67,7 @@ export async function hotplugNic(acting: Acting, params: JsonObject): Promise<Js
   return { devices: [{ macAddr: nic.mac, alias: aliasOf(nic) }] }
 }
 
-/** `VM.hotunplugNic`: the guest lets go of the card, which is parked. */
+/** `VM.hotunplugNic`: the guest lets go of the card, which is parked. As in vdsm nothing is mirrored to it any more. */
 export async function hotunplugNic(acting: Acting, params: JsonObject): Promise<JsonObject> {
   const machine = await runningVm(acting, params)
   const card = cardIn(plugParams(params))
@@ -72,7 +76,7 @@ export async function hotunplugNic(acting: Acting, params: JsonObject): Promise<
   await attempt(vdsm.unplug, async () => {
     const nic = findCard(await pluggedCards(acting, machine), card)
     if (!nic) throw new RpcError(vdsm.unplug, notFound(card))
-    await editNic(acting, machine, nic.id, { plugged: false })
+    await editNic(acting, machine, nic.id, { plugged: false, mirrors: [] })
   })
   return {}
 }
@@ -87,7 +91,7 @@ export async function createVm(acting: Acting, params: JsonObject): Promise<Json
   for (const card of describedCards(params)) {
     const nic = findCard(nics, card)
     if (!nic) throw new RpcError(vdsm.notImplemented, notFound(card))
-    changes.push({ nic, wish: await wishOf(acting, machine, card, vdsm.create) })
+    changes.push({ nic, wish: await attempt(vdsm.create, () => wishOf(acting, machine, card, vdsm.create)) })
   }
   await attempt(vdsm.create, async () => {
     for (const { nic, wish } of changes) await editNic(acting, machine, nic.id, wish)
@@ -160,13 +164,28 @@ function newName({ alias = '' }: CardParams, nics: readonly EngineNic[]): string
 }
 
 async function wishOf(acting: Acting, machine: Machine, card: CardParams, verb: ErrorKind): Promise<NicWish> {
-  const { network, linkActive, portMirroring = [] } = card
-  if (portMirroring.length) throw new RpcError(verb, 'portMirroring is not supported, except for an empty list')
-  const linked = linkActive === undefined ? {} : { linked: linkActive }
-  if (network === undefined) return linked
+  const { network, linkActive, portMirroring: mirrors } = card
+  for (const source of mirrors ?? []) await requireSource(acting, machine, source, verb)
+  const said = { ...(linkActive !== undefined && { linked: linkActive }), ...(mirrors && { mirrors }) }
+  if (network === undefined) return said
   // On no network the link is down, whatever is said about it.
-  if (network === '') return { profile: 'none' }
-  return { ...linked, profile: { id: await profileOn(acting, machine, network, verb) } }
+  if (network === '') return { profile: 'none', ...(mirrors && { mirrors }) }
+  return { ...said, profile: { id: await profileOn(acting, machine, network, verb) } }
+}
+
+/** What can be seen beforehand not to be copied, its node need not find out. Whether it may be, admission decides. @throws RpcError */
+async function requireSource({ client }: Acting, { vm }: Machine, network: string, verb: ErrorKind): Promise<void> {
+  const key = multusKey(network, vm.metadata.namespace)
+  const [namespace = '', ...rest] = key.split('/')
+  let nad: NetworkAttachmentDefinition | undefined
+  try {
+    nad = await client.get(NetworkAttachmentDefinition, { namespace, name: rest.join('/') })
+  } catch (error) {
+    if (faultKind(error) === 'Forbidden') return
+    throw error
+  }
+  const source = sourceOf(key, nad?.spec?.config)
+  if ('problem' in source) throw new RpcError(verb, source.problem)
 }
 
 /** A VM is on networks of its own namespace only. @throws RpcError */

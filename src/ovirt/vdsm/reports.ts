@@ -1,6 +1,8 @@
 import { parseQuantity } from '#apis/meta/quantity.ts'
 import type { JsonObject } from '#base/json.ts'
 import { version } from '#base/version.ts'
+import { instanceMetadata } from '#core/admission/mirror.ts'
+import { sourcesIn } from '#core/nic/mirror.ts'
 import { podNetwork } from '#core/nic/nic.ts'
 import { memoryOf } from '#core/vm/domain.ts'
 import type { Acting } from '../engine/call.ts'
@@ -83,7 +85,7 @@ function statusOf({ vm, status }: Machine): JsonObject {
 }
 
 /** A card as vdsm lists it. `linkActive` is what the guest has, where its node has said so. */
-function deviceOf(nic: EngineNic, { vmi }: Machine): JsonObject {
+function deviceOf(nic: EngineNic, { vm, vmi }: Machine): JsonObject {
   const seen = vmi?.status?.interfaces?.find(({ name }) => name === nic.interface)?.linkState
   return {
     type: 'interface',
@@ -94,6 +96,7 @@ function deviceOf(nic: EngineNic, { vmi }: Machine): JsonObject {
     macAddr: nic.mac,
     nicModel: nic.type === 'virtio' ? 'pv' : nic.type,
     network: nic.profile?.network.name ?? '',
+    portMirroring: sourcesIn(instanceMetadata(vm))?.get(nic.interface) ?? [],
     linkActive: seen ? seen === 'up' : nic.linked && nic.profile !== undefined,
   }
 }

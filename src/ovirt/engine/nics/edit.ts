@@ -1,7 +1,9 @@
 import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Stored } from '#apis/meta/object.ts'
-import { linkOf } from '#core/nic/desired.ts'
+import { sameJson } from '#base/json.ts'
+import { linkOf, multusKey } from '#core/nic/desired.ts'
+import { sourcesIn, withSources } from '#core/nic/mirror.ts'
 import { noNetwork, podNetwork } from '#core/nic/nic.ts'
 import { interfacesOf, withInterfaces } from '#core/vm/live.ts'
 import { parkAnnotation, withParkedLink } from '#core/vm/parking.ts'
@@ -44,6 +46,15 @@ export function withNic(vm: VM, before: EngineNic | undefined, after: EngineNic)
     ? (spec.networks ?? []).map((one) => (one.name === before.interface ? moved(one, before, after, vm) : one))
     : [...(spec.networks ?? []), newNetwork(after, vm)]
   return edited(withExtras(vm, after), interfaces, networks)
+}
+
+/** The VM with other networks that are copied to an interface; the same object where these are. */
+export function withMirrors(vm: VM, nic: string, mirrors: readonly string[]): VM {
+  const { metadata } = vm
+  const wanted = mirrors.map((name) => multusKey(name, metadata.namespace))
+  return sameJson(sourcesIn(metadata)?.get(nic) ?? [], wanted)
+    ? vm
+    : { ...vm, metadata: withSources(metadata, nic, mirrors) }
 }
 
 /** The VM without an interface. */

@@ -12,6 +12,8 @@ export type NicWish = Readonly<{
   mac?: string
   /** `none` is an element without id: no network (facts/ovirt-clients.md §0.9). */
   profile?: Readonly<{ id: string } | 'none'>
+  /** The networks whose whole traffic it is to get, and no others; names as in `multus.networkName`. */
+  mirrors?: readonly string[]
   /** An id in the body; only the interface's own is accepted. */
   id?: string
 }>

@@ -7,7 +7,7 @@ import type { Acting } from '../call.ts'
 import { engineFault } from '../kube-faults.ts'
 import { ownGenerationAnnotation } from '../names.ts'
 import { hasGuest, isUp, type Machine, type Profile } from '../world.ts'
-import { interfaceName, wished, withAnnotation, withNic, withoutNic } from './edit.ts'
+import { interfaceName, wished, withAnnotation, withMirrors, withNic, withoutNic } from './edit.ts'
 import { entriesOf, failuresOf, hostErrorOf, jobOf, plugOf } from './entries.ts'
 import { type EngineNic, nicId, nicsOf, nicWithId } from './nic.ts'
 import { holderOfMac, type NicChange, refusalOf } from './rules.ts'
@@ -118,7 +118,9 @@ async function written(call: Acting, machine: Machine, decide: Decide): Promise<
     }
     const refusal = refusalOf(change)
     if (refusal) throw refusal
-    const next = change.after ? withNic(vm, change.before, change.after) : one ? withoutNic(vm, one) : vm
+    const edited = change.after ? withNic(vm, change.before, change.after) : one ? withoutNic(vm, one) : vm
+    const { mirrors } = plan.wish
+    const next = one && mirrors ? withMirrors(edited, one.interface, mirrors) : edited
     const after = sameJson(next, vm) ? vm : asOwn(next, vm)
     decided = { change, before: vm, after }
     return after === vm ? undefined : after
