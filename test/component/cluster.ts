@@ -76,7 +76,8 @@ export async function startOn(
     namespaceLimits?: Partial<NamespaceLimits>
     anyNamespaceNetworks?: boolean
     ovirt?: boolean
-    vdsm?: boolean
+    /** Where vdsm's API is served; true for any port. */
+    vdsm?: boolean | string
   } = {},
 ): Promise<Cluster> {
   await using stack = new AsyncDisposableStack()
@@ -95,7 +96,7 @@ export async function startOn(
       maxTokenSeconds: 86_400,
       audit: { maxBytes: 10 * 1024 * 1024, files: 5 },
       ...(options.ovirt && { ovirt: { listen: '127.0.0.1:0', isDefault: false } }),
-      ...(options.vdsm && { vdsmListen: '127.0.0.1:0' }),
+      ...(options.vdsm && { vdsmListen: options.vdsm === true ? '127.0.0.1:0' : options.vdsm }),
       ...(options.tokenAuthFile !== undefined && { tokenAuthFile: options.tokenAuthFile }),
       log,
     }),

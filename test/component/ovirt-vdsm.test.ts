@@ -223,6 +223,30 @@ describe('cards through vdsm’s API', () => {
       ])
   })
 
+  it('what the guest does not do is refused with its node’s reason, and taken back', async () => {
+    const plug = (alias: string) =>
+      vdsm.call('VM.hotplugNic', { vmID: world.vm1, params: { nic: { alias, network: 'red' } } })
+    await plug('ua-stuck')
+    const [code, text] = await refusedUpdate(update({ alias: 'ua-stuck', linkActive: false }))
+    assert.deepEqual(
+      [code, /^Failed to update device: libvirt refused to change ua-stuck/.test(text)],
+      [56, true],
+      text,
+    )
+    assert.deepEqual(await declared('stuck'), [undefined, 'red'])
+    await plug('ua-sticky')
+    using other = await Vdsm.connect(world.cluster.vdsmPort, world.cluster.keys)
+    const nic = { alias: 'ua-sticky' }
+    other.post({ jsonrpc: '2.0', id: 1, method: 'VM.hotunplugNic', params: { vmID: world.vm1, params: { nic } } })
+    // Several requests are under way at once, and what waits for the guest holds up none of them.
+    other.post({ jsonrpc: '2.0', id: 2, method: 'Host.ping2' })
+    assert.deepEqual(JSON.parse((await other.next()).body), { jsonrpc: '2.0', id: 2, result: true })
+    const { id, error } = JSON.parse((await other.next()).body)
+    assert.deepEqual([id, error.code], [1, 50])
+    assert.match(error.message, /^Failed to hotunplug NIC: .*The guest has not let go/)
+    assert.deepEqual(await declared('sticky'), [undefined, 'red'])
+  })
+
   it('during a migration cards are neither plugged nor unplugged', async () => {
     // Nowhere to go, so that it does not end.
     const path = '/apis/kubevirt.io/v1/namespaces/default/virtualmachineinstancemigrations'

@@ -41,7 +41,13 @@ export function failureOf(error: unknown, verb: ErrorKind): unknown {
   if (error instanceof RpcError) return error
   const known = engineFault(error)
   if (known instanceof NotFound) return new RpcError(vdsm.noVm)
-  // The engine's messages are in brackets, as a list of Java prints itself.
-  if (known instanceof EngineFault) return new RpcError(verb, known.detail.replace(/^\[(.*)\]$/s, '$1'))
+  if (known instanceof EngineFault) return new RpcError(verb, reasonOf(known))
   return faultKind(error) === 'Aborted' ? new RpcError(verb, explain(error)) : error
+}
+
+/** The engine's messages without the brackets of a list of Java, and without the sentence that says the same as vdsm's own. */
+function reasonOf({ detail }: EngineFault): string {
+  return detail
+    .replace(/^\[(.*)\]$/s, '$1')
+    .replace(/^Failed to (activate|deactivate|update) VM Network Interface\., /, '')
 }

@@ -16,8 +16,15 @@ const lookMs = 50
 /** How a wait ended: the guest follows, the node says that it cannot, or nobody knows in time. */
 export type Settled = Readonly<{ is: 'done' } | { is: 'failed' | 'late'; why: string }>
 
-/** What the guest is to have of an interface; undefined where it is not to have it. */
-export type Goal = Readonly<{ interface: string; nic: EngineNic | undefined }>
+/**
+ * What the guest is to have of an interface; undefined where it is not to have it. `earlier` is the instance before that was
+ * declared: a node may say that it cannot do it before anybody looks.
+ */
+export type Goal = Readonly<{
+  interface: string
+  nic: EngineNic | undefined
+  earlier: VirtualMachineInstance | undefined
+}>
 
 /**
  * Waits until an instance says of an interface what a client asked for: oVirt answers a change of a running guest when the guest
@@ -26,8 +33,7 @@ export type Goal = Readonly<{ interface: string; nic: EngineNic | undefined }>
 export async function settled(client: Client, key: Required<Key>, goal: Goal, stop: AbortSignal): Promise<Settled> {
   const deadline = AbortSignal.timeout(settleMs)
   const signal = AbortSignal.any([stop, deadline])
-  const before = await client.get(VirtualMachineInstance, key)
-  const old = before && ownFailure(before, goal.interface)
+  const old = goal.earlier && ownFailure(goal.earlier, goal.interface)
   let last = 'its instance has not changed'
   try {
     for await (const vmi of versions(client, key, signal)) {
@@ -100,8 +106,11 @@ async function isConnected(
   }
 }
 
-/** What the node cannot do about an interface; a network that another one has left is no failure of it. */
+/**
+ * What the node cannot do about an interface. A network that another one has left is no failure of it; what names no interface
+ * counts, because a link that cannot be changed is told in the hypervisor's words alone.
+ */
 function ownFailure(vmi: VirtualMachineInstance, name: string): string | undefined {
-  const failure = failureOf(vmi, name)
-  return failure?.includes(`interface "${name}"`) ? failure : undefined
+  const sentences = failureOf(vmi, name)?.split(/; (?=interface "|a network that was left )/) ?? []
+  return sentences.filter((one) => !one.startsWith('a network that was left ')).join('; ') || undefined
 }

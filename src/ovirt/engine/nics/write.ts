@@ -1,4 +1,5 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { sameJson } from '#base/json.ts'
 import { EngineFault, NotFound, operationFailed } from '../../wire/faults.ts'
@@ -90,10 +91,11 @@ type Decide = (machine: Machine, profiles: readonly Profile[]) => NicChange
 function write(call: Acting, machine: Machine, decide: Decide): Promise<string> {
   return call.queues.run(machine.vm.metadata.uid, async () => {
     const startMs = Date.now()
+    const earlier = await instanceOf(call, machine.vm)
     const { change, before, after } = await written(call, machine, decide)
     const id = (change.after ?? change.before)?.id ?? ''
     if (before === after) return id
-    const trouble = await follow(call, change)
+    const trouble = await follow(call, change, earlier)
     if (trouble === undefined) {
       await log(call, change, entriesOf(change, call.account.name), startMs)
       return id
@@ -142,16 +144,24 @@ function asOwn(next: VM, { spec, metadata }: VM): VM {
 }
 
 /** Waits until the guest has a change. Resolves to why it has not; undefined when it has, or when there is no guest. */
-async function follow(call: Acting, change: NicChange): Promise<string | undefined> {
+async function follow(
+  call: Acting,
+  change: NicChange,
+  earlier: VirtualMachineInstance | undefined,
+): Promise<string | undefined> {
   const { machine, before, after } = change
   const isSeen = isUp(machine) && hasGuest(machine) && (before?.plugged || after?.plugged)
   const one = after ?? before
   if (!isSeen || !one) return undefined
-  const goal = { interface: one.interface, nic: after?.plugged ? after : undefined }
+  const goal = { interface: one.interface, nic: after?.plugged ? after : undefined, earlier }
   const result = await settled(call.gateway.own, machine.vm.metadata, goal, call.signal)
   if (result.is === 'done') return undefined
   const verb = plugOf(change) ?? 'update'
   return result.is === 'failed' ? result.why : `The guest did not follow the ${verb} in time: ${result.why}`
+}
+
+function instanceOf({ gateway }: Acting, { metadata }: VM): Promise<VirtualMachineInstance | undefined> {
+  return gateway.own.get(VirtualMachineInstance, metadata)
 }
 
 /** Puts back what was there before a change, if nobody has changed the VM since. */
@@ -171,7 +181,8 @@ async function takeBack(call: Acting, { change, before, after }: Decided): Promi
     return asOwn({ ...current, metadata: { ...current.metadata, annotations }, spec: restored }, current)
   })
   if (!isTaken || !isAdded) return
-  await settled(call.gateway.own, metadata, { interface: added.interface, nic: undefined }, call.signal)
+  const goal = { interface: added.interface, nic: undefined, earlier: await instanceOf(call, before) }
+  await settled(call.gateway.own, metadata, goal, call.signal)
   await call.client.modify(VirtualMachine, metadata, (current) => asOwn(withoutNic(current, added), current))
 }
 

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { after, before, describe, test } from 'node:test'
+import { load } from 'js-yaml'
+import { eventually } from '#base/wait.ts'
+import { path } from '../../tools/stage/api.ts'
+import { provideDemoGuest } from '../../tools/stage/image.ts'
+import { nad, vm } from '../../tools/stage/manifests.ts'
+import { must, program } from '../../tools/stage/program.ts'
+import { patienceMs, Stage } from '../../tools/stage/stage.ts'
+import { type Identity, identityOf } from '../../tools/stage/views.ts'
+import { Vdsm } from '../component/vdsm.ts'
+
+const port = 54_321
+const own = '192.168.87.77'
+const peers = { blue: '192.168.87.200', red: '192.168.87.201' } as const
+type Network = keyof typeof peers
+
+describe('vdsm’s API over a real guest', () => {
+  let stage: Stage
+  let vdsm: Vdsm
+  let identity: Identity
+  let vmID: string
+  const spaces: string[] = []
+
+  before(async () => {
+    stage = await Stage.open()
+    await provideDemoGuest(stage)
+    await stage.up(['--vdsm-listen', `127.0.0.1:${port}`])
+    await stage.apply(nad('blue'), nad('red'), vm('vm1', { secondary: { blue: undefined }, graceSeconds: 0 }))
+    await stage.waitFor('vm1', 'AgentConnected')
+    for (const network of Object.keys(peers) as Network[]) await addPeer(network)
+    identity = await identityOf(stage, 'vm1')
+    vmID = (await stage.api.call('GET', path.vm('vm1'))).body.metadata.uid
+    vdsm = await Vdsm.connect(port, await keys())
+    await stage.guest('vm1', `ip link set eth1 up; ip addr add ${own}/24 dev eth1`)
+  })
+  after(async () => {
+    vdsm?.[Symbol.dispose]()
+    for (const space of spaces) await program('ip', ['netns', 'delete', space])
+    await stage.stop()
+    await stage.down()
+    await program('ip', ['link', 'delete', 'br-red'])
+    await stage[Symbol.asyncDispose]()
+  })
+
+  /** The certificate of the administrator. */
+  const keys = async () => {
+    const { clusters, users } = load(await readFile(stage.kubeconfig, 'utf8')) as Record<
+      string,
+      Record<string, never>[]
+    >
+    const pem = (text = '') => Buffer.from(text, 'base64').toString()
+    return {
+      ca: pem(clusters?.[0]?.cluster?.['certificate-authority-data']),
+      cert: pem(users?.[0]?.user?.['client-certificate-data']),
+      key: pem(users?.[0]?.user?.['client-key-data']),
+    }
+  }
+  /** A machine on a network that answers pings. */
+  const addPeer = async (network: Network) => {
+    const space = `${network}-${stage.dir.slice(-4)}`
+    spaces.push(space)
+    for (const command of [
+      `ip netns add ${space}`,
+      `ip link show br-${network} >/dev/null 2>&1 || ip link add br-${network} type bridge`,
+      `ip link set br-${network} up`,
+      `ip link add p-${network} type veth peer name eth0 netns ${space}`,
+      `ip link set p-${network} master br-${network} up`,
+      `ip -n ${space} addr add ${peers[network]}/24 dev eth0`,
+      `ip -n ${space} link set eth0 up`,
+    ])
+      await must('/bin/sh', ['-c', command])
+  }
+  const update = (more: object) =>
+    vdsm.call('VM.updateDevice', { vmID, params: { deviceType: 'interface', alias: 'ua-blue', ...more } })
+  const hasCarrier = (wanted: '0' | '1') =>
+    eventually(
+      `carrier ${wanted}`,
+      async () => (await stage.guest('vm1', 'cat /sys/class/net/eth1/carrier')) === wanted,
+      { deadlineMs: patienceMs },
+    )
+  const reaches = async (network: Network) =>
+    (await stage.guest('vm1', `ping -c 2 -W 1 -I eth1 ${peers[network]} >/dev/null && echo yes || echo no`)) === 'yes'
+
+  test('T43: updateDevice takes the carrier away and gives it back, and the card is the same', async () => {
+    assert.equal(await reaches('blue'), true)
+    assert.deepEqual(await update({ linkActive: false }), {})
+    await hasCarrier('0')
+    const { body } = await stage.api.call('GET', path.vmi('vm1'))
+    assert.equal(body.status.interfaces[1].linkState, 'down')
+    await update({ linkActive: 'true' })
+    await hasCarrier('1')
+    assert.equal(await reaches('blue'), true)
+    assert.deepEqual(await identityOf(stage, 'vm1'), identity)
+  })
+
+  test('updateDevice moves the card to another network, to none, and back', async () => {
+    await update({ network: 'red' })
+    assert.deepEqual([await reaches('red'), await reaches('blue')], [true, false])
+    await update({ network: '' })
+    await hasCarrier('0')
+    await update({ network: 'blue' })
+    await hasCarrier('1')
+    assert.equal(await reaches('blue'), true)
+    assert.deepEqual(await identityOf(stage, 'vm1'), identity)
+  })
+
+  test('T44: updateDevice mirrors a network to the card and ends it, and the guest sees no unplugging', async () => {
+    const received = async () => Number(await stage.guest('vm1', 'cat /sys/class/net/eth1/statistics/rx_packets'))
+    const [, red = ''] = spaces
+    /** Frames that the guest gets while a machine on red asks for one that is not there: each question is for all. */
+    const hears = async () => {
+      const before = await received()
+      await program('ip', ['netns', 'exec', red, 'ping', '-c', '5', '-i', '0.2', '-W', '1', '192.168.87.99'])
+      return (await received()) - before
+    }
+    await stage.guest('vm1', 'ip link set eth1 promisc on')
+    await update({ portMirroring: ['red'] })
+    await eventually('the guest hears red', async () => (await hears()) > 0, { deadlineMs: patienceMs })
+    await update({ portMirroring: [] })
+    await eventually('the guest hears nothing', async () => (await hears()) === 0, { deadlineMs: patienceMs })
+    assert.deepEqual(await identityOf(stage, 'vm1'), identity)
+  })
+})
