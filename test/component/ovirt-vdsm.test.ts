@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '#base/wait.ts'
 import { createAuthority, issue } from '#machinery/rest/certificates.ts'
@@ -321,6 +322,18 @@ describe('cards through vdsm’s API', () => {
     assert.deepEqual(await nobody.call('Host.getVMList'), [])
     assert.deepEqual(await nobody.refused('VM.updateDevice', params), [1, 'Virtual machine does not exist'])
     assert.equal((await inGuest('nic1')).linkState, 'up')
+    const lines = (await readFile(world.cluster.dir.audit, 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    const written = lines.filter(({ path }) => path === '/vdsm/VM.updateDevice').slice(-2)
+    assert.deepEqual(
+      written.map(({ user, code }) => [user, code]),
+      [
+        ['viewer', 400],
+        ['nobody', 400],
+      ],
+    )
   })
 
   it('T44: networks are mirrored to a card and no more, while it stays plugged', async () => {

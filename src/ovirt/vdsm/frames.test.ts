@@ -15,6 +15,19 @@ const refused = (text: string, message: RegExp) =>
     (error) => error instanceof FrameError && message.test(error.message),
   )
 
+/** The frames before the first refusal, and that. */
+const outcome = (...pieces: readonly Buffer[]) => {
+  const reader = new FrameReader(limits)
+  const found: unknown[] = []
+  try {
+    for (const piece of pieces) found.push(...reader.push(piece).map(shown))
+  } catch (error) {
+    assert.ok(error instanceof FrameError, String(error))
+    return { refused: error.message }
+  }
+  return { found, refused: undefined }
+}
+
 const stream = bytes(
   [
     '\n\r\nCONNECT\naccept-version:1.2\nhost:a\\b\n\n\0\n',
@@ -75,6 +88,24 @@ describe('frames of STOMP', () => {
     // Before any of it has come.
     refused('SEND\ncontent-length:65\n\n', tooLong)
     refused('SEND\ncontent-length:999999999999999\n\n', tooLong)
+  })
+
+  it('are read or refused, whatever bytes come', () => {
+    const word = ['SEND', '\n', '\n\n', '\0', ':', '\r\n', 'content-length:3', '\\', 'a', 'ä', '\\c', 'CONNECT\n']
+    let seed = 1
+    const next = (below: number) => {
+      seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31
+      return Math.floor(seed / 65_536) % below
+    }
+    const ends = { read: 0, refused: 0 }
+    for (let i = 0; i < 5_000; i++) {
+      const text = Buffer.from(Array.from({ length: 1 + next(12) }, () => word[next(word.length)]).join(''))
+      const at = next(text.length)
+      const whole = outcome(text)
+      assert.deepEqual(outcome(text.subarray(0, at), text.subarray(at)), whole, JSON.stringify(text.toString()))
+      ends[whole.refused === undefined ? 'read' : 'refused']++
+    }
+    assert.ok(ends.read > 100 && ends.refused > 100, JSON.stringify(ends))
   })
 
   it('are refused when they are none', () => {

@@ -70,6 +70,8 @@ export class Session {
     const { connection, limits } = this.#options
     const { socket } = connection
     socket.setNoDelay(true)
+    // It counts as its user's from the first.
+    this.#use().ended()
     socket.once('close', () => this.#close())
     socket.on('drain', () => {
       this.#isFull = false
