@@ -2,6 +2,7 @@ import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { linkOf } from '#core/nic/desired.ts'
+import { withSources } from '#core/nic/mirror.ts'
 import { noNetwork, podNetwork } from '#core/nic/nic.ts'
 import { interfacesOf, withInterfaces } from '#core/vm/live.ts'
 import { parkAnnotation, withParkedLink } from '#core/vm/parking.ts'
@@ -43,15 +44,17 @@ export function withNic(vm: VM, before: EngineNic | undefined, after: EngineNic)
   const networks = before
     ? (spec.networks ?? []).map((one) => (one.name === before.interface ? moved(one, before, after, vm) : one))
     : [...(spec.networks ?? []), newNetwork(after, vm)]
-  return edited(withExtras(vm, after), interfaces, networks)
+  return edited(withMirror(withExtras(vm, after), before, after), interfaces, networks)
 }
 
 /** The VM without an interface. */
-export function withoutNic(vm: VM, { interface: name }: EngineNic): VM {
+export function withoutNic(vm: VM, nic: EngineNic): VM {
+  const { interface: name } = nic
   const { spec } = vm.spec.template
   const { [name]: _, ...extras } = extrasOf(vm)
+  const noted = withAnnotation(vm, nicsAnnotation, textOf(extras))
   return edited(
-    withAnnotation(vm, nicsAnnotation, textOf(extras)),
+    nic.profile?.isMirroring ? { ...noted, metadata: withSources(noted.metadata, name, []) } : noted,
     interfacesOf(spec).filter((one) => one.name !== name),
     (spec.networks ?? []).filter((one) => one.name !== name),
   )
@@ -94,6 +97,18 @@ function networkName({ profile }: EngineNic, { metadata }: VM): string {
   if (!profile) return noNetwork
   const { key, name, dataCenter } = profile.network
   return dataCenter.namespace === metadata.namespace ? name : key
+}
+
+/**
+ * The VM with the copies that a profile asks for: an interface with a profile that mirrors gets all traffic of the profile's network.
+ * What another door declared of interfaces without such a profile stays.
+ */
+function withMirror(vm: VM, before: EngineNic | undefined, after: EngineNic): VM {
+  if (before?.profile?.id === after.profile?.id) return vm
+  const { profile } = after
+  const sources = profile?.isMirroring ? [networkName(after, vm)] : []
+  if (!sources.length && !before?.profile?.isMirroring) return vm
+  return { ...vm, metadata: withSources(vm.metadata, after.interface, sources) }
 }
 
 /** The VM with what oVirt knows of an interface beside its template. */
