@@ -216,6 +216,29 @@ describe('the rules of oVirt’s engine', () => {
     await engine.put(at(), { linked: 'true' })
   })
 
+  it('F36: a copy that the host cannot make takes the whole change back', async () => {
+    const { api } = world.cluster
+    // The traffic of what is no bridge cannot be copied.
+    await api.create(nadsPath('default'), nad('odd', { type: 'ptp' }))
+    const { network } = await engine.get('networks?search=name%3Dodd')
+    const made = await engine.post('vnicprofiles', {
+      name: 'deaf',
+      port_mirroring: 'true',
+      network: { id: network[0].id },
+    })
+    const { spec } = await template()
+    failed(
+      /^\[Failed to activate VM Network Interface\., interface "ears" does not get all copies: .*only networks of the plugin "bridge" can be copied/,
+      await engine.refused('POST', nics(), `<nic><name>ears</name>${profile(made.id)}</nic>`),
+    )
+    const now = await eventually('it is taken back', async () => {
+      const vm = await world.cluster.api.get(vmsPath('default', 'vm1'))
+      return vm.metadata.annotations['patchbay.dev/mirror'] === undefined && vm
+    })
+    assert.deepEqual(now.spec.template.spec, spec)
+    await engine.remove(`vnicprofiles/${made.id}`)
+  })
+
   it('F35: a plug that the host cannot make leaves no card, and says so', async () => {
     const before = await template()
     failed(

@@ -142,11 +142,12 @@ function asOwn(next: VM, { spec, metadata }: VM): VM {
 /** Waits until the guest has a change. Resolves to why it has not; undefined when it has, or when there is no guest. */
 async function follow(call: Call, change: NicChange): Promise<string | undefined> {
   const { machine, before, after } = change
+  const { vmi } = machine
   const isSeen = isUp(machine) && hasGuest(machine) && (before?.plugged || after?.plugged)
   const one = after ?? before
-  if (!isSeen || !one) return undefined
+  if (!isSeen || !one || !vmi) return undefined
   const goal = { interface: one.interface, nic: after?.plugged ? after : undefined }
-  const result = await settled(call.gateway.own, machine.vm.metadata, goal, call.signal)
+  const result = await settled(call.gateway.own, vmi, goal, call.signal)
   if (result.is === 'done') return undefined
   const verb = plugOf(change) ?? 'update'
   return result.is === 'failed' ? result.why : `The guest did not follow the ${verb} in time: ${result.why}`
@@ -168,8 +169,9 @@ async function takeBack(call: Call, { change, before, after }: Decided): Promise
     const restored = isAdded && unplugged ? unplugged : spec
     return asOwn({ ...current, metadata: { ...current.metadata, annotations }, spec: restored }, current)
   })
-  if (!isTaken || !isAdded) return
-  await settled(call.gateway.own, metadata, { interface: added.interface, nic: undefined }, call.signal)
+  const { vmi } = change.machine
+  if (!isTaken || !isAdded || !vmi) return
+  await settled(call.gateway.own, vmi, { interface: added.interface, nic: undefined }, call.signal)
   await call.client.modify(VirtualMachine, metadata, (current) => asOwn(withoutNic(current, added), current))
 }
 
