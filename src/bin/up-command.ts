@@ -15,6 +15,7 @@ import {
 } from './options.ts'
 import type { UpOptions } from './up.ts'
 
+const dayMs = 24 * 3600 * 1000
 const defaultOvirtListen = '127.0.0.1:7444'
 const defaultUids = `${defaultUsers.first}-${defaultUsers.last}`
 
@@ -23,6 +24,7 @@ type Given = Readonly<{
   dataDir: string
   listen: string
   ovirtListen: string
+  ovirtEventsDays: string
   node?: string
   cniBinDir: string
   cniTimeout: string
@@ -69,6 +71,7 @@ function addServerOptions(command: Command): Command {
       'address of oVirt’s API over the same VMs; off serves none',
       defaultOvirtListen,
     )
+    .option('--ovirt-events-days <days>', 'how long entries of oVirt’s audit log are kept', '30')
     .option('--token-auth-file <file>', 'tokens that sign users in, as lines of token,user,uid[,"group1,group2"]')
     .option(
       '--service-account-max-token-expiration <seconds>',
@@ -130,6 +133,7 @@ function serverOptionsOf(given: Given, command: Command) {
   return {
     dataDir,
     listen,
+    auditEntriesMs: countOf('--ovirt-events-days', given.ovirtEventsDays) * dayMs,
     ...(ovirtListen !== 'off' && { ovirt: { listen: ovirtListen, isDefault } }),
     anyNamespaceNetworks,
     ...(tokenAuthFile !== undefined && { tokenAuthFile }),
