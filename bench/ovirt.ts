@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { Agent, request } from 'node:https'
+import { eventually } from '#base/wait.ts'
 import { path } from '../tools/stage/api.ts'
-import { flip } from '../tools/stage/manifests.ts'
+import { flip, nad } from '../tools/stage/manifests.ts'
 import { must } from '../tools/stage/program.ts'
 import type { Stage } from '../tools/stage/stage.ts'
 import { note, percentile, show } from './figures.ts'
@@ -11,6 +12,7 @@ import { atRest, Live } from './live.ts'
 
 /** Changes by each door; the two alternate on the same VM. */
 const rounds = 40
+const mirrorRounds = 20
 /** Clients at a time, and how long they read, milliseconds. */
 const clients = 64
 const readMs = 4000
@@ -59,7 +61,33 @@ export async function benchOvirt(stage: Stage): Promise<void> {
     promise: 1.5,
   })
   note('until the PUT is answered, p50', `${percentile(answers, 0.5).toFixed(1)} ms`)
+  await mirroring(stage)
   await readers(engine, nics)
+}
+
+/** How long copies of a network's traffic take to begin and to end, from the PATCH of the annotation until the host's link is there. */
+async function mirroring(stage: Stage): Promise<void> {
+  await stage.apply(nad('green'))
+  await must('/bin/sh', ['-c', 'ip link add br-green type bridge && ip link set br-green up'])
+  const [on, off]: [number[], number[]] = [[], []]
+  const isThere = async () => (await must('ip', ['-o', 'link', 'show', 'type', 'veth'])).includes(' mir')
+  const change = async (value: string | null, spans: number[]) => {
+    await atRest()
+    const start = performance.now()
+    const body = { metadata: { annotations: { 'patchbay.dev/mirror': value } } }
+    await stage.api.call('PATCH', path.vm('x'), body, 'application/merge-patch+json')
+    await eventually('the copies are as asked', async () => (await isThere()) === (value !== null), { everyMs: 1 })
+    spans.push(performance.now() - start)
+  }
+  for (let round = 0; round < mirrorRounds; round++) {
+    await change('{"blue":["green"]}', on)
+    await change(null, off)
+  }
+  await must('ip', ['link', 'delete', 'br-green'])
+  note(
+    `copies of a network's traffic begin and end, p50 of ${mirrorRounds}`,
+    `${percentile(on, 0.5).toFixed(0)} ms and ${percentile(off, 0.5).toFixed(0)} ms`,
+  )
 }
 
 async function readers(engine: EngineClient, at: string): Promise<void> {

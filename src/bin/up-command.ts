@@ -15,6 +15,7 @@ import {
 } from './options.ts'
 import type { UpOptions } from './up.ts'
 
+const dayMs = 24 * 3600 * 1000
 const defaultOvirtListen = '127.0.0.1:7444'
 const defaultUids = `${defaultUsers.first}-${defaultUsers.last}`
 
@@ -24,6 +25,7 @@ type Given = Readonly<{
   listen: string
   ovirtListen: string
   vdsmListen: string
+  ovirtEventsDays: string
   node?: string
   cniBinDir: string
   cniTimeout: string
@@ -75,6 +77,7 @@ function addServerOptions(command: Command): Command {
       'address of vdsm’s API over the same VMs, for clients with a certificate; off serves none',
       'off',
     )
+    .option('--ovirt-events-days <days>', 'how long entries of oVirt’s audit log are kept', '30')
     .option('--token-auth-file <file>', 'tokens that sign users in, as lines of token,user,uid[,"group1,group2"]')
     .option(
       '--service-account-max-token-expiration <seconds>',
@@ -136,6 +139,7 @@ function serverOptionsOf(given: Given, command: Command) {
   return {
     dataDir,
     listen,
+    auditEntriesMs: countOf('--ovirt-events-days', given.ovirtEventsDays) * dayMs,
     ...(ovirtListen !== 'off' && { ovirt: { listen: ovirtListen, isDefault } }),
     ...(vdsmListen !== 'off' && { vdsmListen }),
     anyNamespaceNetworks,

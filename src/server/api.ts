@@ -48,6 +48,8 @@ export type ApiOptions = Readonly<{
   namespaceLimits: NamespaceLimits
   /** Whether users may attach any network they name, without the right to get it. */
   anyNamespaceNetworks: boolean
+  /** How long entries of oVirt's audit log are kept, milliseconds; a month unless given. */
+  auditEntriesMs?: number
   log: Log
 }>
 
@@ -76,7 +78,7 @@ export async function startApi(store: Store, options: ApiOptions, signal: AbortS
   await Promise.all(Object.values(roles).map((one) => one.synced))
   objects = await followObjects(clients, { log, signal })
   await registry.repairClaims()
-  sweepAgainAndAgain(clients.own, log, signal)
+  sweepAgainAndAgain(clients.own, options, signal)
   return {
     registry,
     cluster,
@@ -129,9 +131,9 @@ function clientsOf(registry: Registry, access: Authorizer): Clients {
   }
 }
 
-function sweepAgainAndAgain(client: Client, log: Log, signal: AbortSignal): void {
+function sweepAgainAndAgain(client: Client, { auditEntriesMs, log }: ApiOptions, signal: AbortSignal): void {
   const sweep = () =>
-    sweepEvents(client, Date.now()).catch((error: unknown) =>
+    sweepEvents(client, Date.now(), auditEntriesMs).catch((error: unknown) =>
       log.warn({ cause: explain(error) }, 'Cannot sweep events'),
     )
   const timer = setInterval(sweep, sweepMs)

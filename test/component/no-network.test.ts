@@ -112,6 +112,7 @@ describe('cards on no network', () => {
   it('are pulled and put back by commands, which say so', async (t) => {
     const ns = await makeNamespace(cluster.api, ['red'])
     await run(cluster.api, ns, vm('a', [{ name: 'a', nad: 'red' }]))
+    await cluster.api.until('its guest reports it', vmisPath(ns, 'a'), (one) => statusOf(one)?.interfaceName)
     const off = await cli(cluster, `rewire a a --to ${none} --wait -n ${ns}`)
     assert.equal(off.code, 0, off.err)
     assert.match(

@@ -124,6 +124,81 @@ describe('the rules of oVirt’s engine', () => {
     await api.delete('/api/v1/namespaces/default/configmaps/patchbay-ovirt')
   })
 
+  it('F29: a profile that mirrors copies its network to the card, and a card that mirrors is not edited while its guest runs', async () => {
+    const { network } = await engine.get('networks?search=name%3Dred')
+    const ears = await engine.post('vnicprofiles', {
+      name: 'ears',
+      port_mirroring: 'true',
+      network: { id: network[0].id },
+    })
+    assert.equal(ears.port_mirroring, 'true')
+    const { id } = await engine.post(nics(), `<nic><name>listens</name>${profile(ears.id)}</nic>`)
+    const mirror = async () => {
+      const { annotations } = (await world.cluster.api.get(vmsPath('default', 'vm1'))).metadata
+      return annotations['patchbay.dev/mirror']
+    }
+    assert.equal(await mirror(), '{"listens":["red"]}')
+    const refused = [
+      409,
+      'Operation Failed',
+      "[Cannot edit Interface. Update is not possible when 'Port Mirroring' is set on the interface of a running virtual machine.]",
+    ]
+    assert.deepEqual(await engine.refused('PUT', at(id), { linked: 'false' }), refused)
+    assert.deepEqual(await engine.refused('PUT', at(id), `<nic>${profile(world.profiles.blue)}</nic>`), refused)
+    assert.deepEqual(await engine.refused('PUT', at(), `<nic>${profile(ears.id)}</nic>`), refused)
+    // Where the cluster says so, it is.
+    const { api } = world.cluster
+    const clusters = JSON.stringify({ Default: { liveMirroring: true } })
+    await api.create('/api/v1/namespaces/default/configmaps', {
+      metadata: { name: 'patchbay-ovirt' },
+      data: { clusters },
+    })
+    assert.equal((await engine.put(at(id), { linked: 'false' })).linked, 'false')
+    await engine.put(at(id), `<nic>${profile(world.profiles.blue)}</nic>`)
+    assert.equal(await mirror(), undefined)
+    await api.delete('/api/v1/namespaces/default/configmaps/patchbay-ovirt')
+    await engine.post(`${at(id)}/deactivate`)
+    // What another door declared of a card stays.
+    const annotations = { 'patchbay.dev/mirror': '{"nic1":["red"]}' }
+    await api.patch(vmsPath('default', 'vm1'), { metadata: { annotations } })
+    await engine.put(at(), { linked: 'false' })
+    await engine.put(at(), { linked: 'true' })
+    assert.equal(await mirror(), '{"nic1":["red"]}')
+    await api.patch(vmsPath('default', 'vm1'), { metadata: { annotations: { 'patchbay.dev/mirror': null } } })
+    await engine.remove(at(id))
+    await engine.remove(`vnicprofiles/${ears.id}`)
+  })
+
+  it('a profile that mirrors is given by who may mirror its network', async () => {
+    const { api } = world.cluster
+    const made = await engine.post('vnicprofiles', {
+      ...{ name: 'ears', port_mirroring: 'true' },
+      network: { id: (await engine.get('networks?search=name%3Dred')).network[0].id },
+    })
+    await api.create('/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings', {
+      metadata: { name: 'viewer-edits' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'edit' },
+      subjects: [{ kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name: 'viewer' }],
+    })
+    const added = await world.viewer.post(
+      `vms/${world.vm2}/nics`,
+      `<nic><name>plain</name>${profile(world.profiles.red)}</nic>`,
+    )
+    const [code, , detail] = await world.viewer.refused(
+      'POST',
+      `vms/${world.vm2}/nics`,
+      `<nic><name>ears</name>${profile(made.id)}</nic>`,
+    )
+    assert.equal(code, 403)
+    assert.match(
+      detail,
+      /cannot copy the traffic of default\/red to interface "ears"|User is not authorized to perform this action/,
+    )
+    await engine.remove(at(added.id, world.vm2))
+    await engine.remove(`vnicprofiles/${made.id}`)
+    await api.delete('/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings/viewer-edits')
+  })
+
   it('F34: an update that the host cannot make is taken back, and said so', async () => {
     const before = await template()
     failed(
@@ -139,6 +214,29 @@ describe('the rules of oVirt’s engine', () => {
     await eventually('nothing is wrong any more', async () => (await engine.get(at())).synced === 'true')
     assert.equal((await engine.put(at(), { linked: 'false' })).linked, 'false')
     await engine.put(at(), { linked: 'true' })
+  })
+
+  it('F36: a copy that the host cannot make takes the whole change back', async () => {
+    const { api } = world.cluster
+    // The traffic of what is no bridge cannot be copied.
+    await api.create(nadsPath('default'), nad('odd', { type: 'ptp' }))
+    const { network } = await engine.get('networks?search=name%3Dodd')
+    const made = await engine.post('vnicprofiles', {
+      name: 'deaf',
+      port_mirroring: 'true',
+      network: { id: network[0].id },
+    })
+    const { spec } = await template()
+    failed(
+      /^\[Failed to activate VM Network Interface\., interface "ears" does not get all copies: .*only networks of the plugin "bridge" can be copied/,
+      await engine.refused('POST', nics(), `<nic><name>ears</name>${profile(made.id)}</nic>`),
+    )
+    const now = await eventually('it is taken back', async () => {
+      const vm = await world.cluster.api.get(vmsPath('default', 'vm1'))
+      return vm.metadata.annotations['patchbay.dev/mirror'] === undefined && vm
+    })
+    assert.deepEqual(now.spec.template.spec, spec)
+    await engine.remove(`vnicprofiles/${made.id}`)
   })
 
   it('F35: a plug that the host cannot make leaves no card, and says so', async () => {

@@ -370,6 +370,18 @@ describe('cards through vdsm’s API', () => {
     await world.engine.remove(at(nic.find((one: Any) => one.name === 'ear').id))
   })
 
+  it('what a profile mirrors to a card is so over unplugging', async () => {
+    const { network } = await world.engine.get('networks?search=name%3Dred')
+    const profile = { name: 'ears', port_mirroring: 'true', network: { id: network[0].id } }
+    const ears = await world.engine.post('vnicprofiles', profile)
+    const card = await world.engine.post(`vms/${world.vm1}/nics`, { name: 'listens', vnic_profile: { id: ears.id } })
+    await vdsm.call('VM.hotunplugNic', { vmID: world.vm1, params: { nic: { alias: 'ua-listens' } } })
+    const { annotations } = (await world.cluster.api.get(vmsPath('default', 'vm1'))).metadata
+    assert.equal(annotations['patchbay.dev/mirror'], '{"listens":["red"]}')
+    await world.engine.remove(at(card.id))
+    await world.engine.remove(`vnicprofiles/${ears.id}`)
+  })
+
   it('what cannot be mirrored is refused, and so is who may not mirror it', async () => {
     const alias = 'ua-nic1'
     assert.deepEqual(await refusedUpdate(update({ alias, portMirroring: ['green'] })), [

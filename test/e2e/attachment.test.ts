@@ -114,6 +114,26 @@ describe('networks of real guests that come by migration', () => {
     await agreement(stage, 'x', { default: 'up', nic: 'up' }, performance.now())
   })
 
+  test('it goes off its network by a migration, with its link down at once, and back by another', async () => {
+    const { body } = await stage.api.call('GET', path.vm('x'))
+    const i = body.spec.template.spec.networks.findIndex(({ name }: Any) => name === 'nic')
+    const onto = (value: string) => patch([{ op: 'replace', path: `${at}/networks/${i}/multus/networkName`, value }])
+    const networks = async (): Promise<string[]> =>
+      JSON.parse((await stage.pod('x')).metadata.annotations['k8s.v1.cni.cncf.io/network-status']).map(
+        ({ name }: Any) => name,
+      )
+    await onto('patchbay-none')
+    await until('its link is down', (one) => statusOf(one, 'nic').linkState === 'down')
+    await until('it is off', (one) => !required(one) && statusOf(one, 'nic').podInterfaceName === undefined)
+    assert.deepEqual(await networks(), ['patchbay-pod'])
+    await onto('green')
+    await until('it is back', (one) => !required(one) && statusOf(one, 'nic').podInterfaceName !== undefined)
+    await until('its link is up', (one) => statusOf(one, 'nic').linkState === 'up')
+    assert.deepEqual(await networks(), ['patchbay-pod', 'default/green'])
+    await eventually('it is reached', () => reaches('green'), { deadlineMs: patienceMs })
+    assert.equal((await migrations()).length, 4)
+  })
+
   test('one that is unplugged leaves the guest at once and the rest by migration; absent is final, and nobody migrates unasked', async () => {
     await stage.configure({ workloadUpdateStrategy: { workloadUpdateMethods: [] } })
     const setState = (value: string) => patch([{ op: 'add', path: `${at}/domain/devices/interfaces/1/state`, value }])
@@ -122,7 +142,7 @@ describe('networks of real guests that come by migration', () => {
     await setState('up')
     await until('a migration is required', (one) => required(one)?.status === 'True')
     assert.equal((await vmi()).spec.domain.devices.interfaces[1].state, 'absent')
-    assert.equal((await migrations()).length, 2)
+    assert.equal((await migrations()).length, 4)
     await setState('absent')
     const said = await stage.p('migrate', 'x')
     assert.equal(said, 'VM x was scheduled to migrate\n')

@@ -226,7 +226,7 @@ describe('a data directory that cannot be used', () => {
         '--mount',
         'sh',
         '-c',
-        `mount -t tmpfs -o ${options} none ${dir} && ${first} exec ${root}/patchbay up --simulate --data-dir ${dir} --listen 127.0.0.1:7444`,
+        `mount -t tmpfs -o ${options} none ${dir} && ${first} exec ${root}/patchbay up --simulate --data-dir ${dir} --listen 127.0.0.1:7445`,
       ])
     try {
       const full = await start('size=64k,mode=700', `head -c 1M /dev/zero > ${dir}/filler 2>/dev/null;`)

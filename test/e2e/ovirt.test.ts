@@ -148,6 +148,48 @@ describe('oVirt’s API over a real guest', () => {
     assert.equal((await cards()).length, 2)
   })
 
+  test('T26, T33: an unplugged card gets another MAC address; the card on the pod network stays, and its link is cut', async () => {
+    const body = `<nic><name>nic3</name><vnic_profile id="${profiles.red}"/></nic>`
+    const { id } = await engine.post(`vms/${vm1}/nics`, body)
+    await engine.post(`${at(id)}/deactivate`)
+    await engine.put(at(id), '<nic><mac><address>02:00:00:00:26:26</address></mac></nic>')
+    await engine.post(`${at(id)}/activate`)
+    await eventually('the guest has it', async () => (await cards()).length === 3, { deadlineMs: patienceMs })
+    assert.equal(await stage.guest('vm1', 'cat /sys/class/net/eth2/address'), '02:00:00:00:26:26')
+    await engine.post(`${at(id)}/deactivate`)
+    await engine.remove(at(id))
+    const { nic } = await engine.get(`vms/${vm1}/nics`)
+    const pod = nic.find(({ name }: Any) => name === 'default').id
+    assert.equal((await engine.refused('POST', `${at(pod)}/deactivate`, '<action/>'))[0], 409)
+    await engine.put(at(pod), { linked: false })
+    await hasCarrier('eth0', '0')
+    await engine.put(at(pod), { linked: true })
+    await hasCarrier('eth0', '1')
+  })
+
+  test('T32: what is put while a VM is down is so in its guest', async () => {
+    await stage.apply(vm('vm2', { runStrategy: 'Halted', secondary: { blue: undefined }, graceSeconds: 0 }))
+    const { id } = (await engine.get('vms?search=name%3Dvm2')).vm[0]
+    const { nic } = await engine.get(`vms/${id}/nics`)
+    const [, { id: card }] = nic
+    const mac = '02:00:00:00:32:32'
+    await engine.put(`vms/${id}/nics/${card}`, {
+      ...{ linked: 'false', interface: 'e1000', mac: { address: mac } },
+      vnic_profile: { id: profiles.red },
+    })
+    await engine.post(`vms/${id}/start`)
+    await stage.waitFor('vm2', 'Ready')
+    const xml = await stage.virsh('vm2', 'dumpxml', 'default_vm2')
+    const [own = ''] = (xml.match(/<interface[\s\S]*?<\/interface>/g) ?? []).filter((one) => one.includes(mac))
+    assert.match(own, /<model type='e1000'\/>/)
+    assert.match(own, /<link state='down'\/>/)
+    await engine.post(`vms/${id}/stop`)
+    await eventually('it is down', async () => (await engine.get(`vms/${id}`)).status === 'down', {
+      deadlineMs: patienceMs,
+    })
+    await engine.remove(`vms/${id}`)
+  })
+
   test('F52: what the guest’s agent tells of its devices is found at the card with their MAC address', async () => {
     const { mac } = await engine.get(at())
     const found = await eventually(

@@ -30,7 +30,7 @@ describe('two servers on one host', () => {
       { deadlineMs: patienceMs },
     )
   const tables = async () => (await must('nft', ['list', 'tables'])).trim().split('\n').sort()
-  const other = ['--listen', '127.0.0.1:7444', '--node', 'node2']
+  const other = ['--listen', '127.0.0.1:7445', '--node', 'node2']
 
   test("two servers on one host have a pod network each, and neither takes the other's", async () => {
     const refused = await second.patchbay('up', ...other)

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { eventually } from '../../src/base/wait.ts'
 import { must } from '../stage/program.ts'
 import type { Stage } from '../stage/stage.ts'
-import type { Identity } from '../stage/views.ts'
-import { placed } from './networks.ts'
+import { type Identity, macsOf } from '../stage/views.ts'
+import { deviceOf, placed } from './networks.ts'
 import type { Scene } from './story.ts'
 
 const root = 'https://127.0.0.1:7444/ovirt-engine/api'
@@ -66,4 +67,47 @@ export async function throughOvirt({ stage, teller }: Scene, identity: Identity)
   const { views, ms } = await placed(stage, 'lan', 'red', start)
   teller.tell("oVirt's API: linked again, by the profile of red", { lan: 'red' }, views, ms)
   await teller.unchanged(stage, 'in place', identity)
+  await mirrored({ stage, teller }, identity)
+}
+
+/** Frames that y calls into the network green, where nobody answers. */
+const calls = 10
+
+/** The card on red gets a copy of everything that is said on green, and then no more; the guest keeps it. */
+async function mirrored({ stage, teller }: Scene, identity: Identity): Promise<void> {
+  const mac = (await macsOf(stage, 'x')).get('lan') ?? ''
+  const device = await deviceOf(stage, 'x', mac)
+  await stage.guest('x', `ip link set ${device} promisc on`)
+  const before = await heard(stage, device)
+  const start = performance.now()
+  await stage.p('mirror', 'x', 'lan', '--from', 'green')
+  const during = await eventually('x hears green', async () => {
+    const frames = await heard(stage, device)
+    return frames >= calls && frames
+  })
+  const ms = { guest: performance.now() - start }
+  await stage.p('mirror', 'x', 'lan', '--off')
+  const after = await eventually('x hears green no more', async () => {
+    const frames = await heard(stage, device)
+    return frames < calls && { frames }
+  })
+  const views = {
+    before: `${before} frames of ${calls} calls of y on green`,
+    during: `${during}`,
+    after: `${after.frames}`,
+  }
+  teller.tell('patchbay mirror x lan --from green, and --off', { lan: 'a copy of green' }, views, ms)
+  await teller.unchanged(stage, 'without a new card', identity)
+}
+
+/** How many frames a card of x gets while y asks for addresses on green that are not there. */
+async function heard(stage: Stage, device: string): Promise<number> {
+  const count = async () => Number(await stage.guest('x', `cat /sys/class/net/${device}/statistics/rx_packets`))
+  const mac = (await macsOf(stage, 'y')).get('green') ?? ''
+  const over = await deviceOf(stage, 'y', mac)
+  const start = await count()
+  // Each question who has an address is a frame for all.
+  const asks = `for i in $(seq ${calls}); do ping -c 1 -W 1 -I ${over} 192.168.82.$((200 + i)) >/dev/null & done; wait`
+  await stage.guest('y', asks)
+  return (await count()) - start
 }

@@ -14,7 +14,7 @@ const event = (name: string, created: string, over: Partial<Event> = {}): Event 
 })
 
 /** Names of the events that a sweep deletes. */
-async function swept(items: readonly Event[]): Promise<string[]> {
+async function swept(items: readonly Event[], keptMs?: number): Promise<string[]> {
   const deleted: string[] = []
   const client = {
     list: async (kind: unknown) => {
@@ -23,7 +23,7 @@ async function swept(items: readonly Event[]): Promise<string[]> {
     },
     delete: async (_kind: unknown, { name }: { name: string }) => deleted.push(name),
   }
-  await sweepEvents(client as unknown as Client, now)
+  await sweepEvents(client as unknown as Client, now, keptMs)
   return deleted.toSorted()
 }
 
@@ -57,4 +57,6 @@ test('entries of an audit log are kept for a month, and crowd out no event', asy
   assert.deepEqual(deleted, [])
   assert.deepEqual(await swept([entry('too-old', day(31)), entry('old', day(29))]), ['too-old'])
   assert.deepEqual(await swept(items), ['e5000'])
+  const dayMs = 24 * 3600 * 1000
+  assert.deepEqual(await swept([entry('old', day(29)), entry('new', day(1))], 7 * dayMs), ['old'])
 })

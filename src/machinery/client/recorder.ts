@@ -64,14 +64,17 @@ async function record(
   }
 }
 
-/** How long Events are kept, milliseconds (as in Kubernetes), and how long entries of an audit log are. */
-const lifeMs = { event: 3600 * 1000, entry: 30 * 24 * 3600 * 1000 } as const
+/** How long Events are kept, milliseconds (as in Kubernetes). */
+const eventLifeMs = 3600 * 1000
+/** How long entries of an audit log are kept unless an operator says otherwise, milliseconds. */
+const entryLifeMs = 30 * 24 * 3600 * 1000
 
 /** Most Events of one namespace that a cleanup leaves, and most entries of its audit log. */
 const maxPerNamespace = 5000
 
-/** Deletes Events not repeated for an hour, entries of an audit log after a month, and the oldest of a namespace with too many. */
-export async function sweepEvents(client: Client, nowMs: number): Promise<void> {
+/** Deletes Events not repeated for an hour, entries of an audit log after their time, and the oldest of a namespace with too many. */
+export async function sweepEvents(client: Client, nowMs: number, keptMs = entryLifeMs): Promise<void> {
+  const lifeMs = { event: eventLifeMs, entry: keptMs } as const
   const { items } = await client.list(Event)
   const kept = new Map<string, number>()
   const newestFirst = items

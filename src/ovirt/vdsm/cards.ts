@@ -76,7 +76,9 @@ export async function hotunplugNic(acting: Acting, params: JsonObject): Promise<
   await attempt(vdsm.unplug, async () => {
     const nic = findCard(await pluggedCards(acting, machine), card)
     if (!nic) throw new RpcError(vdsm.unplug, notFound(card))
-    await editNic(acting, machine, nic.id, { plugged: false, mirrors: [] })
+    // What its profile mirrors is so again when it is plugged.
+    const mirrors = nic.profile?.isMirroring ? {} : { mirrors: [] }
+    await editNic(acting, machine, nic.id, { plugged: false, ...mirrors })
   })
   return {}
 }

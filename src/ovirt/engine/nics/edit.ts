@@ -45,7 +45,7 @@ export function withNic(vm: VM, before: EngineNic | undefined, after: EngineNic)
   const networks = before
     ? (spec.networks ?? []).map((one) => (one.name === before.interface ? moved(one, before, after, vm) : one))
     : [...(spec.networks ?? []), newNetwork(after, vm)]
-  return edited(withExtras(vm, after), interfaces, networks)
+  return edited(withMirror(withExtras(vm, after), before, after), interfaces, networks)
 }
 
 /** The VM with other networks that are copied to an interface; the same object where these are. */
@@ -58,11 +58,13 @@ export function withMirrors(vm: VM, nic: string, mirrors: readonly string[]): VM
 }
 
 /** The VM without an interface. */
-export function withoutNic(vm: VM, { interface: name }: EngineNic): VM {
+export function withoutNic(vm: VM, nic: EngineNic): VM {
+  const { interface: name } = nic
   const { spec } = vm.spec.template
   const { [name]: _, ...extras } = extrasOf(vm)
+  const noted = withAnnotation(vm, nicsAnnotation, textOf(extras))
   return edited(
-    withAnnotation(vm, nicsAnnotation, textOf(extras)),
+    nic.profile?.isMirroring ? { ...noted, metadata: withSources(noted.metadata, name, []) } : noted,
     interfacesOf(spec).filter((one) => one.name !== name),
     (spec.networks ?? []).filter((one) => one.name !== name),
   )
@@ -105,6 +107,18 @@ function networkName({ profile }: EngineNic, { metadata }: VM): string {
   if (!profile) return noNetwork
   const { key, name, dataCenter } = profile.network
   return dataCenter.namespace === metadata.namespace ? name : key
+}
+
+/**
+ * The VM with the copies that a profile asks for: an interface with a profile that mirrors gets all traffic of the profile's network.
+ * What another door declared of interfaces without such a profile stays.
+ */
+function withMirror(vm: VM, before: EngineNic | undefined, after: EngineNic): VM {
+  if (before?.profile?.id === after.profile?.id) return vm
+  const { profile } = after
+  const sources = profile?.isMirroring ? [networkName(after, vm)] : []
+  if (!sources.length && !before?.profile?.isMirroring) return vm
+  return { ...vm, metadata: withSources(vm.metadata, after.interface, sources) }
 }
 
 /** The VM with what oVirt knows of an interface beside its template. */

@@ -1,29 +1,28 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { Stored } from '#apis/meta/object.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { EngineNic } from './nic.ts'
 import { settled } from './settle.ts'
+
+type VMI = Stored<VirtualMachineInstance>
 
 const key = { namespace: 'default', name: 'vm1' }
 const nic = { interface: 'red', linked: false, profile: undefined } as unknown as EngineNic
 
 /** An instance whose interface is up, and of which its node says what it cannot do. */
-function instance(...sentences: readonly string[]): VirtualMachineInstance {
+function instance(...sentences: readonly string[]): VMI {
   const conditions = sentences.length ? [{ type: 'Synchronized', status: 'False', message: sentences.join('; ') }] : []
   return {
     metadata: key,
     spec: { domain: { devices: {} } },
     status: { interfaces: [{ name: 'red', infoSource: 'domain', linkState: 'up' }], conditions },
-  } as unknown as VirtualMachineInstance
+  } as unknown as VMI
 }
 
 /** How a wait for a link that is to go down ends, over an instance as it is and as it becomes. */
-function wait(
-  earlier: VirtualMachineInstance,
-  now: VirtualMachineInstance,
-  ...later: readonly VirtualMachineInstance[]
-) {
+function wait(earlier: VMI, now: VMI, ...later: readonly VMI[]) {
   const client = {
     list: async () => ({ items: [now], resourceVersion: '1' }),
     async *watch() {
@@ -32,7 +31,7 @@ function wait(
       yield [{ type: 'DELETED', object: now }]
     },
   } as unknown as Client
-  return settled(client, key, { interface: 'red', nic, earlier }, new AbortController().signal)
+  return settled(client, earlier, { interface: 'red', nic }, new AbortController().signal)
 }
 
 const refused = 'libvirt refused'

@@ -16,32 +16,34 @@ const lookMs = 50
 /** How a wait ended: the guest follows, the node says that it cannot, or nobody knows in time. */
 export type Settled = Readonly<{ is: 'done' } | { is: 'failed' | 'late'; why: string }>
 
-/**
- * What the guest is to have of an interface; undefined where it is not to have it. `earlier` is the instance before that was
- * declared: a node may say that it cannot do it before anybody looks.
- */
-export type Goal = Readonly<{
-  interface: string
-  nic: EngineNic | undefined
-  earlier: VirtualMachineInstance | undefined
-}>
+/** What the guest is to have of an interface; undefined where it is not to have it. */
+export type Goal = Readonly<{ interface: string; nic: EngineNic | undefined }>
 
 /**
  * Waits until an instance says of an interface what a client asked for: oVirt answers a change of a running guest when the guest
- * has it. An instance that ends meanwhile has nothing to follow.
+ * has it. `before` is the instance as it was before the change: what was wrong with it then is no news. One that ends meanwhile has
+ * nothing to follow.
  */
-export async function settled(client: Client, key: Required<Key>, goal: Goal, stop: AbortSignal): Promise<Settled> {
+export async function settled(
+  client: Client,
+  before: Stored<VirtualMachineInstance>,
+  goal: Goal,
+  stop: AbortSignal,
+): Promise<Settled> {
   const deadline = AbortSignal.timeout(settleMs)
   const signal = AbortSignal.any([stop, deadline])
-  const old = goal.earlier && ownFailure(goal.earlier, goal.interface)
+  const key = { namespace: before.metadata.namespace, name: before.metadata.name }
+  const old = ownFailure(before, goal.interface)
   let last = 'its instance has not changed'
   try {
     for await (const vmi of versions(client, key, signal)) {
       if (!vmi) return { is: 'done' }
       const state = stateOf(vmi, goal)
-      if (state === 'there' && (await isConnected(client, vmi, goal, signal))) return { is: 'done' }
+      // A card that is there and lacks something, such as a copy of traffic, is not as it was asked to be.
       const failure = ownFailure(vmi, goal.interface)
-      if (failure !== undefined && failure !== old) return { is: 'failed', why: failure }
+      const isDone = state === 'there' && !failure?.includes(`interface "${goal.interface}"`)
+      if (failure !== undefined && failure !== old && !isDone) return { is: 'failed', why: failure }
+      if (state === 'there' && (await isConnected(client, vmi, goal, signal))) return { is: 'done' }
       last = failure ?? `the interface is ${state}`
     }
   } catch (error) {

@@ -144,23 +144,19 @@ function asOwn(next: VM, { spec, metadata }: VM): VM {
 }
 
 /** Waits until the guest has a change. Resolves to why it has not; undefined when it has, or when there is no guest. */
-async function follow(
-  call: Acting,
-  change: NicChange,
-  earlier: VirtualMachineInstance | undefined,
-): Promise<string | undefined> {
+async function follow(call: Acting, change: NicChange, earlier: Machine['vmi']): Promise<string | undefined> {
   const { machine, before, after } = change
   const isSeen = isUp(machine) && hasGuest(machine) && (before?.plugged || after?.plugged)
   const one = after ?? before
-  if (!isSeen || !one) return undefined
-  const goal = { interface: one.interface, nic: after?.plugged ? after : undefined, earlier }
-  const result = await settled(call.gateway.own, machine.vm.metadata, goal, call.signal)
+  if (!isSeen || !one || !earlier) return undefined
+  const goal = { interface: one.interface, nic: after?.plugged ? after : undefined }
+  const result = await settled(call.gateway.own, earlier, goal, call.signal)
   if (result.is === 'done') return undefined
   const verb = plugOf(change) ?? 'update'
   return result.is === 'failed' ? result.why : `The guest did not follow the ${verb} in time: ${result.why}`
 }
 
-function instanceOf({ gateway }: Acting, { metadata }: VM): Promise<VirtualMachineInstance | undefined> {
+function instanceOf({ gateway }: Acting, { metadata }: VM): Promise<Machine['vmi']> {
   return gateway.own.get(VirtualMachineInstance, metadata)
 }
 
@@ -181,8 +177,9 @@ async function takeBack(call: Acting, { change, before, after }: Decided): Promi
     return asOwn({ ...current, metadata: { ...current.metadata, annotations }, spec: restored }, current)
   })
   if (!isTaken || !isAdded) return
-  const goal = { interface: added.interface, nic: undefined, earlier: await instanceOf(call, before) }
-  await settled(call.gateway.own, metadata, goal, call.signal)
+  const now = await instanceOf(call, before)
+  const goal = { interface: added.interface, nic: undefined }
+  if (now) await settled(call.gateway.own, now, goal, call.signal)
   await call.client.modify(VirtualMachine, metadata, (current) => asOwn(withoutNic(current, added), current))
 }
 

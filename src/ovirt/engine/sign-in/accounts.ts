@@ -2,6 +2,7 @@ import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { Secret } from '#apis/core/secret.ts'
 import type { Stored } from '#apis/meta/object.ts'
+import { Fault } from '#base/fault.ts'
 import { isStrings, parsedJson } from '#base/json.ts'
 import { sha256Hex } from '#base/sha256.ts'
 import type { Client, Key } from '#machinery/client/client.ts'
@@ -16,7 +17,7 @@ const namespace = 'kube-system'
 /** The domain of users in names such as `admin@internal`. */
 const domain = 'internal'
 
-const derive = promisify(scrypt) as (
+const deriveKey = promisify(scrypt) as (
   password: string,
   salt: Buffer,
   bytes: number,
@@ -27,13 +28,35 @@ const derive = promisify(scrypt) as (
 const cost = { N: 2 ** 16, r: 8, p: 1, maxmem: 128 * 1024 * 1024 } as const
 const keyBytes = 32
 
+/** Most checks of passwords that wait for their turn. */
+const maxWaiting = 32
+const turn = { waiting: 0, last: Promise.resolve() }
+
+/**
+ * One at a time: each takes one of the few threads that files and names wait for, too, and its memory. @throws Fault TooMany when
+ * many wait already
+ */
+async function derive(password: string, salt: Buffer): Promise<Buffer> {
+  if (turn.waiting >= maxWaiting)
+    throw new Fault('TooMany', 'too many users are signing in, please try again later', {
+      data: { retryAfterSeconds: 1 },
+    })
+  turn.waiting++
+  const hash = turn.last.then(() => deriveKey(password, salt, keyBytes, cost))
+  turn.last = hash.then(
+    () => undefined,
+    () => undefined,
+  )
+  return hash.finally(() => turn.waiting--)
+}
+
 /** A user with a password. */
 type PasswordUser = Readonly<{ name: string; groups: readonly string[]; password: string }>
 
 /** The Secret of a user's password; a new one for each password, so that the old one ends its sessions. */
 export async function passwordSecret({ name, groups, password }: PasswordUser): Promise<Secret> {
   const salt = randomBytes(16)
-  const hash = await derive(password, salt, keyBytes, cost)
+  const hash = await derive(password, salt)
   const text = (value: string) => Buffer.from(value).toString('base64')
   return {
     apiVersion: 'v1',
@@ -102,7 +125,7 @@ async function byPassword(client: Client, name: string, password: string): Promi
   // A user who is not there takes as long as one who is.
   const salt = bytes(found, 'salt')
   const expected = bytes(found, 'hash')
-  const hash = await derive(password, salt.length ? salt : Buffer.alloc(16), keyBytes, cost)
+  const hash = await derive(password, salt.length ? salt : Buffer.alloc(16))
   if (!found || found.type !== passwordType || !isSame(hash, expected) || bytes(found, 'name').toString() !== name)
     return undefined
   const user = { name, groups: groupsIn(found) }
