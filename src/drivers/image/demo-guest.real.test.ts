@@ -154,6 +154,22 @@ describe('the demo guest', { skip: canRun ? false : 'needs root, libvirtd, QEMU 
     await eventually('its client is gone', async () => (await inGuest(here.libvirt, domain, 'ls /run/nic')) === 'eth0')
   })
 
+  it('raises a card that takes the name of one that left just before', async () => {
+    const isUp = async () => (await inGuest(here.libvirt, domain, 'ip link show eth1')).includes('LOWER_UP')
+    const removed = () => here.events.filter((event) => event.type === 'deviceRemoved' && event.alias === 'ua-b').length
+    await here.libvirt.attachDevice(domain, nic(1))
+    for (let round = 0; round < 5; round++) {
+      await eventually(`eth1 is up, round ${round}`, isUp)
+      const before = removed()
+      await here.libvirt.detachAlias(domain, 'ua-b')
+      await eventually('the device is gone', () => removed() > before)
+      await here.libvirt.attachDevice(domain, nic(1))
+    }
+    await eventually('eth1 is up', isUp)
+    await here.libvirt.detachAlias(domain, 'ua-b')
+    await eventually('its client is gone', async () => (await inGuest(here.libvirt, domain, 'ls /run/nic')) === 'eth0')
+  })
+
   it('moves to another libvirtd while it runs', async () => {
     await here.libvirt.setMaxDowntime(domain, 500)
     // A folder that both see, under one name.

@@ -68,7 +68,9 @@ exec uevent /etc/uevent
 const uevent = `#!/bin/sh
 [ "$SUBSYSTEM" = net ] || exit 0
 case $ACTION in
-add | remove) /etc/nic "$ACTION" "$INTERFACE" & ;;
+add) /etc/nic add "$INTERFACE" & ;;
+# Waited for: the next card may get the same name, and be taken for one that is raised already.
+remove) /etc/nic remove "$INTERFACE" ;;
 esac
 `
 
