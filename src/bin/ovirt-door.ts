@@ -1,15 +1,15 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
-import { Fault, faultKind } from '#base/fault.ts'
+import { explain, Fault, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import type { Limits } from '#machinery/http/limits.ts'
 import { openListener, type TlsIdentity } from '#machinery/http/listener.ts'
 import { auditLine } from '#machinery/rest/access/audit.ts'
 import type { Guard } from '#machinery/rest/access/guard.ts'
 import { LocalClient } from '#machinery/rest/local-client.ts'
-import { recordStart } from '#ovirt/engine/audit.ts'
+import { record, startEntry } from '#ovirt/engine/audit.ts'
 import { startAuditor } from '#ovirt/engine/auditor.ts'
 import type { Gateway } from '#ovirt/engine/call.ts'
-import { type AuditedWrite, engineDoor } from '#ovirt/engine/door.ts'
+import type { AuditedWrite, EngineDoor, EngineOptions } from '#ovirt/engine/door.ts'
 import type { Queues } from '#ovirt/engine/queues.ts'
 import type { Api } from '#server/api.ts'
 import { addressOf, urlOf } from './listen-address.ts'
@@ -38,8 +38,9 @@ export async function openOvirtDoor(options: Options, stack: AsyncDisposableStac
   const { ovirt, api, guard, identity, queues, limits, log } = options
   if (!ovirt) return undefined
   const listen = addressOf(option, ovirt.listen)
-  const door = engineDoor({
-    gateway: gatewayOf(api, guard),
+  const gateway = gatewayOf(api, guard, log)
+  const door = lazyDoor({
+    gateway,
     tokens: guard.tokens,
     pki: { authority: () => identity().clientAuthority, server: () => (identity().given ?? identity().own).cert },
     queues,
@@ -50,9 +51,8 @@ export async function openOvirtDoor(options: Options, stack: AsyncDisposableStac
     const listener = await openListener({ listen, tls: identity(), limits, log, option, isHttp1Only: true }, [door])
     stack.defer(() => listener.close())
     stack.defer(() => door.stop())
-    const client = api.clients.own
-    await recordStart(client)
-    stack.defer(startAuditor({ client, vms: api.objects.vms, vmis: api.objects.vmis, log }))
+    await gateway.note(startEntry)
+    stack.defer(startAuditor({ note: gateway.note, vms: api.objects.vms, vmis: api.objects.vmis }))
     return {
       line: `oVirt door: ${urlOf(listen.host, listener.port)}/ovirt-engine/api`,
       port: listener.port,
@@ -65,10 +65,44 @@ export async function openOvirtDoor(options: Options, stack: AsyncDisposableStac
   }
 }
 
-/** The Kubernetes API of this process, as the door uses it: each request is decided by the rights of its user. */
-export function gatewayOf(api: Api, guard: Guard): Gateway {
+/** The door, whose modules are loaded when the first client comes: most installations have none. */
+function lazyDoor(options: EngineOptions): EngineDoor {
+  let loaded: Promise<EngineDoor> | undefined
+  let isStopped = false
+  const load = async () => {
+    const { engineDoor } = await import('#ovirt/engine/door.ts')
+    const door = engineDoor(options)
+    if (isStopped) door.stop()
+    return door
+  }
   return {
-    own: api.clients.own,
+    matches: () => true,
+    serve: async (exchange) => {
+      loaded ??= load()
+      await (await loaded).serve(exchange)
+    },
+    stop: () => {
+      isStopped = true
+      // One that could not be loaded has nothing to stop.
+      void loaded?.then(
+        (door) => door.stop(),
+        () => undefined,
+      )
+    },
+  }
+}
+
+/** The Kubernetes API of this process, as the door uses it: each request is decided by the rights of its user. */
+export function gatewayOf(api: Api, guard: Guard, log: Log): Gateway {
+  const { own } = api.clients
+  return {
+    own,
+    note: (entry) =>
+      record(own, entry).then(
+        () => undefined,
+        (error: unknown) =>
+          log.warn({ vm: entry.vm?.metadata.name, cause: explain(error) }, 'Cannot write the audit log of oVirt’s API'),
+      ),
     clientOf: (user) => new LocalClient(api.registry, { user, manager: 'patchbay-ovirt', access: api.access }),
     act: async (user, verb, { namespace, name }, input) => {
       const { plural } = VirtualMachine

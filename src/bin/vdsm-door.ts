@@ -4,7 +4,6 @@ import type { TlsIdentity } from '#machinery/http/listener.ts'
 import { openStreamListener } from '#machinery/http/stream-listener.ts'
 import type { Guard } from '#machinery/rest/access/guard.ts'
 import type { Queues } from '#ovirt/engine/queues.ts'
-import { vdsmDoor } from '#ovirt/vdsm/door.ts'
 import type { Api } from '#server/api.ts'
 import { addressOf } from './listen-address.ts'
 import { audit, gatewayOf } from './ovirt-door.ts'
@@ -31,7 +30,8 @@ export async function openVdsmDoor(options: Options, stack: AsyncDisposableStack
   const { vdsmListen, api, guard, identity, queues, limits, log } = options
   if (vdsmListen === undefined) return undefined
   const listen = addressOf(option, vdsmListen)
-  const gateway = gatewayOf(api, guard)
+  const { vdsmDoor } = await import('#ovirt/vdsm/door.ts')
+  const gateway = gatewayOf(api, guard, log)
   const door = vdsmDoor({ gateway, queues, audit: (write) => audit(guard, write), limits, log })
   const listener = await openStreamListener({ listen, tls: identity(), limits, log, option }, door.serve)
   stack.defer(() => listener.close())

@@ -1,13 +1,11 @@
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
-import { explain } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
-import type { Log } from '#base/log.ts'
 import { linkChangedByAnnotation, networkChangedByAnnotation } from '#core/nic/drift.ts'
-import type { Client } from '#machinery/client/client.ts'
 import type { Informer } from '#machinery/client/informer.ts'
-import { record, type Severity } from './audit.ts'
+import type { Severity } from './audit.ts'
+import type { Gateway } from './call.ts'
 import { clustersIn } from './clusters.ts'
 import { ownGenerationAnnotation } from './names.ts'
 import { entriesOf } from './nics/entries.ts'
@@ -19,10 +17,9 @@ import type { Machine } from './world.ts'
 type VM = Stored<VirtualMachine>
 
 export type AuditorOptions = Readonly<{
-  client: Client
+  note: Gateway['note']
   vms: Pick<Informer<VirtualMachine>, 'onChange' | 'get'>
   vmis: Pick<Informer<VirtualMachineInstance>, 'onChange' | 'get'>
-  log: Log
 }>
 
 /** Whom the engine names when it does not know who made a change. */
@@ -35,18 +32,12 @@ type Happened = Readonly<{ code: number; reason: string; severity: Severity; tex
  * Writes the entries of what did not come through the engine: whoever changes a VM, by whatever door, its audit log says so. And of
  * what becomes of its guest, which no door decides. Returns what ends it.
  */
-export function startAuditor({ client, vms, vmis, log }: AuditorOptions): () => void {
+export function startAuditor({ note, vms, vmis }: AuditorOptions): () => void {
   let last = Promise.resolve()
   const write = (vm: VM, entries: readonly Happened[]) => {
     const { namespace } = vm.metadata
     // In their order: ids of entries only grow.
-    for (const entry of entries)
-      last = last
-        .then(() => record(client, { ...entry, vm, namespace, user: unknownUser }))
-        .then(
-          () => undefined,
-          (error: unknown) => log.warn({ vm: vm.metadata.name, cause: explain(error) }, 'Cannot write the audit log'),
-        )
+    for (const entry of entries) last = last.then(() => note({ ...entry, vm, namespace, user: unknownUser }))
   }
   const ends = [
     vms.onChange((now, before) => {

@@ -2,6 +2,7 @@ import type { Client, Key } from '#machinery/client/client.ts'
 import type { User } from '#machinery/rest/strategy.ts'
 import type { Named } from '../wire/document.ts'
 import type { Input } from '../wire/read.ts'
+import type { Entry } from './audit.ts'
 import type { Queues } from './queues.ts'
 import type { World } from './world.ts'
 
@@ -14,6 +15,8 @@ export type Gateway = Readonly<{
   own: Client
   /** A client in the name of a user, whose every request is decided by their rights. */
   clientOf(user: User): Client
+  /** Writes an entry of the audit log. Never fails: what was done stays done, and an entry that cannot be written is logged. */
+  note(entry: Entry): Promise<void>
   /** Calls a verb of a VM in the name of a user. @throws Fault Forbidden, NotFound, Conflict … */
   act(user: User, verb: Verb, vm: Required<Key>, input: Readonly<Record<string, unknown>>): Promise<void>
 }>

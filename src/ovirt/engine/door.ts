@@ -50,8 +50,11 @@ export type AuditedWrite = Readonly<{
   account: Account | undefined
 }>
 
-/** The REST API of oVirt's engine over the Kubernetes API. `stop` ends what it waits for. */
-export function engineDoor(options: EngineOptions): Door & Readonly<{ stop(): void }> {
+/** The door of the API. `stop` ends what it waits for. */
+export type EngineDoor = Door & Readonly<{ stop(): void }>
+
+/** The REST API of oVirt's engine over the Kubernetes API. */
+export function engineDoor(options: EngineOptions): EngineDoor {
   const stopping = new AbortController()
   const serving: Serving = {
     ...options,

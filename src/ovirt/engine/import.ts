@@ -1,7 +1,6 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { operationFailed } from '../wire/faults.ts'
-import { record } from './audit.ts'
 import type { Call } from './call.ts'
 import type { Cluster } from './clusters.ts'
 import { engineFault } from './kube-faults.ts'
@@ -105,11 +104,11 @@ async function noteImport(call: Call, vm: VM, cluster: Cluster, { unknown, taken
     const networks = [...new Set(unknown.map(({ network }) => network))].join(',')
     const text = `While importing VM ${name}, the Network/s ${networks} were found to be Non-VM Networks or do not exist in Cluster ${cluster.name}. Network Name was not set in the Interface/s ${unknown.map((nic) => nic.name).join(',')}.`
     const reason = 'IMPORTEXPORT_IMPORT_VM_INVALID_INTERFACES'
-    await record(gateway.own, { ...common, code: 9600, reason, severity: 'warning', text })
+    await gateway.note({ ...common, code: 9600, reason, severity: 'warning', text })
   }
   for (const nic of taken) {
     const text = `Network Interface ${nic.name} has MAC address ${nic.mac} which is in use, therefore it is being unplugged from VM ${name}.`
-    await record(gateway.own, {
+    await gateway.note({
       ...common,
       code: 838,
       reason: 'MAC_ADDRESS_IS_IN_USE_UNPLUG',
@@ -118,5 +117,5 @@ async function noteImport(call: Call, vm: VM, cluster: Cluster, { unknown, taken
     })
   }
   const text = `VM ${name} was imported successfully to Data Center ${cluster.dataCenter.name}, Cluster ${cluster.name}`
-  await record(gateway.own, { ...common, code: 1152, reason: 'IMPORTEXPORT_IMPORT_VM', severity: 'normal', text })
+  await gateway.note({ ...common, code: 1152, reason: 'IMPORTEXPORT_IMPORT_VM', severity: 'normal', text })
 }

@@ -5,7 +5,6 @@ import { sha256Hex } from '#base/sha256.ts'
 import { podNetwork } from '#core/nic/nic.ts'
 import { EngineFault, incomplete, NotFound, operationFailed, unsupported } from '../wire/faults.ts'
 import type { Input } from '../wire/read.ts'
-import { record } from './audit.ts'
 import type { Call } from './call.ts'
 import { engineFault } from './kube-faults.ts'
 import { descriptionAnnotation, profilesAnnotation } from './names.ts'
@@ -269,5 +268,5 @@ function noteProfile(
 
 async function note(call: Call, { namespace }: DataCenter, code: number, reason: string, text: string): Promise<void> {
   const { correlationId, account, gateway } = call
-  await record(gateway.own, { code, reason, severity: 'normal', text, namespace, user: account.name, correlationId })
+  await gateway.note({ code, reason, severity: 'normal', text, namespace, user: account.name, correlationId })
 }

@@ -3,7 +3,6 @@ import type { Stored } from '#apis/meta/object.ts'
 import { interfacesOf, withInterfaces } from '#core/vm/live.ts'
 import { parkAnnotation, parkedLinksAnnotation } from '#core/vm/parking.ts'
 import { EngineFault, incomplete } from '../wire/faults.ts'
-import { record } from './audit.ts'
 import type { Call } from './call.ts'
 import { engineFault } from './kube-faults.ts'
 import { descriptionAnnotation, nicsAnnotation, ownGenerationAnnotation, templateLabel } from './names.ts'
@@ -56,7 +55,7 @@ export async function createTemplate(call: Call): Promise<string> {
       spec: { runStrategy: 'Halted', template },
     })
     const text = `Creation of Template ${name} from VM ${source.vm.metadata.name} was completed by ${account.name}.`
-    await record(gateway.own, {
+    await gateway.note({
       ...{ code: 45, reason: 'USER_ADD_VM_TEMPLATE_SUCCESS', severity: 'normal', text, vm: made, namespace },
       ...{ user: account.name, correlationId },
     })

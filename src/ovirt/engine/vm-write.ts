@@ -3,7 +3,6 @@ import type { Stored } from '#apis/meta/object.ts'
 import { runStrategyOf } from '#core/vm/power.ts'
 import { EngineFault, incomplete, operationFailed, unsupported } from '../wire/faults.ts'
 import type { Input } from '../wire/read.ts'
-import { record } from './audit.ts'
 import type { Acting, Call, Verb } from './call.ts'
 import { type Cluster, canLink, versionText } from './clusters.ts'
 import { blankId } from './ids.ts'
@@ -219,7 +218,7 @@ export async function removeVm(call: Call, { vm, status }: Machine): Promise<voi
 async function noteVm(call: Acting, vm: VM, code: number, reason: string, text: string): Promise<void> {
   const { namespace } = vm.metadata
   const { correlationId, account } = call
-  await record(call.gateway.own, {
+  await call.gateway.note({
     code,
     reason,
     severity: 'normal',

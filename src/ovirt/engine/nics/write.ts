@@ -3,7 +3,6 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { sameJson } from '#base/json.ts'
 import { EngineFault, NotFound, operationFailed } from '../../wire/faults.ts'
-import { record } from '../audit.ts'
 import type { Acting } from '../call.ts'
 import { engineFault } from '../kube-faults.ts'
 import { ownGenerationAnnotation } from '../names.ts'
@@ -192,7 +191,7 @@ async function log(
   const { vm } = change.machine
   const last = entries.at(-1)
   for (const entry of entries)
-    await record(call.gateway.own, {
+    await call.gateway.note({
       ...entry,
       vm,
       namespace: vm.metadata.namespace,
