@@ -100,6 +100,8 @@ export async function startDaemon(options: DaemonOptions): Promise<ProcessIdenti
   const running = await findDaemon(dir)
   if (running && (await isAnswering(dir))) return running
   if (!running) log.info({ dir }, 'Starting libvirtd')
+  // One that is dying has no name any more and may still listen: it must not be taken for the new one.
+  if (!running) await rm(socketPath(dir), { force: true })
   const child = running ? undefined : await launch(options)
   const ready = async () => {
     if (child && child.exitCode !== null) throw await startFailure(dir, child.exitCode)

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { silent } from '#base/log.ts'
@@ -168,6 +170,26 @@ describe('libvirt over its own protocol', {
     await start()
     libvirt = await open()
     libvirt.onEvent((event) => events.push(event))
+  })
+
+  it('is not taken to answer while something else still listens in its place', async () => {
+    const daemon = await findDaemon(dir)
+    assert.ok(daemon)
+    await signalProcess(daemon, 'SIGKILL')
+    await eventually('it is gone', async () => (await findDaemon(dir)) === undefined)
+    // Node removes the path that it listened at when it ends: the new libvirtd's must be another.
+    const path = `${socketPath(dir)}-other`
+    const other = createServer().listen(path)
+    await once(other, 'listening')
+    await rename(path, socketPath(dir))
+    try {
+      await start()
+      libvirt = await open()
+      libvirt.onEvent((event) => events.push(event))
+      assert.match(await libvirt.libVersion(), /^\d+\.\d+\.\d+$/)
+    } finally {
+      other.close()
+    }
   })
 
   it('stops the guest and reports it', async () => {
