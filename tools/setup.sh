@@ -69,13 +69,16 @@ fi
 
 # Not installed, so that it takes the place of no newer one. The tests with it are skipped when it cannot be had.
 fetch_old_kubectl() {
+  if ! command -v apt-get >/dev/null 2>&1; then say "no old kubectl to test with: this is no Debian system"; return; fi
   folder=$(mktemp -d)
-  if ! command -v apt-get >/dev/null 2>&1; then say "no old kubectl to test with: this is no Debian system"
-  elif ! (cd "$folder" && apt-get download -q "$(kubectl_package)" && dpkg-deb -x ./*.deb .) >"$folder/log" 2>&1; then
-    say "no old kubectl to test with: $(tail -n 1 "$folder/log")"
-  else
-    mkdir -p "$(dirname "$old_kubectl")" && mv "$folder/usr/bin/kubectl" "$old_kubectl"
-  fi
+  # Debian 12 has it in one, Debian 13 in the other, and a kubectl of another origin has the name of the second as well.
+  for package in kubernetes-client kubectl; do
+    if (cd "$folder" && apt-get download -q "$package" && dpkg-deb -x ./"$package"_*.deb . && [ -x usr/bin/kubectl ]) >>"$folder/log" 2>&1; then
+      mkdir -p "$(dirname "$old_kubectl")" && mv "$folder/usr/bin/kubectl" "$old_kubectl"
+      break
+    fi
+  done
+  [ -x "$old_kubectl" ] || say "no old kubectl to test with: $(tail -n 1 "$folder/log")"
   rm -rf "$folder"
 }
 if [ -n "$old_kubectl" ] && [ ! -x "$old_kubectl" ]; then fetch_old_kubectl; fi
