@@ -80,6 +80,8 @@ export type EngineWorld = Readonly<{
   nic1: string
   /** Ids of vNIC profiles by name. */
   profiles: Readonly<Record<string, string>>
+  /** What the status of vm1's instance says of an interface; undefined where the guest does not have it. */
+  inGuest(name: string): Promise<Any>
   stop(): Promise<void>
 }>
 
@@ -116,6 +118,8 @@ export async function startEngine(options: Parameters<typeof startOn>[1] = {}): 
     ...{ cluster, engine, viewer, vm1, vm2 },
     nic1: nic.find((one: Any) => one.name === 'nic1').id,
     profiles: Object.fromEntries(vnic_profile.map((one: Any) => [one.name, one.id])),
+    inGuest: async (name) =>
+      (await api.get(vmisPath('default', 'vm1'))).status.interfaces.find((one: Any) => one.name === name),
     stop: async () => {
       for (const { api: client } of [engine, viewer]) client.close()
       await cluster.stop()

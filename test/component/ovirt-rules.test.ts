@@ -30,7 +30,6 @@ describe('the rules of oVirt’s engine', () => {
   const profile = (id: string | undefined) => `<vnic_profile id="${id}"/>`
   const newest = async (count: number) => (await engine.events()).slice(0, count)
   const vmi = () => world.cluster.api.get(vmisPath('default', 'vm1'))
-  const inGuest = async (name: string) => (await vmi()).status.interfaces.find((one: Any) => one.name === name)
   const template = async () => (await world.cluster.api.get(vmsPath('default', 'vm1'))).spec.template
 
   it('F5: a card of a VM that is down is added with what it does not say taken for granted', async () => {
@@ -45,7 +44,7 @@ describe('the rules of oVirt’s engine', () => {
   it('F13, F16: network and link change in one request, and a card that is unlinked keeps its network', async () => {
     const put = await engine.put(at(), `<nic><linked>false</linked>${profile(world.profiles.red)}</nic>`)
     assert.deepEqual([put.linked, put.vnic_profile.id, put.synced], ['false', world.profiles.red, 'true'])
-    assert.equal((await inGuest('nic1')).linkState, 'down')
+    assert.equal((await world.inGuest('nic1')).linkState, 'down')
     assert.equal(
       (await newest(1))[0]?.[1],
       'Interface nic1 (VirtIO) was updated for VM vm1. Link State is DOWN. (User: admin@internal)',
@@ -61,10 +60,10 @@ describe('the rules of oVirt’s engine', () => {
       '<nic><plugged>false</plugged><mac><address>02:00:00:00:21:21</address></mac></nic>',
     )
     assert.deepEqual([put.plugged, put.mac.address], ['false', '02:00:00:00:21:21'])
-    assert.equal(await inGuest('swap'), undefined)
+    assert.equal(await world.inGuest('swap'), undefined)
     assert.notEqual(mac.address, put.mac.address)
     await engine.put(at(id), '<nic><plugged>true</plugged></nic>')
-    assert.equal((await inGuest('swap')).mac, '02:00:00:00:21:21')
+    assert.equal((await world.inGuest('swap')).mac, '02:00:00:00:21:21')
     await engine.post(`${at(id)}/deactivate`)
     await engine.remove(at(id))
   })

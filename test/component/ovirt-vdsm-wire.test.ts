@@ -2,9 +2,8 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '#base/wait.ts'
-import { issue } from '#machinery/rest/certificates.ts'
 import { type Cluster, startCluster } from './cluster.ts'
-import { type Received, Vdsm } from './vdsm.ts'
+import { keysOf, type Received, Vdsm } from './vdsm.ts'
 
 const ping = (id: string | number) => ({ jsonrpc: '2.0', id, method: 'Host.ping' })
 const pong = (id: string | number) => ({ jsonrpc: '2.0', id, result: true })
@@ -204,10 +203,6 @@ describe('vdsm’s API and clients that take too much', () => {
     assert.deepEqual(cluster.errors, [])
   })
 
-  const keysOf = async (name: string) => {
-    const { cert, key } = await issue(cluster.authority, { use: 'client', name, groups: [] })
-    return { ca: cluster.keys.ca, cert, key }
-  }
   const kept = async (client: Promise<Vdsm>) => {
     open.push(await client)
     return client
@@ -242,13 +237,13 @@ describe('vdsm’s API and clients that take too much', () => {
   })
 
   it('one user has a share of the connections, and handshakes that do not end hold nobody up', async () => {
-    const jane = await keysOf('jane')
+    const jane = await keysOf(cluster, 'jane')
     const first = [await kept(Vdsm.connect(cluster.vdsmPort, jane)), await kept(Vdsm.connect(cluster.vdsmPort, jane))]
     await assert.rejects(Vdsm.connect(cluster.vdsmPort, jane), /the connection ended/)
     for (const client of first) assert.equal(await client.call('Host.ping'), true)
     const mute = Array.from({ length: 30 }, () => connect(cluster.vdsmPort, '127.0.0.1').on('error', () => undefined))
     try {
-      using other = await Vdsm.connect(cluster.vdsmPort, await keysOf('joe'))
+      using other = await Vdsm.as(cluster, 'joe')
       assert.equal(await other.call('Host.ping'), true)
       assert.equal((await cluster.api.send('GET', '/readyz')).code, 200)
     } finally {
@@ -257,7 +252,7 @@ describe('vdsm’s API and clients that take too much', () => {
   })
 
   it('one user has a share of the memory', async () => {
-    using client = await Vdsm.connect(cluster.vdsmPort, await keysOf('jill'))
+    using client = await Vdsm.as(cluster, 'jill')
     client.socket.write(`SEND\ndestination:a\n\n${'x'.repeat(200_000)}`)
     await failsWith(client, /^too many bytes of requests are under way, please try again later$/)
   })

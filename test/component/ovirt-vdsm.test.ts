@@ -3,11 +3,9 @@ import { readFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '#base/wait.ts'
 import { createAuthority, issue } from '#machinery/rest/certificates.ts'
-import { type Any, vmisPath, vmsPath } from './api.ts'
+import { type Any, vmsPath } from './api.ts'
 import { type EngineWorld, startEngine } from './engine.ts'
-import { Vdsm } from './vdsm.ts'
-
-const update = (more: object) => ({ deviceType: 'interface', ...more })
+import { update, Vdsm } from './vdsm.ts'
 
 describe('cards through vdsm’s API', () => {
   let world: EngineWorld
@@ -22,8 +20,6 @@ describe('cards through vdsm’s API', () => {
   })
 
   const at = (nic = world.nic1) => `vms/${world.vm1}/nics/${nic}`
-  const inGuest = async (name: string) =>
-    (await world.cluster.api.get(vmisPath('default', 'vm1'))).status.interfaces.find((one: Any) => one.name === name)
   const declared = async (name: string, vm = 'vm1') => {
     const { spec } = (await world.cluster.api.get(vmsPath('default', vm))).spec.template
     const { state } = spec.domain.devices.interfaces.find((one: Any) => one.name === name) ?? {}
@@ -33,24 +29,20 @@ describe('cards through vdsm’s API', () => {
     vdsm.call('VM.updateDevice', { vmID: world.vm1, params: update({ alias: 'ua-nic1', ...more }) })
   const refusedUpdate = (params: object, vmID = world.vm1) => vdsm.refused('VM.updateDevice', { vmID, params })
   const newest = async () => (await world.engine.events())[0]
-  const asUser = async (name: string, groups: readonly string[] = []) => {
-    const { cert, key } = await issue(world.cluster.authority, { use: 'client', name, groups })
-    return Vdsm.connect(world.cluster.vdsmPort, { ca: world.cluster.keys.ca, cert, key })
-  }
 
   it('T43: updateDevice takes a link down and up, and oVirt’s API and its audit log say so', async () => {
-    const { mac } = await inGuest('nic1')
+    const { mac } = await world.inGuest('nic1')
     const flow = { ovirtCorrelationId: 'flow\\c7' }
     const params = { vmID: world.vm1, params: update({ alias: 'ua-nic1', linkActive: false }) }
     assert.deepEqual(await vdsm.call('VM.updateDevice', params, flow), {})
-    const down = await inGuest('nic1')
+    const down = await world.inGuest('nic1')
     assert.deepEqual([down.linkState, down.mac], ['down', mac])
     assert.equal((await world.engine.get(at())).linked, 'false')
     const { event } = await world.engine.get('events')
     assert.deepEqual([event[0].code, event[0].correlation_id], ['934', 'flow:7'])
     assert.match(event[0].description, /^Interface nic1 .* Link State is DOWN\. \(User: .+@internal\)$/)
     assert.deepEqual(await updateNic1({ linkActive: 'True' }), {})
-    assert.equal((await inGuest('nic1')).linkState, 'up')
+    assert.equal((await world.inGuest('nic1')).linkState, 'up')
     assert.equal((await world.engine.get(at())).linked, 'true')
   })
 
@@ -77,11 +69,11 @@ describe('cards through vdsm’s API', () => {
     // No network is a link that is down, whatever is said about it.
     await updateNic1({ network: '', linkActive: true })
     assert.equal((await declared('nic1'))[1], 'patchbay-none')
-    assert.equal((await inGuest('nic1')).linkState, 'down')
+    assert.equal((await world.inGuest('nic1')).linkState, 'down')
     assert.equal((await world.engine.get(at())).vnic_profile, undefined)
     await updateNic1({ network: 'blue' })
     assert.equal((await declared('nic1'))[1], 'blue')
-    assert.equal((await inGuest('nic1')).linkState, 'up')
+    assert.equal((await world.inGuest('nic1')).linkState, 'up')
   })
 
   it('a card is found by its alias, by its place and by the engine’s id; the feature page’s spelling is taken', async () => {
@@ -90,7 +82,7 @@ describe('cards through vdsm’s API', () => {
     for (const alias of [`net${place}`, `ua-${world.nic1}`]) {
       const params = { devicType: 'interface', alias, linkActive: false }
       await vdsm.call('VM.updateDevice', { vmID: world.vm1, params })
-      assert.equal((await inGuest('nic1')).linkState, 'down', alias)
+      assert.equal((await world.inGuest('nic1')).linkState, 'down', alias)
       await updateNic1({ linkActive: true })
     }
   })
@@ -107,7 +99,7 @@ describe('cards through vdsm’s API', () => {
     await send(xml(';vdsmdummy;', 'down'))
     assert.equal((await declared('nic1'))[1], 'patchbay-none')
     await send(xml('blue', 'up'))
-    assert.deepEqual(await inGuest('nic1').then(({ linkState }) => linkState), 'up')
+    assert.deepEqual(await world.inGuest('nic1').then(({ linkState }) => linkState), 'up')
     assert.deepEqual((await refusedUpdate(update({ xml: '<hotplug>' })))[0], -32602)
     assert.deepEqual((await refusedUpdate(update({ xml: '<!DOCTYPE a><hotplug/>' })))[0], -32602)
     assert.deepEqual((await refusedUpdate(update({ xml: '<hotplug/>' })))[0], -32602)
@@ -162,7 +154,7 @@ describe('cards through vdsm’s API', () => {
     assert.equal(devices.length, 1)
     const [{ alias, macAddr }] = devices
     const name = alias.slice(3)
-    assert.deepEqual(await inGuest(name).then(({ mac, linkState }) => [mac, linkState]), [macAddr, 'down'])
+    assert.deepEqual(await world.inGuest(name).then(({ mac, linkState }) => [mac, linkState]), [macAddr, 'down'])
     assert.deepEqual(await declared(name), ['down', 'red'])
     const again = { vmID: world.vm1, params: { nic: { alias } } }
     assert.deepEqual(await vdsm.refused('VM.hotplugNic', again), [
@@ -171,7 +163,7 @@ describe('cards through vdsm’s API', () => {
     ])
     const unplug = (nic: object) => ({ vmID: world.vm1, params: { vmId: world.vm1, nic } })
     assert.deepEqual(await vdsm.call('VM.hotunplugNic', unplug({ macAddr: macAddr.toUpperCase() })), {})
-    assert.equal(await inGuest(name), undefined)
+    assert.equal(await world.inGuest(name), undefined)
     assert.deepEqual(await vdsm.refused('VM.hotunplugNic', unplug({ alias })), [
       50,
       `Failed to hotunplug NIC: there is no card with the alias ${alias}`,
@@ -193,8 +185,11 @@ describe('cards through vdsm’s API', () => {
       '<alias name="ua-nicx"/><mac address="02:00:00:AB:00:01"/></interface></devices></hotplug>'
     const { devices } = await vdsm.call('VM.hotplugNic', { vmID: world.vm1, params: { vmId: world.vm1, xml } })
     assert.deepEqual(devices, [{ macAddr: '02:00:00:ab:00:01', alias: 'ua-nicx' }])
-    assert.deepEqual(await inGuest('nicx').then(({ mac, linkState }) => [mac, linkState]), ['02:00:00:ab:00:01', 'up'])
-    const { mac } = await inGuest('nic1')
+    assert.deepEqual(await world.inGuest('nicx').then(({ mac, linkState }) => [mac, linkState]), [
+      '02:00:00:ab:00:01',
+      'up',
+    ])
+    const { mac } = await world.inGuest('nic1')
     const taken = { vmID: world.vm1, params: { nic: { alias: 'ua-nicy', macAddr: mac, network: 'red' } } }
     assert.deepEqual(await vdsm.refused('VM.hotplugNic', taken), [
       49,
@@ -274,7 +269,7 @@ describe('cards through vdsm’s API', () => {
     assert.deepEqual([full[0].vmId, full[0].vmName, full[0].status], [world.vm1, 'vm1', 'Up'])
     await updateNic1({ linkActive: false })
     const [{ devices }] = await vdsm.call('Host.getVMFullList')
-    const { mac } = await inGuest('nic1')
+    const { mac } = await world.inGuest('nic1')
     assert.deepEqual(
       devices.find((one: Any) => one.name === 'nic1'),
       {
@@ -311,17 +306,17 @@ describe('cards through vdsm’s API', () => {
   })
 
   it('the roles of the user decide, and others’ VMs do not exist', async () => {
-    using viewer = await asUser('viewer')
+    using viewer = await Vdsm.as(world.cluster, 'viewer')
     const params = { vmID: world.vm1, params: update({ alias: 'ua-nic1', linkActive: false }) }
     assert.deepEqual(await viewer.refused('VM.updateDevice', params), [
       56,
       'Failed to update device: User is not authorized to perform this action.',
     ])
     assert.equal((await viewer.call('Host.getVMList')).includes(world.vm1), true)
-    using nobody = await asUser('nobody')
+    using nobody = await Vdsm.as(world.cluster, 'nobody')
     assert.deepEqual(await nobody.call('Host.getVMList'), [])
     assert.deepEqual(await nobody.refused('VM.updateDevice', params), [1, 'Virtual machine does not exist'])
-    assert.equal((await inGuest('nic1')).linkState, 'up')
+    assert.equal((await world.inGuest('nic1')).linkState, 'up')
     // Lines are written beside the answers.
     await eventually('both refusals are in the audit log', async () => {
       const lines = (await readFile(world.cluster.dir.audit, 'utf8'))
@@ -333,75 +328,6 @@ describe('cards through vdsm’s API', () => {
     })
   })
 
-  it('T44: networks are mirrored to a card and no more, while it stays plugged', async () => {
-    const mirrored = async () => {
-      const { items } = await world.cluster.api.get('/api/v1/namespaces/default/pods')
-      const { uid } = items.find((one: Any) => one.metadata.labels['vm.kubevirt.io/name'] === 'vm1').metadata
-      return world.cluster.sandboxes.mirrors(uid).map(({ nic, network }) => `${nic} ${network}`)
-    }
-    const become = (...wanted: readonly string[]) =>
-      eventually(`${wanted} are mirrored`, async () => `${await mirrored()}` === `${wanted}`)
-    const listed = async () => {
-      const [{ devices }] = await vdsm.call('Host.getVMFullList', { vmList: [world.vm1] })
-      return devices.find((one: Any) => one.name === 'nic1').portMirroring
-    }
-    const { mac } = await inGuest('nic1')
-    await updateNic1({ portMirroring: ['blue', 'default/red'] })
-    await become('nic1 default/blue', 'nic1 default/red')
-    await updateNic1({ linkActive: true })
-    assert.deepEqual(await listed(), ['default/blue', 'default/red'])
-    await updateNic1({ portMirroring: 'red' })
-    await become('nic1 default/red')
-    await updateNic1({ portMirroring: [] })
-    await become()
-    assert.equal((await inGuest('nic1')).mac, mac)
-    const plug = { vmID: world.vm1, params: { nic: { alias: 'ua-ear', network: 'red', portMirroring: ['blue'] } } }
-    await vdsm.call('VM.hotplugNic', plug)
-    await become('ear default/blue')
-    await vdsm.call('VM.hotunplugNic', { vmID: world.vm1, params: { nic: { alias: 'ua-ear' } } })
-    await vdsm.call('VM.hotplugNic', { vmID: world.vm1, params: { nic: { alias: 'ua-ear' } } })
-    await become()
-    assert.deepEqual(await declared('ear'), ['up', 'red'])
-    await vdsm.call('VM.hotunplugNic', { vmID: world.vm1, params: { nic: { alias: 'ua-ear' } } })
-    const { nic } = await world.engine.get(`vms/${world.vm1}/nics`)
-    await world.engine.remove(at(nic.find((one: Any) => one.name === 'ear').id))
-  })
-
-  it('what a profile mirrors to a card is so over unplugging', async () => {
-    const { network } = await world.engine.get('networks?search=name%3Dred')
-    const profile = { name: 'ears', port_mirroring: 'true', network: { id: network[0].id } }
-    const ears = await world.engine.post('vnicprofiles', profile)
-    const card = await world.engine.post(`vms/${world.vm1}/nics`, { name: 'listens', vnic_profile: { id: ears.id } })
-    await vdsm.call('VM.hotunplugNic', { vmID: world.vm1, params: { nic: { alias: 'ua-listens' } } })
-    const { annotations } = (await world.cluster.api.get(vmsPath('default', 'vm1'))).metadata
-    assert.equal(annotations['patchbay.dev/mirror'], '{"listens":["red"]}')
-    await world.engine.remove(at(card.id))
-    await world.engine.remove(`vnicprofiles/${ears.id}`)
-  })
-
-  it('what cannot be mirrored is refused, and so is who may not mirror it', async () => {
-    const alias = 'ua-nic1'
-    assert.deepEqual(await refusedUpdate(update({ alias, portMirroring: ['green'] })), [
-      56,
-      'Failed to update device: the NetworkAttachmentDefinition default/green does not exist or has no config that can be read',
-    ])
-    assert.equal((await refusedUpdate(update({ alias, portMirroring: ['pod'] })))[0], 56)
-    await world.cluster.api.create('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
-      metadata: { name: 'editor' },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'edit' },
-      subjects: [{ kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name: 'editor' }],
-    })
-    using editor = await asUser('editor')
-    const params = { vmID: world.vm1, params: update({ alias, portMirroring: ['blue'] }) }
-    assert.equal((await editor.refused('VM.updateDevice', params))[0], 56)
-    assert.deepEqual(
-      await editor.call('VM.updateDevice', { ...params, params: update({ alias, portMirroring: [] }) }),
-      {},
-    )
-    const [{ devices }] = await vdsm.call('Host.getVMFullList', { vmList: [world.vm1] })
-    assert.deepEqual(devices.find((one: Any) => one.name === 'nic1').portMirroring, [])
-  })
-
   it('changes through both doors run one after the other, each on what the one before left', async () => {
     const states = Array.from({ length: 6 }, (_, i) => i % 2 === 1)
     const changes = states.map((linked, i) =>
@@ -409,7 +335,7 @@ describe('cards through vdsm’s API', () => {
     )
     await Promise.all(changes)
     await updateNic1({ linkActive: true })
-    assert.equal((await inGuest('nic1')).linkState, 'up')
+    assert.equal((await world.inGuest('nic1')).linkState, 'up')
   })
   const updateOver = async (linkActive: boolean) => {
     using own = await Vdsm.connect(world.cluster.vdsmPort, world.cluster.keys)

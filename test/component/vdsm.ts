@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { connect, type TLSSocket } from 'node:tls'
+import { issue } from '#machinery/rest/certificates.ts'
 import type { Any } from './api.ts'
+import type { Cluster } from './cluster.ts'
 
 /** A certificate with its key, and the authority that both sides trust. */
 export type Keys = Readonly<{ ca: string; cert?: string; key?: string }>
@@ -9,6 +11,15 @@ export type Keys = Readonly<{ ca: string; cert?: string; key?: string }>
 export type Received = Readonly<{ command: string; headers: Readonly<Record<string, string>>; body: string }>
 
 const deadlineMs = 20_000
+
+/** The certificate of a user of a name, who is in no group. */
+export async function keysOf({ authority, keys }: Cluster, name: string): Promise<Keys> {
+  const { cert, key } = await issue(authority, { use: 'client', name, groups: [] })
+  return { ca: keys.ca, cert, key }
+}
+
+/** Parameters of an update of a card. */
+export const update = (more: object): object => ({ deviceType: 'interface', ...more })
 
 /** A client of vdsm's API that writes and reads bytes, as `vdsm-client` does. */
 export class Vdsm implements Disposable {
@@ -47,6 +58,11 @@ export class Vdsm implements Disposable {
     if (command !== 'CONNECTED') throw new Error(`${command} ${body}`)
     client.write('SUBSCRIBE', { id: 'sub-1', destination: client.#reply, ack: 'auto' })
     return client
+  }
+
+  /** Connects as a user of a name. */
+  static async as(cluster: Cluster, name: string): Promise<Vdsm> {
+    return Vdsm.connect(cluster.vdsmPort, await keysOf(cluster, name))
   }
 
   write(command: string, headers: Readonly<Record<string, string>>, body = ''): void {

@@ -5,7 +5,8 @@ import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { nad, vm } from '../../tools/stage/manifests.ts'
-import { must, program } from '../../tools/stage/program.ts'
+import { Peers } from '../../tools/stage/peers.ts'
+import { must } from '../../tools/stage/program.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 import { type Identity, identityOf } from '../../tools/stage/views.ts'
 
@@ -16,37 +17,26 @@ const knocks = 20
 
 describe('copies of all traffic of a network to a real guest', () => {
   let stage: Stage
-  let peers: readonly [string, string]
+  const peers = new Peers()
+  let one: string
   let identity: Identity
 
   before(async () => {
     stage = await Stage.open()
-    const tag = stage.dir.slice(-4)
-    peers = [`one-${tag}`, `two-${tag}`]
     await provideDemoGuest(stage)
     await stage.up()
-    await must('ip', ['link', 'add', 'br-blue', 'type', 'bridge'])
-    await must('ip', ['link', 'set', 'br-blue', 'up'])
-    for (const [i, peer] of peers.entries())
-      for (const command of [
-        `ip netns add ${peer}`,
-        `ip link add p-${i} type veth peer name eth0 netns ${peer}`,
-        `ip link set p-${i} master br-blue up`,
-        `ip -n ${peer} addr add 192.168.87.${i + 1}/24 dev eth0`,
-        `ip -n ${peer} link set eth0 up`,
-      ])
-        await must('/bin/sh', ['-c', command])
+    one = await peers.add('br-blue', '192.168.87.1')
+    await peers.add('br-blue', '192.168.87.2')
     await stage.apply(nad('red'), nad('blue'), vm('x', { secondary: { red: 'up' }, graceSeconds: 0 }))
     await stage.waitFor('x', 'AgentConnected')
     await stage.guest('x', 'ip link set eth1 up promisc on')
     identity = await identityOf(stage, 'x')
   })
   after(async () => {
-    for (const peer of peers) await program('ip', ['netns', 'delete', peer])
     await stage.stop()
     await stage.down()
     assert.deepEqual(await left(), nothing)
-    await program('ip', ['link', 'delete', 'br-blue'])
+    await peers.remove()
     await stage[Symbol.asyncDispose]()
   })
 
@@ -73,7 +63,7 @@ describe('copies of all traffic of a network to a real guest', () => {
     const start = await count()
     // Nobody listens there: a question and a refusal each time.
     const knock = `for i in $(seq ${knocks}); do (echo > /dev/tcp/192.168.87.2/9) 2>/dev/null; done; true`
-    await must('ip', ['netns', 'exec', peers[0], 'bash', '-c', knock])
+    await must('ip', ['netns', 'exec', one, 'bash', '-c', knock])
     return (await count()) - start >= 2 * knocks
   }
   const becomesHeard = () => eventually('the peers are heard', () => hears(), { deadlineMs: patienceMs })

@@ -4,7 +4,8 @@ import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { addition, anySource, nad, vm } from '../../tools/stage/manifests.ts'
-import { must, program } from '../../tools/stage/program.ts'
+import { Peers } from '../../tools/stage/peers.ts'
+import { must } from '../../tools/stage/program.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 import { type Identity, identityOf } from '../../tools/stage/views.ts'
 
@@ -16,12 +17,11 @@ const [own, other] = ['192.168.86.77', '192.168.86.200']
 
 describe('cards of real guests on no network', () => {
   let stage: Stage
-  let peer: string
+  const peers = new Peers()
   let identity: Identity
 
   before(async () => {
     stage = await Stage.open()
-    peer = `peer-${stage.dir.slice(-4)}`
     await provideDemoGuest(stage)
     await stage.up()
     const ipam = { type: 'host-local', subnet: '192.168.86.0/25' }
@@ -32,17 +32,10 @@ describe('cards of real guests on no network', () => {
     await stage.apply(manifest)
     await stage.waitFor('x', 'AgentConnected')
     identity = await identityOf(stage, 'x')
-    for (const command of [
-      `ip netns add ${peer}`,
-      `ip link add p-red type veth peer name eth0 netns ${peer}`,
-      'ip link set p-red master br-red up',
-      `ip -n ${peer} addr add ${other}/24 dev eth0`,
-      `ip -n ${peer} link set eth0 up`,
-    ])
-      await must('/bin/sh', ['-c', command])
+    await peers.add('br-red', other)
   })
   after(async () => {
-    await program('ip', ['netns', 'delete', peer])
+    await peers.remove()
     await stage.stop()
     await stage.down()
     await stage[Symbol.asyncDispose]()

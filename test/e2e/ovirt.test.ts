@@ -5,7 +5,8 @@ import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { anySource, nad, vm } from '../../tools/stage/manifests.ts'
-import { must, program } from '../../tools/stage/program.ts'
+import { Peers } from '../../tools/stage/peers.ts'
+import { must } from '../../tools/stage/program.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 import { type Identity, identityOf } from '../../tools/stage/views.ts'
 import { Engine } from '../component/engine.ts'
@@ -14,8 +15,8 @@ import { Engine } from '../component/engine.ts'
 type Any = any
 
 const own = '192.168.87.77'
-const peers = { blue: '192.168.87.200', red: '192.168.87.201' } as const
-type Network = keyof typeof peers
+const addresses = { blue: '192.168.87.200', red: '192.168.87.201' } as const
+type Network = keyof typeof addresses
 
 describe('oVirt’s API over a real guest', () => {
   let stage: Stage
@@ -24,7 +25,7 @@ describe('oVirt’s API over a real guest', () => {
   let vm1: string
   let nic1: string
   let profiles: Readonly<Record<string, string>>
-  const spaces: string[] = []
+  const peers = new Peers()
 
   before(async () => {
     stage = await Stage.open()
@@ -40,7 +41,7 @@ describe('oVirt’s API over a real guest', () => {
     assert.match(stdout, /User admin@internal signs in to oVirt’s API with the password/)
     await connect()
     await stage.waitFor('vm1', 'AgentConnected')
-    for (const [network, address] of Object.entries(peers)) await addPeer(network, address)
+    for (const [network, address] of Object.entries(addresses)) await peers.add(`br-${network}`, address)
     identity = await identityOf(stage, 'vm1')
     vm1 = (await engine.get('vms?search=name%3Dvm1')).vm[0].id
     const { nic } = await engine.get(`vms/${vm1}/nics`)
@@ -50,11 +51,9 @@ describe('oVirt’s API over a real guest', () => {
   })
   after(async () => {
     engine?.api.close()
-    for (const space of spaces) await program('ip', ['netns', 'delete', space])
     await stage.stop()
     await stage.down()
-    // Where no card had been before, the test made the bridge.
-    await program('ip', ['link', 'delete', 'br-red'])
+    await peers.remove()
     await stage[Symbol.asyncDispose]()
   })
 
@@ -63,27 +62,15 @@ describe('oVirt’s API over a real guest', () => {
     const ca = await must('curl', ['-sk', 'https://127.0.0.1:7444/ca.crt'])
     engine = new Engine(7444, ca, 'admin@internal:sesame')
   }
-  /** A machine on a network that answers pings. Its bridge is there with the first card on it. */
-  const addPeer = async (network: string, address: string) => {
-    const space = `${network}-${stage.dir.slice(-4)}`
-    spaces.push(space)
-    for (const command of [
-      `ip netns add ${space}`,
-      `ip link show br-${network} >/dev/null 2>&1 || ip link add br-${network} type bridge`,
-      `ip link set br-${network} up`,
-      `ip link add p-${network} type veth peer name eth0 netns ${space}`,
-      `ip link set p-${network} master br-${network} up`,
-      `ip -n ${space} addr add ${address}/24 dev eth0`,
-      `ip -n ${space} link set eth0 up`,
-    ])
-      await must('/bin/sh', ['-c', command])
-  }
   const at = (nic = nic1) => `vms/${vm1}/nics/${nic}`
   const carrier = (nic: string) => stage.guest('vm1', `cat /sys/class/net/${nic}/carrier`)
   const cards = async () => (await stage.guest('vm1', 'ls /sys/class/net')).split(/\s+/).filter((one) => one !== 'lo')
   const reaches = async (network: Network) => {
     await stage.guest('vm1', `ip addr add ${own}/24 dev eth1`)
-    const said = await stage.guest('vm1', `ping -c 2 -W 1 -I eth1 ${peers[network]} >/dev/null && echo yes || echo no`)
+    const said = await stage.guest(
+      'vm1',
+      `ping -c 2 -W 1 -I eth1 ${addresses[network]} >/dev/null && echo yes || echo no`,
+    )
     await stage.guest('vm1', `ip addr del ${own}/24 dev eth1`)
     return said === 'yes'
   }

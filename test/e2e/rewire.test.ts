@@ -6,6 +6,7 @@ import { listLinks, listSandboxLinks } from '#drivers/host/links.ts'
 import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { anySource, nad, vm } from '../../tools/stage/manifests.ts'
+import { Peers } from '../../tools/stage/peers.ts'
 import { must, program } from '../../tools/stage/program.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 import { type Identity, identityOf } from '../../tools/stage/views.ts'
@@ -28,8 +29,8 @@ describe('moving cards of real guests to other networks', () => {
   let stage: Stage
   let identity: Identity
   let netns: string
-  const ownBridges: string[] = []
-  const peers: string[] = []
+  const peers = new Peers()
+  let peerOn: Readonly<Record<Side, string>>
 
   before(async () => {
     stage = await Stage.open()
@@ -55,14 +56,13 @@ exec /usr/lib/cni/bridge`,
     identity = await identityOf(stage, 'x')
     netns = `pb-${identity.podUid}`
     // A host on each of the networks, made by the test alone; whoever is not on the network cannot reach it.
-    for (const side of ['red', 'blue'] as const) await addPeer(side)
+    peerOn = { red: await addPeer('red'), blue: await addPeer('blue') }
   })
   after(async () => {
-    for (const peer of peers) await program('ip', ['netns', 'delete', peer])
-    // What the test made is none of Patchbay's, and nobody is on it any more after this.
     await stage.stop()
     await stage.down()
-    for (const bridge of ownBridges) await program('ip', ['link', 'delete', bridge])
+    // What the test made is none of Patchbay's, and nobody else is on it any more.
+    await peers.remove()
     await stage[Symbol.asyncDispose]()
   })
 
@@ -71,26 +71,7 @@ exec /usr/lib/cni/bridge`,
     await chmod(`${folder}/${name}`, 0o755)
   }
 
-  async function addPeer(side: Side): Promise<void> {
-    const peer = `peer-${side}-${stage.dir.slice(-4)}`
-    peers.push(peer)
-    await must('ip', ['netns', 'add', peer])
-    const links = await must('ip', ['-o', 'link'])
-    if (!links.includes(` br-${side}:`)) {
-      await must('ip', ['link', 'add', `br-${side}`, 'type', 'bridge'])
-      ownBridges.push(`br-${side}`)
-    }
-    const commands = [
-      `ip link set br-${side} up`,
-      `ip link add p-${side} type veth peer name eth0 netns ${peer}`,
-      `ip link set p-${side} master br-${side} up`,
-      `ip -n ${peer} addr add ${subnets[side]}.200/24 dev eth0`,
-      `ip -n ${peer} link set eth0 up`,
-    ]
-    for (const command of commands) await must('/bin/sh', ['-c', command])
-  }
-
-  const peerOf = (side: Side) => peers.find((one) => one.includes(side))!
+  const addPeer = (side: Side) => peers.add(`br-${side}`, `${subnets[side]}.200`)
   const until = (what: string, isDone: (vmi: Any) => unknown) =>
     eventually(
       what,
@@ -124,7 +105,7 @@ exec /usr/lib/cni/bridge`,
   /** Whether a network's peer reaches an address: nobody listens there, and who is told so has reached it. */
   const knocks = async (side: Side, address: string): Promise<boolean> => {
     const knock = `timeout 1 bash -c 'echo > /dev/tcp/${address}/9'`
-    return (await program('ip', ['netns', 'exec', peerOf(side), 'sh', '-c', knock])).stderr.includes('refused')
+    return (await program('ip', ['netns', 'exec', peerOn[side], 'sh', '-c', knock])).stderr.includes('refused')
   }
   /** Whether an interface has an address of a network's pool; `reaches` gives it one of its own for moments. */
   const hasLease = (status: Any, side: Side) =>

@@ -5,6 +5,7 @@ import { linkNames } from '#core/nic/names.ts'
 import { runInGuest } from '../../tools/stage/guest.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { anySource, nad, vm } from '../../tools/stage/manifests.ts'
+import { Peers } from '../../tools/stage/peers.ts'
 import { must, program } from '../../tools/stage/program.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 
@@ -26,7 +27,9 @@ const watching = 'watching'
 
 describe('guests of two namespaces on one network', () => {
   let stage: Stage
-  const peer = `peer-${process.pid}`
+  const peers = new Peers()
+  /** A host on the network, which nobody filters and whose mind is read. */
+  let peer: string
   before(async () => {
     stage = await Stage.open()
     await provideDemoGuest(stage)
@@ -37,12 +40,12 @@ describe('guests of two namespaces on one network', () => {
     for (const who of [thief, victim]) await stage.apply(machine(who))
     await stage.apply(inNamespace('a', vm('bridged', { binding: 'bridge', graceSeconds: 0 })))
     for (const who of [thief, victim, bridged]) await connected(who)
-    await addPeer()
+    peer = await peers.add('br-shared', peerAddress)
     await must('nft', ['add', 'table', 'bridge', watching])
   })
   after(async () => {
     await program('nft', ['delete', 'table', 'bridge', watching])
-    await program('ip', ['netns', 'delete', peer])
+    await peers.remove()
     await stage?.[Symbol.asyncDispose]()
   })
 
@@ -97,17 +100,6 @@ describe('guests of two namespaces on one network', () => {
       { deadlineMs: patienceMs },
     )
 
-  /** A host on the network, which nobody filters and whose mind is read. */
-  async function addPeer(): Promise<void> {
-    for (const line of [
-      `ip netns add ${peer}`,
-      `ip link add p-shared type veth peer name eth0 netns ${peer}`,
-      'ip link set p-shared master br-shared up',
-      `ip -n ${peer} addr add ${peerAddress}/24 dev eth0`,
-      `ip -n ${peer} link set eth0 up`,
-    ])
-      await must('/bin/sh', ['-c', line])
-  }
   /** Whether a namespace reaches an address: nobody listens there, and who is told so has reached it. */
   const reaches = async (netns: string | undefined, address: string) => {
     const knock = ['timeout', '2', 'bash', '-c', `echo > /dev/tcp/${address}/9`]

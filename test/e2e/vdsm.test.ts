@@ -6,22 +6,24 @@ import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { nad, vm } from '../../tools/stage/manifests.ts'
-import { must, program } from '../../tools/stage/program.ts'
+import { Peers } from '../../tools/stage/peers.ts'
+import { must } from '../../tools/stage/program.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 import { type Identity, identityOf } from '../../tools/stage/views.ts'
 import { Vdsm } from '../component/vdsm.ts'
 
 const port = 54_321
 const own = '192.168.87.77'
-const peers = { blue: '192.168.87.200', red: '192.168.87.201' } as const
-type Network = keyof typeof peers
+const addresses = { blue: '192.168.87.200', red: '192.168.87.201' } as const
+type Network = keyof typeof addresses
 
 describe('vdsm’s API over a real guest', () => {
   let stage: Stage
   let vdsm: Vdsm
   let identity: Identity
   let vmID: string
-  const spaces: string[] = []
+  const peers = new Peers()
+  let red: string
 
   before(async () => {
     stage = await Stage.open()
@@ -29,7 +31,8 @@ describe('vdsm’s API over a real guest', () => {
     await stage.up(['--vdsm-listen', `127.0.0.1:${port}`])
     await stage.apply(nad('blue'), nad('red'), vm('vm1', { secondary: { blue: undefined }, graceSeconds: 0 }))
     await stage.waitFor('vm1', 'AgentConnected')
-    for (const network of Object.keys(peers) as Network[]) await addPeer(network)
+    await peers.add('br-blue', addresses.blue)
+    red = await peers.add('br-red', addresses.red)
     identity = await identityOf(stage, 'vm1')
     vmID = (await stage.api.call('GET', path.vm('vm1'))).body.metadata.uid
     vdsm = await Vdsm.connect(port, await keys())
@@ -37,10 +40,9 @@ describe('vdsm’s API over a real guest', () => {
   })
   after(async () => {
     vdsm?.[Symbol.dispose]()
-    for (const space of spaces) await program('ip', ['netns', 'delete', space])
     await stage.stop()
     await stage.down()
-    await program('ip', ['link', 'delete', 'br-red'])
+    await peers.remove()
     await stage[Symbol.asyncDispose]()
   })
 
@@ -57,21 +59,6 @@ describe('vdsm’s API over a real guest', () => {
       key: pem(users?.[0]?.user?.['client-key-data']),
     }
   }
-  /** A machine on a network that answers pings. */
-  const addPeer = async (network: Network) => {
-    const space = `${network}-${stage.dir.slice(-4)}`
-    spaces.push(space)
-    for (const command of [
-      `ip netns add ${space}`,
-      `ip link show br-${network} >/dev/null 2>&1 || ip link add br-${network} type bridge`,
-      `ip link set br-${network} up`,
-      `ip link add p-${network} type veth peer name eth0 netns ${space}`,
-      `ip link set p-${network} master br-${network} up`,
-      `ip -n ${space} addr add ${peers[network]}/24 dev eth0`,
-      `ip -n ${space} link set eth0 up`,
-    ])
-      await must('/bin/sh', ['-c', command])
-  }
   const update = (more: object) =>
     vdsm.call('VM.updateDevice', { vmID, params: { deviceType: 'interface', alias: 'ua-blue', ...more } })
   const hasCarrier = (wanted: '0' | '1') =>
@@ -81,7 +68,8 @@ describe('vdsm’s API over a real guest', () => {
       { deadlineMs: patienceMs },
     )
   const reaches = async (network: Network) =>
-    (await stage.guest('vm1', `ping -c 2 -W 1 -I eth1 ${peers[network]} >/dev/null && echo yes || echo no`)) === 'yes'
+    (await stage.guest('vm1', `ping -c 2 -W 1 -I eth1 ${addresses[network]} >/dev/null && echo yes || echo no`)) ===
+    'yes'
 
   test('T43: updateDevice takes the carrier away and gives it back, and the card is the same', async () => {
     assert.equal(await reaches('blue'), true)
@@ -108,7 +96,6 @@ describe('vdsm’s API over a real guest', () => {
 
   test('T44: updateDevice mirrors a network to the card and ends it, and the guest sees no unplugging', async () => {
     const received = async () => Number(await stage.guest('vm1', 'cat /sys/class/net/eth1/statistics/rx_packets'))
-    const [, red = ''] = spaces
     /** Whether the guest gets what a machine on red says to another one. */
     const hears = async () => {
       const before = await received()

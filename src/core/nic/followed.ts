@@ -11,13 +11,16 @@ export function failureOf(
   running: Pick<VirtualMachineInstance, 'status'> | undefined,
   nic: string,
 ): string | undefined {
-  const { message, status } = findCondition(running?.status?.conditions, 'Synchronized') ?? {}
-  return message === undefined || status === 'True' ? undefined : failureIn(message, nic)
+  return failuresOf(running, nic).join('; ') || undefined
 }
 
 /** The sentences of a Synchronized condition that are not about another interface. */
-function failureIn(message: string, nic: string): string | undefined {
-  const sentences = message.split(/; (?=interface "|a network that was left )/)
+export function failuresOf(
+  running: Pick<VirtualMachineInstance, 'status'> | undefined,
+  nic: string,
+): readonly string[] {
+  const { message, status } = findCondition(running?.status?.conditions, 'Synchronized') ?? {}
+  if (message === undefined || status === 'True') return []
   const isOther = (one: string) => one.startsWith('interface "') && !one.startsWith(`interface "${nic}"`)
-  return sentences.filter((one) => !isOther(one)).join('; ') || undefined
+  return message.split(/; (?=interface "|a network that was left )/).filter((one) => !isOther(one))
 }

@@ -150,8 +150,8 @@ function withProperties<T extends VirtualMachine>(vm: T, input: Input): T {
   )
 }
 
-function withText<T extends Pick<VM, 'metadata'> | VirtualMachine>(vm: T, name: string, text: string | undefined): T {
-  return text === undefined ? vm : (withAnnotation(vm as VM, name, text || undefined) as unknown as T)
+function withText<T extends VirtualMachine>(vm: T, name: string, text: string | undefined): T {
+  return text === undefined ? vm : withAnnotation(vm, name, text || undefined)
 }
 
 function numberPart(name: string, value: number | undefined): Record<string, number> {
@@ -185,10 +185,7 @@ export async function changePower(call: Acting, machine: Machine, power: Power):
   const { verb, running, code, reason, text } = powers[power]
   const { name, namespace } = vm.metadata
   if (running === (status === 'down'))
-    throw operationFailed(
-      409,
-      running ? `Cannot ${wordOf(power)} VM. VM is not running.` : 'Cannot run VM. VM is running.',
-    )
+    throw operationFailed(409, running ? `Cannot ${power} VM. VM is not running.` : 'Cannot run VM. VM is running.')
   // A VM that is on its way there already has what is asked for.
   if (power === 'shutdown' && status === 'powering_down') return
   const input = power === 'stop' ? { gracePeriod: 0 } : {}
@@ -200,14 +197,10 @@ export async function changePower(call: Acting, machine: Machine, power: Power):
   await noteVm(call, vm, code, reason, `VM ${name} ${text} ${call.account.name}.`)
 }
 
-function wordOf(power: Power): string {
-  return power === 'stop' ? 'stop' : power === 'reboot' ? 'reboot' : power === 'shutdown' ? 'shutdown' : 'migrate'
-}
-
 /** Removes a VM that is down. @throws EngineFault */
 export async function removeVm(call: Call, { vm, status }: Machine): Promise<void> {
-  if (status !== 'down') throw operationFailed(409, 'Cannot remove VM. VM is running.')
-  if (runStrategyOf(vm) === 'Always') throw operationFailed(409, 'Cannot remove VM. VM is running.')
+  if (status !== 'down' || runStrategyOf(vm) === 'Always')
+    throw operationFailed(409, 'Cannot remove VM. VM is running.')
   try {
     await call.client.delete(VirtualMachine, vm.metadata, { uid: vm.metadata.uid })
   } catch (error) {

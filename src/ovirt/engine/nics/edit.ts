@@ -141,7 +141,11 @@ function textOf(extras: Readonly<Record<string, NicExtras>>): string | undefined
 }
 
 /** The VM with an annotation, or without it. */
-export function withAnnotation<T extends Pick<VM, 'metadata'>>(vm: T, name: string, value: string | undefined): T {
+export function withAnnotation<T extends Pick<VirtualMachine, 'metadata'>>(
+  vm: T,
+  name: string,
+  value: string | undefined,
+): T {
   if (vm.metadata.annotations?.[name] === value) return vm
   const { [name]: _, ...others } = vm.metadata.annotations ?? {}
   const annotations = value === undefined ? others : { ...others, [name]: value }

@@ -4,7 +4,7 @@ import type { Stored } from '#apis/meta/object.ts'
 import { networkStatusIn } from '#apis/net/attachment.ts'
 import { faultKind } from '#base/fault.ts'
 import { delay } from '#base/wait.ts'
-import { failureOf, isInGuest } from '#core/nic/followed.ts'
+import { failuresOf, isInGuest } from '#core/nic/followed.ts'
 import type { Client, Key } from '#machinery/client/client.ts'
 import type { EngineNic } from './nic.ts'
 
@@ -113,6 +113,6 @@ async function isConnected(
  * counts, because a link that cannot be changed is told in the hypervisor's words alone.
  */
 function ownFailure(vmi: VirtualMachineInstance, name: string): string | undefined {
-  const sentences = failureOf(vmi, name)?.split(/; (?=interface "|a network that was left )/) ?? []
-  return sentences.filter((one) => !one.startsWith('a network that was left ')).join('; ') || undefined
+  const own = failuresOf(vmi, name).filter((one) => !one.startsWith('a network that was left '))
+  return own.join('; ') || undefined
 }
