@@ -234,8 +234,64 @@ export interface GuestProcesses {
 /** The host as an agent uses it. */
 export type Host = Readonly<{ lifecycle: Lifecycle; networks: Networks; processes: GuestProcesses }>
 
-/** The images of this host, from which guests boot. */
+/** The kernel images of this host, from which guests boot without a disk. */
 export interface Images {
   /** Whether the image exists and is complete. */
   has(name: string): Promise<boolean>
+}
+
+/** A disk image on this host: checked, and never changed. */
+export type DiskImage = Readonly<{
+  /** SHA-256 of the file, hexadecimal: identifies the image. */
+  digest: string
+  format: 'qcow2' | 'raw'
+  /** Size of the disk that a guest sees, bytes. */
+  virtualBytes: number
+}>
+
+/** The credentials of a registry by host, as in a Secret of type kubernetes.io/dockerconfigjson. */
+export type RegistryCredentials = ReadonlyMap<string, Readonly<{ username: string; password: string }>>
+
+/** A disk image to get. */
+export type ImagePull = Readonly<{
+  /** An imported name, an OCI reference, or a URL. */
+  reference: string
+  /** The disk's file in the image; its only file below /disk when absent (KubeVirt). */
+  path?: string
+  /** Ask the registry whether the reference has moved, even if an image of it is here. */
+  isAlways: boolean
+  credentials?: RegistryCredentials
+  /** Called now and then with what has arrived; `total` is undefined while unknown. Bytes. */
+  onProgress?: (done: number, total: number | undefined) => void
+}>
+
+/** The disk images of this host. Every method is idempotent. */
+export interface DiskImages {
+  /** The image that a reference stands for here; undefined when it is not here. */
+  find(reference: string, path?: string): Promise<DiskImage | undefined>
+  /**
+   * Gets an image; two pulls of the same one are one download. Faults: NotFound (no such image), Forbidden (credentials, an address
+   * that is not allowed), Invalid (the image is not usable), Unavailable and Timeout (may work later).
+   */
+  pull(pull: ImagePull, signal: AbortSignal): Promise<DiskImage>
+}
+
+/** A stream of bytes to and from something in a guest's sandbox. Web streams, so that it can be carried between hosts. */
+export type ByteStream = Readonly<{ readable: ReadableStream<Uint8Array>; writable: WritableStream<Uint8Array> }>
+
+/** What a stream leads to: the serial console, the screen (RFB), or a port of the guest. */
+export type StreamTarget =
+  | Readonly<{ to: 'console' }>
+  | Readonly<{ to: 'screen' }>
+  | Readonly<{ to: 'port'; port: number; protocol: 'tcp' | 'udp' }>
+
+/** Streams into guests of this host, by the UID of the sandbox. */
+export interface GuestStreams {
+  /**
+   * Opens a stream. A console starts with what was printed last. Faults: NotFound when the guest has no such device, Unavailable when
+   * it cannot be reached, Timeout.
+   */
+  open(uid: string, target: StreamTarget, signal: AbortSignal): Promise<ByteStream>
+  /** A picture of the screen, PNG. Faults: NotFound without a screen, Unavailable. */
+  screenshot(uid: string, signal: AbortSignal): Promise<Uint8Array>
 }
