@@ -9,7 +9,8 @@ import { isPrintable, isSayable, maxOptionBytes } from '../sandbox/dhcp.ts'
 import { isGroupMac, macNumber } from './macs.ts'
 
 const macPattern = /^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$/
-const pciPattern = /^([\da-fA-F]{4}):([\da-fA-F]{2}):([\da-fA-F]{2})\.([0-7]{1})$/
+/** A PCI address: domain, bus, slot and function. */
+export const pciPattern = /^([\da-fA-F]{4}):([\da-fA-F]{2}):([\da-fA-F]{2})\.([0-7]{1})$/
 /** Highest ACPI index (KubeVirt's documentation). */
 const maxAcpiIndex = 16 * 1024 - 1
 /** KubeVirt detects this only when it starts the guest. */

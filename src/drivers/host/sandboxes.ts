@@ -15,6 +15,7 @@ import type {
   SandboxState,
 } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
+import type { DiskMaker } from '../disk/maker.ts'
 import { removeCgroups } from '../libvirt/daemon/cgroup.ts'
 import { sharedQemuUid } from '../libvirt/daemon/config.ts'
 import { ensureInit, findDaemon, findInit, startDaemon } from '../libvirt/daemon/daemon.ts'
@@ -42,8 +43,9 @@ export type HostSandboxesOptions = Readonly<{
   network: SandboxNetwork
   capabilities: CapabilityCache
   accelerator: () => Promise<Accelerator>
-  /** Makes an image visible in a sandbox. */
+  /** Makes a kernel image visible in a sandbox. */
   provideImage: (sandbox: string, image: string) => Promise<void>
+  disks: DiskMaker
   log: Log
 }>
 
@@ -344,7 +346,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     dir: string,
     libvirt: Libvirt,
     accelerator: Accelerator,
-    { uid, domain, attachments }: Pick<SandboxRecord, 'uid' | 'domain' | 'attachments'>,
+    { uid, domain, attachments, user = sharedQemuUid }: Pick<SandboxRecord, 'uid' | 'domain' | 'attachments' | 'user'>,
   ): LibvirtHypervisor {
     return libvirtHypervisor({
       libvirt,
@@ -353,6 +355,7 @@ export class HostSandboxes implements Lifecycle, Networks {
       accelerator,
       attachments: new Map(attachments.map((one) => [one.name, one])),
       provideImage: (image) => this.#options.provideImage(dir, image),
+      makeFiles: (spec) => this.#options.disks.make({ dir, user }, spec),
       onCreated: () => this.#options.capabilities.save(dir),
       onObserve: () => this.#observedMs.set(uid, performance.now()),
       send: async (guest, migration, to, options) => {
