@@ -10,7 +10,7 @@ say() { echo "setup: $*" >&2; }
 
 old_kubectl=""
 wants_kubectl=""
-packages="iproute2 util-linux xz-utils nftables iptables dnsmasq-base containernetworking-plugins libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86"
+packages="iproute2 util-linux xz-utils nftables iptables dnsmasq-base containernetworking-plugins libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils"
 for argument in "$@"; do
   case "$argument" in
     --with-kubectl)
