@@ -7,8 +7,9 @@ import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
-import type { Host, Images, Prober } from '#core/ports.ts'
+import type { DiskImages, Host, Images, Prober } from '#core/ports.ts'
 import { Cni } from '#drivers/cni/cni.ts'
+import { DiskMaker } from '#drivers/disk/maker.ts'
 import { HostBridges } from '#drivers/host/bridges.ts'
 import { CapabilityCache } from '#drivers/host/capabilities.ts'
 import { type Accelerator, probeAccelerator } from '#drivers/host/kvm.ts'
@@ -17,9 +18,12 @@ import { type PodNetwork, podsIn } from '#drivers/host/pod-network.ts'
 import { hostProber } from '#drivers/host/prober.ts'
 import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
 import { HostSandboxes } from '#drivers/host/sandboxes.ts'
+import { HttpClient } from '#drivers/image/fetch/http-client.ts'
 import { ImageFolder } from '#drivers/image/folder.ts'
+import { DiskImageStore } from '#drivers/image/store/disk-image-store.ts'
 import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
 import { SpareShells } from '#drivers/process/spare-shells.ts'
+import { simImages } from '#drivers/sim/images.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
@@ -39,6 +43,7 @@ type HostOptions = Readonly<{
   cluster: string
   cni: CniLimits
   podNetwork: PodNetwork
+  hostDiskFolders: readonly string[]
   simulate: boolean
   /** Most pods of this node; by default the number of addresses. */
   maxPods?: number
@@ -88,6 +93,7 @@ async function trafficOf(agent: Agent, node: string, log: Log): Promise<GuestTra
 type Drivers = Readonly<{
   host: Host
   images: Images
+  diskImages: DiskImages
   prober: Prober
   onImage: (listener: () => void) => void
   close(): void
@@ -97,13 +103,14 @@ function simulated(): Drivers {
   return {
     host: new SimSandboxes().host,
     images: { has: async () => true },
+    diskImages: simImages,
     prober: simProber,
     onImage: () => undefined,
     close: () => undefined,
   }
 }
 
-async function realHost({ client, dir, cni, podNetwork, log, signal }: HostOptions): Promise<Drivers> {
+async function realHost({ client, dir, cni, podNetwork, hostDiskFolders, log, signal }: HostOptions): Promise<Drivers> {
   const networks = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
   const images = new ImageFolder(dir.images)
   const isUnused = (network: string) => {
@@ -111,7 +118,9 @@ async function realHost({ client, dir, cni, podNetwork, log, signal }: HostOptio
     return networks.get({ namespace, name }) === undefined
   }
   await networks.synced
-  const { sandboxes, network, shells } = hostSandboxes(dir, { log, cni, podNetwork, isUnused, letGoMs })
+  const { sandboxes, network, shells, diskImages } = hostSandboxes(dir, {
+    ...{ log, cni, podNetwork, isUnused, letGoMs, hostDiskFolders },
+  })
   networks.onChange((now) => {
     if (!now)
       network
@@ -121,6 +130,7 @@ async function realHost({ client, dir, cni, podNetwork, log, signal }: HostOptio
   return {
     host: sandboxes.host,
     images,
+    diskImages,
     prober: hostProber,
     onImage: (listener) => {
       images
@@ -132,6 +142,12 @@ async function realHost({ client, dir, cni, podNetwork, log, signal }: HostOptio
       shells.close()
     },
   }
+}
+
+/** The disk images of a data directory. */
+function diskImageStore(dir: DataDir): DiskImageStore {
+  const http = new HttpClient({ isLocalAllowed: false, trustedHosts: new Set(), stallMs: 30_000 })
+  return new DiskImageStore({ root: dir.images, http, mirrors: new Map() })
 }
 
 /** How long a CNI plugin's DEL is retried before it is abandoned, milliseconds. */
@@ -147,12 +163,15 @@ export function hostSandboxes(
     log: Log
     cni?: CniLimits
     podNetwork: PodNetwork
+    /** Folders of the host whose files guests may have as disks; none unless given. */
+    hostDiskFolders?: readonly string[]
     isUnused: (network: string) => boolean
     letGoMs: number
   }>,
 ) {
-  const { log, podNetwork, isUnused, letGoMs } = options
+  const { log, podNetwork, isUnused, letGoMs, hostDiskFolders = [] } = options
   const images = new ImageFolder(dir.images)
+  const diskImages = diskImageStore(dir)
   const bridges = new HostBridges(dir.host, log)
   const shells = new SpareShells(spareShells)
   const cni = new Cni({
@@ -180,9 +199,14 @@ export function hostSandboxes(
       return verdict
     },
     provideImage: (sandbox, image) => images.provide(sandbox, image),
+    disks: new DiskMaker({
+      volumes: dir.volumes,
+      hostFolders: hostDiskFolders,
+      provideImage: (sandbox, digest) => diskImages.provide(sandbox, digest),
+    }),
     log,
   })
-  return { sandboxes, network, bridges, shells }
+  return { sandboxes, network, bridges, shells, diskImages }
 }
 
 /** What simulated guests have: they need little of it. */

@@ -20,6 +20,8 @@ export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
     node: string | undefined
     cni: CniLimits
     podNetwork: PodNetworkOptions
+    /** Folders of the host whose files guests may have as disks. */
+    hostDiskFolders: readonly string[]
     simulate: boolean
     /** Most pods of this node; by default the number of addresses. */
     maxPods?: number
@@ -64,6 +66,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
     cluster,
     cni: options.cni,
     podNetwork,
+    hostDiskFolders: options.hostDiskFolders,
     simulate: options.simulate,
     ...(options.maxPods !== undefined && { maxPods: options.maxPods }),
     metrics: serving.metrics,

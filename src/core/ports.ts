@@ -19,6 +19,8 @@ export type ObservedDomain = Readonly<{
   state: DomainState
   uuid: string
   nics: readonly ObservedNic[]
+  /** Its disks, by alias, with their names in the guest's hypervisor (vda). Absent where nobody asks for them. */
+  disks?: readonly Readonly<{ alias: string; target: string }>[]
   agentConnected: boolean
   ports: PciPorts
   pid?: number

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { noEffect, notCarriedOut, refused } from '../meta/fate.ts'
 import { type Of, quantity } from '../meta/schema.ts'
+import { map, withFields } from '../meta/shape.ts'
 
 /** Buses of disks that KubeVirt accepts. */
 export const diskBuses = ['virtio', 'scsi', 'sata', 'usb'] as const
@@ -165,3 +166,35 @@ export const volumeSchema = Type.Object(
   { description: 'A volume of the virtual machine.' },
 )
 export type Volume = Of<typeof volumeSchema>
+
+/** One element of `status.volumeStatus` (facts/disks.md §A4). */
+export const volumeStatusSchema = withFields(
+  Type.Object({
+    name: Type.String(),
+    target: Type.String({ description: 'Name of the disk in the domain, such as vda.' }),
+    phase: Type.Optional(Type.String()),
+    reason: Type.Optional(Type.String()),
+    message: Type.Optional(Type.String()),
+    persistentVolumeClaimInfo: Type.Optional(
+      withFields(Type.Object({ claimName: Type.Optional(Type.String()) }), {
+        accessModes: ['string'],
+        capacity: map('quantity'),
+        requests: map('quantity'),
+        filesystemOverhead: 'string',
+        preallocated: 'boolean',
+        volumeMode: 'string',
+      }),
+    ),
+    containerDiskVolume: Type.Optional(withFields(Type.Object({}), { checksum: 'integer' })),
+  }),
+  {
+    size: 'integer',
+    hotplugVolume: { attachPodName: 'string', attachPodUID: 'string' },
+    memoryDumpVolume: {
+      claimName: 'string',
+      targetFileName: 'string',
+      startTimestamp: 'time',
+      endTimestamp: 'time',
+    },
+  },
+)

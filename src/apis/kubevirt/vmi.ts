@@ -14,7 +14,7 @@ import {
   time,
 } from '../meta/schema.ts'
 import { withFields } from '../meta/shape.ts'
-import { diskSchema, volumeSchema } from './disk.ts'
+import { diskSchema, volumeSchema, volumeStatusSchema } from './disk.ts'
 import { guestAgentSchema, guestOsInfoSchema, pciPortsSchema, powerRequestSchema } from './guest.ts'
 import * as hardware from './hardware.ts'
 import { interfaceSchema, interfaceStatusSchema, networkSchema } from './interface.ts'
@@ -218,6 +218,7 @@ const vmiStatusSchema = Type.Object({
   guestOSInfo: Type.Optional(guestOsInfoSchema),
   guestAgent: Type.Optional(guestAgentSchema),
   pciPorts: Type.Optional(pciPortsSchema),
+  volumeStatus: Type.Optional(Type.Array(volumeStatusSchema)),
   powerRequests: Type.Optional(Type.Array(powerRequestSchema)),
   qosClass: Type.Optional(Type.String()),
   machine: Type.Optional(loose()),

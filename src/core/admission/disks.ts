@@ -61,6 +61,10 @@ function targetErrors(one: Disk, field: string): FieldError[] {
   if (target === 'cdrom' && bus === 'virtio') return bad('Bus type virtio is invalid for CD-ROM device')
   if (bus === 'sata' && one.disk?.readonly)
     return [invalidValue(`${field}.disk.readonly`, 'sata hard-disks do not support read-only.')]
+  if (one.lun)
+    return [
+      invalidValue(`${field}.lun`, `${field}.lun can only be mapped to a DataVolume or PersistentVolumeClaim volume.`),
+    ]
   const tray = one.cdrom?.tray
   if (tray !== undefined && tray !== 'open' && tray !== 'closed')
     return [

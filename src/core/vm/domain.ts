@@ -4,7 +4,7 @@ import { desiredNics } from '../nic/desired.ts'
 import type { DesiredNic } from '../nic/nic.ts'
 import { pausedAnnotation } from './actions.ts'
 import { cpuTopology } from './cpu.ts'
-import { assignSlots, type Device, devicesOf, portsTaken, type Slots } from './devices.ts'
+import { assignSlots, type Device, devicesOf, diskAlias, portsTaken, type Slots } from './devices.ts'
 import { type Hardware, hardwareOf } from './hardware.ts'
 import { memoryOf } from './memory.ts'
 import { extraPorts, hotplugPorts, interfaceCount } from './pci.ts'
@@ -94,4 +94,9 @@ function kernelOf({ spec }: VirtualMachineInstance): KernelBoot | undefined {
     initrdPath: container.initrdPath ?? '/initrd.img',
     args: kernelArgs ?? 'console=ttyS0',
   }
+}
+
+/** The disks of a domain by alias, as a hypervisor reports them. */
+export function disksIn({ disks, nics }: Pick<DomainSpec, 'disks' | 'nics'>): { alias: string; target: string }[] {
+  return disks.map(({ name, target }) => ({ alias: diskAlias(name, nics), target }))
 }

@@ -44,7 +44,6 @@ export class DiskMaker {
     await mkdir(folder, { recursive: true })
     // QEMU opens files by their names and lists none.
     await chmod(folder, 0o711)
-    await own(join(dir, 'run/guest'), user)
     const made = new Map<string, MadeDisk>()
     for (const disk of disks) if (disk.file) made.set(disk.name, await this.#disk(sandbox, disk, disk.file))
     if (hardware.hasTpm) await requireTpm()
@@ -140,7 +139,9 @@ export class DiskMaker {
   }
 }
 
-async function own(folder: string, user: number): Promise<void> {
+/** Makes the folder of a sandbox that is QEMU's own, for its sockets. */
+export async function makeOwnFolder(dir: string, user: number): Promise<void> {
+  const folder = join(dir, 'run/guest')
   await mkdir(folder, { recursive: true })
   await chown(folder, user, user)
   await chmod(folder, 0o700)

@@ -15,7 +15,7 @@ import type {
   SandboxState,
 } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import type { DiskMaker } from '../disk/maker.ts'
+import { type DiskMaker, makeOwnFolder } from '../disk/maker.ts'
 import { removeCgroups } from '../libvirt/daemon/cgroup.ts'
 import { sharedQemuUid } from '../libvirt/daemon/config.ts'
 import { ensureInit, findDaemon, findInit, startDaemon } from '../libvirt/daemon/daemon.ts'
@@ -29,7 +29,7 @@ import type { Accelerator } from './kvm.ts'
 import { LiveSandboxes } from './live.ts'
 import { MemoryLimits } from './memory-limits.ts'
 import { HostMirrors, placedMirrors } from './mirrors.ts'
-import { migrateGuest, shareImages, shutDown } from './moving.ts'
+import { migrateGuest, shareDisks, shareImages, shutDown } from './moving.ts'
 import { ensureNetns, findNetns, netnsName, netnsPath, removeNetns } from './netns.ts'
 import type { Place, Source } from './networks.ts'
 import { recordAfter, type SandboxRecord, SandboxRecords } from './records.ts'
@@ -322,9 +322,13 @@ export class HostSandboxes implements Lifecycle, Networks {
     const { attachments, optional, source } = wanted
     const { dir, netns } = this.#place(record)
     const incoming = spec.incoming && { dir: this.#records.at(spec.incoming.from), name: spec.incoming.migration }
-    if (incoming) await shareImages(incoming.dir, dir)
     const accelerator = await this.#options.accelerator()
     const user = record.user ?? sharedQemuUid
+    if (incoming) {
+      await shareImages(incoming.dir, dir)
+      await shareDisks(incoming.dir, dir)
+    }
+    await makeOwnFolder(dir, user)
     const daemonOptions = {
       ...{ dir, netns: netnsPath(netns), user, kvm: accelerator === 'kvm', log, signal },
       ...(incoming && { incoming }),

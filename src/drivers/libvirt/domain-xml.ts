@@ -2,6 +2,7 @@ import type { PciPorts } from '#apis/kubevirt/guest.ts'
 import { Fault } from '#base/fault.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import type { DesiredNic, Nic, ObservedNic } from '#core/nic/nic.ts'
+import type { ObservedDomain } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { type Device, diskAlias, type Slots } from '#core/vm/devices.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
@@ -199,6 +200,7 @@ function nicElement(nic: Nic & CardOptions, bus: number | undefined): XmlElement
 export type ReadDomain = Readonly<{
   uuid: string
   nics: readonly ObservedNic[]
+  disks: NonNullable<ObservedDomain['disks']>
   agentConnected: boolean
   ports: PciPorts
 }>
@@ -216,6 +218,10 @@ export function readDomain(xml: string, attachments: ReadonlyMap<string, Attachm
   return {
     uuid: findElement(root, 'uuid')?.children.join('') ?? '',
     nics: interfacesOf(root).map(([name, one]) => readNic(name, one, attachments.get(name))),
+    disks: childElements(devices, 'disk').map((one) => ({
+      alias: findElement(one, 'alias')?.attributes.name ?? '',
+      target: findElement(one, 'target')?.attributes.dev ?? '',
+    })),
     agentConnected: findElement(channel, 'target')?.attributes.state === 'connected',
     ports: portsOf(devices),
   }

@@ -73,6 +73,12 @@ export function cpuElement(spec: DomainSpec, accelerator: Accelerator): XmlEleme
   )
 }
 
+/**
+ * The memory for translated code of a guest under emulation, MiB. QEMU would use up to a GiB, which the limit of the sandbox
+ * (cgroup.ts) does not have room for.
+ */
+const translationMiB = 256
+
 export function featuresElement({ features, hasSmm }: Hardware, accelerator: Accelerator): XmlElement {
   const { acpi, apic, kvm } = features
   return element(
@@ -82,6 +88,7 @@ export function featuresElement({ features, hasSmm }: Hardware, accelerator: Acc
     apic?.enabled !== false && element('apic'),
     hasSmm && element('smm', { state: 'on' }),
     kvm?.hidden === true && element('kvm', {}, element('hidden', { state: 'on' })),
+    accelerator === 'tcg' && element('tcg', {}, element('tb-cache', { unit: 'MiB' }, String(translationMiB))),
     // QEMU has them for KVM only.
     accelerator === 'kvm' && hypervElement(features),
   )

@@ -25,7 +25,7 @@ import type {
 import type { Mirror } from '#core/sandbox/mirrors.ts'
 import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import type { DomainSpec } from '#core/vm/domain.ts'
+import { type DomainSpec, disksIn } from '#core/vm/domain.ts'
 
 /** Duration of a simulated migration, milliseconds. */
 const simMoveMs = 50
@@ -307,6 +307,7 @@ function simDomain(sandbox: Sandbox, emit: () => void): Domain {
         uuid: sandbox.domain.uuid,
         nics: [...sandbox.nics.values()],
         agentConnected: true,
+        disks: disksIn(sandbox.domain),
         ports: { total: simPorts, free: Math.max(0, simPorts - sandbox.nics.size) },
       }
     },
