@@ -10,6 +10,7 @@ import { lookMs, StoreAlarm } from '#server/store-alarm.ts'
 import { asSentence, createDataDir, type DataDir, dataDirAt } from './data-dir.ts'
 import { type CniLimits, startHost } from './host.ts'
 import { claimDataDir } from './identity.ts'
+import type { DownloadOptions } from './image-options.ts'
 import { type PodNetworkOptions, settlePodNetwork } from './pod-network.ts'
 import { every, type ServeOptions, serve } from './serve.ts'
 
@@ -21,6 +22,8 @@ export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
     cni: CniLimits
     podNetwork: PodNetworkOptions
     simulate: boolean
+    /** Where disk images are downloaded from. */
+    downloads: DownloadOptions
     /** Most pods of this node; by default the number of addresses. */
     maxPods?: number
     signal: AbortSignal
