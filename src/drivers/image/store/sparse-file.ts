@@ -51,7 +51,7 @@ export class SparseFile {
   async #put(bytes: Buffer, position: number): Promise<void> {
     this.#unchecked += bytes.length
     if (this.#unchecked > roomCheckBytes) {
-      await this.#room.ensure(roomCheckBytes)
+      await this.#room.ensure(bytes.length)
       this.#unchecked = 0
     }
     for (let at = 0; at < bytes.length; ) {
