@@ -160,7 +160,7 @@ export async function pruneImages(
   for (const { digest, references } of gone)
     print(`Removed sha256:${digest}${references.map(({ reference }) => ` ${reference}`).join('')}`)
   const bytes = gone.reduce((sum, { usedBytes }) => sum + usedBytes, 0)
-  print(`${gone.length} images removed, ${bytesText(bytes)} freed`)
+  print(`${gone.length} image${gone.length === 1 ? '' : 's'} removed, ${bytesText(bytes)} freed`)
 }
 
 const timeUnits: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 }

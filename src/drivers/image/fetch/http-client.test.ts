@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import { createServer } from 'node:https'
 import { test } from 'node:test'
 import { webServer } from '#kit/drivers/image/web-server.ts'
+import { createAuthority, issue } from '#machinery/rest/certificates.ts'
 import { bodyOf, HttpClient, type HttpOptions, smallBodyOf, statusFault } from './http-client.ts'
 
 const signal = new AbortController().signal
@@ -26,8 +30,7 @@ test('this host is reached only if that is allowed, or if the operator has named
 
 test('a redirect is checked like the first address', async (t) => {
   const inner = await webServer(t, { '/secret': (_, response) => response.end('secret') })
-  const to = (location: string) => (_: unknown, response: import('node:http').ServerResponse) =>
-    response.writeHead(302, { location }).end()
+  const to = (location: string) => (_: unknown, response: ServerResponse) => response.writeHead(302, { location }).end()
   const outer = await webServer(t, {
     '/local': to(inner.url('/secret').href),
     '/file': to('file:///etc/shadow'),
@@ -102,6 +105,26 @@ test('a host that is not there is unavailable', async (t) => {
     kind: 'Unavailable',
     message: '127.0.0.1:1 cannot be reached',
   })
+})
+
+test('an own authority is trusted when it is named, and its server is not left for http', async (t) => {
+  const authority = await createAuthority('test')
+  const plain = await webServer(t, {})
+  const server = createServer(await issue(authority, { use: 'server', names: ['127.0.0.1'] }), (_, response) =>
+    response.writeHead(302, { location: plain.url('/').href }).end(),
+  )
+  server.listen(0, '127.0.0.1')
+  t.after(() => server.close())
+  await once(server, 'listening')
+  const address = server.address()
+  assert.ok(typeof address === 'object' && address)
+  const url = new URL(`https://127.0.0.1:${address.port}/`)
+  await assert.rejects(client().request(url, { signal }), { kind: 'Unavailable', message: /by --image-ca$/ })
+  await assert.rejects(client({ ca: authority.cert }).request(url, { signal }), {
+    kind: 'Forbidden',
+    message: /redirects to http:\/\/, which is not followed$/,
+  })
+  assert.equal(plain.seen.length, 0)
 })
 
 test('a small body has a limit', async (t) => {

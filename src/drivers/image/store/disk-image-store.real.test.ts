@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it, type TestContext } from 'node:test'
@@ -217,8 +218,7 @@ describe('disk images of a web server', () => {
       '/raw.xz': await readFile(join(folder, 'disk.xz')),
     }
     const answers = Object.entries(packed).map(
-      ([path, bytes]) =>
-        [path, (_: unknown, response: import('node:http').ServerResponse) => void response.end(bytes)] as const,
+      ([path, bytes]) => [path, (_: unknown, response: ServerResponse) => void response.end(bytes)] as const,
     )
     const { url, seen } = await webServer(t, Object.fromEntries(answers))
     for (const [path, bytes] of Object.entries(packed)) {
@@ -324,6 +324,8 @@ describe('disk images of this host', () => {
     await writeFile(join(folder, 'raw'), Buffer.alloc(8192, 'x'))
     assert.equal((await store.import('mine', join(folder, 'raw'), signal)).format, 'raw')
     assert.equal((await store.find('mine'))?.format, 'raw')
+    assert.equal(await store.find('No Reference'), undefined)
+    await assert.rejects(pull('No Reference'), { kind: 'Invalid', message: /is no reference to an image/ })
     await assert.rejects(store.import('Not/A/Name', join(folder, 'raw'), signal), { kind: 'Invalid' })
   })
 

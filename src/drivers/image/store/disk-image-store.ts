@@ -67,8 +67,9 @@ export class DiskImageStore implements DiskImages {
   }
 
   async find(reference: string, path?: string): Promise<DiskImage | undefined> {
-    const { references } = this.#inventory
-    const entry = (await this.#inventory.named(reference)) ?? (await references.find(parseSource(reference).text, path))
+    const named = await this.#inventory.named(reference)
+    const text = named ? undefined : tryParse(reference)?.text
+    const entry = named ?? (text === undefined ? undefined : await this.#inventory.references.find(text, path))
     return (await this.#here(entry))?.image
   }
 
@@ -229,6 +230,16 @@ export class DiskImageStore implements DiskImages {
   /** Gives a sandbox an image and returns the path of the disk there. @throws Fault NotFound */
   async provide(sandbox: string, digest: string): Promise<string> {
     return this.#inventory.files.provide(sandbox, digest)
+  }
+}
+
+/** A text that is no reference has no image here; to pull it says what is wrong with it. */
+function tryParse(reference: string): ImageSource | undefined {
+  try {
+    return parseSource(reference)
+  } catch (error) {
+    if (error instanceof Fault && error.kind === 'Invalid') return undefined
+    throw error
   }
 }
 
