@@ -6,12 +6,12 @@ import { dataDirOption } from './options.ts'
 type GivenPull = GivenDownloads &
   Readonly<{ dataDir: string; name?: string; checksum?: string; path?: string; always: boolean; authFile?: string }>
 
+const actions = () => import('./image-actions.ts')
+const print = (line: string) => console.log(line)
+
 /** Adds the commands about images. Their modules are imported when they run. */
 export function addImageCommands(program: Command, logOf: () => Promise<Log>): void {
   const image = program.command('image').description('the images guests boot from')
-  const actions = () => import('./image-actions.ts')
-  const print = (line: string) => console.log(line)
-
   addDownloadOptions(image.command('pull <reference>'))
     .description('download a disk: a container disk of a registry, or a file of a web server by its URL')
     .option(...dataDirOption)
@@ -45,6 +45,11 @@ export function addImageCommands(program: Command, logOf: () => Promise<Log>): v
       await buildDemo({ dataDir, log: await logOf() }, print)
     })
 
+  addKeepingCommands(image)
+}
+
+/** Adds the commands about the images that there are. */
+function addKeepingCommands(image: Command): void {
   image
     .command('list')
     .description('all images of this host')

@@ -14,9 +14,6 @@ const magics: readonly (readonly [format: string, at: number, magic: Buffer])[] 
   ['zip', 0, Buffer.from('PK\x03\x04')],
 ]
 
-/** How many bytes of a file have to be looked at. */
-export const formatBytes = 512
-
 /** The format of a file that can be no raw disk; undefined when it may be one. */
 export function foreignFormatOf(head: Buffer): string | undefined {
   const found = magics.find(([, at, magic]) => head.subarray(at, at + magic.length).equals(magic))?.[0]
