@@ -1,4 +1,4 @@
-import { compressionOf } from '../fetch/decompress.ts'
+import { compressionOf } from '../files/decompress.ts'
 
 /** How files begin that are disks in formats which are not taken, or are no disks at all. */
 const magics: readonly (readonly [format: string, at: number, magic: Buffer])[] = [

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { rangeStart, sendRange, webServer } from '#kit/drivers/image/web-server.ts'
+import { Room } from '../files/room.ts'
 import { download, type Expected, type Source } from './download.ts'
 import { HttpClient } from './http-client.ts'
-import { Room } from './room.ts'
 
 const signal = new AbortController().signal
 // So large that it comes in many pieces: of a connection that breaks the last one is lost.

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { type TestEntry, tarOf } from '#kit/drivers/image/tar.ts'
-import { Room } from '../fetch/room.ts'
+import { Room } from '../files/room.ts'
 import { unpackDisk } from './container-disk.ts'
 
 const disk = (name: string, content: string): TestEntry => ({ name, content: Buffer.from(content) })

@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import { Fault, faultKind } from '#base/fault.ts'
 import type { DiskImage, DiskImages, ImagePull } from '#core/ports.ts'
 import { checkDisk } from '../check/check.ts'
-import { plainBytesOf } from '../fetch/decompress.ts'
 import { type HttpClient, nameOf } from '../fetch/http-client.ts'
-import { isNoRoom, Room } from '../fetch/room.ts'
+import { plainBytesOf } from '../files/decompress.ts'
+import { isNoRoom, Room } from '../files/room.ts'
+import { writeSparse } from '../files/sparse-file.ts'
 import type { UnpackedDisk } from '../registry/container-disk.ts'
 import type { Mirrors } from '../registry/mirrors.ts'
 import { Repository } from '../registry/registry.ts'
@@ -14,7 +15,6 @@ import { type GetContext, getFromRegistry, getFromUrl, urlVersion } from './gett
 import { ImageInventory } from './inventory.ts'
 import type { ReferenceEntry } from './references.ts'
 import { type ImageSource, isImageName, parseSource } from './source.ts'
-import { writeSparse } from './sparse-file.ts'
 
 export type DiskImageOptions = Readonly<{
   /** The folder of all images of a data directory. */

@@ -5,8 +5,8 @@ import { Fault, systemCode } from '#base/fault.ts'
 import { exists, readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { isObject, parsedJson } from '#base/json.ts'
 import type { DiskImage } from '#core/ports.ts'
-import { Room } from '../fetch/room.ts'
-import { writeSparse } from './sparse-file.ts'
+import { Room } from '../files/room.ts'
+import { writeSparse } from '../files/sparse-file.ts'
 
 /** An image as it is kept. */
 export type StoredImage = DiskImage &

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { Room } from '../fetch/room.ts'
+import { Room } from './room.ts'
 import { writeSparse } from './sparse-file.ts'
 
 async function write(t: TestContext, chunks: readonly Buffer[], maxBytes?: number) {

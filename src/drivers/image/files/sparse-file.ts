@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { Fault } from '#base/fault.ts'
-import type { Room } from '../fetch/room.ts'
+import type { Room } from './room.ts'
 
 /** Blocks of zeros of this size take no room, bytes: that of a page. */
 const blockBytes = 4096
