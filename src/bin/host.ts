@@ -18,9 +18,8 @@ import { type PodNetwork, podsIn } from '#drivers/host/pod-network.ts'
 import { hostProber } from '#drivers/host/prober.ts'
 import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
 import { HostSandboxes } from '#drivers/host/sandboxes.ts'
-import { HttpClient } from '#drivers/image/fetch/http-client.ts'
 import { ImageFolder } from '#drivers/image/folder.ts'
-import { DiskImageStore } from '#drivers/image/store/disk-image-store.ts'
+import type { DiskImageStore } from '#drivers/image/store/disk-image-store.ts'
 import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
 import { SpareShells } from '#drivers/process/spare-shells.ts'
 import { simImages } from '#drivers/sim/images.ts'
@@ -29,6 +28,8 @@ import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import type { GuestTraffic, Metrics } from '#server/metrics.ts'
 import type { DataDir } from './data-dir.ts'
+import { diskImagesOf } from './disk-images.ts'
+import type { DownloadOptions } from './image-options.ts'
 
 /** Time a guest's hypervisor may take to return its counters, milliseconds. */
 const scrapeMs = 2000
@@ -44,6 +45,7 @@ type HostOptions = Readonly<{
   cni: CniLimits
   podNetwork: PodNetwork
   hostDiskFolders: readonly string[]
+  downloads: DownloadOptions
   simulate: boolean
   /** Most pods of this node; by default the number of addresses. */
   maxPods?: number
@@ -118,8 +120,10 @@ async function realHost({ client, dir, cni, podNetwork, hostDiskFolders, log, si
     return networks.get({ namespace, name }) === undefined
   }
   await networks.synced
-  const { sandboxes, network, shells, diskImages } = hostSandboxes(dir, {
-    ...{ log, cni, podNetwork, isUnused, letGoMs, hostDiskFolders },
+  const diskImages = await diskImagesOf(dir, downloads)
+  await diskImages.sweep()
+  const { sandboxes, network, shells } = hostSandboxes(dir, {
+    ...{ log, cni, podNetwork, isUnused, letGoMs, hostDiskFolders, diskImages },
   })
   networks.onChange((now) => {
     if (!now)
@@ -144,12 +148,6 @@ async function realHost({ client, dir, cni, podNetwork, hostDiskFolders, log, si
   }
 }
 
-/** The disk images of a data directory. */
-function diskImageStore(dir: DataDir): DiskImageStore {
-  const http = new HttpClient({ isLocalAllowed: false, trustedHosts: new Set(), stallMs: 30_000 })
-  return new DiskImageStore({ root: dir.images, http, mirrors: new Map() })
-}
-
 /** How long a CNI plugin's DEL is retried before it is abandoned, milliseconds. */
 const letGoMs = 30_000
 
@@ -163,15 +161,15 @@ export function hostSandboxes(
     log: Log
     cni?: CniLimits
     podNetwork: PodNetwork
+    diskImages: DiskImageStore
     /** Folders of the host whose files guests may have as disks; none unless given. */
     hostDiskFolders?: readonly string[]
     isUnused: (network: string) => boolean
     letGoMs: number
   }>,
 ) {
-  const { log, podNetwork, isUnused, letGoMs, hostDiskFolders = [] } = options
+  const { log, podNetwork, isUnused, letGoMs, diskImages, hostDiskFolders = [] } = options
   const images = new ImageFolder(dir.images)
-  const diskImages = diskImageStore(dir)
   const bridges = new HostBridges(dir.host, log)
   const shells = new SpareShells(spareShells)
   const cni = new Cni({
@@ -206,7 +204,7 @@ export function hostSandboxes(
     }),
     log,
   })
-  return { sandboxes, network, bridges, shells, diskImages }
+  return { sandboxes, network, bridges, shells }
 }
 
 /** What simulated guests have: they need little of it. */

@@ -4,6 +4,7 @@ import { version } from '#base/version.ts'
 import { ExitError } from '#cli/context.ts'
 import { plainArguments } from './arguments.ts'
 import { addClientCommands } from './client-commands.ts'
+import { addImageCommands } from './image-commands.ts'
 import { dataDirOption, secondsOf } from './options.ts'
 import { addUpCommand } from './up-command.ts'
 import { addUserCommands } from './user-commands.ts'
@@ -53,36 +54,7 @@ program
     console.log(await restore({ file, dataDir }))
   })
 
-const image = program.command('image').description('the images guests boot from')
-
-image
-  .command('import <name> <dir>')
-  .description('make the vmlinuz and initrd.img of a folder an image for kernelBoot')
-  .option(...dataDirOption)
-  .action(async (name: string, from: string, { dataDir }: { dataDir: string }) => {
-    const [{ createDataDir, dataDirAt }, { ImageFolder }] = await Promise.all([
-      import('./data-dir.ts'),
-      import('#drivers/image/folder.ts'),
-    ])
-    const dir = await createDataDir(dataDirAt(dataDir), await logOf())
-    await new ImageFolder(dir.images).import(name, from)
-    console.log(`Image ${name} is ready: use it as spec.domain.firmware.kernelBoot.container.image`)
-  })
-
-image
-  .command('build-demo')
-  .description("make the image demo-guest from Debian's kernel, busybox and qemu-guest-agent")
-  .option(...dataDirOption)
-  .action(async ({ dataDir }: { dataDir: string }) => {
-    const [{ createDataDir, dataDirAt }, { buildDemoImage }] = await Promise.all([
-      import('./data-dir.ts'),
-      import('#drivers/image/folder.ts'),
-    ])
-    const dir = await createDataDir(dataDirAt(dataDir), await logOf())
-    await buildDemoImage(dir, await logOf())
-    console.log('Image demo-guest is ready: use it as spec.domain.firmware.kernelBoot.container.image')
-  })
-
+addImageCommands(program, logOf)
 addUserCommands(program)
 addClientCommands(program)
 

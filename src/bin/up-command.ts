@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Log } from '#base/log.ts'
 import { defaultNamespaceLimits } from '#core/quota/limits.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
+import { addDownloadOptions, downloadOptionsOf, type GivenDownloads } from './image-options.ts'
 import {
   addLimitOptions,
   bytesOption,
@@ -21,37 +22,38 @@ const defaultOvirtListen = '127.0.0.1:7444'
 const defaultUids = `${defaultUsers.first}-${defaultUsers.last}`
 
 /** The options of `up` as parsed: texts, except for switches. */
-type Given = Readonly<{
-  dataDir: string
-  listen: string
-  ovirtListen: string
-  vdsmListen: string
-  ovirtEventsDays: string
-  node?: string
-  cniBinDir: string
-  cniTimeout: string
-  simulate: boolean
-  guestUidRange: string
-  maxPods?: string
-  hostDiskDir?: string
-  podCidr?: string
-  podBridge?: string
-  serviceAccountMaxTokenExpiration: string
-  tokenAuthFile?: string
-  tlsCertFile?: string
-  tlsPrivateKeyFile?: string
-  auditLogMaxsize: string
-  auditLogMaxbackup: string
-  compactionInterval: string
-  storeQuota: string
-  namespaceObjects: string
-  namespaceBytes: string
-  anyNamespaceNetworks: boolean
-}>
+type Given = GivenDownloads &
+  Readonly<{
+    dataDir: string
+    listen: string
+    ovirtListen: string
+    vdsmListen: string
+    ovirtEventsDays: string
+    node?: string
+    cniBinDir: string
+    cniTimeout: string
+    simulate: boolean
+    guestUidRange: string
+    maxPods?: string
+    hostDiskDir?: string
+    podCidr?: string
+    podBridge?: string
+    serviceAccountMaxTokenExpiration: string
+    tokenAuthFile?: string
+    tlsCertFile?: string
+    tlsPrivateKeyFile?: string
+    auditLogMaxsize: string
+    auditLogMaxbackup: string
+    compactionInterval: string
+    storeQuota: string
+    namespaceObjects: string
+    namespaceBytes: string
+    anyNamespaceNetworks: boolean
+  }>
 
 /** Makes a command the one that runs Patchbay until a signal ends it. */
 export function addUpCommand(command: Command, logOf: () => Promise<Log>): void {
-  addHostOptions(addServerOptions(addLimitOptions(command)))
+  addDownloadOptions(addHostOptions(addServerOptions(addLimitOptions(command))))
     .description('run API server, controllers and node agent in this process')
     .option(...dataDirOption)
     .option('--simulate', 'run guests in memory only, for trying the API without root', false)
@@ -180,6 +182,7 @@ async function hostOptionsOf(given: Given) {
       ...(podBridge !== undefined && { bridge: podBridgeOf('--pod-bridge', podBridge) }),
       ...(podCidr !== undefined && { subnet: podCidrOf('--pod-cidr', podCidr) }),
     },
+    downloads: downloadOptionsOf(given),
     guestUsers: userRangeOf('--guest-uid-range', given.guestUidRange),
   } satisfies Partial<UpOptions>
 }

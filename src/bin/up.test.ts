@@ -18,6 +18,7 @@ test('a server that is not started by root says so before it makes anything', as
       dataDir,
       node: undefined,
       simulate: false,
+      downloads: { mirrors: new Map(), isLocalAllowed: false },
       maxPods: 1,
       podNetwork: {},
       hostDiskFolders: [],

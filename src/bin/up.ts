@@ -10,6 +10,7 @@ import { lookMs, StoreAlarm } from '#server/store-alarm.ts'
 import { asSentence, createDataDir, type DataDir, dataDirAt } from './data-dir.ts'
 import { type CniLimits, startHost } from './host.ts'
 import { claimDataDir } from './identity.ts'
+import type { DownloadOptions } from './image-options.ts'
 import { type PodNetworkOptions, settlePodNetwork } from './pod-network.ts'
 import { every, type ServeOptions, serve } from './serve.ts'
 
@@ -23,6 +24,8 @@ export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
     /** Folders of the host whose files guests may have as disks. */
     hostDiskFolders: readonly string[]
     simulate: boolean
+    /** Where disk images are downloaded from. */
+    downloads: DownloadOptions
     /** Most pods of this node; by default the number of addresses. */
     maxPods?: number
     signal: AbortSignal
@@ -67,6 +70,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
     cni: options.cni,
     podNetwork,
     hostDiskFolders: options.hostDiskFolders,
+    downloads: options.downloads,
     simulate: options.simulate,
     ...(options.maxPods !== undefined && { maxPods: options.maxPods }),
     metrics: serving.metrics,

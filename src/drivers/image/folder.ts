@@ -1,5 +1,5 @@
 import { constants, createWriteStream, watch } from 'node:fs'
-import { copyFile, type FileHandle, link, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { copyFile, type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { Fault } from '#base/fault.ts'
@@ -11,6 +11,9 @@ import { buildDemoGuest } from './demo-guest.ts'
 const namePattern = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/
 /** What an image must contain. */
 const required = 'vmlinuz'
+
+/** An image for kernelBoot. */
+type KernelImage = Readonly<{ name: string; bytes: number; time: number; isUsed: boolean }>
 
 /** The images of a data directory: one folder each, complete or absent. */
 export class ImageFolder implements Images {
@@ -63,6 +66,33 @@ export class ImageFolder implements Images {
         if (error.code !== 'EXDEV') throw error
         return copyFile(join(this.#root, name, file), join(to, file))
       })
+  }
+
+  /** All complete images, with the room they take, bytes, and when they were made, milliseconds since 1970. */
+  async list(): Promise<readonly KernelImage[]> {
+    const names = await readdir(this.#root).catch(() => [])
+    const images: KernelImage[] = []
+    for (const name of names) if (await this.has(name)) images.push(await this.#look(name))
+    return images
+  }
+
+  async #look(name: string): Promise<KernelImage> {
+    const folder = join(this.#root, name)
+    const files = await Promise.all((await readdir(folder)).map((file) => stat(join(folder, file))))
+    const bytes = files.reduce((sum, { blocks }) => sum + blocks * 512, 0)
+    return { name, bytes, time: (await stat(folder)).mtimeMs, isUsed: files.some(({ nlink }) => nlink > 1) }
+  }
+
+  /** Removes an image. @throws Fault Conflict while a sandbox has it, unless forced */
+  async remove(name: string, isForced: boolean): Promise<void> {
+    if (!isForced && (await this.#look(name)).isUsed)
+      throw new Fault(
+        'Conflict',
+        `Image ${name} is in use by a sandbox; stop its guest first, or remove it by --force: guests keep what they have`,
+      )
+    const gone = join(this.#root, `.${name}.${process.pid}.old`)
+    await rename(join(this.#root, name), gone)
+    await rm(gone, { recursive: true, force: true })
   }
 
   /** Calls back whenever an image is added or removed, until the signal aborts. */

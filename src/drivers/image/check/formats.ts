@@ -1,4 +1,4 @@
-import { compressionOf } from '../fetch/decompress.ts'
+import { compressionOf } from '../files/decompress.ts'
 
 /** How files begin that are disks in formats which are not taken, or are no disks at all. */
 const magics: readonly (readonly [format: string, at: number, magic: Buffer])[] = [
@@ -13,9 +13,6 @@ const magics: readonly (readonly [format: string, at: number, magic: Buffer])[] 
   ['bzip2', 0, Buffer.from('BZh9')],
   ['zip', 0, Buffer.from('PK\x03\x04')],
 ]
-
-/** How many bytes of a file have to be looked at. */
-export const formatBytes = 512
 
 /** The format of a file that can be no raw disk; undefined when it may be one. */
 export function foreignFormatOf(head: Buffer): string | undefined {

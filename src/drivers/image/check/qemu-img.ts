@@ -1,6 +1,6 @@
 import { Fault } from '#base/fault.ts'
 import { isObject, parsedJson } from '#base/json.ts'
-import { endOf, programFault, spawnLimited } from './limited.ts'
+import { endOf, programFault, spawnLimited } from '../files/limited.ts'
 
 const limits = { memoryBytes: 2 ** 30, cpuSeconds: 10 }
 /** What `qemu-img info` says of the largest header is far below this, bytes. */

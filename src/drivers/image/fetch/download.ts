@@ -2,8 +2,8 @@ import { createHash, type Hash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { Fault } from '#base/fault.ts'
 import { delay } from '#base/wait.ts'
+import { isNoRoom, type Room } from '../files/room.ts'
 import { type Answer, bodyOf, nameOf, statusFault } from './http-client.ts'
-import { isNoRoom, type Room } from './room.ts'
 
 /** What a download has to be; what is absent is not checked. */
 export type Expected = Readonly<{

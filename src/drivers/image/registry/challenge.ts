@@ -6,7 +6,7 @@ const maxLength = 8192
 
 const token = "[!#$%&'*+.^_`|~\\w-]+"
 const parameterPattern = new RegExp(`^(${token})[ \\t]*=[ \\t]*(?:"((?:[^"\\\\]|\\\\.)*)"|(${token}))`)
-const schemePattern = new RegExp(`^(${token})(?:[ \\t]+|$)`)
+const schemePattern = new RegExp(`^(${token})(?:[ \\t]+|,|$)`)
 
 /** Parses a `WWW-Authenticate` header; what cannot be understood ends it. */
 export function parseChallenges(header: string): readonly Challenge[] {

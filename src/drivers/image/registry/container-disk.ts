@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Fault } from '#base/fault.ts'
-import { plainBytesOf } from '../fetch/decompress.ts'
-import type { Room } from '../fetch/room.ts'
-import { SparseFile } from '../store/sparse-file.ts'
+import { plainBytesOf } from '../files/decompress.ts'
+import type { Room } from '../files/room.ts'
+import { SparseFile } from '../files/sparse-file.ts'
 import type { Blob } from './manifest.ts'
 import { readTar, type Sink, type TarEntry } from './tar.ts'
 

