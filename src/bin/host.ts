@@ -7,7 +7,7 @@ import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
-import type { Host, Images, Prober } from '#core/ports.ts'
+import type { GuestStreams, Host, Images, Prober } from '#core/ports.ts'
 import { Cni } from '#drivers/cni/cni.ts'
 import { HostBridges } from '#drivers/host/bridges.ts'
 import { CapabilityCache } from '#drivers/host/capabilities.ts'
@@ -21,6 +21,7 @@ import { ImageFolder } from '#drivers/image/folder.ts'
 import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
 import { SpareShells } from '#drivers/process/spare-shells.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
+import { hostStreams } from '#drivers/stream/guest-streams.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import type { GuestTraffic, Metrics } from '#server/metrics.ts'
@@ -48,7 +49,7 @@ type HostOptions = Readonly<{
 }>
 
 /** Starts the agent over this host, or over a simulated one. */
-export async function startHost(options: HostOptions): Promise<{ stop(): Promise<void> }> {
+export async function startHost(options: HostOptions): Promise<{ streams: GuestStreams; stop(): Promise<void> }> {
   const { client, nodeName, log, signal } = options
   const drivers = options.simulate ? simulated() : await realHost(options)
   const { subnet } = options.podNetwork
@@ -65,6 +66,7 @@ export async function startHost(options: HostOptions): Promise<{ stop(): Promise
   options.metrics.followSandboxes(nodeName, () => agent.left())
   options.metrics.followTraffic(() => trafficOf(agent, nodeName, log))
   return {
+    streams: drivers.streams,
     stop: async () => {
       await agent.stop()
       drivers.close()
@@ -87,6 +89,7 @@ async function trafficOf(agent: Agent, node: string, log: Log): Promise<GuestTra
 
 type Drivers = Readonly<{
   host: Host
+  streams: GuestStreams
   images: Images
   prober: Prober
   onImage: (listener: () => void) => void
@@ -94,8 +97,10 @@ type Drivers = Readonly<{
 }>
 
 function simulated(): Drivers {
+  const { host, streams } = new SimSandboxes()
   return {
-    host: new SimSandboxes().host,
+    host,
+    streams,
     images: { has: async () => true },
     prober: simProber,
     onImage: () => undefined,
@@ -120,6 +125,7 @@ async function realHost({ client, dir, cni, podNetwork, log, signal }: HostOptio
   })
   return {
     host: sandboxes.host,
+    streams: hostStreams({ pods: dir.pods, stateOf: (uid) => sandboxes.stateOf(uid), log }),
     images,
     prober: hostProber,
     onImage: (listener) => {
