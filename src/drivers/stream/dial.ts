@@ -68,7 +68,7 @@ export function connected(socket: Socket, what: string, signal: AbortSignal): Pr
 }
 
 /** Each chunk is a datagram. */
-async function datagramStream(address: string, port: number, signal: AbortSignal): Promise<ByteStream> {
+export async function datagramStream(address: string, port: number, signal: AbortSignal): Promise<ByteStream> {
   const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject)
