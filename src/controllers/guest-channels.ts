@@ -115,10 +115,11 @@ async function openConsole(context: ChannelContext, typists: Newest<object>, cal
   if (!place) throw new Fault('Unavailable', 'The pod of the instance is gone; wait until it runs again')
   const { uid = '' } = vmi.metadata
   const me = {}
+  const lines = tailOf(call.query.tailLines)
   const stream = await there(noSerial, () =>
     relayConsole(place, {
       open: (at, signal, tail) =>
-        streamsAt(context, at).open(at.uid, { to: 'console', ...(tail !== undefined && { tail }) }, signal),
+        streamsAt(context, at).open(at.uid, { to: 'console', ...(tail === undefined ? lines : { tail }) }, signal),
       follow: (listener) => followGuest(context, vmi, listener),
       isTyping: () => typists.isLast(uid, me),
       signal: call.signal,
@@ -126,6 +127,13 @@ async function openConsole(context: ChannelContext, typists: Newest<object>, cal
   )
   typists.add(uid, me, call.signal)
   return stream
+}
+
+/** How many lines are wanted of what was printed before; of KubeVirt's console all that is buffered. @throws Fault BadRequest */
+function tailOf(text: unknown): Readonly<{ tailLines?: number }> {
+  if (text === undefined) return {}
+  if (typeof text === 'string' && /^\d{1,6}$/.test(text)) return { tailLines: Number(text) }
+  throw new Fault('BadRequest', 'tailLines must be a whole number of lines')
 }
 
 /** Follows where the guest of an instance is, and calls back with undefined when it has ended. */

@@ -281,10 +281,10 @@ export type ByteStream = Readonly<{ readable: ReadableStream<Uint8Array>; writab
 
 /**
  * What a stream leads to: the serial console, the screen (RFB), or a port of the guest. `tail` is how much of what a console has
- * printed before is shown first, bytes.
+ * printed before is shown first, bytes, and `tailLines` how many lines of that at most.
  */
 export type StreamTarget =
-  | Readonly<{ to: 'console'; tail?: number }>
+  | Readonly<{ to: 'console'; tail?: number; tailLines?: number }>
   | Readonly<{ to: 'screen' }>
   | Readonly<{ to: 'port'; port: number; protocol: 'tcp' | 'udp' }>
 

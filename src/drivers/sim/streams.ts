@@ -6,6 +6,11 @@ import { pngOf } from '../rfb/png.ts'
 /** The port of a simulated guest that answers: it sends back what it gets. */
 const echoPort = 7
 
+/** What is kept of what a guest has said, bytes. */
+const keptBytes = 64 * 1024
+
+type Tail = Readonly<{ tail?: number; tailLines?: number }>
+
 /** What each simulated guest has said, and who listens. */
 type Console = { said: Uint8Array; listeners: Set<(bytes: Uint8Array) => void> }
 
@@ -21,7 +26,7 @@ export class SimStreams implements GuestStreams {
 
   async open(uid: string, target: Parameters<GuestStreams['open']>[1], signal: AbortSignal): Promise<ByteStream> {
     const name = this.#guest(uid)
-    if (target.to === 'console') return this.#console(uid, name, target.tail, signal)
+    if (target.to === 'console') return this.#console(uid, name, target, signal)
     if (target.to === 'screen') return echo(signal, 'RFB 003.008\n')
     if (target.port !== echoPort)
       throw new Fault('Unavailable', `${target.protocol} port ${target.port} of the simulated guest cannot be reached`)
@@ -55,11 +60,17 @@ export class SimStreams implements GuestStreams {
     return made
   }
 
-  #console(uid: string, name: string, tail = 64 * 1024, signal: AbortSignal): ByteStream {
+  #console(
+    uid: string,
+    name: string,
+    { tail = keptBytes, tailLines = keptBytes }: Tail,
+    signal: AbortSignal,
+  ): ByteStream {
     const console = this.#at(uid, name)
     const readable = new ReadableStream<Uint8Array>({
       start: (controller) => {
-        controller.enqueue(console.said.subarray(-tail))
+        const said = Buffer.from(console.said.subarray(-tail)).toString('latin1').split('\n')
+        if (tailLines) controller.enqueue(Buffer.from(said.slice(-tailLines).join('\n'), 'latin1'))
         const hear = (bytes: Uint8Array) => controller.enqueue(bytes)
         console.listeners.add(hear)
         const stop = () => {
@@ -74,7 +85,7 @@ export class SimStreams implements GuestStreams {
   }
 
   #say(console: Console, bytes: Uint8Array): void {
-    console.said = new Uint8Array(Buffer.concat([console.said, bytes]).subarray(-64 * 1024))
+    console.said = new Uint8Array(Buffer.concat([console.said, bytes]).subarray(-keptBytes))
     for (const listener of console.listeners) listener(bytes)
   }
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { eventually } from '#base/wait.ts'
-import { followConsole } from './console-output.ts'
+import { followConsole, type Tail } from './console-output.ts'
 
 async function folder(t: TestContext): Promise<string> {
   const run = await mkdtemp(join(tmpdir(), 'patchbay-console-'))
@@ -29,10 +29,10 @@ function collect(stream: ReadableStream<Uint8Array>) {
   return { seen, sees, done }
 }
 
-function following(t: TestContext, run: string, tail = 64 * 1024) {
+function following(t: TestContext, run: string, tail: number | Tail = 64 * 1024) {
   const stop = new AbortController()
   t.after(() => stop.abort())
-  return { ...collect(followConsole(run, tail, stop.signal)), stop }
+  return { ...collect(followConsole(run, typeof tail === 'number' ? { tail } : tail, stop.signal)), stop }
 }
 
 const full = async (run: string) => rename(join(run, 'console.log'), join(run, 'console.log.1'))
@@ -52,6 +52,19 @@ describe('the output of a console', () => {
     await all.sees('oldernewer!')
     await tail.sees('ernewer!')
     await short.sees('er!')
+  })
+
+  test('it begins with the last lines, of which one may not be ended yet', async (t) => {
+    const run = await folder(t)
+    await writeFile(join(run, 'console.log.1'), 'a\nb\nc')
+    await writeFile(join(run, 'console.log'), 'c\nd\ne')
+    const texts = ['', 'e', 'd\ne', 'cc\nd\ne', 'b\ncc\nd\ne', 'a\nb\ncc\nd\ne', 'a\nb\ncc\nd\ne']
+    const all = texts.map((_, tailLines) => following(t, run, { tail: 1000, tailLines }))
+    for (const [i, one] of all.entries()) if (i) await one.sees(texts[i] ?? '')
+    await appendFile(join(run, 'console.log'), '\n')
+    for (const [i, one] of all.entries()) if (i) await one.sees(`${texts[i]}\n`)
+    await all[0]?.sees('\n')
+    await following(t, run, { tail: 1000, tailLines: 2 }).sees('d\ne\n')
   })
 
   test('before there is a file it waits for one; between two files too', async (t) => {
@@ -102,7 +115,7 @@ describe('the output of a console', () => {
     const log = join(run, 'console.log')
     const stop = new AbortController()
     t.after(() => stop.abort())
-    const stream = followConsole(run, 100, stop.signal)
+    const stream = followConsole(run, { tail: 100 }, stop.signal)
     const reader = stream.getReader()
     await writeFile(log, 'one ')
     assert.equal(Buffer.from((await reader.read()).value ?? []).toString(), 'one ')
@@ -126,6 +139,9 @@ describe('the output of a console', () => {
     await rm(run, { recursive: true })
     await reader.done
     assert.equal(reader.seen.text, 'last words')
-    assert.throws(() => followConsole(run, 0, new AbortController().signal), /The guest has no serial console/)
+    assert.throws(
+      () => followConsole(run, { tail: 0 }, new AbortController().signal),
+      /The guest has no serial console/,
+    )
   })
 })

@@ -7,16 +7,21 @@ import { Fault, systemCode } from '#base/fault.ts'
 const newer = 'console.log'
 const older = 'console.log.1'
 
+/** How much is shown of what was printed before: bytes, and lines of these. */
+export type Tail = Readonly<{ tail: number; tailLines?: number }>
+
+const newline = 0x0a
+
 /** Most bytes of a chunk. */
 const chunkBytes = 64 * 1024
 
 /**
- * The output of a guest's serial console, from the last `tail` bytes on, as its sandbox writes it down in the folder `run`. The
+ * The output of a guest's serial console, from the last bytes or lines on, as its sandbox writes it down in the folder `run`. The
  * reader decides how fast: what it has not read yet waits in the files, so that a slow one costs no memory; one that is slower
  * than both files are filled misses what was in between. Ends when the folder is gone or the signal aborts.
  * @throws Fault NotFound without the folder, Unavailable when it cannot be watched
  */
-export function followConsole(run: string, tail: number, signal: AbortSignal): ReadableStream<Uint8Array> {
+export function followConsole(run: string, tail: Tail, signal: AbortSignal): ReadableStream<Uint8Array> {
   const follower = new Follower(run, tail)
   const stop = () => follower.stop()
   signal.addEventListener('abort', stop, { once: true })
@@ -52,7 +57,8 @@ type Reading = { readonly file: FileHandle; readonly inode: number; position: nu
 
 class Follower {
   readonly #run: string
-  #tail: number
+  readonly #tail: Tail
+  #hasBegun = false
   readonly #watcher: FSWatcher
   #current: Reading | undefined
   /** What is read before the current file. */
@@ -62,7 +68,7 @@ class Follower {
   #isChanged = true
   #wake = () => {}
 
-  constructor(run: string, tail: number) {
+  constructor(run: string, tail: Tail) {
     this.#run = run
     this.#tail = tail
     try {
@@ -143,11 +149,27 @@ class Follower {
     const current = (await openAny(join(this.#run, newer))) ?? (await openAny(join(this.#run, older)))
     if (!current) return undefined
     const { size } = await current.file.stat()
-    current.position = Math.max(0, size - this.#tail)
-    if (size < this.#tail) this.#before = await this.#lastOf(older, this.#tail - size, current.inode)
     // What comes later is read from its beginning.
-    this.#tail = Number.POSITIVE_INFINITY
+    if (this.#hasBegun) return current
+    this.#hasBegun = true
+    const { tail, tailLines } = this.#tail
+    current.position = Math.max(0, size - tail)
+    if (size < tail) this.#before = await this.#lastOf(older, tail - size, current.inode)
+    if (tailLines !== undefined) await this.#skipTo(current, size, tailLines)
     return current
+  }
+
+  /** Leaves of what was printed before only the last lines. */
+  async #skipTo(current: Reading, size: number, lines: number): Promise<void> {
+    const buffer = Buffer.alloc(size - current.position)
+    const { bytesRead } = await current.file.read({ buffer, position: current.position })
+    const all = Buffer.concat([this.#before ?? Buffer.alloc(0), buffer.subarray(0, bytesRead)])
+    let from = all.length
+    // A line that is not ended yet is one, too.
+    for (let count = all.at(-1) === newline ? 0 : 1; from > 0 && count <= lines; from--)
+      if (all[from - 1] === newline && ++count > lines) break
+    current.position += bytesRead
+    this.#before = lines && from < all.length ? all.subarray(from) : undefined
   }
 
   /** The last bytes of a file, unless it is the one that is read. */

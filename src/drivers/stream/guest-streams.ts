@@ -8,7 +8,7 @@ import { SandboxRecords } from '../host/records.ts'
 import { sharedQemuUid } from '../libvirt/daemon/config.ts'
 import { screenshot } from '../rfb/screenshot.ts'
 import { consoleInput } from './console-input.ts'
-import { followConsole } from './console-output.ts'
+import { followConsole, type Tail } from './console-output.ts'
 import { dialMs, dialPort } from './dial.ts'
 import { connectGuestSocket } from './guest-socket.ts'
 import { socketStream } from './socket-stream.ts'
@@ -35,7 +35,7 @@ export function hostStreams({ pods, stateOf, log }: Options): GuestStreams {
     open: async (uid, target, signal) => {
       switch (target.to) {
         case 'console':
-          return consoleStream(join(records.at(uid), 'run'), target.tail ?? usualTail, signal)
+          return consoleStream(join(records.at(uid), 'run'), { tail: usualTail, ...target }, signal)
         case 'screen':
           return socketStream(await screen(uid, signal), signal)
         case 'port':
@@ -49,7 +49,7 @@ export function hostStreams({ pods, stateOf, log }: Options): GuestStreams {
   }
 }
 
-function consoleStream(run: string, tail: number, signal: AbortSignal): ByteStream {
+function consoleStream(run: string, tail: Tail, signal: AbortSignal): ByteStream {
   return { readable: followConsole(run, tail, signal), writable: consoleInput(join(run, 'console.in'), signal) }
 }
 

@@ -57,7 +57,11 @@ export function acceptWebSocket(
       socket.destroy()
       reject(new Fault('BadRequest', 'the request opens no WebSocket', { cause }))
     })
-    server.handleUpgrade(request, socket, head, resolve)
+    server.handleUpgrade(request, socket, head, (accepted) => {
+      // Until it is carried, nothing of it must be missed.
+      accepted.pause()
+      resolve(accepted)
+    })
   })
 }
 
@@ -82,6 +86,7 @@ export async function carry(
   if (stopping.aborted) stop()
   const stopPings = ping(socket, limits)
   receive(socket, writer)
+  socket.resume()
   send(socket, reader, limits.silenceMs).then(
     () => end(socket, 1000, ''),
     (error: unknown) => end(socket, 1011, explain(error)),
