@@ -58,7 +58,6 @@ type VncFlags = Choice & Readonly<{ proxyOnly?: boolean; port: string; address: 
 
 function addVncCommands(program: Command): void {
   const vnc = asClient(program.command('vnc'))
-    .enablePositionalOptions()
     .argument('<vmi>')
     .description('show the screen of a guest in a VNC viewer')
     .option('--proxy-only', 'start no viewer, and print the port as JSON')
@@ -82,8 +81,9 @@ function addVncCommands(program: Command): void {
     .argument('<vmi>')
     .description('take a picture of the screen of a guest, PNG')
     .requiredOption('-f, --file <file>', 'where it is written; - for the output')
-    .action((vmi: string, { file, ...choice }: Choice & { file: string }) =>
-      withStreams(choice, async (context) =>
+    .action((vmi: string, { file }: { file: string }, command: Command) =>
+      // Options that `vnc` has too are read as its own.
+      withStreams(command.optsWithGlobals(), async (context) =>
         (await import('#cli/vnc.ts')).saveScreenshot(context, vmi, file, process.stdout),
       ),
     )

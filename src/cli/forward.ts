@@ -15,7 +15,11 @@ const idleMs = 60_000
 /** `[tcp|udp/]LOCAL[:REMOTE]`. @throws Fault Invalid */
 export function forwardOf(text: string): Forward {
   const [, protocol = 'tcp', local = '', remote = local] = /^(?:(tcp|udp)\/)?(\d{1,5})(?::(\d{1,5}))?$/.exec(text) ?? []
-  const forward = { protocol: protocol as Forward['protocol'], local: Number(local), remote: Number(remote) }
+  const forward: Forward = {
+    protocol: protocol === 'udp' ? 'udp' : 'tcp',
+    local: Number(local),
+    remote: Number(remote),
+  }
   const isPort = (port: number) => port >= 1 && port <= 65_535
   if (local && isPort(forward.remote) && (isPort(forward.local) || forward.local === 0)) return forward
   throw new Fault('Invalid', `${JSON.stringify(text)} is no port; write it like 8080, 8080:80 or udp/5353:53`)
@@ -81,7 +85,8 @@ export async function listen(server: Server, { address, local }: Pick<Here, 'add
     server.once('error', (cause) => reject(taken(address, local, cause)))
     server.listen(local, address, () => resolve())
   })
-  return (server.address() as { port: number }).port
+  const where = server.address()
+  return where && typeof where === 'object' ? where.port : local
 }
 
 function taken(address: string, port: number, cause: unknown): Fault {

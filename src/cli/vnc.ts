@@ -36,14 +36,17 @@ export async function showScreen(context: StreamContext, name: string, options: 
   // A refusal is said before a viewer is started.
   const channel = await channels.open(path, protocol, signal)
   const server = createServer({ pauseOnConnect: true })
-  const connected = once(server, 'connection', { signal }) as Promise<[Socket]>
+  const connected = new Promise<Socket>((resolve, reject) => {
+    server.once('connection', resolve)
+    signal.addEventListener('abort', reject, { once: true })
+  })
   connected.catch(() => undefined)
   try {
     const port = await listen(server, { address, local: options.port })
     const viewer = proxyOnly ? undefined : await startViewer(options, port)
     if (proxyOnly) print.line(JSON.stringify({ port }))
     else if (!viewer) print.line(`Connect a VNC viewer to ${address}:${port}; none is installed here`)
-    const [socket] = await connected
+    const socket = await connected
     socket.on('error', () => socket.destroy())
     join(channel, socket)
     const stop = () => socket.destroy()

@@ -37,10 +37,13 @@ const protocol = 'plain.kubevirt.io'
 export function guestChannels(context: ChannelContext): readonly Channel[] {
   const typists = new Newest<object>()
   const viewers = new Newest<AbortController>()
-  const channel = ({ plural }: Pick<Kind, 'plural'>, subresource: string, run: Channel['run']): Channel => ({
+  const channel = (
+    { plural, kind }: Pick<Kind, 'plural' | 'kind'>,
+    subresource: string,
+    run: Channel['run'],
+  ): Channel => ({
     at: { group: 'subresources.kubevirt.io', version: 'v1', plural },
-    subresource,
-    protocol,
+    ...{ subresource, kind, protocol },
     run,
   })
   return [

@@ -139,7 +139,8 @@ describe('commands that open streams into guests', () => {
     socket.destroy()
     assert.equal((await running.ended).code, 0)
     const file = join(cluster.dir.root, 'screen.png')
-    assert.equal((await start(`vnc screenshot a -f ${file}`).ended).code, 0)
+    const taken = await start(`vnc screenshot a -f ${file}`).ended
+    assert.equal(taken.code, 0, taken.err)
     assert.equal((await readFile(file)).subarray(1, 4).toString(), 'PNG')
     assert.match((await start('vnc screenshot a -f -').ended).out, /PNG/)
   })
@@ -151,7 +152,10 @@ describe('commands that open streams into guests', () => {
     await writeFile(join(folder, 'vncviewer'), `#!/bin/sh\necho "$@" > ${said}\n`)
     await chmod(join(folder, 'vncviewer'), 0o755)
     const running = start('vnc a', { PATH: `${folder}:/usr/bin:/bin` })
-    const words = await eventually('it is started', async () => (await readFile(said, 'utf8').catch(() => '')).trim())
+    const words = await eventually(
+      'it is started',
+      async () => (await readFile(said, 'utf8').catch(() => '')).trim() || undefined,
+    )
     const [, port] = /^127\.0\.0\.1::(\d+)$/.exec(words) ?? []
     ;(await dial(Number(port))).socket.destroy()
     assert.equal((await running.ended).code, 0)
@@ -208,8 +212,8 @@ describe('commands that open streams into guests', () => {
     const folder = join(cluster.dir.root, 'clients')
     await mkdir(folder)
     // Runs the ProxyCommand as ssh does, and says how it was called.
-    const fake =
-      '#!/bin/sh\nfor one; do case $one in ProxyCommand=*) proxy=${one#*=} ;; esac; done\necho "$0 $*"\nexec sh -c "$proxy"\n'
+    const find = 'for one; do case $one in ProxyCommand=*) proxy=$(echo "$one" | cut -d= -f2-) ;; esac; done'
+    const fake = `#!/bin/sh\n${find}\necho "$0 $*"\nexec sh -c "$proxy"\n`
     for (const name of ['ssh', 'scp']) {
       await writeFile(join(folder, name), fake)
       await chmod(join(folder, name), 0o755)

@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { inflateSync } from 'node:zlib'
 import { exists } from '#base/file.ts'
 import { eventually } from '#base/wait.ts'
+import { qemuProgram } from '../libvirt/domain-xml.ts'
 import { connectGuestSocket } from '../stream/guest-socket.ts'
 import { screenshot } from './screenshot.ts'
 
@@ -15,7 +16,7 @@ async function startScreen(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'patchbay-screen-'))
   const path = join(folder, 'vnc')
   const args = ['-M', 'q35', '-m', '16', '-nodefaults', '-net', 'none', '-vga', 'std', '-vnc', `unix:${path}`]
-  const qemu = spawn('qemu-system-x86_64', args, { stdio: 'ignore' })
+  const qemu = spawn(qemuProgram, args, { stdio: 'ignore' })
   const ended = new Promise((resolve) => qemu.once('exit', resolve))
   t.after(async () => {
     qemu.kill('SIGKILL')

@@ -75,7 +75,7 @@ test('whatever else a server says ends it with a sentence', async (t) => {
   const cases: readonly (readonly [RegExp, ...Buffer[]])[] = [
     [/with the version "HTTP\/1.1 400"/, Buffer.from('HTTP/1.1 400 Bad')],
     [/that it wants a password/, version, Buffer.from([1, 2])],
-    [/that it lets nobody in/, version, types, Buffer.from([0, 0, 0, 1])],
+    [/that it lets no client in/, version, types, Buffer.from([0, 0, 0, 1])],
     [/a screen of 65535 × 65535/, ...hello, start(65_535, 65_535)],
     [/pixels beside the screen/, ...hello, start(2, 2), update(rectangle([1, 1, 2, 2], 0))],
     [/the encoding 5/, version, types, result, start(2, 2), update(rectangle([0, 0, 2, 2], 5))],

@@ -47,8 +47,8 @@ async function signIn(socket: Socket, server: Reading): Promise<void> {
   const types = await server.bytes(count)
   if (!types.includes(1)) throw unexpected('that it wants a password')
   socket.write(Buffer.from([1]))
-  if ((await server.bytes(4)).readUInt32BE() !== 0) throw unexpected('that it lets nobody in')
-  // Shared: whoever looks at the screen goes on.
+  if ((await server.bytes(4)).readUInt32BE() !== 0) throw unexpected('that it lets no client in')
+  // Shared: other clients go on.
   socket.write(Buffer.from([1]))
 }
 
@@ -89,7 +89,7 @@ async function readUpdate(server: Reading, screen: Screen): Promise<Screen> {
   for (;;) {
     const [type] = await server.bytes(1)
     if (type === 0) return await drawUpdate(server, screen)
-    // Colours, a bell and somebody's clipboard are none of our business.
+    // Colours, a bell and the guest's clipboard are none of our business.
     if (type === 1) await server.skip((await server.bytes(5)).readUInt16BE(3) * 6)
     else if (type === 3) await server.skip((await server.bytes(7)).readUInt32BE(3))
     else if (type !== 2) throw unexpected(`a message of type ${type}`)

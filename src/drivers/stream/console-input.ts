@@ -3,8 +3,8 @@ import { Socket } from 'node:net'
 import { Fault, systemCode } from '#base/fault.ts'
 
 /**
- * Types at a guest's serial console: QEMU reads the pipe `path`. A guest that reads nothing lets its own writer wait, and nobody
- * else. What is typed while no QEMU has the pipe open goes nowhere, as at an unplugged keyboard.
+ * Types at a guest's serial console: QEMU reads the pipe `path`. A guest that reads nothing lets its own writer wait, and no
+ * other. What is typed while no QEMU has the pipe open goes nowhere, as at an unplugged keyboard.
  */
 export function consoleInput(path: string, signal: AbortSignal): WritableStream<Uint8Array> {
   let pipe: Socket | undefined
@@ -28,7 +28,7 @@ export function consoleInput(path: string, signal: AbortSignal): WritableStream<
         await write(bytes)
       } catch (error) {
         if (signal.aborted) return
-        // QEMU may have been started anew, and the pipe made anew with it.
+        // QEMU may have been started again, and the pipe made again with it.
         close()
         if (systemCode(error) !== 'EPIPE') throw error
         await write(bytes)
@@ -39,7 +39,7 @@ export function consoleInput(path: string, signal: AbortSignal): WritableStream<
   })
 }
 
-/** Undefined when nobody reads the pipe. */
+/** Undefined when no process reads the pipe. */
 function openPipe(path: string): Socket | undefined {
   try {
     const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW

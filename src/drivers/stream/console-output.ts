@@ -134,7 +134,7 @@ class Follower {
   }
 
   async #piece(current: Reading): Promise<Uint8Array> {
-    // The sandbox begins the same file anew when its processes are started again.
+    // The sandbox empties the same file when its processes are started again.
     if ((await current.file.stat()).size < current.position) current.position = 0
     const { bytesRead, buffer } = await current.file.read({
       buffer: Buffer.allocUnsafe(chunkBytes),

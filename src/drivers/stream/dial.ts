@@ -37,7 +37,7 @@ export async function dialPort(
   return socketStream(await connected(connect({ host: address, port, noDelay: true }), what, signal), signal)
 }
 
-/** Whether an address leads to this host, or to nobody in particular. */
+/** Whether an address leads to this host, or to no single one. */
 export function isOfHost(address: string): boolean {
   const type = isIPv6(address) ? 'ipv6' : 'ipv4'
   const own = Object.values(networkInterfaces()).flatMap((all) => all ?? [])

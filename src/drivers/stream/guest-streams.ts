@@ -22,7 +22,7 @@ type Options = Readonly<{
 }>
 
 /** How much of what was printed before a console shows first, bytes. */
-export const usualTail = 64 * 1024
+const usualTail = 64 * 1024
 
 /** Streams into the sandboxes of this host. */
 export function hostStreams({ pods, stateOf, log }: Options): GuestStreams {

@@ -23,7 +23,7 @@ const maxUnwritten = 64 * 1024
 /** What a message costs beside its bytes: many empty ones are not for free. */
 const messageCost = 64
 const usualPingMs = 10_000
-/** Time for the closing handshake, milliseconds. */
+/** Time for the closing handshake, and for what a client has sent last to be taken, milliseconds. */
 const closeMs = 5_000
 
 /** @throws Fault BadRequest for a request that opens no WebSocket */
@@ -37,12 +37,15 @@ export function requireWebSocket(headers: IncomingHttpHeaders): void {
     )
 }
 
-/** Answers an upgrade. Of the subprotocols a client offers, `protocol` is chosen, or none. */
+/** Answers an upgrade. Of the subprotocols a client offers, `protocol` is chosen, or none. @throws Fault Aborted, BadRequest */
 export function acceptWebSocket(
   { request, socket, head }: Upgrade & Readonly<{ request: IncomingMessage }>,
   { protocol, headers }: Readonly<{ protocol: string; headers: Readonly<Record<string, string>> }>,
 ): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
+    // Nothing would come of it.
+    if (!socket.readable || !socket.writable)
+      return reject(new Fault('Aborted', 'the client left before it was answered'))
     const server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -94,7 +97,17 @@ export async function carry(
   await closed
   stopPings()
   stopping.removeEventListener('abort', stop)
-  await Promise.allSettled([reader.cancel(), writer.close()])
+  await flush(writer)
+  // What still waits is given up by the one who made the stream.
+  for (const given of [writer.abort(), reader.cancel()]) given.catch(() => undefined)
+}
+
+/** Lets what a client has sent last arrive, if it is taken in time. */
+async function flush(writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> {
+  const late = Promise.withResolvers<void>()
+  const timer = setTimeout(late.resolve, closeMs)
+  await Promise.race([writer.close().catch(() => undefined), late.promise])
+  clearTimeout(timer)
 }
 
 /** Sends what is read, as fast as the client takes it. */

@@ -73,12 +73,15 @@ export function isTrial(input: JsonObject, isDryRunQuery: boolean): boolean {
   return isDryRunQuery || (Array.isArray(input.dryRun) && input.dryRun.includes('All'))
 }
 
+/** What discovery has to know of an action. */
+type Listed = Pick<Action, 'at' | 'subresource' | 'method' | 'kind'>
+
 /**
  * Actions as discovery shows them: subresources that have no resource in their own group. Those of `kinds` are listed with these
  * (Kind.subresources).
  */
-export function actionKinds(actions: readonly Action[], kinds: readonly Kind[]): Kind[] {
-  const isOfKind = ({ at }: Action) =>
+export function actionKinds(actions: readonly Listed[], kinds: readonly Kind[]): Kind[] {
+  const isOfKind = ({ at }: Listed) =>
     kinds.some(({ group, version, plural }) => at.group === group && at.version === version && at.plural === plural)
   const own = actions.filter((action) => !isOfKind(action))
   return own.map(({ at, subresource, method, kind }) => ({

@@ -8,7 +8,7 @@ export type ChannelCall = Pick<ActionCall, 'namespace' | 'name' | 'query' | 'use
   Readonly<{
     /** What follows the subresource in the path. */
     args: readonly string[]
-    /** Aborts when the client has left, or the channel is over. */
+    /** Aborts when the client leaves before the channel is open, and when the channel is over. */
     signal: AbortSignal
   }>
 
@@ -21,6 +21,8 @@ export type Channel = Readonly<{
   subresource: string
   /** Most segments of the path after the subresource; rights do not depend on them. None unless given. */
   maxArgs?: number
+  /** The kind of the object it is about, for discovery. */
+  kind: string
   /** The WebSocket subprotocol that is chosen if a client offers it. */
   protocol: string
   /** @throws Fault */

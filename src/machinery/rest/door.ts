@@ -135,10 +135,14 @@ async function openChannel(
   requireWebSocket(exchange.headers)
   const { namespace = '', name = '', args = [] } = resource
   const end = new AbortController()
-  const signal = AbortSignal.any([exchange.closed, end.signal])
+  const { signal } = end
+  const left = () => end.abort()
+  exchange.closed.addEventListener('abort', left, { once: true })
   try {
     const stream = await inTime(requestTimeoutMs, channel.run({ namespace, name, args, query, user, signal }))
     const { protocol } = channel
+    // From here on it lasts until what the client has sent has arrived.
+    exchange.closed.removeEventListener('abort', left)
     const socket = await acceptWebSocket(entered.upgrade(), { protocol, headers: auditHeader(record) })
     note(101)
     await carry(socket, stream, stopping, { silenceMs: requestTimeoutMs })
@@ -319,7 +323,8 @@ function createOf({ group, plural, namespace }: ResourcePath): Attributes {
 function catalogOf({ registry, guard }: KubernetesOptions): Catalog {
   const asked = guard.reviews.filter((review) => review.subresource === undefined)
   const kinds = [...registry.served, ...asked].map(({ kind }) => kind)
-  return { kinds, discovered: [...kinds, ...actionKinds(guard.actions, kinds)] }
+  const channels = guard.channels.map((channel) => ({ ...channel, method: 'GET' as const }))
+  return { kinds, discovered: [...kinds, ...actionKinds([...guard.actions, ...channels], kinds)] }
 }
 
 /** The name in an answer: of a write under a generated name there is no other. */
