@@ -193,16 +193,18 @@ describe('streams into guests', () => {
     assert.deepEqual([code, headers['content-type'], bytes.subarray(1, 4).toString()], [200, 'image/png', 'PNG'])
   })
 
-  it('it is written down who opened a console, when they open it', async () => {
+  it('it is written down who opened a console, when they open it, and who might not', async () => {
     await using peer = await open('console', as('watcher'))
     await peer.sees(/./)
-    const line = await eventually('a line', async () =>
-      (await readFile(cluster.dir.audit, 'utf8'))
-        .split('\n')
-        .filter((text) => text.includes('"as":"watcher"') && text.includes('"code":101'))
-        .at(-1),
-    )
-    const { verb, resource, subresource, name, code } = JSON.parse(line)
+    const lineOf = (user: string, code: number) =>
+      eventually('a line', async () =>
+        (await readFile(cluster.dir.audit, 'utf8'))
+          .split('\n')
+          .filter((text) => text.includes(`"as":"${user}"`) && text.includes(`"code":${code}`))
+          .at(-1),
+      )
+    assert.match(await lineOf('nobody', 403), /"subresource":"console"/)
+    const { verb, resource, subresource, name, code } = JSON.parse(await lineOf('watcher', 101))
     assert.deepEqual([verb, resource, subresource, name, code], ['get', 'virtualmachineinstances', 'console', 'a', 101])
   })
 

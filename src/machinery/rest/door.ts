@@ -104,10 +104,12 @@ async function respond(serving: Serving, request: Omit<Asked, 'resource' | 'user
   if (open) return { code: open.code, answer: open }
   const { path } = exchange
   const resource = parseResourcePath(path) ?? deepPath([...guard.channels, ...guard.actions], path)
+  const channel = resource && findChannel(guard.channels, resource)
+  // Refusals of one are written down too.
+  if (channel) record.isChannel = true
   const user = await admit(guard, { exchange, resource, query }, record)
   const caller = callerOf(user, exchange.address)
   const asked: Asked = { ...request, resource, user }
-  const channel = resource && findChannel(guard.channels, resource)
   if (channel) {
     await exchange.enter(caller, 'watches', (entered) => openChannel(serving, channel, { ...asked, resource }, entered))
     return { code: 101 }
@@ -131,7 +133,6 @@ async function openChannel(
   entered: Entered,
 ): Promise<void> {
   if (exchange.method !== 'GET') throw notAllowed(exchange.method)
-  record.isChannel = true
   requireWebSocket(exchange.headers)
   const { namespace = '', name = '', args = [] } = resource
   const end = new AbortController()
