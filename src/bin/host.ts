@@ -7,7 +7,7 @@ import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
-import type { DiskImages, Host, Images, Prober } from '#core/ports.ts'
+import type { DiskImages, GuestStreams, Host, Images, Prober } from '#core/ports.ts'
 import { Cni } from '#drivers/cni/cni.ts'
 import { DiskMaker } from '#drivers/disk/maker.ts'
 import { HostBridges } from '#drivers/host/bridges.ts'
@@ -24,6 +24,7 @@ import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
 import { SpareShells } from '#drivers/process/spare-shells.ts'
 import { simImages } from '#drivers/sim/images.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
+import { hostStreams } from '#drivers/stream/guest-streams.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import type { GuestTraffic, Metrics } from '#server/metrics.ts'
@@ -55,7 +56,7 @@ type HostOptions = Readonly<{
 }>
 
 /** Starts the agent over this host, or over a simulated one. */
-export async function startHost(options: HostOptions): Promise<{ stop(): Promise<void> }> {
+export async function startHost(options: HostOptions): Promise<{ streams: GuestStreams; stop(): Promise<void> }> {
   const { client, nodeName, log, signal } = options
   const drivers = options.simulate ? simulated() : await realHost(options)
   const { subnet } = options.podNetwork
@@ -72,6 +73,7 @@ export async function startHost(options: HostOptions): Promise<{ stop(): Promise
   options.metrics.followSandboxes(nodeName, () => agent.left())
   options.metrics.followTraffic(() => trafficOf(agent, nodeName, log))
   return {
+    streams: drivers.streams,
     stop: async () => {
       await agent.stop()
       drivers.close()
@@ -94,6 +96,7 @@ async function trafficOf(agent: Agent, node: string, log: Log): Promise<GuestTra
 
 type Drivers = Readonly<{
   host: Host
+  streams: GuestStreams
   images: Images
   diskImages: DiskImages
   prober: Prober
@@ -102,8 +105,10 @@ type Drivers = Readonly<{
 }>
 
 function simulated(): Drivers {
+  const { host, streams } = new SimSandboxes()
   return {
-    host: new SimSandboxes().host,
+    host,
+    streams,
     images: { has: async () => true },
     diskImages: simImages,
     prober: simProber,
@@ -112,7 +117,8 @@ function simulated(): Drivers {
   }
 }
 
-async function realHost({ client, dir, cni, podNetwork, hostDiskFolders, log, signal }: HostOptions): Promise<Drivers> {
+async function realHost({ dir, ...options }: HostOptions): Promise<Drivers> {
+  const { client, cni, podNetwork, hostDiskFolders, downloads, log, signal } = options
   const networks = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
   const images = new ImageFolder(dir.images)
   const isUnused = (network: string) => {
@@ -133,6 +139,7 @@ async function realHost({ client, dir, cni, podNetwork, hostDiskFolders, log, si
   })
   return {
     host: sandboxes.host,
+    streams: hostStreams({ pods: dir.pods, stateOf: (uid) => sandboxes.stateOf(uid), log }),
     images,
     diskImages,
     prober: hostProber,

@@ -78,6 +78,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
     signal: stop.signal,
   })
   stack.defer(() => agent.stop())
+  serving.streams.set(nodeName, agent.streams)
   // An agent may not change the spec of its node; only the server may, as in Kubernetes.
   if (!options.simulate) await writePodCidr(serving.api.clients.own, nodeName, podNetwork.subnet)
   stack.defer(() => stop.abort())

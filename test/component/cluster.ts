@@ -123,7 +123,9 @@ export async function startOn(
       log,
       signal: stop.signal,
     })
+    serving.streams.set(name, host.streams)
     const end = async () => {
+      serving.streams.delete(name)
       stop.abort()
       await agent.stop()
     }

@@ -170,8 +170,13 @@ export class HostSandboxes implements Lifecycle, Networks {
     await network.sweep(signal)
   }
 
+  /** The state of a connected sandbox. */
+  stateOf(uid: string): SandboxState | undefined {
+    return this.#live.get(uid)?.state
+  }
+
   hypervisorOf(uid: string): Hypervisor | undefined {
-    return this.#live.get(uid)?.state.hypervisor
+    return this.stateOf(uid)?.hypervisor
   }
 
   async remove(uid: string, signal: AbortSignal): Promise<readonly string[]> {

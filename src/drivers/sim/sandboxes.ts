@@ -26,6 +26,7 @@ import type { Mirror } from '#core/sandbox/mirrors.ts'
 import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { type DomainSpec, disksIn } from '#core/vm/domain.ts'
+import { SimStreams } from './streams.ts'
 
 /** Duration of a simulated migration, milliseconds. */
 const simMoveMs = 50
@@ -86,6 +87,7 @@ export class SimSandboxes implements Lifecycle, Networks {
       lastEnd: async (uid) => this.#sandboxes.get(uid)?.end,
     },
   }
+  readonly streams = new SimStreams((uid) => this.#sandboxes.get(uid)?.domain?.name)
   readonly #sandboxes = new Map<string, Sandbox>()
   readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
   #nextIp = 2
