@@ -2,7 +2,9 @@ import { spawn } from 'node:child_process'
 import { appendFileSync, globSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { provideRegistry } from '../test/kit/drivers/image/registry.ts'
 import type { Row } from './rows.ts'
+import { buildDistro } from './stage/distro.ts'
 import { buildDemoGuest } from './stage/image.ts'
 import { inOwnNetns } from './stage/netns.ts'
 
@@ -19,6 +21,8 @@ type Layer = Readonly<{
   timeoutMs?: number
   /** Files that run at a time, each in a namespace of its own; together, one after the other, unless given. */
   lanes?: number
+  /** Downloads what the layer needs, where there is a network to do it by. */
+  prepare?: () => Promise<unknown>
 }>
 
 const real = globSync('src/**/*.real.test.ts', { cwd: root })
@@ -41,6 +45,13 @@ const layers: readonly Layer[] = [
     ownNetns: true,
     // They wait for guests more than they work.
     lanes: 2,
+  },
+  {
+    name: 'distribution',
+    files: globSync('test/distro/*.test.ts', { cwd: root }),
+    flags: ['--test-concurrency=1'],
+    ownNetns: true,
+    prepare: () => Promise.all([buildDistro(), provideRegistry()]),
   },
   { name: 'attack', files: globSync('test/attack/*.test.ts', { cwd: root }), flags: [], ownNetns: true },
   // Clients of others, which are downloaded and built when their test begins for the first time.
@@ -70,6 +81,7 @@ async function main(): Promise<number> {
       const file = `${folder}/${layer.name.replaceAll(' ', '-')}`
       console.log(`\n=== ${layer.name}: ${layer.files.length} files`)
       const start = performance.now()
+      if (layer.files.length) await layer.prepare?.()
       const code = await runLayer(layer, file)
       const own = readRows(file)
       rows.push(...own)

@@ -2,7 +2,7 @@ import type { Pod } from '#apis/core/pod.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { dependenciesOf, nicDepends } from '#core/instance/depends.ts'
 import type { Observation } from '#core/instance/observation.ts'
-import { cleanupKey, type InstanceStep, imageKey, mirrorKey, nicKey, sandboxKey } from '#core/instance/steps.ts'
+import { cleanupKey, type InstanceStep, imageKey, ioKey, mirrorKey, nicKey, sandboxKey } from '#core/instance/steps.ts'
 import { imageDepends } from '#core/instance/volumes.ts'
 import type { Step as NicStep } from '#core/nic/plan.ts'
 import type { Hypervisor, SandboxState } from '#core/ports.ts'
@@ -70,7 +70,13 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
     return { done: [nic], sandbox: undefined }
   },
   pause: async ({ seen }, _, signal) => void (await hypervisorOf(seen).domain.pause(signal)),
-  resume: async ({ seen }, _, signal) => void (await hypervisorOf(seen).domain.resume(signal)),
+  resume: async ({ context, pod, seen }, { isRetry }, signal) => {
+    // The next observation shows whether the disk can be written; if not, the next try is later.
+    if (isRetry)
+      context.memories.failed(pod.metadata.uid ?? '', ioKey, '', new Fault('Unavailable', 'A disk cannot be written'))
+    await hypervisorOf(seen).domain.resume(signal)
+    return undefined
+  },
   power: async ({ context, seen }, _, signal) => {
     await carryOutRequest(context, seen.vmi, hypervisorOf(seen).domain, signal)
     return { isRequestDone: true }

@@ -2,7 +2,7 @@ import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { type GuestObservation, isOrphaned, type Observation } from '#core/instance/observation.ts'
 import { type InstancePlan, planInstance } from '#core/instance/plan.ts'
-import { areSlow, type InstanceStep, leaveGuest } from '#core/instance/steps.ts'
+import { areSlow, type InstanceStep, ioKey, leaveGuest } from '#core/instance/steps.ts'
 import { desiredNics } from '#core/nic/desired.ts'
 import type { Drift } from '#core/nic/drift.ts'
 import { podNetwork } from '#core/nic/nic.ts'
@@ -116,6 +116,7 @@ function attend(context: AgentContext, pod: Pod, { guest, sandbox, vmi }: Observ
   const { uid = '' } = pod.metadata
   const { namespace = 'default', name } = vmi.metadata
   const { hypervisor } = sandbox
+  if (!guest.domain.isIoError) context.memories.succeeded(uid, ioKey)
   if (!guest.domain.agentConnected) guests.forget(uid)
   else if (!guests.isAsked(uid)) guests.ask(uid)
   // Probes use the address that CNI assigned to the primary interface.

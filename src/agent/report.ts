@@ -19,7 +19,7 @@ import { addressesWithoutDhcp } from '#core/sandbox/dhcp.ts'
 import { attachmentsOf, networkStatuses } from '#core/sandbox/plan.ts'
 import { findCondition, withCondition } from '#core/vm/conditions.ts'
 import { isFinal } from '#core/vm/power.ts'
-import { type Pass, runningStatus, type SyncFailure } from '#core/vm/running.ts'
+import { type Pass, pausedByIoError, runningStatus, type SyncFailure } from '#core/vm/running.ts'
 import { type AgentContext, nameOf } from './context.ts'
 
 /** Which parts of the status are written, and why the instance differs from its spec. */
@@ -73,12 +73,19 @@ async function writeInstance(
   syncFailure: SyncFailure | undefined,
   seen: Seen,
 ): Promise<void> {
-  const { client, guests, log, recorder } = context
+  const { client, guests, log, recorder, nodeName } = context
   const old = findCondition(vmi.status?.conditions, 'Synchronized')
   if (syncFailure && old?.message !== syncFailure.message) {
     log.warn({ domain: nameOf(vmi), ...syncFailure }, 'Instance differs from its spec')
     recorder(vmi, 'Warning', syncFailure.event ?? 'SyncFailed', syncFailure.message)
   }
+  if (seen.domain?.isIoError && findCondition(vmi.status?.conditions, 'Paused')?.reason !== pausedByIoError)
+    recorder(
+      vmi,
+      'Warning',
+      'IOerror',
+      `VM Paused due to an I/O error of a disk; is there room on node ${nodeName}? It is resumed when the disk can be written`,
+    )
   const uid = pod.metadata.uid ?? ''
   const pass: Pass = {
     ...{ domain: undefined, end: undefined, podIps: new Map(), attached: new Set(), drift: [], readiness: undefined },

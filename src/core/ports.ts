@@ -24,6 +24,8 @@ export type ObservedDomain = Readonly<{
   agentConnected: boolean
   ports: PciPorts
   pid?: number
+  /** It is paused because a disk could not be read or written. */
+  isIoError?: boolean
 }>
 
 /** Traffic of one interface as its guest sees it; -1 for an unknown value. */

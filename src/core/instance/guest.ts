@@ -13,7 +13,7 @@ import { backingOff } from './backoff.ts'
 import { nicDepends } from './depends.ts'
 import type { Observation } from './observation.ts'
 import type { InstancePlan } from './plan.ts'
-import { cleanupKey, type InstanceStep, mirrorKey, nicKey } from './steps.ts'
+import { cleanupKey, type InstanceStep, ioKey, mirrorKey, nicKey } from './steps.ts'
 
 /** Time a guest has to release a card before the request is repeated and reported, milliseconds. */
 const releaseMs = 5000
@@ -59,7 +59,7 @@ export function planGuest(
     () => of('rewire').flatMap((step) => rewire(seen, vmi, wanted, step)),
     () => plug(seen, vmi, wanted, sandbox, domain, plugs),
     () => release(seen, unused(seen, desiredNics(vmi.spec, namespace), sandbox, domain)),
-    () => pause(vmi, domain),
+    () => pause(seen, vmi, domain),
     () => (!seen.isRequestDone && nextRecord(vmi, seen.nowMs) ? [{ do: 'power' }] : []),
   ]
   for (const stage of stages) {
@@ -74,7 +74,7 @@ export function planGuest(
   const waits = [
     ...waiting.map(({ leftMs }) => leftMs),
     ...unplugs.map((step) => leftToRelease(seen, step)),
-    ...[cleanupKey, mirrorKey, 'release'].flatMap((key) => leftOf(seen, key)),
+    ...[cleanupKey, mirrorKey, 'release', ...(domain.isIoError ? [ioKey] : [])].flatMap((key) => leftOf(seen, key)),
   ]
   return {
     steps: [],
@@ -187,10 +187,16 @@ export function release({ failures, nowMs }: Observation, names: readonly string
   return [{ do: 'release', names }]
 }
 
-/** Pauses or resumes the guest when its owner requested that. A guest that was paused by other means is left alone. */
-function pause({ metadata }: VirtualMachineInstance, { state }: ObservedDomain): InstanceStep[] {
-  const wish = metadata.annotations?.[pausedAnnotation]
+/**
+ * Pauses or resumes the guest when its owner requested that. One that an I/O error paused is resumed again and again, unless its
+ * owner wants it paused: there may be room on the disk by now. A guest that was paused by other means is left alone.
+ */
+function pause(seen: Observation, vmi: VirtualMachineInstance, domain: ObservedDomain): InstanceStep[] {
+  const { state, isIoError } = domain
+  const wish = vmi.metadata.annotations?.[pausedAnnotation]
   if (wish === 'true' && state === 'running') return [{ do: 'pause' }]
+  if (isIoError && wish !== 'true')
+    return backingOff(seen.failures, ioKey, '', seen.nowMs) ? [] : [{ do: 'resume', isRetry: true }]
   return wish === 'false' && state === 'paused' ? [{ do: 'resume' }] : []
 }
 

@@ -25,7 +25,9 @@ export type InstanceStep =
   /** Ask the guest to release a card. The next observation shows whether it has. */
   | Readonly<{ do: 'unplug'; nic: NicStep }>
   | Readonly<{ do: 'rewire'; nic: NicStep; attachment: Attachment; bounce: boolean }>
-  | Readonly<{ do: 'pause' | 'resume' }>
+  | Readonly<{ do: 'pause' }>
+  /** Resume the guest. `isRetry`: it was paused by an I/O error, which may have passed. */
+  | Readonly<{ do: 'resume'; isRetry?: true }>
   /** Carry out the instance's power request (core/vm/power-request.ts). */
   | Readonly<{ do: 'power' }>
   /** Ask the guest to shut down. */
@@ -66,6 +68,9 @@ export const cleanupKey = 'cleanup'
 
 /** The key of failures to copy the traffic of networks to cards. */
 export const mirrorKey = 'mirror'
+
+/** The key of I/O errors that the guest is paused by. */
+export const ioKey = 'io'
 
 /** The key of failures to pull the image of a volume. */
 export function imageKey({ volume }: Pick<WantedImage, 'volume'>): string {

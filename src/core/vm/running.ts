@@ -12,6 +12,9 @@ import { withPhase } from './phase.ts'
 import type { ProbeState } from './probe.ts'
 import { withUncarriedOfInstance } from './uncarried.ts'
 
+/** Reason of the condition Paused of a guest whose disk could not be read or written (KubeVirt). */
+export const pausedByIoError = 'PausedIOError'
+
 /** Why an instance differs from its spec. */
 export type SyncFailure = Readonly<{
   reason: string
@@ -74,11 +77,7 @@ function withDomain(
   const paused = domain.state === 'paused'
   let conditions = withCondition(status.conditions, readyCondition(paused, readiness), now)
   conditions = paused
-    ? withCondition(
-        conditions,
-        { type: 'Paused', status: 'True', reason: 'PausedByUser', message: 'VMI was paused by user' },
-        now,
-      )
+    ? withCondition(conditions, { type: 'Paused', status: 'True', ...whyPaused(domain) }, now)
     : withoutCondition(conditions, 'Paused')
   conditions = domain.agentConnected
     ? withCondition(conditions, { type: 'AgentConnected', status: 'True' }, now)
@@ -104,6 +103,13 @@ function withDomain(
     pciPorts: domain.ports,
     interfaces: interfaceStatuses(wanted, domain.nics, known, podIps, attached, vmi.status?.interfaces),
   }
+}
+
+/** In KubeVirt's words. */
+function whyPaused({ isIoError }: ObservedDomain): Readonly<{ reason: string; message: string }> {
+  return isIoError
+    ? { reason: pausedByIoError, message: 'VMI was paused, low-level IO error detected' }
+    : { reason: 'PausedByUser', message: 'VMI was paused by user' }
 }
 
 /** What the guest's agent reported, while it is connected; until it is polled again, the previous report. */

@@ -49,7 +49,12 @@ export class GuestDomain implements Domain {
         libvirt.getXml(domain, 0, { signal }),
         libvirt.getState(domain, { signal }),
       ])
-      return { ...readDomain(xml, attachments), state: await this.#stateOf(domain.name, state) }
+      const isIoError = state.state === 'paused' && state.reason === 'ioError'
+      return {
+        ...readDomain(xml, attachments),
+        ...(isIoError && { isIoError }),
+        state: await this.#stateOf(domain.name, state),
+      }
     })
   }
 

@@ -58,7 +58,7 @@ async function freePort(): Promise<number> {
 }
 
 /** Debian's registry, unpacked and not installed: its package would start a service. */
-async function provideRegistry(): Promise<string> {
+export async function provideRegistry(): Promise<string> {
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'patchbay')
   const program = join(cache, 'docker-registry')
   if (existsSync(program)) return program

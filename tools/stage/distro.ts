@@ -1,0 +1,38 @@
+import { must, program } from './program.ts'
+import { root, type Stage } from './stage.ts'
+
+/** What a guest of a whole distribution may take to boot and to be set up by cloud-init under emulation, milliseconds. */
+export const bootMs = 300_000
+
+/** Builds the Debian guest, if it is not there as this version makes it, and resolves to its image (tools/distro). */
+export async function buildDistro(): Promise<string> {
+  return (await must('sh', [`${root}/tools/distro/build.sh`], { timeoutMs: 900_000 })).trim().split('\n').at(-1) ?? ''
+}
+
+/** A key pair for SSH: the private key in a file of the stage, and the public one as authorized_keys has it. */
+export async function sshKey(stage: Stage): Promise<Readonly<{ file: string; publicKey: string }>> {
+  const file = `${stage.dir}/ssh-key`
+  await must('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'test', '-f', file])
+  return { file, publicKey: (await must('cat', [`${file}.pub`])).trim() }
+}
+
+/** Runs a shell line in a guest over SSH, through the API, as its owner would. */
+export async function overSsh(stage: Stage, vm: string, key: string, line: string): Promise<string> {
+  const options = [
+    'StrictHostKeyChecking=no',
+    'UserKnownHostsFile=/dev/null',
+    'LogLevel=ERROR',
+    'ConnectTimeout=30',
+    'BatchMode=yes',
+  ]
+  const { code, stdout, stderr } = await program(
+    `${root}/patchbay`,
+    [
+      ...['ssh', `debian@vm/${vm}`, '--kubeconfig', stage.kubeconfig, '-i', key, '-c', line],
+      ...options.flatMap((option) => ['-t', `-o ${option}`]),
+    ],
+    { timeoutMs: 120_000, input: '' },
+  )
+  if (code !== 0) throw new Error(`ssh to ${vm} ended with ${code}: ${stderr || stdout}`)
+  return stdout.trim()
+}
