@@ -2,7 +2,7 @@ import type { Pod } from '#apis/core/pod.ts'
 import type { Log } from '#base/log.ts'
 import { agentComponent } from '#core/access/node.ts'
 import { attachmentMode } from '#core/migration/required.ts'
-import type { Host, Images, Prober } from '#core/ports.ts'
+import type { DiskImages, Host, Images, Prober } from '#core/ports.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { onAnyChange } from '#machinery/client/informer.ts'
 import { makeRecorder, type Recorder } from '#machinery/client/recorder.ts'
@@ -12,6 +12,7 @@ import { type Caches, instanceOf, nadsIn, openCaches, podAt, podKey, podsBeside,
 import type { AgentContext, RunningGuest } from './context.ts'
 import { GuestAgentPoller } from './guest-agent-poller.ts'
 import { type LeaseTimes, type NodeFacts, startHeartbeat, usualLeaseTimes } from './heartbeat.ts'
+import { ImagePulls } from './image-pulls.ts'
 import { Memories } from './memory.ts'
 import { MigrationJobs } from './migration-jobs.ts'
 import { startOrphans } from './orphans.ts'
@@ -25,6 +26,7 @@ export type AgentOptions = Readonly<{
   cluster: string
   host: Host
   images: Images
+  diskImages: DiskImages
   prober: Prober
   /** Registers a callback for images that may have been added. */
   onImage: (listener: () => void) => void
@@ -87,7 +89,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
 /** What all passes share. Polls and probes of guests enqueue the pods of guests whose results change. */
 function contextOf(
-  { client, node, cluster, host, images, prober, onApplied = () => undefined, log, signal }: AgentOptions,
+  { client, node, cluster, host, images, diskImages, prober, onApplied = () => undefined, log, signal }: AgentOptions,
   caches: Caches,
   recorder: Recorder,
   enqueue: (pod: Pod) => void,
@@ -105,7 +107,8 @@ function contextOf(
   }
   const probes = new Probes(prober, onHealth, signal)
   return {
-    ...{ client, host, images, probes, recorder, log, cluster, onApplied },
+    ...{ client, host, images, diskImages, probes, recorder, log, signal, cluster, onApplied },
+    pulls: new ImagePulls(),
     guests: new GuestAgentPoller(agentOf, enqueueUid, signal),
     memories: new Memories(),
     migrationJobs: new MigrationJobs(),

@@ -2,12 +2,13 @@ import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Log } from '#base/log.ts'
 import type { AttachmentMode } from '#core/migration/required.ts'
-import type { GuestView, Host, Images } from '#core/ports.ts'
+import type { DiskImages, GuestView, Host, Images } from '#core/ports.ts'
 import type { FindNads } from '#core/sandbox/plan.ts'
 import { domainName } from '#core/vm/domain.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
 import type { GuestAgentPoller } from './guest-agent-poller.ts'
+import type { ImagePulls } from './image-pulls.ts'
 import type { Memories } from './memory.ts'
 import type { MigrationJobs } from './migration-jobs.ts'
 import type { Probes } from './probes.ts'
@@ -20,6 +21,8 @@ export type AgentContext = Readonly<{
   client: Client
   host: Host
   images: Images
+  diskImages: DiskImages
+  pulls: ImagePulls
   guests: GuestAgentPoller
   probes: Probes
   migrationJobs: MigrationJobs
@@ -29,6 +32,8 @@ export type AgentContext = Readonly<{
   nodeName: string
   /** The cluster that its sandboxes belong to: UID of the namespace kube-system. */
   cluster: string
+  /** Aborts when the agent stops. */
+  signal: AbortSignal
   /** Called with the time a hypervisor took to change links, seconds. */
   onApplied: (seconds: number) => void
   /** Running guests, by UID of the sandbox. */

@@ -2,7 +2,8 @@ import type { Pod } from '#apis/core/pod.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { dependenciesOf, nicDepends } from '#core/instance/depends.ts'
 import type { Observation } from '#core/instance/observation.ts'
-import { cleanupKey, type InstanceStep, mirrorKey, nicKey, sandboxKey } from '#core/instance/steps.ts'
+import { cleanupKey, type InstanceStep, imageKey, mirrorKey, nicKey, sandboxKey } from '#core/instance/steps.ts'
+import { imageDepends } from '#core/instance/volumes.ts'
 import type { Step as NicStep } from '#core/nic/plan.ts'
 import type { Hypervisor, SandboxState } from '#core/ports.ts'
 import { type Again, type AgentContext, nameOf } from './context.ts'
@@ -41,6 +42,7 @@ type Act<D extends InstanceStep['do']> = (target: Target, step: StepOf<D>, signa
 const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
   ensure,
   release,
+  pull,
   start: async ({ context, seen }, { domain }, signal) => {
     const nics = domain.nics.map(({ name, link }) => `${name} ${link}`)
     context.log.info({ domain: domain.name, memoryKiB: domain.memoryKiB, nics }, 'Starting guest')
@@ -130,8 +132,9 @@ export async function execute(
       const act = acts[step.do] as Act<typeof step.do>
       const { done = [], ...rest } = (await act(target, step as never, signal)) ?? {}
       outcome = { ...outcome, ...rest, done: [...outcome.done, ...done] }
-      // `ensure` records the result of each network itself.
-      if (step.do !== 'ensure') for (const [key] of dependenciesOf(seen, step)) context.memories.succeeded(uid, key)
+      // `ensure` records the result of each network itself, and a pull its own when it ends.
+      if (step.do !== 'ensure' && step.do !== 'pull')
+        for (const [key] of dependenciesOf(seen, step)) context.memories.succeeded(uid, key)
     } catch (cause) {
       const dependencies = dependenciesOf(seen, step)
       if (faultKind(cause) === 'Aborted' || signal.aborted || !dependencies.length) throw cause
@@ -164,6 +167,28 @@ async function ensure(
   if (unmirrored === undefined) context.memories.succeeded(uid, mirrorKey)
   else context.memories.failed(uid, mirrorKey, '', unmirrored)
   return { sandbox }
+}
+
+/** Begins to pull an image; the pass goes on when it has ended. */
+async function pull({ context, pod, seen }: Target, { wanted, pull }: StepOf<'pull'>): Promise<Done> {
+  const { pulls, diskImages, memories, recorder, log, signal } = context
+  const uid = pod.metadata.uid ?? ''
+  const { reference, volume } = wanted
+  const start = performance.now()
+  log.info({ domain: nameOf(seen.vmi), image: reference }, 'Pulling image')
+  recorder(seen.vmi, 'Normal', 'Pulling', `Pulling image "${reference}"`)
+  pulls.start(
+    uid,
+    volume,
+    () => diskImages.pull(pull, signal),
+    (ended) => {
+      const seconds = ((performance.now() - start) / 1000).toFixed(1)
+      if ('cause' in ended) memories.failed(uid, imageKey(wanted), imageDepends(wanted), ended.cause)
+      else recorder(seen.vmi, 'Normal', 'Pulled', `Successfully pulled image "${reference}" in ${seconds}s`)
+      context.again(pod)
+    },
+  )
+  return undefined
 }
 
 async function release(

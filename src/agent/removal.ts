@@ -16,6 +16,7 @@ export async function removeSandbox(
   const { uid = '' } = pod.metadata
   guests.forget(uid)
   memories.forget(uid)
+  context.pulls.forget(uid)
   probes.forget(uid)
   running.delete(uid)
   await remove(context, pod, vmi, signal)

@@ -10,7 +10,10 @@ export function plainArguments(given: readonly string[]): string[] {
   return given.flatMap((text, i) => {
     if (end >= 0 && i >= end) return [text]
     if (text === '--wait') return [`--wait=${usualWait}`]
-    const [, flag, value] = /^(--(?:force|paused|dry-run|client))=(true|false)$/.exec(text) ?? []
+    const [, flag, value] =
+      /^(--(?:force|paused|dry-run|client|stdio|proxy-only|preserve-session|log|recursive|preserve))=(true|false)$/.exec(
+        text,
+      ) ?? []
     if (flag === undefined) return [text]
     return value === 'true' ? [flag] : []
   })

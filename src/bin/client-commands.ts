@@ -3,11 +3,13 @@ import type { Choice } from '#cli/kubeconfig.ts'
 import type { NicsFormat } from '#cli/nics.ts'
 import { asClient, print, withClient } from './client-kit.ts'
 import { countOf, sourcesOf } from './options.ts'
+import { addStreamCommands } from './stream-commands.ts'
 import { addVirtctlCommands } from './virtctl-commands.ts'
 
 /** Adds the client commands. Their modules are imported when a command runs. */
 export function addClientCommands(program: Command): void {
   addVirtctlCommands(program)
+  addStreamCommands(program)
   addNicCommands(program)
   addPlugCommands(program)
   addMirrorCommand(program)

@@ -3,6 +3,7 @@ import { explain } from '#base/fault.ts'
 import { version } from '#base/version.ts'
 import { type Context, ExitError, type Print } from '#cli/context.ts'
 import type { Choice } from '#cli/kubeconfig.ts'
+import type { StreamContext } from '#cli/streams.ts'
 
 /** To the terminal. */
 export const print: Print = { line: (text) => console.log(text), note: (text) => console.error(text) }
@@ -27,6 +28,18 @@ export async function withClient(choice: Choice, work: (context: Context) => Pro
   using transport = new HttpsTransport(endpoint)
   const connection = new Connection(transport, `patchbay/${version}`)
   await work({ client: new HttpClient(connection), namespace, print })
+}
+
+/** As asVirtctl, for commands that open channels. */
+export async function withStreams(choice: Choice, work: (context: StreamContext) => Promise<void>): Promise<void> {
+  await asVirtctl(choice, async (context) => {
+    const [{ findTarget }, { Channels }] = await Promise.all([
+      import('#cli/kubeconfig.ts'),
+      import('#machinery/client-node/channels.ts'),
+    ])
+    const { endpoint } = await findTarget(choice)
+    await work({ ...context, channels: new Channels(endpoint, `patchbay/${version}`) })
+  })
 }
 
 /** As withClient; errors are printed as virtctl prints them: no text before the error, and exit code 1. */

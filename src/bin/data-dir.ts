@@ -16,6 +16,8 @@ export type DataDir = Readonly<{
   kubeconfig: string
   pki: string
   images: string
+  /** The disks of claims. */
+  volumes: string
   pods: string
   ipam: string
   cache: string
@@ -41,6 +43,7 @@ export function dataDirAt(path: string): DataDir {
     kubeconfig: at('kubeconfig'),
     pki: at('pki'),
     images: at('images'),
+    volumes: at('volumes'),
     pods: at('pods'),
     ipam: at('ipam'),
     cache: at('cache'),

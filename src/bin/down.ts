@@ -5,6 +5,7 @@ import { eventually } from '#base/wait.ts'
 import { removeOutboundNat } from '#drivers/host/pod-network.ts'
 import { findProcess, signalProcess } from '#drivers/libvirt/daemon/process.ts'
 import { type DataDir, dataDirAt } from './data-dir.ts'
+import { diskImagesOf } from './disk-images.ts'
 import { hostSandboxes } from './host.ts'
 import { podNetworkIn } from './pod-network.ts'
 import { findServer } from './server-process.ts'
@@ -28,7 +29,9 @@ export async function down({ dataDir, graceMs, log }: DownOptions, say: (line: s
   const signal = new AbortController().signal
   say((await stopServer(dir)) ? 'Stopped the server' : `No server of ${dir.root} was running`)
   const podNetwork = await podNetworkIn(dir)
-  const { sandboxes, bridges } = hostSandboxes(dir, { log, podNetwork, isUnused: () => true, letGoMs: 0 })
+  const { sandboxes, bridges } = hostSandboxes(dir, {
+    ...{ log, podNetwork, isUnused: () => true, letGoMs: 0, diskImages: await diskImagesOf(dir) },
+  })
   const found = await sandboxes.list()
   const problems: unknown[] = []
   await Promise.all(

@@ -16,6 +16,7 @@ import type { Log } from '#base/log.ts'
 import { RotatingFile } from '#base/rotating-file.ts'
 import { absentSubresources } from '#controllers/absent-subresources.ts'
 import { evictions } from '#controllers/eviction.ts'
+import { type ChannelContext, guestChannels, screenshotAction } from '#controllers/guest-channels.ts'
 import { podLog } from '#controllers/pod-log.ts'
 import { vmActions } from '#controllers/vm-actions.ts'
 import { readConsoleLog } from '#drivers/host/console-log.ts'
@@ -35,6 +36,8 @@ export type AuditLimits = Readonly<{ maxBytes: number; files: number }>
 type Options = Readonly<{
   api: Api
   dir: DataDir
+  /** The streams into the guests of a node. */
+  streamsOf: ChannelContext['streamsOf']
   tokens: ServiceAccountTokens
   tokenAuthFile?: string
   audit: AuditLimits
@@ -58,7 +61,8 @@ const reviewKinds = {
 
 /** Builds authentication, authorization and the audit log; certificates are verified by the listener. */
 export async function makeGuard(options: Options): Promise<{ guard: Guard; close(): Promise<void> }> {
-  const { api, dir, tokens, log } = options
+  const { api, dir, tokens, streamsOf, log } = options
+  const channels = { client: api.clients.own, vmis: api.objects.vmis, streamsOf }
   const accounts = ServiceAccount as unknown as Kind
   const file = new RotatingFile({
     path: dir.audit,
@@ -80,7 +84,9 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
     actions: [
       ...vmActions({ client: api.clients.own, clientAs: (user) => api.clientAs(user), vmis: api.objects.vmis }),
       podLog({ client: api.clients.own, consoleOf: (uid) => readConsoleLog(join(dir.pods, uid)) }),
+      screenshotAction(channels),
     ],
+    channels: guestChannels(channels),
     absent: absentSubresources,
     audit,
   }

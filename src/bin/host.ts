@@ -7,8 +7,9 @@ import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
-import type { Host, Images, Prober } from '#core/ports.ts'
+import type { DiskImages, GuestStreams, Host, Images, Prober } from '#core/ports.ts'
 import { Cni } from '#drivers/cni/cni.ts'
+import { DiskMaker } from '#drivers/disk/maker.ts'
 import { HostBridges } from '#drivers/host/bridges.ts'
 import { CapabilityCache } from '#drivers/host/capabilities.ts'
 import { type Accelerator, probeAccelerator } from '#drivers/host/kvm.ts'
@@ -18,13 +19,18 @@ import { hostProber } from '#drivers/host/prober.ts'
 import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
 import { HostSandboxes } from '#drivers/host/sandboxes.ts'
 import { ImageFolder } from '#drivers/image/folder.ts'
+import type { DiskImageStore } from '#drivers/image/store/disk-image-store.ts'
 import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
 import { SpareShells } from '#drivers/process/spare-shells.ts'
+import { simImages } from '#drivers/sim/images.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
+import { hostStreams } from '#drivers/stream/guest-streams.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 import type { GuestTraffic, Metrics } from '#server/metrics.ts'
 import type { DataDir } from './data-dir.ts'
+import { diskImagesOf } from './disk-images.ts'
+import type { DownloadOptions } from './image-options.ts'
 
 /** Time a guest's hypervisor may take to return its counters, milliseconds. */
 const scrapeMs = 2000
@@ -39,6 +45,8 @@ type HostOptions = Readonly<{
   cluster: string
   cni: CniLimits
   podNetwork: PodNetwork
+  hostDiskFolders: readonly string[]
+  downloads: DownloadOptions
   simulate: boolean
   /** Most pods of this node; by default the number of addresses. */
   maxPods?: number
@@ -48,7 +56,7 @@ type HostOptions = Readonly<{
 }>
 
 /** Starts the agent over this host, or over a simulated one. */
-export async function startHost(options: HostOptions): Promise<{ stop(): Promise<void> }> {
+export async function startHost(options: HostOptions): Promise<{ streams: GuestStreams; stop(): Promise<void> }> {
   const { client, nodeName, log, signal } = options
   const drivers = options.simulate ? simulated() : await realHost(options)
   const { subnet } = options.podNetwork
@@ -65,6 +73,7 @@ export async function startHost(options: HostOptions): Promise<{ stop(): Promise
   options.metrics.followSandboxes(nodeName, () => agent.left())
   options.metrics.followTraffic(() => trafficOf(agent, nodeName, log))
   return {
+    streams: drivers.streams,
     stop: async () => {
       await agent.stop()
       drivers.close()
@@ -87,23 +96,29 @@ async function trafficOf(agent: Agent, node: string, log: Log): Promise<GuestTra
 
 type Drivers = Readonly<{
   host: Host
+  streams: GuestStreams
   images: Images
+  diskImages: DiskImages
   prober: Prober
   onImage: (listener: () => void) => void
   close(): void
 }>
 
 function simulated(): Drivers {
+  const { host, streams } = new SimSandboxes()
   return {
-    host: new SimSandboxes().host,
+    host,
+    streams,
     images: { has: async () => true },
+    diskImages: simImages,
     prober: simProber,
     onImage: () => undefined,
     close: () => undefined,
   }
 }
 
-async function realHost({ client, dir, cni, podNetwork, log, signal }: HostOptions): Promise<Drivers> {
+async function realHost({ dir, ...options }: HostOptions): Promise<Drivers> {
+  const { client, cni, podNetwork, hostDiskFolders, downloads, log, signal } = options
   const networks = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
   const images = new ImageFolder(dir.images)
   const isUnused = (network: string) => {
@@ -111,7 +126,11 @@ async function realHost({ client, dir, cni, podNetwork, log, signal }: HostOptio
     return networks.get({ namespace, name }) === undefined
   }
   await networks.synced
-  const { sandboxes, network, shells } = hostSandboxes(dir, { log, cni, podNetwork, isUnused, letGoMs })
+  const diskImages = await diskImagesOf(dir, downloads)
+  await diskImages.sweep()
+  const { sandboxes, network, shells } = hostSandboxes(dir, {
+    ...{ log, cni, podNetwork, isUnused, letGoMs, hostDiskFolders, diskImages },
+  })
   networks.onChange((now) => {
     if (!now)
       network
@@ -120,7 +139,9 @@ async function realHost({ client, dir, cni, podNetwork, log, signal }: HostOptio
   })
   return {
     host: sandboxes.host,
+    streams: hostStreams({ pods: dir.pods, stateOf: (uid) => sandboxes.stateOf(uid), log }),
     images,
+    diskImages,
     prober: hostProber,
     onImage: (listener) => {
       images
@@ -147,11 +168,14 @@ export function hostSandboxes(
     log: Log
     cni?: CniLimits
     podNetwork: PodNetwork
+    diskImages: DiskImageStore
+    /** Folders of the host whose files guests may have as disks; none unless given. */
+    hostDiskFolders?: readonly string[]
     isUnused: (network: string) => boolean
     letGoMs: number
   }>,
 ) {
-  const { log, podNetwork, isUnused, letGoMs } = options
+  const { log, podNetwork, isUnused, letGoMs, diskImages, hostDiskFolders = [] } = options
   const images = new ImageFolder(dir.images)
   const bridges = new HostBridges(dir.host, log)
   const shells = new SpareShells(spareShells)
@@ -180,6 +204,11 @@ export function hostSandboxes(
       return verdict
     },
     provideImage: (sandbox, image) => images.provide(sandbox, image),
+    disks: new DiskMaker({
+      volumes: dir.volumes,
+      hostFolders: hostDiskFolders,
+      provideImage: (sandbox, digest) => diskImages.provide(sandbox, digest),
+    }),
     log,
   })
   return { sandboxes, network, bridges, shells }

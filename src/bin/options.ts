@@ -1,3 +1,5 @@
+import { realpath, stat } from 'node:fs/promises'
+import { isAbsolute } from 'node:path'
 import type { Command } from 'commander'
 import { parseQuantity } from '#apis/meta/quantity.ts'
 import { Fault } from '#base/fault.ts'
@@ -41,6 +43,18 @@ export function bytesOption(option: string, text: string): number {
   if (milli >= 1000n && milli % 1000n === 0n && milli <= 1000n * BigInt(Number.MAX_SAFE_INTEGER))
     return Number(milli / 1000n)
   throw new Fault('Invalid', `${option} ${text} is no number of bytes above 0, such as 256Mi`)
+}
+
+/** An option that names folders of this host, by their real paths. @throws Fault Invalid for one that is none */
+export async function foldersOf(option: string, text: string): Promise<readonly string[]> {
+  const folders = text.split(',').filter(Boolean)
+  return Promise.all(
+    folders.map(async (folder) => {
+      const real = await realpath(folder).catch(() => undefined)
+      if (real !== undefined && isAbsolute(folder) && (await stat(real)).isDirectory()) return real
+      throw new Fault('Invalid', `${option} ${folder} is no folder of this host; give its whole path`)
+    }),
+  )
 }
 
 /** Shortest limit on the life of tokens, seconds (Kubernetes). */

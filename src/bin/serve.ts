@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os'
 import { explain } from '#base/fault.ts'
 import { version } from '#base/version.ts'
 import type { TokenSource } from '#core/access/token-secret.ts'
+import type { GuestStreams } from '#core/ports.ts'
 import type { Limits } from '#machinery/http/limits.ts'
 import { openListener, ownName } from '#machinery/http/listener.ts'
 import type { ServiceAccountTokens } from '#machinery/rest/access/tokens.ts'
@@ -65,7 +66,15 @@ type Listening = Readonly<{
 }>
 
 /** The API server of a data directory, its store and its controllers; disposing it closes them in order. */
-export type Serving = AsyncDisposable & Listening & Readonly<{ store: SqliteStore; api: Api; metrics: Metrics }>
+export type Serving = AsyncDisposable &
+  Listening &
+  Readonly<{
+    store: SqliteStore
+    api: Api
+    metrics: Metrics
+    /** The streams into the guests of each node: who starts a node's agent adds them. */
+    streams: Map<string, GuestStreams>
+  }>
 
 /** Serves the API of a data directory and leaves the administrator's kubeconfig there. @throws Fault Invalid, Unavailable */
 export async function serve(options: ServeOptions): Promise<Serving> {
@@ -86,9 +95,11 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   stack.defer(() => stop.abort())
   const metrics = new Metrics()
   metrics.followObjects({ vms: () => api.objects.vms.list(), vmis: () => api.objects.vmis.list() })
-  const listening = await openDoors({ ...options, listen, store, api, metrics, tokens, keyring }, stack)
+  const streams: Serving['streams'] = new Map()
+  const streamsOf = (node: string) => streams.get(node)
+  const listening = await openDoors({ ...options, listen, store, api, metrics, tokens, keyring, streamsOf }, stack)
   const open = stack.move()
-  return { store, api, metrics, ...listening, [Symbol.asyncDispose]: () => open.disposeAsync() }
+  return { store, api, metrics, streams, ...listening, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
 /** Opens the store, and the socket for requests to copy it. */
@@ -110,6 +121,7 @@ type Doors = Omit<ServeOptions, 'listen'> &
     store: SqliteStore
     api: Api
     metrics: Metrics
+    streamsOf: (node: string) => GuestStreams | undefined
     tokens: ServiceAccountTokens
     keyring: Keyring
   }>

@@ -8,6 +8,7 @@ import {
   bytesOption,
   countOf,
   dataDirOption,
+  foldersOf,
   limitsOf,
   secondsOf,
   tlsFilesOf,
@@ -34,6 +35,7 @@ type Given = GivenDownloads &
     simulate: boolean
     guestUidRange: string
     maxPods?: string
+    hostDiskDir?: string
     podCidr?: string
     podBridge?: string
     serviceAccountMaxTokenExpiration: string
@@ -116,6 +118,10 @@ function addHostOptions(command: Command): Command {
     )
     .option('--cni-bin-dir <dirs>', 'folders with CNI plugins, separated by commas', '/usr/lib/cni,/opt/cni/bin')
     .option('--cni-timeout <seconds>', 'time a CNI plugin is given', '20')
+    .option(
+      '--host-disk-dir <dirs>',
+      'folders of this host, separated by commas, whose files guests may have as disks (volume hostDisk); none unless given',
+    )
     .option('--max-pods <count>', 'most pods of this node; the pod network may have addresses for less')
     .option(
       '--pod-cidr <network>',
@@ -170,6 +176,7 @@ async function hostOptionsOf(given: Given) {
     node,
     simulate,
     cni: { pluginDirs: given.cniBinDir.split(','), timeoutMs: secondsOf('--cni-timeout', given.cniTimeout) },
+    hostDiskFolders: given.hostDiskDir === undefined ? [] : await foldersOf('--host-disk-dir', given.hostDiskDir),
     ...(maxPods !== undefined && { maxPods: countOf('--max-pods', maxPods) }),
     podNetwork: {
       ...(podBridge !== undefined && { bridge: podBridgeOf('--pod-bridge', podBridge) }),

@@ -21,6 +21,7 @@ test('a server that is not started by root says so before it makes anything', as
       downloads: { mirrors: new Map(), isLocalAllowed: false },
       maxPods: 1,
       podNetwork: {},
+      hostDiskFolders: [],
       listen: '127.0.0.1:0',
       limits: defaultLimits,
       historyMs: 1000,

@@ -21,6 +21,8 @@ export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
     node: string | undefined
     cni: CniLimits
     podNetwork: PodNetworkOptions
+    /** Folders of the host whose files guests may have as disks. */
+    hostDiskFolders: readonly string[]
     simulate: boolean
     /** Where disk images are downloaded from. */
     downloads: DownloadOptions
@@ -67,6 +69,8 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
     cluster,
     cni: options.cni,
     podNetwork,
+    hostDiskFolders: options.hostDiskFolders,
+    downloads: options.downloads,
     simulate: options.simulate,
     ...(options.maxPods !== undefined && { maxPods: options.maxPods }),
     metrics: serving.metrics,
@@ -74,6 +78,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
     signal: stop.signal,
   })
   stack.defer(() => agent.stop())
+  serving.streams.set(nodeName, agent.streams)
   // An agent may not change the spec of its node; only the server may, as in Kubernetes.
   if (!options.simulate) await writePodCidr(serving.api.clients.own, nodeName, podNetwork.subnet)
   stack.defer(() => stop.abort())

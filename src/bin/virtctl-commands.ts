@@ -11,6 +11,7 @@ const dryRunOption = ['--dry-run', 'only say whether it would work'] as const
 export const virtctlVerbs: ReadonlySet<string> = new Set([
   ...['start', 'stop', 'restart', 'pause', 'unpause', 'reset', 'soft-reboot', 'guestosinfo'],
   ...['migrate', 'migrate-cancel', 'addinterface', 'removeinterface'],
+  ...['console', 'vnc', 'port-forward', 'ssh', 'scp'],
 ])
 
 /** Adds the commands that virtctl has, with its flags. Their modules are imported when a command runs. */

@@ -24,9 +24,6 @@ export const absentSubresources: readonly AbsentSubresource[] = [
   ...of(
     { ...VirtualMachineInstance, group: 'subresources.kubevirt.io' },
     {
-      console: `there is no console yet; ${onHost}`,
-      vnc: `guests have no graphics device; ${onHost}`,
-      portforward: byAddress,
       vsock: 'guests have no vsock device',
       usbredir: 'guests have no USB devices',
       userlist: `the users of a guest are not asked for; ${onHost}`,
@@ -48,7 +45,6 @@ export const absentSubresources: readonly AbsentSubresource[] = [
       removevolume: noDisks,
       memorydump: noDisks,
       removememorydump: noDisks,
-      portforward: byAddress,
       'expand-spec': 'there are no instance types: the spec of the VM is what runs',
       objectgraph: 'the objects of a VM are its instance, its pod and its networks',
     },

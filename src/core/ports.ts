@@ -19,6 +19,8 @@ export type ObservedDomain = Readonly<{
   state: DomainState
   uuid: string
   nics: readonly ObservedNic[]
+  /** Its disks, by alias, with their names in the guest's hypervisor (vda). Absent where nobody asks for them. */
+  disks?: readonly Readonly<{ alias: string; target: string }>[]
   agentConnected: boolean
   ports: PciPorts
   pid?: number
@@ -279,17 +281,21 @@ export interface DiskImages {
 /** A stream of bytes to and from something in a guest's sandbox. Web streams, so that it can be carried between hosts. */
 export type ByteStream = Readonly<{ readable: ReadableStream<Uint8Array>; writable: WritableStream<Uint8Array> }>
 
-/** What a stream leads to: the serial console, the screen (RFB), or a port of the guest. */
+/**
+ * What a stream leads to: the serial console, the screen (RFB), or a port of the guest. `tail` is how much of what a console has
+ * printed before is shown first, bytes, and `tailLines` how many lines of that at most.
+ */
 export type StreamTarget =
-  | Readonly<{ to: 'console' }>
+  | Readonly<{ to: 'console'; tail?: number; tailLines?: number }>
   | Readonly<{ to: 'screen' }>
   | Readonly<{ to: 'port'; port: number; protocol: 'tcp' | 'udp' }>
 
 /** Streams into guests of this host, by the UID of the sandbox. */
 export interface GuestStreams {
   /**
-   * Opens a stream. A console starts with what was printed last. Faults: NotFound when the guest has no such device, Unavailable when
-   * it cannot be reached, Timeout.
+   * Opens a stream, which ends when the signal aborts. A console starts with what was printed last, and ends with its sandbox; of a
+   * port, each chunk is a datagram if the protocol is UDP. Faults: NotFound when the guest has no such device, Unavailable when it
+   * cannot be reached, Timeout.
    */
   open(uid: string, target: StreamTarget, signal: AbortSignal): Promise<ByteStream>
   /** A picture of the screen, PNG. Faults: NotFound without a screen, Unavailable. */

@@ -17,7 +17,7 @@ import type { Store } from '#machinery/store/store.ts'
 import { type AccessCaches, accessSource, followAccess } from './access.ts'
 import { bootstrap } from './bootstrap.ts'
 import { MacPool } from './mac-pool.ts'
-import { type Clients, followObjects, type Objects } from './objects.ts'
+import { type Clients, followObjects, type Objects, sourceKey } from './objects.ts'
 import { Quotas } from './quotas.ts'
 import { servedKinds } from './served.ts'
 import type { ServedContext } from './served-vms.ts'
@@ -107,6 +107,10 @@ function rulesOver(objects: () => Objects | undefined): Omit<ServedContext, 'acc
       objects()?.vmis.get({ namespace, name })?.metadata.labels?.[nodeNameLabel],
       ...(objects()?.pods.indexed('byVmi', `${namespace}/${name}`) ?? []).map(({ spec }) => spec.nodeName),
     ],
+    nodesNaming: (source) =>
+      (objects()?.vmis.indexed('bySource', sourceKey(source)) ?? []).map(
+        ({ metadata }) => metadata.labels?.[nodeNameLabel],
+      ),
   }
   return {
     config,

@@ -10,13 +10,15 @@ import type { Log } from '#base/log.ts'
 import { instanceKeyOf } from '#controllers/context.ts'
 import { movedKeyOf } from '#controllers/migration.ts'
 import { type Component, controllers } from '#core/access/system-roles.ts'
+import { type Source, sourcesOf } from '#core/disk/sources.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Informer, makeInformer } from '#machinery/client/informer.ts'
 
 /** Caches that admission and controllers share: one copy of each object per process. */
 export type Objects = Readonly<{
   vms: Informer<VirtualMachine>
-  vmis: Informer<VirtualMachineInstance>
+  /** Indexed `bySource`, by the objects that their volumes name (sourceKey). */
+  vmis: Informer<VirtualMachineInstance, 'bySource'>
   /** Indexed `byVmi`, by the queue key of the instance a pod is for. */
   pods: Informer<Pod, 'byVmi'>
   nodes: Informer<Node>
@@ -39,9 +41,10 @@ export async function followObjects(
   const client = clients.as(controllers.virtualMachine)
   const byInstance = { indexes: { byVmi: (pod: Stored<Pod>) => [instanceKeyOf(pod)] } }
   const byMoved = { indexes: { byVmi: (one: Stored<VirtualMachineInstanceMigration>) => [movedKeyOf(one)] } }
+  const bySource = { indexes: { bySource: sourceKeysOf } }
   const objects: Objects = {
     vms: makeInformer(client, VirtualMachine, {}, options),
-    vmis: makeInformer(client, VirtualMachineInstance, {}, options),
+    vmis: makeInformer(client, VirtualMachineInstance, {}, { ...options, ...bySource }),
     pods: makeInformer(client, Pod, {}, { ...options, ...byInstance }),
     nodes: makeInformer(client, Node, {}, options),
     namespaces: makeInformer(own, Namespace, {}, options),
@@ -55,4 +58,25 @@ export async function followObjects(
   }
   await Promise.all(Object.values(objects).map((one) => one.synced))
   return objects
+}
+
+/** The key of an object that volumes name, by its resource. */
+export function sourceKey({
+  resource,
+  namespace,
+  name,
+}: Readonly<{ resource: string; namespace: string; name: string }>): string {
+  return `${resource}/${namespace}/${name}`
+}
+
+/** The resources of the kinds of sources. */
+const resources: Readonly<Record<Source['kind'], string>> = {
+  Secret: 'secrets',
+  ConfigMap: 'configmaps',
+  PersistentVolumeClaim: 'persistentvolumeclaims',
+}
+
+function sourceKeysOf(vmi: Stored<VirtualMachineInstance>): string[] {
+  const { namespace = '' } = vmi.metadata
+  return sourcesOf(vmi).map(({ kind, name }) => sourceKey({ resource: resources[kind], namespace, name }))
 }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import type { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { type Context, ExitError, type Interrupts } from '#cli/context.ts'
 import { findTarget } from '#cli/kubeconfig.ts'
@@ -19,12 +20,20 @@ export type Running = Readonly<{
   interrupt(name: NodeJS.Signals): void
   /** Reads nothing of it any more. */
   leave(): void
+  input: Writable
+  /** What it has printed so far. */
+  printed(): Pick<Ran, 'out' | 'err'>
   ended: Promise<Ran>
 }>
 
 /** Starts `./patchbay …` as its users do. */
-export function startCli(cluster: Cluster, args: readonly string[], env: Record<string, string> = {}): Running {
-  const child = spawn(launcher, args, {
+export function startCli(
+  cluster: Cluster,
+  args: readonly string[],
+  env: Record<string, string> = {},
+  [file, ...before]: readonly [string, ...string[]] = [launcher],
+): Running {
+  const child = spawn(file, [...before, ...args], {
     env: { PATH: process.env.PATH, HOME: cluster.dir.root, KUBECONFIG: cluster.dir.kubeconfig, ...env },
     timeout: maxMs,
     killSignal: 'SIGKILL',
@@ -39,7 +48,9 @@ export function startCli(cluster: Cluster, args: readonly string[], env: Record<
   const leave = () => {
     child.stdout.destroy()
   }
-  return { interrupt: (name) => child.kill(name), leave, ended }
+  child.stdin.on('error', () => undefined) // it may end without reading
+  const printed = () => ({ out, err })
+  return { interrupt: (name) => child.kill(name), leave, input: child.stdin, printed, ended }
 }
 
 export function cli(cluster: Cluster, args: string, env?: Record<string, string>): Promise<Ran> {

@@ -8,6 +8,7 @@ import { serve } from '#bin/serve.ts'
 import { defaultNamespaceLimits, type NamespaceLimits } from '#core/quota/limits.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
 import { nodeInfo } from '#drivers/host/node-info.ts'
+import { simImages } from '#drivers/sim/images.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
 import { defaultLimits, type Limits } from '#machinery/http/limits.ts'
 import { issue, type KeyPair } from '#machinery/rest/certificates.ts'
@@ -115,13 +116,16 @@ export async function startOn(
       cluster: api.cluster,
       host: host.host,
       images: { has: async (image: string) => image !== 'missing' },
+      diskImages: simImages,
       prober: simProber,
       onImage: () => undefined,
       ...times,
       log,
       signal: stop.signal,
     })
+    serving.streams.set(name, host.streams)
     const end = async () => {
+      serving.streams.delete(name)
       stop.abort()
       await agent.stop()
     }

@@ -82,7 +82,7 @@ const nics = wantedNics(both.spec, 'ns')
 const attachments = attachmentsOf(nics, both, { configOf: () => '{}', annotationsOf: () => undefined })
 const attachment = attachments[1]
 const spec = domainSpec(both)
-const xml = domainXml(spec, 'tcg')
+const xml = domainXml(spec, 'tcg', { disks: new Map(), firmware: undefined })
 const byName = new Map(attachments.map((one) => [one.name, one]))
 const [, status] = interfaceStatuses(nics, readDomain(xml, byName).nics, undefined, new Map())
 const plug = planNics(nics, desiredNics(vmi([a]).spec, 'ns')).steps[0]

@@ -56,10 +56,14 @@ export const interfaceSchema = Type.Object(
     macAddress: Type.Optional(
       Type.String({ description: 'MAC address; taken from the pool and kept for life when absent.' }),
     ),
-    bootOrder: Type.Optional(notCarriedOut(Type.Integer(), 'guests boot from a kernel and an initrd')),
-    pciAddress: Type.Optional(notCarriedOut(Type.String(), 'interfaces get the next free address')),
-    acpiIndex: Type.Optional(notCarriedOut(Type.Integer())),
-    tag: Type.Optional(notCarriedOut(Type.String(), 'there is no config drive to tell it')),
+    bootOrder: Type.Optional(Type.Integer({ description: 'Position in the boot order of the firmware, from 1.' })),
+    pciAddress: Type.Optional(
+      Type.String({ description: 'Address in the guest: 0000:BB:00.0, BB being a root port from 01 to 1f.' }),
+    ),
+    acpiIndex: Type.Optional(
+      Type.Integer({ description: 'Number from which the guest derives the name of its card.' }),
+    ),
+    tag: Type.Optional(Type.String({ description: 'Told to the guest in the metadata of its config drive.' })),
     dhcpOptions: Type.Optional(dhcpOptions),
     state: Type.Optional(
       Type.String({ description: 'State of the link: up (default), down (cable pulled) or absent (hot unplugged).' }),

@@ -74,25 +74,6 @@ export const vmiStatusFields = {
   migratedVolumes,
   selinuxContext: 'string',
   topologyHints: { tscFrequency: 'integer' },
-  volumeStatus: [
-    {
-      'name!': 'string',
-      'target!': 'string',
-      phase: 'string',
-      reason: 'string',
-      message: 'string',
-      size: 'integer',
-      persistentVolumeClaimInfo: claimInfo,
-      hotplugVolume: { attachPodName: 'string', attachPodUID: 'string' },
-      memoryDumpVolume: {
-        claimName: 'string',
-        targetFileName: 'string',
-        startTimestamp: 'time',
-        endTimestamp: 'time',
-      },
-      containerDiskVolume: { checksum: 'integer' },
-    },
-  ],
 } as const satisfies Shape
 
 const migrationEnd = {

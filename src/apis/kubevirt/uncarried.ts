@@ -52,45 +52,8 @@ export const topologySpreadConstraints = listOf({
   nodeTaintsPolicy: 'string',
 })
 
-const cloudInit: Shape = {
-  secretRef: named,
-  userDataBase64: 'string',
-  userData: 'string',
-  networkDataSecretRef: named,
-  networkDataBase64: 'string',
-  networkData: 'string',
-}
 /** A PersistentVolumeClaim as a volume. */
 export const claim = { 'claimName!': 'string', readOnly: 'boolean', hotpluggable: 'boolean' } as const satisfies Shape
-
-export const volumes = listOf({
-  'name!': 'string',
-  containerDisk: { 'image!': 'string', imagePullSecret: 'string', imagePullPolicy: 'string', path: 'string' },
-  cloudInitNoCloud: cloudInit,
-  cloudInitConfigDrive: cloudInit,
-  persistentVolumeClaim: claim,
-  dataVolume: { 'name!': 'string', hotpluggable: 'boolean' },
-  ephemeral: { persistentVolumeClaim: { 'claimName!': 'string', readOnly: 'boolean' } },
-  emptyDisk: { 'capacity!': 'quantity' },
-  hostDisk: { 'path!': 'string', 'type!': 'string', capacity: 'quantity', shared: 'boolean' },
-  configMap: { name: 'string', optional: 'boolean', volumeLabel: 'string' },
-  secret: { secretName: 'string', optional: 'boolean', volumeLabel: 'string' },
-  serviceAccount: { serviceAccountName: 'string' },
-  downwardAPI: {
-    fields: [
-      {
-        'path!': 'string',
-        mode: 'integer',
-        fieldRef: { apiVersion: 'string', 'fieldPath!': 'string' },
-        resourceFieldRef: { containerName: 'string', 'resource!': 'string', divisor: 'quantity' },
-      },
-    ],
-    volumeLabel: 'string',
-  },
-  downwardMetrics: {},
-  memoryDump: claim,
-  sysprep: { secret: named, configMap: named },
-})
 
 /** Volumes that are attached for one purpose while the guest runs. */
 export const utilityVolumes = listOf({ ...claim, 'name!': 'string', type: 'string' })
@@ -117,7 +80,6 @@ export const disk = {
   errorPolicy: 'string',
   changedBlockTracking: 'boolean',
 } as const satisfies Shape
-export const disks = listOf(disk)
 
 export const filesystems = listOf({ 'name!': 'string', virtiofs: {} })
 
@@ -134,62 +96,8 @@ export const gpus = listOf({
   virtualGPUOptions: { display: { enabled: 'boolean', ramFB: { enabled: 'boolean' } } },
 })
 
-export const inputs = listOf({ 'name!': 'string', 'type!': 'string', bus: 'string' })
-export const watchdog = objectOf({ 'name!': 'string', i6300esb: { action: 'string' }, diag288: { action: 'string' } })
-export const sound = objectOf({ 'name!': 'string', model: 'string' })
-export const tpm = objectOf({ enabled: 'boolean', persistent: 'boolean' })
-export const video = objectOf({ type: 'string' })
 export const panicDevices = listOf({ model: 'string' })
 
-const enabled: Shape = { enabled: 'boolean' }
-
-export const features = objectOf({
-  acpi: enabled,
-  apic: { enabled: 'boolean', endOfInterrupt: 'boolean' },
-  smm: enabled,
-  kvm: { hidden: 'boolean' },
-  pvspinlock: enabled,
-  hypervPassthrough: enabled,
-  hyperv: {
-    relaxed: enabled,
-    vapic: enabled,
-    spinlocks: { enabled: 'boolean', spinlocks: 'integer' },
-    vpindex: enabled,
-    runtime: enabled,
-    synic: enabled,
-    synictimer: { enabled: 'boolean', direct: enabled },
-    reset: enabled,
-    vendorid: { enabled: 'boolean', vendorid: 'string' },
-    frequencies: enabled,
-    reenlightenment: enabled,
-    tlbflush: { enabled: 'boolean', direct: enabled, extended: enabled },
-    ipi: enabled,
-    evmcs: enabled,
-  },
-})
-
-const timer: Shape = { present: 'boolean', tickPolicy: 'string' }
-
-export const clockTimers = objectOf({
-  hpet: timer,
-  kvm: { present: 'boolean' },
-  pit: timer,
-  rtc: { present: 'boolean', tickPolicy: 'string', track: 'string' },
-  hyperv: { present: 'boolean' },
-})
-
-export const chassis = objectOf({
-  manufacturer: 'string',
-  version: 'string',
-  serial: 'string',
-  asset: 'string',
-  sku: 'string',
-})
-
-export const bootloader = objectOf({
-  bios: { useSerial: 'boolean' },
-  efi: { secureBoot: 'boolean', persistent: 'boolean' },
-})
 export const firmwareAcpi = objectOf({ slicNameRef: 'string', msdmNameRef: 'string' })
 
 export const launchSecurity = objectOf({
@@ -203,22 +111,11 @@ export const launchSecurity = objectOf({
   tdx: {},
 })
 
-export const cpuFeatures = listOf({ 'name!': 'string', policy: 'string' })
 export const numa = objectOf({ guestMappingPassthrough: {} })
 export const realtime = objectOf({ mask: 'string' })
 export const hugepages = objectOf({ pageSize: 'string' })
 export const reservedOverhead = objectOf({ addedOverhead: 'quantity', memLock: 'string' })
 export const ioThreads = objectOf({ supplementalPoolThreadCount: 'integer' })
-
-const secretSource: Shape = { secret: { 'secretName!': 'string' } }
-
-export const accessCredentials = listOf({
-  sshPublicKey: {
-    source: secretSource,
-    propagationMethod: { configDrive: {}, noCloud: {}, qemuGuestAgent: { 'users!': ['string'] } },
-  },
-  userPassword: { source: secretSource, propagationMethod: { qemuGuestAgent: {} } },
-})
 
 /** An instance type or a preference, by reference. */
 export const matcher = objectOf({

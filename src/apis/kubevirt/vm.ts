@@ -64,6 +64,10 @@ const printableStatuses = [
   'Unknown',
   'ErrorUnschedulable',
   'ErrImagePull',
+  'ImagePullBackOff',
+  'ErrorPvcNotFound',
+  'WaitingForVolumeBinding',
+  'DataVolumeError',
 ] as const
 export type PrintableStatus = (typeof printableStatuses)[number]
 

@@ -14,7 +14,9 @@ import {
   time,
 } from '../meta/schema.ts'
 import { withFields } from '../meta/shape.ts'
+import { diskSchema, volumeSchema, volumeStatusSchema } from './disk.ts'
 import { guestAgentSchema, guestOsInfoSchema, pciPortsSchema, powerRequestSchema } from './guest.ts'
+import * as hardware from './hardware.ts'
 import { interfaceSchema, interfaceStatusSchema, networkSchema } from './interface.ts'
 import { migrationStateSchema } from './migration.ts'
 import { probeSchema } from './probe.ts'
@@ -24,41 +26,32 @@ import { vmiStatusFields } from './uncarried-status.ts'
 /** Most interfaces, and most networks, of a VM (KubeVirt's limit). */
 const maxInterfaces = 256
 
-/** What every guest has anyway. */
-const usualFeatures = [
-  {},
-  { acpi: {} },
-  { acpi: { enabled: true } },
-  { acpi: {}, apic: {} },
-  { acpi: { enabled: true }, apic: { enabled: true } },
-]
-
 const devices = Type.Object({
   interfaces: Type.Optional(listMap(interfaceSchema, 'name', { maxItems: maxInterfaces })),
   networkInterfaceMultiqueue: Type.Optional(Type.Boolean()),
   autoattachPodInterface: Type.Optional(Type.Boolean()),
-  autoattachSerialConsole: Type.Optional(notCarriedOut(Type.Boolean(), 'there is a serial console always', [true])),
-  autoattachGraphicsDevice: Type.Optional(notCarriedOut(Type.Boolean(), 'there is no graphics device', [false])),
+  autoattachSerialConsole: Type.Optional(Type.Boolean({ description: 'False: no serial console.' })),
+  autoattachGraphicsDevice: Type.Optional(Type.Boolean({ description: 'False: no screen.' })),
   autoattachMemBalloon: Type.Optional(notCarriedOut(Type.Boolean(), 'there is no memory balloon', [false])),
-  autoattachInputDevice: Type.Optional(notCarriedOut(Type.Boolean(), 'there is no input device', [false])),
+  autoattachInputDevice: Type.Optional(Type.Boolean({ description: 'True: a tablet, if there are no inputs.' })),
   autoattachVSOCK: Type.Optional(notCarriedOut(Type.Boolean(), 'there is no vsock device', [false])),
   blockMultiQueue: Type.Optional(notCarriedOut(Type.Boolean(), '', [false])),
   clientPassthrough: Type.Optional(notCarriedOut(loose())),
   disableHotplug: Type.Optional(notCarriedOut(Type.Boolean(), 'interfaces are hot plugged', [false])),
-  disks: Type.Optional(notCarriedOut(parts.disks, 'guests boot from a kernel and an initrd')),
+  disks: Type.Optional(Type.Array(diskSchema)),
   downwardMetrics: Type.Optional(notCarriedOut(loose())),
   filesystems: Type.Optional(notCarriedOut(parts.filesystems)),
   gpus: Type.Optional(notCarriedOut(parts.gpus)),
   hostDevices: Type.Optional(notCarriedOut(parts.hostDevices)),
-  inputs: Type.Optional(notCarriedOut(parts.inputs)),
+  inputs: Type.Optional(Type.Array(hardware.inputSchema)),
   logSerialConsole: Type.Optional(notCarriedOut(Type.Boolean(), 'the serial console is logged always', [true])),
   panicDevices: Type.Optional(notCarriedOut(parts.panicDevices)),
   rng: Type.Optional(noEffect(loose(), 'every guest has a random number generator')),
-  sound: Type.Optional(notCarriedOut(parts.sound)),
-  tpm: Type.Optional(notCarriedOut(parts.tpm)),
+  sound: Type.Optional(hardware.soundSchema),
+  tpm: Type.Optional(hardware.tpmSchema),
   useVirtioTransitional: Type.Optional(notCarriedOut(Type.Boolean(), '', [false])),
-  video: Type.Optional(notCarriedOut(parts.video)),
-  watchdog: Type.Optional(notCarriedOut(parts.watchdog)),
+  video: Type.Optional(hardware.videoSchema),
+  watchdog: Type.Optional(hardware.watchdogSchema),
 })
 
 const kernelBoot = Type.Object({
@@ -82,9 +75,14 @@ const domain = Type.Object({
       cores: Type.Optional(Type.Integer({ minimum: 1 })),
       sockets: Type.Optional(Type.Integer({ minimum: 1 })),
       threads: Type.Optional(Type.Integer({ minimum: 1 })),
-      model: Type.Optional(notCarriedOut(Type.String(), 'the accelerator decides about the CPU model')),
+      model: Type.Optional(
+        Type.String({
+          description:
+            'host-model, host-passthrough or a model of libvirt; without KVM the first two mean what it can do.',
+        }),
+      ),
       maxSockets: Type.Optional(notCarriedOut(Type.Integer({ minimum: 1 }), 'CPUs are not hot plugged')),
-      features: Type.Optional(notCarriedOut(parts.cpuFeatures)),
+      features: Type.Optional(hardware.cpuFeaturesSchema),
       dedicatedCpuPlacement: Type.Optional(notCarriedOut(Type.Boolean(), 'CPUs are shared', [false])),
       isolateEmulatorThread: Type.Optional(notCarriedOut(Type.Boolean(), '', [false])),
       numa: Type.Optional(notCarriedOut(parts.numa)),
@@ -112,30 +110,22 @@ const domain = Type.Object({
     }),
   ),
   machine: Type.Optional(
-    Type.Object({ type: Type.Optional(notCarriedOut(Type.String(), 'every guest has machine type q35', ['', 'q35'])) }),
+    Type.Object({
+      type: Type.Optional(Type.String({ description: 'q35, the default, or a version of it: pc-q35-7.2.' })),
+    }),
   ),
   firmware: Type.Optional(
     Type.Object({
       uuid: Type.Optional(Type.String()),
-      serial: Type.Optional(notCarriedOut(Type.String())),
-      bootloader: Type.Optional(
-        notCarriedOut(parts.bootloader, 'every guest has a BIOS', [{}, { bios: {} }, { bios: { useSerial: false } }]),
-      ),
+      serial: Type.Optional(Type.String({ description: 'Serial number of the system.' })),
+      bootloader: Type.Optional(hardware.bootloaderSchema),
       acpi: Type.Optional(notCarriedOut(parts.firmwareAcpi)),
       kernelBoot: Type.Optional(kernelBoot),
     }),
   ),
-  features: Type.Optional(notCarriedOut(parts.features, 'every guest has ACPI and APIC', usualFeatures)),
-  clock: Type.Optional(
-    Type.Object({
-      utc: Type.Optional(
-        Type.Object({ offsetSeconds: Type.Optional(notCarriedOut(Type.Integer(), 'the clock is at UTC', [0])) }),
-      ),
-      timezone: Type.Optional(notCarriedOut(Type.String(), 'the clock is at UTC', ['UTC'])),
-      timer: Type.Optional(notCarriedOut(parts.clockTimers)),
-    }),
-  ),
-  chassis: Type.Optional(notCarriedOut(parts.chassis)),
+  features: Type.Optional(hardware.featuresSchema),
+  clock: Type.Optional(hardware.clockSchema),
+  chassis: Type.Optional(hardware.chassisSchema),
   ioThreadsPolicy: Type.Optional(notCarriedOut(Type.String())),
   ioThreads: Type.Optional(notCarriedOut(parts.ioThreads)),
   launchSecurity: Type.Optional(notCarriedOut(parts.launchSecurity, 'the memory of guests is not encrypted')),
@@ -161,7 +151,7 @@ const dnsConfig = Type.Object(
 export const vmiSpecSchema = Type.Object({
   domain,
   networks: Type.Optional(listMap(networkSchema, 'name', { maxItems: maxInterfaces })),
-  volumes: Type.Optional(notCarriedOut(parts.volumes, 'guests boot from a kernel and an initrd')),
+  volumes: Type.Optional(Type.Array(volumeSchema)),
   utilityVolumes: Type.Optional(notCarriedOut(parts.utilityVolumes)),
   terminationGracePeriodSeconds: Type.Optional(Type.Integer({ minimum: 0 })),
   nodeSelector: Type.Optional(stringMap),
@@ -193,7 +183,7 @@ export const vmiSpecSchema = Type.Object({
   dnsConfig: Type.Optional(dnsConfig),
   livenessProbe: Type.Optional(probeSchema),
   readinessProbe: Type.Optional(probeSchema),
-  accessCredentials: Type.Optional(notCarriedOut(parts.accessCredentials)),
+  accessCredentials: Type.Optional(hardware.accessCredentialsSchema),
   resourceClaims: Type.Optional(
     notCarriedOut(
       Type.Array(
@@ -228,6 +218,7 @@ const vmiStatusSchema = Type.Object({
   guestOSInfo: Type.Optional(guestOsInfoSchema),
   guestAgent: Type.Optional(guestAgentSchema),
   pciPorts: Type.Optional(pciPortsSchema),
+  volumeStatus: Type.Optional(Type.Array(volumeStatusSchema)),
   powerRequests: Type.Optional(Type.Array(powerRequestSchema)),
   qosClass: Type.Optional(Type.String()),
   machine: Type.Optional(loose()),

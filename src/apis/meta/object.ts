@@ -163,6 +163,7 @@ export type FieldError = Readonly<{
     | 'FieldValueDuplicate'
     | 'FieldValueNotSupported'
     | 'FieldValueForbidden'
+    | 'FieldValueNotFound'
 }>
 
 /** The error of an invalid value. */

@@ -36,6 +36,7 @@ const vmKinds = ['virtualmachines', 'virtualmachineinstances']
 const consoles = ['console', 'vnc', 'guestosinfo', 'filesystemlist', 'userlist', 'usbredir'].map(
   (name) => `virtualmachineinstances/${name}`,
 )
+const forwards = vmKinds.map((plural) => `${plural}/portforward`)
 const nicActions = ['addinterface', 'removeinterface']
 const actions = [
   ...['pause', 'unpause', 'freeze', 'unfreeze', 'softreboot', 'reset', ...nicActions].map(
@@ -47,7 +48,7 @@ const migrations = ['virtualmachineinstancemigrations']
 // The right to write a network attachment is the right to run a CNI plugin as root with any settings: cluster-admin alone has it.
 const viewNetworks = rule('k8s.cni.cncf.io', ['network-attachment-definitions'], read)
 const useVms: readonly Rule[] = [
-  rule('subresources.kubevirt.io', consoles, ['get']),
+  rule('subresources.kubevirt.io', [...consoles, ...forwards], ['get']),
   rule('subresources.kubevirt.io', actions, ['update']),
   rule('kubevirt.io', vmKinds, full),
   rule('kubevirt.io', migrations, read),
@@ -58,6 +59,8 @@ const viewVms: readonly Rule[] = [
   rule('subresources.kubevirt.io', consoles.slice(2, 5), ['get']),
   rule('kubevirt.io', [...vmKinds, ...migrations], read),
 ]
+/** KubeVirt keeps it from editors, though they may look at the same screen. */
+const seeScreens = rule('subresources.kubevirt.io', ['virtualmachineinstances/vnc/screenshot'], ['get'])
 const kubevirtLabel = { 'kubevirt.io': '' }
 
 /** The ClusterRoles every installation has: Kubernetes' and KubeVirt's own names. */
@@ -117,7 +120,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
     ],
     to('view'),
   ),
-  clusterRole('kubevirt.io:admin', useVms, { ...kubevirtLabel, ...to('admin') }),
+  clusterRole('kubevirt.io:admin', [...useVms, seeScreens], { ...kubevirtLabel, ...to('admin') }),
   clusterRole('kubevirt.io:edit', useVms, { ...kubevirtLabel, ...to('edit') }),
   clusterRole('kubevirt.io:view', viewVms, { ...kubevirtLabel, ...to('view') }),
   // Since KubeVirt 1.5 the administrator of a namespace has no right to migrate its VMs.

@@ -12,6 +12,7 @@ const placement = {
   nodeOfPod: (_namespace: string, name: string) => ({ mine: 'n1', other: 'n2' })[name],
   nodesOfInstance: (_namespace: string, name: string) =>
     ({ mine: ['n1'], other: ['n2'], unlabelled: [undefined, 'n1'] })[name] ?? [],
+  nodesNaming: ({ name }: { name: string }) => (name === 'mine' ? [undefined, 'n1'] : ['n2']),
 }
 
 test('only members of the group of nodes are nodes, whatever they are called', () => {

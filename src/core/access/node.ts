@@ -14,6 +14,9 @@ export const nodeNameLabel = 'kubevirt.io/nodeName'
 /** The namespace with the Lease of every node, named like it (Kubernetes). */
 export const leaseNamespace = 'kube-node-lease'
 
+/** What volumes of instances are made of; an agent may read what those on its node name. */
+const volumeSources: ReadonlySet<string> = new Set(['secrets', 'configmaps', 'persistentvolumeclaims'])
+
 type Person = Readonly<{ name: string; groups: readonly string[] }>
 
 /** The node whose agent a user is; undefined for a user who is no agent. */
@@ -26,6 +29,8 @@ export interface Placement {
   nodeOfPod(namespace: string, name: string): string | undefined
   /** The nodes of an instance: that of its guest, and those of its pods. */
   nodesOfInstance(namespace: string, name: string): readonly (string | undefined)[]
+  /** The nodes of the instances whose volumes name an object. */
+  nodesNaming(source: Readonly<{ resource: string; namespace: string; name: string }>): readonly (string | undefined)[]
 }
 
 type Wanted = Readonly<{
@@ -60,6 +65,10 @@ export function nodeReadVeto(who: Person, wanted: Wanted, placement: Placement):
         ? undefined
         : `can only list/watch virtualmachineinstances with label selector ${nodeNameLabel}=${node}`
     if (verb === 'get') return placement.nodesOfInstance(namespace, name).includes(node) ? undefined : unrelated(node)
+  }
+  if (resource !== undefined && volumeSources.has(resource)) {
+    if (verb !== 'get') return 'can only read resources of this type'
+    return placement.nodesNaming({ resource, namespace, name }).includes(node) ? undefined : unrelated(node)
   }
   return undefined
 }

@@ -74,7 +74,8 @@ export const controllers = {
   },
 } as const satisfies Record<string, Component>
 
-/** The rules of a node's agent. core/access/node.ts restricts them to the pods, instances and leases of its node. */
+/** The rules of a node's agent. core/access/node.ts restricts them to the pods, instances and leases of its node,
+ * and to the Secrets and ConfigMaps that those instances name. */
 export const nodeComponent: Component & Readonly<{ group: string }> = {
   name: 'system:node',
   group: nodesGroup,
@@ -86,6 +87,7 @@ export const nodeComponent: Component & Readonly<{ group: string }> = {
     rule('kubevirt.io', ['virtualmachineinstances/status'], ['update', 'patch']),
     rule('kubevirt.io', ['kubevirts'], read),
     rule('k8s.cni.cncf.io', ['network-attachment-definitions'], read),
+    rule('', ['secrets', 'configmaps'], ['get']),
     rule('coordination.k8s.io', ['leases'], ['get', 'create', 'update', 'patch', 'delete']),
     events,
   ],

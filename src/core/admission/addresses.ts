@@ -9,7 +9,8 @@ import { isPrintable, isSayable, maxOptionBytes } from '../sandbox/dhcp.ts'
 import { isGroupMac, macNumber } from './macs.ts'
 
 const macPattern = /^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$/
-const pciPattern = /^([\da-fA-F]{4}):([\da-fA-F]{2}):([\da-fA-F]{2})\.([0-7]{1})$/
+/** A PCI address: domain, bus, slot and function. */
+export const pciPattern = /^([\da-fA-F]{4}):([\da-fA-F]{2}):([\da-fA-F]{2})\.([0-7]{1})$/
 /** Highest ACPI index (KubeVirt's documentation). */
 const maxAcpiIndex = 16 * 1024 - 1
 /** KubeVirt detects this only when it starts the guest. */
@@ -89,13 +90,17 @@ export function bootOrderErrors(spec: VmiSpec, path: string): FieldError[] {
     ...disks.map((disk, i) => ({
       order: isObject(disk) ? disk.bootOrder : undefined,
       at: `${path}.domain.devices.disks[${i}].bootOrder`,
+      named: `${path}.domain.devices.disks[${i}]`,
     })),
-    ...interfaces.map((one, i) => ({ order: one.bootOrder, at: `${path}.domain.devices.interfaces[${i}].bootOrder` })),
+    ...interfaces.map((one, i) => {
+      const at = `${path}.domain.devices.interfaces[${i}].bootOrder`
+      return { order: one.bootOrder, at, named: at }
+    }),
   ]
   const taken = new Set<unknown>()
-  return all.flatMap(({ order, at }): FieldError[] => {
+  return all.flatMap(({ order, at, named }): FieldError[] => {
     if (order === undefined || order === null) return []
-    if (Number(order) < 1) return [invalidValue(at, `${at} must have a boot order > 0, if supplied`)]
+    if (Number(order) < 1) return [invalidValue(at, `${named} must have a boot order > 0, if supplied`)]
     if (taken.has(order)) return [invalidValue(at, `Boot order for ${at} already set for a different device.`)]
     taken.add(order)
     return []

@@ -19,7 +19,7 @@ export type ClusterConfig = Readonly<{
 }>
 
 /** Gates that admission checks: those of version 1.9 that are neither always open nor always closed. */
-type Gate = 'PasstBinding' | 'PortRangesSpec' | 'NetworkDevicesWithDRA'
+type Gate = 'PasstBinding' | 'PortRangesSpec' | 'NetworkDevicesWithDRA' | 'HostDisk'
 
 /**
  * Beta features are open unless they are disabled by name; alpha features are closed unless they are enabled by name

@@ -3,12 +3,15 @@ import type { FieldError } from '#apis/meta/object.ts'
 import { sameJson } from '#base/json.ts'
 import { bootErrors } from './boot.ts'
 import { clusterConfig } from './config.ts'
+import { diskErrors } from './disks.ts'
 import { dnsErrors } from './dns.ts'
+import { hardwareErrors } from './hardware.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { macErrors } from './macs.ts'
 import { probeErrors } from './probes.ts'
 import { nameErrors, podLabelErrors, reservedError, reservedLabels, systemGroup } from './template.ts'
 import type { AdmissionWorld } from './vm.ts'
+import { volumeErrors } from './volumes.ts'
 
 type Writer = Readonly<{ groups: readonly string[] }>
 
@@ -28,6 +31,9 @@ export function instanceErrors(
         ...macErrors(vmi.spec, undefined, 'spec', holderOf),
         ...probeErrors(vmi.spec, 'spec'),
         ...bootErrors(vmi.spec, 'spec'),
+        ...diskErrors(vmi.spec, 'spec'),
+        ...volumeErrors(vmi.spec, 'spec', config),
+        ...hardwareErrors(vmi.spec, 'spec'),
         ...dnsErrors(vmi.spec, 'spec'),
       ]
   if (user.groups.includes(systemGroup)) return errors

@@ -2,14 +2,18 @@ import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { isObject, sameJson } from '#base/json.ts'
+import { withDiskDefaults } from '../disk/defaults.ts'
 import { linkChangedByAnnotation, linkChangedInAnnotation, networkChangedByAnnotation } from '../nic/drift.ts'
 import { bootErrors } from './boot.ts'
 import { type ClusterConfig, clusterConfig } from './config.ts'
+import { diskErrors } from './disks.ts'
 import { dnsErrors } from './dns.ts'
+import { hardwareErrors } from './hardware.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { macErrors } from './macs.ts'
 import { probeErrors } from './probes.ts'
 import { nameErrors } from './template.ts'
+import { volumeErrors } from './volumes.ts'
 
 /** What admission of VMs needs from the cluster. */
 export type AdmissionWorld = Readonly<{
@@ -46,6 +50,9 @@ export function vmErrors(
     ...macErrors(spec, old?.spec.template.spec, 'spec.template.spec', holderOf),
     ...probeErrors(spec, 'spec.template.spec'),
     ...bootErrors(spec, 'spec.template.spec'),
+    ...diskErrors(spec, 'spec.template.spec'),
+    ...volumeErrors(spec, 'spec.template.spec', config),
+    ...hardwareErrors(spec, 'spec.template.spec'),
     ...dnsErrors(spec, 'spec.template.spec'),
   ]
 }
@@ -107,7 +114,7 @@ export function specWithDefaults(
 ): VmiSpec {
   // This runs before validation: what has another shape is left for validation to refuse.
   if (!Array.isArray(given?.domain?.devices?.interfaces ?? []) || !given?.domain?.devices) return given
-  const spec = withDefaultInterface(given, config)
+  const spec = withDiskDefaults(withDefaultInterface(given, config))
   const before = new Map((old?.domain.devices.interfaces ?? []).map((one) => [one.name, one.macAddress]))
   const interfaces = spec.domain.devices.interfaces?.map((one) =>
     !isObject(one) || one.macAddress ? one : { ...one, macAddress: before.get(one.name) || newMac(String(one.name)) },

@@ -2,7 +2,8 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { desiredNics } from '../nic/desired.ts'
 import type { Step as NicStep } from '../nic/plan.ts'
 import type { Observation } from './observation.ts'
-import { type InstanceStep, nicKey, sandboxKey } from './steps.ts'
+import { type InstanceStep, imageKey, nicKey, sandboxKey } from './steps.ts'
+import { imageDepends } from './volumes.ts'
 
 /** Everything that making the sandbox depends on. */
 export function sandboxDepends({ nads }: Pick<Observation, 'nads'>, vmi: VirtualMachineInstance): string {
@@ -38,6 +39,8 @@ export function dependenciesOf(
       return step.plugs.length
         ? step.plugs.map((nic) => [nicKey(nic), nicDepends(seen, nic)])
         : [[sandboxKey, sandboxDepends(seen, seen.vmi)]]
+    case 'pull':
+      return [[imageKey(step.wanted), imageDepends(step.wanted)]]
     case 'release':
       return [['release', step.names.join()]]
     case 'start':

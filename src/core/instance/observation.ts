@@ -8,6 +8,7 @@ import type { FindNads } from '../sandbox/plan.ts'
 import { isScheduled } from '../vm/launcher.ts'
 import { isFinal } from '../vm/power.ts'
 import type { Failures } from './backoff.ts'
+import type { SeenVolumes } from './volumes.ts'
 
 /**
  * The instance that a pod was created for: it is `here`, on this node; `elsewhere`, so on another node or on none yet; proven
@@ -44,6 +45,8 @@ export type Observation = Readonly<{
   guest?: GuestObservation
   /** The image that the guest boots from, if this node lacks it. */
   missingImage?: string
+  /** What the guest's disks are made of; absent for a guest that does not start, or has no volumes. */
+  volumes?: SeenVolumes
   drift: LinkDrift
   /** Cards whose taps were lost and that have not been plugged again. */
   deaf: ReadonlySet<string>

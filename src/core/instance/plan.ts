@@ -12,6 +12,7 @@ import { planGuest, release } from './guest.ts'
 import { type Observation, taskOf } from './observation.ts'
 import { type InstanceStep, sandboxKey } from './steps.ts'
 import { planStop } from './stop.ts'
+import { planVolumes } from './volumes.ts'
 
 /** The next steps for a pod, and what is reported when there are none. Steps are followed by another observation. */
 export type InstancePlan = Readonly<{
@@ -63,6 +64,9 @@ function planRun(seen: Observation, vmi: VirtualMachineInstance): InstancePlan {
   if (unsupported) return refused({ reason: 'UnsupportedInterface', message: unsupported })
   // The image is checked before the sandbox is made, so that an instance without one takes no address.
   if (seen.missingImage !== undefined && !isScheduled(vmi)) return refused(imageMissing(seen, seen.missingImage))
+  // Likewise disks: pulling takes long.
+  const volumes = isScheduled(vmi) ? undefined : planVolumes(seen, vmi)
+  if (volumes && !('files' in volumes)) return beforeStart(volumes)
   const { sandbox, guest, unwell } = seen
   if (!sandbox) return planSandbox(seen, vmi)
   if (!isScheduled(vmi)) return { steps: [], reports: 'sandbox' }
@@ -113,7 +117,9 @@ function planStart(seen: Observation, vmi: VirtualMachineInstance): InstancePlan
     }
   if (stale.length) return { steps: release(seen, names), reports: 'nothing' }
   if (nics.some(({ name }) => !sandbox?.attached.has(name))) return planSandbox(seen, vmi)
-  const domain = domainSpec(vmi)
+  const volumes = planVolumes(seen, vmi)
+  if (!('files' in volumes)) return beforeStart(volumes, 'all')
+  const domain = domainSpec(vmi, volumes.files)
   if ('problem' in domain) return { ...refused({ reason: 'InvalidSpec', message: domain.problem }), reports: 'all' }
   if (missingImage !== undefined) return { ...refused(imageMissing(seen, missingImage)), reports: 'all' }
   const failure = backingOff(failures, 'start', startDepends(vmi), nowMs)
@@ -125,6 +131,16 @@ function planStart(seen: Observation, vmi: VirtualMachineInstance): InstancePlan
     reports: 'all',
     againAfterMs: failure.untilMs - nowMs,
   }
+}
+
+/** What a guest waits for before it can start. */
+function beforeStart(
+  plan: Exclude<ReturnType<typeof planVolumes>, { files: unknown }>,
+  reports: 'failure' | 'all' = 'failure',
+): InstancePlan {
+  if ('steps' in plan) return { steps: plan.steps, reports: 'nothing' }
+  if ('waits' in plan) return { steps: [], reports: 'nothing' }
+  return { steps: [], syncFailure: plan.failure, reports, againAfterMs: plan.againAfterMs }
 }
 
 function imageMissing({ nodeName }: Observation, image: string): SyncFailure {

@@ -1,5 +1,6 @@
+import type { WantedImage } from '../disk/images.ts'
 import type { Step as NicStep } from '../nic/plan.ts'
-import type { DomainEnd } from '../ports.ts'
+import type { DomainEnd, ImagePull } from '../ports.ts'
 import type { Attachment } from '../sandbox/plan.ts'
 import type { DomainSpec } from '../vm/domain.ts'
 
@@ -17,6 +18,8 @@ export type InstanceStep =
     }>
   /** Release networks of the sandbox, by interface name. */
   | Readonly<{ do: 'release'; names: readonly string[] }>
+  /** Begin to pull the image of a volume. A later observation shows whether it is there. */
+  | Readonly<{ do: 'pull'; wanted: WantedImage; pull: ImagePull }>
   | Readonly<{ do: 'start'; domain: DomainSpec }>
   | Readonly<{ do: 'update' | 'plug'; nic: NicStep }>
   /** Ask the guest to release a card. The next observation shows whether it has. */
@@ -43,7 +46,7 @@ export type InstanceStep =
 const slow: ReadonlySet<InstanceStep['do']> = new Set(['ensure', 'release', 'rewire', 'start'])
 
 /** Steps that do not change the guest. */
-const besideGuest: ReadonlySet<InstanceStep['do']> = new Set(['ensure', 'release'])
+const besideGuest: ReadonlySet<InstanceStep['do']> = new Set(['ensure', 'release', 'pull'])
 
 /** Whether the observation of a guest is still valid after these steps. */
 export function leaveGuest(steps: readonly InstanceStep[]): boolean {
@@ -63,6 +66,11 @@ export const cleanupKey = 'cleanup'
 
 /** The key of failures to copy the traffic of networks to cards. */
 export const mirrorKey = 'mirror'
+
+/** The key of failures to pull the image of a volume. */
+export function imageKey({ volume }: Pick<WantedImage, 'volume'>): string {
+  return `image of ${volume}`
+}
 
 /** The key of an interface's failures: its link and its card fail independently. */
 export function nicKey({ do: what, nic }: Pick<NicStep, 'do' | 'nic'>): string {

@@ -1,6 +1,6 @@
 import type { MigrationState } from '#apis/kubevirt/migration.ts'
 import type { VirtualMachineInstance, VmiStatus } from '#apis/kubevirt/vmi.ts'
-import { bytesOf, memoryOf } from '../vm/domain.ts'
+import { bytesOf, memoryOf } from '../vm/memory.ts'
 import { withDefaults } from './config.ts'
 
 const mib = 2 ** 20

@@ -101,4 +101,4 @@ export type DesiredNic = PlannedNic &
      */
     ports: readonly Readonly<{ protocol: 'tcp' | 'udp'; port: number; end?: number }>[]
   }> &
-  Pick<Interface, 'dhcpOptions'>
+  Pick<Interface, 'dhcpOptions' | 'pciAddress' | 'acpiIndex' | 'bootOrder'>

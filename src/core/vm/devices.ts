@@ -1,15 +1,30 @@
+import type { GuestDisk } from '../disk/disk.ts'
 import { aliasOf } from '../nic/names.ts'
 import type { DesiredNic } from '../nic/nic.ts'
+import type { Hardware } from './hardware.ts'
 import { maxBus } from './pci.ts'
 
-/** One device of a guest. `serialBus` is the bus of the agent's channel; an interface is identified by its alias. */
+/** One device of a guest. `serialBus` is the bus of the agent's channel; interfaces, disks and inputs are identified by alias. */
 export type Device = Readonly<{
-  kind: 'interface' | 'serialBus' | 'console' | 'agentChannel' | 'rng'
+  kind:
+    | 'interface'
+    | 'serialBus'
+    | 'console'
+    | 'agentChannel'
+    | 'rng'
+    | 'scsiBus'
+    | 'disk'
+    | 'usbBus'
+    | 'input'
+    | 'screen'
+    | 'sound'
+    | 'watchdog'
+    | 'tpm'
   /** Unique in its guest. */
   alias: string
   /**
    * Whether it needs a root port of its own. A port is `kept` for a device that libvirt puts on another kind of bus, so that the
-   * addresses of other devices do not change when its model does.
+   * addresses of other devices do not change when its model does. libvirt chooses the address of a device with `none`.
    */
   port: 'needed' | 'kept' | 'none'
   /** The address that its owner chose: `0000:BB:00.0`, where BB is the number of a root port. */
@@ -20,21 +35,53 @@ export type Device = Readonly<{
   bootOrder?: number
 }>
 
-/** The devices of a guest with these interfaces, in their order. */
-export function devicesOf(nics: readonly DesiredNic[]): Device[] {
+/** The alias of a disk: KubeVirt's, unless an interface has that name. */
+export function diskAlias(name: string, nics: readonly Pick<DesiredNic, 'name'>[]): string {
+  return aliasOf(nics.some((nic) => nic.name === name) ? `disk-${name}` : name)
+}
+
+/** The devices of a guest, in their order. */
+export function devicesOf(nics: readonly DesiredNic[], disks: readonly GuestDisk[], hardware: Hardware): Device[] {
+  const { inputs, hasConsole, video, sound, watchdog, hasTpm } = hardware
+  const device = (kind: Device['kind'], alias: string, port: Device['port']): Device => ({ kind, alias, port })
+  const isOnUsb = ({ bus }: { bus: string }) => bus === 'usb'
   return [
-    ...nics.map(
-      (nic): Device => ({
-        kind: 'interface',
-        alias: aliasOf(nic.name),
-        port: nic.model === 'virtio' ? 'needed' : 'kept',
-      }),
-    ),
-    { kind: 'serialBus', alias: 'virtio-serial0', port: 'needed' },
-    { kind: 'console', alias: 'serial0', port: 'none' },
-    { kind: 'agentChannel', alias: 'channel0', port: 'none' },
-    { kind: 'rng', alias: 'rng0', port: 'needed' },
+    ...nics.map(nicDevice),
+    device('serialBus', 'virtio-serial0', 'needed'),
+    ...(hasConsole ? [device('console', 'serial0', 'none')] : []),
+    device('agentChannel', 'channel0', 'none'),
+    device('rng', 'rng0', 'needed'),
+    // Disks can be plugged only where there is a bus for them.
+    ...(disks.length ? [device('scsiBus', 'scsi0', 'needed')] : []),
+    ...disks.map((disk) => diskDevice(disk, diskAlias(disk.name, nics))),
+    ...(inputs.some(isOnUsb) || disks.some(isOnUsb) ? [device('usbBus', 'usb', 'needed')] : []),
+    ...inputs.map((input) => device('input', aliasOf(`input-${input.name}`), isOnUsb(input) ? 'none' : 'needed')),
+    ...(video === undefined ? [] : [device('screen', 'video0', 'none')]),
+    ...(sound === undefined ? [] : [device('sound', 'sound0', 'none')]),
+    ...(watchdog ? [device('watchdog', 'watchdog0', 'none')] : []),
+    ...(hasTpm ? [device('tpm', 'tpm0', 'none')] : []),
   ]
+}
+
+function nicDevice({ name, model, pciAddress, acpiIndex, bootOrder }: DesiredNic): Device {
+  return {
+    kind: 'interface',
+    alias: aliasOf(name),
+    port: model === 'virtio' ? 'needed' : 'kept',
+    ...(pciAddress !== undefined && { pciAddress }),
+    ...(acpiIndex !== undefined && { acpiIndex }),
+    ...(bootOrder !== undefined && { bootOrder }),
+  }
+}
+
+function diskDevice({ bus, pciAddress, bootOrder }: GuestDisk, alias: string): Device {
+  return {
+    kind: 'disk',
+    alias,
+    port: bus === 'virtio' ? 'needed' : 'none',
+    ...(pciAddress !== undefined && { pciAddress }),
+    ...(bootOrder !== undefined && { bootOrder }),
+  }
 }
 
 /** Number of ports that devices use. */

@@ -1,5 +1,6 @@
 import type { VirtualMachineInstance, VmiPhase, VmiStatus } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
+import { volumeStatuses } from '../disk/status.ts'
 import { liveMigratable } from '../migration/migratable.ts'
 import { wantedNics } from '../nic/desired.ts'
 import { type Drift, driftText } from '../nic/drift.ts'
@@ -93,11 +94,13 @@ function withDomain(
   conditions = withUncarriedOfInstance(conditions, vmi, now)
   const wanted = wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default')
   const known = domain.agentConnected ? guest : undefined
+  const volumeStatus = domain.disks ? volumeStatuses(vmi, domain) : vmi.status?.volumeStatus
   return {
     ...withInfo(withPhase(status, 'Running', now), info, domain.agentConnected),
     conditions,
     migrationMethod: 'LiveMigration',
     migrationTransport: 'Unix',
+    ...(volumeStatus && { volumeStatus }),
     pciPorts: domain.ports,
     interfaces: interfaceStatuses(wanted, domain.nics, known, podIps, attached, vmi.status?.interfaces),
   }

@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import type { Node } from '#apis/core/node.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { footprintOf } from './domain.ts'
 import { launcherPod } from './launcher.ts'
+import { footprintOf } from './memory.ts'
 import { type Allocation, chooseNode, podMemory } from './scheduling.ts'
 
 const Gi = 2 ** 30

@@ -2,7 +2,7 @@ import type { Node } from '#apis/core/node.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { isTrue } from './conditions.ts'
-import { bytesOf, footprintOf, memoryOf } from './domain.ts'
+import { bytesOf, footprintOf, memoryOf } from './memory.ts'
 
 /** The label by which a node says what processors it has. */
 const architectureLabel = 'kubernetes.io/arch'

@@ -5,7 +5,7 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { vmStatus } from './status.ts'
 
-const domain = { chassis: { serial: '1' }, devices: {} }
+const domain = { launchSecurity: { sev: {} }, devices: {} }
 const vm = {
   apiVersion: 'kubevirt.io/v1',
   kind: 'VirtualMachine',

@@ -15,6 +15,16 @@ const restartMessage = 'a non-live-updatable field was changed in the template s
 
 /** Reason of the Synchronized condition while an image is missing on the node. */
 export const imageMissingReason = 'ErrImagePull'
+/** Its reason while an image that could not be pulled is not tried again yet. */
+export const imageBackOffReason = 'ImagePullBackOff'
+
+/** Reasons of the Synchronized condition that are the printable status of the VM, or mean it. */
+const statusOfReason: ReadonlyMap<string | undefined, PrintableStatus> = new Map([
+  [imageMissingReason, 'ErrImagePull'],
+  ['ErrImageNeverPull', 'ErrImagePull'],
+  [imageBackOffReason, 'ImagePullBackOff'],
+  ['FailedPvcNotFound', 'ErrorPvcNotFound'],
+])
 
 export type VmObservation = Readonly<{
   vmi: Stored<VirtualMachineInstance> | undefined
@@ -88,7 +98,8 @@ function printableStatus(
   if (vmi && isTrue(vmi.status?.conditions, 'Paused')) return 'Paused'
   if (phase === 'Running') return 'Running'
   if (vmi && !isFinal(vmi)) {
-    if (findCondition(vmi.status?.conditions, 'Synchronized')?.reason === imageMissingReason) return 'ErrImagePull'
+    const known = statusOfReason.get(findCondition(vmi.status?.conditions, 'Synchronized')?.reason)
+    if (known) return known
     if (findCondition(vmi.status?.conditions, 'PodScheduled')?.status === 'False') return 'ErrorUnschedulable'
     return 'Starting'
   }

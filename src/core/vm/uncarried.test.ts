@@ -15,33 +15,27 @@ function vm(domain: object = {}, spec: object = {}, own: object = {}): VirtualMa
 const warnings = (now: VirtualMachine, old?: VirtualMachine) => uncarriedWarnings(VirtualMachine, now, old)
 const paths = (now: VirtualMachine) => warnings(now).map((text) => text.split(' is kept')[0])
 
-const disk = { name: 'root', disk: { bus: 'virtio' } }
+const gpu = { name: 'g', deviceName: 'd' }
 
 for (const [what, object, expected] of [
   ['what is carried out', vm({ cpu: { cores: 2 }, memory: { guest: '1Gi' } }, { hostname: 'h' }), []],
-  ['a list as a whole', vm({ devices: { disks: [disk, disk] } }), [`${at}.devices.disks`]],
-  ['an empty list', vm({ devices: { disks: [] } }, { volumes: [] }), []],
+  ['a list as a whole', vm({ devices: { gpus: [gpu, gpu] } }), [`${at}.devices.gpus`]],
+  ['an empty list', vm({ devices: { gpus: [] } }, { utilityVolumes: [] }), []],
   [
     'a field of an item',
-    vm({ devices: { interfaces: [{ name: 'a' }, { name: 'b', tag: 't' }] } }),
-    [`${at}.devices.interfaces[1].tag`],
+    vm({ devices: { disks: [{ name: 'a' }, { name: 'b', dedicatedIOThread: true }] } }),
+    [`${at}.devices.disks[1].dedicatedIOThread`],
   ],
-  ['one part of an object', vm({ clock: { utc: {}, timezone: 'Europe/Paris' } }), [`${at}.clock.timezone`]],
   [
-    'a value that says what is so anyway',
-    vm({ devices: { autoattachGraphicsDevice: false }, machine: { type: 'q35' } }),
-    [],
+    'one part of an object',
+    vm({ memory: { guest: '1Gi', hugepages: { pageSize: '2Mi' } } }),
+    [`${at}.memory.hugepages`],
   ],
+  ['a value that says what is so anyway', vm({ devices: { autoattachMemBalloon: false }, rebootPolicy: 'Reboot' }), []],
   [
     'another value of the same field',
-    vm({ devices: { autoattachGraphicsDevice: true }, machine: { type: 'pc' } }),
-    [`${at}.machine.type`, `${at}.devices.autoattachGraphicsDevice`],
-  ],
-  ['an object that says what is so anyway', vm({ features: { acpi: { enabled: true } } }), []],
-  [
-    'an object that says more',
-    vm({ features: { acpi: { enabled: true }, smm: { enabled: true } } }),
-    [`${at}.features`],
+    vm({ devices: { autoattachMemBalloon: true }, rebootPolicy: 'Terminate' }),
+    [`${at}.rebootPolicy`, `${at}.devices.autoattachMemBalloon`],
   ],
   [
     'fields that have no effect by their nature',
@@ -49,43 +43,43 @@ for (const [what, object, expected] of [
     [],
   ],
   ['fields of the VM itself', vm({}, {}, { instancetype: { name: 'u1.small' } }), ['spec.instancetype']],
-  ['null', vm({ chassis: null }), []],
+  ['null', vm({ launchSecurity: null }), []],
 ] as const)
   test(`is not carried out: ${what}`, () => assert.deepEqual(paths(object), expected))
 
 test('a warning says what happens instead', () => {
-  assert.deepEqual(warnings(vm({ devices: { disks: [disk] }, chassis: {} })), [
-    `${at}.chassis is kept and not carried out`,
-    `${at}.devices.disks is kept and not carried out: guests boot from a kernel and an initrd`,
+  assert.deepEqual(warnings(vm({ devices: { panicDevices: [{}] }, launchSecurity: {} })), [
+    `${at}.launchSecurity is kept and not carried out: the memory of guests is not encrypted`,
+    `${at}.devices.panicDevices is kept and not carried out`,
   ])
 })
 
 test('a change is answered with warnings about what it changes', () => {
-  const old = vm({ devices: { disks: [disk] }, chassis: { serial: '1' } })
+  const old = vm({ devices: { gpus: [gpu] }, ioThreads: { supplementalPoolThreadCount: 1 } })
   assert.deepEqual(warnings(old, old), [])
-  assert.deepEqual(warnings(vm({ devices: { disks: [disk] }, chassis: { serial: '2' } }), old), [
-    `${at}.chassis is kept and not carried out`,
+  assert.deepEqual(warnings(vm({ devices: { gpus: [gpu] }, ioThreads: { supplementalPoolThreadCount: 2 } }), old), [
+    `${at}.ioThreads is kept and not carried out`,
   ])
 })
 
 test('a condition names the fields, and goes with them', () => {
   const now = '2026-01-01T00:00:00Z'
-  const list = withUncarriedOfVm([], vm({ chassis: {} }), now)
+  const list = withUncarriedOfVm([], vm({ launchSecurity: {} }), now)
   assert.deepEqual(list, [
     {
       type: 'NotCarriedOut',
       status: 'True',
       reason: 'FieldsNotCarriedOut',
-      message: `Kept and not carried out: ${at}.chassis`,
+      message: `Kept and not carried out: ${at}.launchSecurity`,
       lastTransitionTime: now,
     },
   ])
   assert.deepEqual(withUncarriedOfVm(list, vm(), now), [])
-  const interfaces = Array.from({ length: 25 }, (_, i) => ({ name: `n${i}`, tag: 't' }))
-  const vmi = { spec: { domain: { devices: { interfaces } } } } as unknown as VirtualMachineInstance
+  const disks = Array.from({ length: 25 }, (_, i) => ({ name: `d${i}`, dedicatedIOThread: true }))
+  const vmi = { spec: { domain: { devices: { disks } } } } as unknown as VirtualMachineInstance
   const { message = '' } = findCondition(withUncarriedOfInstance(undefined, vmi, now), 'NotCarriedOut') ?? {}
   assert.match(
     message,
-    /^Kept and not carried out: spec\.domain\.devices\.interfaces\[0\]\.tag, .*\[19\]\.tag and 5 more$/,
+    /^Kept and not carried out: spec\.domain\.devices\.disks\[0\]\.dedicatedIOThread, .*\[19\]\.dedicatedIOThread and 5 more$/,
   )
 })

@@ -59,13 +59,13 @@ for (const [what, options, flags, more] of [
   [
     'without limits',
     { maxDowntimeMs: 300, isAutoConverging: false },
-    migrateFlags.paused | migrateFlags.abortOnError,
+    migrateFlags.paused | migrateFlags.unsafe | migrateFlags.abortOnError,
     {},
   ],
   [
     'with all of them',
     { maxDowntimeMs: 50, isAutoConverging: true, bandwidthMiBs: 64 },
-    migrateFlags.paused | migrateFlags.abortOnError | migrateFlags.autoConverge,
+    migrateFlags.paused | migrateFlags.unsafe | migrateFlags.abortOnError | migrateFlags.autoConverge,
     { bandwidthMiBs: 64 },
   ],
 ] satisfies [string, MigrationOptions, number, object][])

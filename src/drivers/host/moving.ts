@@ -1,6 +1,7 @@
-import { link, mkdir, readdir, rm } from 'node:fs/promises'
+import { link, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { eventually } from '#base/wait.ts'
+import { disksInSandbox } from '#core/disk/disk.ts'
 import type { MigrationOptions } from '#core/ports.ts'
 import {
   type MigrationSocketDir,
@@ -33,6 +34,23 @@ export async function shareImages(from: string, to: string): Promise<void> {
 }
 
 /**
+ * Links the disks of another sandbox's guest into a sandbox: both QEMUs have the same files open while a guest moves, and locks
+ * of QEMU see to it that only one of them writes.
+ */
+export async function shareDisks(from: string, to: string): Promise<void> {
+  const [source, target] = [join(from, disksInSandbox), join(to, disksInSandbox)]
+  const names = await readdir(source).catch(() => [])
+  if (names.length) await mkdir(target, { recursive: true, mode: 0o711 })
+  for (const name of names) {
+    const isSame = async () => (await stat(join(source, name))).ino === (await stat(join(target, name))).ino
+    // QEMU may be opening it.
+    if (await isSame().catch(() => false)) continue
+    await rm(join(target, name), { force: true })
+    await link(join(source, name), join(target, name))
+  }
+}
+
+/**
  * Migrates the guest of a libvirtd to the sandbox `to`. Both use a folder of the source (migrationSocketDir): it contains a hard
  * link to the socket of the target's libvirtd, and the socket of the target's QEMU. The guest arrives stopped.
  * @throws Fault of libvirt
@@ -52,7 +70,12 @@ export async function migrateGuest(
   await libvirt.migrate(guest, {
     destination: `qemu+unix:///system?socket=${place}/libvirt-sock`,
     migrateUri: `unix://${place}/${qemuSocketDir}/qemu.sock`,
-    flags: migrateFlags.paused | migrateFlags.abortOnError | (isAutoConverging ? migrateFlags.autoConverge : 0),
+    // libvirt takes files for unsafe that two hosts see; here they are the same.
+    flags:
+      migrateFlags.paused |
+      migrateFlags.abortOnError |
+      migrateFlags.unsafe |
+      (isAutoConverging ? migrateFlags.autoConverge : 0),
     ...(bandwidthMiBs !== undefined && { bandwidthMiBs }),
   })
 }

@@ -15,6 +15,7 @@ import type {
   SandboxState,
 } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
+import { type DiskMaker, makeOwnFolder } from '../disk/maker.ts'
 import { removeCgroups } from '../libvirt/daemon/cgroup.ts'
 import { sharedQemuUid } from '../libvirt/daemon/config.ts'
 import { ensureInit, findDaemon, findInit, startDaemon } from '../libvirt/daemon/daemon.ts'
@@ -28,7 +29,7 @@ import type { Accelerator } from './kvm.ts'
 import { LiveSandboxes } from './live.ts'
 import { MemoryLimits } from './memory-limits.ts'
 import { HostMirrors, placedMirrors } from './mirrors.ts'
-import { migrateGuest, shareImages, shutDown } from './moving.ts'
+import { migrateGuest, shareDisks, shareImages, shutDown } from './moving.ts'
 import { ensureNetns, findNetns, netnsName, netnsPath, removeNetns } from './netns.ts'
 import type { Place, Source } from './networks.ts'
 import { recordAfter, type SandboxRecord, SandboxRecords } from './records.ts'
@@ -42,8 +43,9 @@ export type HostSandboxesOptions = Readonly<{
   network: SandboxNetwork
   capabilities: CapabilityCache
   accelerator: () => Promise<Accelerator>
-  /** Makes an image visible in a sandbox. */
+  /** Makes a kernel image visible in a sandbox. */
   provideImage: (sandbox: string, image: string) => Promise<void>
+  disks: DiskMaker
   log: Log
 }>
 
@@ -168,8 +170,13 @@ export class HostSandboxes implements Lifecycle, Networks {
     await network.sweep(signal)
   }
 
+  /** The state of a connected sandbox. */
+  stateOf(uid: string): SandboxState | undefined {
+    return this.#live.get(uid)?.state
+  }
+
   hypervisorOf(uid: string): Hypervisor | undefined {
-    return this.#live.get(uid)?.state.hypervisor
+    return this.stateOf(uid)?.hypervisor
   }
 
   async remove(uid: string, signal: AbortSignal): Promise<readonly string[]> {
@@ -320,9 +327,13 @@ export class HostSandboxes implements Lifecycle, Networks {
     const { attachments, optional, source } = wanted
     const { dir, netns } = this.#place(record)
     const incoming = spec.incoming && { dir: this.#records.at(spec.incoming.from), name: spec.incoming.migration }
-    if (incoming) await shareImages(incoming.dir, dir)
     const accelerator = await this.#options.accelerator()
     const user = record.user ?? sharedQemuUid
+    if (incoming) {
+      await shareImages(incoming.dir, dir)
+      await shareDisks(incoming.dir, dir)
+    }
+    await makeOwnFolder(dir, user)
     const daemonOptions = {
       ...{ dir, netns: netnsPath(netns), user, kvm: accelerator === 'kvm', log, signal },
       ...(incoming && { incoming }),
@@ -344,7 +355,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     dir: string,
     libvirt: Libvirt,
     accelerator: Accelerator,
-    { uid, domain, attachments }: Pick<SandboxRecord, 'uid' | 'domain' | 'attachments'>,
+    { uid, domain, attachments, user = sharedQemuUid }: Pick<SandboxRecord, 'uid' | 'domain' | 'attachments' | 'user'>,
   ): LibvirtHypervisor {
     return libvirtHypervisor({
       libvirt,
@@ -353,6 +364,7 @@ export class HostSandboxes implements Lifecycle, Networks {
       accelerator,
       attachments: new Map(attachments.map((one) => [one.name, one])),
       provideImage: (image) => this.#options.provideImage(dir, image),
+      makeFiles: (spec) => this.#options.disks.make({ dir, user }, spec),
       onCreated: () => this.#options.capabilities.save(dir),
       onObserve: () => this.#observedMs.set(uid, performance.now()),
       send: async (guest, migration, to, options) => {

@@ -2,11 +2,22 @@ import type { PciPorts } from '#apis/kubevirt/guest.ts'
 import { Fault } from '#base/fault.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import type { DesiredNic, Nic, ObservedNic } from '#core/nic/nic.ts'
+import type { ObservedDomain } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import type { Device, Slots } from '#core/vm/devices.ts'
-import type { DomainSpec, KernelBoot } from '#core/vm/domain.ts'
+import { type Device, diskAlias, type Slots } from '#core/vm/devices.ts'
+import type { DomainSpec } from '#core/vm/domain.ts'
+import type { Hardware } from '#core/vm/hardware.ts'
 import { isFileOfImage } from '#core/vm/image.ts'
 import type { Accelerator } from '../host/kvm.ts'
+import { diskElement, type MadeDisk } from './disk-xml.ts'
+import {
+  clockElement,
+  cpuElement,
+  type FirmwareFiles,
+  featuresElement,
+  osElement,
+  sysinfoElement,
+} from './hardware-xml.ts'
 import { childElements, element, findElement, parseXml, serializeXml, type XmlElement } from './xml.ts'
 
 /** The QEMU program of guests. */
@@ -16,6 +27,8 @@ export const qemuProgram = '/usr/bin/qemu-system-x86_64'
 const imagesInSandbox = '/run/images'
 /** The pipes of the guest's serial console in the sandbox, without `.in` and `.out`; see daemon/sandbox.sh. */
 const consoleInSandbox = '/run/console'
+/** The socket of the screen in the sandbox. */
+const screenInSandbox = '/run/guest/vnc'
 
 const agentChannel = 'org.qemu.guest_agent.0'
 const aliasPrefix = aliasOf('')
@@ -23,12 +36,17 @@ const aliasPrefix = aliasOf('')
 /** libvirt's names of models where they differ from KubeVirt's. */
 const virtio = 'virtio-non-transitional'
 
-/** The domain XML of a guest. @throws Fault Invalid for a guest that boots from a disk */
-export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
-  const { sockets, cores, threads } = spec
-  const kernel = kernelOf(spec)
-  const file = (path: string) => `${imagesInSandbox}/${kernel.image}/${fileOfImage(path)}`
-  const cpuMode = accelerator === 'kvm' ? 'host-passthrough' : 'maximum'
+/** The files in the sandbox that a guest is made of. */
+export type DomainFiles = Readonly<{
+  /** The files of disks, by the names of the disks; a CD-ROM may have none. */
+  disks: ReadonlyMap<string, MadeDisk>
+  firmware: FirmwareFiles | undefined
+}>
+
+/** The domain XML of a guest. */
+export function domainXml(spec: DomainSpec, accelerator: Accelerator, files: DomainFiles): string {
+  const { sockets, cores, threads, hardware, kernel, devices } = spec
+  const file = (path: string) => `${imagesInSandbox}/${kernel?.image}/${fileOfImage(path)}`
   const root = element(
     'domain',
     { type: accelerator === 'kvm' ? 'kvm' : 'qemu' },
@@ -36,17 +54,18 @@ export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
     element('uuid', {}, spec.uuid),
     element('memory', { unit: 'KiB' }, String(spec.memoryKiB)),
     element('vcpu', {}, String(sockets * cores * threads)),
-    element(
-      'os',
-      {},
-      element('type', { arch: 'x86_64', machine: 'q35' }, 'hvm'),
-      element('kernel', {}, file(kernel.kernelPath)),
-      kernel.initrdPath !== undefined && element('initrd', {}, file(kernel.initrdPath)),
-      element('cmdline', {}, kernel.args),
-    ),
-    element('features', {}, element('acpi'), element('apic')),
-    element('cpu', { mode: cpuMode }, element('topology', { sockets, cores, threads })),
-    element('clock', { offset: 'utc' }),
+    osElement(spec, {
+      kernel: kernel && {
+        kernel: file(kernel.kernelPath),
+        initrd: kernel.initrdPath === undefined ? undefined : file(kernel.initrdPath),
+        args: kernel.args,
+      },
+      firmware: files.firmware,
+    }),
+    sysinfoElement(hardware),
+    featuresElement(hardware, accelerator),
+    cpuElement(spec, accelerator),
+    clockElement(hardware.clock),
     element('on_poweroff', {}, 'destroy'),
     element('on_reboot', {}, 'restart'),
     element('on_crash', {}, 'destroy'),
@@ -54,9 +73,9 @@ export function domainXml(spec: DomainSpec, accelerator: Accelerator): string {
       'devices',
       {},
       element('emulator', {}, qemuProgram),
-      element('controller', { type: 'usb', model: 'none' }),
+      !devices.some(({ kind }) => kind === 'usbBus') && element('controller', { type: 'usb', model: 'none' }),
       ...rootPorts(spec.slots),
-      ...spec.devices.map((device) => deviceElement(device, spec)),
+      ...devices.flatMap((device) => deviceElements(device, spec, files)),
       element('memballoon', { model: 'none' }),
     ),
   )
@@ -69,12 +88,6 @@ export function fileOfImage(path: string): string {
   return path.replace(/^\//, '')
 }
 
-/** The boot elements of a guest. @throws Fault Invalid when it boots from anything but a kernel */
-export function kernelOf({ name, boot }: Pick<DomainSpec, 'name' | 'boot'>): KernelBoot {
-  if (!('kernel' in boot)) throw new Fault('Invalid', `The guest ${name} cannot boot from a disk; give it a kernel`)
-  return boot.kernel
-}
-
 /** All root ports of a guest: libvirt adds none to a running one. */
 function rootPorts({ ports }: Slots): XmlElement[] {
   return Array.from({ length: ports }, (_, i) =>
@@ -83,15 +96,43 @@ function rootPorts({ ports }: Slots): XmlElement[] {
 }
 
 /** A device, behind its root port if it has one; otherwise it is on another bus, or libvirt chooses its address. */
-function deviceElement({ kind, alias }: Device, { nics, slots }: DomainSpec): XmlElement {
+function deviceElements({ kind, alias }: Device, spec: DomainSpec, files: DomainFiles): XmlElement[] {
+  const { nics, disks, slots, hardware } = spec
   const bus = slots.buses.get(alias)
   const address = bus !== undefined && onBus(bus)
   switch (kind) {
     case 'interface': {
       const nic = nics.find(({ name }) => aliasOf(name) === alias)
       if (!nic) throw new Fault('Bug', `There is no interface for the device ${alias}`)
-      return nicElement(nic, bus)
+      return [nicElement(nic, bus)]
     }
+    case 'disk': {
+      const disk = disks.find(({ name }) => diskAlias(name, nics) === alias)
+      if (!disk) throw new Fault('Bug', `There is no disk for the device ${alias}`)
+      return [diskElement(disk, files.disks.get(disk.name), { alias, address })]
+    }
+    case 'input': {
+      const input = hardware.inputs.find(({ name }) => aliasOf(`input-${name}`) === alias)
+      return [
+        element('input', { type: 'tablet', bus: input?.bus ?? 'usb' }, element('alias', { name: alias }), address),
+      ]
+    }
+    case 'screen':
+      return screenElements(hardware.video ?? '')
+    case 'tpm':
+      return [element('tpm', { model: 'tpm-tis' }, element('backend', { type: 'emulator', version: '2.0' }))]
+    default:
+      return [fixedElement(kind, hardware, address)]
+  }
+}
+
+/** A device of which a guest has one. */
+function fixedElement(
+  kind: Exclude<Device['kind'], 'interface' | 'disk' | 'input' | 'screen' | 'tpm'>,
+  { sound, watchdog }: Hardware,
+  address: XmlElement | false,
+): XmlElement {
+  switch (kind) {
     case 'serialBus':
       return element('controller', { type: 'virtio-serial', index: 0 }, address)
     case 'console':
@@ -105,7 +146,24 @@ function deviceElement({ kind, alias }: Device, { nics, slots }: DomainSpec): Xm
       return element('channel', { type: 'unix' }, element('target', { type: 'virtio', name: agentChannel }))
     case 'rng':
       return element('rng', { model: 'virtio' }, element('backend', { model: 'random' }, '/dev/urandom'), address)
+    case 'scsiBus':
+      return element('controller', { type: 'scsi', index: 0, model: virtio }, address)
+    case 'usbBus':
+      return element('controller', { type: 'usb', index: 0, model: 'qemu-xhci' }, address)
+    case 'sound':
+      return element('sound', { model: sound ?? 'ich9' })
+    case 'watchdog':
+      return element('watchdog', { model: 'i6300esb', action: watchdog?.action ?? 'reset' })
   }
+}
+
+/** A graphics device, and VNC on a socket in the folder that is QEMU's own. */
+function screenElements(type: string): XmlElement[] {
+  const memory = type === 'vga' || type === 'bochs' ? { vram: 16_384 } : {}
+  return [
+    element('graphics', { type: 'vnc' }, element('listen', { type: 'socket', socket: screenInSandbox })),
+    element('video', {}, element('model', { type, ...memory, ...(type !== 'ramfb' && { heads: 1 }) })),
+  ]
 }
 
 function onBus(bus: number): XmlElement {
@@ -118,7 +176,9 @@ export function nicXml(nic: Nic, attachment: Attachment): string {
   return serializeXml(nicElement({ ...nic, links: attachment.links, queues: attachment.queues }, undefined))
 }
 
-function nicElement(nic: Nic & Pick<DesiredNic, 'links' | 'queues'>, bus: number | undefined): XmlElement {
+type CardOptions = Pick<DesiredNic, 'links' | 'queues' | 'acpiIndex' | 'bootOrder'>
+
+function nicElement(nic: Nic & CardOptions, bus: number | undefined): XmlElement {
   return element(
     'interface',
     { type: 'ethernet' },
@@ -128,8 +188,10 @@ function nicElement(nic: Nic & Pick<DesiredNic, 'links' | 'queues'>, bus: number
     nic.queues > 1 && element('driver', { name: 'vhost', queues: nic.queues }),
     nic.link === 'down' && element('link', { state: 'down' }),
     element('alias', { name: aliasOf(nic.name) }),
-    // A network boot prompt would only delay the guest.
-    element('rom', { enabled: 'no' }),
+    nic.bootOrder !== undefined && element('boot', { order: nic.bootOrder }),
+    nic.acpiIndex !== undefined && element('acpi', { index: nic.acpiIndex }),
+    // A network boot prompt would only delay a guest that does not boot from it.
+    nic.bootOrder === undefined && element('rom', { enabled: 'no' }),
     bus !== undefined && onBus(bus),
   )
 }
@@ -138,6 +200,7 @@ function nicElement(nic: Nic & Pick<DesiredNic, 'links' | 'queues'>, bus: number
 export type ReadDomain = Readonly<{
   uuid: string
   nics: readonly ObservedNic[]
+  disks: NonNullable<ObservedDomain['disks']>
   agentConnected: boolean
   ports: PciPorts
 }>
@@ -155,6 +218,10 @@ export function readDomain(xml: string, attachments: ReadonlyMap<string, Attachm
   return {
     uuid: findElement(root, 'uuid')?.children.join('') ?? '',
     nics: interfacesOf(root).map(([name, one]) => readNic(name, one, attachments.get(name))),
+    disks: childElements(devices, 'disk').map((one) => ({
+      alias: findElement(one, 'alias')?.attributes.name ?? '',
+      target: findElement(one, 'target')?.attributes.dev ?? '',
+    })),
     agentConnected: findElement(channel, 'target')?.attributes.state === 'connected',
     ports: portsOf(devices),
   }

@@ -51,6 +51,7 @@ function observed(uuids: string[]) {
   const domain = new GuestDomain(new DomainHandle(libvirt as Libvirt, 'u1'), {
     ...{ dir: '/nowhere', accelerator: 'tcg', attachments: new Map(), onObserve: () => undefined },
     ...{ provideImage: async () => undefined, onCreated: async () => undefined },
+    makeFiles: async () => ({ disks: new Map(), firmware: undefined }),
   })
   return { asked, uuid: async () => (await domain.observe(AbortSignal.timeout(1000)))?.uuid }
 }

@@ -6,7 +6,7 @@ import type { Domain, DomainEnd, ObservedDomain } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec, KernelBoot } from '#core/vm/domain.ts'
 import type { Accelerator } from '../host/kvm.ts'
-import { domainXml, fileOfImage, kernelOf, readDomain } from './domain-xml.ts'
+import { type DomainFiles, domainXml, fileOfImage, readDomain } from './domain-xml.ts'
 import type { DomainHandle } from './handle.ts'
 import { createFlags, powerFlags } from './rpc/flags.ts'
 import type { Domain as FoundDomain } from './rpc/procedures.ts'
@@ -20,8 +20,10 @@ export type GuestDomainOptions = Readonly<{
   dir: string
   accelerator: Accelerator
   attachments: ReadonlyMap<string, Attachment>
-  /** Makes an image visible in the sandbox. */
+  /** Makes a kernel image visible in the sandbox. */
   provideImage: (name: string) => Promise<void>
+  /** Makes the files of a guest that is about to start: disks and firmware. */
+  makeFiles: (spec: DomainSpec) => Promise<DomainFiles>
   /** Called after a guest was started. */
   onCreated: () => Promise<unknown>
   /** Called before each observation of the guest. */
@@ -79,13 +81,16 @@ export class GuestDomain implements Domain {
   }
 
   async create(spec: DomainSpec, signal: AbortSignal): Promise<void> {
-    const { accelerator, provideImage, onCreated } = this.#options
+    const { accelerator, provideImage, makeFiles, onCreated } = this.#options
     if (await this.#handle.find(signal)) return
-    const kernel = kernelOf(spec)
-    await provideImage(kernel.image)
-    await this.#requireFiles(kernel)
+    const { kernel } = spec
+    if (kernel) {
+      await provideImage(kernel.image)
+      await this.#requireFiles(kernel)
+    }
+    const files = await makeFiles(spec)
     const flags = spec.isPaused ? createFlags.paused : createFlags.none
-    await this.#handle.libvirt.create(domainXml(spec, accelerator), flags, { signal })
+    await this.#handle.libvirt.create(domainXml(spec, accelerator, files), flags, { signal })
     await onCreated()
   }
 

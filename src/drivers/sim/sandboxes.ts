@@ -25,7 +25,8 @@ import type {
 import type { Mirror } from '#core/sandbox/mirrors.ts'
 import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import type { DomainSpec } from '#core/vm/domain.ts'
+import { type DomainSpec, disksIn } from '#core/vm/domain.ts'
+import { SimStreams } from './streams.ts'
 
 /** Duration of a simulated migration, milliseconds. */
 const simMoveMs = 50
@@ -86,6 +87,7 @@ export class SimSandboxes implements Lifecycle, Networks {
       lastEnd: async (uid) => this.#sandboxes.get(uid)?.end,
     },
   }
+  readonly streams = new SimStreams((uid) => this.#sandboxes.get(uid)?.domain?.name)
   readonly #sandboxes = new Map<string, Sandbox>()
   readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
   #nextIp = 2
@@ -307,6 +309,7 @@ function simDomain(sandbox: Sandbox, emit: () => void): Domain {
         uuid: sandbox.domain.uuid,
         nics: [...sandbox.nics.values()],
         agentConnected: true,
+        disks: disksIn(sandbox.domain),
         ports: { total: simPorts, free: Math.max(0, simPorts - sandbox.nics.size) },
       }
     },

@@ -46,6 +46,7 @@ async function serve(
       tokens: [{ userOf }],
       reviews: [],
       actions: [],
+      channels: [],
       absent: [],
       audit: { write: () => undefined, writeRefusal: () => undefined },
     },

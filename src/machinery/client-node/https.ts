@@ -115,7 +115,7 @@ export class HttpsTransport implements Transport, Disposable {
 }
 
 /** @throws Fault Invalid */
-function contextOf({ ca, cert, key }: Endpoint): SecureContext {
+export function contextOf({ ca, cert, key }: Endpoint): SecureContext {
   try {
     return createSecureContext({ ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) })
   } catch (cause) {

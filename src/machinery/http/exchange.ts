@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
@@ -26,8 +26,8 @@ export type Entered = Readonly<{
   body(): Promise<Buffer>
   /** Answers with lines or frames as they come, until the caller ends the stream. */
   stream(type: string, headers?: Answer['headers']): LineStream
-  /** Takes the connection over, for protocols such as WebSocket. @throws Fault BadRequest without an upgrade request */
-  upgrade(headers: Readonly<Record<string, string>>): Readonly<{ socket: Duplex; head: Buffer }>
+  /** Takes the connection over, unanswered, for protocols such as WebSocket. @throws Fault BadRequest without an upgrade request */
+  upgrade(): Upgrade & Readonly<{ request: IncomingMessage }>
 }>
 
 /** An answer without an end known in advance. */
@@ -121,7 +121,7 @@ export class Exchange {
     return await work({
       body: () => (this.#body ??= this.#readBody(caller)),
       stream: (type, headers) => this.#stream(type, headers),
-      upgrade: (headers) => this.#upgrade(headers),
+      upgrade: () => this.#upgrade(),
     })
   }
 
@@ -286,13 +286,12 @@ export class Exchange {
     }
   }
 
-  #upgrade(headers: Readonly<Record<string, string>>): Upgrade {
-    const { upgrade } = this.#parts
+  #upgrade(): ReturnType<Entered['upgrade']> {
+    const { upgrade, request } = this.#parts
     if (!upgrade) throw new Fault('BadRequest', 'the request must ask for an upgrade of the connection')
     this.#isAnswered = true
-    const lines = Object.entries({ connection: 'Upgrade', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
-    upgrade.socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('')}\r\n`)
-    return upgrade
+    // Only HTTP/1.1 has upgrades.
+    return { ...upgrade, request: request as unknown as IncomingMessage }
   }
 }
 

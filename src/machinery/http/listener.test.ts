@@ -155,7 +155,8 @@ test('an upgrade passes the same door, and the door may refuse it', async (t) =>
     t,
     entering(async ({ upgrade }, exchange) => {
       if (exchange.path !== '/echo') return text('not here', 404)
-      const { socket } = upgrade({ upgrade: 'echo' })
+      const { socket } = upgrade()
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: echo\r\n\r\n')
       socket.pipe(socket)
       await once(socket, 'close')
       return undefined

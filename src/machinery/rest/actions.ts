@@ -18,6 +18,14 @@ export type ActionCall = Readonly<{
   signal: AbortSignal
 }>
 
+/** What an action answers. */
+type ActionAnswer = Readonly<{
+  code: number
+  body?: JsonObject
+  text?: string
+  bytes?: Readonly<{ type: string; data: Uint8Array }>
+}>
+
 /** A verb of a resource, such as `start`: a subresource in an API group of its own that is written to or read. */
 export type Action = Readonly<{
   at: Pick<Kind, 'group' | 'version' | 'plural'>
@@ -25,8 +33,8 @@ export type Action = Readonly<{
   method: 'PUT' | 'GET'
   /** The kind of the object it is about, for discovery. */
   kind: string
-  /** Resolves to what is answered: an object, or plain text; none is an empty answer. @throws Fault */
-  run(call: ActionCall): Promise<Readonly<{ code: number; body?: JsonObject; text?: string }>>
+  /** Resolves to what is answered: an object, plain text, or bytes of a type; none is an empty answer. @throws Fault */
+  run(call: ActionCall): Promise<ActionAnswer>
 }>
 
 /** A subresource that clients of other servers know and this one does not have; `instead` says why, or what to use. */
@@ -65,12 +73,15 @@ export function isTrial(input: JsonObject, isDryRunQuery: boolean): boolean {
   return isDryRunQuery || (Array.isArray(input.dryRun) && input.dryRun.includes('All'))
 }
 
+/** What discovery has to know of an action. */
+type Listed = Pick<Action, 'at' | 'subresource' | 'method' | 'kind'>
+
 /**
  * Actions as discovery shows them: subresources that have no resource in their own group. Those of `kinds` are listed with these
  * (Kind.subresources).
  */
-export function actionKinds(actions: readonly Action[], kinds: readonly Kind[]): Kind[] {
-  const isOfKind = ({ at }: Action) =>
+export function actionKinds(actions: readonly Listed[], kinds: readonly Kind[]): Kind[] {
+  const isOfKind = ({ at }: Listed) =>
     kinds.some(({ group, version, plural }) => at.group === group && at.version === version && at.plural === plural)
   const own = actions.filter((action) => !isOfKind(action))
   return own.map(({ at, subresource, method, kind }) => ({

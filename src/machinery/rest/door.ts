@@ -6,6 +6,7 @@ import type { Answer, Entered, Exchange } from '../http/exchange.ts'
 import { inTime } from '../http/limits.ts'
 import type { Door } from '../http/listener.ts'
 import type { Caller } from '../http/shares.ts'
+import { acceptWebSocket, carry, requireWebSocket } from '../http/websocket.ts'
 import type { Encoding } from './accept.ts'
 import type { AuditRecord } from './access/audit.ts'
 import { callerOf } from './access/caller.ts'
@@ -14,6 +15,7 @@ import { answerReview, findReview, type Review } from './access/review.ts'
 import type { Attributes } from './access/rules.ts'
 import { type Action, actionInput, actionKinds, findAction, isTrial, requirePresent } from './actions.ts'
 import { aggregatedAt, discoveryType } from './aggregated.ts'
+import { type Channel, deepPath, findChannel } from './channels.ts'
 import { registryFor } from './converted.ts'
 import { type Catalog, discoveryAt, openapiAt, pathsOf } from './documents.ts'
 import { fixedAnswer } from './fixed-document.ts'
@@ -56,8 +58,8 @@ export function kubernetesDoor(options: KubernetesOptions): KubernetesDoor {
       const named = (answer: Answer): Answer => ({ ...answer, headers: { ...answer.headers, ...auditHeader(record) } })
       const query = queryOf(exchange.search)
       try {
-        const { answer, caller } = await audited(guard, { exchange, query }, record, () =>
-          respond(serving, exchange, query, record),
+        const { answer, caller } = await audited(guard, { exchange, query }, record, (note) =>
+          respond(serving, { exchange, query, record, note }),
         )
         if (answer) await exchange.send(named(answer), caller)
       } catch (error) {
@@ -83,6 +85,8 @@ type Asked = Readonly<{
   query: Query
   user: User
   record: AuditRecord
+  /** Has the request written down now, before it ends. */
+  note: (code: number) => void
 }>
 
 /** With its body. */
@@ -91,15 +95,25 @@ type Read = Asked & Readonly<{ body: Buffer }>
 /** How an exchange ended: with an answer still to be sent, and its caller, or with a streamed one. */
 type Outcome = Readonly<{ code: number; answer?: Answer; caller?: Caller }>
 
-async function respond(serving: Serving, exchange: Exchange, query: Query, record: AuditRecord): Promise<Outcome> {
+async function respond(serving: Serving, request: Omit<Asked, 'resource' | 'user'>): Promise<Outcome> {
+  const { guard } = serving
+  const { exchange, query, record } = request
   exchange.requireSmallHeader()
   const open = openAnswer(serving, exchange, query)
   if (open) requireReading(exchange)
   if (open) return { code: open.code, answer: open }
-  const resource = parseResourcePath(exchange.path)
-  const user = await admit(serving.guard, { exchange, resource, query }, record)
+  const { path } = exchange
+  const resource = parseResourcePath(path) ?? deepPath([...guard.channels, ...guard.actions], path)
+  const channel = resource && findChannel(guard.channels, resource)
+  // Refusals of one are written down too.
+  if (channel) record.isChannel = true
+  const user = await admit(guard, { exchange, resource, query }, record)
   const caller = callerOf(user, exchange.address)
-  const asked: Asked = { exchange, resource, query, user, record }
+  const asked: Asked = { ...request, resource, user }
+  if (channel) {
+    await exchange.enter(caller, 'watches', (entered) => openChannel(serving, channel, { ...asked, resource }, entered))
+    return { code: 101 }
+  }
   if (exchange.method === 'GET' && flag(query.watch) && resource && servedAt(serving, resource)) {
     await exchange.enter(caller, 'watches', (entered) => watch(serving, asked, entered))
     return { code: 200 }
@@ -109,6 +123,33 @@ async function respond(serving: Serving, exchange: Exchange, query: Query, recor
     return inTime(serving.requestTimeoutMs, answerTo(serving, { ...asked, body }))
   })
   return { code: answer.code, answer, caller }
+}
+
+/** Opens a channel and carries it to its end. It counts as a watch: both last. */
+async function openChannel(
+  { stopping, requestTimeoutMs }: Serving,
+  channel: Channel,
+  { exchange, resource, query, user, record, note }: Asked & Readonly<{ resource: ResourcePath }>,
+  entered: Entered,
+): Promise<void> {
+  if (exchange.method !== 'GET') throw notAllowed(exchange.method)
+  requireWebSocket(exchange.headers)
+  const { namespace = '', name = '', args = [] } = resource
+  const end = new AbortController()
+  const { signal } = end
+  const left = () => end.abort()
+  exchange.closed.addEventListener('abort', left, { once: true })
+  try {
+    const stream = await inTime(requestTimeoutMs, channel.run({ namespace, name, args, query, user, signal }))
+    const { protocol } = channel
+    // From here on it lasts until what the client has sent has arrived.
+    exchange.closed.removeEventListener('abort', left)
+    const socket = await acceptWebSocket(entered.upgrade(), { protocol, headers: auditHeader(record) })
+    note(101)
+    await carry(socket, stream, stopping, { silenceMs: requestTimeoutMs })
+  } finally {
+    end.abort()
+  }
 }
 
 /** Documents are only read. @throws Fault NotAllowed */
@@ -161,12 +202,13 @@ async function act(action: Action, asked: Read, path: ResourcePath): Promise<Ans
   if (exchange.method !== action.method) throw notAllowed(exchange.method)
   const { namespace = '', name = '' } = path
   const input = actionInput(contentTypeOf(exchange), asked.body)
-  const { code, body, text } = await action.run({
+  const { code, body, text, bytes } = await action.run({
     ...{ namespace, name, input, query, user },
     dryRun: isTrial(input, dryRunOf(exchange.method, query)),
     signal: exchange.closed,
   })
   if (text !== undefined) return textAnswer(code, text)
+  if (bytes) return { code, type: bytes.type, body: bytes.data }
   return body ? readableAnswer(code, body, readerOf(exchange, query)) : { code, type: '', body: '' }
 }
 
@@ -282,7 +324,8 @@ function createOf({ group, plural, namespace }: ResourcePath): Attributes {
 function catalogOf({ registry, guard }: KubernetesOptions): Catalog {
   const asked = guard.reviews.filter((review) => review.subresource === undefined)
   const kinds = [...registry.served, ...asked].map(({ kind }) => kind)
-  return { kinds, discovered: [...kinds, ...actionKinds(guard.actions, kinds)] }
+  const channels = guard.channels.map((channel) => ({ ...channel, method: 'GET' as const }))
+  return { kinds, discovered: [...kinds, ...actionKinds([...guard.actions, ...channels], kinds)] }
 }
 
 /** The name in an answer: of a write under a generated name there is no other. */

@@ -8,6 +8,8 @@ export type ResourcePath = Readonly<{
   namespace?: string
   name?: string
   subresource?: string
+  /** What follows the subresource, where something may (channels). */
+  args?: readonly string[]
 }>
 
 /**
@@ -15,7 +17,7 @@ export type ResourcePath = Readonly<{
  * @throws Fault BadRequest for escapes that do not decode.
  */
 export function parseResourcePath(path: string): ResourcePath | undefined {
-  const parts = decode(path)
+  const parts = segmentsOf(path)
   const [root] = parts
   if (root !== 'api' && root !== 'apis') return undefined
   const [group, version, rest] = root === 'api' ? ['', parts[1], parts.slice(2)] : [parts[1], parts[2], parts.slice(3)]
@@ -47,7 +49,8 @@ function resource(
   }
 }
 
-function decode(path: string): string[] {
+/** The segments of a path, decoded; empty ones are left out. @throws Fault BadRequest */
+export function segmentsOf(path: string): string[] {
   try {
     return path
       .split('/')

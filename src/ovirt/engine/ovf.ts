@@ -1,6 +1,6 @@
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Stored } from '#apis/meta/object.ts'
-import { memoryOf } from '#core/vm/domain.ts'
+import { memoryOf } from '#core/vm/memory.ts'
 import type { Doc } from '../wire/document.ts'
 import { type Input, readInput } from '../wire/read.ts'
 import { xmlText } from '../wire/write.ts'

@@ -1,6 +1,6 @@
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { Fault } from '#base/fault.ts'
-import { memoryOf } from '#core/vm/domain.ts'
+import { memoryOf } from '#core/vm/memory.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { commentAnnotation, descriptionAnnotation } from '../engine/names.ts'
 import { cardSpeed, type EngineNic, isSynced, nicsOf } from '../engine/nics/nic.ts'

@@ -1,4 +1,5 @@
 import type { AgentContext } from '#agent/context.ts'
+import { ImagePulls } from '#agent/image-pulls.ts'
 import { Memories } from '#agent/memory.ts'
 import { MigrationJobs } from '#agent/migration-jobs.ts'
 import type { Pod } from '#apis/core/pod.ts'
@@ -220,6 +221,7 @@ export function openAgent(vmi: VirtualMachineInstance) {
     },
     migrationJobs: new MigrationJobs(),
     memories: new Memories(),
+    pulls: new ImagePulls(),
     recorder: (_: unknown, _type: string, reason: string, message: string) =>
       void world.events.push(`${reason} ${message}`),
     log: silent,

@@ -1,4 +1,5 @@
 import type { AgentContext } from '#agent/context.ts'
+import { ImagePulls } from '#agent/image-pulls.ts'
 import { Memories } from '#agent/memory.ts'
 import { MigrationJobs } from '#agent/migration-jobs.ts'
 import { migrateAway } from '#agent/migration-source.ts'
@@ -135,6 +136,7 @@ export class FakeMigration {
         guests: quiet,
         probes: quiet,
         memories: new Memories(),
+        pulls: new ImagePulls(),
         migrationJobs: new MigrationJobs(),
         running: new Map(),
       },

@@ -18,6 +18,8 @@ export type AuditRecord = {
   name?: string
   /** A review changes nothing. */
   isReview?: boolean
+  /** A channel reaches into a guest, though it is opened by a GET. */
+  isChannel?: boolean
 }
 
 type Seen = Readonly<{
@@ -35,13 +37,14 @@ function cut(text: string | undefined): string | undefined {
   return text !== undefined && text.length > maxText ? `${text.slice(0, maxText)}…` : text
 }
 
-/** The line of a write, or undefined for a request that writes nothing. What was sent is in no line: it may be a secret. */
+/** The line of a write or a channel, or undefined for a request that writes nothing. What was sent is in no line: it may be a secret. */
 export function auditLine(
   record: AuditRecord,
   { method, path, code, sourceIp, userAgent }: Seen,
   nowMs: number,
 ): string | undefined {
-  if (method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || record.isReview) return undefined
+  const isReading = method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || record.isReview
+  if (isReading && !record.isChannel) return undefined
   const { wanted, as, asked } = record
   const { name, groups } = record.sender ?? anonymous
   const resource =

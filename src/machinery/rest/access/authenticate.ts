@@ -28,16 +28,40 @@ export type Credentials = Readonly<{ socket: TLSSocket; headers: IncomingHttpHea
 export async function authenticate({ socket, headers }: Credentials, tokens: readonly TokenReader[]): Promise<User> {
   const byCertificate = certificateUser(socket, Date.now())
   if (byCertificate) return withGroup(byCertificate)
-  const [, token] = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '') ?? []
-  if (token === undefined) {
-    if (headers.authorization !== undefined) throw new Fault('Unauthorized', 'Unauthorized')
-    return anonymous
-  }
+  const token = tokenIn(headers)
+  if (token === undefined) return anonymous
   for (const reader of tokens) {
     const user = await reader.userOf(token)
     if (user) return withGroup(user)
   }
   throw new Fault('Unauthorized', 'Unauthorized')
+}
+
+/** The token of a request: in its header, or else among the subprotocols of a WebSocket. @throws Fault Unauthorized */
+function tokenIn(headers: IncomingHttpHeaders): string | undefined {
+  const { authorization, upgrade } = headers
+  const [, token] = /^bearer +(\S+) *$/i.exec(authorization ?? '') ?? []
+  if (token !== undefined) return token
+  if (authorization !== undefined) throw new Fault('Unauthorized', 'Unauthorized')
+  return upgrade?.toLowerCase() === 'websocket' ? protocolToken(headers['sec-websocket-protocol']) : undefined
+}
+
+/** What comes before the token in the name of a subprotocol (Kubernetes). */
+const tokenProtocol = 'base64url.bearer.authorization.k8s.io.'
+
+/**
+ * The token that a browser, which can set no header, offers as a subprotocol of a WebSocket. Another one has to be offered beside
+ * it, for the server to choose: the token is never sent back. @throws Fault Unauthorized
+ */
+export function protocolToken(offered: string | undefined): string | undefined {
+  const names = (offered ?? '').split(',').map((name) => name.trim())
+  const [encoded, ...more] = names.filter((name) => name.startsWith(tokenProtocol))
+  if (encoded === undefined) return undefined
+  const text = encoded.slice(tokenProtocol.length)
+  const token = Buffer.from(text, 'base64url').toString()
+  if (more.length || names.length < 2 || !/^[\w-]+$/.test(text) || !/^[\x21-\x7e]+$/.test(token))
+    throw new Fault('Unauthorized', 'Unauthorized')
+  return token
 }
 
 /** A certificate that was verified when its connection was made. */

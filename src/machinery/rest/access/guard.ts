@@ -1,6 +1,7 @@
 import { Fault } from '#base/fault.ts'
 import type { Exchange } from '../../http/exchange.ts'
 import type { AbsentSubresource, Action } from '../actions.ts'
+import type { Channel } from '../channels.ts'
 import type { ResourcePath } from '../path.ts'
 import { dryRunOf, type Query } from '../request.ts'
 import { failure } from '../status.ts'
@@ -18,6 +19,7 @@ export type Guard = Readonly<{
   tokens: readonly TokenReader[]
   reviews: readonly Review[]
   actions: readonly Action[]
+  channels: readonly Channel[]
   /** Subresources that are not built, for an answer that says so. */
   absent: readonly AbsentSubresource[]
   audit: Pick<AuditLog, 'write' | 'writeRefusal'>
@@ -44,15 +46,18 @@ export async function admit({ access, tokens }: Guard, request: AccessRequest, r
   return user
 }
 
-/** Answers a request by `work`, and has its outcome written down if it was a write. */
+/** Answers a request by `work`, and has its outcome written down if it was a write; of a channel, when it is opened (`note`). */
 export async function audited<T extends Readonly<{ code: number }>>(
   { audit }: Guard,
   { exchange, query }: Readonly<{ exchange: Exchange; query: Query }>,
   record: AuditRecord,
-  work: () => Promise<T>,
+  work: (note: (code: number) => void) => Promise<T>,
 ): Promise<T> {
   const { method, path, address, headers } = exchange
+  let isNoted = false
   const note = (code: number) => {
+    if (isNoted) return
+    isNoted = true
     const seen = { method, path, sourceIp: address, userAgent: headers['user-agent'], code }
     const line = auditLine({ ...record, dryRun: isDryRun(query) }, seen, Date.now())
     if (!line) return
@@ -60,7 +65,7 @@ export async function audited<T extends Readonly<{ code: number }>>(
     else audit.writeRefusal(record.sender?.name ?? address, line)
   }
   try {
-    const outcome = await work()
+    const outcome = await work(note)
     note(outcome.code)
     return outcome
   } catch (error) {

@@ -1,0 +1,59 @@
+import type { DomainDisk } from '#core/disk/disk.ts'
+import { element, type XmlElement } from './xml.ts'
+
+/** A file as QEMU opens it: always with its format, which is never probed. */
+type OpenedFile = Readonly<{ path: string; format: 'qcow2' | 'raw' }>
+
+/** The file of a disk in its sandbox, what it is over, and the cache mode that both support. */
+export type MadeDisk = OpenedFile & Readonly<{ backing?: OpenedFile; cache: string }>
+
+/** Where a disk is in the guest. */
+type Place = Readonly<{ alias: string; address: XmlElement | false }>
+
+/**
+ * A disk. The backing file is always said, because QEMU would open whatever the file's header names; a disk whose file is undefined
+ * is an empty CD-ROM.
+ */
+export function diskElement(disk: DomainDisk, made: MadeDisk | undefined, { alias, address }: Place): XmlElement {
+  const { device, bus, target, serial, bootOrder, blockSize, io, errorPolicy, isTrayOpen } = disk
+  return element(
+    'disk',
+    { type: 'file', device, ...(bus === 'virtio' && { model: 'virtio-non-transitional' }) },
+    element('driver', {
+      name: 'qemu',
+      type: made?.format ?? 'raw',
+      ...(made && { cache: disk.cache ?? made.cache }),
+      ...(io !== undefined && { io }),
+      error_policy: errorPolicy,
+      ...(device === 'disk' && { discard: 'unmap' }),
+    }),
+    made && element('source', { file: made.path }),
+    made && backingElement(made.backing),
+    element('target', { dev: target, bus, ...(device === 'cdrom' && { tray: isTrayOpen ? 'open' : 'closed' }) }),
+    blockSize && element('blockio', { logical_block_size: blockSize.logical, physical_block_size: blockSize.physical }),
+    serial !== undefined && element('serial', {}, serial),
+    disk.isReadOnly && element('readonly'),
+    disk.isShareable && element('shareable'),
+    bootOrder !== undefined && element('boot', { order: bootOrder }),
+    element('alias', { name: alias }),
+    bus === 'scsi' ? scsiAddress(target) : address,
+  )
+}
+
+function backingElement(backing: OpenedFile | undefined): XmlElement {
+  if (!backing) return element('backingStore')
+  return element(
+    'backingStore',
+    { type: 'file' },
+    element('format', { type: backing.format }),
+    element('source', { file: backing.path }),
+    element('backingStore'),
+  )
+}
+
+/** All on one controller: libvirt would add one for every seven disks. */
+function scsiAddress(target: string): XmlElement {
+  const letters = [...target.replace(/^sd/, '')]
+  const index = letters.reduce((sum, letter) => sum * 26 + letter.charCodeAt(0) - 96, 0) - 1
+  return element('address', { type: 'drive', controller: 0, bus: 0, target: 0, unit: index })
+}
