@@ -68,28 +68,24 @@ export class HttpClient {
     }
   }
 
-  async #once(url: URL, { method = 'GET', headers, authorization, signal }: Ask): Promise<Answer> {
+  async #once(url: URL, ask: Ask): Promise<Answer> {
+    const { signal } = ask
     signal.throwIfAborted()
+    const { stallMs } = this.#options
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-    const agents = this.#agentsFor(url)
-    const isTls = url.protocol === 'https:'
-    const request = (isTls ? https : http).request(url, {
-      method,
-      headers: {
-        'user-agent': `patchbay/${version}`,
-        ...headers,
-        ...(authorization !== undefined && { authorization }),
-      },
-      agent: isTls ? agents.https : agents.http,
-      signal,
-    })
-    const stalled = () => new Fault('Timeout', `${url.host} sent nothing for ${this.#options.stallMs / 1000} s`)
-    // The request's own limit begins when it is connected, by a proxy even later.
-    const timer = setTimeout(() => request.destroy(stalled()), this.#options.stallMs)
+    const request = this.#begin(url, ask)
+    // A request that waits for a proxy's tunnel does not hear that it is destroyed.
+    const end = (reason: unknown) => {
+      reject(reason)
+      request.destroy()
+    }
+    const stalled = () => new Fault('Timeout', `${url.host} sent nothing for ${stallMs / 1000} s`)
+    const timer = setTimeout(() => end(stalled()), stallMs)
+    const stop = () => end(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
     request.on('error', reject)
     request.on('response', (body) => {
-      clearTimeout(timer)
-      request.setTimeout(this.#options.stallMs, () => body.destroy(stalled()))
+      request.setTimeout(stallMs, () => body.destroy(stalled()))
       // A body that is destroyed before it is read must not end the process.
       body.on('error', () => undefined)
       resolve({ status: body.statusCode ?? 0, headers: body.headers, url, body })
@@ -101,7 +97,24 @@ export class HttpClient {
       throw failureOf(error, url, signal)
     } finally {
       clearTimeout(timer)
+      signal.removeEventListener('abort', stop)
     }
+  }
+
+  #begin(url: URL, { method = 'GET', headers, authorization, signal }: Ask): http.ClientRequest {
+    const agents = this.#agentsFor(url)
+    const isTls = url.protocol === 'https:'
+    return (isTls ? https : http).request(url, {
+      method,
+      headers: {
+        'user-agent': `patchbay/${version}`,
+        ...headers,
+        ...(authorization !== undefined && { authorization }),
+      },
+      agent: isTls ? agents.https : agents.http,
+      timeout: this.#options.stallMs,
+      signal,
+    })
   }
 
   /** @throws Fault Forbidden */

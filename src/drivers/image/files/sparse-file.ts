@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, open, rm } from 'node:fs/promises'
 import { Fault } from '#base/fault.ts'
 import type { Room } from './room.ts'
 
@@ -28,7 +28,9 @@ export class SparseFile {
     this.#room = room
   }
 
+  /** Replaces what is there, such as what a killed process has left. */
   static async create(path: string, what: string, maxBytes: number, room: Room): Promise<SparseFile> {
+    await rm(path, { force: true })
     return new SparseFile(await open(path, 'wx', 0o600), what, maxBytes, room)
   }
 

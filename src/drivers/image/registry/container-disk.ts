@@ -15,7 +15,7 @@ type UnpackOptions = Readonly<{
   what: string
   /** The disk's file in the image; its only file below /disk when absent. */
   path?: string | undefined
-  /** A file that does not exist yet, for the disk. */
+  /** A file for the disk. */
   to: string
   maxBytes: number
   room: Room
@@ -119,7 +119,6 @@ class Search {
       throw this.#refusal(`more than one file found in folder /${diskFolder}, only one disk is allowed`)
     this.#found = { path: disk, isFile: isFile && path === disk }
     this.#disk = undefined
-    await rm(this.#options.to, { force: true })
     if (!this.#found.isFile) return undefined
     const { to, what, maxBytes, room } = this.#options
     this.#file = await SparseFile.create(to, what, maxBytes, room)

@@ -258,6 +258,25 @@ describe('disk images of a web server', () => {
     assert.deepEqual(await readdir(join(root, '.downloads')), [])
   })
 
+  it('what a process that was killed has left at any step is in no way', async (t) => {
+    const { url } = await webServer(t, { '/disk': (_, response) => void response.end(disk) })
+    const { root, pull, inventory, store } = await makeStore(t)
+    for (const key of [url('/disk').href, 'import\0mine', `remove\0${sha(disk)}`]) {
+      const { folder, release } = await inventory.workspaces.take(key, signal)
+      for (const name of ['disk', 'download.part']) await writeFile(join(folder, name), 'half')
+      for (const name of ['image', 'removed']) {
+        await mkdir(join(folder, name))
+        await writeFile(join(folder, name, 'disk.raw'), 'half')
+      }
+      await release(true)
+    }
+    assert.equal((await pull(url('/disk').href)).digest, sha(disk))
+    await inventory.remove(sha(disk), false)
+    await writeFile(join(root, '../file'), disk)
+    assert.equal((await store.import('mine', join(root, '../file'), signal)).digest, sha(disk))
+    assert.deepEqual(await readdir(join(root, '.downloads')), [])
+  })
+
   it('what unpacks without end is refused', async (t) => {
     const bomb = gzipSync(gzipSync(Buffer.alloc(20_000_000)))
     const { url } = await webServer(t, {

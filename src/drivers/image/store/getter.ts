@@ -48,7 +48,6 @@ export async function getFromRegistry(
     return file
   }
   const to = join(folder, 'disk')
-  await rm(to, { force: true })
   return unpackDisk(layers, fetchLayer, { what, path, to, maxBytes, room, signal })
 }
 
@@ -86,7 +85,6 @@ export async function getFromUrl(
     },
   )
   const to = join(folder, 'disk')
-  await rm(to, { force: true })
   const disk = await writeSparse(to, plainBytesOf(file, what, signal), { what, maxBytes, room })
   await rm(file)
   return { file: to, digest: disk.digest, ...(version !== undefined && { version }) }

@@ -73,6 +73,7 @@ export class ImageFiles {
   async add(file: string, image: DiskImage, source: string, scratch: string): Promise<void> {
     const { digest, format, virtualBytes } = image
     const fresh = join(scratch, 'image')
+    await rm(fresh, { recursive: true, force: true })
     await mkdir(fresh, { mode: 0o755 })
     await rename(file, join(fresh, `disk.${format}`))
     const created = new Date().toISOString()
@@ -119,6 +120,7 @@ export class ImageFiles {
 
   async remove(digest: string, scratch: string): Promise<void> {
     const gone = join(scratch, 'removed')
+    await rm(gone, { recursive: true, force: true })
     try {
       await rename(this.#folderOf(digest), gone)
     } catch (error) {
