@@ -19,7 +19,7 @@ export type ObservedDomain = Readonly<{
   state: DomainState
   uuid: string
   nics: readonly ObservedNic[]
-  /** Its disks, by alias, with their names in the guest's hypervisor (vda). Absent where nobody asks for them. */
+  /** Its disks, by alias, with their names in the guest's hypervisor (vda). Absent where they are not asked for. */
   disks?: readonly Readonly<{ alias: string; target: string }>[]
   agentConnected: boolean
   ports: PciPorts

@@ -85,7 +85,6 @@ export const bootloaderSchema = Type.Object({
     }),
   ),
 })
-export type Bootloader = Of<typeof bootloaderSchema>
 
 export const chassisSchema = Type.Object({
   manufacturer: Type.Optional(Type.String()),

@@ -16,7 +16,7 @@ export type SourceObjects = Readonly<{
 }>
 
 /** A claim as a disk needs it; without a volume it is not bound yet. */
-export type Claim = Readonly<{ uid: string; bytes: number; isBound: boolean; isShared: boolean }>
+type Claim = Readonly<{ uid: string; bytes: number; isBound: boolean; isShared: boolean }>
 
 /** The objects that a guest's volumes and credentials need. */
 export function sourcesOf({ spec }: Pick<VirtualMachineInstance, 'spec'>): Source[] {

@@ -18,6 +18,13 @@ export type Live = Readonly<{
   watched?: Watched
 }>
 
+/** A sandbox without noted attachments: the next `ensure` observes it completely. */
+export function unobserved(hypervisor: LibvirtHypervisor, libvirt: Libvirt): Live {
+  const none = { attached: new Set<string>(), failed: new Map(), networks: new Map(), ips: new Map() }
+  const state = { ...none, hypervisor, pendingCleanup: [], unmirrored: new Map(), repaired: [], deaf: [] }
+  return { attachments: [], mirrors: [], state, hypervisor, libvirt }
+}
+
 type Options = Readonly<{
   /** Connects to the libvirtd of a sandbox. */
   open: (uid: string) => Promise<Libvirt>

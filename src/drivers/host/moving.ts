@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { eventually } from '#base/wait.ts'
 import { disksInSandbox } from '#core/disk/disk.ts'
 import type { MigrationOptions } from '#core/ports.ts'
+import { makeOwnFolder } from '../disk/maker.ts'
 import {
   type MigrationSocketDir,
   makeMigrationSocketDir,
@@ -34,10 +35,19 @@ export async function shareImages(from: string, to: string): Promise<void> {
 }
 
 /**
+ * Makes what a guest finds in its sandbox: a folder for its sockets and, if it comes from another sandbox, its images and disks.
+ */
+export async function bringFiles(from: string | undefined, to: Readonly<{ dir: string; user: number }>): Promise<void> {
+  if (from !== undefined) await shareImages(from, to.dir)
+  if (from !== undefined) await shareDisks(from, to.dir)
+  await makeOwnFolder(to.dir, to.user)
+}
+
+/**
  * Links the disks of another sandbox's guest into a sandbox: both QEMUs have the same files open while a guest moves, and locks
  * of QEMU see to it that only one of them writes.
  */
-export async function shareDisks(from: string, to: string): Promise<void> {
+async function shareDisks(from: string, to: string): Promise<void> {
   const [source, target] = [join(from, disksInSandbox), join(to, disksInSandbox)]
   const names = await readdir(source).catch(() => [])
   if (names.length) await mkdir(target, { recursive: true, mode: 0o711 })

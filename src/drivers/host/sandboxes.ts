@@ -15,7 +15,7 @@ import type {
   SandboxState,
 } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import { type DiskMaker, makeOwnFolder } from '../disk/maker.ts'
+import type { DiskMaker } from '../disk/maker.ts'
 import { removeCgroups } from '../libvirt/daemon/cgroup.ts'
 import { sharedQemuUid } from '../libvirt/daemon/config.ts'
 import { ensureInit, findDaemon, findInit, startDaemon } from '../libvirt/daemon/daemon.ts'
@@ -26,10 +26,10 @@ import { connectWatched } from './connect.ts'
 import { HostGuestProcesses } from './guest-processes.ts'
 import { killAll } from './kill.ts'
 import type { Accelerator } from './kvm.ts'
-import { LiveSandboxes } from './live.ts'
+import { LiveSandboxes, unobserved } from './live.ts'
 import { MemoryLimits } from './memory-limits.ts'
 import { HostMirrors, placedMirrors } from './mirrors.ts'
-import { migrateGuest, shareDisks, shareImages, shutDown } from './moving.ts'
+import { bringFiles, migrateGuest, shutDown } from './moving.ts'
 import { ensureNetns, findNetns, netnsName, netnsPath, removeNetns } from './netns.ts'
 import type { Place, Source } from './networks.ts'
 import { recordAfter, type SandboxRecord, SandboxRecords } from './records.ts'
@@ -233,10 +233,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     await startDaemon({ dir, netns: netnsPath(netnsName(uid)), user, kvm: accelerator === 'kvm', log, signal })
     const libvirt = await this.#live.connect(uid)
     const hypervisor = this.#hypervisor(dir, libvirt, accelerator, record)
-    const none = { attached: new Set<string>(), failed: new Map(), networks: new Map(), ips: new Map() }
-    const state = { ...none, hypervisor, pendingCleanup: [], unmirrored: new Map(), repaired: [], deaf: [] }
-    // Without noted attachments, the next `ensure` observes the sandbox completely.
-    this.#live.put(uid, { attachments: [], mirrors: [], state, hypervisor, libvirt })
+    this.#live.put(uid, unobserved(hypervisor, libvirt))
     return hypervisor
   }
 
@@ -329,11 +326,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     const incoming = spec.incoming && { dir: this.#records.at(spec.incoming.from), name: spec.incoming.migration }
     const accelerator = await this.#options.accelerator()
     const user = record.user ?? sharedQemuUid
-    if (incoming) {
-      await shareImages(incoming.dir, dir)
-      await shareDisks(incoming.dir, dir)
-    }
-    await makeOwnFolder(dir, user)
+    await bringFiles(incoming?.dir, { dir, user })
     const daemonOptions = {
       ...{ dir, netns: netnsPath(netns), user, kvm: accelerator === 'kvm', log, signal },
       ...(incoming && { incoming }),

@@ -3,7 +3,7 @@ import { sha256Hex } from '#base/sha256.ts'
 import { delay } from '#base/wait.ts'
 import type { DiskImages } from '#core/ports.ts'
 
-/** Time that nobody waits, milliseconds. */
+/** Longer than any test, milliseconds. */
 const longestMs = 2 ** 31 - 1
 
 /**
