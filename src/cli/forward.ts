@@ -106,6 +106,8 @@ export function join(channel: WebSocket, socket: Socket): void {
 export async function joinPipes(channel: WebSocket, input: Readable, output: Writable): Promise<void> {
   const stream = createWebSocketStream(channel)
   const closed = new Promise<void>((resolve) => {
+    // The stream of a channel that has ended stays open as long as its input may have more.
+    stream.once('end', () => resolve())
     stream.once('close', () => resolve())
     stream.once('error', () => resolve())
     output.once('error', () => stream.destroy())
