@@ -11,14 +11,17 @@ test('a program whose channel ends is not kept by an input that goes on', { time
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   t.after(() => server.close())
   await once(server, 'listening')
-  server.on('connection', (socket) => {
-    socket.send('last words')
-    socket.close(1001)
-  })
+  server.on('connection', (socket) =>
+    socket.once('message', () => {
+      socket.send('last words')
+      socket.close(1001)
+    }),
+  )
   const channel = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)
   await once(channel, 'open')
   const [input, output] = [new PassThrough(), new PassThrough()]
   const said = text(output)
+  input.write('and then?')
   await joinPipes(channel, input, output)
   output.end()
   assert.equal(await said, 'last words')
