@@ -254,7 +254,7 @@ describe('what streams into guests may take', () => {
     const before = good.byteLength
     const uid = (await podOf(cluster.api, ns, 'a')).metadata.uid
     const piece = 'x'.repeat(64 * 1024)
-    const pieces = 500
+    const pieces = 300
     for (let i = 0; i < pieces; i++) {
       cluster.sandboxes.streams.print(uid, piece)
       if (i % 10 === 9) await eventually('it has come', () => good.byteLength >= before + (i + 1) * piece.length)
