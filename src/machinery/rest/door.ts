@@ -71,7 +71,7 @@ export function kubernetesDoor(options: KubernetesOptions): KubernetesDoor {
     },
     stop: async () => {
       stopping.abort()
-      // What they are told must have been sent before their connections are closed.
+      // Their last frame must have been sent before their connections are closed.
       const told = new AbortController()
       await Promise.race([Promise.allSettled(channels), delay(goodbyeMs, told.signal)])
       told.abort()
@@ -82,7 +82,7 @@ export function kubernetesDoor(options: KubernetesOptions): KubernetesDoor {
 /** Time for clients of channels to hear that the server stops, milliseconds. */
 const goodbyeMs = 1000
 
-/** The door of the API. `stop` ends its watches and channels, and resolves when these have been told. */
+/** The door of the API. `stop` ends its watches and channels, and resolves when these have heard of it. */
 export interface KubernetesDoor extends Door {
   stop(): Promise<void>
 }
