@@ -105,7 +105,8 @@ describe('rights', () => {
   }
 
   function pathOf({ root, name: full, namespaced }: Resource, { verb, namespace }: Wanted): string {
-    const [plural, sub] = full.split('/')
+    const [plural, ...parts] = full.split('/')
+    const sub = parts.join('/')
     const where = namespaced && namespace ? `/namespaces/${namespace}` : ''
     const isMany = ofMany.has(verb) && !sub
     return `${root}${where}/${plural}${isMany ? '' : `/none${sub ? `/${sub}` : ''}`}${requests[verb]?.[1] ?? ''}`

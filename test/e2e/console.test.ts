@@ -10,7 +10,8 @@ import { runInGuest } from '../../tools/stage/guest.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { vm } from '../../tools/stage/manifests.ts'
 import { migration, migrationOver } from '../../tools/stage/migration.ts'
-import { patienceMs, Stage } from '../../tools/stage/stage.ts'
+import { program } from '../../tools/stage/program.ts'
+import { patienceMs, root, Stage } from '../../tools/stage/stage.ts'
 
 const pathOf = (name: string, verb: string) =>
   `/apis/subresources.kubevirt.io/v1/namespaces/default/virtualmachineinstances/${name}/${verb}`
@@ -61,6 +62,13 @@ describe('the console of a real guest', () => {
       times.push(performance.now() - start)
     }
     t.diagnostic(`a line and its answer: ${times.toSorted((a, b) => a - b)[10]?.toFixed(1)} ms`)
+  })
+
+  test('the command types what comes through a pipe, and prints what the guest says', async () => {
+    const args = ['console', 'x', '--kubeconfig', stage.kubeconfig, '--tail', '0']
+    const { code, stdout, stderr } = await program(`${root}/patchbay`, args, { input: 'echo pi$((1 + 1))pe\n' })
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /\npi2pe\r\n/)
   })
 
   test('a second client types, the first watches', async () => {

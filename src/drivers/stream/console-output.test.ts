@@ -29,10 +29,10 @@ function collect(stream: ReadableStream<Uint8Array>) {
   return { seen, sees, done }
 }
 
-function following(t: TestContext, run: string, tail: number | Tail = 64 * 1024) {
+async function following(t: TestContext, run: string, tail: number | Tail = 64 * 1024) {
   const stop = new AbortController()
   t.after(() => stop.abort())
-  return { ...collect(followConsole(run, typeof tail === 'number' ? { tail } : tail, stop.signal)), stop }
+  return { ...collect(await followConsole(run, typeof tail === 'number' ? { tail } : tail, stop.signal)), stop }
 }
 
 const full = async (run: string) => rename(join(run, 'console.log'), join(run, 'console.log.1'))
@@ -42,16 +42,18 @@ describe('the output of a console', () => {
     const run = await folder(t)
     await writeFile(join(run, 'console.log.1'), 'older')
     await writeFile(join(run, 'console.log'), 'newer')
-    const all = following(t, run)
+    const all = await following(t, run)
     await all.sees('oldernewer')
-    const tail = following(t, run, 7)
+    const tail = await following(t, run, 7)
     await tail.sees('ernewer')
-    const short = following(t, run, 2)
+    const short = await following(t, run, 2)
     await short.sees('er')
+    const none = await following(t, run, 0)
     await appendFile(join(run, 'console.log'), '!')
     await all.sees('oldernewer!')
     await tail.sees('ernewer!')
     await short.sees('er!')
+    await none.sees('!')
   })
 
   test('it begins with the last lines, of which one may not be ended yet', async (t) => {
@@ -59,17 +61,17 @@ describe('the output of a console', () => {
     await writeFile(join(run, 'console.log.1'), 'a\nb\nc')
     await writeFile(join(run, 'console.log'), 'c\nd\ne')
     const texts = ['', 'e', 'd\ne', 'cc\nd\ne', 'b\ncc\nd\ne', 'a\nb\ncc\nd\ne', 'a\nb\ncc\nd\ne']
-    const all = texts.map((_, tailLines) => following(t, run, { tail: 1000, tailLines }))
+    const all = await Promise.all(texts.map((_, tailLines) => following(t, run, { tail: 1000, tailLines })))
     for (const [i, one] of all.entries()) if (i) await one.sees(texts[i] ?? '')
     await appendFile(join(run, 'console.log'), '\n')
     for (const [i, one] of all.entries()) if (i) await one.sees(`${texts[i]}\n`)
     await all[0]?.sees('\n')
-    await following(t, run, { tail: 1000, tailLines: 2 }).sees('d\ne\n')
+    await (await following(t, run, { tail: 1000, tailLines: 2 })).sees('d\ne\n')
   })
 
   test('before there is a file it waits for one; between two files too', async (t) => {
     const run = await folder(t)
-    const { sees } = following(t, run)
+    const { sees } = await following(t, run)
     await writeFile(join(run, 'console.log'), 'a')
     await sees('a')
     await full(run)
@@ -83,7 +85,7 @@ describe('the output of a console', () => {
     const run = await folder(t)
     const log = join(run, 'console.log')
     await writeFile(log, 'before the host was restarted')
-    const { sees } = following(t, run)
+    const { sees } = await following(t, run)
     await sees('before the host was restarted')
     await truncate(log)
     await appendFile(log, 'after')
@@ -93,7 +95,7 @@ describe('the output of a console', () => {
   test('no byte is lost however often the files change, as long as the reader follows', async (t) => {
     const run = await folder(t)
     const log = join(run, 'console.log')
-    const reader = following(t, run)
+    const reader = await following(t, run)
     let all = ''
     let inFile = 0
     for (let i = 0; i < 400; i++) {
@@ -115,7 +117,7 @@ describe('the output of a console', () => {
     const log = join(run, 'console.log')
     const stop = new AbortController()
     t.after(() => stop.abort())
-    const stream = followConsole(run, { tail: 100 }, stop.signal)
+    const stream = await followConsole(run, { tail: 100 }, stop.signal)
     const reader = stream.getReader()
     await writeFile(log, 'one ')
     assert.equal(Buffer.from((await reader.read()).value ?? []).toString(), 'one ')
@@ -131,16 +133,16 @@ describe('the output of a console', () => {
   test('it ends when its sandbox is gone, with all that was written, and when nobody wants it', async (t) => {
     const run = await folder(t)
     await writeFile(join(run, 'console.log'), 'last words')
-    const reader = following(t, run)
-    const left = following(t, run)
+    const reader = await following(t, run)
+    const left = await following(t, run)
     await left.sees('last words')
     left.stop.abort()
     await left.done
     await rm(run, { recursive: true })
     await reader.done
     assert.equal(reader.seen.text, 'last words')
-    assert.throws(
-      () => followConsole(run, { tail: 0 }, new AbortController().signal),
+    await assert.rejects(
+      followConsole(run, { tail: 0 }, new AbortController().signal),
       /The guest has no serial console/,
     )
   })

@@ -21,7 +21,7 @@ const chunkBytes = 64 * 1024
  * than both files are filled misses what was in between. Ends when the folder is gone or the signal aborts.
  * @throws Fault NotFound without the folder, Unavailable when it cannot be watched
  */
-export function followConsole(run: string, tail: Tail, signal: AbortSignal): ReadableStream<Uint8Array> {
+export async function followConsole(run: string, tail: Tail, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
   const follower = new Follower(run, tail)
   const stop = () => follower.stop()
   signal.addEventListener('abort', stop, { once: true })
@@ -29,6 +29,13 @@ export function followConsole(run: string, tail: Tail, signal: AbortSignal): Rea
   const done = async () => {
     signal.removeEventListener('abort', stop)
     await follower.close()
+  }
+  try {
+    // What is printed from here on is no past.
+    await follower.begin()
+  } catch (error) {
+    await done()
+    throw error
   }
   return new ReadableStream<Uint8Array>(
     {
@@ -80,6 +87,11 @@ class Follower {
     this.#watcher.on('error', () => this.stop())
   }
 
+  /** Decides what is read first. */
+  async begin(): Promise<void> {
+    this.#current ??= await this.#begin()
+  }
+
   /** The next bytes, when there are any; undefined at the end. */
   async next(): Promise<Uint8Array | undefined> {
     while (!this.#isStopped) {
@@ -114,7 +126,7 @@ class Follower {
 
   /** What there is: nothing while nothing has come, undefined when nothing can come any more. */
   async #read(): Promise<Uint8Array | undefined> {
-    this.#current ??= await this.#begin()
+    await this.begin()
     if (this.#before) {
       const before = this.#before
       this.#before = undefined
@@ -147,11 +159,12 @@ class Follower {
   /** Finds where the last bytes begin; undefined while there is no file. */
   async #begin(): Promise<Reading | undefined> {
     const current = (await openAny(join(this.#run, newer))) ?? (await openAny(join(this.#run, older)))
+    const isFirst = !this.#hasBegun
+    this.#hasBegun = true
     if (!current) return undefined
     const { size } = await current.file.stat()
     // What comes later is read from its beginning.
-    if (this.#hasBegun) return current
-    this.#hasBegun = true
+    if (!isFirst) return current
     const { tail, tailLines } = this.#tail
     current.position = Math.max(0, size - tail)
     if (size < tail) this.#before = await this.#lastOf(older, tail - size, current.inode)

@@ -49,8 +49,8 @@ export function hostStreams({ pods, stateOf, log }: Options): GuestStreams {
   }
 }
 
-function consoleStream(run: string, tail: Tail, signal: AbortSignal): ByteStream {
-  return { readable: followConsole(run, tail, signal), writable: consoleInput(join(run, 'console.in'), signal) }
+async function consoleStream(run: string, tail: Tail, signal: AbortSignal): Promise<ByteStream> {
+  return { readable: await followConsole(run, tail, signal), writable: consoleInput(join(run, 'console.in'), signal) }
 }
 
 /** The guest's address on the pod network, as CNI assigned it. Nothing that a guest says about itself is dialled. */

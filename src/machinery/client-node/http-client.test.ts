@@ -67,8 +67,8 @@ async function serve(
     [door],
   )
   const { port } = listener
-  const close = () => {
-    door.stop()
+  const close = async () => {
+    await door.stop()
     return listener.close()
   }
   t.after(close)

@@ -2,6 +2,7 @@ import type { Kind } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import { isObject, type JsonObject } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
+import { delay } from '#base/wait.ts'
 import type { Answer, Entered, Exchange } from '../http/exchange.ts'
 import { inTime } from '../http/limits.ts'
 import type { Door } from '../http/listener.ts'
@@ -50,7 +51,8 @@ export type KubernetesOptions = Readonly<{
 export function kubernetesDoor(options: KubernetesOptions): KubernetesDoor {
   const { guard, log } = options
   const stopping = new AbortController()
-  const serving: Serving = { ...options, catalog: catalogOf(options), stopping: stopping.signal }
+  const channels = new Set<Promise<void>>()
+  const serving: Serving = { ...options, catalog: catalogOf(options), stopping: stopping.signal, channels }
   return {
     matches: () => true,
     serve: async (exchange) => {
@@ -67,16 +69,31 @@ export function kubernetesDoor(options: KubernetesOptions): KubernetesDoor {
         await exchange.send(named(refusal(error, readerOf(exchange, query))))
       }
     },
-    stop: () => stopping.abort(),
+    stop: async () => {
+      stopping.abort()
+      // Their last frame must have been sent before their connections are closed.
+      const told = new AbortController()
+      await Promise.race([Promise.allSettled(channels), delay(goodbyeMs, told.signal)])
+      told.abort()
+    },
   }
 }
 
-/** The door of the API. `stop` ends its watches. */
+/** Time for clients of channels to hear that the server stops, milliseconds. */
+const goodbyeMs = 1000
+
+/** The door of the API. `stop` ends its watches and channels, and resolves when these have heard of it. */
 export interface KubernetesDoor extends Door {
-  stop(): void
+  stop(): Promise<void>
 }
 
-type Serving = KubernetesOptions & Readonly<{ catalog: Catalog; stopping: AbortSignal }>
+type Serving = KubernetesOptions &
+  Readonly<{
+    catalog: Catalog
+    stopping: AbortSignal
+    /** The channels that are open. */
+    channels: Set<Promise<void>>
+  }>
 
 /** A request that was let in. */
 type Asked = Readonly<{
@@ -127,7 +144,7 @@ async function respond(serving: Serving, request: Omit<Asked, 'resource' | 'user
 
 /** Opens a channel and carries it to its end. It counts as a watch: both last. */
 async function openChannel(
-  { stopping, requestTimeoutMs }: Serving,
+  { stopping, requestTimeoutMs, channels }: Serving,
   channel: Channel,
   { exchange, resource, query, user, record, note }: Asked & Readonly<{ resource: ResourcePath }>,
   entered: Entered,
@@ -146,7 +163,9 @@ async function openChannel(
     exchange.closed.removeEventListener('abort', left)
     const socket = await acceptWebSocket(entered.upgrade(), { protocol, headers: auditHeader(record) })
     note(101)
-    await carry(socket, stream, stopping, { silenceMs: requestTimeoutMs })
+    const carried = carry(socket, stream, stopping, { silenceMs: requestTimeoutMs })
+    channels.add(carried)
+    await carried.finally(() => channels.delete(carried))
   } finally {
     end.abort()
   }

@@ -26,7 +26,7 @@ export type Credentials = Readonly<{ socket: TLSSocket; headers: IncomingHttpHea
  * valid certificate is ignored. @throws Fault Unauthorized for an unknown token
  */
 export async function authenticate({ socket, headers }: Credentials, tokens: readonly TokenReader[]): Promise<User> {
-  const byCertificate = certificateUser(socket, Date.now())
+  const byCertificate = isOfForeignPage(headers) ? undefined : certificateUser(socket, Date.now())
   if (byCertificate) return withGroup(byCertificate)
   const token = tokenIn(headers)
   if (token === undefined) return anonymous
@@ -35,6 +35,15 @@ export async function authenticate({ socket, headers }: Credentials, tokens: rea
     if (user) return withGroup(user)
   }
   throw new Fault('Unauthorized', 'Unauthorized')
+}
+
+/**
+ * Whether a page of another site opens a WebSocket: browsers let it, and show the certificate of their user as if that had wanted
+ * it. Such a page must know a token.
+ */
+function isOfForeignPage({ upgrade, origin, host }: IncomingHttpHeaders): boolean {
+  if (upgrade?.toLowerCase() !== 'websocket' || origin === undefined) return false
+  return !URL.canParse(origin) || new URL(origin).host !== host
 }
 
 /** The token of a request: in its header, or else among the subprotocols of a WebSocket. @throws Fault Unauthorized */
