@@ -1,16 +1,18 @@
 import { parseArgs } from 'node:util'
 import { story } from './demo/story.ts'
 import { Teller } from './demo/teller.ts'
+import { buildDistro, provideDistro } from './stage/distro.ts'
 import { buildDemoGuest, provideDemoGuest } from './stage/image.ts'
 import { inOwnNetns } from './stage/netns.ts'
 import { must } from './stage/program.ts'
 import { Stage } from './stage/stage.ts'
 
-const { values } = parseArgs({ options: { json: { type: 'string' } } })
+const { values } = parseArgs({ options: { json: { type: 'string' }, distro: { type: 'boolean', default: false } } })
 
 if (process.env.PATCHBAY_NETNS === undefined) {
   console.log('Building the demo guest (once) ...')
   await buildDemoGuest()
+  if (values.distro) await buildDistro()
   process.exitCode = await inOwnNetns([process.execPath, ...process.argv.slice(1)])
 } else {
   const teller = new Teller()
@@ -33,7 +35,8 @@ async function play(teller: Teller): Promise<void> {
   {
     await using _ = stage
     await provideDemoGuest(stage)
-    await story({ stage, teller })
+    if (values.distro) await provideDistro(stage)
+    await story({ stage, teller, isDistro: values.distro })
     sandboxes = await sandboxesOf(stage)
     left = await leftovers(stage, sandboxes)
   }

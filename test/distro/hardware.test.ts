@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
-import { bootMs, buildDistro } from '../../tools/stage/distro.ts'
+import { bootMs, provideDistro } from '../../tools/stage/distro.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 
@@ -105,7 +105,7 @@ const machines: Readonly<Record<string, readonly [parts: Parts, shows: RegExp]>>
   tpm: [{ devices: { tpm: {} } }, /<tpm model='tpm-tis'>/],
   uefi: [
     {
-      domain: { firmware: { bootloader: { efi: { secureBoot: false } } } },
+      domain: { firmware: { bootloader: { efi: { secureBoot: false } } }, memory: { guest: '512Mi' } },
       devices: { disks: [{ name: 'root', disk: { bus: 'virtio' } }] },
       spec: { volumes: [{ name: 'root', containerDisk: { image: 'debian' } }] },
     },
@@ -127,8 +127,7 @@ describe('hardware that a manifest declares', () => {
   before(async () => {
     stage = await Stage.open()
     await provideDemoGuest(stage)
-    const { code, stderr } = await stage.patchbay('image', 'import', 'debian', await buildDistro())
-    assert.equal(code, 0, stderr)
+    await provideDistro(stage)
     await stage.up()
   })
   after(() => stage[Symbol.asyncDispose]())

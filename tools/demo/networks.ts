@@ -101,7 +101,7 @@ async function addressOf(stage: Stage, mac: string, side: Side): Promise<string 
 
 /** What a guest calls its card. */
 export async function deviceOf(stage: Stage, vm: string, mac: string): Promise<string> {
-  const device = await stage.guest(vm, `cd /sys/class/net; grep -l ${mac} eth*/address | cut -d/ -f1`)
+  const device = await stage.guest(vm, `cd /sys/class/net; grep -l ${mac} e*/address | cut -d/ -f1`)
   if (!device) throw new Error(`the guest of ${vm} has no card ${mac}`)
   return device
 }

@@ -1,5 +1,7 @@
 import { eventually } from '../../src/base/wait.ts'
 import { path } from '../stage/api.ts'
+import { bootMs } from '../stage/distro.ts'
+import { onDistro } from '../stage/distro-manifests.ts'
 import { flip, nad, vm } from '../stage/manifests.ts'
 import { patienceMs, type Stage } from '../stage/stage.ts'
 import { agreement, gone, type Identity, identityOf, macsOf } from '../stage/views.ts'
@@ -8,8 +10,8 @@ import { lan, placed } from './networks.ts'
 import { throughOvirt } from './ovirt.ts'
 import { ms, type Teller } from './teller.ts'
 
-/** A part of the story: what runs, and who tells of it. */
-export type Scene = Readonly<{ stage: Stage; teller: Teller }>
+/** A part of the story: what runs, and who tells of it. `isDistro`: x is a whole Debian instead of the demo guest. */
+export type Scene = Readonly<{ stage: Stage; teller: Teller; isDistro?: boolean }>
 
 /** All of it, on a stage that is not up yet. */
 export async function story(scene: Scene): Promise<void> {
@@ -21,19 +23,17 @@ export async function story(scene: Scene): Promise<void> {
   await deleted(scene)
 }
 
-async function begin({ stage, teller }: Scene): Promise<Identity> {
+async function begin({ stage, teller, isDistro }: Scene): Promise<Identity> {
   let start = performance.now()
   teller.say('patchbay up', await stage.up())
   teller.record({ step: 'up', asked: 'patchbay up', ms: { ready: performance.now() - start } })
   start = performance.now()
+  const x = vm('x', { pod: 'up', secondary: { blue: 'down' } })
   await stage.apply(nad('blue'), lan('red'), lan('green'))
-  await stage.apply(
-    vm('x', { pod: 'up', secondary: { blue: 'down' } }),
-    vm('y', { secondary: { red: 'up', green: 'up' }, graceSeconds: 0 }),
-  )
+  await stage.apply(isDistro ? onDistro(x) : x, vm('y', { secondary: { red: 'up', green: 'up' }, graceSeconds: 0 }))
   await stage.waitFor('x', 'Ready')
   const ready = performance.now() - start
-  await stage.waitFor('x', 'AgentConnected')
+  await stage.waitFor('x', 'AgentConnected', isDistro ? bootMs : patienceMs)
   const agent = performance.now() - start
   const more = { ready, agent }
   await teller.compare(stage, 'a VM with one link up and one down', {

@@ -1,4 +1,9 @@
+import type { vm } from './manifests.ts'
+
 /** Manifests in the shapes that users of KubeVirt have, for the Debian guest of the tests. */
+
+/** The name that the Debian guest is imported by. */
+export const distroImage = 'debian'
 
 type Seed = Readonly<{ userData: string; networkData?: string }>
 
@@ -59,6 +64,27 @@ export function volumesVm(name: string, volumes: readonly object[]) {
           domain: { memory: { guest: '512Mi' }, devices: { interfaces: [{ name: 'default', masquerade: {} }] } },
           networks: [{ name: 'default', pod: {} }],
           volumes,
+        },
+      },
+    },
+  }
+}
+
+/** A VM of the demo guest, with the Debian guest in its place: it boots from a disk, and is set up by cloud-init. */
+export function onDistro(machine: ReturnType<typeof vm>) {
+  const { spec } = machine.spec.template
+  return {
+    ...machine,
+    spec: {
+      ...machine.spec,
+      template: {
+        spec: {
+          ...spec,
+          domain: { memory: { guest: '512Mi' }, devices: spec.domain.devices },
+          volumes: [
+            { name: 'root', containerDisk: { image: distroImage } },
+            { name: 'seed', cloudInitNoCloud: { userData: `#cloud-config\nhostname: ${machine.metadata.name}\n` } },
+          ],
         },
       },
     },

@@ -1,3 +1,4 @@
+import { distroImage } from './distro-manifests.ts'
 import { must, program } from './program.ts'
 import { root, type Stage } from './stage.ts'
 
@@ -7,6 +8,11 @@ export const bootMs = 300_000
 /** Builds the Debian guest, if it is not there as this version makes it, and resolves to its image (tools/distro). */
 export async function buildDistro(): Promise<string> {
   return (await must('sh', [`${root}/tools/distro/build.sh`], { timeoutMs: 900_000 })).trim().split('\n').at(-1) ?? ''
+}
+
+/** Gives a stage the Debian guest, under its own name. */
+export async function provideDistro(stage: Stage): Promise<void> {
+  await must(`${root}/patchbay`, ['image', 'import', distroImage, await buildDistro(), '--data-dir', stage.dir])
 }
 
 /** A key pair for SSH: the private key in a file of the stage, and the public one as authorized_keys has it. */

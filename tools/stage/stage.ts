@@ -253,7 +253,7 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Waits for a condition of a VM by kubectl. */
-  async waitFor(vm: string, condition: string): Promise<void> {
+  async waitFor(vm: string, condition: string, deadlineMs = patienceMs): Promise<void> {
     await must(
       'kubectl',
       [
@@ -262,9 +262,9 @@ export class Stage implements AsyncDisposable {
         'wait',
         `--for=condition=${condition}`,
         `vm/${vm}`,
-        `--timeout=${patienceMs / 1000}s`,
+        `--timeout=${deadlineMs / 1000}s`,
       ],
-      { timeoutMs: patienceMs + 10_000 },
+      { timeoutMs: deadlineMs + 10_000 },
     )
   }
 

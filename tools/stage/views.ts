@@ -78,7 +78,7 @@ export async function identityOf(stage: Stage, vm: string): Promise<Identity> {
   )
   const ifindexes = await stage.guest(
     vm,
-    'for d in /sys/class/net/eth*; do echo $d $(cat $d/ifindex) $(cat $d/address); done',
+    'for d in /sys/class/net/e*; do echo $d $(cat $d/ifindex) $(cat $d/address); done',
   )
   return { qemuPid: await stage.qemuPid(vm), podUid: pod.metadata.uid, pciAddresses: addresses.join(' '), ifindexes }
 }
@@ -100,7 +100,7 @@ async function virshLinks(stage: Stage, vm: string): Promise<Map<string, string>
 
 /** Carriers by MAC, by the guest's own kernel. */
 async function guestCarriers(stage: Stage, vm: string): Promise<Map<string, string>> {
-  const text = await stage.guest(vm, 'for d in /sys/class/net/eth*; do echo $(cat $d/address) $(cat $d/carrier); done')
+  const text = await stage.guest(vm, 'for d in /sys/class/net/e*; do echo $(cat $d/address) $(cat $d/carrier); done')
   return new Map(
     text
       .split('\n')

@@ -38,6 +38,9 @@ export function qemuConf(): string {
   return conf({
     user: qemuUser,
     group: qemuUser,
+    // Emulated TPMs are the guest's, too.
+    swtpm_user: qemuUser,
+    swtpm_group: qemuUser,
     dynamic_ownership: 0,
     remember_owner: 0,
     security_driver: 'none',

@@ -189,6 +189,9 @@ async function prepare({ dir, user }: DaemonOptions): Promise<void> {
     // The mode is set regardless of the umask: QEMU, which is not root, needs access.
     await chmod(join(dir, folder), mode)
   }
+  // The authority of emulated TPMs, which the guest's user makes.
+  await mkdir(join(dir, 'var/lib/swtpm-localca'), { recursive: true, mode: 0o700 })
+  await chown(join(dir, 'var/lib/swtpm-localca'), user, user)
   const etc = (name: string) => join(dir, 'etc', name)
   await writeFileAtomic(etc('libvirtd.conf'), libvirtdConf({ hostUuid: await hostUuid(dir) }), 0o644)
   await writeFileAtomic(etc('qemu.conf'), qemuConf(), 0o644)

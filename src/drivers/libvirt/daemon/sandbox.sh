@@ -38,6 +38,10 @@ ln -s libvirt/group etc/group
 printf 'passwd: files\ngroup: files\nhosts: files\n' > etc/nsswitch.conf
 printf '127.0.0.1 localhost\n::1 localhost\n127.0.1.1 %s\n' "$(uname -n)" > etc/hosts
 [ -e /etc/ld.so.cache ] && cp /etc/ld.so.cache etc/
+# What makes the certificates of an emulated TPM.
+for name in swtpm_setup.conf swtpm-localca.conf swtpm-localca.options; do
+  if [ -e "/etc/$name" ]; then cp "/etc/$name" etc/; fi
+done
 if [ -d /etc/alternatives ]; then mkdir etc/alternatives; mount --bind /etc/alternatives etc/alternatives; fi
 
 for name in null zero full random urandom net/tun vhost-net; do
@@ -54,6 +58,7 @@ mount -t proc -o nosuid,nodev,noexec proc proc
 # The interfaces of this network namespace instead of the host's.
 mount -t sysfs -o nosuid,nodev,noexec sysfs sys
 mount --bind "$dir/var" var
+mount --bind "$dir/var/tmp" tmp
 # A guest that is to come here from another sandbox comes through a folder of that one, where both meet.
 if [ -n "$migration_sockets" ]; then mount --bind "$migration_sockets" "$place"; fi
 # With what was mounted below run.
