@@ -1,9 +1,12 @@
 import { parseArgs } from 'node:util'
+import { provideRegistry } from '../test/kit/drivers/image/registry.ts'
+import { buildDistro } from '../tools/stage/distro.ts'
 import { buildDemoGuest, provideDemoGuest } from '../tools/stage/image.ts'
 import { nad, vm } from '../tools/stage/manifests.ts'
 import { inOwnNetns } from '../tools/stage/netns.ts'
 import { Stage } from '../tools/stage/stage.ts'
 import { benchApi } from './api.ts'
+import { benchDisks } from './disks.ts'
 import { benchDoors } from './doors.ts'
 import { benchFanout } from './fanout.ts'
 import { conclude } from './figures.ts'
@@ -32,6 +35,8 @@ const real: Readonly<Record<string, Bench>> = {
   migrate: benchMigrate,
   memory: benchMemory,
 }
+/** Those that start a server of their own, with options of their own. */
+const own: Readonly<Record<string, Bench>> = { disks: benchDisks }
 /** Those that each have a server of their own, with guests in memory only. */
 const simulated: Readonly<Record<string, Bench>> = {
   api: benchApi,
@@ -49,18 +54,22 @@ async function main(words: readonly string[]): Promise<void> {
   })
   const chosen = (benches: Readonly<Record<string, Bench>>) =>
     Object.entries(benches).flatMap(([name, bench]) => (!names.length || names.includes(name) ? [bench] : []))
-  const unknown = names.filter((name) => !(name in real) && !(name in simulated))
+  const all = { ...real, ...own, ...simulated }
+  const unknown = names.filter((name) => !(name in all))
   if (unknown.length)
-    throw new Error(
-      `There is no bench ${unknown.join(', ')}; there are ${Object.keys({ ...real, ...simulated }).join(', ')}`,
-    )
+    throw new Error(`There is no bench ${unknown.join(', ')}; there are ${Object.keys(all).join(', ')}`)
   const reals = chosen(real)
   if (process.env.PATCHBAY_NETNS === undefined) {
     if (reals.length) await buildDemoGuest()
+    if (chosen(own).length) await Promise.all([buildDistro(), provideRegistry()])
     process.exitCode = await inOwnNetns([process.execPath, ...process.argv.slice(1)])
     return
   }
   for (const bench of reals) await withGuest(bench)
+  for (const bench of chosen(own)) {
+    await using stage = await Stage.open({ watchTruth: false })
+    await bench(stage)
+  }
   for (const bench of chosen(simulated)) {
     await using stage = await Stage.open({ simulate: true })
     // One namespace holds them all: 10,000 instances, their pods and Events.

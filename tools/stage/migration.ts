@@ -54,7 +54,8 @@ export class CountingGuest implements AsyncDisposable {
     const one = new CountingGuest(stage, vm)
     await one.#openConsoles()
     one.#watching = one.#watch()
-    const loop = 'i=0; while :; do i=$((i+1)); echo "count $i." > /dev/ttyS0; usleep 20000 2> /dev/null || sleep 0.02; done'
+    const loop =
+      'i=0; while :; do i=$((i+1)); echo "count $i." > /dev/ttyS0; usleep 20000 2> /dev/null || sleep 0.02; done'
     await stage.guest(vm, `(${loop}) > /dev/null 2>&1 & echo started`)
     await eventually('the guest counts', async () => (await one.numbers()).flat().length > 3, {
       deadlineMs: patienceMs,

@@ -1,0 +1,184 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { eventually } from '#base/wait.ts'
+import { isoImage } from '#drivers/disk/iso.ts'
+import { diskLayer } from '#kit/drivers/image/disks.ts'
+import { pushImage, startRegistry, type TestRegistry } from '#kit/drivers/image/registry.ts'
+import { path } from '../tools/stage/api.ts'
+import { bootMs, buildDistro, sshKey } from '../tools/stage/distro.ts'
+import { cloudVm } from '../tools/stage/distro-manifests.ts'
+import { must, program } from '../tools/stage/program.ts'
+import type { Stage } from '../tools/stage/stage.ts'
+import { note, percentile, show } from './figures.ts'
+
+/** Boots of each side, and measurements of the disk in each. */
+const rounds = 2
+const writes = 3
+
+/** Room that the guest has on its disk for the measurement, MiB. */
+const writtenMiB = 64
+
+const repository = 'containerdisks/debian'
+
+type Key = Awaited<ReturnType<typeof sshKey>>
+
+/** A guest that answers on a port: where, and how it is ended. */
+type Guest = Readonly<{ host: string; port: number; ms: number; end: () => Promise<void> }>
+
+/**
+ * A whole Debian: from its manifest until it lets somebody in, and what its disk takes, against QEMU started by hand with the same
+ * image; and an image's way from a registry, against skopeo.
+ */
+export async function benchDisks(stage: Stage): Promise<void> {
+  const registry = await startRegistry()
+  const folder = await mkdtemp('/tmp/pbd-')
+  try {
+    const image = await buildDistro()
+    await pushImage(registry.host, repository, [diskLayer(await readFile(image))], '12')
+    const key = await sshKey(stage)
+    await stage.up(['--registry-mirror', `http://${registry.host}`])
+    await pulls(stage, registry, folder)
+    const ours: number[] = []
+    const theirs: number[] = []
+    const [fast, byHand]: [number[], number[]] = [[], []]
+    for (let round = 0; round < rounds; round++) {
+      for (const [boot, times, speeds] of [
+        [() => applied(stage, key), ours, fast],
+        [() => started(folder, image, key), theirs, byHand],
+      ] as const) {
+        const guest = await boot()
+        times.push(guest.ms)
+        for (let i = 0; i < writes; i++) speeds.push(await written(guest, key))
+        await guest.end()
+      }
+    }
+    const of = (samples: readonly number[]) => percentile(samples, 0.5)
+    show({
+      what: `manifest applied → SSH answers, p50 of ${rounds}`,
+      ours: of(ours),
+      theirs: of(theirs),
+      unit: 'ms',
+      promise: 1.2,
+    })
+    show({
+      what: `the guest's disk, written with O_DIRECT, p50 of ${rounds * writes}`,
+      ours: of(fast),
+      theirs: of(byHand),
+      unit: 'MiB/s',
+      promisedAtLeast: 0.95,
+    })
+  } finally {
+    await registry.close()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** An image from a registry until a guest can be started from it, against a copy of it by skopeo, which unpacks nothing. */
+async function pulls(stage: Stage, registry: TestRegistry, folder: string): Promise<void> {
+  const reference = `quay.io/${repository}:12`
+  const { code, stderr, ms } = await stage.patchbay(
+    'image',
+    'pull',
+    reference,
+    '--registry-mirror',
+    `http://${registry.host}`,
+  )
+  if (code !== 0) throw new Error(`The image cannot be pulled: ${stderr}`)
+  const skopeo = await program('skopeo', [
+    ...['copy', '--src-tls-verify=false', '--insecure-policy'],
+    ...[`docker://${registry.host}/${repository}:12`, `dir:${folder}/skopeo`],
+  ]).catch(() => undefined)
+  if (skopeo?.code !== 0) note('image pulled, checked and unpacked', `${ms.toFixed(0)} ms (skopeo is not installed)`)
+  else
+    show({ what: 'image pulled, checked and unpacked', ours: ms, theirs: skopeo.ms, unit: 'ms', other: 'skopeo copy' })
+}
+
+const userData = ({ publicKey }: Key) =>
+  `#cloud-config\nhostname: bench\nusers:\n- name: debian\n  sudo: ALL=(ALL) NOPASSWD:ALL\n  shell: /bin/bash\n  ssh_authorized_keys: ["${publicKey}"]\n`
+
+async function applied(stage: Stage, key: Key): Promise<Guest> {
+  const start = performance.now()
+  await stage.apply(cloudVm('bench', { image: `quay.io/${repository}:12`, seed: { userData: userData(key) } }))
+  const host = await eventually(
+    'the guest has an address',
+    async () => (await stage.api.call('GET', path.vmi('bench'))).body.status?.interfaces?.[0]?.ipAddress,
+    { deadlineMs: bootMs, everyMs: 20 },
+  )
+  await answers(host, 22)
+  const ms = performance.now() - start
+  return { host, port: 22, ms, end: async () => void (await stage.k('delete', 'vm', 'bench', '--timeout=120s')) }
+}
+
+/** What somebody would type who has the image: an overlay, a seed, and QEMU. */
+async function started(folder: string, image: string, key: Key): Promise<Guest> {
+  const port = 2222
+  const [overlay, seed] = [`${folder}/hand.qcow2`, `${folder}/seed.iso`]
+  const files = new Map([
+    ['meta-data', Buffer.from(JSON.stringify({ 'instance-id': crypto.randomUUID(), 'local-hostname': 'bench' }))],
+    ['user-data', Buffer.from(userData(key))],
+  ])
+  await writeFile(seed, isoImage('cidata', files))
+  await rm(overlay, { force: true })
+  const start = performance.now()
+  await must('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', image, '-F', 'qcow2', overlay])
+  const qemu = spawn(
+    'qemu-system-x86_64',
+    [
+      ...['-machine', 'q35', '-accel', 'tcg,tb-size=256', '-cpu', 'max', '-m', '512', '-display', 'none'],
+      ...[
+        '-drive',
+        `file=${overlay},if=virtio,cache=none,discard=unmap`,
+        '-drive',
+        `file=${seed},if=virtio,format=raw`,
+      ],
+      ...['-netdev', `user,id=n,hostfwd=tcp:127.0.0.1:${port}-:22`, '-device', 'virtio-net-pci,netdev=n'],
+      ...['-device', 'virtio-rng-pci', '-serial', 'null', '-monitor', 'none'],
+    ],
+    { stdio: 'ignore' },
+  )
+  await answers('127.0.0.1', port)
+  return { host: '127.0.0.1', port, ms: performance.now() - start, end: () => ended(qemu) }
+}
+
+async function ended(qemu: ChildProcess): Promise<void> {
+  if (qemu.exitCode !== null || qemu.signalCode !== null) return
+  const exit = once(qemu, 'exit')
+  qemu.kill('SIGKILL')
+  await exit
+}
+
+/** Waits until a server of SSH says who it is. */
+function answers(host: string, port: number): Promise<unknown> {
+  const says = () =>
+    new Promise<boolean>((resolve) => {
+      const socket = connect({ host, port, timeout: 2000 })
+      const done = (isThere: boolean) => {
+        socket.destroy()
+        resolve(isThere)
+      }
+      socket.once('data', (data) => done(data.toString().startsWith('SSH-')))
+      for (const event of ['error', 'timeout', 'close'] as const) socket.once(event, () => done(false))
+    })
+  return eventually('the guest answers by SSH', says, { deadlineMs: bootMs, everyMs: 100 })
+}
+
+/** What the guest's disk takes, MiB/s, by the guest's own clock. */
+async function written({ host, port }: Guest, { file }: Key): Promise<number> {
+  const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR', 'BatchMode=yes']
+  const line = `dd if=/dev/zero of=written bs=1M count=${writtenMiB} oflag=direct 2>&1 | tail -n 1; rm written; sync`
+  const login = async () => {
+    const { code, stdout } = await program(
+      'ssh',
+      ['-n', '-i', file, '-p', String(port), ...options.flatMap((one) => ['-o', one]), `debian@${host}`, line],
+      { timeoutMs: 120_000 },
+    )
+    return code === 0 && stdout
+  }
+  // It answers before its users are made.
+  const said = await eventually('the guest lets its owner in', login, { deadlineMs: bootMs, everyMs: 500 })
+  const [, seconds] = /copied, ([\d.]+) s/.exec(said) ?? []
+  if (!seconds) throw new Error(`dd said ${said}`)
+  return writtenMiB / Number(seconds)
+}
