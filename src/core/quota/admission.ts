@@ -55,7 +55,7 @@ function nameErrors(name: string, resources: ReadonlySet<string>): FieldError[] 
 
 /** Names that Kubernetes accepts for resources that do not exist here: storage, services, huge pages, devices. */
 const kubernetesOwn =
-  /^(?:services(?:\..+)?|replicationcontrollers|persistentvolumeclaims|(?:(?:requests|limits)\.)?(?:storage|ephemeral-storage)|(?:requests\.)?hugepages-.+)$/
+  /^(?:services(?:\..+)?|replicationcontrollers|(?:(?:requests|limits)\.)?(?:storage|ephemeral-storage)|(?:requests\.)?hugepages-.+)$/
 
 function amountErrors(name: string, value: unknown): FieldError[] {
   const field = `spec.hard[${name}]`
