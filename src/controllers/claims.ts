@@ -79,7 +79,8 @@ async function reconcile(options: Options, reported: Map<string, string>, key: s
     client,
     PersistentVolumeClaim,
     claim,
-    (current) => (isBound(current) ? undefined : { ...current, status: { ...current.status, ...boundStatus(current) } }),
+    (current) =>
+      isBound(current) ? undefined : { ...current, status: { ...current.status, ...boundStatus(current) } },
     { subresource: 'status' },
   )
   recorder(

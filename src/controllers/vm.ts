@@ -84,7 +84,13 @@ async function reconcile(context: ControllerContext, key: string): Promise<{ aga
   const failure = refused ? `failure while starting VMI: ${explain(refused)}` : blocked
   const seen = {
     waits: waits?.waits,
-    vmi, restartRequired, failure, generation: vm.metadata.generation, nowMs, now: timestamp(nowMs) }
+    vmi,
+    restartRequired,
+    failure,
+    generation: vm.metadata.generation,
+    nowMs,
+    now: timestamp(nowMs),
+  }
   await context.client.modify(
     VirtualMachine,
     vm.metadata,
@@ -103,7 +109,11 @@ async function reconcile(context: ControllerContext, key: string): Promise<{ aga
 const untilDone: ReadonlySet<string> = new Set([claimReasons.provisioning, claimReasons.failed])
 
 /** What the volumes of a VM without a running instance wait for. */
-function waitOf(context: ControllerContext, vm: Stored<VirtualMachine>, vmi: Stored<VirtualMachineInstance> | undefined) {
+function waitOf(
+  context: ControllerContext,
+  vm: Stored<VirtualMachine>,
+  vmi: Stored<VirtualMachineInstance> | undefined,
+) {
   if (vmi && !isFinal(vmi)) return undefined
   const { namespace } = vm.metadata
   const readiness = readinessOf(vm.spec.template.spec, namespace, claimWorld(context, namespace))

@@ -6,13 +6,7 @@ import { explain, faultKind } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
-import {
-  claimNames,
-  claimStatuses,
-  dataVolumesReady,
-  type Readiness,
-  readinessOf,
-} from '#core/disk/readiness.ts'
+import { claimNames, claimStatuses, dataVolumesReady, type Readiness, readinessOf } from '#core/disk/readiness.ts'
 import { activePodName, podRole } from '#core/migration/pod-role.ts'
 import { desiredNics } from '#core/nic/desired.ts'
 import { networksRequest } from '#core/sandbox/plan.ts'

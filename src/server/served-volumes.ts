@@ -11,7 +11,10 @@ import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import { type Served, serve, type User } from '#machinery/rest/strategy.ts'
 
 /** Claims, classes of storage and DataVolumes. */
-export function volumeKinds({ access, placement }: Readonly<{ access: Authorizer; placement: Placement }>): readonly Served[] {
+export function volumeKinds({
+  access,
+  placement,
+}: Readonly<{ access: Authorizer; placement: Placement }>): readonly Served[] {
   return [
     serve(PersistentVolumeClaim, {
       prepare: (claim, old, user) => claimWithDefaults(claim, old, isSystem(user)),

@@ -12,6 +12,7 @@ const placement = {
   nodeOfPod: (_namespace: string, name: string) => ({ mine: 'n1', other: 'n2' })[name],
   nodesOfInstance: (_namespace: string, name: string) =>
     ({ mine: ['n1'], other: ['n2'], unlabelled: [undefined, 'n1'] })[name] ?? [],
+  nodeOfClaim: (_namespace: string, name: string) => (name === 'mine' ? 'n1' : undefined),
   nodesNaming: ({ name }: { name: string }) => (name === 'mine' ? [undefined, 'n1'] : ['n2']),
 }
 

@@ -162,11 +162,7 @@ export function waitingStatus(
   { reason, message }: Readonly<{ reason: string; message: string }>,
   now: string,
 ): VmiStatus {
-  const conditions = withCondition(
-    status.conditions,
-    { type: 'Synchronized', status: 'False', reason, message },
-    now,
-  )
+  const conditions = withCondition(status.conditions, { type: 'Synchronized', status: 'False', reason, message }, now)
   return { ...withPhase(status, 'Pending', now), conditions }
 }
 
