@@ -1,6 +1,7 @@
 import { DataVolume } from '#apis/cdi/datavolume.ts'
+import { Node } from '#apis/core/node.ts'
 import { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
-import type { Stored } from '#apis/meta/object.ts'
+import { apiVersionOf, type Stored } from '#apis/meta/object.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
@@ -74,12 +75,37 @@ export function startClaimWork(options: Options): ClaimWork {
     },
   })
   onAnyChange(claims, (claim) => controller.enqueue(keyOf(claim)))
+  void claims.synced.then(() =>
+    reportLeft(options, claims).catch((error: unknown) =>
+      log.warn({ cause: explain(error) }, 'Cannot look for disks without a claim'),
+    ),
+  )
   return {
     synced: claims.synced,
     stop: async () => {
       await controller.stop()
       await populations.ended()
     },
+  }
+}
+
+/**
+ * Reports disks without a claim. They are kept: a claim that is deleted waits for its agent, so its finalizer was removed by hand, or
+ * the store is an older copy.
+ */
+async function reportLeft(
+  { client, volumes, nodeName, recorder, log }: Options,
+  claims: Informer<PersistentVolumeClaim>,
+): Promise<void> {
+  const known = new Set(claims.list().map(({ metadata }) => metadata.uid))
+  const node = { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: { name: nodeName, uid: nodeName } }
+  for (const uid of await volumes.list()) {
+    if (known.has(uid)) continue
+    const { items } = await client.list(PersistentVolumeClaim, { labelSelector: `${claimNodeLabel}=${nodeName}` })
+    if (items.some(({ metadata }) => metadata.uid === uid)) continue
+    log.warn({ uid }, 'Keeping a disk that has no claim')
+    const remedy = `remove the folder volumes/${uid} of the data directory if it is of no use`
+    recorder(node, 'Warning', 'VolumeLeft', `The disk ${uid} has no claim on this node, and is kept: ${remedy}`)
   }
 }
 

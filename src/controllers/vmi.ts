@@ -87,9 +87,8 @@ async function reconcile(context: ControllerContext, key: string): Promise<undef
     else await failWithoutPod(context, vmi, podKey)
     return
   }
-  const readiness = await followClaims(context, vmi)
   // It is enqueued when its claims change.
-  if ('waits' in readiness && !found) return
+  if (!found && 'waits' in (await followClaims(context, vmi))) return
   const pod = found ?? (await createPod(context, vmi).catch((error: unknown) => reportRefusal(context, vmi, error)))
   const now = timestamp()
   if ('spec' in pod) await labelNode(context, vmi, pod.spec.nodeName)

@@ -6,6 +6,8 @@ import { claimErrors, classWithDefaults, storageClassErrors } from '#core/admiss
 import { dataVolumeErrors } from '#core/admission/data-volumes.ts'
 import { systemGroup } from '#core/admission/template.ts'
 import { claimWithDefaults } from '#core/disk/claims.ts'
+import { claimAmounts } from '#core/quota/amounts.ts'
+import { countOf } from '#core/quota/judge.ts'
 import { uncarriedWarnings } from '#core/vm/uncarried.ts'
 import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import { type Served, serve, type User } from '#machinery/rest/strategy.ts'
@@ -19,6 +21,7 @@ export function volumeKinds({
     serve(PersistentVolumeClaim, {
       prepare: (claim, old, user) => claimWithDefaults(claim, old, isSystem(user)),
       validate: (claim, old, user) => claimErrors(claim, old, isSystem(user)),
+      amounts: (claim) => ({ ...claimCount, ...claimAmounts(claim) }),
       restrict: (claim, old, user) => claimWrite(user, claim, old),
       warnings: (claim, old) => uncarriedWarnings(PersistentVolumeClaim, claim, old),
     }),
@@ -31,6 +34,8 @@ export function volumeKinds({
     }),
   ]
 }
+
+const claimCount = countOf(PersistentVolumeClaim)
 
 function isSystem({ groups }: User): boolean {
   return groups.includes(systemGroup)

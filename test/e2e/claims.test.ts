@@ -9,6 +9,7 @@ import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
 import { provideDemoGuest } from '../../tools/stage/image.ts'
 import { vm } from '../../tools/stage/manifests.ts'
+import { migration, migrationOver } from '../../tools/stage/migration.ts'
 import { must } from '../../tools/stage/program.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 import { claim, claimPath, dataVolume, dataVolumePath, withVolumes } from '../../tools/stage/volumes.ts'
@@ -101,7 +102,7 @@ describe('claims on a real host', () => {
     await stage.k('delete', 'vm', 'two')
   })
 
-  test('what is on it stays over a stop, a start and a server that is killed', async () => {
+  test('what is on it stays over a stop, a start, a server that is killed, and a migration', async () => {
     await stage.p('stop', 'one')
     await printable('one', 'Stopped')
     const file = await diskOf('data')
@@ -114,6 +115,8 @@ describe('claims on a real host', () => {
     await stage.waitFor('one', 'AgentConnected')
     assert.equal((await stat(file)).ino, ino)
     await holds(file)
+    await stage.apply(migration('one', 'move'))
+    assert.equal((await migrationOver(stage, 'move')).status.phase, 'Succeeded')
     assert.equal((await stat(`${await stage.sandbox('one')}/run/disks/data.img`)).ino, ino)
   })
 

@@ -24,7 +24,7 @@ const claimSpecSchema = Type.Object({
   ...claimSpecFields,
   volumeAttributesClassName: Type.Optional(notCarriedOut(Type.String(), 'volumes have no other attributes')),
 })
-export type ClaimSpec = Of<typeof claimSpecSchema>
+type ClaimSpec = Of<typeof claimSpecSchema>
 
 const claimStatusSchema = Type.Object({
   phase: Type.Optional(Type.String({ description: 'Pending, Bound or Lost.' })),

@@ -1,6 +1,7 @@
 import type { Node } from '#apis/core/node.ts'
 import type { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { isObject } from '#base/json.ts'
 import { isTrue } from '../vm/conditions.ts'
 import { bytesOf } from '../vm/memory.ts'
 import { isFinal } from '../vm/power.ts'
@@ -13,7 +14,7 @@ export const localProvisioner = 'patchbay.dev/local'
 /** Label of a bound claim with the node that has its disk, by which the agent there watches it. */
 export const claimNodeLabel = 'patchbay.dev/node'
 /** The same in Kubernetes' own annotation. */
-export const selectedNodeAnnotation = 'volume.kubernetes.io/selected-node'
+const selectedNodeAnnotation = 'volume.kubernetes.io/selected-node'
 
 /** Keeps a claim while an instance uses it (Kubernetes). */
 export const inUseFinalizer = 'kubernetes.io/pvc-protection'
@@ -22,7 +23,7 @@ export const volumeFinalizer = 'patchbay.dev/volume'
 
 const modeBlock = 'Block'
 
-/** What becomes of a claim that is not bound: it is bound on a node, or waits for what the message names. */
+/** The next step with a claim that is not bound: it is bound on a node, or waits for what the message names. */
 export type Binding = Readonly<{ node: string } | { reason: string; message: string }>
 
 /** What the claims of a cluster are bound by. */
@@ -50,7 +51,7 @@ export function bytesOfClaim({ spec, status }: Pick<PersistentVolumeClaim, 'spec
 }
 
 /** Whether several guests may use a claim at once, if their disks say so too. */
-export function isSharedClaim({ spec }: Pick<PersistentVolumeClaim, 'spec'>): boolean {
+function isSharedClaim({ spec }: Pick<PersistentVolumeClaim, 'spec'>): boolean {
   return spec.accessModes?.includes('ReadWriteMany') ?? false
 }
 
@@ -119,6 +120,8 @@ export function claimWithDefaults(
   old: PersistentVolumeClaim | undefined,
   isSystem: boolean,
 ): PersistentVolumeClaim {
+  // This runs before validation: what has another shape is left for validation to refuse.
+  if (!isObject(claim.spec) || !isPlain(claim.metadata)) return claim
   const spec = { volumeMode: 'Filesystem', storageClassName: localClass, ...claim.spec }
   if (isSystem && old) return claim
   if (!old)
@@ -138,6 +141,11 @@ export function claimWithDefaults(
     // A manifest that is applied again names no volume.
     spec: { ...spec, ...(volumeName !== undefined && claim.spec?.volumeName === undefined && { volumeName }) },
   }
+}
+
+/** Whether maps and lists of metadata are what they are to be. */
+function isPlain({ labels = {}, annotations = {}, finalizers = [] }: PersistentVolumeClaim['metadata']): boolean {
+  return isObject(labels) && isObject(annotations) && Array.isArray(finalizers)
 }
 
 /** The metadata of a claim with the node of the stored one. */

@@ -12,7 +12,7 @@ import { findCondition, withCondition } from '../vm/conditions.ts'
 /** How a disk gets its content. */
 type Way = 'import' | 'clone'
 
-export function wayOf({ spec }: Pick<DataVolume, 'spec'>): Way {
+function wayOf({ spec }: Pick<DataVolume, 'spec'>): Way {
   return spec.source?.pvc ? 'clone' : 'import'
 }
 
@@ -22,9 +22,11 @@ export function clonedClaim({ spec, metadata }: Pick<DataVolume, 'spec' | 'metad
   return source && { namespace: source.namespace || (metadata.namespace ?? 'default'), name: source.name }
 }
 
-/** The controller of a claim, if that is a DataVolume. */
+/** The controller of a claim, if that is the DataVolume of its name. */
 export function dataVolumeOwner({ metadata }: Pick<PersistentVolumeClaim, 'metadata'>): OwnerReference | undefined {
-  return metadata.ownerReferences?.find(({ kind, controller }) => controller && kind === DataVolume.kind)
+  return metadata.ownerReferences?.find(
+    ({ kind, name, controller }) => controller && kind === DataVolume.kind && name === metadata.name,
+  )
 }
 
 /** The claim of a DataVolume; undefined while its size is that of a claim to copy, which is not known yet. */

@@ -29,6 +29,8 @@ export interface Volumes {
     content: VolumeContent,
     how: Readonly<{ onProgress: (part: number) => void; signal: AbortSignal }>,
   ): Promise<void>
+  /** The UIDs of all claims of which anything is here. */
+  list(): Promise<readonly string[]>
   /** Removes the disk, and what populating it has left. */
   remove(uid: string): Promise<void>
 }

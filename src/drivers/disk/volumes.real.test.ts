@@ -67,6 +67,7 @@ test('an empty disk is sparse, has the size of its claim, and is made once', asy
   assert.equal((await stat(diskOf('a'))).ino, ino)
   await volumes.remove('a')
   assert.equal(await volumes.has('a'), false)
+  assert.deepEqual(await volumes.list(), [])
   await volumes.remove('a')
 })
 

@@ -1,6 +1,6 @@
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Fault } from '#base/fault.ts'
+import { Fault, systemCode } from '#base/fault.ts'
 import { exists } from '#base/file.ts'
 import type { DiskPull, VolumeContent, Volumes } from '#core/disk/ports.ts'
 import type { DiskImage } from '#core/ports.ts'
@@ -12,6 +12,8 @@ interface VolumeImages {
   /** The file of an image. */
   fileOf(digest: string): Promise<string>
 }
+
+const uidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 type How = Parameters<Volumes['populate']>[3]
 
@@ -84,6 +86,14 @@ export class HostVolumes implements Volumes {
         })
       }
     }
+  }
+
+  async list(): Promise<readonly string[]> {
+    const names = await readdir(this.#root).catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT') return []
+      throw error
+    })
+    return names.filter((name) => uidPattern.test(name))
   }
 
   async remove(uid: string): Promise<void> {

@@ -35,6 +35,10 @@ export class SimVolumes implements Volumes {
     this.disks.set(uid, content)
   }
 
+  async list(): Promise<readonly string[]> {
+    return [...this.disks.keys()]
+  }
+
   async remove(uid: string): Promise<void> {
     this.disks.delete(uid)
   }
