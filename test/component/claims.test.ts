@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '#base/wait.ts'
+import { SimVolumes } from '#drivers/sim/volumes.ts'
 import { type Any, vmisPath, vmsPath } from './api.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import { condition, makeNamespace, run, running, vm } from './manifests.ts'
@@ -131,6 +132,40 @@ describe('claims', () => {
     const ns = await makeNamespace(api)
     await api.create(claimsPath(ns), claim('data', { accessModes: ['ReadWriteMany'] }))
     for (const name of ['a', 'b']) await run(api, ns, withVolumes(vm(name), claimVolume('data'), { shareable: true }))
+  })
+
+  it('whose objects are gone leave their disks, which an Event names', async () => {
+    const { api } = cluster
+    const volumes = new SimVolumes()
+    const uid = '00000000-0000-4000-8000-000000000000'
+    volumes.disks.set(uid, { is: 'blank' })
+    const node = await cluster.startNode('node2', { volumes })
+    await eventually('its Event', async () =>
+      (await api.list('/api/v1/namespaces/default/events')).some(
+        ({ reason, message }) => reason === 'VolumeLeft' && message.startsWith(`The disk ${uid} has no claim`),
+      ),
+    )
+    assert.ok(volumes.disks.has(uid))
+    await node.stop()
+    await api.delete('/api/v1/nodes/node2')
+  })
+
+  it('on several nodes: a guest runs where its claim is', async () => {
+    const { api } = cluster
+    const ns = await makeNamespace(api)
+    const node = await cluster.startNode('node2')
+    await api.until('node2 is ready', '/api/v1/nodes/node2', (one) => condition(one, 'Ready')?.status === 'True')
+    await api.create(claimsPath(ns), claim('data'))
+    const place = (await bound(ns, 'data')).metadata.labels['patchbay.dev/node']
+    for (const name of ['x', 'y']) await run(api, ns, vm(name))
+    const vmi = await run(api, ns, withVolumes(vm('a'), claimVolume('data')))
+    assert.equal(vmi.status.nodeName, place)
+    for (const name of ['a', 'x', 'y']) await api.delete(vmsPath(ns, name))
+    await api.delete(claimsPath(ns, 'data'))
+    for (const at of [vmsPath(ns, 'x'), vmsPath(ns, 'y'), claimsPath(ns, 'data')])
+      await api.until('it is gone', at, (one) => one === undefined)
+    await node.stop()
+    await api.delete('/api/v1/nodes/node2')
   })
 
   describe('of DataVolumes', () => {

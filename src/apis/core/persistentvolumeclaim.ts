@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { isObject, type JsonObject } from '#base/json.ts'
-import { notCarriedOut, refused } from '../meta/fate.ts'
+import { noEffect, notCarriedOut, refused } from '../meta/fate.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { amounts, conditions, loose, type Of, objectSchema } from '../meta/schema.ts'
 
@@ -10,7 +10,13 @@ export const claimSpecFields = {
     Type.Array(Type.String({ description: 'ReadWriteOnce, ReadWriteMany, ReadOnlyMany or ReadWriteOncePod.' })),
   ),
   resources: Type.Optional(
-    Type.Object({ requests: Type.Optional(amounts), limits: Type.Optional(amounts) }, { description: 'Its size.' }),
+    Type.Object(
+      {
+        requests: Type.Optional(amounts),
+        limits: Type.Optional(noEffect(amounts, 'a disk has one size, that of requests')),
+      },
+      { description: 'Its size.' },
+    ),
   ),
   storageClassName: Type.Optional(Type.String({ description: 'Class of storage; local is the one there is.' })),
   volumeMode: Type.Optional(Type.String({ description: 'Filesystem; Block is refused.' })),
