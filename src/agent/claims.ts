@@ -84,7 +84,7 @@ export function startClaimWork(options: Options): ClaimWork {
     synced: claims.synced,
     stop: async () => {
       await controller.stop()
-      await populations.ended()
+      await populations.stopAll()
     },
   }
 }

@@ -61,8 +61,8 @@ export class Populations {
     await job?.ended
   }
 
-  /** Resolves when all that was stopped has ended. */
-  async ended(): Promise<void> {
-    await Promise.all([...this.#jobs.values()].map(({ ended }) => ended))
+  /** Stops making disks. Resolves when nothing is written any more. */
+  async stopAll(): Promise<void> {
+    await Promise.all([...this.#jobs.keys()].map((uid) => this.stop(uid)))
   }
 }

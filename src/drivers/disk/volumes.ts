@@ -1,9 +1,10 @@
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Fault, systemCode } from '#base/fault.ts'
 import { exists } from '#base/file.ts'
 import type { DiskPull, VolumeContent, Volumes } from '#core/disk/ports.ts'
 import type { DiskImage } from '#core/ports.ts'
+import { Room } from '../image/files/room.ts'
 import { convert } from './convert.ts'
 
 /** What disks of claims are made of. */
@@ -63,11 +64,13 @@ export class HostVolumes implements Volumes {
           { ...content.pull, onProgress: onPull },
           signal,
         )
-        requireRoom(virtualBytes, bytes)
+        requireFit(virtualBytes, bytes)
+        const from = await this.#images.fileOf(digest)
+        await this.#requireRoom(from)
         await makeEmpty(file, virtualBytes)
         return convert({
           ...{
-            from: { file: await this.#images.fileOf(digest), format },
+            from: { file: from, format },
             to: file,
             what: content.pull.reference,
             signal,
@@ -76,16 +79,23 @@ export class HostVolumes implements Volumes {
         })
       }
       case 'clone': {
-        requireRoom(content.fromBytes, bytes)
+        requireFit(content.fromBytes, bytes)
         await makeEmpty(file, content.fromBytes)
         const source = this.#diskOf(content.from)
         if (!(await exists(source))) return
+        await this.#requireRoom(source)
         return convert({
           ...{ from: { file: source, format: 'raw' }, to: file, what: `The disk of claim ${content.from}` },
           ...{ onProgress, signal },
         })
       }
     }
+  }
+
+  /** A copy takes about as much room as the file does. @throws Fault Unavailable */
+  async #requireRoom(file: string): Promise<void> {
+    const { blocks } = await stat(file)
+    await new Room(this.#root).ensure(blocks * 512)
   }
 
   async list(): Promise<readonly string[]> {
@@ -106,7 +116,7 @@ export class HostVolumes implements Volumes {
 }
 
 /** In the words of CDI. @throws Fault Invalid */
-function requireRoom(wanted: number, available: number): void {
+function requireFit(wanted: number, available: number): void {
   if (wanted > available)
     throw new Fault(
       'Invalid',
