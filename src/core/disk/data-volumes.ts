@@ -34,7 +34,9 @@ export function claimOf(dv: DataVolume, source: PersistentVolumeClaim | undefine
   const form = dv.spec.pvc ?? dv.spec.storage ?? {}
   const requests = form.resources?.requests ?? source?.spec.resources?.requests
   if (requests?.storage === undefined) return undefined
-  const { name, namespace, labels, annotations } = dv.metadata
+  const { name, namespace, labels } = dv.metadata
+  // What was applied is the DataVolume, not its claim.
+  const { 'kubectl.kubernetes.io/last-applied-configuration': _, ...annotations } = dv.metadata.annotations ?? {}
   return {
     apiVersion: apiVersionOf(PersistentVolumeClaim),
     kind: PersistentVolumeClaim.kind,
@@ -42,7 +44,7 @@ export function claimOf(dv: DataVolume, source: PersistentVolumeClaim | undefine
       name,
       ...(namespace !== undefined && { namespace }),
       labels: { ...labels, app: 'containerized-data-importer' },
-      ...(annotations && { annotations }),
+      ...(Object.keys(annotations).length && { annotations }),
       ownerReferences: [controlledBy(DataVolume, dv)],
     },
     spec: { ...form, accessModes: form.accessModes ?? ['ReadWriteOnce'], resources: { requests } },
