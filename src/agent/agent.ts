@@ -1,6 +1,7 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { Log } from '#base/log.ts'
 import { agentComponent } from '#core/access/node.ts'
+import type { Volumes } from '#core/disk/ports.ts'
 import { attachmentMode } from '#core/migration/required.ts'
 import type { DiskImages, Host, Images, Prober } from '#core/ports.ts'
 import type { Client } from '#machinery/client/client.ts'
@@ -9,6 +10,7 @@ import { makeRecorder, type Recorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
 import { startResync } from '#machinery/loop/resync.ts'
 import { type Caches, instanceOf, nadsIn, openCaches, podAt, podKey, podsBeside, podsOf } from './caches.ts'
+import { startClaimWork } from './claims.ts'
 import type { AgentContext, RunningGuest } from './context.ts'
 import { GuestAgentPoller } from './guest-agent-poller.ts'
 import { type LeaseTimes, type NodeFacts, startHeartbeat, usualLeaseTimes } from './heartbeat.ts'
@@ -27,6 +29,7 @@ export type AgentOptions = Readonly<{
   host: Host
   images: Images
   diskImages: DiskImages
+  volumes: Volumes
   prober: Prober
   /** Registers a callback for images that may have been added. */
   onImage: (listener: () => void) => void
@@ -76,20 +79,39 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await Promise.all([pods, caches.vmis, caches.nads, caches.kubevirts].map((one) => one.synced))
   enqueueOnChanges(options, caches, context, enqueue)
   startResync({ list: () => pods.list(), enqueue, everyMs, signal })
+  const claims = startClaimWork({
+    ...{ client, nodeName: node.name, volumes: options.volumes, recorder, log, signal },
+    onDisk: () => {
+      for (const pod of pods.list()) enqueue(pod)
+    },
+  })
+  await claims.synced
   const self = { node: node.name, cluster }
   const orphans = startOrphans({ client, sandboxes: host.lifecycle, self, pods, recorder, log, everyMs, signal })
   return {
     running: () => [...context.running.values()],
     left: orphans.left,
     stop: async () => {
-      await Promise.all([controller.stop(), orphans.stop(), heartbeat.stop()])
+      await Promise.all([controller.stop(), claims.stop(), orphans.stop(), heartbeat.stop()])
     },
   }
 }
 
 /** What all passes share. Polls and probes of guests enqueue the pods of guests whose results change. */
 function contextOf(
-  { client, node, cluster, host, images, diskImages, prober, onApplied = () => undefined, log, signal }: AgentOptions,
+  {
+    client,
+    node,
+    cluster,
+    host,
+    images,
+    diskImages,
+    volumes,
+    prober,
+    onApplied = () => undefined,
+    log,
+    signal,
+  }: AgentOptions,
   caches: Caches,
   recorder: Recorder,
   enqueue: (pod: Pod) => void,
@@ -107,7 +129,7 @@ function contextOf(
   }
   const probes = new Probes(prober, onHealth, signal)
   return {
-    ...{ client, host, images, diskImages, probes, recorder, log, signal, cluster, onApplied },
+    ...{ client, host, images, diskImages, volumes, probes, recorder, log, signal, cluster, onApplied },
     pulls: new ImagePulls(),
     guests: new GuestAgentPoller(agentOf, enqueueUid, signal),
     memories: new Memories(),

@@ -1,6 +1,7 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Log } from '#base/log.ts'
+import type { Volumes } from '#core/disk/ports.ts'
 import type { AttachmentMode } from '#core/migration/required.ts'
 import type { DiskImages, GuestView, Host, Images } from '#core/ports.ts'
 import type { FindNads } from '#core/sandbox/plan.ts'
@@ -22,6 +23,7 @@ export type AgentContext = Readonly<{
   host: Host
   images: Images
   diskImages: DiskImages
+  volumes: Volumes
   pulls: ImagePulls
   guests: GuestAgentPoller
   probes: Probes

@@ -1,10 +1,13 @@
 import { ConfigMap } from '#apis/core/configmap.ts'
+import { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import { Secret } from '#apis/core/secret.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { decodeBase64 } from '#base/base64.ts'
+import { bytesOfClaim, isBound, nodeOfClaim } from '#core/disk/claims.ts'
+import { dataVolumeOwner } from '#core/disk/data-volumes.ts'
 import { wantedImages } from '#core/disk/images.ts'
-import { type Source, type SourceObjects, sourcesOf } from '#core/disk/sources.ts'
+import { type Claim, type Source, type SourceObjects, sourcesOf } from '#core/disk/sources.ts'
 import type { SeenVolumes } from '#core/instance/volumes.ts'
 import type { AgentContext } from './context.ts'
 
@@ -32,11 +35,27 @@ async function objectsOf(context: AgentContext, vmi: VirtualMachineInstance): Pr
   const namespace = vmi.metadata.namespace ?? 'default'
   const sources = sourcesOf(vmi)
   const contents = await Promise.all(sources.map((one) => contentOf(context, namespace, one)))
+  const claims = new Map<string, Claim>()
+  for (const { kind, name } of sources) {
+    const claim = kind === 'PersistentVolumeClaim' ? await claimOf(context, namespace, name) : undefined
+    if (claim) claims.set(name, claim)
+  }
   const found = new Map(sources.map(({ kind, name }, i) => [`${kind}/${name}`, contents[i]]))
   return {
     secret: (name) => found.get(`Secret/${name}`),
     configMap: (name) => found.get(`ConfigMap/${name}`),
-    claim: () => undefined,
+    claim: (name) => claims.get(name),
+  }
+}
+
+/** A claim, and whether its disk is as it is to be. */
+async function claimOf({ client, volumes }: AgentContext, namespace: string, name: string): Promise<Claim | undefined> {
+  const claim = await client.get(PersistentVolumeClaim, { namespace, name })
+  if (!claim) return undefined
+  const { uid } = claim.metadata
+  return {
+    ...{ uid, bytes: bytesOfClaim(claim), isBound: isBound(claim), node: nodeOfClaim(claim) },
+    isPopulated: !dataVolumeOwner(claim) || (await volumes.has(uid)),
   }
 }
 

@@ -1,8 +1,10 @@
+import { DataVolume } from './cdi/datavolume.ts'
 import { Lease } from './coordination/lease.ts'
 import { ConfigMap } from './core/configmap.ts'
 import { Event } from './core/event.ts'
 import { Namespace } from './core/namespace.ts'
 import { Node } from './core/node.ts'
+import { PersistentVolumeClaim } from './core/persistentvolumeclaim.ts'
 import { Pod } from './core/pod.ts'
 import { ResourceQuota } from './core/resourcequota.ts'
 import { Secret } from './core/secret.ts'
@@ -15,6 +17,7 @@ import type { Kind } from './meta/object.ts'
 import { NetworkAttachmentDefinition } from './net/attachment.ts'
 import { ClusterRoleBinding, RoleBinding } from './rbac/binding.ts'
 import { ClusterRole, Role } from './rbac/role.ts'
+import { StorageClass } from './storage/storageclass.ts'
 
 /** Every kind the API server serves. */
 export const kinds: readonly Kind[] = [
@@ -26,11 +29,14 @@ export const kinds: readonly Kind[] = [
   Secret,
   ServiceAccount,
   ResourceQuota,
+  PersistentVolumeClaim,
+  StorageClass,
   Lease,
   VirtualMachine,
   VirtualMachineInstance,
   VirtualMachineInstanceMigration,
   KubeVirt,
+  DataVolume,
   NetworkAttachmentDefinition,
   Role,
   RoleBinding,

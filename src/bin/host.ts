@@ -7,9 +7,11 @@ import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
+import type { Volumes } from '#core/disk/ports.ts'
 import type { DiskImages, GuestStreams, Host, Images, Prober } from '#core/ports.ts'
 import { Cni } from '#drivers/cni/cni.ts'
 import { DiskMaker } from '#drivers/disk/maker.ts'
+import { HostVolumes } from '#drivers/disk/volumes.ts'
 import { HostBridges } from '#drivers/host/bridges.ts'
 import { CapabilityCache } from '#drivers/host/capabilities.ts'
 import { type Accelerator, probeAccelerator } from '#drivers/host/kvm.ts'
@@ -24,6 +26,7 @@ import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
 import { SpareShells } from '#drivers/process/spare-shells.ts'
 import { simImages } from '#drivers/sim/images.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
+import { SimVolumes } from '#drivers/sim/volumes.ts'
 import { hostStreams } from '#drivers/stream/guest-streams.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
@@ -99,6 +102,7 @@ type Drivers = Readonly<{
   streams: GuestStreams
   images: Images
   diskImages: DiskImages
+  volumes: Volumes
   prober: Prober
   onImage: (listener: () => void) => void
   close(): void
@@ -111,6 +115,7 @@ function simulated(): Drivers {
     streams,
     images: { has: async () => true },
     diskImages: simImages,
+    volumes: new SimVolumes(),
     prober: simProber,
     onImage: () => undefined,
     close: () => undefined,
@@ -142,6 +147,7 @@ async function realHost({ dir, ...options }: HostOptions): Promise<Drivers> {
     streams: hostStreams({ pods: dir.pods, stateOf: (uid) => sandboxes.stateOf(uid), log }),
     images,
     diskImages,
+    volumes: new HostVolumes(dir.volumes, diskImages),
     prober: hostProber,
     onImage: (listener) => {
       images

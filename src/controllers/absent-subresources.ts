@@ -7,7 +7,8 @@ import type { AbsentSubresource } from '#machinery/rest/actions.ts'
 const onHost = 'use libvirt on its node: virsh -c "qemu+unix:///system?socket=DIR/pods/UID/run/libvirt/libvirt-sock"'
 const byAddress = 'reach the guest at its addresses: kubectl get vmi NAME -o jsonpath={.status.interfaces}'
 const noContainers = 'a launcher pod has no containers, it is the sandbox of a guest'
-const noDisks = 'guests have no disks: they boot from a kernel and an initrd'
+const noDisks = 'disks are attached when a guest starts: change the template of the VM and restart it'
+const noCopies = 'disks are copied by a DataVolume with source pvc, while no guest uses them'
 
 /** Subresources of Kubernetes and KubeVirt that clients ask for and that are not built, each with what to use instead. */
 export const absentSubresources: readonly AbsentSubresource[] = [
@@ -28,13 +29,13 @@ export const absentSubresources: readonly AbsentSubresource[] = [
       usbredir: 'guests have no USB devices',
       userlist: `the users of a guest are not asked for; ${onHost}`,
       filesystemlist: `the file systems of a guest are not asked for; ${onHost}`,
-      freeze: noDisks,
-      unfreeze: noDisks,
+      freeze: noCopies,
+      unfreeze: noCopies,
       addvolume: noDisks,
       removevolume: noDisks,
-      backup: noDisks,
-      'redefine-checkpoint': noDisks,
-      'reset-backup': noDisks,
+      backup: noCopies,
+      'redefine-checkpoint': noCopies,
+      'reset-backup': noCopies,
       objectgraph: 'the objects of an instance are its pod and its networks',
     },
   ),
@@ -43,8 +44,8 @@ export const absentSubresources: readonly AbsentSubresource[] = [
     {
       addvolume: noDisks,
       removevolume: noDisks,
-      memorydump: noDisks,
-      removememorydump: noDisks,
+      memorydump: 'the memory of a guest is not dumped',
+      removememorydump: 'the memory of a guest is not dumped',
       'expand-spec': 'there are no instance types: the spec of the VM is what runs',
       objectgraph: 'the objects of a VM are its instance, its pod and its networks',
     },

@@ -1,4 +1,6 @@
+import type { DataVolume } from '#apis/cdi/datavolume.ts'
 import type { Node } from '#apis/core/node.ts'
+import type { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
@@ -14,10 +16,13 @@ import type { Scheduler } from './scheduler.ts'
 export type ControllerContext = Readonly<{
   client: Client
   vms: Informer<VirtualMachine>
-  vmis: Informer<VirtualMachineInstance>
+  /** Indexed `byClaim`, by `namespace/name` of the claims that their volumes name. */
+  vmis: Informer<VirtualMachineInstance, 'byClaim'>
   /** Indexed `byVmi`, by the queue key of the instance a pod is for. */
   pods: Informer<Pod, 'byVmi'>
   nodes: Informer<Node>
+  claims: Informer<PersistentVolumeClaim>
+  dataVolumes: Informer<DataVolume>
   /** The cluster's configuration: one object, or none. */
   kubevirts: Informer<KubeVirt>
   /** Users for the processes of a new guest. @throws Fault Unavailable when all are in use */

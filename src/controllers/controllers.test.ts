@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { DataVolume } from '#apis/cdi/datavolume.ts'
 import { Event } from '#apis/core/event.ts'
 import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
+import { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import { Pod } from '#apis/core/pod.ts'
 import { kinds } from '#apis/kinds.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
@@ -45,7 +47,9 @@ async function open(t: TestContext) {
   const context = {
     client,
     vms: makeInformer(client, VirtualMachine, {}, options),
-    vmis: makeInformer(client, VirtualMachineInstance, {}, options),
+    vmis: makeInformer(client, VirtualMachineInstance, {}, { ...options, indexes: { byClaim: () => [] } }),
+    claims: makeInformer(client, PersistentVolumeClaim, {}, options),
+    dataVolumes: makeInformer(client, DataVolume, {}, options),
     pods,
     nodes,
     scheduler: new Scheduler(nodes, pods),

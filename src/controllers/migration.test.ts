@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { DataVolume } from '#apis/cdi/datavolume.ts'
 import { Node } from '#apis/core/node.ts'
+import { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import { Pod } from '#apis/core/pod.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachineInstanceMigration as Migration, type MigrationState } from '#apis/kubevirt/migration.ts'
@@ -34,7 +36,9 @@ async function open(t: TestContext) {
   const context = {
     ...{ client, nodes, pods, migrations, recorder, ...options },
     vms: makeInformer(client, VirtualMachine, {}, options),
-    vmis: makeInformer(client, VirtualMachineInstance, {}, options),
+    vmis: makeInformer(client, VirtualMachineInstance, {}, { ...options, indexes: { byClaim: () => [] } }),
+    claims: makeInformer(client, PersistentVolumeClaim, {}, options),
+    dataVolumes: makeInformer(client, DataVolume, {}, options),
     kubevirts: makeInformer(client, KubeVirt, {}, options),
     scheduler: new Scheduler(nodes, pods),
     takeUser: () => 1000,

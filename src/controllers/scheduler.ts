@@ -8,20 +8,31 @@ import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
 import { queueKey } from './context.ts'
 import { PodAllocations } from './pod-allocations.ts'
 
+/** The node that the claims of an instance are on, if it has any. */
+type VolumeNodeOf = (vmi: VirtualMachineInstance) => string | undefined
+
 /** Chooses nodes for instances. Assumed pods count, even before the cache has them. */
 export class Scheduler {
   readonly #nodes: Pick<Informer<Node>, 'list'>
   readonly #pods: Pick<Informer<Pod>, 'get' | 'onChange'>
+  readonly #volumeNodeOf: VolumeNodeOf
   readonly #allocations = new PodAllocations()
 
-  constructor(nodes: Pick<Informer<Node>, 'list'>, pods: Pick<Informer<Pod>, 'get' | 'onChange'>) {
+  constructor(
+    nodes: Pick<Informer<Node>, 'list'>,
+    pods: Pick<Informer<Pod>, 'get' | 'onChange'>,
+    volumeNodeOf: VolumeNodeOf = () => undefined,
+  ) {
+    this.#volumeNodeOf = volumeNodeOf
     this.#nodes = nodes
     this.#pods = pods
     onAnyChange(pods, (pod, isThere) => this.#allocations.set(queueKey(pod), isThere ? pod : undefined))
   }
 
   find(vmi: VirtualMachineInstance, how: PlacementOptions = {}): Placement {
-    return chooseNode(vmi, this.#nodes.list(), (node) => this.#allocations.allocatedOn(node), how)
+    const volumeNode = this.#volumeNodeOf(vmi)
+    const all = { ...how, ...(volumeNode !== undefined && { volumeNode }) }
+    return chooseNode(vmi, this.#nodes.list(), (node) => this.#allocations.allocatedOn(node), all)
   }
 
   /** The users that the guests of all pods run as. */

@@ -1,8 +1,12 @@
+import { DataVolume } from '#apis/cdi/datavolume.ts'
+import type { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
+import { dataVolumeOf } from '#core/disk/data-volumes.ts'
+import { claimNames, claimReasons, readinessOf } from '#core/disk/readiness.ts'
 import { attachmentMode } from '#core/migration/required.ts'
 import { findCondition } from '#core/vm/conditions.ts'
 import { instanceOf, withAnnotationsOf } from '#core/vm/instance.ts'
@@ -15,6 +19,7 @@ import { addFinalizer, dropFinalizer } from '#machinery/client/finalizers.ts'
 import { onAnyChange } from '#machinery/client/informer.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
+import { claimWorld } from './claim-world.ts'
 import { type ControllerContext, fromQueueKey, queueKey } from './context.ts'
 import { orphanFinalizer } from './garbage.ts'
 
@@ -32,6 +37,12 @@ export function startVmController(context: ControllerContext): Controller {
   })
   onAnyChange(context.vms, (vm) => controller.enqueue(queueKey(vm)))
   onAnyChange(context.vmis, (vmi) => controller.enqueue(queueKey(vmi)))
+  const enqueueUsers = ({ metadata }: Stored<DataVolume> | Stored<PersistentVolumeClaim>) => {
+    for (const vm of context.vms.list())
+      if (vm.metadata.namespace === metadata.namespace && usesClaim(vm, metadata.name)) controller.enqueue(queueKey(vm))
+  }
+  onAnyChange(context.claims, enqueueUsers)
+  onAnyChange(context.dataVolumes, enqueueUsers)
   context.onRoom((namespace) => {
     for (const vm of context.vms.list())
       if (vm.metadata.namespace === namespace && findCondition(vm.status?.conditions, 'Failure'))
@@ -57,15 +68,29 @@ async function reconcile(context: ControllerContext, key: string): Promise<{ aga
   // The change a guest waits for goes first; bookkeeping comes after.
   const restartRequired = vmi ? await followLive(context, vm, vmi) : false
   await cleanUp(context, vm, vmi)
+  const dataVolumeRefused = vm.metadata.deletionTimestamp ? undefined : await makeDataVolumes(context, vm)
   const nowMs = Date.now()
+  const waits = waitOf(context, vm, vmi)
   const action = planPower(vm, vmi, nowMs)
-  const refused = action.do === 'start' && !found ? await start(context, vm) : undefined
+  const isHeld = waits !== undefined && untilDone.has(waits.waits)
+  const refused =
+    dataVolumeRefused ?? (action.do === 'start' && !found && !isHeld ? await start(context, vm) : undefined)
   if (action.do === 'stop') await stop(context, vm, action.uid)
   const blocked = action.do === 'start' && found && ownership === 'foreign' ? inTheWay(found) : undefined
   if (blocked !== undefined && findCondition(vm.status?.conditions, 'Failure')?.message !== blocked)
     context.recorder(vm, 'Warning', failedCreate, `Error creating virtual machine instance: ${blocked}`)
+  if (waits?.waits === claimReasons.failed && vm.status?.printableStatus !== 'DataVolumeError')
+    context.recorder(vm, 'Warning', 'FailedDataVolumeImport', waits.message)
   const failure = refused ? `failure while starting VMI: ${explain(refused)}` : blocked
-  const seen = { vmi, restartRequired, failure, generation: vm.metadata.generation, nowMs, now: timestamp(nowMs) }
+  const seen = {
+    waits: waits?.waits,
+    vmi,
+    restartRequired,
+    failure,
+    generation: vm.metadata.generation,
+    nowMs,
+    now: timestamp(nowMs),
+  }
   await context.client.modify(
     VirtualMachine,
     vm.metadata,
@@ -78,6 +103,51 @@ async function reconcile(context: ControllerContext, key: string): Promise<{ aga
   return action.do === 'nothing' && action.againAfterMs !== undefined
     ? { againAfterMs: action.againAfterMs }
     : undefined
+}
+
+/** Waits that end before an instance is created, so that none stands around while a disk is imported (KubeVirt). */
+const untilDone: ReadonlySet<string> = new Set([claimReasons.provisioning, claimReasons.failed])
+
+/** What the volumes of a VM without a running instance wait for. */
+function waitOf(
+  context: ControllerContext,
+  vm: Stored<VirtualMachine>,
+  vmi: Stored<VirtualMachineInstance> | undefined,
+) {
+  if (vmi && !isFinal(vmi)) return undefined
+  const { namespace } = vm.metadata
+  const readiness = readinessOf(vm.spec.template.spec, namespace, claimWorld(context, namespace))
+  return 'waits' in readiness ? readiness : undefined
+}
+
+function usesClaim({ spec }: VirtualMachine, name: string): boolean {
+  return (
+    claimNames(spec.template.spec).includes(name) ||
+    (spec.dataVolumeTemplates ?? []).some(({ metadata }) => metadata?.name === name)
+  )
+}
+
+/** Makes the DataVolumes of a VM's templates that do not exist; resolves to the Fault of a refusal. */
+async function makeDataVolumes(context: ControllerContext, vm: Stored<VirtualMachine>): Promise<Fault | undefined> {
+  const { namespace } = vm.metadata
+  for (const template of vm.spec.dataVolumeTemplates ?? []) {
+    const dv = dataVolumeOf(vm, template)
+    const key = { namespace, name: dv.metadata.name }
+    // A claim of that name is used as it is (KubeVirt).
+    if (context.dataVolumes.get(key) || context.claims.get(key)) continue
+    try {
+      await context.client.create(DataVolume, dv)
+      context.recorder(vm, 'Normal', 'SuccessfulDataVolumeCreate', `Created DataVolume ${key.name}`)
+    } catch (error) {
+      const kind = faultKind(error)
+      if (kind === 'AlreadyExists') continue
+      if (!(error instanceof Fault) || (kind !== 'Forbidden' && kind !== 'Invalid')) throw error
+      const message = `Error creating DataVolume ${key.name}: ${explain(error)}`
+      context.recorder(vm, 'Warning', 'FailedDataVolumeCreate', message)
+      return error
+    }
+  }
+  return undefined
 }
 
 /** Makes an orphan the VM's own, which it is controlled by from then on. */

@@ -6,9 +6,11 @@ import { explain, faultKind } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
+import { claimNames, claimStatuses, dataVolumesReady, type Readiness, readinessOf } from '#core/disk/readiness.ts'
 import { activePodName, podRole } from '#core/migration/pod-role.ts'
 import { desiredNics } from '#core/nic/desired.ts'
 import { networksRequest } from '#core/sandbox/plan.ts'
+import { findCondition, withCondition } from '#core/vm/conditions.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
 import {
   failedCreate,
@@ -17,6 +19,7 @@ import {
   launcherPod,
   refusedStatus,
   scheduledStatus,
+  waitingStatus,
 } from '#core/vm/launcher.ts'
 import { withPhase } from '#core/vm/phase.ts'
 import { isFinal } from '#core/vm/power.ts'
@@ -24,6 +27,7 @@ import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import { onAnyChange } from '#machinery/client/informer.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Controller, runController } from '#machinery/loop/reconcile.ts'
+import { claimWorld } from './claim-world.ts'
 import { type ControllerContext, fromQueueKey, instanceKeyOf, queueKey } from './context.ts'
 
 /** Gives instances a pod on a node, hands them over to the node's agent, and cleans up after them. */
@@ -35,7 +39,12 @@ export function startVmiController(context: ControllerContext): Controller {
     signal: context.signal,
     reconcile: (key) => reconcile(context, key),
   })
-  onAnyChange(context.vmis, (vmi) => controller.enqueue(queueKey(vmi)))
+  onAnyChange(context.vmis, (vmi, isThere) => {
+    controller.enqueue(queueKey(vmi))
+    // Others may use its claims now.
+    if (isThere && !isFinal(vmi)) return
+    for (const name of claimNames(vmi.spec)) enqueueUsers({ metadata: { ...vmi.metadata, name } })
+  })
   onAnyChange(context.pods, (pod, isThere) => {
     const key = instanceKeyOf(pod)
     if (!key.endsWith('/')) controller.enqueue(key)
@@ -43,6 +52,11 @@ export function startVmiController(context: ControllerContext): Controller {
     if (!isThere) enqueueWaiting()
   })
   context.nodes.onChange(() => enqueueWaiting())
+  const enqueueUsers = ({ metadata }: { metadata: Readonly<{ namespace: string; name: string }> }) => {
+    for (const vmi of context.vmis.indexed('byClaim', queueKey({ metadata }))) controller.enqueue(queueKey(vmi))
+  }
+  onAnyChange(context.claims, enqueueUsers)
+  onAnyChange(context.dataVolumes, enqueueUsers)
   context.onRoom(enqueueWaiting)
   function enqueueWaiting(namespace?: string): void {
     for (const vmi of context.vmis.list())
@@ -73,6 +87,8 @@ async function reconcile(context: ControllerContext, key: string): Promise<undef
     else await failWithoutPod(context, vmi, podKey)
     return
   }
+  // It is enqueued when its claims change.
+  if (!found && 'waits' in (await followClaims(context, vmi))) return
   const pod = found ?? (await createPod(context, vmi).catch((error: unknown) => reportRefusal(context, vmi, error)))
   const now = timestamp()
   if ('spec' in pod) await labelNode(context, vmi, pod.spec.nodeName)
@@ -83,6 +99,38 @@ async function reconcile(context: ControllerContext, key: string): Promise<undef
     (current) => ({ ...current, status: scheduledStatus(current, pod, now) }),
     { subresource: 'status' },
   )
+}
+
+/** Reports what the claims of an instance are, and what it waits for because of them. */
+async function followClaims(context: ControllerContext, vmi: Stored<VirtualMachineInstance>): Promise<Readiness> {
+  const { namespace } = vmi.metadata
+  const world = claimWorld(context, namespace)
+  const readiness = readinessOf(vmi.spec, namespace, world, vmi)
+  if (!claimNames(vmi.spec).length) return readiness
+  const now = timestamp()
+  const ready = dataVolumesReady(vmi.spec, world)
+  const volumeStatus = claimStatuses(vmi.spec, world)
+  let isNews = false
+  await modifySame(
+    context.client,
+    VirtualMachineInstance,
+    vmi,
+    (current) => {
+      if (isScheduled(current)) return undefined
+      const base =
+        'waits' in readiness
+          ? waitingStatus(current, { reason: readiness.waits, message: readiness.message }, now)
+          : current.status
+      const conditions = ready ? withCondition(base?.conditions, ready, now) : base?.conditions
+      const status = { ...base, ...(conditions && { conditions }), ...(volumeStatus && { volumeStatus }) }
+      const before = findCondition(current.status?.conditions, 'Synchronized')?.message
+      isNews = 'waits' in readiness && before !== readiness.message
+      return sameJson(status, current.status) ? undefined : { ...current, status }
+    },
+    { subresource: 'status' },
+  )
+  if (isNews && 'waits' in readiness) context.recorder(vmi, 'Warning', readiness.waits, readiness.message)
+  return readiness
 }
 
 /** A pod of another instance of the same name does not belong to this one. */

@@ -1,3 +1,4 @@
+import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { repairDefaultRoles } from '#controllers/cluster-roles.ts'
@@ -6,6 +7,8 @@ import { nodeNameLabel, nodeReadVeto, nodesGroup, type Placement } from '#core/a
 import type { Component } from '#core/access/system-roles.ts'
 import { clusterConfig } from '#core/admission/config.ts'
 import { systemGroup } from '#core/admission/template.ts'
+import { nodeOfClaim } from '#core/disk/claims.ts'
+import { claimNames } from '#core/disk/readiness.ts'
 import type { NamespaceLimits } from '#core/quota/limits.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { sweepEvents } from '#machinery/client/recorder.ts'
@@ -92,9 +95,20 @@ export async function startApi(store: Store, options: ApiOptions, signal: AbortS
         access,
       }),
     objects,
-    scheduler: new Scheduler(objects.nodes, objects.pods),
+    scheduler: new Scheduler(objects.nodes, objects.pods, volumeNodeIn(objects)),
     roles,
     usage,
+  }
+}
+
+function volumeNodeIn({ claims }: Pick<Objects, 'claims'>) {
+  return ({ metadata, spec }: VirtualMachineInstance): string | undefined => {
+    for (const name of claimNames(spec)) {
+      const claim = claims.get({ namespace: metadata.namespace ?? 'default', name })
+      const node = claim && nodeOfClaim(claim)
+      if (node !== undefined) return node
+    }
+    return undefined
   }
 }
 
@@ -107,6 +121,10 @@ function rulesOver(objects: () => Objects | undefined): Omit<ServedContext, 'acc
       objects()?.vmis.get({ namespace, name })?.metadata.labels?.[nodeNameLabel],
       ...(objects()?.pods.indexed('byVmi', `${namespace}/${name}`) ?? []).map(({ spec }) => spec.nodeName),
     ],
+    nodeOfClaim: (namespace, name) => {
+      const claim = objects()?.claims.get({ namespace, name })
+      return claim && nodeOfClaim(claim)
+    },
     nodesNaming: (source) =>
       (objects()?.vmis.indexed('bySource', sourceKey(source)) ?? []).map(
         ({ metadata }) => metadata.labels?.[nodeNameLabel],

@@ -1,8 +1,10 @@
 import { Namespace } from '#apis/core/namespace.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { type ApiObject, apiVersionOf, type Kind } from '#apis/meta/object.ts'
+import { StorageClass } from '#apis/storage/storageclass.ts'
 import { faultKind } from '#base/fault.ts'
 import { leaseNamespace } from '#core/access/node.ts'
+import { localClass, localProvisioner } from '#core/disk/claims.ts'
 import type { Client } from '#machinery/client/client.ts'
 
 /** The namespace whose UID is the identity of a cluster, as everywhere in Kubernetes. */
@@ -21,6 +23,13 @@ export async function bootstrap(client: Client): Promise<string> {
     kind: KubeVirt.kind,
     metadata: { namespace: 'kubevirt', name: 'kubevirt' },
     spec: {},
+  })
+  await createIfMissing(client, StorageClass, {
+    apiVersion: apiVersionOf(StorageClass),
+    kind: StorageClass.kind,
+    metadata: { name: localClass, annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } },
+    provisioner: localProvisioner,
+    allowVolumeExpansion: false,
   })
   await client.modify(
     KubeVirt,

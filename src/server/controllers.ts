@@ -3,8 +3,10 @@ import { ResourceQuota } from '#apis/core/resourcequota.ts'
 import { kinds } from '#apis/kinds.ts'
 import type { Log } from '#base/log.ts'
 import { startAutoMigrationController } from '#controllers/auto-migration.ts'
+import { startClaimController } from '#controllers/claims.ts'
 import { startClusterRoleController } from '#controllers/cluster-roles.ts'
 import type { ControllerContext } from '#controllers/context.ts'
+import { startDataVolumeController } from '#controllers/data-volumes.ts'
 import { startGarbageController } from '#controllers/garbage.ts'
 import { GuestUsers } from '#controllers/guest-users.ts'
 import { startMigrationController } from '#controllers/migration.ts'
@@ -70,6 +72,16 @@ export async function startControllers(
     startVmiController(context),
     startMigrationController(moving),
     startAutoMigrationController(moving),
+    startClaimController({
+      ...objects,
+      ...as(controllers.volume),
+      recorder: recorder(controllers.volume, 'persistentvolume-controller'),
+    }),
+    startDataVolumeController({
+      ...objects,
+      ...as(controllers.dataVolume),
+      recorder: recorder(controllers.dataVolume, 'datavolume-controller'),
+    }),
     startNamespaceController({ ...as(controllers.namespace), namespaces }),
     startClusterRoleController({ ...as(controllers.clusterRole), roles: roles.clusterRoles }),
     startServiceAccountController({ ...as(controllers.serviceAccount), namespaces, accounts: roles.accounts }),

@@ -29,7 +29,12 @@ async function openServer(t: TestContext, given?: Store) {
   )
   const access = new Authorizer({ role: () => undefined, bindings: () => [] })
   const config = () => ({ ...clusterConfig(), permitBridgeOnPodNetwork: true, macRange: tiny })
-  const placement = { nodeOfPod: () => undefined, nodesOfInstance: () => [], nodesNaming: () => [] }
+  const placement = {
+    nodeOfPod: () => undefined,
+    nodesOfInstance: () => [],
+    nodeOfClaim: () => undefined,
+    nodesNaming: () => [],
+  }
   const served = servedKinds({
     ...{ macs, access, config, placement, anyNamespaceNetworks: false },
     ...{ instance: () => undefined, migrations: () => [] },

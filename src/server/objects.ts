@@ -1,5 +1,7 @@
+import { DataVolume } from '#apis/cdi/datavolume.ts'
 import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
+import { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import { Pod } from '#apis/core/pod.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
@@ -10,6 +12,7 @@ import type { Log } from '#base/log.ts'
 import { instanceKeyOf } from '#controllers/context.ts'
 import { movedKeyOf } from '#controllers/migration.ts'
 import { type Component, controllers } from '#core/access/system-roles.ts'
+import { claimNames } from '#core/disk/readiness.ts'
 import { type Source, sourcesOf } from '#core/disk/sources.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Informer, makeInformer } from '#machinery/client/informer.ts'
@@ -17,11 +20,13 @@ import { type Informer, makeInformer } from '#machinery/client/informer.ts'
 /** Caches that admission and controllers share: one copy of each object per process. */
 export type Objects = Readonly<{
   vms: Informer<VirtualMachine>
-  /** Indexed `bySource`, by the objects that their volumes name (sourceKey). */
-  vmis: Informer<VirtualMachineInstance, 'bySource'>
+  /** Indexed `bySource`, by the objects that their volumes name (sourceKey), and `byClaim`, by the claims among them. */
+  vmis: Informer<VirtualMachineInstance, 'bySource' | 'byClaim'>
   /** Indexed `byVmi`, by the queue key of the instance a pod is for. */
   pods: Informer<Pod, 'byVmi'>
   nodes: Informer<Node>
+  claims: Informer<PersistentVolumeClaim>
+  dataVolumes: Informer<DataVolume>
   namespaces: Informer<Namespace>
   /** The cluster's configuration: one object, or none. */
   kubevirts: Informer<KubeVirt>
@@ -41,12 +46,14 @@ export async function followObjects(
   const client = clients.as(controllers.virtualMachine)
   const byInstance = { indexes: { byVmi: (pod: Stored<Pod>) => [instanceKeyOf(pod)] } }
   const byMoved = { indexes: { byVmi: (one: Stored<VirtualMachineInstanceMigration>) => [movedKeyOf(one)] } }
-  const bySource = { indexes: { bySource: sourceKeysOf } }
+  const bySource = { indexes: { bySource: sourceKeysOf, byClaim: claimKeysOf } }
   const objects: Objects = {
     vms: makeInformer(client, VirtualMachine, {}, options),
     vmis: makeInformer(client, VirtualMachineInstance, {}, { ...options, ...bySource }),
     pods: makeInformer(client, Pod, {}, { ...options, ...byInstance }),
     nodes: makeInformer(client, Node, {}, options),
+    claims: makeInformer(client, PersistentVolumeClaim, {}, options),
+    dataVolumes: makeInformer(client, DataVolume, {}, options),
     namespaces: makeInformer(own, Namespace, {}, options),
     kubevirts: makeInformer(own, KubeVirt, {}, options),
     migrations: makeInformer(
@@ -79,4 +86,8 @@ const resources: Readonly<Record<Source['kind'], string>> = {
 function sourceKeysOf(vmi: Stored<VirtualMachineInstance>): string[] {
   const { namespace = '' } = vmi.metadata
   return sourcesOf(vmi).map(({ kind, name }) => sourceKey({ resource: resources[kind], namespace, name }))
+}
+
+function claimKeysOf({ metadata, spec }: Stored<VirtualMachineInstance>): string[] {
+  return claimNames(spec).map((name) => `${metadata.namespace}/${name}`)
 }

@@ -6,6 +6,7 @@ import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { instanceWrite, type Placement } from '#core/access/node.ts'
 import { attachErrors } from '#core/admission/attach.ts'
 import type { ClusterConfig } from '#core/admission/config.ts'
+import { templateVolumeErrors } from '#core/admission/data-volumes.ts'
 import { instanceErrors } from '#core/admission/instance.ts'
 import { instanceMetadata, mirrorErrors, mirrorRefusal } from '#core/admission/mirror.ts'
 import { systemGroup, templateErrors } from '#core/admission/template.ts'
@@ -19,6 +20,7 @@ import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import type { Owner } from '#machinery/rest/claims.ts'
 import { type Served, serve, type User } from '#machinery/rest/strategy.ts'
 import { type MacPool, ownerOf } from './mac-pool.ts'
+import { mayReadClaim } from './served-volumes.ts'
 
 /** What the rules of kinds read from the rest of the server. */
 export type ServedContext = Readonly<{
@@ -50,6 +52,7 @@ function virtualMachine(context: ServedContext): Served {
         : [
             ...vmErrors(vm, old, contextOf(context, ownerOf(VirtualMachine.kind, vm.metadata))),
             ...templateErrors(vm, old, user),
+            ...templateVolumeErrors(vm, old, mayReadClaim(context.access, user)),
           ]),
       ...parkedErrors(vm, old),
       ...mirrorErrors(instanceMetadata(vm), old && instanceMetadata(old), vm.spec.template.spec),

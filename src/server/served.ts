@@ -25,6 +25,7 @@ import { countOf } from '#core/quota/judge.ts'
 import { type Served, serve, serveConverted, serveOlder } from '#machinery/rest/strategy.ts'
 import { accessKinds } from './access.ts'
 import { type ServedContext, vmKinds } from './served-vms.ts'
+import { volumeKinds } from './served-volumes.ts'
 
 /** Every kind the server serves, with its own rules. */
 export function servedKinds(context: ServedContext): readonly Served[] {
@@ -51,6 +52,7 @@ export function servedKinds(context: ServedContext): readonly Served[] {
     }),
     serveConverted(EventOfEvents, Event, eventNames),
     ...vmKinds(context),
+    ...volumeKinds(context),
     serve(KubeVirt, { validate: kubeVirtErrors, webhook: 'kubevirt-validator.kubevirt.io' }),
     serve(NetworkAttachmentDefinition, { validate: nadErrors }),
     serve(ConfigMap, { prepare: configMapWithDefaults, validate: configMapErrors }),

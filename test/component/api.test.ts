@@ -287,12 +287,14 @@ describe('the API over HTTPS', () => {
       [
         'authentication.k8s.io/v1',
         'authorization.k8s.io/v1',
+        'cdi.kubevirt.io/v1beta1',
         'coordination.k8s.io/v1',
         'events.k8s.io/v1',
         'k8s.cni.cncf.io/v1',
         'kubevirt.io/v1',
         'policy/v1',
         'rbac.authorization.k8s.io/v1',
+        'storage.k8s.io/v1',
         'subresources.kubevirt.io/v1',
       ],
     )

@@ -10,6 +10,7 @@ import { defaultUsers } from '#core/sandbox/users.ts'
 import { nodeInfo } from '#drivers/host/node-info.ts'
 import { simImages } from '#drivers/sim/images.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
+import { SimVolumes } from '#drivers/sim/volumes.ts'
 import { defaultLimits, type Limits } from '#machinery/http/limits.ts'
 import { issue, type KeyPair } from '#machinery/rest/certificates.ts'
 import type { Store } from '#machinery/store/store.ts'
@@ -29,12 +30,19 @@ export type AgentTimes = Pick<AgentOptions, 'leaseTimes' | 'resyncMs'> &
   Readonly<{ allocatable?: Readonly<Record<string, string>> }>
 
 /** A data directory and a host in memory, which outlive the processes that use them. */
-export type Ground = Readonly<{ dir: DataDir; sandboxes: SimSandboxes; remove(): Promise<void> }>
+export type Ground = Readonly<{
+  dir: DataDir
+  sandboxes: SimSandboxes
+  volumes: SimVolumes
+  remove(): Promise<void>
+}>
 
 /** Everything that `patchbay up` runs, in this process. */
 export type Cluster = Readonly<{
   store: Store
   sandboxes: SimSandboxes
+  /** The disks of the claims of its first node. */
+  volumes: SimVolumes
   dir: DataDir
   port: number
   /** The port of oVirt's API; 0 unless `ovirt` is set. */
@@ -54,19 +62,27 @@ export type Cluster = Readonly<{
   /** UID of its namespace kube-system. */
   cluster: string
   /** Starts the agent of another node, over a host of its own unless given. */
-  startNode(name: string, options?: AgentTimes & { sandboxes?: SimSandboxes }): Promise<{ stop(): Promise<void> }>
+  startNode(
+    name: string,
+    options?: AgentTimes & { sandboxes?: SimSandboxes; volumes?: SimVolumes },
+  ): Promise<{ stop(): Promise<void> }>
   stop(): Promise<void>
 }>
 
 export async function makeGround(): Promise<Ground> {
   const root = await mkdtemp(join(tmpdir(), 'patchbay-test-'))
   const dir = await createDataDir(dataDirAt(root), silent)
-  return { dir, sandboxes: new SimSandboxes(), remove: () => rm(root, { recursive: true, force: true }) }
+  return {
+    dir,
+    sandboxes: new SimSandboxes(),
+    volumes: new SimVolumes(),
+    remove: () => rm(root, { recursive: true, force: true }),
+  }
 }
 
 /** Starts API server and controllers over a ground, and an agent over its host unless there is to be none. */
 export async function startOn(
-  { dir, sandboxes }: Ground,
+  { dir, sandboxes, volumes: disks }: Ground,
   options: AgentTimes & {
     agent?: boolean
     node?: string
@@ -108,7 +124,7 @@ export async function startOn(
     for (const end of agents) await end()
   })
   const startNode: Cluster['startNode'] = async (name, how = {}) => {
-    const { sandboxes: host = new SimSandboxes(), allocatable, ...times } = how
+    const { sandboxes: host = new SimSandboxes(), volumes = new SimVolumes(), allocatable, ...times } = how
     const stop = new AbortController()
     const agent = await startAgent({
       client: api.agentClient(name),
@@ -117,6 +133,7 @@ export async function startOn(
       host: host.host,
       images: { has: async (image: string) => image !== 'missing' },
       diskImages: simImages,
+      volumes,
       prober: simProber,
       onImage: () => undefined,
       ...times,
@@ -134,7 +151,7 @@ export async function startOn(
   }
   const { leaseTimes, resyncMs } = options
   const times = { ...(leaseTimes && { leaseTimes }), ...(resyncMs !== undefined && { resyncMs }) }
-  if (options.agent !== false) await startNode(options.node ?? 'node1', { sandboxes, ...times })
+  if (options.agent !== false) await startNode(options.node ?? 'node1', { sandboxes, volumes: disks, ...times })
   const clients: Api[] = []
   const apiWith = (pair: KeyPair | undefined) => {
     const api = new Api(port, authority.cert, pair)
@@ -150,6 +167,7 @@ export async function startOn(
     startNode,
     store,
     sandboxes,
+    volumes: disks,
     dir,
     port,
     ovirtPort: serving.ovirtPort ?? 0,

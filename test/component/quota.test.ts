@@ -121,7 +121,7 @@ describe('a ResourceQuota', () => {
       await why({ fish: '1' }),
       'ResourceQuota "q" is invalid: [spec.hard[fish]: Invalid value: "fish": must be a standard resource type or fully qualified, spec.hard[fish]: Invalid value: "fish": must be a standard resource for quota]',
     )
-    for (const name of ['services', 'requests.storage', 'count/deployments.apps', 'requests.nvidia.com/gpu'])
+    for (const name of ['services', 'limits.storage', 'count/deployments.apps', 'requests.nvidia.com/gpu'])
       assert.match(
         await why({ [name]: '1' }),
         /Unsupported value: .* nothing is served that this could limit; supported values: "pods"/,

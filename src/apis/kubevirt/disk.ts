@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { noEffect, notCarriedOut, refused } from '../meta/fate.ts'
-import { type Of, quantity } from '../meta/schema.ts'
-import { map, withFields } from '../meta/shape.ts'
+import { amounts, type Of, quantity } from '../meta/schema.ts'
+import { withFields } from '../meta/shape.ts'
 
 /** Buses of disks that KubeVirt accepts. */
 export const diskBuses = ['virtio', 'scsi', 'sata', 'usb'] as const
@@ -176,14 +176,16 @@ export const volumeStatusSchema = withFields(
     reason: Type.Optional(Type.String()),
     message: Type.Optional(Type.String()),
     persistentVolumeClaimInfo: Type.Optional(
-      withFields(Type.Object({ claimName: Type.Optional(Type.String()) }), {
-        accessModes: ['string'],
-        capacity: map('quantity'),
-        requests: map('quantity'),
-        filesystemOverhead: 'string',
-        preallocated: 'boolean',
-        volumeMode: 'string',
-      }),
+      withFields(
+        Type.Object({
+          claimName: Type.Optional(Type.String()),
+          accessModes: Type.Optional(Type.Array(Type.String())),
+          capacity: Type.Optional(amounts),
+          requests: Type.Optional(amounts),
+          volumeMode: Type.Optional(Type.String()),
+        }),
+        { filesystemOverhead: 'string', preallocated: 'boolean' },
+      ),
     ),
     containerDiskVolume: Type.Optional(withFields(Type.Object({}), { checksum: 'integer' })),
   }),

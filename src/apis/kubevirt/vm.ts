@@ -1,9 +1,10 @@
 import { Type } from 'typebox'
+import { dataVolumeTemplateSchema } from '../cdi/datavolume.ts'
 import { notCarriedOut } from '../meta/fate.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, loose, type Of, objectSchema, oneOf, stringMap, time } from '../meta/schema.ts'
 import { withFields } from '../meta/shape.ts'
-import { dataVolumeTemplates, matcher } from './uncarried.ts'
+import { matcher } from './uncarried.ts'
 import { vmStatusFields } from './uncarried-status.ts'
 import { vmiSpecSchema } from './vmi.ts'
 
@@ -38,7 +39,9 @@ const vmSpecSchema = Type.Object({
   template: templateSchema,
   instancetype: Type.Optional(notCarriedOut(matcher, 'CPUs and memory are those of the template')),
   preference: Type.Optional(notCarriedOut(matcher)),
-  dataVolumeTemplates: Type.Optional(notCarriedOut(dataVolumeTemplates)),
+  dataVolumeTemplates: Type.Optional(
+    Type.Array(dataVolumeTemplateSchema, { description: 'DataVolumes that are made for the VM and go with it.' }),
+  ),
   updateVolumesStrategy: Type.Optional(notCarriedOut(Type.String())),
 })
 type VmSpec = Of<typeof vmSpecSchema>

@@ -61,6 +61,9 @@ const viewVms: readonly Rule[] = [
 ]
 /** KubeVirt keeps it from editors, though they may look at the same screen. */
 const seeScreens = rule('subresources.kubevirt.io', ['virtualmachineinstances/vnc/screenshot'], ['get'])
+const useDataVolumes = [rule('cdi.kubevirt.io', ['datavolumes'], full)]
+const viewDataVolumes = [rule('cdi.kubevirt.io', ['datavolumes'], read)]
+const cdiLabel = { 'cdi.kubevirt.io': '' }
 const kubevirtLabel = { 'kubevirt.io': '' }
 
 /** The ClusterRoles every installation has: Kubernetes' and KubeVirt's own names. */
@@ -86,7 +89,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
       rule('', ['pods'], ['delete', 'deletecollection']),
       rule('', ['pods/eviction'], ['create']),
       rule('', ['secrets'], full),
-      rule('', ['configmaps', 'events', 'serviceaccounts'], change),
+      rule('', ['configmaps', 'events', 'persistentvolumeclaims', 'serviceaccounts'], change),
       rule('events.k8s.io', ['events'], change),
       rule('', ['serviceaccounts'], ['impersonate']),
       rule('', ['serviceaccounts/token'], ['create']),
@@ -104,6 +107,8 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
           'events',
           'namespaces',
           'namespaces/status',
+          'persistentvolumeclaims',
+          'persistentvolumeclaims/status',
           'pods',
           'pods/log',
           'pods/status',
@@ -123,6 +128,9 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
   clusterRole('kubevirt.io:admin', [...useVms, seeScreens], { ...kubevirtLabel, ...to('admin') }),
   clusterRole('kubevirt.io:edit', useVms, { ...kubevirtLabel, ...to('edit') }),
   clusterRole('kubevirt.io:view', viewVms, { ...kubevirtLabel, ...to('view') }),
+  clusterRole('cdi.kubevirt.io:admin', useDataVolumes, { ...cdiLabel, ...to('admin') }),
+  clusterRole('cdi.kubevirt.io:edit', useDataVolumes, { ...cdiLabel, ...to('edit') }),
+  clusterRole('cdi.kubevirt.io:view', viewDataVolumes, { ...cdiLabel, ...to('view') }),
   // Since KubeVirt 1.5 the administrator of a namespace has no right to migrate its VMs.
   clusterRole(
     'kubevirt.io:migrate',

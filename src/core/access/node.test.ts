@@ -4,7 +4,17 @@ import type { Event } from '#apis/core/event.ts'
 import type { Node } from '#apis/core/node.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { eventWrite, instanceWrite, nodeOf, nodeReadVeto, nodesGroup, nodeWrite, podWrite } from './node.ts'
+import {
+  claimWrite,
+  dataVolumeWrite,
+  eventWrite,
+  instanceWrite,
+  nodeOf,
+  nodeReadVeto,
+  nodesGroup,
+  nodeWrite,
+  podWrite,
+} from './node.ts'
 
 const agent = { name: 'system:node:n1', groups: [nodesGroup] }
 const jane = { name: 'jane', groups: [] }
@@ -12,6 +22,7 @@ const placement = {
   nodeOfPod: (_namespace: string, name: string) => ({ mine: 'n1', other: 'n2' })[name],
   nodesOfInstance: (_namespace: string, name: string) =>
     ({ mine: ['n1'], other: ['n2'], unlabelled: [undefined, 'n1'] })[name] ?? [],
+  nodeOfClaim: (_namespace: string, name: string) => (name === 'mine' ? 'n1' : undefined),
   nodesNaming: ({ name }: { name: string }) => (name === 'mine' ? [undefined, 'n1'] : ['n2']),
 }
 
@@ -22,6 +33,7 @@ test('only members of the group of nodes are nodes, whatever they are called', (
 })
 
 const pods = { resource: 'pods', namespace: 'a' }
+const claims = { resource: 'persistentvolumeclaims', namespace: 'a' }
 const vmis = { resource: 'virtualmachineinstances', namespace: 'a' }
 for (const [what, wanted, allowed] of [
   ['lists its own pods', { ...pods, verb: 'list', fieldSelector: 'spec.nodeName=n1' }, true],
@@ -37,6 +49,12 @@ for (const [what, wanted, allowed] of [
   ["gets another node's instance", { ...vmis, verb: 'get', name: 'other' }, false],
   ['gets an instance that has a pod on it, and no label yet', { ...vmis, verb: 'get', name: 'unlabelled' }, true],
   ['gets its own instance', { ...vmis, verb: 'get', name: 'mine' }, true],
+  ['watches its own claims', { ...claims, verb: 'watch', labelSelector: 'patchbay.dev/node=n1' }, true],
+  ['lists all claims', { ...claims, verb: 'list' }, false],
+  ['gets a claim on it', { ...claims, verb: 'get', name: 'mine' }, true],
+  ["gets another node's claim", { ...claims, verb: 'get', name: 'far' }, false],
+  ['gets the DataVolume of a claim on it', { ...claims, resource: 'datavolumes', verb: 'get', name: 'mine' }, true],
+  ["gets another node's DataVolume", { ...claims, resource: 'datavolumes', verb: 'get', name: 'far' }, false],
   ['lists networks', { resource: 'network-attachment-definitions', verb: 'list' }, true],
 ] as const)
   test(`an agent ${what}: ${allowed ? 'no veto' : 'vetoed'}`, () => {
@@ -133,4 +151,19 @@ test('an agent speaks for itself, and about what is on its node', () => {
     assert.match(eventWrite(agent, bad, placement) ?? '', why)
     assert.equal(eventWrite(jane, bad, placement), undefined)
   }
+})
+
+test('an agent writes claims and DataVolumes of its own node only, and of claims the finalizers', () => {
+  const claim = (node: string, finalizers: readonly string[] = [], phase = 'Bound') => ({
+    ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', spec: {}, status: { phase } },
+    metadata: { name: 'mine', namespace: 'a', labels: { 'patchbay.dev/node': node }, finalizers },
+  })
+  assert.equal(claimWrite(agent, claim('n1'), claim('n1', ['x'])), undefined)
+  assert.equal(claimWrite(jane, claim('n2'), claim('n1')), undefined)
+  assert.match(claimWrite(agent, claim('n1'), claim('n2')) ?? '', /label patchbay.dev\/node set to itself/)
+  assert.match(claimWrite(agent, claim('n1'), undefined) ?? '', /label patchbay.dev\/node set to itself/)
+  assert.match(claimWrite(agent, claim('n1', [], 'Lost'), claim('n1')) ?? '', /can only change finalizers/)
+  const dv = (name: string) => ({ apiVersion: '', kind: 'DataVolume', metadata: { name, namespace: 'a' }, spec: {} })
+  assert.equal(dataVolumeWrite(agent, dv('mine'), placement), undefined)
+  assert.match(dataVolumeWrite(agent, dv('far'), placement) ?? '', /whose claim is on it/)
 })

@@ -1,9 +1,12 @@
+import type { DataVolume } from '#apis/cdi/datavolume.ts'
 import type { Lease } from '#apis/coordination/lease.ts'
 import type { Event } from '#apis/core/event.ts'
 import type { Node } from '#apis/core/node.ts'
+import type { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { sameJson } from '#base/json.ts'
+import { claimNodeLabel, nodeOfClaim } from '../disk/claims.ts'
 
 /** The group every node's agent belongs to; its members are called `system:node:NAME` (Kubernetes' own names). */
 export const nodesGroup = 'system:nodes'
@@ -30,6 +33,8 @@ export interface Placement {
   /** The nodes of an instance: that of its guest, and those of its pods. */
   nodesOfInstance(namespace: string, name: string): readonly (string | undefined)[]
   /** The nodes of the instances whose volumes name an object. */
+  /** The node with the disk of a claim. */
+  nodeOfClaim(namespace: string, name: string): string | undefined
   nodesNaming(source: Readonly<{ resource: string; namespace: string; name: string }>): readonly (string | undefined)[]
 }
 
@@ -66,6 +71,15 @@ export function nodeReadVeto(who: Person, wanted: Wanted, placement: Placement):
         : `can only list/watch virtualmachineinstances with label selector ${nodeNameLabel}=${node}`
     if (verb === 'get') return placement.nodesOfInstance(namespace, name).includes(node) ? undefined : unrelated(node)
   }
+  const hasClaim = () => placement.nodeOfClaim(namespace, name) === node
+  if (resource === 'persistentvolumeclaims' && isMany)
+    return wanted.labelSelector === `${claimNodeLabel}=${node}`
+      ? undefined
+      : `can only list/watch persistentvolumeclaims with label selector ${claimNodeLabel}=${node}`
+  // It makes the disks of its claims, and copies claims that are beside them.
+  if (resource === 'persistentvolumeclaims' && verb === 'get' && hasClaim()) return undefined
+  if (resource === 'persistentvolumeclaims' && verb !== 'get') return undefined
+  if (resource === 'datavolumes' && verb === 'get') return hasClaim() ? undefined : unrelated(node)
   if (resource !== undefined && volumeSources.has(resource)) {
     if (verb !== 'get') return 'can only read resources of this type'
     return placement.nodesNaming({ resource, namespace, name }).includes(node) ? undefined : unrelated(node)
@@ -155,13 +169,14 @@ export function eventWrite(who: Person, event: Event, placement: Placement): str
     return `node "${node}" can only write events with source.host and reportingInstance set to itself`
   return isOn(node, involvedObject, event.metadata.namespace ?? '', placement)
     ? undefined
-    : `node "${node}" can only write events about itself and the pods and instances on it`
+    : `node "${node}" can only write events about itself and the pods, instances and claims on it`
 }
 
 function isOn(node: string, about: Event['involvedObject'], namespace: string, placement: Placement): boolean {
   const { kind, name = '' } = about
   if (kind === 'Node') return name === node
   if (kind === 'Pod') return placement.nodeOfPod(namespace, name) === node
+  if (kind === 'PersistentVolumeClaim' || kind === 'DataVolume') return placement.nodeOfClaim(namespace, name) === node
   return kind === 'VirtualMachineInstance' && placement.nodesOfInstance(namespace, name).includes(node)
 }
 
@@ -170,4 +185,33 @@ export function instanceWrite(who: Person, vmi: VirtualMachineInstance): string 
   const node = nodeOf(who)
   if (node === undefined || vmi.metadata.labels?.[nodeNameLabel] === node) return undefined
   return `node "${node}" can only change virtualmachineinstances with label ${nodeNameLabel} set to itself`
+}
+
+/** Why an agent may not write a claim: it is on another node, or the write changes more than finalizers. */
+export function claimWrite(
+  who: Person,
+  claim: PersistentVolumeClaim,
+  old: PersistentVolumeClaim | undefined,
+): string | undefined {
+  const node = nodeOf(who)
+  if (node === undefined) return undefined
+  if (!old || nodeOfClaim(claim) !== node || nodeOfClaim(old) !== node)
+    return `node "${node}" can only change persistentvolumeclaims with label ${claimNodeLabel} set to itself`
+  const kept = ({ metadata, spec, status }: PersistentVolumeClaim) => [
+    metadata.labels ?? {},
+    metadata.annotations ?? {},
+    metadata.ownerReferences ?? [],
+    spec,
+    status ?? {},
+  ]
+  return sameJson(kept(claim), kept(old))
+    ? undefined
+    : `node "${node}" can only change finalizers of persistentvolumeclaims`
+}
+
+/** Why an agent may not write a DataVolume: its claim is on another node. */
+export function dataVolumeWrite(who: Person, { metadata }: DataVolume, placement: Placement): string | undefined {
+  const node = nodeOf(who)
+  if (node === undefined || placement.nodeOfClaim(metadata.namespace ?? '', metadata.name) === node) return undefined
+  return `node "${node}" can only change datavolumes whose claim is on it`
 }

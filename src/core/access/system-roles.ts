@@ -18,8 +18,28 @@ export const controllers = {
       rule('kubevirt.io', ['virtualmachines', 'virtualmachines/status'], [...read, 'update', 'patch']),
       rule('kubevirt.io', ['virtualmachineinstances', 'virtualmachineinstances/status'], full),
       rule('kubevirt.io', ['kubevirts'], read),
+      rule('cdi.kubevirt.io', ['datavolumes'], [...read, 'create']),
+      rule('', ['persistentvolumeclaims'], read),
       rule('', ['pods'], full),
       rule('', ['nodes'], read),
+      events,
+    ],
+  },
+  volume: {
+    name: 'system:controller:persistent-volume-binder',
+    rules: [
+      rule('', ['persistentvolumeclaims', 'persistentvolumeclaims/status'], [...read, 'update', 'patch']),
+      rule('cdi.kubevirt.io', ['datavolumes'], read),
+      rule('kubevirt.io', ['virtualmachineinstances'], read),
+      rule('', ['nodes'], read),
+      events,
+    ],
+  },
+  dataVolume: {
+    name: 'system:controller:datavolume-controller',
+    rules: [
+      rule('cdi.kubevirt.io', ['datavolumes', 'datavolumes/status'], [...read, 'update', 'patch']),
+      rule('', ['persistentvolumeclaims'], [...read, 'create']),
       events,
     ],
   },
@@ -75,7 +95,7 @@ export const controllers = {
 } as const satisfies Record<string, Component>
 
 /** The rules of a node's agent. core/access/node.ts restricts them to the pods, instances and leases of its node,
- * and to the Secrets and ConfigMaps that those instances name. */
+ * to the Secrets and ConfigMaps that those instances name, and to the claims whose disks it has. */
 export const nodeComponent: Component & Readonly<{ group: string }> = {
   name: 'system:node',
   group: nodesGroup,
@@ -88,6 +108,9 @@ export const nodeComponent: Component & Readonly<{ group: string }> = {
     rule('kubevirt.io', ['kubevirts'], read),
     rule('k8s.cni.cncf.io', ['network-attachment-definitions'], read),
     rule('', ['secrets', 'configmaps'], ['get']),
+    rule('', ['persistentvolumeclaims'], [...read, 'update', 'patch']),
+    rule('cdi.kubevirt.io', ['datavolumes'], ['get']),
+    rule('cdi.kubevirt.io', ['datavolumes/status'], ['update', 'patch']),
     rule('coordination.k8s.io', ['leases'], ['get', 'create', 'update', 'patch', 'delete']),
     events,
   ],

@@ -3,6 +3,7 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { DiskImage } from '../ports.ts'
 import { bytesOf } from '../vm/memory.ts'
 import { type DiskFile, guestDisks } from './disk.ts'
+import { claimReasons } from './readiness.ts'
 import { seedOf } from './seed.ts'
 import { claimNameOf, type SourceObjects } from './sources.ts'
 
@@ -70,8 +71,13 @@ function fileOfClaim(
 ): DiskFile | Problem {
   const found = claim(name)
   const at = `${metadata.namespace ?? 'default'}/${name}`
-  if (!found) return { reason: 'FailedPvcNotFound', problem: `PVC ${at} does not exist, waiting for it to appear` }
-  if (!found.isBound) return { reason: 'FailedPvcNotFound', problem: `PVC ${at} is not bound, waiting for it to be` }
+  if (!found) return { reason: claimReasons.missing, problem: `PVC ${at} does not exist, waiting for it to appear` }
+  if (!found.isBound) return { reason: claimReasons.unbound, problem: `PVC ${at} is not bound, waiting for it to be` }
+  if (!found.isPopulated)
+    return {
+      reason: claimReasons.provisioning,
+      problem: `the disk of PVC ${at} has not got its content, waiting for it`,
+    }
   return { is: 'claim', uid: found.uid, bytes: found.bytes, isOverlaid }
 }
 

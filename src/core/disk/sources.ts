@@ -15,8 +15,17 @@ export type SourceObjects = Readonly<{
   claim(name: string): Claim | undefined
 }>
 
-/** A claim as a disk needs it; without a volume it is not bound yet. */
-type Claim = Readonly<{ uid: string; bytes: number; isBound: boolean; isShared: boolean }>
+/**
+ * A claim as a disk needs it; without a volume it is not bound yet. `node` is where its disk is, and `isPopulated` says whether that
+ * has its content.
+ */
+export type Claim = Readonly<{
+  uid: string
+  bytes: number
+  isBound: boolean
+  isPopulated: boolean
+  node: string | undefined
+}>
 
 /** The objects that a guest's volumes and credentials need. */
 export function sourcesOf({ spec }: Pick<VirtualMachineInstance, 'spec'>): Source[] {

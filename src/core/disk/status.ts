@@ -10,11 +10,12 @@ import { claimNameOf } from './sources.ts'
  * §A4). Undefined when there are none.
  */
 export function volumeStatuses(
-  { spec, metadata }: VirtualMachineInstance,
+  { spec, metadata, status }: VirtualMachineInstance,
   { disks = [] }: Pick<ObservedDomain, 'disks'>,
 ): VmiStatus['volumeStatus'] {
   const nics = desiredNics(spec, metadata.namespace ?? 'default')
   const targets = new Map(disks.map(({ alias, target }) => [alias, target]))
+  const before = new Map((status?.volumeStatus ?? []).map((one) => [one.name, one.persistentVolumeClaimInfo]))
   const statuses = guestDisks(spec).flatMap(({ disk, volume }) => {
     const target = targets.get(diskAlias(disk.name, nics))
     if (!volume || target === undefined) return []
@@ -23,7 +24,7 @@ export function volumeStatuses(
       {
         name: disk.name,
         target,
-        ...(claimName !== undefined && { persistentVolumeClaimInfo: { claimName } }),
+        ...(claimName !== undefined && { persistentVolumeClaimInfo: { ...before.get(disk.name), claimName } }),
         ...(volume.containerDisk && { containerDiskVolume: {} }),
       },
     ]

@@ -2,7 +2,7 @@ import type { ResourceQuota } from '#apis/core/resourcequota.ts'
 import type { FieldError, Kind } from '#apis/meta/object.ts'
 import { parseQuantity, quantityText } from '#apis/meta/quantity.ts'
 import { isObject } from '#base/json.ts'
-import { computeResources } from './amounts.ts'
+import { computeResources, storageRequests } from './amounts.ts'
 import { countNames } from './judge.ts'
 
 /** Amounts are stored as Kubernetes writes them: `2` for the number 2, `1Gi` for `1024Mi`. */
@@ -18,7 +18,12 @@ export function quotaWithDefaults(quota: ResourceQuota): ResourceQuota {
 
 /** All resources that a quota may limit, for the kinds that are served. */
 export function quotaResources(kinds: readonly Kind[]): ReadonlySet<string> {
-  return new Set(['pods', ...computeResources, ...kinds.filter((kind) => kind.namespaced).flatMap(countNames)])
+  return new Set([
+    'pods',
+    ...computeResources,
+    storageRequests,
+    ...kinds.filter((kind) => kind.namespaced).flatMap(countNames),
+  ])
 }
 
 /** All errors of a quota: a limit that would not be enforced is refused (in Kubernetes' words where Kubernetes refuses it). */
@@ -55,7 +60,7 @@ function nameErrors(name: string, resources: ReadonlySet<string>): FieldError[] 
 
 /** Names that Kubernetes accepts for resources that do not exist here: storage, services, huge pages, devices. */
 const kubernetesOwn =
-  /^(?:services(?:\..+)?|replicationcontrollers|persistentvolumeclaims|(?:(?:requests|limits)\.)?(?:storage|ephemeral-storage)|(?:requests\.)?hugepages-.+)$/
+  /^(?:services(?:\..+)?|replicationcontrollers|(?:(?:requests|limits)\.)?(?:storage|ephemeral-storage)|(?:requests\.)?hugepages-.+)$/
 
 function amountErrors(name: string, value: unknown): FieldError[] {
   const field = `spec.hard[${name}]`

@@ -1,3 +1,4 @@
+import type { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import { parseQuantity, type Quantity, quantityText } from '#apis/meta/quantity.ts'
 import { isObject } from '#base/json.ts'
@@ -17,6 +18,14 @@ export const computeResources: ReadonlySet<string> = new Set([
   'limits.cpu',
   'limits.memory',
 ])
+
+/** The name in a quota of the sizes of claims. */
+export const storageRequests = 'requests.storage'
+
+/** What a claim uses of its namespace's quotas: the size it asks for. */
+export function claimAmounts({ spec }: PersistentVolumeClaim): Amounts {
+  return { [storageRequests]: parseQuantity(spec.resources?.requests?.storage)?.milli ?? 0n }
+}
 
 /**
  * What a pod uses of its namespace's quotas: nothing once it has ended (Kubernetes). A pod that is being deleted counts until it
@@ -65,9 +74,9 @@ export function unsaid(pod: Pod, limited: readonly string[]): string | undefined
   return `must specify ${missing.map(({ name, by }) => `${name} for: ${by.map(nameOf).toSorted().join(',')}`).join('; ')}`
 }
 
-/** An amount as text; memory by powers of 1024. */
+/** An amount as text; memory and storage by powers of 1024. */
 export function amountText(resource: string, milli: bigint): string {
-  return quantityText({ milli, form: resource.endsWith('memory') ? 'binary' : 'decimal' })
+  return quantityText({ milli, form: /(memory|storage)$/.test(resource) ? 'binary' : 'decimal' })
 }
 
 /** Quantities by name; other values are left out. */

@@ -14,7 +14,7 @@ export function countNames({ group, plural }: Named): readonly string[] {
 }
 
 /** The kinds that Kubernetes also counts by their plural name alone. */
-const objectNames: ReadonlySet<string> = new Set(['configmaps', 'secrets', 'resourcequotas'])
+const objectNames: ReadonlySet<string> = new Set(['configmaps', 'secrets', 'resourcequotas', 'persistentvolumeclaims'])
 
 /**
  * Why an object that uses `more` may not be written, given what its namespace has used (all in thousandths), in Kubernetes'

@@ -4,6 +4,7 @@ import { apiVersionOf, type Stored } from '#apis/meta/object.ts'
 import { parseQuantity, quantityText } from '#apis/meta/quantity.ts'
 import { sha256Hex } from '#base/sha256.ts'
 import { nodeNameLabel } from '../access/node.ts'
+import { claimReasons } from '../disk/readiness.ts'
 import { migrationJobAnnotation, migrationJobLabel, targetNodeLabel } from '../migration/labels.ts'
 import { desiredNics } from '../nic/desired.ts'
 import { networksRequest } from '../sandbox/plan.ts'
@@ -110,6 +111,9 @@ export function isScheduled(vmi: VirtualMachineInstance): boolean {
   return phase !== undefined && phase !== 'Pending' && phase !== 'Scheduling'
 }
 
+/** Reasons of the condition Synchronized of an instance that has no pod yet. */
+const earlyReasons: ReadonlySet<string | undefined> = new Set(['FailedCreate', ...Object.values(claimReasons)])
+
 /** The controller's part of an instance's status, until the hand-over. `why` is the reason why it has no pod. */
 export function scheduledStatus(
   vmi: VirtualMachineInstance,
@@ -131,7 +135,7 @@ export function scheduledStatus(
     )
     return { ...withPhase(status, 'Pending', now), conditions }
   }
-  const refused = findCondition(ready, 'Synchronized')?.reason === failedCreate
+  const refused = earlyReasons.has(findCondition(ready, 'Synchronized')?.reason)
   const conditions = withoutCondition(refused ? withoutCondition(ready, 'Synchronized') : ready, 'PodScheduled')
   if (!isTrue(pod.status?.conditions, 'Ready')) return { ...withPhase(status, 'Scheduling', now), conditions }
   const nodeName = pod.spec.nodeName ?? ''
@@ -148,12 +152,17 @@ export const failedCreate = 'FailedCreate'
 
 /** The status of an instance whose pod was refused, with the reason, in KubeVirt's words. */
 export function refusedStatus({ status = {} }: VirtualMachineInstance, why: string, now: string): VmiStatus {
-  const message = `failed to create virtual machine pod: ${why}`
-  const conditions = withCondition(
-    status.conditions,
-    { type: 'Synchronized', status: 'False', reason: failedCreate, message },
-    now,
-  )
+  const failure = { reason: failedCreate, message: `failed to create virtual machine pod: ${why}` }
+  return waitingStatus({ status }, failure, now)
+}
+
+/** The status of an instance that gets no pod yet, with what it waits for. */
+export function waitingStatus(
+  { status = {} }: Pick<VirtualMachineInstance, 'status'>,
+  { reason, message }: Readonly<{ reason: string; message: string }>,
+  now: string,
+): VmiStatus {
+  const conditions = withCondition(status.conditions, { type: 'Synchronized', status: 'False', reason, message }, now)
   return { ...withPhase(status, 'Pending', now), conditions }
 }
 

@@ -13,6 +13,8 @@ export type PlacementOptions = Readonly<{
   selector?: Readonly<Record<string, string>>
   /** The node that it leaves: chosen only if there is no other. */
   leaving?: string
+  /** The node that its claims are on. */
+  volumeNode?: string
 }>
 
 /** The chosen node, or why there is none, in Kubernetes' words. */
@@ -27,7 +29,7 @@ export function chooseNode(
   vmi: VirtualMachineInstance,
   nodes: readonly Node[],
   allocatedOn: (node: string) => Allocation,
-  { selector = {}, leaving }: PlacementOptions = {},
+  { selector = {}, leaving, volumeNode }: PlacementOptions = {},
 ): Placement {
   const { architecture } = vmi.spec
   const ofArchitecture = architecture ? { [architectureLabel]: architecture } : {}
@@ -35,7 +37,10 @@ export function chooseNode(
   const bytes = footprintOf(memoryOf(vmi.spec).bytes ?? 0)
   const reasons = new Map<string, number>()
   const fitting = nodes.filter((node) => {
-    const why = whyNot(node, wanted, allocatedOn(node.metadata.name), bytes)
+    const isElsewhere = volumeNode !== undefined && node.metadata.name !== volumeNode
+    const why = isElsewhere
+      ? ['node(s) had volume node affinity conflict']
+      : whyNot(node, wanted, allocatedOn(node.metadata.name), bytes)
     for (const one of why) reasons.set(one, (reasons.get(one) ?? 0) + 1)
     return !why.length
   })

@@ -1,6 +1,7 @@
 import type { PrintableStatus, VirtualMachine, VmStatus } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Condition, Stored } from '#apis/meta/object.ts'
+import { claimReasons } from '../disk/readiness.ts'
 import { isMigrating } from '../migration/pod-role.ts'
 import { findCondition, isTrue, withCondition, withoutCondition } from './conditions.ts'
 import { failedCreate } from './launcher.ts'
@@ -23,7 +24,11 @@ const statusOfReason: ReadonlyMap<string | undefined, PrintableStatus> = new Map
   [imageMissingReason, 'ErrImagePull'],
   ['ErrImageNeverPull', 'ErrImagePull'],
   [imageBackOffReason, 'ImagePullBackOff'],
-  ['FailedPvcNotFound', 'ErrorPvcNotFound'],
+  [claimReasons.missing, 'ErrorPvcNotFound'],
+  [claimReasons.unbound, 'WaitingForVolumeBinding'],
+  [claimReasons.provisioning, 'Provisioning'],
+  [claimReasons.failed, 'DataVolumeError'],
+  [claimReasons.used, 'ErrorUnschedulable'],
 ])
 
 export type VmObservation = Readonly<{
@@ -31,6 +36,8 @@ export type VmObservation = Readonly<{
   restartRequired: boolean
   /** Why the creation of its instance was refused. */
   failure?: string | undefined
+  /** What its volumes wait for while it has no instance (a reason of core/disk/readiness.ts). */
+  waits?: string | undefined
   /** The generation of the VM that was reconciled; the stored one may be newer. */
   generation?: number | undefined
   nowMs: number
@@ -48,7 +55,7 @@ export function vmStatus(vm: VirtualMachine, seen: VmObservation): VmStatus {
     ...old,
     ...(vmi || old.created !== undefined ? { created: vmi !== undefined } : {}),
     ready: vmi !== undefined && isTrue(vmi.status?.conditions, 'Ready'),
-    printableStatus: printableStatus(vm, vmi, failure, nowMs),
+    printableStatus: printableStatus(vm, seen, failure),
     runStrategy: runStrategyOf(vm),
     conditions: conditions(vm, seen),
     ...(pending.length && { stateChangeRequests: pending }),
@@ -87,9 +94,8 @@ function plain(condition: Condition): Omit<Condition, 'lastTransitionTime'> {
 /** First match wins, in KubeVirt's order (facts/kubevirt.md §1.4). */
 function printableStatus(
   vm: VirtualMachine,
-  vmi: Stored<VirtualMachineInstance> | undefined,
+  { vmi, waits, nowMs }: VmObservation,
   failure: VmStatus['startFailure'],
-  nowMs: number,
 ): PrintableStatus {
   if (vm.metadata.deletionTimestamp) return 'Terminating'
   if (vmi?.metadata.deletionTimestamp) return 'Stopping'
@@ -103,6 +109,8 @@ function printableStatus(
     if (findCondition(vmi.status?.conditions, 'PodScheduled')?.status === 'False') return 'ErrorUnschedulable'
     return 'Starting'
   }
+  const known = statusOfReason.get(waits)
+  if (known && waits !== claimReasons.missing) return known
   const retryMs = failure?.retryAfterTimestamp === undefined ? 0 : Date.parse(failure.retryAfterTimestamp)
   if (!vmi && retryMs > nowMs && runStrategyOf(vm) !== 'Halted') return 'CrashLoopBackOff'
   return 'Stopped'

@@ -1,7 +1,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Fault, faultKind } from '#base/fault.ts'
-import type { DiskImage, DiskImages, ImagePull } from '#core/ports.ts'
+import type { DiskPull } from '#core/disk/ports.ts'
+import type { DiskImage, DiskImages } from '#core/ports.ts'
 import { checkDisk } from '../check/check.ts'
 import { type HttpClient, nameOf } from '../fetch/http-client.ts'
 import { plainBytesOf } from '../files/decompress.ts'
@@ -28,13 +29,6 @@ export type DiskImageOptions = Readonly<{
   /** Times to wait before the next try of a download, milliseconds. */
   backoffMs?: readonly number[]
 }>
-
-/** A pull with what URLs have besides. */
-export type DiskPull = ImagePull &
-  Readonly<{
-    /** Of the bytes that the URL leads to, `ALGORITHM:HEX`. */
-    checksum?: string
-  }>
 
 const defaultMaxFileBytes = 512 * 2 ** 30
 const defaultMaxVirtualBytes = 64 * 2 ** 40
@@ -225,6 +219,11 @@ export class DiskImageStore implements DiskImages {
   /** Removes what downloads have left that were under way when their process ended. */
   async sweep(): Promise<void> {
     await this.#inventory.workspaces.sweep()
+  }
+
+  /** The file of an image, to be opened at once. @throws Fault NotFound */
+  async fileOf(digest: string): Promise<string> {
+    return this.#inventory.files.fileOf(digest)
   }
 
   /** Gives a sandbox an image and returns the path of the disk there. @throws Fault NotFound */

@@ -113,6 +113,14 @@ export class ImageFiles {
     return join(inside, name)
   }
 
+  /** The file of an image. @throws Fault NotFound */
+  async fileOf(digest: string): Promise<string> {
+    const image = await this.find(digest)
+    if (!image) throw new Fault('NotFound', `There is no disk image sha256:${digest} on this host`)
+    await this.touch(digest)
+    return join(this.#folderOf(digest), `disk.${image.format}`)
+  }
+
   async touch(digest: string): Promise<void> {
     const now = new Date()
     await utimes(join(this.#folderOf(digest), factsFile), now, now)

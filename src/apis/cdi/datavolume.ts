@@ -1,0 +1,142 @@
+import { Type } from 'typebox'
+import { claimSpecFields } from '../core/persistentvolumeclaim.ts'
+import { noEffect, notCarriedOut, refused } from '../meta/fate.ts'
+import type { Kind, ObjectMeta } from '../meta/object.ts'
+import { conditions, loose, type Of, objectSchema, stringMap } from '../meta/schema.ts'
+import { objectOf } from '../meta/shape.ts'
+
+const credentials = 'downloads have no credentials; use a source that needs none'
+const authorities = 'give certificates to the agent: patchbay up --image-ca FILE'
+const instead = 'use http, registry, pvc or blank'
+
+const httpSource = Type.Object({
+  url: Type.String({ description: 'Where the disk image is: http or https.' }),
+  checksum: Type.Optional(
+    Type.String({
+      description: 'Of the bytes that are downloaded: md5, sha1, sha256 or sha512, a colon, hexadecimal.',
+    }),
+  ),
+  secretRef: Type.Optional(refused(Type.String(), credentials)),
+  certConfigMap: Type.Optional(notCarriedOut(Type.String(), authorities)),
+  extraHeaders: Type.Optional(refused(Type.Array(Type.String()), credentials)),
+  secretExtraHeaders: Type.Optional(refused(Type.Array(Type.String()), credentials)),
+})
+
+const registrySource = Type.Object({
+  url: Type.Optional(Type.String({ description: 'A container disk: docker:// and its reference.' })),
+  imageStream: Type.Optional(refused(Type.String(), 'there are no image streams; use url')),
+  pullMethod: Type.Optional(noEffect(Type.String(), 'the agent pulls in every case')),
+  secretRef: Type.Optional(refused(Type.String(), credentials)),
+  certConfigMap: Type.Optional(notCarriedOut(Type.String(), authorities)),
+  platform: Type.Optional(noEffect(objectOf({ architecture: 'string' }), 'it is that of the host')),
+})
+
+const sourceSchema = Type.Object({
+  http: Type.Optional(httpSource),
+  registry: Type.Optional(registrySource),
+  pvc: Type.Optional(
+    Type.Object({
+      namespace: Type.Optional(Type.String({ description: 'That of the DataVolume when absent.' })),
+      name: Type.String(),
+    }),
+  ),
+  blank: Type.Optional(loose('An empty disk.')),
+  upload: Type.Optional(refused(loose(), 'disks cannot be uploaded yet; serve the file over http')),
+  s3: Type.Optional(refused(loose(), instead)),
+  gcs: Type.Optional(refused(loose(), instead)),
+  imageio: Type.Optional(refused(loose(), instead)),
+  vddk: Type.Optional(refused(loose(), instead)),
+  snapshot: Type.Optional(refused(loose(), 'there are no snapshots; use pvc')),
+})
+export type DataVolumeSource = Of<typeof sourceSchema>
+
+const dataVolumeSpecSchema = Type.Object({
+  source: Type.Optional(sourceSchema),
+  sourceRef: Type.Optional(
+    refused(
+      objectOf({ 'kind!': 'string', 'name!': 'string', namespace: 'string' }),
+      'there are no DataSources; use source',
+    ),
+  ),
+  pvc: Type.Optional(Type.Object(claimSpecFields)),
+  storage: Type.Optional(Type.Object(claimSpecFields)),
+  contentType: Type.Optional(Type.String({ description: 'kubevirt; archive is refused.' })),
+  checkpoints: Type.Optional(refused(Type.Array(loose()), 'disks are imported as a whole')),
+  finalCheckpoint: Type.Optional(notCarriedOut(Type.Boolean(), 'disks are imported as a whole', [false])),
+  preallocation: Type.Optional(notCarriedOut(Type.Boolean(), 'files of disks are sparse', [false])),
+  priorityClassName: Type.Optional(noEffect(Type.String(), 'there are no pods that import')),
+})
+export type DataVolumeSpec = Of<typeof dataVolumeSpecSchema>
+
+/** Phases of a DataVolume that occur here (CDI has more). */
+export type DataVolumePhase =
+  | 'Pending'
+  | 'ImportScheduled'
+  | 'ImportInProgress'
+  | 'CloneScheduled'
+  | 'CloneInProgress'
+  | 'Succeeded'
+  | 'Failed'
+
+const dataVolumeStatusSchema = Type.Object({
+  claimName: Type.Optional(Type.String()),
+  phase: Type.Optional(Type.String()),
+  progress: Type.Optional(Type.String({ description: 'A percentage such as 12.34%, or N/A.' })),
+  restartCount: Type.Optional(Type.Integer({ description: 'How often the import was tried again.' })),
+  conditions: Type.Optional(conditions),
+})
+export type DataVolumeStatus = Of<typeof dataVolumeStatusSchema>
+
+/** A claim, and what is to be on its disk. */
+export type DataVolume = Readonly<{
+  apiVersion: string
+  kind: string
+  metadata: ObjectMeta
+  spec: DataVolumeSpec
+  status?: DataVolumeStatus
+}>
+
+/** A DataVolume that each VM has for itself. */
+export const dataVolumeTemplateSchema = Type.Object({
+  apiVersion: Type.Optional(Type.String()),
+  kind: Type.Optional(Type.String()),
+  metadata: Type.Optional(
+    Type.Unsafe<
+      Readonly<{
+        name?: string
+        namespace?: string
+        labels?: Record<string, string>
+        annotations?: Record<string, string>
+      }>
+    >({
+      type: 'object',
+      'x-kubernetes-preserve-unknown-fields': true,
+      properties: { name: Type.String(), namespace: Type.String(), labels: stringMap, annotations: stringMap },
+    }),
+  ),
+  spec: dataVolumeSpecSchema,
+  status: Type.Optional(noEffect(loose(), 'a template has no status')),
+})
+export type DataVolumeTemplate = Of<typeof dataVolumeTemplateSchema>
+
+export const DataVolume: Kind<DataVolume> = {
+  group: 'cdi.kubevirt.io',
+  version: 'v1beta1',
+  kind: 'DataVolume',
+  plural: 'datavolumes',
+  singular: 'datavolume',
+  shortNames: ['dv', 'dvs'],
+  categories: ['all'],
+  namespaced: true,
+  status: true,
+  columns: [
+    { name: 'Phase', type: 'string', path: 'status.phase' },
+    { name: 'Progress', type: 'string', path: 'status.progress' },
+    { name: 'Restarts', type: 'integer', path: 'status.restartCount' },
+    { name: 'Age', type: 'date', path: 'metadata.creationTimestamp' },
+  ],
+  schema: objectSchema(
+    { spec: dataVolumeSpecSchema, status: Type.Optional(dataVolumeStatusSchema) },
+    'A claim, and what is to be on its disk.',
+  ),
+}
