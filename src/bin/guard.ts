@@ -14,6 +14,7 @@ import type { Kind } from '#apis/meta/object.ts'
 import { explain, Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { RotatingFile } from '#base/rotating-file.ts'
+import { absentKinds } from '#controllers/absent-kinds.ts'
 import { absentSubresources } from '#controllers/absent-subresources.ts'
 import { evictions } from '#controllers/eviction.ts'
 import { type ChannelContext, guestChannels, screenshotAction } from '#controllers/guest-channels.ts'
@@ -87,7 +88,7 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
       screenshotAction(channels),
     ],
     channels: guestChannels(channels),
-    absent: absentSubresources,
+    absent: [...absentSubresources, ...absentKinds],
     audit,
   }
   const close = () => {
