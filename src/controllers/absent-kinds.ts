@@ -23,7 +23,8 @@ export const absentKinds: readonly AbsentKind[] = [
   ...inGroup('export.kubevirt.io', { virtualmachineexports: noExports }),
   ...inGroup('backup.kubevirt.io', { virtualmachinebackups: noBackups, virtualmachinebackuptrackers: noBackups }),
   ...inGroup('migrations.kubevirt.io', {
-    migrationpolicies: 'migrations are limited for the whole cluster; set spec.configuration.migrations of the KubeVirt',
+    migrationpolicies:
+      'migrations are limited for the whole cluster; set spec.configuration.migrations of the KubeVirt',
   }),
 ]
 

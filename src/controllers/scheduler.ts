@@ -2,6 +2,7 @@ import type { Node } from '#apis/core/node.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
+import { isByPods } from '#core/scheduling/pod-affinity.ts'
 import type { NewPod } from '#core/vm/launcher.ts'
 import { chooseNode, type Placement, type PlacementOptions } from '#core/vm/scheduling.ts'
 import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
@@ -12,6 +13,7 @@ import { PodAllocations } from './pod-allocations.ts'
 export class Scheduler {
   readonly #nodes: Pick<Informer<Node>, 'list'>
   readonly #pods: Pick<Informer<Pod>, 'get' | 'onChange'>
+  readonly #awaiting = new Set<string>()
   readonly #allocations = new PodAllocations()
 
   constructor(nodes: Pick<Informer<Node>, 'list'>, pods: Pick<Informer<Pod>, 'get' | 'onChange'>) {
@@ -21,7 +23,23 @@ export class Scheduler {
   }
 
   find(vmi: VirtualMachineInstance, how: PlacementOptions = {}): Placement {
-    return chooseNode(vmi, this.#nodes.list(), (node) => this.#allocations.allocatedOn(node), how)
+    const { metadata, spec } = vmi
+    const { affinity } = spec
+    const pods = this.#allocations.relevantTo(affinity)
+    const allocatedOn = (node: string) => this.#allocations.allocatedOn(node)
+    const placement = chooseNode(vmi, this.#nodes.list(), allocatedOn, { ...how, pods })
+    if ('why' in placement && isByPods(affinity)) {
+      const { namespace = 'default', name } = metadata
+      this.#awaiting.add(queueKey({ metadata: { namespace, name } }))
+    }
+    return placement
+  }
+
+  /** The queue keys of instances that wait for pods to be near to, each once: a pod that comes may be the one. */
+  takeAwaiting(): readonly string[] {
+    const keys = [...this.#awaiting]
+    this.#awaiting.clear()
+    return keys
   }
 
   /** The users that the guests of all pods run as. */

@@ -14,6 +14,7 @@ import {
   time,
 } from '../meta/schema.ts'
 import { withFields } from '../meta/shape.ts'
+import { affinitySchema, tolerationsSchema } from './affinity.ts'
 import { diskSchema, volumeSchema, volumeStatusSchema } from './disk.ts'
 import { guestAgentSchema, guestOsInfoSchema, pciPortsSchema, powerRequestSchema } from './guest.ts'
 import * as hardware from './hardware.ts'
@@ -155,8 +156,8 @@ export const vmiSpecSchema = Type.Object({
   utilityVolumes: Type.Optional(notCarriedOut(parts.utilityVolumes)),
   terminationGracePeriodSeconds: Type.Optional(Type.Integer({ minimum: 0 })),
   nodeSelector: Type.Optional(stringMap),
-  affinity: Type.Optional(notCarriedOut(parts.affinity, 'nodeSelector is obeyed')),
-  tolerations: Type.Optional(noEffect(parts.tolerations, 'taints keep no instance off a node')),
+  affinity: Type.Optional(affinitySchema),
+  tolerations: Type.Optional(tolerationsSchema),
   topologySpreadConstraints: Type.Optional(notCarriedOut(parts.topologySpreadConstraints)),
   priorityClassName: Type.Optional(noEffect(Type.String(), 'no instance makes room for another')),
   schedulerName: Type.Optional(noEffect(Type.String(), 'there is one scheduler')),
