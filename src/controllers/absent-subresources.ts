@@ -45,7 +45,6 @@ export const absentSubresources: readonly AbsentSubresource[] = [
       removevolume: noDisks,
       memorydump: noDisks,
       removememorydump: noDisks,
-      'expand-spec': 'there are no instance types: the spec of the VM is what runs',
       objectgraph: 'the objects of a VM are its instance, its pod and its networks',
     },
   ),

@@ -3,6 +3,8 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
+import { expanded } from '#core/instancetype/expand.ts'
+import { namesTypes } from '#core/instancetype/matcher.ts'
 import { attachmentMode } from '#core/migration/required.ts'
 import { findCondition } from '#core/vm/conditions.ts'
 import { instanceOf, withAnnotationsOf } from '#core/vm/instance.ts'
@@ -39,6 +41,9 @@ export function startVmController(context: ControllerContext): Controller {
   })
   context.kubevirts.onChange(() => {
     for (const vm of context.vms.list()) controller.enqueue(queueKey(vm))
+  })
+  context.types.onChange(() => {
+    for (const vm of context.vms.list()) if (namesTypes(vm)) controller.enqueue(queueKey(vm))
   })
   return controller
 }
@@ -100,7 +105,10 @@ async function adopt(
 async function start(context: ControllerContext, vm: Stored<VirtualMachine>): Promise<Fault | undefined> {
   try {
     const isPaused = vm.status?.stateChangeRequests?.[0]?.data?.paused === 'true'
-    const vmi = await context.client.create(VirtualMachineInstance, instanceOf(vm, { isPaused }))
+    const types = context.types.find(vm)
+    const [missing] = types.missing
+    if (missing) return new Fault('NotFound', missing.why)
+    const vmi = await context.client.create(VirtualMachineInstance, instanceOf(expanded(vm, types), { isPaused }))
     context.recorder(
       vm,
       'Normal',
@@ -147,7 +155,10 @@ async function followLive(
 ): Promise<boolean> {
   if (vmi.metadata.deletionTimestamp || isFinal(vmi)) return false
   const { namespace } = vm.metadata
-  const wanted = vm.spec.template.spec
+  const types = context.types.find(vm)
+  // It goes on as it was made.
+  if (types.missing.length) return false
+  const wanted = expanded(vm, types).spec.template.spec
   const mode = attachmentMode(context.kubevirts.list()[0])
   const update = liveUpdate(wanted, vmi, namespace, mode)
   if (update.spec || withAnnotationsOf(vm, vmi) !== vmi)

@@ -6,6 +6,7 @@ import { nodeNameLabel, nodeReadVeto, nodesGroup, type Placement } from '#core/a
 import type { Component } from '#core/access/system-roles.ts'
 import { clusterConfig } from '#core/admission/config.ts'
 import { systemGroup } from '#core/admission/template.ts'
+import { noTypes } from '#core/instancetype/matcher.ts'
 import type { NamespaceLimits } from '#core/quota/limits.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { sweepEvents } from '#machinery/client/recorder.ts'
@@ -114,6 +115,7 @@ function rulesOver(objects: () => Objects | undefined): Omit<ServedContext, 'acc
   }
   return {
     config,
+    types: (vm) => objects()?.types.find(vm) ?? noTypes,
     placement,
     macs: new MacPool(
       () => config().macRange,

@@ -13,6 +13,7 @@ import { type Component, controllers } from '#core/access/system-roles.ts'
 import { type Source, sourcesOf } from '#core/disk/sources.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Informer, makeInformer } from '#machinery/client/informer.ts'
+import { followTypes, type TypeCaches } from './types.ts'
 
 /** Caches that admission and controllers share: one copy of each object per process. */
 export type Objects = Readonly<{
@@ -25,6 +26,8 @@ export type Objects = Readonly<{
   namespaces: Informer<Namespace>
   /** The cluster's configuration: one object, or none. */
   kubevirts: Informer<KubeVirt>
+  /** Instance types and preferences. */
+  types: TypeCaches
   /** Indexed `byVmi`, by the queue key of the instance. */
   migrations: Informer<VirtualMachineInstanceMigration, 'byVmi'>
 }>
@@ -49,6 +52,7 @@ export async function followObjects(
     nodes: makeInformer(client, Node, {}, options),
     namespaces: makeInformer(own, Namespace, {}, options),
     kubevirts: makeInformer(own, KubeVirt, {}, options),
+    types: followTypes(own, options),
     migrations: makeInformer(
       clients.as(controllers.migration),
       VirtualMachineInstanceMigration,

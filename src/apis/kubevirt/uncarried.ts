@@ -101,15 +101,6 @@ export const hugepages = objectOf({ pageSize: 'string' })
 export const reservedOverhead = objectOf({ addedOverhead: 'quantity', memLock: 'string' })
 export const ioThreads = objectOf({ supplementalPoolThreadCount: 'integer' })
 
-/** An instance type or a preference, by reference. */
-export const matcher = objectOf({
-  name: 'string',
-  kind: 'string',
-  revisionName: 'string',
-  inferFromVolume: 'string',
-  inferFromVolumeFailurePolicy: 'string',
-})
-
 const dataSource = { apiGroup: 'string', 'kind!': 'string', 'name!': 'string' } as const satisfies Shape
 const storage = {
   accessModes: ['string'],

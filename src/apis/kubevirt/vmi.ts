@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { noEffect, notCarriedOut } from '../meta/fate.ts'
+import { noEffect, notCarriedOut, refused } from '../meta/fate.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import {
   conditions,
@@ -27,6 +27,9 @@ import { vmiStatusFields } from './uncarried-status.ts'
 /** Most interfaces, and most networks, of a VM (KubeVirt's limit). */
 const maxInterfaces = 256
 
+/** Why devices of a host are refused. */
+const noDevices = 'devices of a host are not passed through'
+
 const devices = Type.Object({
   interfaces: Type.Optional(listMap(interfaceSchema, 'name', { maxItems: maxInterfaces })),
   networkInterfaceMultiqueue: Type.Optional(Type.Boolean()),
@@ -42,8 +45,8 @@ const devices = Type.Object({
   disks: Type.Optional(Type.Array(diskSchema)),
   downwardMetrics: Type.Optional(notCarriedOut(loose())),
   filesystems: Type.Optional(notCarriedOut(parts.filesystems)),
-  gpus: Type.Optional(notCarriedOut(parts.gpus)),
-  hostDevices: Type.Optional(notCarriedOut(parts.hostDevices)),
+  gpus: Type.Optional(refused(parts.gpus, noDevices)),
+  hostDevices: Type.Optional(refused(parts.hostDevices, noDevices)),
   inputs: Type.Optional(Type.Array(hardware.inputSchema)),
   logSerialConsole: Type.Optional(notCarriedOut(Type.Boolean(), 'the serial console is logged always', [true])),
   panicDevices: Type.Optional(notCarriedOut(parts.panicDevices)),
