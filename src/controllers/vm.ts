@@ -9,7 +9,7 @@ import { attachmentMode } from '#core/migration/required.ts'
 import { findCondition } from '#core/vm/conditions.ts'
 import { instanceOf, withAnnotationsOf } from '#core/vm/instance.ts'
 import { failedCreate } from '#core/vm/launcher.ts'
-import { liveUpdate, withoutUnplugged } from '#core/vm/live.ts'
+import { liveUpdate, withNicsOf, withoutUnplugged } from '#core/vm/live.ts'
 import { adopted, inTheWay, ownershipOf } from '#core/vm/ownership.ts'
 import { isFinal, planPower } from '#core/vm/power.ts'
 import { vmStatus } from '#core/vm/status.ts'
@@ -156,9 +156,8 @@ async function followLive(
   if (vmi.metadata.deletionTimestamp || isFinal(vmi)) return false
   const { namespace } = vm.metadata
   const types = context.types.find(vm)
-  // It goes on as it was made.
-  if (types.missing.length) return false
-  const wanted = expanded(vm, types).spec.template.spec
+  const template = expanded(vm, types).spec.template.spec
+  const wanted = types.missing.length ? withNicsOf(vmi.spec, template) : template
   const mode = attachmentMode(context.kubevirts.list()[0])
   const update = liveUpdate(wanted, vmi, namespace, mode)
   if (update.spec || withAnnotationsOf(vm, vmi) !== vmi)

@@ -53,7 +53,7 @@ function virtualMachine(context: ServedContext): Served {
       ...(isBeyondAdmission(vm, old)
         ? []
         : [
-            ...typeErrors(vm, types(vm)),
+            ...typeErrors(vm, types(vm), old),
             ...vmErrors(whole(vm), old, contextOf(context, ownerOf(VirtualMachine.kind, vm.metadata))),
             ...templateErrors(vm, old, user),
           ]),

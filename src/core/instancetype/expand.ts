@@ -1,7 +1,7 @@
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { type FieldError, invalidValue, type ObjectMeta } from '#apis/meta/object.ts'
 import { parseQuantity } from '#apis/meta/quantity.ts'
-import { isObject } from '#base/json.ts'
+import { isObject, sameJson } from '#base/json.ts'
 import { withDiskDefaults, withDisksOfVolumes } from '../disk/defaults.ts'
 import { vcpusOf } from '../vm/cpu.ts'
 import { bytesOf, memoryOf } from '../vm/memory.ts'
@@ -45,11 +45,17 @@ function namesOf(vm: VirtualMachine): Record<string, string> {
   return Object.fromEntries(entries)
 }
 
-/** Everything wrong with what a VM names, in KubeVirt's words: it does not exist, is contradicted, or is too small. */
-export function typeErrors(vm: VirtualMachine, types: Types): FieldError[] {
+/**
+ * Everything wrong with what a VM names, in KubeVirt's words: it does not exist, is contradicted, or is too small. A VM that named
+ * it before can still be changed when it is gone, so that it can be stopped and its interfaces changed.
+ */
+export function typeErrors(vm: VirtualMachine, types: Types, old?: VirtualMachine): FieldError[] {
   const { instancetype, missing } = types
-  if (missing.length)
-    return missing.map(({ role, why }) => ({ field: `spec.${role}`, message: why, reason: 'FieldValueNotFound' }))
+  const isSame = (role: Role) => sameJson(vm.spec[role], old?.spec[role])
+  const news = missing.filter(({ role }) => !isSame(role))
+  if (news.length)
+    return news.map(({ role, why }) => ({ field: `spec.${role}`, message: why, reason: 'FieldValueNotFound' }))
+  if (missing.length || (roles.every(isSame) && sameJson(vm.spec.template, old?.spec.template))) return []
   const { spec } = vm.spec.template
   const conflicts = instancetype ? conflictsWith(spec, instancetype).map((path) => `${at}.${path}`) : []
   const [first] = conflicts
