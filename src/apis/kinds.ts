@@ -9,6 +9,8 @@ import { Pod } from './core/pod.ts'
 import { ResourceQuota } from './core/resourcequota.ts'
 import { Secret } from './core/secret.ts'
 import { ServiceAccount } from './core/serviceaccount.ts'
+import { VirtualMachineClusterInstancetype, VirtualMachineInstancetype } from './instancetype/instancetype.ts'
+import { VirtualMachineClusterPreference, VirtualMachinePreference } from './instancetype/preference.ts'
 import { KubeVirt } from './kubevirt/kubevirt.ts'
 import { VirtualMachineInstanceMigration } from './kubevirt/migration.ts'
 import { VirtualMachine } from './kubevirt/vm.ts'
@@ -37,6 +39,10 @@ export const kinds: readonly Kind[] = [
   VirtualMachineInstanceMigration,
   KubeVirt,
   DataVolume,
+  VirtualMachineInstancetype,
+  VirtualMachineClusterInstancetype,
+  VirtualMachinePreference,
+  VirtualMachineClusterPreference,
   NetworkAttachmentDefinition,
   Role,
   RoleBinding,

@@ -14,8 +14,10 @@ import type { Kind } from '#apis/meta/object.ts'
 import { explain, Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { RotatingFile } from '#base/rotating-file.ts'
+import { absentKinds } from '#controllers/absent-kinds.ts'
 import { absentSubresources } from '#controllers/absent-subresources.ts'
 import { evictions } from '#controllers/eviction.ts'
+import { expandSpecAction } from '#controllers/expand-spec.ts'
 import { type ChannelContext, guestChannels, screenshotAction } from '#controllers/guest-channels.ts'
 import { podLog } from '#controllers/pod-log.ts'
 import { vmActions } from '#controllers/vm-actions.ts'
@@ -83,11 +85,12 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
     ],
     actions: [
       ...vmActions({ client: api.clients.own, clientAs: (user) => api.clientAs(user), vmis: api.objects.vmis }),
+      expandSpecAction({ client: api.clients.own, types: api.objects.types.find }),
       podLog({ client: api.clients.own, consoleOf: (uid) => readConsoleLog(join(dir.pods, uid)) }),
       screenshotAction(channels),
     ],
     channels: guestChannels(channels),
-    absent: absentSubresources,
+    absent: [...absentSubresources, ...absentKinds],
     audit,
   }
   const close = () => {

@@ -46,7 +46,6 @@ export const absentSubresources: readonly AbsentSubresource[] = [
       removevolume: noDisks,
       memorydump: 'the memory of a guest is not dumped',
       removememorydump: 'the memory of a guest is not dumped',
-      'expand-spec': 'there are no instance types: the spec of the VM is what runs',
       objectgraph: 'the objects of a VM are its instance, its pod and its networks',
     },
   ),

@@ -7,6 +7,7 @@ import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import type { Log } from '#base/log.ts'
+import type { FindTypes } from '#core/instancetype/matcher.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Informer } from '#machinery/client/informer.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
@@ -25,6 +26,8 @@ export type ControllerContext = Readonly<{
   dataVolumes: Informer<DataVolume>
   /** The cluster's configuration: one object, or none. */
   kubevirts: Informer<KubeVirt>
+  /** Instance types and preferences: what a VM names of them, and a call when one has changed. */
+  types: Readonly<{ find: FindTypes; onChange(listener: () => void): void }>
   /** Users for the processes of a new guest. @throws Fault Unavailable when all are in use */
   takeUser: () => number
   /** Called when a namespace may have more of a resource than before. */

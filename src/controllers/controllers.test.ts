@@ -13,6 +13,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { silent } from '#base/log.ts'
 import { eventually } from '#base/wait.ts'
+import { noTypes } from '#core/instancetype/matcher.ts'
 import { findCondition } from '#core/vm/conditions.ts'
 import { openMemoryStore } from '#kit/machinery/store/memory.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
@@ -54,6 +55,7 @@ async function open(t: TestContext) {
     nodes,
     scheduler: new Scheduler(nodes, pods),
     kubevirts: makeInformer(client, KubeVirt, {}, options),
+    types: { find: () => noTypes, onChange: () => undefined },
     onRoom: () => undefined,
     takeUser: () => 1_900_000_000,
     recorder: (_about: unknown, type: string, reason: string) => void told.push(`${type} ${reason}`),

@@ -10,6 +10,7 @@ import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { eventually } from '#base/wait.ts'
+import { noTypes } from '#core/instancetype/matcher.ts'
 import { migrationFinalizer } from '#core/migration/admission.ts'
 import { workloadUpdateAnnotation } from '#core/migration/required.ts'
 import { launcherPod, sandboxFinalizer } from '#core/vm/launcher.ts'
@@ -40,6 +41,7 @@ async function open(t: TestContext) {
     claims: makeInformer(client, PersistentVolumeClaim, {}, options),
     dataVolumes: makeInformer(client, DataVolume, {}, options),
     kubevirts: makeInformer(client, KubeVirt, {}, options),
+    types: { find: () => noTypes, onChange: () => undefined },
     scheduler: new Scheduler(nodes, pods),
     takeUser: () => 1000,
     onRoom: () => undefined,

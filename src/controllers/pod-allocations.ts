@@ -1,8 +1,10 @@
 import type { Pod } from '#apis/core/pod.ts'
+import type { Affinity } from '#apis/kubevirt/affinity.ts'
 import { userOf } from '#core/sandbox/users.ts'
+import { hasPodTerms, type PlacedPod } from '#core/scheduling/pod-affinity.ts'
 import { type Allocation, noAllocation, podMemory } from '#core/vm/scheduling.ts'
 
-type PodAllocation = Readonly<{ node: string; bytes: number; user: number | undefined }>
+type PodAllocation = PlacedPod & Readonly<{ bytes: number; user: number | undefined }>
 
 /**
  * What all pods use of their nodes and of the user range, kept up to date as pods come and go: scheduling one pod does not
@@ -10,6 +12,8 @@ type PodAllocation = Readonly<{ node: string; bytes: number; user: number | unde
  */
 export class PodAllocations {
   readonly #byPod = new Map<string, PodAllocation>()
+  /** Keys of pods that may keep others off their node. */
+  readonly #choosy = new Set<string>()
   readonly #nodes = new Map<string, Allocation>()
   /** How many pods run as each user: both pods of a migration run as the same one. */
   readonly #users = new Map<number, number>()
@@ -20,15 +24,25 @@ export class PodAllocations {
     if (before) this.#add(before, -1)
     if (!pod) {
       this.#byPod.delete(key)
+      this.#choosy.delete(key)
       return
     }
-    const allocation = { node: pod.spec.nodeName ?? '', bytes: podMemory(pod, 'requests'), user: userOf(pod) }
+    const { namespace = 'default', labels = {} } = pod.metadata
+    const { nodeName: node = '', affinity } = pod.spec
+    const allocation = { namespace, labels, node, affinity, bytes: podMemory(pod, 'requests'), user: userOf(pod) }
     this.#byPod.set(key, allocation)
+    if (hasPodTerms(affinity)) this.#choosy.add(key)
     this.#add(allocation, 1)
   }
 
   allocatedOn(node: string): Allocation {
     return this.#nodes.get(node) ?? noAllocation
+  }
+
+  /** The pods that matter to where a pod with this affinity may be: all, or those that may keep it off. */
+  relevantTo(affinity: Affinity | undefined): readonly PlacedPod[] {
+    if (hasPodTerms(affinity)) return [...this.#byPod.values()]
+    return [...this.#choosy].flatMap((key) => this.#byPod.get(key) ?? [])
   }
 
   /** The users that pods run as. */

@@ -2,6 +2,7 @@ import type { Node } from '#apis/core/node.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
+import { isByPods } from '#core/scheduling/pod-affinity.ts'
 import type { NewPod } from '#core/vm/launcher.ts'
 import { chooseNode, type Placement, type PlacementOptions } from '#core/vm/scheduling.ts'
 import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
@@ -16,6 +17,7 @@ export class Scheduler {
   readonly #nodes: Pick<Informer<Node>, 'list'>
   readonly #pods: Pick<Informer<Pod>, 'get' | 'onChange'>
   readonly #volumeNodeOf: VolumeNodeOf
+  readonly #awaiting = new Set<string>()
   readonly #allocations = new PodAllocations()
 
   constructor(
@@ -30,9 +32,25 @@ export class Scheduler {
   }
 
   find(vmi: VirtualMachineInstance, how: PlacementOptions = {}): Placement {
+    const { metadata, spec } = vmi
+    const { affinity } = spec
     const volumeNode = this.#volumeNodeOf(vmi)
-    const all = { ...how, ...(volumeNode !== undefined && { volumeNode }) }
-    return chooseNode(vmi, this.#nodes.list(), (node) => this.#allocations.allocatedOn(node), all)
+    const pods = this.#allocations.relevantTo(affinity)
+    const allocatedOn = (node: string) => this.#allocations.allocatedOn(node)
+    const options = { ...how, pods, ...(volumeNode !== undefined && { volumeNode }) }
+    const placement = chooseNode(vmi, this.#nodes.list(), allocatedOn, options)
+    if ('why' in placement && isByPods(affinity)) {
+      const { namespace = 'default', name } = metadata
+      this.#awaiting.add(queueKey({ metadata: { namespace, name } }))
+    }
+    return placement
+  }
+
+  /** The queue keys of instances that wait for pods to be near to, each once: a pod that comes may be the one. */
+  takeAwaiting(): readonly string[] {
+    const keys = [...this.#awaiting]
+    this.#awaiting.clear()
+    return keys
   }
 
   /** The users that the guests of all pods run as. */

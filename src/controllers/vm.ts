@@ -7,11 +7,13 @@ import { explain, Fault, faultKind } from '#base/fault.ts'
 import { timestamp } from '#base/time.ts'
 import { dataVolumeOf } from '#core/disk/data-volumes.ts'
 import { claimNames, claimReasons, readinessOf } from '#core/disk/readiness.ts'
+import { expanded } from '#core/instancetype/expand.ts'
+import { namesTypes } from '#core/instancetype/matcher.ts'
 import { attachmentMode } from '#core/migration/required.ts'
 import { findCondition } from '#core/vm/conditions.ts'
 import { instanceOf, withAnnotationsOf } from '#core/vm/instance.ts'
 import { failedCreate } from '#core/vm/launcher.ts'
-import { liveUpdate, withoutUnplugged } from '#core/vm/live.ts'
+import { liveUpdate, withNicsOf, withoutUnplugged } from '#core/vm/live.ts'
 import { adopted, inTheWay, ownershipOf } from '#core/vm/ownership.ts'
 import { isFinal, planPower } from '#core/vm/power.ts'
 import { vmStatus } from '#core/vm/status.ts'
@@ -50,6 +52,9 @@ export function startVmController(context: ControllerContext): Controller {
   })
   context.kubevirts.onChange(() => {
     for (const vm of context.vms.list()) controller.enqueue(queueKey(vm))
+  })
+  context.types.onChange(() => {
+    for (const vm of context.vms.list()) if (namesTypes(vm)) controller.enqueue(queueKey(vm))
   })
   return controller
 }
@@ -170,7 +175,10 @@ async function adopt(
 async function start(context: ControllerContext, vm: Stored<VirtualMachine>): Promise<Fault | undefined> {
   try {
     const isPaused = vm.status?.stateChangeRequests?.[0]?.data?.paused === 'true'
-    const vmi = await context.client.create(VirtualMachineInstance, instanceOf(vm, { isPaused }))
+    const types = context.types.find(vm)
+    const [missing] = types.missing
+    if (missing) return new Fault('NotFound', missing.why)
+    const vmi = await context.client.create(VirtualMachineInstance, instanceOf(expanded(vm, types), { isPaused }))
     context.recorder(
       vm,
       'Normal',
@@ -217,7 +225,9 @@ async function followLive(
 ): Promise<boolean> {
   if (vmi.metadata.deletionTimestamp || isFinal(vmi)) return false
   const { namespace } = vm.metadata
-  const wanted = vm.spec.template.spec
+  const types = context.types.find(vm)
+  const template = expanded(vm, types).spec.template.spec
+  const wanted = types.missing.length ? withNicsOf(vmi.spec, template) : template
   const mode = attachmentMode(context.kubevirts.list()[0])
   const update = liveUpdate(wanted, vmi, namespace, mode)
   if (update.spec || withAnnotationsOf(vm, vmi) !== vmi)

@@ -48,6 +48,7 @@ export function startVmiController(context: ControllerContext): Controller {
   onAnyChange(context.pods, (pod, isThere) => {
     const key = instanceKeyOf(pod)
     if (!key.endsWith('/')) controller.enqueue(key)
+    for (const waiting of context.scheduler.takeAwaiting()) controller.enqueue(waiting)
     // It made room for pending ones.
     if (!isThere) enqueueWaiting()
   })

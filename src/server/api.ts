@@ -9,6 +9,7 @@ import { clusterConfig } from '#core/admission/config.ts'
 import { systemGroup } from '#core/admission/template.ts'
 import { nodeOfClaim } from '#core/disk/claims.ts'
 import { claimNames } from '#core/disk/readiness.ts'
+import { noTypes } from '#core/instancetype/matcher.ts'
 import type { NamespaceLimits } from '#core/quota/limits.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { sweepEvents } from '#machinery/client/recorder.ts'
@@ -132,6 +133,7 @@ function rulesOver(objects: () => Objects | undefined): Omit<ServedContext, 'acc
   }
   return {
     config,
+    types: (vm) => objects()?.types.find(vm) ?? noTypes,
     placement,
     macs: new MacPool(
       () => config().macRange,

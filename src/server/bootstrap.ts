@@ -1,10 +1,13 @@
 import { Namespace } from '#apis/core/namespace.ts'
+import { VirtualMachineClusterInstancetype } from '#apis/instancetype/instancetype.ts'
+import { VirtualMachineClusterPreference } from '#apis/instancetype/preference.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { type ApiObject, apiVersionOf, type Kind } from '#apis/meta/object.ts'
 import { StorageClass } from '#apis/storage/storageclass.ts'
 import { faultKind } from '#base/fault.ts'
 import { leaseNamespace } from '#core/access/node.ts'
 import { localClass, localProvisioner } from '#core/disk/claims.ts'
+import { builtInInstancetypes, builtInPreferences } from '#core/instancetype/built-in.ts'
 import type { Client } from '#machinery/client/client.ts'
 
 /** The namespace whose UID is the identity of a cluster, as everywhere in Kubernetes. */
@@ -31,6 +34,8 @@ export async function bootstrap(client: Client): Promise<string> {
     provisioner: localProvisioner,
     allowVolumeExpansion: false,
   })
+  for (const one of builtInInstancetypes) await createIfMissing(client, VirtualMachineClusterInstancetype, one)
+  for (const one of builtInPreferences) await createIfMissing(client, VirtualMachineClusterPreference, one)
   await client.modify(
     KubeVirt,
     { namespace: 'kubevirt', name: 'kubevirt' },

@@ -6,6 +6,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Kind } from '#apis/meta/object.ts'
 import type { Json, JsonObject } from '#base/json.ts'
 import { clusterConfig } from '#core/admission/config.ts'
+import { noTypes } from '#core/instancetype/matcher.ts'
 import { openMemoryStore } from '#kit/machinery/store/memory.ts'
 import { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import { type Doc, docOf } from '#machinery/rest/doc.ts'
@@ -37,7 +38,7 @@ async function openServer(t: TestContext, given?: Store) {
   }
   const served = servedKinds({
     ...{ macs, access, config, placement, anyNamespaceNetworks: false },
-    ...{ instance: () => undefined, migrations: () => [] },
+    ...{ types: () => noTypes, instance: () => undefined, migrations: () => [] },
   })
   const registry = new Registry(store, served)
   macs.use(registry.claims)

@@ -16,6 +16,7 @@ import { claimNames } from '#core/disk/readiness.ts'
 import { type Source, sourcesOf } from '#core/disk/sources.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Informer, makeInformer } from '#machinery/client/informer.ts'
+import { followTypes, type TypeCaches } from './types.ts'
 
 /** Caches that admission and controllers share: one copy of each object per process. */
 export type Objects = Readonly<{
@@ -30,6 +31,8 @@ export type Objects = Readonly<{
   namespaces: Informer<Namespace>
   /** The cluster's configuration: one object, or none. */
   kubevirts: Informer<KubeVirt>
+  /** Instance types and preferences. */
+  types: TypeCaches
   /** Indexed `byVmi`, by the queue key of the instance. */
   migrations: Informer<VirtualMachineInstanceMigration, 'byVmi'>
 }>
@@ -56,6 +59,7 @@ export async function followObjects(
     dataVolumes: makeInformer(client, DataVolume, {}, options),
     namespaces: makeInformer(own, Namespace, {}, options),
     kubevirts: makeInformer(own, KubeVirt, {}, options),
+    types: followTypes(own, options),
     migrations: makeInformer(
       clients.as(controllers.migration),
       VirtualMachineInstanceMigration,

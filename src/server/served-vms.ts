@@ -11,6 +11,8 @@ import { instanceErrors } from '#core/admission/instance.ts'
 import { instanceMetadata, mirrorErrors, mirrorRefusal } from '#core/admission/mirror.ts'
 import { systemGroup, templateErrors } from '#core/admission/template.ts'
 import { isBeyondAdmission, specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
+import { expanded, typeErrors } from '#core/instancetype/expand.ts'
+import { type FindTypes, withMatcherDefaults } from '#core/instancetype/matcher.ts'
 import { migrationErrors, migrationWithDefaults } from '#core/migration/admission.ts'
 import { mirrorVerb } from '#core/nic/mirror.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
@@ -29,6 +31,7 @@ export type ServedContext = Readonly<{
   /** Whether users may attach any network they name, without the right to get it. */
   anyNamespaceNetworks: boolean
   config: () => ClusterConfig
+  types: FindTypes
   placement: Placement
   instance: (namespace: string, name: string) => VirtualMachineInstance | undefined
   migrations: (namespace: string, name: string) => readonly VirtualMachineInstanceMigration[]
@@ -40,17 +43,20 @@ export function vmKinds(context: ServedContext): readonly Served[] {
 }
 
 function virtualMachine(context: ServedContext): Served {
-  const { macs, config } = context
+  const { macs, config, types } = context
+  const whole = (vm: VirtualMachine) => expanded(vm, types(vm))
   return serve(VirtualMachine, {
     prepare: (vm, old, user) => {
       const newMac = macs.chooserFor(ownerOf(VirtualMachine.kind, vm.metadata))
-      return withLinkChanger(withParkedLinks(withDefaults(vm, old, newMac, config()), old), old, user.name)
+      const whole = withDefaults(withMatcherDefaults(vm), old, newMac, config())
+      return withLinkChanger(withParkedLinks(whole, old), old, user.name)
     },
     validate: (vm, old, user) => [
       ...(isBeyondAdmission(vm, old)
         ? []
         : [
-            ...vmErrors(vm, old, contextOf(context, ownerOf(VirtualMachine.kind, vm.metadata))),
+            ...typeErrors(vm, types(vm), old),
+            ...vmErrors(whole(vm), old, contextOf(context, ownerOf(VirtualMachine.kind, vm.metadata))),
             ...templateErrors(vm, old, user),
             ...templateVolumeErrors(vm, old, mayReadClaim(context.access, user)),
           ]),
@@ -60,7 +66,7 @@ function virtualMachine(context: ServedContext): Served {
       ...networkErrors(context, templatesOf(vm, old), vm.metadata, user),
     ],
     restrict: (vm, old, user) => mirrorVeto(context, instanceMetadata(vm), old && instanceMetadata(old), user),
-    warnings: (vm, old) => uncarriedWarnings(VirtualMachine, vm, old),
+    warnings: (vm, old) => uncarriedWarnings(VirtualMachine, whole(vm), old && whole(old)),
     claims: (vm) => macs.claimsOfVm(vm),
     webhook: 'virtualmachine-validator.kubevirt.io',
   })

@@ -8,6 +8,8 @@ import { Pod } from '#apis/core/pod.ts'
 import { ResourceQuota } from '#apis/core/resourcequota.ts'
 import { Secret } from '#apis/core/secret.ts'
 import { ServiceAccount } from '#apis/core/serviceaccount.ts'
+import { VirtualMachineClusterInstancetype, VirtualMachineInstancetype } from '#apis/instancetype/instancetype.ts'
+import { VirtualMachineClusterPreference, VirtualMachinePreference } from '#apis/instancetype/preference.ts'
 import { kinds } from '#apis/kinds.ts'
 import { KubeVirt } from '#apis/kubevirt/kubevirt.ts'
 import { olderVersions } from '#apis/meta/object.ts'
@@ -22,6 +24,7 @@ import { nadErrors } from '#core/admission/nad.ts'
 import { quotaErrors, quotaResources, quotaWithDefaults } from '#core/quota/admission.ts'
 import { podAmounts } from '#core/quota/amounts.ts'
 import { countOf } from '#core/quota/judge.ts'
+import { uncarriedWarnings } from '#core/vm/uncarried.ts'
 import { type Served, serve, serveConverted, serveOlder } from '#machinery/rest/strategy.ts'
 import { accessKinds } from './access.ts'
 import { type ServedContext, vmKinds } from './served-vms.ts'
@@ -53,6 +56,7 @@ export function servedKinds(context: ServedContext): readonly Served[] {
     serveConverted(EventOfEvents, Event, eventNames),
     ...vmKinds(context),
     ...volumeKinds(context),
+    ...typeKinds,
     serve(KubeVirt, { validate: kubeVirtErrors, webhook: 'kubevirt-validator.kubevirt.io' }),
     serve(NetworkAttachmentDefinition, { validate: nadErrors }),
     serve(ConfigMap, { prepare: configMapWithDefaults, validate: configMapErrors }),
@@ -74,6 +78,20 @@ export function servedKinds(context: ServedContext): readonly Served[] {
   )
   return [...served, ...older].map(counted)
 }
+
+/** Instance types and preferences. */
+const typeKinds = [
+  serve(VirtualMachineInstancetype, {
+    warnings: (one, old) => uncarriedWarnings(VirtualMachineInstancetype, one, old),
+  }),
+  serve(VirtualMachineClusterInstancetype, {
+    warnings: (one, old) => uncarriedWarnings(VirtualMachineClusterInstancetype, one, old),
+  }),
+  serve(VirtualMachinePreference, { warnings: (one, old) => uncarriedWarnings(VirtualMachinePreference, one, old) }),
+  serve(VirtualMachineClusterPreference, {
+    warnings: (one, old) => uncarriedWarnings(VirtualMachineClusterPreference, one, old),
+  }),
+]
 
 const podCount = countOf(Pod)
 const limitable = quotaResources(kinds)

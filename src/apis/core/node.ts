@@ -1,7 +1,17 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
 import type { ClusterMeta, Kind } from '../meta/object.ts'
-import { amounts, condition, listMap, listSet, loose, nullableTime, type Of, objectSchema } from '../meta/schema.ts'
+import {
+  amounts,
+  condition,
+  listMap,
+  listSet,
+  loose,
+  looseObject,
+  nullableTime,
+  type Of,
+  objectSchema,
+} from '../meta/schema.ts'
 
 const nodeConditionSchema = Type.Object({
   ...condition.properties,
@@ -10,6 +20,15 @@ const nodeConditionSchema = Type.Object({
 
 /** A condition of a node, which also says when the node last spoke of it. */
 export type NodeCondition = Of<typeof nodeConditionSchema>
+
+const taintSchema = looseObject({
+  key: Type.String(),
+  value: Type.Optional(Type.String()),
+  effect: Type.String({ description: 'NoSchedule, PreferNoSchedule or NoExecute.' }),
+})
+
+/** What keeps instances off a node that do not tolerate it. */
+export type Taint = Of<typeof taintSchema>
 
 const nodeStatusSchema = Type.Object({
   conditions: Type.Optional(listMap(nodeConditionSchema, 'type')),
@@ -26,7 +45,7 @@ export type Node = Readonly<{
   metadata: ClusterMeta
   spec?: Readonly<{
     unschedulable?: boolean
-    taints?: readonly unknown[]
+    taints?: readonly Taint[]
     /** The addresses of its pods. */
     podCIDR?: string
     podCIDRs?: readonly string[]
@@ -84,7 +103,7 @@ export const Node: Kind<Node> = {
       spec: Type.Optional(
         Type.Object({
           unschedulable: Type.Optional(Type.Boolean()),
-          taints: Type.Optional(Type.Array(loose())),
+          taints: Type.Optional(Type.Array(taintSchema)),
           podCIDR: Type.Optional(Type.String()),
           podCIDRs: Type.Optional(listSet(Type.String())),
         }),

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '#base/json.ts'
+import { affinitySchema } from '../kubevirt/affinity.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import {
   amounts,
@@ -22,6 +23,7 @@ const container = Type.Unsafe<Record<string, unknown>>(
 const podSpecSchema = Type.Object({
   nodeName: Type.Optional(Type.String()),
   nodeSelector: Type.Optional(stringMap),
+  affinity: Type.Optional(affinitySchema),
   hostname: Type.Optional(Type.String()),
   restartPolicy: Type.Optional(Type.String()),
   terminationGracePeriodSeconds: Type.Optional(Type.Integer()),

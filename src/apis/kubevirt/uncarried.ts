@@ -9,7 +9,7 @@ import { listOf, map, objectOf, type Shape } from '../meta/shape.ts'
 export const named = { name: 'string' } as const satisfies Shape
 
 const expressions: Shape = [{ 'key!': 'string', 'operator!': 'string', values: ['string'] }]
-const labelSelector: Shape = { matchLabels: map('string'), matchExpressions: expressions }
+const labelSelector = { matchLabels: map('string'), matchExpressions: expressions } as const satisfies Shape
 const nodeTerm: Shape = { matchExpressions: expressions, matchFields: expressions }
 const podTerm: Shape = {
   labelSelector,
@@ -19,27 +19,11 @@ const podTerm: Shape = {
   matchLabelKeys: ['string'],
   mismatchLabelKeys: ['string'],
 }
-const podAffinity: Shape = {
-  requiredDuringSchedulingIgnoredDuringExecution: [podTerm],
-  preferredDuringSchedulingIgnoredDuringExecution: [{ podAffinityTerm: podTerm, 'weight!': 'integer' }],
-}
+export const labelSelectorSchema = objectOf(labelSelector)
 
-export const affinity = objectOf({
-  nodeAffinity: {
-    requiredDuringSchedulingIgnoredDuringExecution: { 'nodeSelectorTerms!': [nodeTerm] },
-    preferredDuringSchedulingIgnoredDuringExecution: [{ preference: nodeTerm, 'weight!': 'integer' }],
-  },
-  podAffinity,
-  podAntiAffinity: podAffinity,
-})
-
-export const tolerations = listOf({
-  key: 'string',
-  operator: 'string',
-  value: 'string',
-  effect: 'string',
-  tolerationSeconds: 'integer',
-})
+/** Affinities that are preferred only. */
+export const preferredPods = listOf({ podAffinityTerm: podTerm, 'weight!': 'integer' })
+export const preferredNodes = listOf({ preference: nodeTerm, 'weight!': 'integer' })
 
 export const topologySpreadConstraints = listOf({
   'maxSkew!': 'integer',
@@ -116,12 +100,3 @@ export const realtime = objectOf({ mask: 'string' })
 export const hugepages = objectOf({ pageSize: 'string' })
 export const reservedOverhead = objectOf({ addedOverhead: 'quantity', memLock: 'string' })
 export const ioThreads = objectOf({ supplementalPoolThreadCount: 'integer' })
-
-/** An instance type or a preference, by reference. */
-export const matcher = objectOf({
-  name: 'string',
-  kind: 'string',
-  revisionName: 'string',
-  inferFromVolume: 'string',
-  inferFromVolumeFailurePolicy: 'string',
-})

@@ -1,10 +1,9 @@
 import { Type } from 'typebox'
 import { dataVolumeTemplateSchema } from '../cdi/datavolume.ts'
-import { notCarriedOut } from '../meta/fate.ts'
+import { notCarriedOut, refused } from '../meta/fate.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, loose, type Of, objectSchema, oneOf, stringMap, time } from '../meta/schema.ts'
 import { withFields } from '../meta/shape.ts'
-import { matcher } from './uncarried.ts'
 import { vmStatusFields } from './uncarried-status.ts'
 import { vmiSpecSchema } from './vmi.ts'
 
@@ -28,6 +27,18 @@ const templateSchema = Type.Object(
   { description: 'What its instances are made from.' },
 )
 
+/** An instance type or a preference, by reference. */
+const matcherSchema = Type.Object({
+  name: Type.Optional(Type.String()),
+  kind: Type.Optional(Type.String({ description: 'The kind for all namespaces when absent.' })),
+  revisionName: Type.Optional(notCarriedOut(Type.String(), 'what counts is the object as it is when the VM starts')),
+  inferFromVolume: Type.Optional(refused(Type.String(), 'volumes name none; set name')),
+  inferFromVolumeFailurePolicy: Type.Optional(
+    Type.String({ description: 'Ignore: the reference is dropped, since it is not inferred.' }),
+  ),
+})
+export type Matcher = Of<typeof matcherSchema>
+
 const vmSpecSchema = Type.Object({
   running: Type.Optional(Type.Boolean({ description: 'Deprecated: true is runStrategy Always, false is Halted.' })),
   runStrategy: Type.Optional(
@@ -37,8 +48,8 @@ const vmSpecSchema = Type.Object({
     ),
   ),
   template: templateSchema,
-  instancetype: Type.Optional(notCarriedOut(matcher, 'CPUs and memory are those of the template')),
-  preference: Type.Optional(notCarriedOut(matcher)),
+  instancetype: Type.Optional(matcherSchema),
+  preference: Type.Optional(matcherSchema),
   dataVolumeTemplates: Type.Optional(
     Type.Array(dataVolumeTemplateSchema, { description: 'DataVolumes that are made for the VM and go with it.' }),
   ),

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { noEffect, notCarriedOut } from '../meta/fate.ts'
+import { noEffect, notCarriedOut, refused } from '../meta/fate.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import {
   conditions,
@@ -14,6 +14,7 @@ import {
   time,
 } from '../meta/schema.ts'
 import { withFields } from '../meta/shape.ts'
+import { affinitySchema, tolerationsSchema } from './affinity.ts'
 import { diskSchema, volumeSchema, volumeStatusSchema } from './disk.ts'
 import { guestAgentSchema, guestOsInfoSchema, pciPortsSchema, powerRequestSchema } from './guest.ts'
 import * as hardware from './hardware.ts'
@@ -25,6 +26,9 @@ import { vmiStatusFields } from './uncarried-status.ts'
 
 /** Most interfaces, and most networks, of a VM (KubeVirt's limit). */
 const maxInterfaces = 256
+
+/** Why devices of a host are refused. */
+const noDevices = 'devices of a host are not passed through'
 
 const devices = Type.Object({
   interfaces: Type.Optional(listMap(interfaceSchema, 'name', { maxItems: maxInterfaces })),
@@ -41,8 +45,8 @@ const devices = Type.Object({
   disks: Type.Optional(Type.Array(diskSchema)),
   downwardMetrics: Type.Optional(notCarriedOut(loose())),
   filesystems: Type.Optional(notCarriedOut(parts.filesystems)),
-  gpus: Type.Optional(notCarriedOut(parts.gpus)),
-  hostDevices: Type.Optional(notCarriedOut(parts.hostDevices)),
+  gpus: Type.Optional(refused(parts.gpus, noDevices)),
+  hostDevices: Type.Optional(refused(parts.hostDevices, noDevices)),
   inputs: Type.Optional(Type.Array(hardware.inputSchema)),
   logSerialConsole: Type.Optional(notCarriedOut(Type.Boolean(), 'the serial console is logged always', [true])),
   panicDevices: Type.Optional(notCarriedOut(parts.panicDevices)),
@@ -155,8 +159,8 @@ export const vmiSpecSchema = Type.Object({
   utilityVolumes: Type.Optional(notCarriedOut(parts.utilityVolumes)),
   terminationGracePeriodSeconds: Type.Optional(Type.Integer({ minimum: 0 })),
   nodeSelector: Type.Optional(stringMap),
-  affinity: Type.Optional(notCarriedOut(parts.affinity, 'nodeSelector is obeyed')),
-  tolerations: Type.Optional(noEffect(parts.tolerations, 'taints keep no instance off a node')),
+  affinity: Type.Optional(affinitySchema),
+  tolerations: Type.Optional(tolerationsSchema),
   topologySpreadConstraints: Type.Optional(notCarriedOut(parts.topologySpreadConstraints)),
   priorityClassName: Type.Optional(noEffect(Type.String(), 'no instance makes room for another')),
   schedulerName: Type.Optional(noEffect(Type.String(), 'there is one scheduler')),

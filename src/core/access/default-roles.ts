@@ -1,3 +1,4 @@
+import { instancetypeGroup } from '#apis/instancetype/instancetype.ts'
 import { apiVersionOf } from '#apis/meta/object.ts'
 import { ClusterRoleBinding, type Subject } from '#apis/rbac/binding.ts'
 import { ClusterRole, type Rule, rbacGroup } from '#apis/rbac/role.ts'
@@ -44,6 +45,9 @@ const actions = [
   ),
   ...['start', 'stop', 'restart', 'addvolume', 'removevolume', ...nicActions].map((name) => `virtualmachines/${name}`),
 ]
+const types = ['virtualmachineinstancetypes', 'virtualmachinepreferences']
+const clusterTypes = ['virtualmachineclusterinstancetypes', 'virtualmachineclusterpreferences']
+const expandSpec = rule('subresources.kubevirt.io', ['virtualmachines/expand-spec'], ['get'])
 const migrations = ['virtualmachineinstancemigrations']
 // The right to write a network attachment is the right to run a CNI plugin as root with any settings: cluster-admin alone has it.
 const viewNetworks = rule('k8s.cni.cncf.io', ['network-attachment-definitions'], read)
@@ -51,6 +55,9 @@ const useVms: readonly Rule[] = [
   rule('subresources.kubevirt.io', [...consoles, ...forwards], ['get']),
   rule('subresources.kubevirt.io', actions, ['update']),
   rule('kubevirt.io', vmKinds, full),
+  rule(instancetypeGroup, types, full),
+  rule(instancetypeGroup, clusterTypes, read),
+  expandSpec,
   rule('kubevirt.io', migrations, read),
   // A VM may use the networks that its owner may get.
   viewNetworks,
@@ -58,6 +65,8 @@ const useVms: readonly Rule[] = [
 const viewVms: readonly Rule[] = [
   rule('subresources.kubevirt.io', consoles.slice(2, 5), ['get']),
   rule('kubevirt.io', [...vmKinds, ...migrations], read),
+  rule(instancetypeGroup, [...types, ...clusterTypes], read),
+  expandSpec,
 ]
 /** KubeVirt keeps it from editors, though they may look at the same screen. */
 const seeScreens = rule('subresources.kubevirt.io', ['virtualmachineinstances/vnc/screenshot'], ['get'])
@@ -147,6 +156,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
     ],
     kubevirtLabel,
   ),
+  clusterRole('instancetype.kubevirt.io:view', [rule(instancetypeGroup, clusterTypes, read)], kubevirtLabel),
   clusterRole('system:basic-user', [
     rule('authorization.k8s.io', ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'], ['create']),
     rule('authentication.k8s.io', ['selfsubjectreviews'], ['create']),
@@ -180,6 +190,7 @@ const groups: readonly (readonly [role: string, ...groups: string[]])[] = [
   ['system:discovery', 'system:authenticated'],
   ['system:basic-user', 'system:authenticated'],
   ['kubevirt.io:default', 'system:authenticated'],
+  ['instancetype.kubevirt.io:view', 'system:authenticated'],
   ['system:public-info-viewer', 'system:authenticated', 'system:unauthenticated'],
   ['system:monitoring', 'system:monitoring'],
   [nodeComponent.name, nodeComponent.group],

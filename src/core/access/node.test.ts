@@ -113,7 +113,11 @@ test('an agent sets nothing on its node that could bring it instances', () => {
     [node(), node({ labels: { 'node-restriction.kubernetes.io/x': 'y' } }), /labels: node-restriction.kubernetes.io/],
     [node({ labels: { 'kubernetes.io/hostname': 'n2' } }), node(), /labels: kubernetes.io\/hostname$/],
     [node({}, { unschedulable: false }), given, /labels: zone|its spec/],
-    [node({}, { taints: [{ key: 'a' }] } as Node['spec']), node(), /not allowed to modify taints/],
+    [
+      node({}, { taints: [{ key: 'a', effect: 'NoSchedule' }] } as Node['spec']),
+      node(),
+      /not allowed to modify taints/,
+    ],
     [node({ ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: 'x', uid: 'y' }] }), node(), /ownerReferences/],
   ] as const) {
     assert.match(nodeWrite(agent, next, old) ?? '', why)

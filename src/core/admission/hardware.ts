@@ -20,6 +20,7 @@ export function hardwareErrors(spec: VmiSpec, path: string): FieldError[] {
     ...firmwareErrors(spec, at),
     ...clockErrors(spec, at),
     ...deviceErrors(spec, `${at}.devices`),
+    ...passedErrors(spec, `${at}.devices`),
     ...credentialErrors(spec, path),
   ]
 }
@@ -138,6 +139,18 @@ function deviceErrors({ domain }: VmiSpec, at: string): FieldError[] {
       invalidValue(`${at}.sound.model`, `Sound device type is not supported. Options: '${soundModels.join("' or '")}'`),
     )
   return errors
+}
+
+/** No device of a host is permitted, so each is refused as KubeVirt refuses one that is not. */
+function passedErrors({ domain }: VmiSpec, at: string): FieldError[] {
+  const errorsOf = (what: 'GPU' | 'HostDevice', field: 'gpus' | 'hostDevices') =>
+    (domain.devices[field] ?? []).map(({ deviceName }, i) =>
+      invalidValue(
+        `${at}.${field}[${i}]`,
+        `${what} ${deviceName} is not permitted in permittedHostDevices configuration`,
+      ),
+    )
+  return [...errorsOf('GPU', 'gpus'), ...errorsOf('HostDevice', 'hostDevices')]
 }
 
 function credentialErrors({ accessCredentials = [], volumes = [] }: VmiSpec, path: string): FieldError[] {

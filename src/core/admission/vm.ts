@@ -3,6 +3,7 @@ import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { FieldError } from '#apis/meta/object.ts'
 import { isObject, sameJson } from '#base/json.ts'
 import { withDiskDefaults } from '../disk/defaults.ts'
+import { namesTypes } from '../instancetype/matcher.ts'
 import { linkChangedByAnnotation, linkChangedInAnnotation, networkChangedByAnnotation } from '../nic/drift.ts'
 import { bootErrors } from './boot.ts'
 import { type ClusterConfig, clusterConfig } from './config.ts'
@@ -65,7 +66,9 @@ export function withDefaults(
   config: ClusterConfig = clusterConfig(),
 ): VirtualMachine {
   if (!vm.spec?.template?.spec) return vm
-  const spec = specWithDefaults(vm.spec.template.spec, old?.spec.template.spec, newMac, config)
+  // The buses of disks are those of the preference, which is known when the instance is made.
+  const complete = namesTypes(vm) ? withNicDefaults : specWithDefaults
+  const spec = complete(vm.spec.template.spec, old?.spec.template.spec, newMac, config)
   return { ...vm, spec: { ...vm.spec, template: { ...vm.spec.template, spec } } }
 }
 
@@ -102,19 +105,34 @@ function networksOf({ spec }: VirtualMachine): Map<string, string> {
   return new Map(Array.isArray(networks) ? networks.map((one) => [one?.name, one?.multus?.networkName ?? '']) : [])
 }
 
-/**
- * Adds the default interface when there are neither interfaces nor networks, and a MAC to every interface, which it keeps: an
- * update without a MAC keeps that of the interface of the same name. `newMac` must return a MAC that no VM has.
- */
+/** Adds what is stored at admission: to disks what withDiskDefaults, to interfaces what withNicDefaults says. */
 export function specWithDefaults(
   given: VmiSpec,
   old: VmiSpec | undefined,
   newMac: (interfaceName: string) => string,
   config: ClusterConfig = clusterConfig(),
 ): VmiSpec {
-  // This runs before validation: what has another shape is left for validation to refuse.
-  if (!Array.isArray(given?.domain?.devices?.interfaces ?? []) || !given?.domain?.devices) return given
-  const spec = withDiskDefaults(withDefaultInterface(given, config))
+  const spec = withNicDefaults(given, old, newMac, config)
+  return isBuilt(given) ? withDiskDefaults(spec) : spec
+}
+
+/** Whether a spec has the shape that defaults are added to: this runs before validation, which refuses any other. */
+function isBuilt(given: VmiSpec): boolean {
+  return Boolean(given?.domain?.devices) && Array.isArray(given.domain.devices.interfaces ?? [])
+}
+
+/**
+ * Adds the default interface when there are neither interfaces nor networks, and a MAC to every interface, which it keeps: an
+ * update without a MAC keeps that of the interface of the same name. `newMac` must return a MAC that no VM has.
+ */
+function withNicDefaults(
+  given: VmiSpec,
+  old: VmiSpec | undefined,
+  newMac: (interfaceName: string) => string,
+  config: ClusterConfig = clusterConfig(),
+): VmiSpec {
+  if (!isBuilt(given)) return given
+  const spec = withDefaultInterface(given, config)
   const before = new Map((old?.domain.devices.interfaces ?? []).map((one) => [one.name, one.macAddress]))
   const interfaces = spec.domain.devices.interfaces?.map((one) =>
     !isObject(one) || one.macAddress ? one : { ...one, macAddress: before.get(one.name) || newMac(String(one.name)) },

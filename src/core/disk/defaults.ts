@@ -15,20 +15,28 @@ function pullPolicyOf(image: string): string {
  * Adds what KubeVirt stores at admission (facts/disks.md §A2): a disk for each volume without one, the bus of disks, and the pull
  * policy of images. This runs before validation: what has another shape is left for validation to refuse.
  */
-export function withDiskDefaults(spec: VmiSpec): VmiSpec {
+export function withDiskDefaults(given: VmiSpec): VmiSpec {
+  const spec = withDisksOfVolumes(given)
   const { volumes } = spec
   const { disks } = spec.domain.devices
   if (!areObjects(volumes ?? []) || !areObjects(disks ?? []) || !(volumes ?? disks)) return spec
-  const named = new Set([...(disks ?? []), ...filesystemsOf(spec)].map(({ name }) => name))
-  const added = (volumes ?? [])
-    .filter((one) => !named.has(one.name) && isDiskVolume(one))
-    .map(({ name }): Disk => ({ name }))
-  const all = [...(disks ?? []), ...added].map(withBus)
   return {
     ...spec,
-    domain: { ...spec.domain, devices: { ...spec.domain.devices, ...((disks || all.length) && { disks: all }) } },
+    domain: { ...spec.domain, devices: { ...spec.domain.devices, ...(disks && { disks: disks.map(withBus) }) } },
     ...(volumes && { volumes: volumes.map(withPullPolicy) }),
   }
+}
+
+/** Adds a disk for each volume without one. */
+export function withDisksOfVolumes(spec: VmiSpec): VmiSpec {
+  const { volumes = [] } = spec
+  const { disks = [] } = spec.domain.devices
+  if (!areObjects(volumes) || !areObjects(disks)) return spec
+  const named = new Set([...disks, ...filesystemsOf(spec)].map(({ name }) => name))
+  const added = volumes.filter((one) => !named.has(one.name) && isDiskVolume(one)).map(({ name }): Disk => ({ name }))
+  if (!added.length) return spec
+  const devices = { ...spec.domain.devices, disks: [...disks, ...added] }
+  return { ...spec, domain: { ...spec.domain, devices } }
 }
 
 function areObjects(value: unknown): boolean {

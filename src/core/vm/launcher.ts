@@ -42,8 +42,6 @@ export type NewPod = Pod & Readonly<{ metadata: Readonly<{ namespace: string }> 
 /** The pod in which an instance starts on a node, or to which it migrates. */
 export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Place, job?: Job): NewPod {
   const { name, namespace = 'default', uid = '' } = vmi.metadata
-  // The instance's node labels do not apply to the pod.
-  const { [nodeNameLabel]: _, [targetNodeLabel]: _target, ...others } = vmi.metadata.labels ?? {}
   const annotations = {
     'kubevirt.io/domain': name,
     ...networksRequest(desiredNics(vmi.spec, namespace)),
@@ -55,13 +53,7 @@ export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Pla
     metadata: {
       name: launcherName(vmi, job?.uid ?? uid),
       namespace,
-      labels: {
-        ...others,
-        'kubevirt.io': 'virt-launcher',
-        'kubevirt.io/created-by': uid,
-        'vm.kubevirt.io/name': name,
-        ...(job && { [migrationJobLabel]: job.uid }),
-      },
+      labels: { ...launcherLabels(vmi), ...(job && { [migrationJobLabel]: job.uid }) },
       annotations,
       finalizers: [sandboxFinalizer],
       ownerReferences: [
@@ -78,9 +70,24 @@ export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Pla
     spec: {
       nodeName,
       restartPolicy: 'Never',
+      ...(vmi.spec.affinity && { affinity: vmi.spec.affinity }),
       ...(user !== undefined && { securityContext: { runAsUser: user } }),
       containers: [{ name: 'compute', image: 'patchbay/sandbox', resources: resourcesOf(vmi.spec) }],
     },
+  }
+}
+
+/** The label of a pod with the UID of its instance. */
+export const createdByLabel = 'kubevirt.io/created-by'
+
+/** The labels of every pod of an instance. Those about its nodes do not apply to a pod. */
+export function launcherLabels({ metadata }: Identified): Readonly<Record<string, string>> {
+  const { [nodeNameLabel]: _, [targetNodeLabel]: _target, ...others } = metadata.labels ?? {}
+  return {
+    ...others,
+    'kubevirt.io': 'virt-launcher',
+    [createdByLabel]: metadata.uid ?? '',
+    'vm.kubevirt.io/name': metadata.name,
   }
 }
 

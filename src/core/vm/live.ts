@@ -143,6 +143,19 @@ export function interfacesOf(spec: VmiSpec | undefined): readonly Interface[] {
   return spec?.domain.devices.interfaces ?? []
 }
 
+/**
+ * A running spec with the interfaces and networks of a template whose other hardware is not known, since its instance type or
+ * preference does not exist: the models of its interfaces are those that they run with.
+ */
+export function withNicsOf(running: VmiSpec, template: VmiSpec): VmiSpec {
+  const models = new Map(interfacesOf(running).map(({ name, model }) => [name, model]))
+  const interfaces = interfacesOf(template).map((one) => {
+    const model = one.model ?? models.get(one.name)
+    return model === undefined ? one : { ...one, model }
+  })
+  return withInterfaces(running, interfaces, template.networks ?? [])
+}
+
 /** The spec with other interfaces and networks. */
 export function withInterfaces(spec: VmiSpec, interfaces: readonly Interface[], networks: readonly Network[]): VmiSpec {
   const { networks: _, ...rest } = spec

@@ -1,7 +1,11 @@
 import type { Node } from '#apis/core/node.ts'
 import type { Pod } from '#apis/core/pod.ts'
-import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
+import { matchesNodeAffinity } from '../scheduling/node-affinity.ts'
+import { type PlacedPod, type PodVeto, podVeto } from '../scheduling/pod-affinity.ts'
+import { untolerated } from '../scheduling/taints.ts'
 import { isTrue } from './conditions.ts'
+import { createdByLabel, launcherLabels } from './launcher.ts'
 import { bytesOf, footprintOf, memoryOf } from './memory.ts'
 
 /** The label by which a node says what processors it has. */
@@ -15,37 +19,33 @@ export type PlacementOptions = Readonly<{
   leaving?: string
   /** The node that its claims are on. */
   volumeNode?: string
+  /** The pods that affinity may be about. */
+  pods?: readonly PlacedPod[]
 }>
 
 /** The chosen node, or why there is none, in Kubernetes' words. */
 export type Placement = Readonly<{ node: Node }> | Readonly<{ why: string }>
 
 /**
- * Chooses the node of an instance: among those that are ready, not cordoned, match its nodeSelector and architecture and have
- * room for one more pod and its memory, the one with the fewest pods; the first by name of several. `allocatedOn` returns what
- * all pods use of a node.
+ * Chooses the node of an instance: among those that are ready, not cordoned, have no taint that it does not tolerate, match its
+ * nodeSelector, architecture and required affinity, and have room for one more pod and its memory, the one with the fewest pods;
+ * the first by name of several. `allocatedOn` returns what all pods use of a node.
  */
 export function chooseNode(
   vmi: VirtualMachineInstance,
   nodes: readonly Node[],
   allocatedOn: (node: string) => Allocation,
-  { selector = {}, leaving, volumeNode }: PlacementOptions = {},
+  options: PlacementOptions = {},
 ): Placement {
-  const { architecture } = vmi.spec
-  const ofArchitecture = architecture ? { [architectureLabel]: architecture } : {}
-  const wanted = Object.entries({ ...vmi.spec.nodeSelector, ...ofArchitecture, ...selector })
-  const bytes = footprintOf(memoryOf(vmi.spec).bytes ?? 0)
+  const wanted = wantedOf(vmi, nodes, options)
   const reasons = new Map<string, number>()
   const fitting = nodes.filter((node) => {
-    const isElsewhere = volumeNode !== undefined && node.metadata.name !== volumeNode
-    const why = isElsewhere
-      ? ['node(s) had volume node affinity conflict']
-      : whyNot(node, wanted, allocatedOn(node.metadata.name), bytes)
+    const why = whyNot(node, wanted, allocatedOn(node.metadata.name))
     for (const one of why) reasons.set(one, (reasons.get(one) ?? 0) + 1)
     return !why.length
   })
   const podsOn = ({ metadata }: Node) => allocatedOn(metadata.name).pods
-  const isLeft = ({ metadata }: Node) => Number(metadata.name === leaving)
+  const isLeft = ({ metadata }: Node) => Number(metadata.name === options.leaving)
   const [node] = fitting.toSorted(
     (a, b) => isLeft(a) - isLeft(b) || podsOn(a) - podsOn(b) || (a.metadata.name < b.metadata.name ? -1 : 1),
   )
@@ -53,6 +53,35 @@ export function chooseNode(
   const list = [...reasons].map(([reason, count]) => `${count} ${reason}`).toSorted()
   const details = list.length ? `: ${list.join(', ')}` : ''
   return { why: `0/${nodes.length} nodes are available${details}; see kubectl describe nodes` }
+}
+
+/** What an instance wants of its node. */
+type Wanted = Readonly<{
+  labels: readonly (readonly [string, string])[]
+  spec: Pick<VmiSpec, 'affinity' | 'tolerations'>
+  bytes: number
+  veto: PodVeto
+  volumeNode: string | undefined
+}>
+
+function wantedOf(
+  { metadata, spec }: VirtualMachineInstance,
+  nodes: readonly Node[],
+  { selector = {}, pods = [], volumeNode }: PlacementOptions,
+): Wanted {
+  const { architecture, affinity } = spec
+  const ofArchitecture = architecture ? { [architectureLabel]: architecture } : {}
+  const newcomer = { namespace: metadata.namespace ?? 'default', labels: launcherLabels({ metadata }), affinity }
+  // Its own pod, which it leaves, is no neighbour.
+  const others = pods.filter(({ labels }) => labels[createdByLabel] !== metadata.uid)
+  const byName = new Map(others.length ? nodes.map((node) => [node.metadata.name, node]) : [])
+  return {
+    labels: Object.entries({ ...spec.nodeSelector, ...ofArchitecture, ...selector }),
+    spec,
+    bytes: footprintOf(memoryOf(spec).bytes ?? 0),
+    veto: podVeto(newcomer, others, (name) => byName.get(name)),
+    volumeNode,
+  }
 }
 
 /** What pods use of a node. */
@@ -74,19 +103,20 @@ export function podMemory({ spec }: Pod, what: 'requests' | 'limits'): number {
 type Amounts = Readonly<Record<string, string>>
 
 /** All reasons why an instance cannot be placed on a node. A resource that a node does not declare has no limit. */
-function whyNot(
-  { metadata, spec, status }: Node,
-  wanted: readonly (readonly [string, string])[],
-  taken: Allocation,
-  bytes: number,
-): string[] {
+function whyNot(node: Node, { labels, spec, bytes, veto, volumeNode }: Wanted, taken: Allocation): string[] {
+  const { metadata, status } = node
+  if (volumeNode !== undefined && metadata.name !== volumeNode) return ['node(s) had volume node affinity conflict']
   if (metadata.deletionTimestamp || !isTrue(status?.conditions, 'Ready')) return ['node(s) were not ready']
-  if (spec?.unschedulable) return ['node(s) were unschedulable']
-  if (!wanted.every(([key, value]) => metadata.labels?.[key] === value))
+  if (node.spec?.unschedulable) return ['node(s) were unschedulable']
+  const taint = untolerated(node, spec.tolerations)
+  if (taint) return [`node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`]
+  if (!labels.every(([key, value]) => metadata.labels?.[key] === value) || !matchesNodeAffinity(node, spec.affinity))
     return ["node(s) didn't match Pod's node affinity/selector"]
   const { pods, memory } = (status?.allocatable ?? {}) as Amounts
-  return [
+  const short = [
     ...(taken.pods + 1 > (bytesOf(pods) ?? Number.POSITIVE_INFINITY) ? ['Too many pods'] : []),
     ...(taken.bytes + bytes > (bytesOf(memory) ?? Number.POSITIVE_INFINITY) ? ['Insufficient memory'] : []),
   ]
+  const vetoed = short.length ? undefined : veto(node)
+  return vetoed === undefined ? short : [vetoed]
 }

@@ -15,12 +15,12 @@ function vm(domain: object = {}, spec: object = {}, own: object = {}): VirtualMa
 const warnings = (now: VirtualMachine, old?: VirtualMachine) => uncarriedWarnings(VirtualMachine, now, old)
 const paths = (now: VirtualMachine) => warnings(now).map((text) => text.split(' is kept')[0])
 
-const gpu = { name: 'g', deviceName: 'd' }
+const panic = { model: 'isa' }
 
 for (const [what, object, expected] of [
   ['what is carried out', vm({ cpu: { cores: 2 }, memory: { guest: '1Gi' } }, { hostname: 'h' }), []],
-  ['a list as a whole', vm({ devices: { gpus: [gpu, gpu] } }), [`${at}.devices.gpus`]],
-  ['an empty list', vm({ devices: { gpus: [] } }, { utilityVolumes: [] }), []],
+  ['a list as a whole', vm({ devices: { panicDevices: [panic, panic] } }), [`${at}.devices.panicDevices`]],
+  ['an empty list', vm({ devices: { panicDevices: [] } }, { utilityVolumes: [] }), []],
   [
     'a field of an item',
     vm({ devices: { disks: [{ name: 'a' }, { name: 'b', dedicatedIOThread: true }] } }),
@@ -55,11 +55,12 @@ test('a warning says what happens instead', () => {
 })
 
 test('a change is answered with warnings about what it changes', () => {
-  const old = vm({ devices: { gpus: [gpu] }, ioThreads: { supplementalPoolThreadCount: 1 } })
+  const old = vm({ devices: { panicDevices: [panic] }, ioThreads: { supplementalPoolThreadCount: 1 } })
   assert.deepEqual(warnings(old, old), [])
-  assert.deepEqual(warnings(vm({ devices: { gpus: [gpu] }, ioThreads: { supplementalPoolThreadCount: 2 } }), old), [
-    `${at}.ioThreads is kept and not carried out`,
-  ])
+  assert.deepEqual(
+    warnings(vm({ devices: { panicDevices: [panic] }, ioThreads: { supplementalPoolThreadCount: 2 } }), old),
+    [`${at}.ioThreads is kept and not carried out`],
+  )
 })
 
 test('a condition names the fields, and goes with them', () => {

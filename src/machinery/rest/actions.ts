@@ -44,10 +44,19 @@ export type AbsentSubresource = Readonly<{
   instead: string
 }>
 
-/** @throws Fault NotFound for a subresource that is known not to be there: about it, not about the object */
-export function requirePresent(absent: readonly AbsentSubresource[], path: ResourcePath): void {
-  const found = absent.find(({ at, subresource }) => isAt(at, path) && subresource === path.subresource)
-  if (found) throw new Fault('NotFound', `there is no ${path.plural}/${path.subresource} here: ${found.instead}`)
+/** A kind, in any version, that clients of other servers know and this one does not have. */
+export type AbsentKind = Readonly<{ group: string; plural: string; instead: string }>
+
+/** @throws Fault NotFound for what is known not to be there: about the kind or subresource, not about the object */
+export function requirePresent(absent: readonly (AbsentSubresource | AbsentKind)[], path: ResourcePath): void {
+  const found = absent.find((one) =>
+    'at' in one
+      ? isAt(one.at, path) && one.subresource === path.subresource
+      : one.group === path.group && one.plural === path.plural,
+  )
+  if (!found) return
+  const what = 'at' in found ? `is no ${path.plural}/${path.subresource}` : `are no ${path.plural}.${path.group}`
+  throw new Fault('NotFound', `there ${what} here: ${found.instead}`)
 }
 
 function isAt(at: Action['at'], path: ResourcePath): boolean {

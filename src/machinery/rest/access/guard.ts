@@ -1,6 +1,6 @@
 import { Fault } from '#base/fault.ts'
 import type { Exchange } from '../../http/exchange.ts'
-import type { AbsentSubresource, Action } from '../actions.ts'
+import type { AbsentKind, AbsentSubresource, Action } from '../actions.ts'
 import type { Channel } from '../channels.ts'
 import type { ResourcePath } from '../path.ts'
 import { dryRunOf, type Query } from '../request.ts'
@@ -21,7 +21,7 @@ export type Guard = Readonly<{
   actions: readonly Action[]
   channels: readonly Channel[]
   /** Subresources that are not built, for an answer that says so. */
-  absent: readonly AbsentSubresource[]
+  absent: readonly (AbsentSubresource | AbsentKind)[]
   audit: Pick<AuditLog, 'write' | 'writeRefusal'>
 }>
 
