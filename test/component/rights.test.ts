@@ -59,7 +59,8 @@ function isAllowed({ roles, clusterRoles, bindings, clusterBindings }: Access, w
 function isKeptFromNodes({ groups }: Who, { verb, resource, namespace }: Wanted): boolean {
   if (!groups.includes('system:nodes')) return false
   if (resource === 'leases') return !(namespace === 'kube-node-lease' && verb === 'create')
-  return ['pods', 'virtualmachineinstances'].includes(resource) && ['get', 'list', 'watch'].includes(verb)
+  const kept = ['pods', 'virtualmachineinstances', 'persistentvolumeclaims', 'datavolumes', 'secrets', 'configmaps']
+  return kept.includes(resource) && ['get', 'list', 'watch'].includes(verb)
 }
 
 describe('rights', () => {

@@ -23,7 +23,9 @@ describe('a stock cloud image in a DataVolume', () => {
       key = await sshKey(stage)
       await stage.up(['--registry-mirror', `http://${registry.host}`])
       const users = `users:\n- name: debian\n  sudo: ALL=(ALL) NOPASSWD:ALL\n  shell: /bin/bash\n  ssh_authorized_keys: ["${key.publicKey}"]`
-      const userData = `#cloud-config\n${users}\nruncmd:\n- [sh, -c, 'date >> /ran']\n`
+      // The guest has no program that would grow its file system.
+      const still = "growpart: {mode: 'off'}\nresize_rootfs: false"
+      const userData = `#cloud-config\n${still}\n${users}\nruncmd:\n- [sh, -c, 'date >> /ran']\n`
       const manifest = withVolumes(
         volumesVm('cloud', []),
         { name: 'root', dataVolume: { name: 'root' } },

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { claimSpecFields } from '../core/persistentvolumeclaim.ts'
+import { claimSpecFields, claimSpecSchema } from '../core/persistentvolumeclaim.ts'
 import { noEffect, notCarriedOut, refused } from '../meta/fate.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, loose, type Of, objectSchema, stringMap } from '../meta/schema.ts'
@@ -58,7 +58,7 @@ const dataVolumeSpecSchema = Type.Object({
       'there are no DataSources; use source',
     ),
   ),
-  pvc: Type.Optional(Type.Object(claimSpecFields)),
+  pvc: Type.Optional(claimSpecSchema),
   storage: Type.Optional(Type.Object(claimSpecFields)),
   contentType: Type.Optional(Type.String({ description: 'kubevirt; archive is refused.' })),
   checkpoints: Type.Optional(refused(Type.Array(loose()), 'disks are imported as a whole')),

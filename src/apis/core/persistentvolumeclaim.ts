@@ -26,7 +26,8 @@ export const claimSpecFields = {
   volumeName: Type.Optional(Type.String({ description: 'Name of the volume; written when the claim is bound.' })),
 }
 
-const claimSpecSchema = Type.Object({
+/** The same in the form `pvc`, which has all that a claim has. */
+export const claimSpecSchema = Type.Object({
   ...claimSpecFields,
   volumeAttributesClassName: Type.Optional(notCarriedOut(Type.String(), 'volumes have no other attributes')),
 })
