@@ -70,7 +70,9 @@ async function reconcile(context: ControllerContext, key: string): Promise<{ aga
   if (blocked !== undefined && findCondition(vm.status?.conditions, 'Failure')?.message !== blocked)
     context.recorder(vm, 'Warning', failedCreate, `Error creating virtual machine instance: ${blocked}`)
   const failure = refused ? `failure while starting VMI: ${explain(refused)}` : blocked
-  const seen = { vmi, restartRequired, failure, generation: vm.metadata.generation, nowMs, now: timestamp(nowMs) }
+  const whole = expanded(vm, context.types.find(vm))
+  const { generation } = vm.metadata
+  const seen = { vmi, whole, restartRequired, failure, generation, nowMs, now: timestamp(nowMs) }
   await context.client.modify(
     VirtualMachine,
     vm.metadata,

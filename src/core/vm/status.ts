@@ -29,6 +29,8 @@ const statusOfReason: ReadonlyMap<string | undefined, PrintableStatus> = new Map
 export type VmObservation = Readonly<{
   vmi: Stored<VirtualMachineInstance> | undefined
   restartRequired: boolean
+  /** The VM with what its instance type and preference say. */
+  whole?: VirtualMachine
   /** Why the creation of its instance was refused. */
   failure?: string | undefined
   /** The generation of the VM that was reconciled; the stored one may be newer. */
@@ -58,7 +60,10 @@ export function vmStatus(vm: VirtualMachine, seen: VmObservation): VmStatus {
   }
 }
 
-function conditions(vm: VirtualMachine, { vmi, restartRequired, failure, now }: VmObservation): readonly Condition[] {
+function conditions(
+  vm: VirtualMachine,
+  { vmi, whole, restartRequired, failure, now }: VmObservation,
+): readonly Condition[] {
   const theirs = vmi?.status?.conditions ?? []
   const ready = vmi ? findCondition(theirs, 'Ready') : undefined
   let list = withCondition(
@@ -70,7 +75,7 @@ function conditions(vm: VirtualMachine, { vmi, restartRequired, failure, now }: 
   for (const condition of mirrored) list = withCondition(list, plain(condition), now)
   const kept = new Set([...mirrored.map((condition) => condition.type), ...notMirrored])
   list = list.filter((condition) => kept.has(condition.type))
-  list = [...withUncarriedOfVm(list, vm, now)]
+  list = [...withUncarriedOfVm(list, whole ?? vm, now)]
   list = failure
     ? withCondition(list, { type: 'Failure', status: 'True', reason: failedCreate, message: failure }, now)
     : withoutCondition(list, 'Failure')
