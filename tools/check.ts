@@ -3,6 +3,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { checkArrows } from './arrows.ts'
 import { checkAssertions } from './assertions.ts'
 import { staleFields } from './kubevirt-fields.ts'
+import { staleManifests } from './manifests.ts'
 import { staleNotices } from './notices.ts'
 import { checkProse } from './prose.ts'
 import { checkSizes } from './sizes.ts'
@@ -31,6 +32,7 @@ const checks: readonly Check[] = [
   { name: 'prose', run: async () => checkProse(root) },
   { name: 'notices', run: async () => staleNotices(root) },
   { name: 'fields of KubeVirt', run: async () => staleFields(root) },
+  { name: 'manifests of other people', run: async () => staleManifests(root) },
   { name: 'documentation links', run: async () => brokenLinks() },
   // The store waits for disks, and tests of connections and programs for these: side by side they take the time of the longest.
   { name: 'unit tests of the store', run: () => unitTests(isStore), isTest: true },

@@ -13,6 +13,6 @@ export function expandSpecAction({ client, types }: Readonly<{ client: Client; t
     const found = types(vm)
     const [missing] = found.missing
     if (missing) throw refusal(VirtualMachine, call.name, { refuse: 'Conflict', text: missing.why })
-    return { code: 200, body: expandedAlone(vm, found) as unknown as JsonObject }
+    return { code: 200, body: expandedAlone(vm, found) as JsonObject }
   })
 }

@@ -87,15 +87,10 @@ async function reconcile(context: ControllerContext, key: string): Promise<{ aga
   if (waits?.waits === claimReasons.failed && vm.status?.printableStatus !== 'DataVolumeError')
     context.recorder(vm, 'Warning', 'FailedDataVolumeImport', waits.message)
   const failure = refused ? `failure while starting VMI: ${explain(refused)}` : blocked
-  const seen = {
-    waits: waits?.waits,
-    vmi,
-    restartRequired,
-    failure,
-    generation: vm.metadata.generation,
-    nowMs,
-    now: timestamp(nowMs),
-  }
+  const whole = expanded(vm, context.types.find(vm))
+  const { generation } = vm.metadata
+  const about = { whole, restartRequired, failure, generation, waits: waits?.waits }
+  const seen = { vmi, ...about, nowMs, now: timestamp(nowMs) }
   await context.client.modify(
     VirtualMachine,
     vm.metadata,

@@ -1,7 +1,7 @@
 import { VirtualMachineClusterInstancetype, VirtualMachineInstancetype } from '#apis/instancetype/instancetype.ts'
 import { VirtualMachineClusterPreference, VirtualMachinePreference } from '#apis/instancetype/preference.ts'
 import type { Log } from '#base/log.ts'
-import { type FindTypes, findTypes } from '#core/instancetype/matcher.ts'
+import { type FindTypes, findTypes, type LookUps } from '#core/instancetype/matcher.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { makeInformer } from '#machinery/client/informer.ts'
 
@@ -18,19 +18,14 @@ export function followTypes(client: Client, options: Readonly<{ log: Log; signal
   const clusterInstancetypes = makeInformer(client, VirtualMachineClusterInstancetype, {}, options)
   const preferences = makeInformer(client, VirtualMachinePreference, {}, options)
   const clusterPreferences = makeInformer(client, VirtualMachineClusterPreference, {}, options)
-  const byKind = {
-    [VirtualMachineInstancetype.plural]: instancetypes,
-    [VirtualMachineClusterInstancetype.plural]: clusterInstancetypes,
-    [VirtualMachinePreference.plural]: preferences,
-    [VirtualMachineClusterPreference.plural]: clusterPreferences,
+  const all = [instancetypes, clusterInstancetypes, preferences, clusterPreferences]
+  const lookUps: LookUps = {
+    instancetype: (key) => (key.namespace === undefined ? clusterInstancetypes : instancetypes).get(key),
+    preference: (key) => (key.namespace === undefined ? clusterPreferences : preferences).get(key),
   }
-  const all = Object.values(byKind)
   return {
     synced: Promise.all(all.map((one) => one.synced)),
-    find: (vm) =>
-      findTypes(vm, ({ plural }, namespace, name) =>
-        byKind[plural]?.get({ name, ...(namespace !== undefined && { namespace }) }),
-      ),
+    find: (vm) => findTypes(vm, lookUps),
     onChange: (listener) => {
       for (const one of all) one.onChange(() => listener())
     },

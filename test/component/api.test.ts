@@ -290,6 +290,7 @@ describe('the API over HTTPS', () => {
         'cdi.kubevirt.io/v1beta1',
         'coordination.k8s.io/v1',
         'events.k8s.io/v1',
+        'instancetype.kubevirt.io/v1beta1',
         'k8s.cni.cncf.io/v1',
         'kubevirt.io/v1',
         'policy/v1',

@@ -44,6 +44,18 @@ describe('an instance type', () => {
     assert.equal(condition({ status }, 'RestartRequired'), undefined)
   })
 
+  it('with what is not carried out is named by a warning and the condition', async () => {
+    const { code, headers } = await cluster.api.send('POST', vmsPath(ns), {
+      body: named('exclusive', { runStrategy: 'Halted', instancetype: { name: 'cx1.medium' } }),
+    })
+    assert.equal(code, 201)
+    const field = 'spec.template.spec.domain.cpu.dedicatedCpuPlacement'
+    assert.ok(String(headers.warning).includes(`${field} is kept and not carried out: CPUs are shared`))
+    await cluster.api.until('the condition names it', vmsPath(ns, 'exclusive'), (one) =>
+      condition(one, 'NotCarriedOut')?.message.includes(field),
+    )
+  })
+
   it('is expanded by expand-spec', async () => {
     const { code, json } = await cluster.api.send('GET', subresource('sized', 'expand-spec'))
     assert.equal(code, 200)

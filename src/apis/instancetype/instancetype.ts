@@ -23,7 +23,7 @@ const instancetypeSpec = Type.Object({
     maxGuest: Type.Optional(quantity('Most memory the guest may be given.', { minimum: 0 })),
     hugepages: Type.Optional(parts.hugepages),
     overcommitPercent: Type.Optional(
-      notCarriedOut(Type.Integer({ minimum: 0, maximum: 100 }), 'a node keeps room for all memory of a guest', [0]),
+      notCarriedOut(Type.Integer({ minimum: 0 }), 'a node keeps room for all memory of a guest', [0]),
     ),
   }),
   gpus: Type.Optional(parts.gpus),

@@ -1,9 +1,9 @@
 import { Type } from 'typebox'
+import { diskSchema } from '../kubevirt/disk.ts'
 import * as hardware from '../kubevirt/hardware.ts'
 import { noEffect, notCarriedOut } from '../meta/fate.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { loose, type Of, objectSchema, oneOf, quantity, stringMap } from '../meta/schema.ts'
-import { objectOf } from '../meta/shape.ts'
 import { instancetypeGroup, instancetypeVersion } from './instancetype.ts'
 
 const text = Type.Optional(Type.String())
@@ -25,9 +25,7 @@ const devices = Type.Object({
   preferredBlockMultiQueue: flag,
   preferredCdromBus: text,
   preferredDisableHotplug: flag,
-  preferredDiskBlockSize: Type.Optional(
-    objectOf({ custom: { 'logical!': 'integer', 'physical!': 'integer' }, matchVolume: { enabled: 'boolean' } }),
-  ),
+  preferredDiskBlockSize: diskSchema.properties.blockSize,
   preferredDiskBus: text,
   preferredDiskCache: text,
   preferredDiskDedicatedIoThread: flag,

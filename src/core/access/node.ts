@@ -32,9 +32,9 @@ export interface Placement {
   nodeOfPod(namespace: string, name: string): string | undefined
   /** The nodes of an instance: that of its guest, and those of its pods. */
   nodesOfInstance(namespace: string, name: string): readonly (string | undefined)[]
-  /** The nodes of the instances whose volumes name an object. */
   /** The node with the disk of a claim. */
   nodeOfClaim(namespace: string, name: string): string | undefined
+  /** The nodes of the instances whose volumes name an object. */
   nodesNaming(source: Readonly<{ resource: string; namespace: string; name: string }>): readonly (string | undefined)[]
 }
 

@@ -1,9 +1,10 @@
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
-import { type FieldError, invalidValue, type ObjectMeta } from '#apis/meta/object.ts'
+import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { parseQuantity } from '#apis/meta/quantity.ts'
-import { isObject, sameJson } from '#base/json.ts'
+import { sameJson } from '#base/json.ts'
 import { withDiskDefaults, withDisksOfVolumes } from '../disk/defaults.ts'
 import { vcpusOf } from '../vm/cpu.ts'
+import { templateMetadata } from '../vm/instance.ts'
 import { bytesOf, memoryOf } from '../vm/memory.ts'
 import { kindOf, namesTypes, type Role, roles, type Types } from './matcher.ts'
 import { preferred } from './preferred.ts'
@@ -22,8 +23,8 @@ export function expanded(vm: VirtualMachine, { instancetype, preference }: Types
   const whole = withDisksOfVolumes(template.spec)
   const withSize = instancetype ? sized(whole, instancetype, preference) : whole
   const spec = withDiskDefaults(preference ? preferred(withSize, preference) : withSize)
-  const metadata = isObject(template.metadata) ? template.metadata : {}
-  const { annotations: own } = metadata as Pick<ObjectMeta, 'annotations'>
+  const metadata = templateMetadata(vm)
+  const { annotations: own } = metadata
   const annotations = { ...preference?.annotations, ...instancetype?.annotations, ...own, ...namesOf(vm) }
   return { ...vm, spec: { ...vm.spec, template: { ...template, metadata: { ...metadata, annotations }, spec } } }
 }

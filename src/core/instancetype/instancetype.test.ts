@@ -183,18 +183,21 @@ describe('what a VM names', () => {
     const asked: string[] = []
     const { preference: _, ...spec } = vm({ vm: { instancetype: matcher } }).spec
     const one = { ...vm(), spec }
-    const { missing, instancetype } = findTypes(one, ({ kind }, namespace, name) => {
-      asked.push(`${kind} ${namespace ?? '-'} ${name}`)
-      return there ? { spec: type() } : undefined
+    const { missing, instancetype } = findTypes(one, {
+      instancetype: ({ namespace = '-', name }) => {
+        asked.push(`${namespace} ${name}`)
+        return there ? { spec: type() } : undefined
+      },
+      preference: () => undefined,
     })
     return { asked, missing: missing.map(({ why }) => why), isFound: instancetype !== undefined }
   }
 
   it('is of the kind for all namespaces unless it says otherwise, in any case, singular or plural', () => {
-    const all = ['VirtualMachineClusterInstancetype - u1']
+    const all = ['- u1']
     assert.deepEqual(find({ name: 'u1' }).asked, all)
     assert.deepEqual(find({ name: 'u1', kind: 'virtualmachineclusterinstancetypes' }).asked, all)
-    const own = ['VirtualMachineInstancetype ns u1']
+    const own = ['ns u1']
     assert.deepEqual(find({ name: 'u1', kind: 'VirtualMachineInstancetype' }).asked, own)
   })
 

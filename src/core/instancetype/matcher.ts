@@ -47,26 +47,36 @@ export function namesTypes({ spec }: VirtualMachine): boolean {
   return spec.instancetype !== undefined || spec.preference !== undefined
 }
 
-/** What is in the store under the kind, namespace and name of a reference. */
-export type LookUp = (kind: Kind, namespace: string | undefined, name: string) => unknown
+/** Finds an object by its name: the one of a namespace, or without any that of the cluster. */
+type Find<T> = (key: Readonly<{ namespace?: string; name: string }>) => T | undefined
+
+export type LookUps = Readonly<{
+  instancetype: Find<Pick<VirtualMachineInstancetype, 'spec'>>
+  preference: Find<Pick<VirtualMachinePreference, 'spec'>>
+}>
 
 /** What a VM names, by looking it up. */
-export function findTypes(vm: VirtualMachine, lookUp: LookUp): Types {
+export function findTypes(vm: VirtualMachine, lookUps: LookUps): Types {
   if (!namesTypes(vm)) return noTypes
   const missing: Types['missing'][number][] = []
-  const specOf = (role: Role): unknown => {
+  const found = <T>(role: Role, find: Find<T>): T | undefined => {
     const matcher = vm.spec[role]
     if (!matcher) return undefined
     const kind = kindOf(role, matcher)
     const { name = '' } = matcher
-    const found = kind && name ? lookUp(kind, kind.namespaced ? vm.metadata.namespace : undefined, name) : undefined
-    if (isObject(found)) return found.spec ?? {}
-    missing.push({ role, why: whyMissing(role, matcher, kind) })
-    return undefined
+    const { namespace } = vm.metadata
+    const key = kind?.namespaced && namespace !== undefined ? { namespace, name } : { name }
+    const one = kind && name ? find(key) : undefined
+    if (!one) missing.push({ role, why: whyMissing(role, matcher, kind) })
+    return one
   }
-  const instancetype = specOf('instancetype') as InstancetypeSpec | undefined
-  const preference = specOf('preference') as PreferenceSpec | undefined
-  return { ...(instancetype && { instancetype }), ...(preference && { preference }), missing }
+  const instancetype = found('instancetype', lookUps.instancetype)
+  const preference = found('preference', lookUps.preference)
+  return {
+    ...(instancetype && { instancetype: instancetype.spec }),
+    ...(preference && { preference: preference.spec ?? {} }),
+    missing,
+  }
 }
 
 function whyMissing(role: Role, { name, kind: word, inferFromVolume }: Matcher, kind: Kind | undefined): string {
@@ -82,12 +92,13 @@ function whyMissing(role: Role, { name, kind: word, inferFromVolume }: Matcher, 
  */
 export function withMatcherDefaults(vm: VirtualMachine): VirtualMachine {
   if (!isObject(vm.spec) || !namesTypes(vm)) return vm
-  const spec: Record<string, unknown> = { ...vm.spec }
-  for (const role of roles) {
-    const matcher = vm.spec[role]
-    if (!isObject(matcher)) continue
-    if (matcher.inferFromVolume !== undefined && matcher.inferFromVolumeFailurePolicy === 'Ignore') delete spec[role]
-    else if (!matcher.kind) spec[role] = { ...matcher, kind: kinds[role][0].singular }
-  }
-  return { ...vm, spec: spec as VirtualMachine['spec'] }
+  const { instancetype, preference, ...spec } = vm.spec
+  const all = { ...spec, ...named('instancetype', instancetype), ...named('preference', preference) }
+  return { ...vm, spec: all }
+}
+
+function named(role: Role, matcher: Matcher | undefined): Partial<Record<Role, Matcher>> {
+  if (!isObject(matcher)) return matcher === undefined ? {} : { [role]: matcher }
+  if (matcher.inferFromVolume !== undefined && matcher.inferFromVolumeFailurePolicy === 'Ignore') return {}
+  return { [role]: matcher.kind ? matcher : { ...matcher, kind: kinds[role][0].singular } }
 }

@@ -109,7 +109,7 @@ function diskOf(one: Disk, wanted: Preferred): Disk {
     ...filled(one, {
       cache: isDisk ? wanted.preferredDiskCache : undefined,
       io: isDisk ? wanted.preferredDiskIO : undefined,
-      blockSize: isDisk ? (wanted.preferredDiskBlockSize as Disk['blockSize']) : undefined,
+      blockSize: isDisk ? wanted.preferredDiskBlockSize : undefined,
       dedicatedIOThread: isVirtio ? wanted.preferredDiskDedicatedIoThread : undefined,
     }),
     ...(target && { disk: target }),
@@ -120,7 +120,7 @@ function diskOf(one: Disk, wanted: Preferred): Disk {
 /** An object with values for fields that it does not have; undefined ones are none. */
 function filled<T extends object>(object: T, values: Readonly<{ [K in keyof T]?: T[K] | undefined }>): T {
   const missing = Object.entries(values).filter(
-    ([field, value]) => value !== undefined && (object as Record<string, unknown>)[field] === undefined,
+    ([field, value]) => value !== undefined && !Object.hasOwn(object, field),
   )
-  return missing.length ? { ...object, ...(Object.fromEntries(missing) as Partial<T>) } : object
+  return missing.length ? { ...object, ...Object.fromEntries(missing) } : object
 }

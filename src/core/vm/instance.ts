@@ -10,8 +10,7 @@ export const vmiFinalizer = 'foregroundDeleteVirtualMachine'
 
 /** The instance of a VM's template, to be created; the API server adds its identity. */
 export function instanceOf(vm: VirtualMachine, { isPaused = false } = {}): VirtualMachineInstance {
-  const template = isObject(vm.spec.template.metadata) ? vm.spec.template.metadata : {}
-  const { labels, annotations: own } = template as Pick<ObjectMeta, 'labels' | 'annotations'>
+  const { labels, annotations: own } = templateMetadata(vm)
   const annotations = { ...own, ...ownAnnotations(vm.metadata), ...(isPaused && { [pausedAnnotation]: 'true' }) }
   const { name, namespace, uid } = vm.metadata
   return {
@@ -36,6 +35,11 @@ export function instanceOf(vm: VirtualMachine, { isPaused = false } = {}): Virtu
     },
     spec: withoutAbsent(vm.spec.template.spec),
   }
+}
+
+/** What the metadata of a VM's template says of its instance. */
+export function templateMetadata({ spec }: VirtualMachine): Pick<ObjectMeta, 'labels' | 'annotations'> {
+  return isObject(spec.template.metadata) ? (spec.template.metadata as ReturnType<typeof templateMetadata>) : {}
 }
 
 /** The annotations of a VM that its instance always shares. */

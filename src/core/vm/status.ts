@@ -34,6 +34,8 @@ const statusOfReason: ReadonlyMap<string | undefined, PrintableStatus> = new Map
 export type VmObservation = Readonly<{
   vmi: Stored<VirtualMachineInstance> | undefined
   restartRequired: boolean
+  /** The VM with what its instance type and preference say. */
+  whole?: VirtualMachine
   /** Why the creation of its instance was refused. */
   failure?: string | undefined
   /** What its volumes wait for while it has no instance (a reason of core/disk/readiness.ts). */
@@ -65,7 +67,10 @@ export function vmStatus(vm: VirtualMachine, seen: VmObservation): VmStatus {
   }
 }
 
-function conditions(vm: VirtualMachine, { vmi, restartRequired, failure, now }: VmObservation): readonly Condition[] {
+function conditions(
+  vm: VirtualMachine,
+  { vmi, whole, restartRequired, failure, now }: VmObservation,
+): readonly Condition[] {
   const theirs = vmi?.status?.conditions ?? []
   const ready = vmi ? findCondition(theirs, 'Ready') : undefined
   let list = withCondition(
@@ -77,7 +82,7 @@ function conditions(vm: VirtualMachine, { vmi, restartRequired, failure, now }: 
   for (const condition of mirrored) list = withCondition(list, plain(condition), now)
   const kept = new Set([...mirrored.map((condition) => condition.type), ...notMirrored])
   list = list.filter((condition) => kept.has(condition.type))
-  list = [...withUncarriedOfVm(list, vm, now)]
+  list = [...withUncarriedOfVm(list, whole ?? vm, now)]
   list = failure
     ? withCondition(list, { type: 'Failure', status: 'True', reason: failedCreate, message: failure }, now)
     : withoutCondition(list, 'Failure')

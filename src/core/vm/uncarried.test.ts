@@ -42,7 +42,7 @@ for (const [what, object, expected] of [
     vm({ devices: { rng: {} } }, { schedulerName: 's', tolerations: [{}] }),
     [],
   ],
-  ['fields of the VM itself', vm({}, {}, { instancetype: { name: 'u1.small' } }), ['spec.instancetype']],
+  ['fields of the VM itself', vm({}, {}, { updateVolumesStrategy: 'Replacement' }), ['spec.updateVolumesStrategy']],
   ['null', vm({ launchSecurity: null }), []],
 ] as const)
   test(`is not carried out: ${what}`, () => assert.deepEqual(paths(object), expected))
