@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { eventually } from '#base/wait.ts'
 import { isoImage } from '#drivers/disk/iso.ts'
+import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
 import { diskLayer } from '#kit/drivers/image/disks.ts'
 import { pushImage, startRegistry, type TestRegistry } from '#kit/drivers/image/registry.ts'
 import { path } from '../tools/stage/api.ts'
@@ -124,7 +125,7 @@ async function started(folder: string, image: string, key: Key): Promise<Guest> 
   const start = performance.now()
   await must('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', image, '-F', 'qcow2', overlay])
   const qemu = spawn(
-    'qemu-system-x86_64',
+    qemuProgram,
     [
       ...['-machine', 'q35', '-accel', 'tcg,tb-size=256', '-cpu', 'max', '-m', '512', '-display', 'none'],
       ...[
