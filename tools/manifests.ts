@@ -34,7 +34,7 @@ const origins: Readonly<Record<string, string>> = {
 }
 
 function outcomeText(outcome: Outcome): string {
-  if (outcome === 'runs') return 'runs'
+  if (typeof outcome === 'string') return outcome
   return 'waits' in outcome
     ? `waits: ${outcome.waits}`
     : `refused: ${outcome.refused.replace(/^.* denied the request: /, '')}`

@@ -71,7 +71,7 @@ describe('a client that accepts protobuf', () => {
       }
     assert.ok(encoded.size >= 12, [...encoded].join())
     assert.ok(encoded.has('/apis/events.k8s.io/v1 events') && encoded.has('/api/v1 pods'))
-    for (const root of plain) assert.match(root, /^\/apis\/((cdi\.)?kubevirt\.io|k8s\.cni\.cncf\.io)\//)
+    for (const root of plain) assert.match(root, /^\/apis\/(((cdi|instancetype)\.)?kubevirt\.io|k8s\.cni\.cncf\.io)\//)
   })
 
   it('gets it of what is written, deleted, refused and reviewed', async () => {

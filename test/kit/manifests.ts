@@ -5,10 +5,10 @@ import { load, loadAll } from 'js-yaml'
 export const manifestsRoot = new URL('../manifests/', import.meta.url)
 
 /**
- * What becomes of a manifest: its guest runs (after a start, where the VM does not start by itself), it waits with a condition of
- * this reason, or it is refused with this sentence.
+ * What becomes of a manifest: its guest runs (after a start, where the VM does not start by itself), what is no VM is made, it waits
+ * with a condition of this reason or with this status of the VM, or it is refused with this sentence.
  */
-export type Outcome = 'runs' | Readonly<{ waits: string }> | Readonly<{ refused: string }>
+export type Outcome = 'runs' | 'made' | Readonly<{ waits: string }> | Readonly<{ refused: string }>
 
 export type Expected = Readonly<{
   /** What of KubeVirt's API it shows, in a few words. */
