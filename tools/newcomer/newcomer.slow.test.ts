@@ -6,7 +6,7 @@ import { Copy, type Edit } from './copy.ts'
 const field: readonly Edit[] = [
   {
     file: 'apis/kubevirt/interface.ts',
-    after: '    acpiIndex: Type.Optional(notCarriedOut(Type.Integer())),\n',
+    after: '    dhcpOptions: Type.Optional(dhcpOptions),\n',
     text: '    shade: Type.Optional(Type.String()),\n',
   },
   {
