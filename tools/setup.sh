@@ -23,8 +23,8 @@ for argument in "$@"; do
       ;;
     --with-peers)
       python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3 python3-venv"
-      # What guests with UEFI and with a TPM need.
-      packages="$packages ovmf swtpm swtpm-tools"
+      # What guests with UEFI and with a TPM need, and what their owners come by.
+      packages="$packages ovmf swtpm swtpm-tools openssh-client"
       # oVirt's Python SDK is built from its source, and libgovirt is called from Python.
       packages="$packages gcc libc6-dev python3-dev libxml2-dev gir1.2-govirt-1.0 python3-gi"
       ;;
