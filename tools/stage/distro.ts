@@ -29,11 +29,16 @@ export async function overSsh(stage: Stage, vm: string, key: string, line: strin
     'UserKnownHostsFile=/dev/null',
     'LogLevel=ERROR',
     'ConnectTimeout=30',
+    // A guest that is reset tells nobody.
+    'ServerAliveInterval=5',
+    'ServerAliveCountMax=3',
     'BatchMode=yes',
   ]
+  // With all that it starts: ssh has a proxy.
   const { code, stdout, stderr } = await program(
-    `${root}/patchbay`,
+    'timeout',
     [
+      ...['100', `${root}/patchbay`],
       ...['ssh', `debian@vm/${vm}`, '--kubeconfig', stage.kubeconfig, '-i', key, '-c', line],
       ...options.flatMap((option) => ['-t', `-o ${option}`]),
     ],

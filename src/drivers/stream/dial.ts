@@ -8,6 +8,9 @@ import { socketStream } from './socket-stream.ts'
 /** Time for a connection to a guest, or to what serves its screen, milliseconds. */
 export const dialMs = 10_000
 
+/** Silence after which a guest is asked whether it still knows of a connection, milliseconds: one that was reset does not. */
+const askMs = 10_000
+
 /** Datagrams that may wait for their reader; further ones are lost, as datagrams are. */
 const maxDatagrams = 256
 
@@ -34,7 +37,8 @@ export async function dialPort(
   if (isOfHost(address)) throw new Fault('Forbidden', `${address} is an address of the host, not of the guest`)
   if (protocol === 'udp') return datagramStream(address, port, signal)
   const what = `tcp ${isIPv6(address) ? `[${address}]` : address}:${port}`
-  return socketStream(await connected(connect({ host: address, port, noDelay: true }), what, signal), signal)
+  const options = { host: address, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: askMs }
+  return socketStream(await connected(connect(options), what, signal), signal)
 }
 
 /** Whether an address leads to this host, or to no single one. */
