@@ -29,7 +29,7 @@ export async function overSsh(stage: Stage, vm: string, key: string, line: strin
     'UserKnownHostsFile=/dev/null',
     'LogLevel=ERROR',
     'ConnectTimeout=30',
-    // A guest that is reset tells nobody.
+    // A guest that is reset does not end its connections.
     'ServerAliveInterval=5',
     'ServerAliveCountMax=3',
     'BatchMode=yes',
