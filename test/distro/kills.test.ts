@@ -134,7 +134,8 @@ describe('guests with disks, while processes are killed', () => {
 
   test('a move whose server is killed leaves one guest, with whole disks', async () => {
     const vm = names.at(-1) ?? ''
-    await ssh(vm, 'sudo sh -c "(while :; do cat /proc/uptime >> /mnt/b; sync; done) > /dev/null 2>&1 &"')
+    const writing = '(while [ -e /run/writing ]; do cat /proc/uptime >> /mnt/b; sync; done) > /dev/null 2>&1 &'
+    await ssh(vm, `sudo touch /run/writing; sudo sh -c "${writing}"`)
     await stage.p('migrate', vm)
     await eventually('a second sandbox is there', async () => (await stage.pods(vm)).length > 1, {
       deadlineMs: patienceMs,
@@ -151,7 +152,7 @@ describe('guests with disks, while processes are killed', () => {
     )
     assert.equal(await ssh(vm, 'cat /mnt/a'), 'synced')
     const checks =
-      'sudo pkill -f uptime; sudo timeout 20 sh -c "until umount /mnt; do :; done" 2> /dev/null; sudo e2fsck -fn'
+      'sudo rm /run/writing; sudo timeout 20 sh -c "until umount /mnt; do :; done" 2> /dev/null; sudo e2fsck -fn'
     assert.match(await ssh(vm, `${checks} ${disk} > /tmp/said 2>&1; echo $?; cat /tmp/said`), /^0\n/)
   })
 })
