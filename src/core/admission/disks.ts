@@ -63,10 +63,7 @@ function targetErrors(one: Disk, field: string): FieldError[] {
     return [invalidValue(`${field}.disk.readonly`, 'sata hard-disks do not support read-only.')]
   if (one.lun)
     return [
-      invalidValue(
-        `${field}.lun`,
-        `${field}.lun can only be mapped to a DataVolume or PersistentVolumeClaim volume.`,
-      ),
+      invalidValue(`${field}.lun`, `${field}.lun can only be mapped to a DataVolume or PersistentVolumeClaim volume.`),
     ]
   const tray = one.cdrom?.tray
   if (tray !== undefined && tray !== 'open' && tray !== 'closed')
