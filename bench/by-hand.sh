@@ -4,6 +4,7 @@ dir=$1
 ns=$2
 script=$3
 uid=$(sed -n 's/^libvirt-qemu:x:\([0-9]*\):.*/\1/p' "$dir/etc/passwd")
+install -d -o "$uid" -g "$uid" -m 0700 "$dir/run/guest"
 ip netns add "$ns"
 ip -n "$ns" link set lo up
 setsid nsenter --net="/run/netns/$ns" unshare --mount --propagation private --pid --fork sh "$script" "$dir" "$uid" no >/dev/null 2>&1 &

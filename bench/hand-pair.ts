@@ -1,6 +1,7 @@
 import { chmod, link, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { silent } from '#base/log.ts'
+import { makeOwnFolder } from '#drivers/disk/maker.ts'
 import { killAll } from '#drivers/host/kill.ts'
 import { sharedQemuUid } from '#drivers/libvirt/daemon/config.ts'
 import {
@@ -48,6 +49,7 @@ export class HandPair implements AsyncDisposable {
     const taps = [...xml.matchAll(/<target dev='(tap[0-9a-f]+)'/g)].map(([, tap = '']) => tap)
     for (const place of pair.#places) {
       await copySandbox(stage, vm, place.dir, ['var/cache', 'run/images'])
+      await makeOwnFolder(place.dir, sharedQemuUid)
       await network(place.netns, taps, bridge)
       const isSecond = place === pair.#places[1]
       await startDaemon({
