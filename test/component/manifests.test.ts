@@ -32,6 +32,14 @@ describe('a manifest of other people', { concurrency: 4 }, () => {
       if (refused === undefined && outcome !== 'made') await reaches(objects.at(-1), namespace, outcome)
     })
 
+  it('that the README shows runs without a warning', async () => {
+    const namespace = 'shown'
+    await cluster.api.create('/api/v1/namespaces', { metadata: { name: namespace } })
+    const objects = objectsOf('../../docs/examples/cloud.yaml')
+    assert.deepEqual(await apply(cluster.api, namespace, objects), { warnings: [] })
+    await reaches(objects.at(-1), namespace, 'runs')
+  })
+
   it('is in the table, and nothing else is', () => {
     const files = readdirSync(manifestsRoot, { recursive: true, encoding: 'utf8' }).filter((one) => one.includes('/'))
     assert.deepEqual(files.toSorted(), [...table.keys()].toSorted())
