@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { globSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { parsePage, patternOf } from './page.ts'
 
 describe('a page of documentation', () => {
@@ -64,4 +66,14 @@ four
     ])
       assert.doesNotMatch(printed, pattern)
   })
+})
+
+test('the index of the examples names every file', () => {
+  const folder = fileURLToPath(new URL('../../docs/examples', import.meta.url))
+  const index = readFileSync(`${folder}/README.md`, 'utf8')
+  const files = globSync('*', { cwd: folder }).filter((file) => file !== 'README.md')
+  assert.deepEqual(
+    files.filter((file) => !index.includes(`(${file})`)),
+    [],
+  )
 })
