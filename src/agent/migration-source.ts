@@ -22,7 +22,7 @@ const lookMs = 1
 const endlessMs = 2 ** 31 - 1
 
 /** The guest at its source, and the progress of its migration job. */
-type ObservedSource = Readonly<{ source: SourceCopy; domain?: ObservedDomain; job?: MigrationProgress }>
+type ObservedSource = Readonly<{ source: SourceCopy; state?: ObservedDomain['state']; job?: MigrationProgress }>
 
 /**
  * One pass over a guest that migrates away from this sandbox: executes the controller's last step if it is for the source and
@@ -174,10 +174,10 @@ class MigrationSource {
     const asked = new AbortController()
     const answer = this.#ask().finally(() => asked.abort())
     const end = eventually('the source ends', isGone, { deadlineMs: endlessMs, everyMs: lookMs, signal: asked.signal })
-    const seen = await Promise.race([answer, end.then(() => undefined).catch(() => answer)])
+    const seen = await Promise.race([answer, end.then(() => ({ source: 'gone' }) as const).catch(() => answer)])
     // Ignore a late rejection: the race is decided.
     answer.catch(() => undefined)
-    if (seen?.domain) return seen
+    if (seen) return seen
     if (await isGone()) return { source: 'gone' }
     throw new Fault('Unavailable', `The hypervisor of ${nameOf(this.#vmi)} does not report the state of its guest`)
   }
@@ -185,11 +185,12 @@ class MigrationSource {
   async #ask(): Promise<ObservedSource | undefined> {
     // Resolves at once unless this process has just started.
     const hypervisor = await this.#context.host.lifecycle.connect(this.#uid, this.#signal)
-    const domain = await hypervisor?.domain.observe(this.#signal)
-    if (!domain) return undefined
+    // Its cards and disks are not asked for: that takes longer, and the guest may be stopped for the switch-over.
+    const state = await hypervisor?.job.guestState(this.#signal)
+    if (!state) return undefined
     const job = await hypervisor?.job.progress(this.#signal)
-    const source = domain.state === 'running' || domain.state === 'shutting-down' ? 'running' : 'stopped'
-    return { source, domain, ...(job && { job }) }
+    const source = state === 'running' || state === 'shutting-down' ? 'running' : 'stopped'
+    return { source, state, ...(job && { job }) }
   }
 
   #isUnderway({ job }: ObservedSource): boolean {
@@ -220,14 +221,14 @@ class MigrationSource {
     )
   }
 
-  #sourceOf({ source, domain }: ObservedSource, isUnderway: boolean, isLate = false): SourceObservation {
+  #sourceOf({ source, state }: ObservedSource, isUnderway: boolean, isLate = false): SourceObservation {
     const failure = isUnderway ? undefined : this.#context.migrationJobs.failure(this.#migration)
     return {
       generation: this.#state.step?.generation ?? 0,
       sequence: 0,
       guest: source,
       isUnderway,
-      ...(domain?.state === 'paused' && !isUnderway && { isPaused: true }),
+      ...(state === 'paused' && !isUnderway && { isPaused: true }),
       ...(isLate && { isLate }),
       ...(failure !== undefined && { failure }),
     }

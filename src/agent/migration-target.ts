@@ -52,6 +52,7 @@ export async function receive(
   signal: AbortSignal,
 ): Promise<void> {
   const migration = pod.metadata.labels?.[migrationJobLabel] ?? ''
+  if (isBeingSent(vmi, migration)) return
   let sandbox: SandboxState
   try {
     sandbox = await ensureSandbox(context, pod, vmi, wantedOf(context, vmi, { from, migration }), signal)
@@ -64,10 +65,6 @@ export async function receive(
   if (state?.migrationUid !== migration) return
   const uid = pod.metadata.uid ?? ''
   await carryOut(context, uid, state, signal)
-  const { step, source, target: before } = state
-  const isAnswered = before?.generation === (step?.generation ?? 0) && before.sourceSequence === (source?.sequence ?? 0)
-  // While the guest is being sent, the agent of the source observes the target itself, and often.
-  if (isAnswered && source?.isUnderway) return
   const guest = await copyAt(context, uid, signal)
   const target = { generation: state.step?.generation ?? 0, sourceSequence: state.source?.sequence ?? 0, guest }
   const isFirst = state.targetNodeAddress === undefined
@@ -88,6 +85,16 @@ export async function receive(
     { subresource: 'status' },
   )
   if (isFirst) context.recorder(vmi, 'Normal', 'PreparingTarget', 'VirtualMachineInstance Migration Target Prepared.')
+}
+
+/**
+ * Whether the guest is being sent and this target has answered what it was told: the agent of the source observes the target
+ * itself then, and often. A pass over the sandbox would take the processor from the guest that arrives.
+ */
+function isBeingSent({ status }: VirtualMachineInstance, migration: string): boolean {
+  const { migrationUid, step, source, target } = status?.migrationState ?? {}
+  if (migrationUid !== migration || !source?.isUnderway) return false
+  return target?.generation === (step?.generation ?? 0) && target.sourceSequence === (source.sequence ?? 0)
 }
 
 async function carryOut(

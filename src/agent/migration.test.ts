@@ -55,6 +55,18 @@ test('a guest is sent once for a generation, also by a process that does not kno
   assert.deepEqual([one.state.source?.guest, one.state.source?.isUnderway], ['running', false])
 })
 
+test('the sandbox of a target is not looked over while the guest is being sent, and is when the sending has ended', async () => {
+  const one = await sending()
+  const { ensured } = one
+  await one.target()
+  assert.equal(one.ensured, ensured)
+  one.remainingBytes = undefined
+  one.end(new Error('no way'))
+  await one.source()
+  await one.target()
+  assert.equal(one.ensured, ensured + 1)
+})
+
 test('a guest that has arrived runs on after its source has ended, and both are published at once', async () => {
   const one = await sending()
   Object.assign(one.copies, { source: 'paused', target: 'paused' })

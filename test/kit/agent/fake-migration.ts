@@ -20,6 +20,8 @@ export class FakeMigration {
   /** Bytes left to send, while the hypervisor of the source is at it. */
   remainingBytes: number | undefined
   abortFails = false
+  /** How often the target's sandbox was made or looked over. */
+  ensured = 0
   vmi: VirtualMachineInstance
   #context = this.#open()
   /** Ends the job that was started. */
@@ -120,7 +122,10 @@ export class FakeMigration {
       },
       host: {
         lifecycle: {
-          ensure: async () => ({ ...sandbox, hypervisor: hypervisors.target }),
+          ensure: async () => {
+            this.ensured++
+            return { ...sandbox, hypervisor: hypervisors.target }
+          },
           hypervisorOf: of,
           connect: async (uid: string) => of(uid),
         },
