@@ -1,8 +1,8 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { MigrationState, SourceObservation, TargetObservation } from '#apis/kubevirt/migration.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { explain, Fault, faultKind } from '#base/fault.ts'
-import { eventually } from '#base/wait.ts'
+import { explain, Fault } from '#base/fault.ts'
+import { delay, eventually } from '#base/wait.ts'
 import { mayCarryOut, sideOf } from '#core/migration/directive.ts'
 import { nextAction, type SourceCopy, type TargetCopy } from '#core/migration/outcome.ts'
 import { migrationLimits, withMigrationState } from '#core/migration/state.ts'
@@ -11,8 +11,12 @@ import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Again, type AgentContext, nameOf } from './context.ts'
 import { copyAt } from './migration-target.ts'
 
-/** Interval of the checks of the target while the guest is stopped for the switch-over, milliseconds. */
-const downtimePollMs = 1
+/**
+ * Interval of the checks of the target while the guest is stopped for the switch-over, milliseconds: until its hypervisor reports a
+ * change, and afterwards. Whoever asks more often before takes the processor from the transfer.
+ */
+const transferPollMs = 10
+const arrivalPollMs = 1
 /** Interval of the observations during a migration, and while the guest may be at either side; milliseconds. */
 const underwayMs = 500
 const unknownMs = 10
@@ -154,15 +158,25 @@ class MigrationSource {
    * interval.
    */
   async #arrival(): Promise<TargetCopy | undefined> {
-    const look = async () => {
-      const seen = await copyAt(this.#context, this.#to, this.#signal)
-      return seen !== 'incoming' && seen
-    }
-    const waiting = { deadlineMs: underwayMs, everyMs: downtimePollMs, signal: this.#signal }
-    return eventually('the guest arrives', look, waiting).catch((fault: unknown) => {
-      if (faultKind(fault) !== 'Timeout') throw fault
-      return undefined
+    let everyMs = transferPollMs
+    let wake = new AbortController()
+    const unlisten = this.#context.host.lifecycle.onChange((uid) => {
+      if (uid !== this.#to) return
+      everyMs = arrivalPollMs
+      wake.abort()
     })
+    try {
+      for (const end = performance.now() + underwayMs; performance.now() < end; wake = new AbortController()) {
+        const seen = await copyAt(this.#context, this.#to, this.#signal)
+        if (seen !== 'incoming') return seen
+        this.#signal.throwIfAborted()
+        // A change is looked at at once.
+        await delay(everyMs, wake.signal).catch(() => undefined)
+      }
+      return undefined
+    } finally {
+      unlisten()
+    }
   }
 
   /**

@@ -203,9 +203,9 @@ export interface Lifecycle {
   disown(uid: string): Promise<void>
   /**
    * Registers a listener for sandboxes that may have changed, by UID; `isNetwork` when the guest has taken an address, so that
-   * its network devices have changed.
+   * its network devices have changed. Returns a function that ends it.
    */
-  onChange(listener: (uid: string, isNetwork?: boolean) => void): void
+  onChange(listener: (uid: string, isNetwork?: boolean) => void): () => void
 }
 
 /** The networks of sandboxes that exist. Every method is idempotent and repeatable after a crash at any point. */

@@ -237,8 +237,9 @@ export class HostSandboxes implements Lifecycle, Networks {
     return hypervisor
   }
 
-  onChange(listener: (uid: string, isNetwork?: boolean) => void): void {
+  onChange(listener: (uid: string, isNetwork?: boolean) => void): () => void {
     this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** Closes all connections; sandboxes and guests continue to run. */

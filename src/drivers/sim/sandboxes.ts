@@ -196,8 +196,9 @@ export class SimSandboxes implements Lifecycle, Networks {
     this.#get(uid).owner = undefined
   }
 
-  onChange(listener: (uid: string, isNetwork?: boolean) => void): void {
+  onChange(listener: (uid: string, isNetwork?: boolean) => void): () => void {
     this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** Ends a guest as if it had shut down or crashed. */

@@ -124,7 +124,7 @@ export class FakeHost implements Host {
     },
     list: async () => [],
     disown: async () => undefined,
-    onChange: () => undefined,
+    onChange: () => () => undefined,
   }
 
   readonly networks: Host['networks'] = {

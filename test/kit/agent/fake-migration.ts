@@ -127,6 +127,7 @@ export class FakeMigration {
             return { ...sandbox, hypervisor: hypervisors.target }
           },
           hypervisorOf: of,
+          onChange: () => () => undefined,
           connect: async (uid: string) => of(uid),
         },
         processes: {
