@@ -6,7 +6,7 @@ import type { Stored } from '#apis/meta/object.ts'
 import type { Log } from '#base/log.ts'
 import { bindingOf, boundStatus, inUseFinalizer, isBound, nodeOfClaim, withVolume } from '#core/disk/claims.ts'
 import { clonedClaim, dataVolumeOwner } from '#core/disk/data-volumes.ts'
-import { claimNames } from '#core/disk/readiness.ts'
+import { claimsInUse } from '#core/disk/hotplug.ts'
 import { isFinal } from '#core/vm/power.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
@@ -52,8 +52,9 @@ export function startClaimController(options: Options): Controller {
     if (isBound(claim)) enqueueWaiting()
   })
   nodes.onChange(enqueueWaiting)
-  onAnyChange(vmis, ({ metadata, spec }) => {
-    for (const name of claimNames(spec)) controller.enqueue(`${metadata.namespace}/${name}`)
+  vmis.onChange((now, before) => {
+    const names = [now, before].flatMap((vmi) => (vmi ? claimsInUse(vmi) : []))
+    for (const name of new Set(names)) controller.enqueue(`${(now ?? before)?.metadata.namespace}/${name}`)
   })
   return controller
 }
@@ -96,7 +97,7 @@ async function release({ client }: Options, claim: Claim): Promise<undefined> {
   const { namespace, name, finalizers } = claim.metadata
   if (!finalizers?.includes(inUseFinalizer)) return
   const { items } = await client.list(VirtualMachineInstance, { namespace })
-  if (items.some((vmi) => !isFinal(vmi) && claimNames(vmi.spec).includes(name))) return
+  if (items.some((vmi) => !isFinal(vmi) && claimsInUse(vmi).includes(name))) return
   await dropFinalizer(client, PersistentVolumeClaim, claim, inUseFinalizer)
 }
 

@@ -1,5 +1,5 @@
 import type { DomainDisk } from '#core/disk/disk.ts'
-import { element, type XmlElement } from './xml.ts'
+import { element, serializeXml, type XmlElement } from './xml.ts'
 
 /** A file as QEMU opens it: always with its format, which is never probed. */
 type OpenedFile = Readonly<{ path: string; format: 'qcow2' | 'raw' }>
@@ -38,6 +38,23 @@ export function diskElement(disk: DomainDisk, made: MadeDisk | undefined, { alia
     element('alias', { name: alias }),
     bus === 'scsi' ? scsiAddress(target) : address,
   )
+}
+
+/** The XML of a disk to attach or change, on the root port of a number if one is given; libvirt finds what it changes by target. */
+export function diskXml(
+  disk: DomainDisk,
+  made: MadeDisk | undefined,
+  { alias, bus }: Readonly<{ alias: string; bus?: number | undefined }>,
+): string {
+  // The firmware has chosen already, and refuses a number that another disk has.
+  const { bootOrder: _, ...rest } = disk
+  return serializeXml(diskElement(rest, made, { alias, address: bus !== undefined && onBus(bus) }))
+}
+
+/** The address behind a root port. */
+export function onBus(bus: number): XmlElement {
+  const text = `0x${bus.toString(16).padStart(2, '0')}`
+  return element('address', { type: 'pci', domain: '0x0000', bus: text, slot: '0x00', function: '0x0' })
 }
 
 function backingElement(backing: OpenedFile | undefined): XmlElement {

@@ -1,7 +1,8 @@
-import { lstat, readFile } from 'node:fs/promises'
+import { lstat, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { GuestAction } from '#apis/kubevirt/guest.ts'
 import { Fault, faultKind } from '#base/fault.ts'
+import { claimOfFile, disksInSandbox } from '#core/disk/disk.ts'
 import type { Domain, DomainEnd, ObservedDomain } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec, KernelBoot } from '#core/vm/domain.ts'
@@ -50,12 +51,21 @@ export class GuestDomain implements Domain {
         libvirt.getState(domain, { signal }),
       ])
       const isIoError = state.state === 'paused' && state.reason === 'ioError'
+      const { uuid, nics, disks, agentConnected, ports, files } = readDomain(xml, attachments)
+      const unusedFiles = (await this.#claimFiles()).filter((file) => !files.includes(file))
       return {
-        ...readDomain(xml, attachments),
+        ...{ uuid, nics, disks, agentConnected, ports },
+        ...(unusedFiles.length && { unusedFiles }),
         ...(isIoError && { isIoError }),
         state: await this.#stateOf(domain.name, state),
       }
     })
+  }
+
+  /** The files of claims in the sandbox. */
+  async #claimFiles(): Promise<string[]> {
+    const names = await readdir(join(this.#options.dir, disksInSandbox)).catch(() => [])
+    return names.filter((name) => claimOfFile(name) !== undefined)
   }
 
   /** What the guest does; undefined when there is none. @throws Fault Unavailable, Timeout, Aborted */

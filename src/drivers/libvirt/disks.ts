@@ -1,0 +1,92 @@
+import { explain, Fault } from '#base/fault.ts'
+import type { DomainDisk } from '#core/disk/disk.ts'
+import type { Disks } from '#core/ports.ts'
+import { diskXml, type MadeDisk } from './disk-xml.ts'
+import { readDomain } from './domain-xml.ts'
+import type { DomainHandle } from './handle.ts'
+import type { Domain } from './rpc/procedures.ts'
+
+/** The files of disks in the sandbox of a guest. */
+export type DiskFiles = Readonly<{
+  /** Makes the file of a disk, or finds it. */
+  make: (disk: DomainDisk) => Promise<MadeDisk>
+  /** Removes files by their names. */
+  drop: (files: readonly string[]) => Promise<void>
+}>
+
+/** The disks of one sandbox's guest that come and go, identified by their aliases. */
+export class LibvirtDisks implements Disks {
+  readonly #handle: DomainHandle
+  readonly #files: DiskFiles
+
+  constructor(handle: DomainHandle, files: DiskFiles) {
+    this.#handle = handle
+    this.#files = files
+  }
+
+  async attach(disk: DomainDisk, alias: string, signal: AbortSignal): Promise<void> {
+    const { domain, disks, freeBuses, hasScsi } = await this.#guest(signal)
+    if (disks.some((one) => one.alias === alias)) return
+    if (disk.bus === 'scsi' && !hasScsi)
+      throw new Fault(
+        'Unavailable',
+        `The guest was started without a SCSI controller for disk ${disk.name}; use bus virtio, or restart the VM`,
+      )
+    const made = await this.#files.make(disk)
+    // Cards take the first port that is free, so that they keep it over the next start; disks take the last one.
+    const xml = diskXml(disk, made, { alias, bus: disk.bus === 'virtio' ? freeBuses.at(-1) : undefined })
+    try {
+      await this.#handle.libvirt.attachDevice(domain, xml, undefined, { signal })
+    } catch (cause) {
+      throw readable(disk.name, cause)
+    }
+  }
+
+  async detach(alias: string, signal: AbortSignal): Promise<void> {
+    const { domain, disks } = await this.#guest(signal)
+    if (!disks.some((one) => one.alias === alias)) return
+    try {
+      await this.#handle.libvirt.detachAlias(domain, alias, undefined, { signal })
+    } catch (cause) {
+      // The guest was asked before, and its time is not over.
+      if (!/already in the process of unplug/i.test(explain(cause))) throw cause
+    }
+  }
+
+  async change(disk: DomainDisk, alias: string, signal: AbortSignal): Promise<void> {
+    const { domain, disks } = await this.#guest(signal)
+    if (!disks.some((one) => one.alias === alias)) throw new Fault('Unavailable', `The guest has no drive ${disk.name}`)
+    const made = disk.file && (await this.#files.make(disk))
+    try {
+      await this.#handle.libvirt.updateDevice(domain, diskXml(disk, made, { alias }), undefined, { signal })
+    } catch (cause) {
+      throw readable(disk.name, cause)
+    }
+  }
+
+  async drop(files: readonly string[]): Promise<void> {
+    await this.#files.drop(files)
+  }
+
+  async #guest(signal: AbortSignal) {
+    const { libvirt } = this.#handle
+    const domain: Domain = await this.#handle.get(signal)
+    return { domain, ...readDomain(await libvirt.getXml(domain, 0, { signal }), new Map()) }
+  }
+}
+
+/** A refusal of libvirt with what its owner can do about it. */
+function readable(name: string, cause: unknown): unknown {
+  const text = explain(cause)
+  if (/No more available PCI/i.test(text))
+    return new Fault(
+      'Unavailable',
+      `No more available PCI slots: the guest has no free port for disk ${name}; unplug another device, use bus scsi, or restart the VM, which gives it new ports`,
+      { cause },
+    )
+  if (/Failed to get (shared )?"write" lock/i.test(text))
+    return new Fault('Unavailable', `Another guest has the disk of volume ${name}; it is tried again`, { cause })
+  if (/tray|locked/i.test(text))
+    return new Fault('Unavailable', `The guest has locked the tray of drive ${name}; it is tried again`, { cause })
+  return cause
+}
