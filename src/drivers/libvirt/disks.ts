@@ -1,7 +1,7 @@
 import { explain, Fault } from '#base/fault.ts'
 import type { DomainDisk } from '#core/disk/disk.ts'
 import type { Disks } from '#core/ports.ts'
-import { diskXml, type MadeDisk } from './disk-xml.ts'
+import { diskXml, type MadeDisk, mediumXml } from './disk-xml.ts'
 import { readDomain } from './domain-xml.ts'
 import type { DomainHandle } from './handle.ts'
 import type { Domain } from './rpc/procedures.ts'
@@ -54,11 +54,12 @@ export class LibvirtDisks implements Disks {
   }
 
   async change(disk: DomainDisk, alias: string, signal: AbortSignal): Promise<void> {
-    const { domain, disks } = await this.#guest(signal)
-    if (!disks.some((one) => one.alias === alias)) throw new Fault('Unavailable', `The guest has no drive ${disk.name}`)
+    const { domain, xml: live } = await this.#guest(signal)
     const made = disk.file && (await this.#files.make(disk))
+    const xml = mediumXml(live, alias, made)
+    if (xml === undefined) throw new Fault('Unavailable', `The guest has no drive ${disk.name}`)
     try {
-      await this.#handle.libvirt.updateDevice(domain, diskXml(disk, made, { alias }), undefined, { signal })
+      await this.#handle.libvirt.updateDevice(domain, xml, undefined, { signal })
     } catch (cause) {
       throw readable(disk.name, cause)
     }
@@ -71,7 +72,8 @@ export class LibvirtDisks implements Disks {
   async #guest(signal: AbortSignal) {
     const { libvirt } = this.#handle
     const domain: Domain = await this.#handle.get(signal)
-    return { domain, ...readDomain(await libvirt.getXml(domain, 0, { signal }), new Map()) }
+    const xml = await libvirt.getXml(domain, 0, { signal })
+    return { domain, xml, ...readDomain(xml, new Map()) }
   }
 }
 
