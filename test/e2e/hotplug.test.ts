@@ -34,16 +34,16 @@ describe('volumes of a real guest', () => {
 
   // biome-ignore lint/suspicious/noExplicitAny: objects of the API, looked into as they come
   type Any = any
-  const volume = async (name: string): Promise<Any> => {
-    const { body } = await stage.api.call('GET', path.vmi('one'))
+  const volume = async (name: string, of = 'one'): Promise<Any> => {
+    const { body } = await stage.api.call('GET', path.vmi(of))
     return body.status?.volumeStatus?.find((one: Any) => one.name === name)
   }
-  const becomes = (name: string, phase: string | undefined) =>
+  const becomes = (name: string, phase: string | undefined, { of = 'one', why = /./ } = {}) =>
     eventually(
       `volume ${name} is ${phase}`,
       async () => {
-        const one = await volume(name)
-        if (one?.phase === phase) return { one }
+        const one = await volume(name, of)
+        if (one?.phase === phase && (!one || why.test(one.message))) return { one }
         throw new Error(`it is ${JSON.stringify(one)}`)
       },
       { deadlineMs: patienceMs },
@@ -108,6 +108,69 @@ describe('volumes of a real guest', () => {
     assert.equal((await patch([{ op: 'remove', path: at }])).code, 200)
     await becomes('cd', undefined)
     assert.match(await blocks(), /sda +-/)
+    assert.equal(await needsRestart(), false)
+  })
+
+  test('what was asked of a server that is killed is done by the next one', async () => {
+    await stage.p('addvolume', 'one', '--volume-name=data')
+    await stage.kill()
+    await stage.up()
+    await becomes('data', 'Ready')
+    await stage.p('removevolume', 'one', '--volume-name=data')
+    await stage.kill()
+    await stage.up()
+    await becomes('data', undefined)
+    await eventually('no file is left', async () => (await files()).length === 0, { deadlineMs: patienceMs })
+  })
+
+  test('a guest without a free port says so, and gets the disk when one frees', async () => {
+    const machine = vm('two')
+    const { spec } = machine.spec.template
+    const volumes = [{ name: 'more', persistentVolumeClaim: { claimName: 'more', hotpluggable: true } }]
+    const devices = { ...spec.domain.devices, disks: [{ name: 'more', disk: { bus: 'virtio' } }] }
+    const template = {
+      metadata: { annotations: { 'kubevirt.io/placePCIDevicesOnRootComplex': 'true' } },
+      spec: { ...spec, domain: { ...spec.domain, devices }, volumes },
+    }
+    await stage.apply({ ...machine, spec: { ...machine.spec, template } })
+    await stage.waitFor('two', 'AgentConnected')
+    assert.equal((await becomes('more', 'Ready', { of: 'two' })).target, 'vda')
+    await stage.p('addvolume', 'two', '--volume-name=data', '--bus=virtio')
+    await becomes('data', 'AttachedToNode', { of: 'two', why: /no free port for volume data; unplug another device/ })
+    await stage.p('removevolume', 'two', '--volume-name=more')
+    assert.equal((await becomes('data', 'Ready', { of: 'two' })).target, 'vda')
+  })
+
+  test('a disk that a guest does not let go of is no other guest’s, and stays its own over a server that is killed', async () => {
+    await stage.p('pause', 'vm', 'two')
+    await stage.p('removevolume', 'two', '--volume-name=data')
+    await becomes('data', 'Detaching', { of: 'two', why: /has not let go of volume data yet; the request is repeated/ })
+    await stage.p('addvolume', 'one', '--volume-name=data')
+    await becomes('data', 'Bound', { why: /PVC default\/data is used by the instance two, waiting/ })
+    await stage.kill()
+    await stage.up()
+    await becomes('data', 'Detaching', { of: 'two', why: /has not let go of volume data yet/ })
+    assert.equal((await volume('data')).phase, 'Bound')
+    assert.doesNotMatch(await blocks(), /\/run\/disks/)
+    await stage.p('unpause', 'vm', 'two')
+    await becomes('data', 'Ready')
+    assert.equal(await volume('data', 'two'), undefined)
+  })
+
+  test('a VM that starts again has what was plugged', async () => {
+    const uid = async () => (await stage.api.call('GET', path.vmi('one'))).body.metadata?.uid
+    const before = await uid()
+    await stage.p('restart', 'one', '--force', '--grace-period=0')
+    await eventually(
+      'another instance runs',
+      async () => {
+        const now = await uid()
+        return now !== undefined && now !== before
+      },
+      { deadlineMs: patienceMs },
+    )
+    await becomes('data', 'Ready')
+    assert.match(await blocks(), new RegExp(`sdb +/run/disks/${await uidOf('data')}.img`))
     assert.equal(await needsRestart(), false)
   })
 })
