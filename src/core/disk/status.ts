@@ -4,7 +4,7 @@ import type { ObservedDomain } from '../ports.ts'
 import { aliasIn } from './aliases.ts'
 import type { ClaimInfo } from './claims.ts'
 import { guestDisks } from './disk.ts'
-import { isHotpluggable, pluggedVolumes } from './hotplug.ts'
+import { isHotpluggable } from './hotplug.ts'
 import { nameOf } from './plan.ts'
 import type { VolumeState } from './plug-source.ts'
 import { claimNameOf } from './sources.ts'
@@ -63,9 +63,4 @@ export function volumeStatuses(
   })
   const all = [...statuses, ...leaving]
   return all.length ? all : undefined
-}
-
-/** Whether an instance has hot plugged volumes: in its spec, or still in its guest. */
-export function hasPlugs({ spec, status }: Pick<VirtualMachineInstance, 'spec' | 'status'>): boolean {
-  return (spec.volumes ?? []).some(isHotpluggable) || pluggedVolumes(status).length > 0
 }

@@ -81,9 +81,7 @@ export function planGuest(
     ...waiting.map(({ leftMs }) => leftMs),
     ...unplugs.map((step) => leftToRelease(seen, step)),
     ...disks.waits,
-    ...[cleanupKey, mirrorKey, filesKey, 'release', ...(domain.isIoError ? [ioKey] : [])].flatMap((key) =>
-      leftOf(seen, key),
-    ),
+    ...leftOfKeys(seen, domain),
   ]
   return {
     steps: [],
@@ -213,6 +211,12 @@ function pause(seen: Observation, vmi: VirtualMachineInstance, domain: ObservedD
 function cleanupFaults({ failures, nowMs }: Observation, { pendingCleanup }: SandboxState): readonly unknown[] {
   const failure = failures.get('release')
   return [...pendingCleanup, ...(failure && failure.untilMs > nowMs ? [failure.cause] : [])]
+}
+
+/** The ends of backoffs that concern the whole sandbox, milliseconds from now. */
+function leftOfKeys(seen: Observation, { isIoError }: ObservedDomain): number[] {
+  const keys = [cleanupKey, mirrorKey, filesKey, 'release', ...(isIoError ? [ioKey] : [])]
+  return keys.flatMap((key) => leftOf(seen, key))
 }
 
 function leftOf({ failures, nowMs }: Observation, key: string): number[] {

@@ -7,8 +7,8 @@ import { type DiskFile, type DomainDisk, disksInSandbox, fileOf } from '#core/di
 import type { DomainSpec } from '#core/vm/domain.ts'
 import { run } from '../host/run.ts'
 import type { MadeDisk } from '../libvirt/disk-xml.ts'
-import type { DiskFiles } from '../libvirt/disks.ts'
 import type { DomainFiles } from '../libvirt/domain-xml.ts'
+import type { GuestFiles } from '../libvirt/guest-domain.ts'
 import { makeFirmware, requireTpm } from './firmware.ts'
 import { isoImage } from './iso.ts'
 
@@ -52,10 +52,11 @@ export class DiskMaker {
     return { disks: made, firmware: { code, variables: join(disksInSandbox, variablesFile) } }
   }
 
-  /** The files of disks that come to a running guest and leave it. */
-  filesIn(sandbox: Sandbox): DiskFiles {
+  /** What makes and removes the files of a sandbox's guest. */
+  filesIn(sandbox: Sandbox): GuestFiles {
     const { dir } = sandbox
     return {
+      makeAll: (spec) => this.make(sandbox, spec),
       make: async (disk) => {
         await makeFolder(dir)
         if (!disk.file) throw new Fault('Bug', `The disk ${disk.name} has no file`)

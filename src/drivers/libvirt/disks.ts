@@ -1,25 +1,18 @@
 import { explain, Fault } from '#base/fault.ts'
 import type { DomainDisk } from '#core/disk/disk.ts'
 import type { Disks } from '#core/ports.ts'
-import { diskXml, type MadeDisk, mediumXml } from './disk-xml.ts'
+import { diskXml, mediumXml } from './disk-xml.ts'
 import { readDomain } from './domain-xml.ts'
+import type { GuestFiles } from './guest-domain.ts'
 import type { DomainHandle } from './handle.ts'
 import type { Domain } from './rpc/procedures.ts'
-
-/** The files of disks in the sandbox of a guest. */
-export type DiskFiles = Readonly<{
-  /** Makes the file of a disk, or finds it. */
-  make: (disk: DomainDisk) => Promise<MadeDisk>
-  /** Removes files by their names. */
-  drop: (files: readonly string[]) => Promise<void>
-}>
 
 /** The disks of one sandbox's guest that come and go, identified by their aliases. */
 export class LibvirtDisks implements Disks {
   readonly #handle: DomainHandle
-  readonly #files: DiskFiles
+  readonly #files: Pick<GuestFiles, 'make' | 'drop'>
 
-  constructor(handle: DomainHandle, files: DiskFiles) {
+  constructor(handle: DomainHandle, files: Pick<GuestFiles, 'make' | 'drop'>) {
     this.#handle = handle
     this.#files = files
   }

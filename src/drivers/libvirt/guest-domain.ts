@@ -2,11 +2,12 @@ import { lstat, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { GuestAction } from '#apis/kubevirt/guest.ts'
 import { Fault, faultKind } from '#base/fault.ts'
-import { claimOfFile, disksInSandbox } from '#core/disk/disk.ts'
+import { claimOfFile, type DomainDisk, disksInSandbox } from '#core/disk/disk.ts'
 import type { Domain, DomainEnd, ObservedDomain } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec, KernelBoot } from '#core/vm/domain.ts'
 import type { Accelerator } from '../host/kvm.ts'
+import type { MadeDisk } from './disk-xml.ts'
 import { type DomainFiles, domainXml, fileOfImage, readDomain } from './domain-xml.ts'
 import type { DomainHandle } from './handle.ts'
 import { createFlags, powerFlags } from './rpc/flags.ts'
@@ -16,6 +17,16 @@ import type { StateAndReason } from './rpc/states.ts'
 /** Timeout of a guest's reboot in libvirt, milliseconds: other changes of the guest are blocked meanwhile. */
 const rebootMs = 10_000
 
+/** The files of a guest in its sandbox. */
+export type GuestFiles = Readonly<{
+  /** Makes those of a guest that is about to start: disks and firmware. */
+  makeAll: (spec: DomainSpec) => Promise<DomainFiles>
+  /** Makes the file of a disk that comes to a running guest, or finds it. */
+  make: (disk: DomainDisk) => Promise<MadeDisk>
+  /** Removes files of disks by their names. */
+  drop: (files: readonly string[]) => Promise<void>
+}>
+
 export type GuestDomainOptions = Readonly<{
   /** Folder of the sandbox. */
   dir: string
@@ -23,8 +34,7 @@ export type GuestDomainOptions = Readonly<{
   attachments: ReadonlyMap<string, Attachment>
   /** Makes a kernel image visible in the sandbox. */
   provideImage: (name: string) => Promise<void>
-  /** Makes the files of a guest that is about to start: disks and firmware. */
-  makeFiles: (spec: DomainSpec) => Promise<DomainFiles>
+  files: GuestFiles
   /** Called after a guest was started. */
   onCreated: () => Promise<unknown>
   /** Called before each observation of the guest. */
@@ -96,14 +106,14 @@ export class GuestDomain implements Domain {
   }
 
   async create(spec: DomainSpec, signal: AbortSignal): Promise<void> {
-    const { accelerator, provideImage, makeFiles, onCreated } = this.#options
+    const { accelerator, provideImage, files: guestFiles, onCreated } = this.#options
     if (await this.#handle.find(signal)) return
     const { kernel } = spec
     if (kernel) {
       await provideImage(kernel.image)
       await this.#requireFiles(kernel)
     }
-    const files = await makeFiles(spec)
+    const files = await guestFiles.makeAll(spec)
     const flags = spec.isPaused ? createFlags.paused : createFlags.none
     await this.#handle.libvirt.create(domainXml(spec, accelerator, files), flags, { signal })
     await onCreated()

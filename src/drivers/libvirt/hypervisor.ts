@@ -1,6 +1,6 @@
 import type { Hypervisor } from '#core/ports.ts'
 import { LibvirtCards } from './cards.ts'
-import { type DiskFiles, LibvirtDisks } from './disks.ts'
+import { LibvirtDisks } from './disks.ts'
 import { LibvirtGuestAgent } from './guest-agent.ts'
 import { GuestDomain, type GuestDomainOptions } from './guest-domain.ts'
 import { DomainHandle } from './handle.ts'
@@ -13,7 +13,6 @@ export type HypervisorOptions = GuestDomainOptions &
     /** UUID of the guest's domain, if it is known. */
     uuid: string | undefined
     send: Send
-    diskFiles: DiskFiles
   }>
 
 /** The libvirtd of one sandbox, which runs at most one guest. */
@@ -26,7 +25,7 @@ export function libvirtHypervisor(options: HypervisorOptions): LibvirtHypervisor
   return {
     domain,
     cards: new LibvirtCards(handle, options.attachments),
-    disks: new LibvirtDisks(handle, options.diskFiles),
+    disks: new LibvirtDisks(handle, options.files),
     guestAgent: new LibvirtGuestAgent(handle),
     job: new LibvirtMigrationJob(handle, options.send, (signal) => domain.state(signal)),
   }
