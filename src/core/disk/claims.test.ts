@@ -3,7 +3,15 @@ import { test } from 'node:test'
 import type { Node } from '#apis/core/node.ts'
 import type { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { type BindingWorld, bindingOf, boundStatus, claimWithDefaults, holderOf, withVolume } from './claims.ts'
+import {
+  type BindingWorld,
+  bindingOf,
+  boundStatus,
+  claimWithDefaults,
+  holderOf,
+  isUsing,
+  withVolume,
+} from './claims.ts'
 
 type Spec = PersistentVolumeClaim['spec']
 
@@ -140,3 +148,14 @@ for (const [what, mine, other, modes, holder] of [
     const users = [user(mine), user(other)]
     assert.equal(holderOf(claim({ accessModes: [...modes] }), users[0]!, users), holder)
   })
+
+for (const [what, how, isKept] of [
+  ['that runs', { uid: 'a', phase: run }, true],
+  ['that has ended', { uid: 'a', phase: 'Succeeded' }, false],
+  ['that has no node', { uid: 'a' }, false],
+  ['whose guest has it', { ...wanted, plug: 'there' }, true],
+  ['whose guest has not let go of it', { ...wanted, plug: 'leaving' }, true],
+  ['that waits to plug it', wanted, false],
+] satisfies [string, How, boolean][])
+  test(`a claim that is deleted is ${isKept ? 'kept for' : 'not kept for'} an instance ${what}`, () =>
+    assert.equal(isUsing(user(how), claim()), isKept))

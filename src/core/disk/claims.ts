@@ -227,6 +227,14 @@ export function holderOf(
   return holder?.metadata.name
 }
 
+/**
+ * Whether a claim is kept because of an instance: its guest has the disk, or is started with it. One that only waits for a claim would
+ * wait for ever for one that is being deleted.
+ */
+export function isUsing(vmi: VirtualMachineInstance, claim: PersistentVolumeClaim): boolean {
+  return !isFinal(vmi) && rightOf(vmi, claim) === rights.has
+}
+
 /** What an instance has of a claim that it names. */
 const rights = { has: 2, hasNode: 1, none: 0 } as const
 
@@ -234,7 +242,7 @@ function rightOf(vmi: VirtualMachineInstance, { metadata: { name } }: Persistent
   const volumes = (vmi.spec.volumes ?? []).filter((one) => claimNameOf(one) === name)
   const isPlugged = pluggedVolumes(vmi.status).some((one) => one.persistentVolumeClaimInfo?.claimName === name)
   if (isPlugged) return rights.has
-  if (!isPlaced(vmi)) return rights.none
+  if (!volumes.length || !isPlaced(vmi)) return rights.none
   return volumes.some((one) => !isHotpluggable(one)) ? rights.has : rights.hasNode
 }
 
