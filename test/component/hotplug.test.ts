@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '#base/wait.ts'
 import { type Any, type Api, vmisPath, vmsPath } from './api.ts'
+import { cli } from './cli-kit.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import { condition, makeNamespace, run, running, vm } from './manifests.ts'
 import { claim, claimsPath, dataVolume, dataVolumesPath, withVolumes } from './volumes.ts'
@@ -176,6 +178,14 @@ describe('hot plug of volumes', () => {
       'she may',
       async () => (await call(ns, 'virtualmachines', ['a', 'addvolume'], options('data'), jane)).code === 202,
     )
+    await eventually('both calls are in the audit log', async () => {
+      const lines = (await readFile(cluster.dir.audit, 'utf8')).trimEnd().split('\n')
+      const own = lines
+        .map((line) => JSON.parse(line))
+        .filter(({ user, namespace }) => user === 'jane' && namespace === ns)
+      const codes = own.filter((one) => JSON.stringify(one).includes('addvolume')).map(({ code }) => code)
+      return codes.includes(403) && codes.at(-1) === 202
+    })
     await becomes(ns, ['a', 'data'], 'Ready')
   })
 
@@ -270,5 +280,50 @@ describe('hot plug of volumes', () => {
     await call(ns, 'virtualmachines', ['a', 'removevolume'], { name: 'stuck' })
     await becomes(ns, ['a', 'stuck'], undefined)
     await api.until('it is well', vmisPath(ns, 'a'), (one) => !condition(one, 'Synchronized'))
+  })
+
+  it("is asked by addvolume and removevolume of the command line in virtctl's words", async () => {
+    const ns = await makeNamespace(api)
+    await api.create(claimsPath(ns), claim('data'))
+    await api.create(dataVolumesPath(ns), dataVolume('more', { blank: {} }))
+    await run(api, ns, vm('a'))
+    const says = async (args: string) => {
+      const { code, out, err } = await cli(cluster, `${args} -n ${ns}`)
+      return `${code} ${out}${err}`.trim()
+    }
+    const added = 'Successfully submitted add volume request to VM a for volume'
+    assert.equal(await says('addvolume a --volume-name=data --dry-run'), `0 Dry Run execution\n${added} data`)
+    assert.equal((await specOf(ns, 'a')).volumes, undefined)
+    assert.equal(await says('addvolume a --volume-name=data --cache=none --disk-name=disk1'), `0 ${added} data`)
+    assert.equal(await says('addvolume a --volume-name=more --bus=virtio --serial=S1'), `0 ${added} more`)
+    const { volumes, domain } = await specOf(ns, 'a')
+    assert.deepEqual(volumes, [
+      late('disk1', 'data'),
+      { name: 'more', dataVolume: { name: 'more', hotpluggable: true } },
+    ])
+    assert.deepEqual(domain.devices.disks, [
+      { name: 'disk1', disk: { bus: 'scsi' }, serial: 'data', cache: 'none' },
+      { name: 'more', disk: { bus: 'virtio' }, serial: 'S1' },
+    ])
+    for (const name of ['disk1', 'more']) await becomes(ns, ['a', name], 'Ready')
+    assert.equal(
+      await says('removevolume a --volume-name=more'),
+      '0 Successfully submitted remove volume request to VM a for volume more',
+    )
+    await becomes(ns, ['a', 'more'], undefined)
+    for (const [args, answer] of [
+      [
+        'addvolume a --volume-name=none',
+        'error adding volume, Volume none is not a DataVolume or PersistentVolumeClaim',
+      ],
+      ['addvolume a --volume-name=data --bus=sata', 'error adding volume, invalid bus sata for type disk'],
+      ['addvolume a --volume-name=data --disk-type=tape', 'error adding volume, invalid disk type tape'],
+      [
+        'removevolume a --volume-name=x',
+        'error removing volume, Operation cannot be fulfilled on virtualmachine.kubevirt.io "a": Unable to remove volume [x] because it does not exist',
+      ],
+      ['removevolume b --volume-name=x', 'error removing volume, virtualmachineinstance.kubevirt.io "b" not found'],
+    ] as const)
+      assert.equal(await says(args), `1 ${answer}`)
   })
 })
