@@ -34,8 +34,11 @@ export function planDisks(wanted: readonly WantedDisk[], observed: readonly Obse
       ? []
       : [{ do: 'detach', name: nameOf(one.alias), alias: one.alias }],
   )
-  const steps = wanted.flatMap((one): DiskStep[] => {
-    const { disk, alias } = one
+  // A claim that another disk of the guest is still made of comes when that has left.
+  const used = new Set(observed.flatMap(({ file }) => claimOfFile(file) ?? []))
+  const steps = wanted.flatMap((given): DiskStep[] => {
+    const { disk, alias } = given
+    const one = given.claim !== undefined && used.has(given.claim) ? { ...given, file: undefined } : given
     const now = there.get(alias)
     if (now) return changesOf(one, now)
     if (disk.device === 'cdrom' || !one.isHotpluggable || !one.file) return []

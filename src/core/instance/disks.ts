@@ -5,6 +5,7 @@ import { guestDisks } from '../disk/disk.ts'
 import { isHotpluggable } from '../disk/hotplug.ts'
 import { type DiskStep, planDisks, type WantedDisk } from '../disk/plan.ts'
 import type { VolumeState } from '../disk/plug-source.ts'
+import { claimReasons } from '../disk/readiness.ts'
 import type { VolumeStates } from '../disk/status.ts'
 import { desiredNics } from '../nic/desired.ts'
 import type { ObservedDomain } from '../ports.ts'
@@ -106,9 +107,18 @@ function judged(seen: Seen, vmi: VirtualMachineInstance, domain: ObservedDomain)
   for (const { disk, alias, isHotpluggable: isLate } of all) {
     const source = seen.plugs?.get(disk.name)
     const isEmpty = !has.has(alias) || (disk.device === 'cdrom' && has.get(alias)?.file === undefined)
-    if (isLate && isEmpty && source && 'waits' in source) waiting.set(disk.name, source.waits)
+    if (!isLate || !isEmpty || !source) continue
+    if ('waits' in source) waiting.set(disk.name, source.waits)
+    else if (!steps.some(({ name }) => name === disk.name)) waiting.set(disk.name, otherwiseUsed)
   }
   return { all, held, waiting, due: steps.filter((step) => !held.some((one) => one.step === step)) }
+}
+
+/** The state of a volume whose claim the guest still has as another one. */
+const otherwiseUsed: VolumeState = {
+  phase: 'Bound',
+  reason: claimReasons.used,
+  message: 'the guest has the disk of its claim as another volume, waiting for that to leave',
 }
 
 function wantedDisks(
