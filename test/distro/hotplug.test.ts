@@ -118,7 +118,7 @@ describe('a stock guest whose volumes come and leave', () => {
     await leaves('DECLARED')
   })
 
-  test('reads the medium that is inserted into its drive, and has none when it was ejected', async () => {
+  test('reads the medium that is inserted into its drive, keeps it while it uses it, and has none when it was ejected', async () => {
     const { body } = await stage.api.call('GET', claimPath('disc'))
     const file = join(stage.dir, 'volumes', body.metadata.uid, 'disk.img')
     await declare([late('cd', 'disc')])
@@ -132,6 +132,23 @@ describe('a stock guest whose volumes come and leave', () => {
     await declare([late('cd', 'disc')])
     await has(String(64 * 2 ** 20))
     assert.equal(await ssh('sudo head -c 4 /dev/sr0'), 'disc')
+    // While the guest uses it, it keeps it.
+    await ssh(
+      'sudo sh -c "touch /using; exec 3< /dev/sr0; (while [ -e /using ]; do sleep 0.2; done) > /dev/null 2>&1 &"',
+    )
+    await declare([])
+    await eventually(
+      'it says so',
+      async () => {
+        const { body } = await stage.api.call('GET', path.vmi('cloud'))
+        return body.status.volumeStatus.some(({ message }: Any) =>
+          /uses drive cd and has locked its tray/.test(message),
+        )
+      },
+      { deadlineMs: patienceMs },
+    )
+    await ssh('sudo rm /using')
+    await has('none')
     assert.equal((await stage.api.call('GET', path.vm('cloud'))).body.status.conditions.some(isRestart), false)
   })
 })

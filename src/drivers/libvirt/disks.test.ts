@@ -20,7 +20,7 @@ const drive =
   "<disk type='file' device='cdrom'><driver name='qemu' type='raw' cache='none'/><target dev='sda' bus='sata' tray='open'/><alias name='ua-cd'/><address type='drive' unit='0'/></disk>"
 
 /** Disks of a guest with these devices, what libvirt was asked, and the files that were made. */
-function world(devices: string, refusal?: string) {
+function world(devices: string, refusal?: string, locked = false) {
   const calls: [string, XmlElement | string][] = []
   const made: string[] = []
   const answer = async (what: string, xml: XmlElement | string) => {
@@ -32,6 +32,11 @@ function world(devices: string, refusal?: string) {
     getXml: async () => `<domain><uuid>u</uuid><devices>${devices}</devices></domain>`,
     attachDevice: async (_, xml) => answer('attach', parseXml(xml)),
     updateDevice: async (_, xml) => answer('update', parseXml(xml)),
+    monitorCommand: async (_, { execute }) => {
+      if (execute === 'query-block') return [{ qdev: '/machine/peripheral/ua-cd/virtio-backend', locked }]
+      calls.push([String(execute), ''])
+      throw new Fault('Unavailable', 'is locked')
+    },
     detachAlias: async (_, alias) => answer('detach', alias),
   }
   const disks = new LibvirtDisks(new DomainHandle(libvirt as Libvirt, 'u'), {
@@ -88,6 +93,16 @@ test('a medium is changed in the drive as it is', async () => {
   assert.deepEqual(names(only(full.calls)), ['driver', 'target', 'alias', 'address'])
   assert.deepEqual(full.made, [])
   await assert.rejects(full.disks.change(cd, 'ua-other', signal), /has no drive cd/)
+})
+
+test('a tray that the guest has locked is not waited for: the guest is asked to open it', async () => {
+  const { disks, calls } = world(drive, undefined, true)
+  const cd = { ...disk('scsi', 'sda'), name: 'cd', device: 'cdrom', file: undefined } as const
+  await assert.rejects(
+    disks.change(cd, 'ua-cd', signal),
+    /uses drive cd and has locked its tray; it was asked to open it/,
+  )
+  assert.deepEqual(calls, [['blockdev-open-tray', '']])
 })
 
 for (const [refusal, text] of [

@@ -1,4 +1,5 @@
 import { explain, Fault } from '#base/fault.ts'
+import { isObject } from '#base/json.ts'
 import type { DomainDisk } from '#core/disk/disk.ts'
 import type { Disks } from '#core/ports.ts'
 import { diskXml, mediumXml } from './disk-xml.ts'
@@ -51,11 +52,23 @@ export class LibvirtDisks implements Disks {
     const made = disk.file && (await this.#files.make(disk))
     const xml = mediumXml(live, alias, made)
     if (xml === undefined) throw new Fault('Unavailable', `The guest has no drive ${disk.name}`)
+    await this.#requireUnlocked(domain, disk.name, alias, signal)
     try {
       await this.#handle.libvirt.updateDevice(domain, xml, undefined, { signal })
     } catch (cause) {
       throw readable(disk.name, cause)
     }
+  }
+
+  /** libvirt would wait for seconds, in which nothing else of the guest can be changed. @throws Fault Unavailable */
+  async #requireUnlocked(domain: Domain, name: string, alias: string, signal: AbortSignal): Promise<void> {
+    const { libvirt } = this.#handle
+    const answer = await libvirt.monitorCommand(domain, { execute: 'query-block' }, { signal })
+    if (!isLocked(answer, alias)) return
+    // The guest opens the tray when it can.
+    const ask = { execute: 'blockdev-open-tray', arguments: { id: alias } }
+    await libvirt.monitorCommand(domain, ask, { signal }).catch(() => undefined)
+    throw lockedTray(name)
   }
 
   async drop(files: readonly string[]): Promise<void> {
@@ -81,7 +94,16 @@ function readable(name: string, cause: unknown): unknown {
     )
   if (/Failed to get (shared )?"write" lock/i.test(text))
     return new Fault('Unavailable', `Another guest has the disk of volume ${name}; it is tried again`, { cause })
-  if (/tray|locked/i.test(text))
-    return new Fault('Unavailable', `The guest has locked the tray of drive ${name}; it is tried again`, { cause })
-  return cause
+  return /tray|locked/i.test(text) ? lockedTray(name, cause) : cause
+}
+
+function lockedTray(name: string, cause?: unknown): Fault {
+  const text = `The guest uses drive ${name} and has locked its tray; it was asked to open it, and is asked again`
+  return new Fault('Unavailable', text, { cause })
+}
+
+/** Whether the guest has locked the tray of a drive, from QEMU's answer to `query-block`. */
+function isLocked(answer: unknown, alias: string): boolean {
+  const devices: readonly unknown[] = Array.isArray(answer) ? answer : []
+  return devices.some((one) => isObject(one) && one.locked === true && `${one.qdev}`.split('/').includes(alias))
 }
