@@ -9,7 +9,17 @@ import { onAnyChange } from '#machinery/client/informer.ts'
 import { makeRecorder, type Recorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
 import { startResync } from '#machinery/loop/resync.ts'
-import { type Caches, instanceOf, nadsIn, openCaches, podAt, podKey, podsBeside, podsOf } from './caches.ts'
+import {
+  type Caches,
+  instanceOf,
+  nadsIn,
+  openCaches,
+  podAt,
+  podKey,
+  podsBeside,
+  podsOf,
+  usersOfClaimIn,
+} from './caches.ts'
 import { startClaimWork } from './claims.ts'
 import type { AgentContext, RunningGuest } from './context.ts'
 import { GuestAgentPoller } from './guest-agent-poller.ts'
@@ -138,6 +148,7 @@ function contextOf(
     nodeName: node.name,
     nads: nadsIn(caches),
     podOf: (namespace, name) => caches.pods.get({ namespace, name }),
+    usersOfClaim: usersOfClaimIn(caches),
     again: enqueue,
     attachmentMode: () => attachmentMode(caches.kubevirts.list()[0]),
   }

@@ -4,6 +4,7 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import type { Log } from '#base/log.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
+import { claimsInUse } from '#core/disk/hotplug.ts'
 import type { FindNads } from '#core/sandbox/plan.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Informer, makeInformer } from '#machinery/client/informer.ts'
@@ -76,6 +77,12 @@ export function nadsIn({ nads }: Pick<Caches, 'nads'>): FindNads {
     configOf: (network) => nadOf(network)?.spec?.config,
     annotationsOf: (network) => nadOf(network)?.metadata.annotations,
   }
+}
+
+/** Finds the instances of this node that use a claim. */
+export function usersOfClaimIn({ vmis }: Pick<Caches, 'vmis'>) {
+  return (namespace: string, name: string): readonly VirtualMachineInstance[] =>
+    vmis.list().filter((vmi) => vmi.metadata.namespace === namespace && claimsInUse(vmi).includes(name))
 }
 
 function instanceKeyOf(pod: Pod): string {

@@ -43,6 +43,8 @@ export type AgentContext = Readonly<{
   nads: FindNads
   /** A pod of this node, by namespace and name. */
   podOf: (namespace: string, name: string) => Pod | undefined
+  /** The instances of this node whose volumes name a claim. */
+  usersOfClaim: (namespace: string, name: string) => readonly VirtualMachineInstance[]
   /** Enqueues a pod for another pass. */
   again: (pod: Pod) => void
   /** How networks are attached to running guests. */

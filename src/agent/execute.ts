@@ -2,7 +2,16 @@ import type { Pod } from '#apis/core/pod.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import { dependenciesOf, nicDepends } from '#core/instance/depends.ts'
 import type { Observation } from '#core/instance/observation.ts'
-import { cleanupKey, type InstanceStep, imageKey, ioKey, mirrorKey, nicKey, sandboxKey } from '#core/instance/steps.ts'
+import {
+  cleanupKey,
+  diskKey,
+  type InstanceStep,
+  imageKey,
+  ioKey,
+  mirrorKey,
+  nicKey,
+  sandboxKey,
+} from '#core/instance/steps.ts'
 import { imageDepends } from '#core/instance/volumes.ts'
 import type { Step as NicStep } from '#core/nic/plan.ts'
 import type { Hypervisor, SandboxState } from '#core/ports.ts'
@@ -69,6 +78,24 @@ const acts: { readonly [D in InstanceStep['do']]: Act<D> } = {
     // The next `ensure` releases the network that was left.
     return { done: [nic], sandbox: undefined }
   },
+  attachDisk: async ({ context, seen }, { step }, signal) => {
+    await hypervisorOf(seen).disks.attach(step.disk, step.alias, signal)
+    context.recorder(seen.vmi, 'Normal', 'VolumeReady', `Successfully attach hotplugged volume ${step.name} to VM`)
+    return undefined
+  },
+  detachDisk: async ({ context, pod, seen }, { step }, signal) => {
+    context.memories.unplugRequested(pod.metadata.uid ?? '', diskKey(step.name))
+    await hypervisorOf(seen).disks.detach(step.alias, signal)
+    return undefined
+  },
+  changeMedium: async ({ context, seen }, { step }, signal) => {
+    await hypervisorOf(seen).disks.change(step.disk, step.alias, signal)
+    if (step.do === 'insert')
+      context.recorder(seen.vmi, 'Normal', 'VolumeReady', `Successfully attach hotplugged volume ${step.name} to VM`)
+    else context.recorder(seen.vmi, 'Normal', 'VolumeUnplugged', `Volume ${step.name} has been unplugged from VM`)
+    return undefined
+  },
+  dropFiles: async ({ seen }, { files }, signal) => void (await hypervisorOf(seen).disks.drop(files, signal)),
   pause: async ({ seen }, _, signal) => void (await hypervisorOf(seen).domain.pause(signal)),
   resume: async ({ context, pod, seen }, { isRetry }, signal) => {
     // The next observation shows whether the disk can be written; if not, the next try is later.

@@ -8,6 +8,7 @@ import { desiredNics } from '#core/nic/desired.ts'
 import type { LinkDrift } from '#core/nic/drift.ts'
 import type { SandboxState } from '#core/ports.ts'
 import { type AgentContext, nameOf } from './context.ts'
+import { observePlugs } from './plugs.ts'
 import { observeVolumes } from './volumes.ts'
 
 /** What an earlier round of the same pass has found. */
@@ -43,10 +44,11 @@ export async function observe(
   const { memories, probes, nads, nodeName } = context
   const uid = pod.metadata.uid ?? ''
   const task = taskOf(pod, vmi)
-  const [guest, missingImage, volumes] = await Promise.all([
+  const [guest, missingImage, volumes, plugs] = await Promise.all([
     seenGuest ?? observeGuest(context, uid, task, sandbox, signal),
     task.do === 'run' && guestIsToStart(task.vmi) ? missingImageOf(context, task.vmi) : undefined,
     task.do === 'run' && guestIsToStart(task.vmi) ? observeVolumes(context, pod, task.vmi) : undefined,
+    task.do === 'run' ? observePlugs(context, task.vmi) : undefined,
   ])
   const { failures, requested, deaf } = memories.of(uid)
   const { failed: unwell } = probes.health(uid)
@@ -58,6 +60,7 @@ export async function observe(
     ...(guest && { guest }),
     ...(missingImage !== undefined && { missingImage }),
     ...(volumes && { volumes }),
+    ...(plugs && { plugs }),
     ...(unwell && { unwell }),
     drift: task.do === 'run' ? driftOf(context, uid, task.vmi, guest) : noDrift,
     isRequestDone,

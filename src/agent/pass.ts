@@ -1,8 +1,9 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { nameOf as nameOfDisk } from '#core/disk/plan.ts'
 import { type GuestObservation, isOrphaned, type Observation } from '#core/instance/observation.ts'
 import { type InstancePlan, planInstance } from '#core/instance/plan.ts'
-import { areSlow, type InstanceStep, ioKey, leaveGuest } from '#core/instance/steps.ts'
+import { areSlow, diskKey, type InstanceStep, ioKey, leaveGuest } from '#core/instance/steps.ts'
 import { desiredNics } from '#core/nic/desired.ts'
 import type { Drift } from '#core/nic/drift.ts'
 import { podNetwork } from '#core/nic/nic.ts'
@@ -102,10 +103,14 @@ async function settle(
   return againAfterMs === undefined ? undefined : { againAfterMs }
 }
 
-/** Emits Events about cards that the guest was asked to release and no longer has. */
+/** Emits Events about cards and disks that the guest was asked to release and no longer has. */
 function noteUnplugged(context: AgentContext, pod: Pod, { guest, vmi }: Observation): void {
   if (guest?.is !== 'there') return
-  const present = new Set(guest.domain.nics.map(({ name }) => name))
+  const { nics, disks = [] } = guest.domain
+  const present = new Set(nics.map(({ name }) => name))
+  // The disk of a name that an interface has is called after it.
+  for (const name of disks.map(({ alias }) => nameOfDisk(alias)))
+    for (const one of [name, name.replace(/^disk-/, '')]) present.add(diskKey(one))
   emitUnplugged(context, vmi, context.memories.unplugged(pod.metadata.uid ?? '', present))
 }
 

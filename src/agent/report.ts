@@ -2,7 +2,9 @@ import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { networkStatusAnnotation } from '#apis/net/attachment.ts'
 import { timestamp } from '#base/time.ts'
+import { volumeStates } from '#core/instance/disks.ts'
 import type { Observation } from '#core/instance/observation.ts'
+import { diskOfKey } from '#core/instance/steps.ts'
 import { wantedNics } from '#core/nic/desired.ts'
 import {
   type Drift,
@@ -43,6 +45,7 @@ export async function report(
   const isWhole = reports === 'all' && sandbox
   await writeInstance(context, pod, vmi, syncFailure, {
     ...(isWhole && { domain, podIps: sandbox.ips, attached: sandbox.attached, drift: drift.kept }),
+    ...(isWhole && domain && { volumes: volumeStates(seen, vmi, domain) }),
     ...(isWhole && { readiness: context.probes.health(pod.metadata.uid ?? '').readiness }),
   })
 }
@@ -63,7 +66,7 @@ export async function reportEnd(
 }
 
 /** The part of a pass that is written into the status; what was not observed is absent. */
-type Seen = Partial<Pick<Pass, 'domain' | 'end' | 'podIps' | 'attached' | 'drift' | 'readiness'>>
+type Seen = Partial<Pick<Pass, 'domain' | 'end' | 'podIps' | 'attached' | 'drift' | 'volumes' | 'readiness'>>
 
 /** Writes the agent's part of the instance's status; a new failure also becomes an Event. */
 async function writeInstance(
@@ -86,9 +89,13 @@ async function writeInstance(
       'IOerror',
       `VM Paused due to an I/O error of a disk; is there room on node ${nodeName}? It is resumed when the disk can be written`,
     )
+  const told = new Set((vmi.status?.volumeStatus ?? []).map(({ message }) => message))
+  for (const { phase, reason, message } of seen.volumes?.values() ?? [])
+    if ((phase === 'Pending' || phase === 'Bound') && !told.has(message)) recorder(vmi, 'Warning', reason, message)
   const uid = pod.metadata.uid ?? ''
   const pass: Pass = {
     ...{ domain: undefined, end: undefined, podIps: new Map(), attached: new Set(), drift: [], readiness: undefined },
+    volumes: new Map(),
     ...seen,
     ...{ guest: guests.known(uid), info: guests.info(uid), syncFailure, now: timestamp() },
   }
@@ -163,9 +170,13 @@ export function emitDrift(context: AgentContext, vmi: VirtualMachineInstance, { 
   }
 }
 
-/** Emits Events about cards that the guest has released. */
-export function emitUnplugged({ recorder }: AgentContext, vmi: VirtualMachineInstance, nics: readonly string[]): void {
-  for (const nic of nics) recorder(vmi, 'Normal', 'NicUnplugged', `Interface "${nic}" was unplugged`)
+/** Emits Events about cards and disks that the guest has released. */
+export function emitUnplugged({ recorder }: AgentContext, vmi: VirtualMachineInstance, keys: readonly string[]): void {
+  for (const key of keys) {
+    const volume = diskOfKey(key)
+    if (volume === undefined) recorder(vmi, 'Normal', 'NicUnplugged', `Interface "${key}" was unplugged`)
+    else recorder(vmi, 'Normal', 'VolumeUnplugged', `Volume ${volume} has been unplugged from VM`)
+  }
 }
 
 /** Emits an Event for each change of a card: the old and the new value, and who requested it. */

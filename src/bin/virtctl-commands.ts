@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Choice } from '#cli/kubeconfig.ts'
 import type { PowerOptions } from '#cli/power.ts'
+import type { AddVolumeOptions } from '#cli/volumes.ts'
 import { asClient, asVirtctl } from './client-kit.ts'
 
 type Trial = Choice & Readonly<{ dryRun?: boolean }>
@@ -10,7 +11,7 @@ const dryRunOption = ['--dry-run', 'only say whether it would work'] as const
 /** Their names: whatever goes wrong with them, their exit code is 1, as virtctl's. */
 export const virtctlVerbs: ReadonlySet<string> = new Set([
   ...['start', 'stop', 'restart', 'pause', 'unpause', 'reset', 'soft-reboot', 'guestosinfo'],
-  ...['migrate', 'migrate-cancel', 'addinterface', 'removeinterface'],
+  ...['migrate', 'migrate-cancel', 'addinterface', 'removeinterface', 'addvolume', 'removevolume'],
   ...['console', 'vnc', 'port-forward', 'ssh', 'scp'],
 ])
 
@@ -20,6 +21,7 @@ export function addVirtctlCommands(program: Command): void {
   addGuestCommands(program)
   addMigrateCommands(program)
   addInterfaceCommands(program)
+  addVolumeCommands(program)
 }
 
 function addPowerCommands(program: Command): void {
@@ -110,4 +112,26 @@ function addInterfaceCommands(program: Command): void {
         (await import('#cli/interfaces.ts')).removeInterface(context, vm, options.name),
       ),
     )
+}
+
+function addVolumeCommands(program: Command): void {
+  const named = (command: Command, description: string) =>
+    asClient(command)
+      .argument('<vm>')
+      .description(description)
+      .requiredOption('--volume-name <name>', 'name of the DataVolume or claim')
+      .option(...dryRunOption)
+  named(program.command('addvolume'), 'plug a volume into a VM while it runs')
+    .option('--disk-name <name>', 'name of the disk in the VM; that of the volume unless given')
+    .option('--serial <serial>', 'serial number that the guest sees; the name of the volume unless given')
+    .option('--cache <mode>', 'cache mode: none, writethrough or writeback')
+    .option('--bus <bus>', 'scsi or virtio', 'scsi')
+    .option('--disk-type <type>', 'disk or lun', 'disk')
+    .action((vm: string, options: Choice & AddVolumeOptions) =>
+      asVirtctl(options, async (context) => (await import('#cli/volumes.ts')).addVolume(context, vm, options)),
+    )
+  named(program.command('removevolume'), 'unplug a volume from a VM while it runs').action(
+    (vm: string, options: Choice & AddVolumeOptions) =>
+      asVirtctl(options, async (context) => (await import('#cli/volumes.ts')).removeVolume(context, vm, options)),
+  )
 }

@@ -7,7 +7,6 @@ import type { AbsentSubresource } from '#machinery/rest/actions.ts'
 const onHost = 'use libvirt on its node: virsh -c "qemu+unix:///system?socket=DIR/pods/UID/run/libvirt/libvirt-sock"'
 const byAddress = 'reach the guest at its addresses: kubectl get vmi NAME -o jsonpath={.status.interfaces}'
 const noContainers = 'a launcher pod has no containers, it is the sandbox of a guest'
-const noDisks = 'disks are attached when a guest starts: change the template of the VM and restart it'
 const noCopies = 'disks are copied by a DataVolume with source pvc, while no guest uses them'
 
 /** Subresources of Kubernetes and KubeVirt that clients ask for and that are not built, each with what to use instead. */
@@ -31,8 +30,6 @@ export const absentSubresources: readonly AbsentSubresource[] = [
       filesystemlist: `the file systems of a guest are not asked for; ${onHost}`,
       freeze: noCopies,
       unfreeze: noCopies,
-      addvolume: noDisks,
-      removevolume: noDisks,
       backup: noCopies,
       'redefine-checkpoint': noCopies,
       'reset-backup': noCopies,
@@ -42,8 +39,6 @@ export const absentSubresources: readonly AbsentSubresource[] = [
   ...of(
     { ...VirtualMachine, group: 'subresources.kubevirt.io' },
     {
-      addvolume: noDisks,
-      removevolume: noDisks,
       memorydump: 'the memory of a guest is not dumped',
       removememorydump: 'the memory of a guest is not dumped',
       objectgraph: 'the objects of a VM are its instance, its pod and its networks',

@@ -17,18 +17,19 @@ export type Refusal = Readonly<{
   text: string
 }>
 
-/** A PUT on a VM (answered 202) or an instance (200), in the group of KubeVirt's subresources. */
+/** A PUT on a VM (answered 202) or an instance (200 unless given), in the group of KubeVirt's subresources. */
 export function putAction(
   kind: Pick<Kind, 'plural' | 'kind'>,
   subresource: string,
   run: (call: ActionCall) => Promise<void>,
+  code = kind.kind === VirtualMachine.kind ? 202 : 200,
 ): Action {
   return {
     ...where(kind, subresource),
     method: 'PUT',
     run: async (call) => {
       await run(call)
-      return { code: kind.kind === VirtualMachine.kind ? 202 : 200 }
+      return { code }
     },
   }
 }

@@ -4,10 +4,9 @@ import { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import type { Log } from '#base/log.ts'
-import { bindingOf, boundStatus, inUseFinalizer, isBound, nodeOfClaim, withVolume } from '#core/disk/claims.ts'
+import { bindingOf, boundStatus, inUseFinalizer, isBound, isUsing, nodeOfClaim, withVolume } from '#core/disk/claims.ts'
 import { clonedClaim, dataVolumeOwner } from '#core/disk/data-volumes.ts'
-import { claimNames } from '#core/disk/readiness.ts'
-import { isFinal } from '#core/vm/power.ts'
+import { claimsInUse } from '#core/disk/hotplug.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
@@ -52,8 +51,9 @@ export function startClaimController(options: Options): Controller {
     if (isBound(claim)) enqueueWaiting()
   })
   nodes.onChange(enqueueWaiting)
-  onAnyChange(vmis, ({ metadata, spec }) => {
-    for (const name of claimNames(spec)) controller.enqueue(`${metadata.namespace}/${name}`)
+  vmis.onChange((now, before) => {
+    const names = [now, before].flatMap((vmi) => (vmi ? claimsInUse(vmi) : []))
+    for (const name of new Set(names)) controller.enqueue(`${(now ?? before)?.metadata.namespace}/${name}`)
   })
   return controller
 }
@@ -93,10 +93,10 @@ async function reconcile(options: Options, reported: Map<string, string>, key: s
 
 /** Lets a deleted claim go once no instance uses it. The cache may lag behind, so the server is asked. */
 async function release({ client }: Options, claim: Claim): Promise<undefined> {
-  const { namespace, name, finalizers } = claim.metadata
+  const { namespace, finalizers } = claim.metadata
   if (!finalizers?.includes(inUseFinalizer)) return
   const { items } = await client.list(VirtualMachineInstance, { namespace })
-  if (items.some((vmi) => !isFinal(vmi) && claimNames(vmi.spec).includes(name))) return
+  if (items.some((vmi) => isUsing(vmi, claim))) return
   await dropFinalizer(client, PersistentVolumeClaim, claim, inUseFinalizer)
 }
 

@@ -19,6 +19,7 @@ import { type ActionContext, keyOf, mustGet, putAction, refusal, untilDone } fro
 import { guestActions } from './guest-actions.ts'
 import { migrateAction } from './migrate-action.ts'
 import { nicActions } from './nic-actions.ts'
+import { volumeActions } from './volume-actions.ts'
 
 type Decide = (vm: VirtualMachine, vmi: Stored<VirtualMachineInstance> | undefined, call: ActionCall) => Verdict
 type Go = Exclude<Verdict, { refuse: string }>
@@ -40,6 +41,7 @@ export function vmActions(context: ActionContext): readonly Action[] {
     pause('unpause', false),
     migrateAction(context),
     ...nicActions(context),
+    ...volumeActions(context),
     ...guestActions(context),
   ]
 }

@@ -6,6 +6,7 @@ import { explain, faultKind } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
 import { nodeNameLabel } from '#core/access/node.ts'
+import { claimsInUse } from '#core/disk/hotplug.ts'
 import { claimNames, claimStatuses, dataVolumesReady, type Readiness, readinessOf } from '#core/disk/readiness.ts'
 import { activePodName, podRole } from '#core/migration/pod-role.ts'
 import { desiredNics } from '#core/nic/desired.ts'
@@ -39,11 +40,14 @@ export function startVmiController(context: ControllerContext): Controller {
     signal: context.signal,
     reconcile: (key) => reconcile(context, key),
   })
-  onAnyChange(context.vmis, (vmi, isThere) => {
+  context.vmis.onChange((now, before) => {
+    const vmi = now ?? before
+    if (!vmi) return
     controller.enqueue(queueKey(vmi))
     // Others may use its claims now.
-    if (isThere && !isFinal(vmi)) return
-    for (const name of claimNames(vmi.spec)) enqueueUsers({ metadata: { ...vmi.metadata, name } })
+    const kept = new Set(now && !isFinal(now) ? claimsInUse(now) : [])
+    for (const name of claimsInUse(before ?? vmi))
+      if (!kept.has(name)) enqueueUsers({ metadata: { ...vmi.metadata, name } })
   })
   onAnyChange(context.pods, (pod, isThere) => {
     const key = instanceKeyOf(pod)

@@ -1,4 +1,5 @@
 import type { GuestAction, PciPorts } from '#apis/kubevirt/guest.ts'
+import type { DomainDisk } from './disk/disk.ts'
 import type { Field, Nic, ObservedNic } from './nic/nic.ts'
 import type { GuestInterface } from './nic/status.ts'
 import type { Mirror } from './sandbox/mirrors.ts'
@@ -19,14 +20,22 @@ export type ObservedDomain = Readonly<{
   state: DomainState
   uuid: string
   nics: readonly ObservedNic[]
-  /** Its disks, by alias, with their names in the guest's hypervisor (vda). Absent where they are not asked for. */
-  disks?: readonly Readonly<{ alias: string; target: string }>[]
+  /** Absent where they are not asked for. */
+  disks?: readonly ObservedDisk[]
+  /** Files of claims in its sandbox that none of its disks is made of. */
+  unusedFiles?: readonly string[]
   agentConnected: boolean
   ports: PciPorts
   pid?: number
   /** It is paused because a disk could not be read or written. */
   isIoError?: boolean
 }>
+
+/**
+ * A disk of a guest, by alias: its name in the guest's hypervisor (vda), and the name of its file in the sandbox's folder of disks,
+ * which an empty CD-ROM does not have.
+ */
+export type ObservedDisk = Readonly<{ alias: string; target: string; file?: string }>
 
 /** Traffic of one interface as its guest sees it; -1 for an unknown value. */
 export type NicTraffic = Readonly<
@@ -74,6 +83,18 @@ export interface Cards {
   traffic(signal: AbortSignal): Promise<readonly NicTraffic[]>
 }
 
+/** The disks of a running guest that come and go. Every method is idempotent. Faults: Unavailable when there is no guest. */
+export interface Disks {
+  /** Brings the file of a disk into the sandbox and attaches it. */
+  attach(disk: DomainDisk, alias: string, signal: AbortSignal): Promise<void>
+  /** Requests the guest to release a disk, and does not wait; a disk that does not exist is no error. */
+  detach(alias: string, signal: AbortSignal): Promise<void>
+  /** Inserts the file of a CD-ROM, or ejects what is in it when the disk has none. */
+  change(disk: DomainDisk, alias: string, signal: AbortSignal): Promise<void>
+  /** Takes files out of the sandbox that no disk of the guest is made of. */
+  drop(files: readonly string[], signal: AbortSignal): Promise<void>
+}
+
 /** The agent inside a guest. Faults: Unavailable when there is none, Timeout. */
 export interface GuestAgent {
   /** Network devices as the guest has them; undefined when it does not answer. */
@@ -112,7 +133,13 @@ export type GuestView = Readonly<{
 }>
 
 /** The hypervisor of a sandbox, whose guest is Patchbay's own. Components that only observe take a GuestView. */
-export type Hypervisor = Readonly<{ domain: Domain; cards: Cards; guestAgent: GuestAgent; job: MigrationJob }>
+export type Hypervisor = Readonly<{
+  domain: Domain
+  cards: Cards
+  disks: Disks
+  guestAgent: GuestAgent
+  job: MigrationJob
+}>
 
 /** The target of a probe. `ip` is the guest's address on the pod network. */
 export type ProbeTarget = Readonly<{

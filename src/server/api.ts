@@ -8,6 +8,7 @@ import type { Component } from '#core/access/system-roles.ts'
 import { clusterConfig } from '#core/admission/config.ts'
 import { systemGroup } from '#core/admission/template.ts'
 import { nodeOfClaim } from '#core/disk/claims.ts'
+import { isHotpluggable } from '#core/disk/hotplug.ts'
 import { claimNames } from '#core/disk/readiness.ts'
 import { noTypes } from '#core/instancetype/matcher.ts'
 import type { NamespaceLimits } from '#core/quota/limits.ts'
@@ -104,7 +105,10 @@ export async function startApi(store: Store, options: ApiOptions, signal: AbortS
 
 function volumeNodeIn({ claims }: Pick<Objects, 'claims'>) {
   return ({ metadata, spec }: VirtualMachineInstance): string | undefined => {
-    for (const name of claimNames(spec)) {
+    const { volumes = [] } = spec
+    // A volume that can be plugged later decides only when no other one does.
+    const inOrder = volumes.toSorted((a, b) => Number(isHotpluggable(a)) - Number(isHotpluggable(b)))
+    for (const name of claimNames({ volumes: inOrder })) {
       const claim = claims.get({ namespace: metadata.namespace ?? 'default', name })
       const node = claim && nodeOfClaim(claim)
       if (node !== undefined) return node

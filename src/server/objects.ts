@@ -12,7 +12,7 @@ import type { Log } from '#base/log.ts'
 import { instanceKeyOf } from '#controllers/context.ts'
 import { movedKeyOf } from '#controllers/migration.ts'
 import { type Component, controllers } from '#core/access/system-roles.ts'
-import { claimNames } from '#core/disk/readiness.ts'
+import { claimsInUse } from '#core/disk/hotplug.ts'
 import { type Source, sourcesOf } from '#core/disk/sources.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Informer, makeInformer } from '#machinery/client/informer.ts'
@@ -92,6 +92,6 @@ function sourceKeysOf(vmi: Stored<VirtualMachineInstance>): string[] {
   return sourcesOf(vmi).map(({ kind, name }) => sourceKey({ resource: resources[kind], namespace, name }))
 }
 
-function claimKeysOf({ metadata, spec }: Stored<VirtualMachineInstance>): string[] {
-  return claimNames(spec).map((name) => `${metadata.namespace}/${name}`)
+function claimKeysOf(vmi: Stored<VirtualMachineInstance>): string[] {
+  return claimsInUse(vmi).map((name) => `${vmi.metadata.namespace}/${name}`)
 }

@@ -253,8 +253,9 @@ describe('the verbs of VMs', () => {
     const { json: list } = await cluster.api.send('GET', root)
     assert.equal(list.groupVersion, 'subresources.kubevirt.io/v1')
     const names = list.resources.map(({ name }: { name: string }) => name)
-    const ofVms = ['start', 'stop', 'restart', 'migrate', 'addinterface', 'removeinterface']
-    const ofInstances = ['pause', 'unpause', 'reset', 'softreboot', 'guestosinfo']
+    const ofBoth = ['addvolume', 'removevolume']
+    const ofVms = ['start', 'stop', 'restart', 'migrate', 'addinterface', 'removeinterface', ...ofBoth]
+    const ofInstances = ['pause', 'unpause', 'reset', 'softreboot', 'guestosinfo', ...ofBoth]
     for (const name of [
       ...ofVms.map((verb) => `virtualmachines/${verb}`),
       ...ofInstances.map((verb) => `virtualmachineinstances/${verb}`),

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
@@ -83,10 +83,11 @@ describe('claims on a real host', () => {
     await stage.apply(claim('data'), withVolumes(vm('one'), data))
     await stage.waitFor('one', 'AgentConnected')
     assert.match(await stage.k('get', 'pvc'), /data +Bound +pvc-\S+ +1Gi +RWO +local/)
-    assert.match(await stage.virsh('one', 'domblklist', 'default_one'), /vda +\/run\/disks\/data\.img/)
+    const file = await diskOf('data')
+    assert.match(await stage.virsh('one', 'domblklist', 'default_one'), /vda +\/run\/disks\/[\da-f-]{36}\.img/)
     const devices = await stage.guest('one', 'cat /sys/bus/virtio/devices/*/device')
     assert.ok(devices.split(/\s+/).includes(virtioBlock), devices)
-    const { size, blocks } = await stat(await diskOf('data'))
+    const { size, blocks } = await stat(file)
     assert.deepEqual([size, blocks < 1000], [2 ** 30, true])
     const { body } = await stage.api.call('GET', path.vmi('one'))
     const [volume] = body.status.volumeStatus
@@ -117,7 +118,7 @@ describe('claims on a real host', () => {
     await holds(file)
     await stage.apply(migration('one', 'move'))
     assert.equal((await migrationOver(stage, 'move')).status.phase, 'Succeeded')
-    assert.equal((await stat(`${await stage.sandbox('one')}/run/disks/data.img`)).ino, ino)
+    assert.equal((await stat(`${await stage.sandbox('one')}/run/disks/${basename(dirname(file))}.img`)).ino, ino)
   })
 
   test('DataVolumes are imported if the checksum is right, made empty, and copied', async () => {

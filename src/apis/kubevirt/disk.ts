@@ -70,10 +70,14 @@ const cloudInit = Type.Object({
 })
 export type CloudInit = Of<typeof cloudInit>
 
+const hotpluggable = Type.Optional(
+  Type.Boolean({ description: 'It may come to a running guest and leave it; its disk is on bus scsi or virtio.' }),
+)
+
 const claim = Type.Object({
   claimName: Type.String(),
   readOnly: Type.Optional(Type.Boolean()),
-  hotpluggable: Type.Optional(notCarriedOut(Type.Boolean(), 'volumes are not hot plugged', [false])),
+  hotpluggable,
 })
 
 const optional = Type.Optional(Type.Boolean({ description: 'The guest starts without it.' }))
@@ -126,7 +130,7 @@ export const volumeSchema = Type.Object(
     dataVolume: Type.Optional(
       Type.Object({
         name: Type.String(),
-        hotpluggable: Type.Optional(notCarriedOut(Type.Boolean(), 'volumes are not hot plugged', [false])),
+        hotpluggable,
       }),
     ),
     ephemeral: Type.Optional(
@@ -187,11 +191,11 @@ export const volumeStatusSchema = withFields(
         { filesystemOverhead: 'string', preallocated: 'boolean' },
       ),
     ),
+    hotplugVolume: Type.Optional(withFields(Type.Object({}), { attachPodName: 'string', attachPodUID: 'string' })),
     containerDiskVolume: Type.Optional(withFields(Type.Object({}), { checksum: 'integer' })),
   }),
   {
     size: 'integer',
-    hotplugVolume: { attachPodName: 'string', attachPodUID: 'string' },
     memoryDumpVolume: {
       claimName: 'string',
       targetFileName: 'string',

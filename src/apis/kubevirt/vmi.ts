@@ -41,7 +41,7 @@ const devices = Type.Object({
   autoattachVSOCK: Type.Optional(notCarriedOut(Type.Boolean(), 'there is no vsock device', [false])),
   blockMultiQueue: Type.Optional(notCarriedOut(Type.Boolean(), '', [false])),
   clientPassthrough: Type.Optional(notCarriedOut(loose())),
-  disableHotplug: Type.Optional(notCarriedOut(Type.Boolean(), 'interfaces are hot plugged', [false])),
+  disableHotplug: Type.Optional(Type.Boolean({ description: 'True: disks come and leave with a restart only.' })),
   disks: Type.Optional(Type.Array(diskSchema)),
   downwardMetrics: Type.Optional(notCarriedOut(loose())),
   filesystems: Type.Optional(notCarriedOut(parts.filesystems)),

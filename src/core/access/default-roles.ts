@@ -38,12 +38,12 @@ const consoles = ['console', 'vnc', 'guestosinfo', 'filesystemlist', 'userlist',
   (name) => `virtualmachineinstances/${name}`,
 )
 const forwards = vmKinds.map((plural) => `${plural}/portforward`)
-const nicActions = ['addinterface', 'removeinterface']
+const deviceActions = ['addinterface', 'removeinterface', 'addvolume', 'removevolume']
 const actions = [
-  ...['pause', 'unpause', 'freeze', 'unfreeze', 'softreboot', 'reset', ...nicActions].map(
+  ...['pause', 'unpause', 'freeze', 'unfreeze', 'softreboot', 'reset', ...deviceActions].map(
     (name) => `virtualmachineinstances/${name}`,
   ),
-  ...['start', 'stop', 'restart', 'addvolume', 'removevolume', ...nicActions].map((name) => `virtualmachines/${name}`),
+  ...['start', 'stop', 'restart', ...deviceActions].map((name) => `virtualmachines/${name}`),
 ]
 const types = ['virtualmachineinstancetypes', 'virtualmachinepreferences']
 const clusterTypes = ['virtualmachineclusterinstancetypes', 'virtualmachineclusterpreferences']

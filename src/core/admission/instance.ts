@@ -6,6 +6,7 @@ import { clusterConfig } from './config.ts'
 import { diskErrors } from './disks.ts'
 import { dnsErrors } from './dns.ts'
 import { hardwareErrors } from './hardware.ts'
+import { changedVolumeErrors } from './hotplug.ts'
 import { interfaceErrors } from './interfaces.ts'
 import { macErrors } from './macs.ts'
 import { probeErrors } from './probes.ts'
@@ -23,7 +24,7 @@ export function instanceErrors(
   { config, holderOf }: AdmissionWorld = { config: clusterConfig(), holderOf: () => undefined },
 ): FieldError[] {
   const errors: FieldError[] = old
-    ? []
+    ? changedVolumeErrors(vmi.spec, old.spec)
     : [
         ...nameErrors(vmi.metadata),
         ...(nameErrors(vmi.metadata).length ? [] : podLabelErrors(vmi, 'metadata')),

@@ -3,7 +3,15 @@ import { test } from 'node:test'
 import type { Node } from '#apis/core/node.ts'
 import type { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { type BindingWorld, bindingOf, boundStatus, claimWithDefaults, holderOf, withVolume } from './claims.ts'
+import {
+  type BindingWorld,
+  bindingOf,
+  boundStatus,
+  claimWithDefaults,
+  holderOf,
+  isUsing,
+  withVolume,
+} from './claims.ts'
 
 type Spec = PersistentVolumeClaim['spec']
 
@@ -78,21 +86,50 @@ test('users set neither the node nor the status of a claim, and need not name th
   assert.equal(claimWithDefaults(odd, undefined, false), odd)
 })
 
-type How = Readonly<{ uid: string; at?: string; phase?: string; shareable?: boolean; ephemeral?: boolean }>
+type How = Readonly<{
+  uid: string
+  at?: string
+  phase?: string
+  shareable?: boolean
+  ephemeral?: boolean
+  /** Its volume can be plugged: it wants it, its guest has it, or its guest has not let go of it. */
+  plug?: 'wanted' | 'there' | 'leaving'
+}>
 
-function user({ uid, at = '2026-01-01T00:00:00Z', phase, shareable = false, ephemeral = false }: How) {
-  const source = { persistentVolumeClaim: { claimName: 'c' } }
+function user({ uid, at = '2026-01-01T00:00:00Z', phase, shareable = false, ephemeral = false, plug }: How) {
+  const source = { persistentVolumeClaim: { claimName: 'c', ...(plug && { hotpluggable: true }) } }
+  const persistentVolumeClaimInfo = { claimName: 'c' }
+  const has = plug && {
+    name: 'd',
+    target: plug === 'wanted' ? '' : 'sda',
+    hotplugVolume: {},
+    persistentVolumeClaimInfo,
+  }
   return {
     metadata: { name: uid, namespace: 'ns', uid, creationTimestamp: at },
     spec: {
       domain: { devices: { disks: [{ name: 'd', disk: {}, shareable }] } },
-      volumes: [{ name: 'd', ...(ephemeral ? { ephemeral: source } : source) }],
+      volumes: plug === 'leaving' ? [] : [{ name: 'd', ...(ephemeral ? { ephemeral: source } : source) }],
     },
-    ...(phase && { status: { phase } }),
+    ...(phase && { status: { phase, ...(has && { volumeStatus: [has] }) } }),
   } as unknown as VirtualMachineInstance
 }
 
 const late = '2026-01-02T00:00:00Z'
+const run = 'Running'
+const once = ['ReadWriteOnce']
+const wanted = { uid: 'b', at: late, phase: run, plug: 'wanted' } as const
+/** Guests that want, or have, a volume that can be plugged. */
+const plugged: readonly (readonly [string, How, How, readonly string[], string | undefined])[] = [
+  ['an older one that wants it, too', wanted, { ...wanted, uid: 'a', at: '2026-01-01T00:00:00Z' }, once, 'a'],
+  ['a younger one that wants it, too', { ...wanted, uid: 'a', at: '2026-01-01T00:00:00Z' }, wanted, once, undefined],
+  ['a younger one whose guest has it', wanted, { ...wanted, uid: 'c', at: late, plug: 'there' }, once, 'c'],
+  ['one whose guest has not let go', wanted, { ...wanted, uid: 'c', plug: 'leaving' }, once, 'c'],
+  ['a younger one that runs with it', wanted, { uid: 'c', at: late, phase: run }, once, 'c'],
+  ['an older one without a node', wanted, { uid: 'a' }, once, undefined],
+  ['a younger one with a node that wants to plug it', { uid: 'a' }, wanted, once, 'b'],
+  ['one whose guest lets go of it, when the own guest has it', { ...wanted, plug: 'there' }, wanted, once, undefined],
+]
 for (const [what, mine, other, modes, holder] of [
   ['an older one', { uid: 'b', at: late }, { uid: 'a' }, ['ReadWriteOnce'], 'a'],
   ['a younger one that has not begun', { uid: 'a' }, { uid: 'b', at: late }, ['ReadWriteOnce'], undefined],
@@ -104,9 +141,21 @@ for (const [what, mine, other, modes, holder] of [
   ['one that shares what cannot be', { uid: 'b', shareable: true }, { uid: 'a', shareable: true }, [], 'a'],
   ['one that does not share', { uid: 'b', shareable: true }, { uid: 'a' }, ['ReadWriteMany'], 'a'],
   ['one over it', { uid: 'b', ephemeral: true }, { uid: 'a', ephemeral: true }, ['ReadWriteOnce'], undefined],
+  ...plugged,
   ['one that writes below', { uid: 'b', ephemeral: true }, { uid: 'a' }, ['ReadWriteOnce'], 'a'],
 ] as const)
   test(`a claim beside ${what}: ${holder ? 'is not used' : 'is used'}`, () => {
     const users = [user(mine), user(other)]
     assert.equal(holderOf(claim({ accessModes: [...modes] }), users[0]!, users), holder)
   })
+
+for (const [what, how, isKept] of [
+  ['that runs', { uid: 'a', phase: run }, true],
+  ['that has ended', { uid: 'a', phase: 'Succeeded' }, false],
+  ['that has no node', { uid: 'a' }, false],
+  ['whose guest has it', { ...wanted, plug: 'there' }, true],
+  ['whose guest has not let go of it', { ...wanted, plug: 'leaving' }, true],
+  ['that waits to plug it', wanted, false],
+] satisfies [string, How, boolean][])
+  test(`a claim that is deleted is ${isKept ? 'kept for' : 'not kept for'} an instance ${what}`, () =>
+    assert.equal(isUsing(user(how), claim()), isKept))

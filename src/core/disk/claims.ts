@@ -1,10 +1,11 @@
 import type { Node } from '#apis/core/node.ts'
 import type { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
-import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { VirtualMachineInstance, VmiStatus } from '#apis/kubevirt/vmi.ts'
 import { isObject } from '#base/json.ts'
 import { isTrue } from '../vm/conditions.ts'
 import { bytesOf } from '../vm/memory.ts'
 import { isFinal } from '../vm/power.ts'
+import { claimsInUse, isHotpluggable, pluggedVolumes } from './hotplug.ts'
 import { claimNameOf } from './sources.ts'
 
 /** The class of storage that every installation has: files in the data directory of a node. */
@@ -48,6 +49,23 @@ export function nodeOfClaim({ metadata }: Pick<PersistentVolumeClaim, 'metadata'
 /** The size of a claim, bytes. */
 export function bytesOfClaim({ spec, status }: Pick<PersistentVolumeClaim, 'spec' | 'status'>): number {
   return bytesOf(status?.capacity?.storage ?? spec.resources?.requests?.storage) ?? 0
+}
+
+/** What a status says of a claim. */
+export type ClaimInfo = NonNullable<
+  NonNullable<NonNullable<VmiStatus['volumeStatus']>[number]>['persistentVolumeClaimInfo']
+>
+
+/** A claim as the status of an instance shows it. */
+export function claimInfo({ metadata, spec, status }: PersistentVolumeClaim): ClaimInfo {
+  const { accessModes = [], resources, volumeMode = 'Filesystem' } = spec
+  const { requests } = resources ?? {}
+  const { capacity } = status ?? {}
+  return {
+    ...{ claimName: metadata.name ?? '', accessModes, volumeMode },
+    ...(capacity && { capacity }),
+    ...(requests && { requests }),
+  }
 }
 
 /** Whether several guests may use a claim at once, if their disks say so too. */
@@ -177,19 +195,20 @@ export function isBlock(spec: PersistentVolumeClaim['spec']): boolean {
 /** How an instance uses a claim: alone, together with others that share it, or only as what its own overlay is over. */
 type Use = 'alone' | 'shared' | 'overlaid'
 
-function useOf({ spec }: VirtualMachineInstance, claim: PersistentVolumeClaim): Use | undefined {
+function useOf(vmi: VirtualMachineInstance, claim: PersistentVolumeClaim): Use | undefined {
   const { name } = claim.metadata
-  const volumes = (spec.volumes ?? []).filter((one) => claimNameOf(one) === name)
-  if (!volumes.length) return undefined
+  const volumes = (vmi.spec.volumes ?? []).filter((one) => claimNameOf(one) === name)
+  // Without a volume, its guest may not have released the disk yet.
+  if (!volumes.length) return claimsInUse(vmi).includes(name) ? 'alone' : undefined
   if (volumes.every(({ ephemeral }) => ephemeral)) return 'overlaid'
-  const disks = spec.domain.devices.disks ?? []
+  const disks = vmi.spec.domain.devices.disks ?? []
   const isShareable = volumes.every((volume) => disks.find((disk) => disk.name === volume.name)?.shareable)
   return isShareable && isSharedClaim(claim) ? 'shared' : 'alone'
 }
 
 /**
- * The instance because of which another one may not use a claim now; undefined when it may. Of two that are not started yet, the
- * older one may.
+ * The instance because of which another one may not use a claim now; undefined when it may. One whose guest has the disk, or is
+ * started with it, comes before one that only wants it; of two that want it, first those that have a node, then the older one.
  */
 export function holderOf(
   claim: PersistentVolumeClaim,
@@ -197,13 +216,34 @@ export function holderOf(
   users: readonly VirtualMachineInstance[],
 ): string | undefined {
   const use = useOf(vmi, claim)
+  const mine = rightOf(vmi, claim)
   const holder = users.find((other) => {
     if (other.metadata.uid === vmi.metadata.uid || isFinal(other)) return false
     const theirs = useOf(other, claim)
     if (theirs === undefined || (theirs === use && use !== 'alone')) return false
-    return isPlaced(other) || isOlder(other, vmi)
+    const right = rightOf(other, claim)
+    return right > mine || (right === mine && (right === rights.has || isOlder(other, vmi)))
   })
   return holder?.metadata.name
+}
+
+/**
+ * Whether a claim is kept because of an instance: its guest has the disk, or is started with it. One that only waits for a claim would
+ * wait for ever for one that is being deleted.
+ */
+export function isUsing(vmi: VirtualMachineInstance, claim: PersistentVolumeClaim): boolean {
+  return !isFinal(vmi) && rightOf(vmi, claim) === rights.has
+}
+
+/** What an instance has of a claim that it names. */
+const rights = { has: 2, hasNode: 1, none: 0 } as const
+
+function rightOf(vmi: VirtualMachineInstance, { metadata: { name } }: PersistentVolumeClaim): number {
+  const volumes = (vmi.spec.volumes ?? []).filter((one) => claimNameOf(one) === name)
+  const isPlugged = pluggedVolumes(vmi.status).some((one) => one.persistentVolumeClaimInfo?.claimName === name)
+  if (isPlugged) return rights.has
+  if (!volumes.length || !isPlaced(vmi)) return rights.none
+  return volumes.some((one) => !isHotpluggable(one)) ? rights.has : rights.hasNode
 }
 
 function isPlaced({ metadata, status }: VirtualMachineInstance): boolean {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { Disk, Volume } from '#apis/kubevirt/disk.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { withDiskDefaults } from './defaults.ts'
-import { type DomainDisk, fileOf, guestDisks } from './disk.ts'
+import { claimOfFile, type DomainDisk, fileOf, guestDisks } from './disk.ts'
 
 const spec = (disks: readonly Disk[] | undefined, volumes: readonly Volume[] = []): VmiSpec => ({
   domain: { devices: { ...(disks && { disks }) } },
@@ -67,8 +67,14 @@ test('the ending of a file says what it is', () => {
   const overlay = { is: 'overlay', digest: 'd', format: 'raw', bytes: 1 } as const
   assert.deepEqual(name(overlay), { file: 'x.qcow2', format: 'qcow2' })
   assert.deepEqual(name({ is: 'iso', label: 'l', files: new Map() }), { file: 'x.iso', format: 'raw' })
-  assert.deepEqual(name({ is: 'claim', uid: 'u', bytes: 1, isOverlaid: false }), { file: 'x.img', format: 'raw' })
   assert.deepEqual(name({ is: 'claim', uid: 'u', bytes: 1, isOverlaid: true }), { file: 'x.qcow2', format: 'qcow2' })
+})
+
+test('the file of a claim says whose it is', () => {
+  const uid = '3e2ff6dc-6bbf-4d1a-8c54-2e6c1d0a6a4e'
+  const { file, format } = fileOf({ name: 'x', file: { is: 'claim', uid, bytes: 1, isOverlaid: false } })
+  assert.deepEqual([file, format, claimOfFile(file)], [`${uid}.img`, 'raw', uid])
+  for (const other of [undefined, 'x.img', `${uid}.qcow2`, `x${uid}.img`]) assert.equal(claimOfFile(other), undefined)
 })
 
 test('volumes alone are enough: each gets a disk, and applying the result again changes nothing', () => {

@@ -1,5 +1,6 @@
 import type { Disk, DiskBus, Volume } from '#apis/kubevirt/disk.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
+import { lettersOf } from './letters.ts'
 
 /**
  * A disk as a guest has it: what a disk and its volume in a spec are reduced to, so that all other code sees one shape with
@@ -51,8 +52,15 @@ export function fileOf({
 }: Pick<DomainDisk, 'name' | 'file'>): Readonly<{ file: string; format: 'qcow2' | 'raw' }> {
   const format =
     file?.is === 'overlay' || file?.is === 'empty' || (file?.is === 'claim' && file.isOverlaid) ? 'qcow2' : 'raw'
+  // By its name it is known whose disk the guest has.
+  if (file?.is === 'claim' && !file.isOverlaid) return { file: `${file.uid}.img`, format }
   const ending = file?.is === 'iso' ? 'iso' : format === 'raw' ? 'img' : format
   return { file: `${name}.${ending}`, format }
+}
+
+/** The UID of the claim that a file in that folder is the disk of; undefined for any other file. */
+export function claimOfFile(file: string | undefined): string | undefined {
+  return /^([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})\.img$/.exec(file ?? '')?.[1]
 }
 
 /** Whether a volume is one that a guest's disk is made of; others are known and not carried out. */
@@ -104,10 +112,4 @@ function guestDisk(one: Disk, target: string, volume: Volume | undefined): Guest
     ...(custom && { blockSize: { logical: custom.logical, physical: custom.physical } }),
     ...(tag !== undefined && { tag }),
   }
-}
-
-/** a, b, … z, aa, ab, …: how libvirt and Linux count disks. */
-function lettersOf(index: number): string {
-  const rest = index >= 26 ? lettersOf(Math.floor(index / 26) - 1) : ''
-  return `${rest}${String.fromCharCode(97 + (index % 26))}`
 }

@@ -2,8 +2,9 @@ import type { DataVolume } from '#apis/cdi/datavolume.ts'
 import type { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import type { VirtualMachineInstance, VmiSpec, VmiStatus } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
-import { holderOf, isBound, nodeOfClaim } from './claims.ts'
+import { claimInfo, holderOf, isBound, nodeOfClaim } from './claims.ts'
 import { dataVolumeFailure, dataVolumeOwner } from './data-volumes.ts'
+import { isHotpluggable } from './hotplug.ts'
 import { claimNameOf } from './sources.ts'
 
 /** Reasons of the condition Synchronized of an instance that waits for its claims. */
@@ -34,10 +35,14 @@ export function claimNames({ volumes = [] }: Spec): string[] {
   return [...new Set(volumes.flatMap((one) => claimNameOf(one) ?? []))]
 }
 
-/** Whether the claims that the volumes of a spec name can be used; `vmi` is the instance that is to use them, if there is one. */
+/**
+ * Whether the claims that the volumes of a spec name can be used; `vmi` is the instance that is to use them, if there is one. A volume
+ * that can be plugged later is not waited for.
+ */
 export function readinessOf(spec: Spec, namespace: string, world: ClaimWorld, vmi?: VirtualMachineInstance): Readiness {
   const nodes = new Map<string, string>()
-  for (const name of claimNames(spec)) {
+  const volumes = (spec.volumes ?? []).filter((one) => !isHotpluggable(one))
+  for (const name of claimNames({ volumes })) {
     const claim = world.claim(name)
     const wait = waitFor(name, namespace, { ...world, claim: () => claim })
     if (wait) return wait
@@ -110,21 +115,7 @@ export function claimStatuses(spec: Spec, { claim }: Pick<ClaimWorld, 'claim'>):
   const statuses = (spec.volumes ?? []).flatMap((volume) => {
     const claimName = claimNameOf(volume)
     const found = claimName === undefined ? undefined : claim(claimName)
-    if (claimName === undefined || !found) return []
-    const { accessModes = [], resources, volumeMode = 'Filesystem' } = found.spec
-    const { requests } = resources ?? {}
-    const { capacity } = found.status ?? {}
-    return [
-      {
-        name: volume.name,
-        target: '',
-        persistentVolumeClaimInfo: {
-          ...{ claimName, accessModes, volumeMode },
-          ...(capacity && { capacity }),
-          ...(requests && { requests }),
-        },
-      },
-    ]
+    return found ? [{ name: volume.name, target: '', persistentVolumeClaimInfo: claimInfo(found) }] : []
   })
   return statuses.length ? statuses : undefined
 }

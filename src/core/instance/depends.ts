@@ -1,8 +1,9 @@
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { DiskStep } from '../disk/plan.ts'
 import { desiredNics } from '../nic/desired.ts'
 import type { Step as NicStep } from '../nic/plan.ts'
 import type { Observation } from './observation.ts'
-import { type InstanceStep, imageKey, nicKey, sandboxKey } from './steps.ts'
+import { diskKey, filesKey, type InstanceStep, imageKey, nicKey, sandboxKey } from './steps.ts'
 import { imageDepends } from './volumes.ts'
 
 /** Everything that making the sandbox depends on. */
@@ -26,6 +27,12 @@ export function nicDepends({ nads, guest }: Observation, { do: what, nic }: NicS
   return JSON.stringify([what, nic.network, nic.link, nads.configOf(nic.network), state])
 }
 
+/** Everything that a step about a disk depends on. */
+export function diskDepends({ guest }: Pick<Observation, 'guest'>, step: DiskStep): string {
+  const { state, ports } = guest?.is === 'there' ? guest.domain : {}
+  return JSON.stringify([step.do, 'disk' in step ? step.disk.file : '', state, ports?.free])
+}
+
 /**
  * The keys under which the failure of a step is remembered, each with what it depends on: the step backs off until that changes.
  * A step without keys fails its whole pass, which the queue retries.
@@ -45,6 +52,12 @@ export function dependenciesOf(
       return [['release', step.names.join()]]
     case 'start':
       return [['start', startDepends(seen.vmi)]]
+    case 'attachDisk':
+    case 'changeMedium':
+    case 'detachDisk':
+      return [[diskKey(step.step.name), diskDepends(seen, step.step)]]
+    case 'dropFiles':
+      return [[filesKey, step.files.join()]]
     case 'update':
     case 'plug':
     case 'unplug':

@@ -11,9 +11,10 @@ import { nextRecord } from '../vm/power-request.ts'
 import type { SyncFailure } from '../vm/running.ts'
 import { backingOff } from './backoff.ts'
 import { nicDepends } from './depends.ts'
+import { planGuestDisks } from './disks.ts'
 import type { Observation } from './observation.ts'
 import type { InstancePlan } from './plan.ts'
-import { cleanupKey, type InstanceStep, ioKey, mirrorKey, nicKey } from './steps.ts'
+import { cleanupKey, filesKey, type InstanceStep, ioKey, mirrorKey, nicKey } from './steps.ts'
 
 /** Time a guest has to release a card before the request is repeated and reported, milliseconds. */
 const releaseMs = 5000
@@ -25,8 +26,8 @@ const mirrorFailed = 'MirrorFailed'
 type BackedOff = Readonly<{ step: NicStep; cause: unknown; leftMs: number }>
 
 /**
- * Plans the changes of a running guest's interfaces: first links, then cards to unplug, then networks to rewire, then cards to
- * plug, whose networks are attached to the sandbox before. A failure concerns its own interface only. Networks that are neither
+ * Plans the changes of a running guest: first links, then cards and disks to unplug, then networks to rewire, then cards to plug,
+ * whose networks are attached to the sandbox before, then disks. A failure concerns its own interface or disk only. Networks that are neither
  * in the spec nor in the guest are released. Each plan has the steps of one stage; the next stage is planned after another
  * observation.
  */
@@ -53,11 +54,15 @@ export function planGuest(
   const isFull = domain.ports.free === 0 && unplugs.some((step) => leftToRelease(seen, step) > 0)
   const isThere = ({ nic }: NicStep) => domain.nics.some(({ name }) => name === nic.name)
   const plugs = of('plug').filter((step) => !isFull && !isThere(step))
+  const disks = planGuestDisks(seen, vmi, domain)
   const stages: readonly (() => readonly InstanceStep[])[] = [
     () => of('update').map((nic) => ({ do: 'update', nic })),
     () => unplugs.filter((step) => leftToRelease(seen, step) <= 0).map((nic) => ({ do: 'unplug', nic })),
+    () => disks.leaving,
     () => of('rewire').flatMap((step) => rewire(seen, vmi, wanted, step)),
     () => plug(seen, vmi, wanted, sandbox, domain, plugs),
+    () => disks.coming,
+    () => disks.unused,
     () => release(seen, unused(seen, desiredNics(vmi.spec, namespace), sandbox, domain)),
     () => pause(seen, vmi, domain),
     () => (!seen.isRequestDone && nextRecord(vmi, seen.nowMs) ? [{ do: 'power' }] : []),
@@ -70,11 +75,13 @@ export function planGuest(
     [...waiting, ...unplugs.flatMap((step) => stuck(seen, step))],
     cleanupFaults(seen, sandbox),
     sandbox.unmirrored,
+    disks.problems,
   )
   const waits = [
     ...waiting.map(({ leftMs }) => leftMs),
     ...unplugs.map((step) => leftToRelease(seen, step)),
-    ...[cleanupKey, mirrorKey, 'release', ...(domain.isIoError ? [ioKey] : [])].flatMap((key) => leftOf(seen, key)),
+    ...disks.waits,
+    ...leftOfKeys(seen, domain),
   ]
   return {
     steps: [],
@@ -206,6 +213,12 @@ function cleanupFaults({ failures, nowMs }: Observation, { pendingCleanup }: San
   return [...pendingCleanup, ...(failure && failure.untilMs > nowMs ? [failure.cause] : [])]
 }
 
+/** The ends of backoffs that concern the whole sandbox, milliseconds from now. */
+function leftOfKeys(seen: Observation, { isIoError }: ObservedDomain): number[] {
+  const keys = [cleanupKey, mirrorKey, filesKey, 'release', ...(isIoError ? [ioKey] : [])]
+  return keys.flatMap((key) => leftOf(seen, key))
+}
+
 function leftOf({ failures, nowMs }: Observation, key: string): number[] {
   const left = (failures.get(key)?.untilMs ?? nowMs) - nowMs
   return left > 0 ? [left] : []
@@ -216,20 +229,24 @@ function syncFailureOf(
   waiting: readonly BackedOff[],
   cleanup: readonly unknown[],
   unmirrored: ReadonlyMap<string, unknown>,
+  disks: readonly string[],
 ): SyncFailure | undefined {
-  if (!waiting.length && !cleanup.length && !unmirrored.size) return undefined
+  if (!waiting.length && !cleanup.length && !unmirrored.size && !disks.length) return undefined
   const message = [
     ...waiting.map(({ step, cause }) => sentenceOf(step, cause)),
     ...cleanup.map((cause) => `a network that was left cannot be given back: ${explain(cause)}`),
     ...[...unmirrored].map(([nic, cause]) => `interface "${nic}" does not get all copies: ${explain(cause)}`),
+    ...disks,
   ].join('; ')
-  const isMirroring = unmirrored.size > 0 && !waiting.length && !cleanup.length
+  const isOther = waiting.length > 0 || cleanup.length > 0
+  const isMirroring = unmirrored.size > 0 && !isOther
   const isPlugging = cleanup.length > 0 || waiting.some(({ step }) => step.do !== 'update')
   return {
     reason: 'Synchronizing with the Domain failed.',
     message,
     ...(isPlugging && { event: 'NicHotplug' }),
     ...(isMirroring && { event: mirrorFailed }),
+    ...(disks.length > 0 && !isOther && !isMirroring && { event: 'VolumeHotplug' }),
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import type { PlugSource } from '../disk/plug-source.ts'
 import { isMigrating, podRole } from '../migration/pod-role.ts'
 import type { AttachmentMode } from '../migration/required.ts'
 import type { LinkDrift } from '../nic/drift.ts'
@@ -30,7 +31,7 @@ export type GuestObservation = Readonly<
 export type GuestRequests = Readonly<{
   /** The last request to shut down. */
   shutdownMs?: number
-  /** The first and the last request to release each card, by interface. */
+  /** The first and the last request to release each card, by interface, and each disk, by `diskKey`. */
   unplug: ReadonlyMap<string, Readonly<{ firstMs: number; lastMs: number }>>
 }>
 
@@ -47,6 +48,8 @@ export type Observation = Readonly<{
   missingImage?: string
   /** What the guest's disks are made of; absent for a guest that does not start, or has no volumes. */
   volumes?: SeenVolumes
+  /** What the volumes are made of that may come to a running guest, by name. */
+  plugs?: ReadonlyMap<string, PlugSource>
   drift: LinkDrift
   /** Cards whose taps were lost and that have not been plugged again. */
   deaf: ReadonlySet<string>

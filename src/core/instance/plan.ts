@@ -1,5 +1,6 @@
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain } from '#base/fault.ts'
+import { withoutHotpluggable } from '../disk/hotplug.ts'
 import { desiredNics, unsupportedInterface } from '../nic/desired.ts'
 import { attachmentsOf } from '../sandbox/plan.ts'
 import { domainSpec } from '../vm/domain.ts'
@@ -119,7 +120,8 @@ function planStart(seen: Observation, vmi: VirtualMachineInstance): InstancePlan
   if (nics.some(({ name }) => !sandbox?.attached.has(name))) return planSandbox(seen, vmi)
   const volumes = planVolumes(seen, vmi)
   if (!('files' in volumes)) return beforeStart(volumes, 'all')
-  const domain = domainSpec(vmi, volumes.files)
+  const { files } = volumes
+  const domain = domainSpec({ ...vmi, spec: withoutHotpluggable(vmi.spec, (name) => files.has(name)) }, files)
   if ('problem' in domain) return { ...refused({ reason: 'InvalidSpec', message: domain.problem }), reports: 'all' }
   if (missingImage !== undefined) return { ...refused(imageMissing(seen, missingImage)), reports: 'all' }
   const failure = backingOff(failures, 'start', startDepends(vmi), nowMs)

@@ -1,4 +1,5 @@
 import type { WantedImage } from '../disk/images.ts'
+import type { DiskStep } from '../disk/plan.ts'
 import type { Step as NicStep } from '../nic/plan.ts'
 import type { DomainEnd, ImagePull } from '../ports.ts'
 import type { Attachment } from '../sandbox/plan.ts'
@@ -25,6 +26,12 @@ export type InstanceStep =
   /** Ask the guest to release a card. The next observation shows whether it has. */
   | Readonly<{ do: 'unplug'; nic: NicStep }>
   | Readonly<{ do: 'rewire'; nic: NicStep; attachment: Attachment; bounce: boolean }>
+  /** Bring the disk of a volume into the guest, or the medium of a CD-ROM in or out. */
+  | Readonly<{ do: 'attachDisk' | 'changeMedium'; step: Exclude<DiskStep, { do: 'detach' }> }>
+  /** Ask the guest to release a disk. The next observation shows whether it has. */
+  | Readonly<{ do: 'detachDisk'; step: Extract<DiskStep, { do: 'detach' }> }>
+  /** Take files of disks out of the sandbox that the guest has no more. */
+  | Readonly<{ do: 'dropFiles'; files: readonly string[] }>
   | Readonly<{ do: 'pause' }>
   /** Resume the guest. `isRetry`: it was paused by an I/O error, which may have passed. */
   | Readonly<{ do: 'resume'; isRetry?: true }>
@@ -75,6 +82,19 @@ export const ioKey = 'io'
 /** The key of failures to pull the image of a volume. */
 export function imageKey({ volume }: Pick<WantedImage, 'volume'>): string {
   return `image of ${volume}`
+}
+
+/** The key of failures to take files of disks out of the sandbox. */
+export const filesKey = 'files'
+
+/** The key of the failures of a disk, and of the requests to release it; no interface has such a name. */
+export function diskKey(name: string): string {
+  return `disk ${name}`
+}
+
+/** The disk of such a key; undefined for any other. */
+export function diskOfKey(key: string): string | undefined {
+  return /^disk (.+)$/.exec(key)?.[1]
 }
 
 /** The key of an interface's failures: its link and its card fail independently. */

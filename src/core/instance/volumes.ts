@@ -2,6 +2,7 @@ import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain } from '#base/fault.ts'
 import type { DiskFile } from '../disk/disk.ts'
 import { diskFiles } from '../disk/files.ts'
+import { withoutHotpluggable } from '../disk/hotplug.ts'
 import { pullOf, type WantedImage, wantedImages } from '../disk/images.ts'
 import type { SourceObjects } from '../disk/sources.ts'
 import type { DiskImage } from '../ports.ts'
@@ -49,9 +50,15 @@ export function planVolumes(seen: Observation, vmi: VirtualMachineInstance): Vol
   const [first] = waiting
   if (first) return { ...first, againAfterMs: Math.min(...waiting.map(({ againAfterMs }) => againAfterMs)) }
   if (missing.length) return { waits: true }
-  const files = diskFiles(vmi, volumes.objects, volumes.images)
-  if (!('problem' in files)) return { files }
+  const permanent = { ...vmi, spec: withoutHotpluggable(vmi.spec) }
+  const files = diskFiles(permanent, volumes.objects, volumes.images)
+  if (!('problem' in files)) return { files: new Map([...files, ...readyFiles(seen)]) }
   return { failure: { reason: files.reason, message: files.problem, event: files.reason }, againAfterMs: lookAgainMs }
+}
+
+/** The files of volumes that can be plugged later, as far as they are ready: a guest does not wait for the others. */
+function readyFiles({ plugs }: Observation): (readonly [string, DiskFile])[] {
+  return [...(plugs ?? [])].flatMap(([name, source]) => ('file' in source ? [[name, source.file] as const] : []))
 }
 
 /** Everything that pulling an image depends on. */

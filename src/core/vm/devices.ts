@@ -42,7 +42,7 @@ export function diskAlias(name: string, nics: readonly Pick<DesiredNic, 'name'>[
 
 /** The devices of a guest, in their order. */
 export function devicesOf(nics: readonly DesiredNic[], disks: readonly GuestDisk[], hardware: Hardware): Device[] {
-  const { inputs, hasConsole, video, sound, watchdog, hasTpm } = hardware
+  const { inputs, hasConsole, video, sound, watchdog, hasTpm, takesDisks } = hardware
   const device = (kind: Device['kind'], alias: string, port: Device['port']): Device => ({ kind, alias, port })
   const isOnUsb = ({ bus }: { bus: string }) => bus === 'usb'
   return [
@@ -51,8 +51,8 @@ export function devicesOf(nics: readonly DesiredNic[], disks: readonly GuestDisk
     ...(hasConsole ? [device('console', 'serial0', 'none')] : []),
     device('agentChannel', 'channel0', 'none'),
     device('rng', 'rng0', 'needed'),
-    // Disks can be plugged only where there is a bus for them.
-    ...(disks.length ? [device('scsiBus', 'scsi0', 'needed')] : []),
+    // Disks can be plugged only where there is a bus for them (KubeVirt).
+    ...(takesDisks || disks.some(({ bus }) => bus === 'scsi') ? [device('scsiBus', 'scsi0', 'needed')] : []),
     ...disks.map((disk) => diskDevice(disk, diskAlias(disk.name, nics))),
     ...(inputs.some(isOnUsb) || disks.some(isOnUsb) ? [device('usbBus', 'usb', 'needed')] : []),
     ...inputs.map((input) => device('input', aliasOf(`input-${input.name}`), isOnUsb(input) ? 'none' : 'needed')),

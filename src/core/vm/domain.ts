@@ -1,7 +1,8 @@
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { type DiskFile, type DomainDisk, guestDisks } from '../disk/disk.ts'
+import { type DiskFile, type DomainDisk, fileOf, guestDisks } from '../disk/disk.ts'
 import { desiredNics } from '../nic/desired.ts'
 import type { DesiredNic } from '../nic/nic.ts'
+import type { ObservedDisk } from '../ports.ts'
 import { pausedAnnotation } from './actions.ts'
 import { cpuTopology } from './cpu.ts'
 import { assignSlots, type Device, devicesOf, diskAlias, portsTaken, type Slots } from './devices.ts'
@@ -97,6 +98,10 @@ function kernelOf({ spec }: VirtualMachineInstance): KernelBoot | undefined {
 }
 
 /** The disks of a domain by alias, as a hypervisor reports them. */
-export function disksIn({ disks, nics }: Pick<DomainSpec, 'disks' | 'nics'>): { alias: string; target: string }[] {
-  return disks.map(({ name, target }) => ({ alias: diskAlias(name, nics), target }))
+export function disksIn({ disks, nics }: Pick<DomainSpec, 'disks' | 'nics'>): ObservedDisk[] {
+  return disks.map((disk) => ({
+    alias: diskAlias(disk.name, nics),
+    target: disk.target,
+    ...(disk.file && { file: fileOf(disk).file }),
+  }))
 }

@@ -25,6 +25,8 @@ export type Hardware = Readonly<{
   sound: string | undefined
   watchdog: Readonly<{ action: string }> | undefined
   hasTpm: boolean
+  /** Disks may be plugged while the guest runs. */
+  takesDisks: boolean
 }>
 
 /** CPU models that mean what the accelerator can do. */
@@ -54,6 +56,7 @@ export function hardwareOf({ spec }: Pick<VirtualMachineInstance, 'spec'>): Hard
     sound: sound && (sound.model || 'ich9'),
     watchdog: watchdog?.i6300esb && { action: watchdog.i6300esb.action || 'reset' },
     hasTpm: tpm !== undefined && tpm.enabled !== false,
+    takesDisks: devices.disableHotplug !== true,
   }
 }
 

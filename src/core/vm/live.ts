@@ -7,6 +7,7 @@ import { desiredNics, wantedNics } from '../nic/desired.ts'
 import { isNetwork, type Nic } from '../nic/nic.ts'
 import { type Plan, planNics, type Step } from '../nic/plan.ts'
 import { isTrue } from './conditions.ts'
+import { withSortedVolumes, withVolumesOf } from './live-volumes.ts'
 import { isParking } from './parking.ts'
 
 /** The effect of a template's change on the running instance. */
@@ -20,8 +21,8 @@ export type LiveUpdate = Readonly<{
 type Running = Pick<VirtualMachineInstance, 'spec' | 'status'>
 
 /**
- * Compares a VM's template with its instance by the same planner as on the node: live changes go into the instance's spec,
- * everything else requires a restart (facts/kubevirt.md §3.2, §3.3). An interface that is `absent` stays in the instance's spec
+ * Compares a VM's template with its instance by the same planner as on the node: live changes and volumes that can be plugged go
+ * into the instance's spec, everything else requires a restart (facts/kubevirt.md §3.2, §3.3). An interface that is `absent` stays in the instance's spec
  * until neither guest nor sandbox has it; as long as the guest has it, `absent` can be withdrawn.
  *
  * Where networks are attached by migration (`mode`), `absent` is final, and a network is changed only if the instance can be
@@ -53,7 +54,7 @@ export function liveUpdate(
   const plugged = plan.steps.filter((step) => step.do === 'plug' && !have.has(step.nic.name))
   const interfaces = [...kept, ...plugged.map(({ nic }) => wanted.get(nic.name)!)]
   const names = new Set(interfaces.map(({ name }) => name))
-  const spec = withInterfaces(running.spec, interfaces, [
+  const spec = withInterfaces(withVolumesOf(running.spec, template), interfaces, [
     ...(running.spec.networks ?? [])
       .filter(({ name }) => names.has(name))
       .map((one) => (moved.has(one.name) ? withNetworkOf(one, networks.get(one.name)) : one)),
@@ -185,7 +186,7 @@ function judged(spec: VmiSpec, names: ReadonlySet<string>): JsonObject {
   const byName = <T extends { name: string }>(list: readonly T[]) =>
     list.filter(({ name }) => names.has(name)).toSorted((a, b) => a.name.localeCompare(b.name))
   return withInterfaces(
-    spec,
+    withSortedVolumes(spec),
     byName(interfacesOf(spec)).map((one) => withState(one, undefined)),
     byName(spec.networks ?? []),
   ) as unknown as JsonObject

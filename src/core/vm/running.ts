@@ -1,6 +1,6 @@
 import type { VirtualMachineInstance, VmiPhase, VmiStatus } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
-import { volumeStatuses } from '../disk/status.ts'
+import { type VolumeStates, volumeStatuses } from '../disk/status.ts'
 import { liveMigratable } from '../migration/migratable.ts'
 import { wantedNics } from '../nic/desired.ts'
 import { type Drift, driftText } from '../nic/drift.ts'
@@ -37,6 +37,8 @@ export type Pass = Readonly<{
   attached: ReadonlySet<string>
   /** Links that were changed outside Patchbay and that are left as they were found. */
   drift: readonly Drift[]
+  /** The states of volumes that come and leave. */
+  volumes: VolumeStates
   /** The state of the readiness probe; undefined without one. */
   readiness: ProbeState | undefined
   now: string
@@ -72,7 +74,7 @@ function withDomain(
   vmi: VirtualMachineInstance,
   status: VmiStatus,
   domain: ObservedDomain,
-  { guest, info, podIps, attached, drift, readiness, now }: Pass,
+  { guest, info, podIps, attached, drift, volumes, readiness, now }: Pass,
 ): VmiStatus {
   const paused = domain.state === 'paused'
   let conditions = withCondition(status.conditions, readyCondition(paused, readiness), now)
@@ -93,9 +95,10 @@ function withDomain(
   conditions = withUncarriedOfInstance(conditions, vmi, now)
   const wanted = wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default')
   const known = domain.agentConnected ? guest : undefined
-  const volumeStatus = domain.disks ? volumeStatuses(vmi, domain) : vmi.status?.volumeStatus
+  const { volumeStatus: before, ...rest } = withInfo(withPhase(status, 'Running', now), info, domain.agentConnected)
+  const volumeStatus = domain.disks ? volumeStatuses(vmi, domain, volumes) : before
   return {
-    ...withInfo(withPhase(status, 'Running', now), info, domain.agentConnected),
+    ...rest,
     conditions,
     migrationMethod: 'LiveMigration',
     migrationTransport: 'Unix',

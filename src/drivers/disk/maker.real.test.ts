@@ -38,7 +38,7 @@ async function world(t: TestContext) {
   }
   const info = async (name: string) =>
     JSON.parse(await run('qemu-img', ['info', '-U', '--output=json', join(dir, 'run/disks', name)]).catch(() => '{}'))
-  return { root, dir, make, info }
+  return { root, dir, make, info, files: maker.filesIn({ dir, user }) }
 }
 
 test('what a guest writes goes over an image, and each start begins with nothing written', async (t) => {
@@ -77,7 +77,7 @@ test('the disk of a claim is one file over all starts; over it, what is written 
   const { root, dir, make } = await world(t)
   const claim = { is: 'claim', uid: 'c1', bytes: 2 ** 24, isOverlaid: false } as const
   await make(disk('data', claim))
-  await writeFile(join(dir, 'run/disks/data.img'), 'kept', { flag: 'r+' })
+  await writeFile(join(dir, 'run/disks/c1.img'), 'kept', { flag: 'r+' })
   await make(disk('data', claim))
   const file = join(root, 'volumes/c1/disk.img')
   assert.equal((await readFile(file)).subarray(0, 4).toString(), 'kept')
@@ -85,6 +85,21 @@ test('the disk of a claim is one file over all starts; over it, what is written 
   assert.equal((await stat(file)).nlink, 2)
   const over = (await make(disk('data', { ...claim, isOverlaid: true }))).get('data')
   assert.deepEqual([over?.path, over?.backing], ['/run/disks/data.qcow2', { path: '/run/disks/c1.img', format: 'raw' }])
+})
+
+test('a disk that is plugged is the same file of its claim, and is out of the sandbox when it is dropped', async (t) => {
+  const { root, dir, files } = await world(t)
+  const claim = { is: 'claim', uid: 'c1', bytes: 2 ** 24, isOverlaid: false } as const
+  for (const _ of [1, 2]) {
+    const made = await files.make(disk('data', claim))
+    assert.deepEqual([made.path, made.format], ['/run/disks/c1.img', 'raw'])
+  }
+  const at = join(dir, 'run/disks/c1.img')
+  const kept = join(root, 'volumes/c1/disk.img')
+  assert.deepEqual([(await stat(at)).ino, (await stat(at)).uid], [(await stat(kept)).ino, user])
+  for (const _ of [1, 2]) await files.drop(['c1.img'])
+  assert.deepEqual(await readdir(join(dir, 'run/disks')), [])
+  assert.equal((await stat(kept)).size, 2 ** 24)
 })
 
 test('a disk of the host is in an allowed folder, wherever links lead', async (t) => {

@@ -8,6 +8,7 @@ import type { DomainSpec } from '#core/vm/domain.ts'
 import { run } from '../host/run.ts'
 import type { MadeDisk } from '../libvirt/disk-xml.ts'
 import type { DomainFiles } from '../libvirt/domain-xml.ts'
+import type { GuestFiles } from '../libvirt/guest-domain.ts'
 import { makeFirmware, requireTpm } from './firmware.ts'
 import { isoImage } from './iso.ts'
 
@@ -40,10 +41,7 @@ export class DiskMaker {
   /** Makes the files of a guest that is about to start; those of an earlier try are replaced. @throws Fault Invalid, Unavailable */
   async make(sandbox: Sandbox, { disks, hardware }: DomainSpec): Promise<DomainFiles> {
     const { dir, user } = sandbox
-    const folder = join(dir, disksInSandbox)
-    await mkdir(folder, { recursive: true })
-    // QEMU opens files by their names and lists none.
-    await chmod(folder, 0o711)
+    const folder = await makeFolder(dir)
     const made = new Map<string, MadeDisk>()
     for (const disk of disks) if (disk.file) made.set(disk.name, await this.#disk(sandbox, disk, disk.file))
     if (hardware.hasTpm) await requireTpm()
@@ -52,6 +50,22 @@ export class DiskMaker {
     const code = await makeFirmware(hardware.firmware, file)
     await give(file, user)
     return { disks: made, firmware: { code, variables: join(disksInSandbox, variablesFile) } }
+  }
+
+  /** What makes and removes the files of a sandbox's guest. */
+  filesIn(sandbox: Sandbox): GuestFiles {
+    const { dir } = sandbox
+    return {
+      makeAll: (spec) => this.make(sandbox, spec),
+      make: async (disk) => {
+        await makeFolder(dir)
+        if (!disk.file) throw new Fault('Bug', `The disk ${disk.name} has no file`)
+        return this.#disk(sandbox, disk, disk.file)
+      },
+      drop: async (files) => {
+        for (const file of files) await rm(join(dir, disksInSandbox, file), { force: true })
+      },
+    }
   }
 
   async #disk({ dir, user }: Sandbox, disk: DomainDisk, file: DiskFile): Promise<MadeDisk> {
@@ -137,6 +151,15 @@ export class DiskMaker {
       throw new Fault('Invalid', `The disk ${wanted} must be on the file system of the data directory`, { cause })
     })
   }
+}
+
+/** Makes the folder of disks in a sandbox. */
+async function makeFolder(dir: string): Promise<string> {
+  const folder = join(dir, disksInSandbox)
+  await mkdir(folder, { recursive: true })
+  // QEMU opens files by their names and lists none.
+  await chmod(folder, 0o711)
+  return folder
 }
 
 /** Makes the folder of a sandbox that is QEMU's own, for its sockets. */

@@ -76,6 +76,7 @@ for (const [what, options, flags, more] of [
     // A leftover of a migration that was cut short.
     await write('source/run/migration/m/libvirt-sock', 'stale')
     await write('target/run/libvirt/libvirt-sock', 'socket')
+    await write('source/run/disks/late.img', 'a disk that was plugged after the target was made')
     const calls: unknown[] = []
     const libvirt = {
       setMaxDowntime: async (_: unknown, ms: number) => void calls.push(ms),
@@ -85,6 +86,7 @@ for (const [what, options, flags, more] of [
     await migrateGuest({ libvirt, guest: {} as Domain, migrationSocketDir, user: 64_055 }, at('target'), options)
     const inode = async (path: string) => (await stat(at(path))).ino
     assert.equal(await inode('source/run/migration/m/libvirt-sock'), await inode('target/run/libvirt/libvirt-sock'))
+    assert.equal(await inode('target/run/disks/late.img'), await inode('source/run/disks/late.img'))
     const destination = 'qemu+unix:///system?socket=/run/migration/m/libvirt-sock'
     const migrateUri = 'unix:///run/migration/m/qemu/qemu.sock'
     assert.deepEqual(calls, [options.maxDowntimeMs, { destination, migrateUri, flags, ...more }])

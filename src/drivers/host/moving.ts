@@ -74,6 +74,8 @@ export async function migrateGuest(
   await makeMigrationSocketDir(migrationSocketDir, user)
   const socket = join(migrationSocketPath(migrationSocketDir), 'libvirt-sock')
   await rm(socket, { force: true })
+  // The guest may have got disks since the target was made.
+  await shareDisks(source.migrationSocketDir.dir, to)
   await link(socketPath(to), socket)
   await libvirt.setMaxDowntime(guest, maxDowntimeMs)
   const place = join(migrationSocketDirs, migrationSocketDir.name)

@@ -358,7 +358,7 @@ export class HostSandboxes implements Lifecycle, Networks {
       accelerator,
       attachments: new Map(attachments.map((one) => [one.name, one])),
       provideImage: (image) => this.#options.provideImage(dir, image),
-      makeFiles: (spec) => this.#options.disks.make({ dir, user }, spec),
+      files: this.#options.disks.filesIn({ dir, user }),
       onCreated: () => this.#options.capabilities.save(dir),
       onObserve: () => this.#observedMs.set(uid, performance.now()),
       send: async (guest, migration, to, options) => {

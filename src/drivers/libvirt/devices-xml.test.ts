@@ -99,7 +99,7 @@ test('a disk with the name of an interface has an alias of its own, and is read 
   )
   const root = domainOf(of, { default: plain })()
   const { disks, nics } = readDomain(serializeXml(root), new Map())
-  assert.deepEqual(disks, [{ alias: 'ua-disk-default', target: 'vda' }])
+  assert.deepEqual(disks, [{ alias: 'ua-disk-default', target: 'vda', file: 'x.img' }])
   assert.deepEqual(
     nics.map(({ name }) => name),
     ['default'],

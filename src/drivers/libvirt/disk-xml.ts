@@ -1,5 +1,5 @@
 import type { DomainDisk } from '#core/disk/disk.ts'
-import { element, type XmlElement } from './xml.ts'
+import { childElements, element, findElement, parseXml, serializeXml, type XmlElement } from './xml.ts'
 
 /** A file as QEMU opens it: always with its format, which is never probed. */
 type OpenedFile = Readonly<{ path: string; format: 'qcow2' | 'raw' }>
@@ -38,6 +38,38 @@ export function diskElement(disk: DomainDisk, made: MadeDisk | undefined, { alia
     element('alias', { name: alias }),
     bus === 'scsi' ? scsiAddress(target) : address,
   )
+}
+
+/** The XML of a disk to attach, on the root port of a number if one is given. */
+export function diskXml(
+  disk: DomainDisk,
+  made: MadeDisk,
+  { alias, bus }: Readonly<{ alias: string; bus?: number | undefined }>,
+): string {
+  // The firmware has chosen already, and refuses a number that another disk has.
+  const { bootOrder: _, ...rest } = disk
+  return serializeXml(diskElement(rest, made, { alias, address: bus !== undefined && onBus(bus) }))
+}
+
+/**
+ * The XML that gives the drive of a live domain another medium, or none: libvirt takes no other difference. Undefined when there is no
+ * such drive.
+ */
+export function mediumXml(domain: string, alias: string, made: MadeDisk | undefined): string | undefined {
+  const drives = childElements(findElement(parseXml(domain), 'devices'), 'disk')
+  const found = drives.find((one) => findElement(one, 'alias')?.attributes.name === alias)
+  if (!found) return undefined
+  const children = found.children.filter(
+    (child) => typeof child === 'string' || !['source', 'backingStore'].includes(child.name),
+  )
+  const medium = made ? [element('source', { file: made.path }), element('backingStore')] : []
+  return serializeXml({ ...found, children: [...children, ...medium] })
+}
+
+/** The address behind a root port. */
+export function onBus(bus: number): XmlElement {
+  const text = `0x${bus.toString(16).padStart(2, '0')}`
+  return element('address', { type: 'pci', domain: '0x0000', bus: text, slot: '0x00', function: '0x0' })
 }
 
 function backingElement(backing: OpenedFile | undefined): XmlElement {

@@ -2,14 +2,14 @@ import type { PciPorts } from '#apis/kubevirt/guest.ts'
 import { Fault } from '#base/fault.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import type { DesiredNic, Nic, ObservedNic } from '#core/nic/nic.ts'
-import type { ObservedDomain } from '#core/ports.ts'
+import type { ObservedDisk } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { type Device, diskAlias, type Slots } from '#core/vm/devices.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
 import type { Hardware } from '#core/vm/hardware.ts'
 import { isFileOfImage } from '#core/vm/image.ts'
 import type { Accelerator } from '../host/kvm.ts'
-import { diskElement, type MadeDisk } from './disk-xml.ts'
+import { diskElement, type MadeDisk, onBus } from './disk-xml.ts'
 import {
   clockElement,
   cpuElement,
@@ -166,11 +166,6 @@ function screenElements(type: string): XmlElement[] {
   ]
 }
 
-function onBus(bus: number): XmlElement {
-  const text = `0x${bus.toString(16).padStart(2, '0')}`
-  return element('address', { type: 'pci', domain: '0x0000', bus: text, slot: '0x00', function: '0x0' })
-}
-
 /** The XML of a card to plug; libvirt chooses the first free port. */
 export function nicXml(nic: Nic, attachment: Attachment): string {
   return serializeXml(nicElement({ ...nic, links: attachment.links, queues: attachment.queues }, undefined))
@@ -200,9 +195,15 @@ function nicElement(nic: Nic & CardOptions, bus: number | undefined): XmlElement
 export type ReadDomain = Readonly<{
   uuid: string
   nics: readonly ObservedNic[]
-  disks: NonNullable<ObservedDomain['disks']>
+  disks: readonly ObservedDisk[]
   agentConnected: boolean
   ports: PciPorts
+  /** The numbers of the root ports that no device is on. */
+  freeBuses: readonly number[]
+  /** Whether disks can be on a SCSI bus. */
+  hasScsi: boolean
+  /** The names of all files that its disks are made of. */
+  files: readonly string[]
 }>
 
 /**
@@ -218,23 +219,45 @@ export function readDomain(xml: string, attachments: ReadonlyMap<string, Attachm
   return {
     uuid: findElement(root, 'uuid')?.children.join('') ?? '',
     nics: interfacesOf(root).map(([name, one]) => readNic(name, one, attachments.get(name))),
-    disks: childElements(devices, 'disk').map((one) => ({
-      alias: findElement(one, 'alias')?.attributes.name ?? '',
-      target: findElement(one, 'target')?.attributes.dev ?? '',
-    })),
+    disks: childElements(devices, 'disk').map(readDisk),
+    files: childElements(devices, 'disk').flatMap(filesOf),
+    hasScsi: childElements(devices, 'controller').some(({ attributes }) => attributes.type === 'scsi'),
     agentConnected: findElement(channel, 'target')?.attributes.state === 'connected',
-    ports: portsOf(devices),
+    ...portsOf(devices),
   }
 }
 
-/** The number of root ports and of free ones. The number of the bus behind a port is the index of its controller. */
-function portsOf(devices: XmlElement | undefined): PciPorts {
+function readDisk(one: XmlElement): ObservedDisk {
+  const file = findElement(one, 'source')?.attributes.file
+  return {
+    alias: findElement(one, 'alias')?.attributes.name ?? '',
+    target: findElement(one, 'target')?.attributes.dev ?? '',
+    ...(file !== undefined && { file: baseName(file) }),
+  }
+}
+
+/** The files of a disk and of what it is over. */
+function filesOf(one: XmlElement | undefined): string[] {
+  if (!one) return []
+  const file = findElement(one, 'source')?.attributes.file
+  return [...(file === undefined ? [] : [baseName(file)]), ...filesOf(findElement(one, 'backingStore'))]
+}
+
+function baseName(path: string): string {
+  return path.split('/').at(-1) ?? ''
+}
+
+/** The root ports, and those that are free. The number of the bus behind a port is the index of its controller. */
+function portsOf(devices: XmlElement | undefined): Pick<ReadDomain, 'ports' | 'freeBuses'> {
   const all = (devices?.children ?? []).filter((child) => typeof child !== 'string')
   const ports = all.filter((one) => one.name === 'controller' && one.attributes.model === 'pcie-root-port')
   const addresses = all.map((one) => findElement(one, 'address')?.attributes)
   const taken = new Set(addresses.filter((one) => one?.type === 'pci').map((one) => Number(one?.bus)))
   const free = ports.filter((one) => !taken.has(Number(one.attributes.index)))
-  return { total: ports.length, free: free.length }
+  return {
+    ports: { total: ports.length, free: free.length },
+    freeBuses: free.map(({ attributes }) => Number(attributes.index)),
+  }
 }
 
 function readNic(name: string, one: XmlElement, attachment: Attachment | undefined): ObservedNic {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Fault } from '#base/fault.ts'
-import { domainState, GuestDomain } from './guest-domain.ts'
+import { domainState, GuestDomain, type GuestFiles } from './guest-domain.ts'
 import { DomainHandle } from './handle.ts'
 import type { Libvirt } from './rpc/libvirt.ts'
 import type { StateAndReason } from './rpc/states.ts'
@@ -51,7 +51,7 @@ function observed(uuids: string[]) {
   const domain = new GuestDomain(new DomainHandle(libvirt as Libvirt, 'u1'), {
     ...{ dir: '/nowhere', accelerator: 'tcg', attachments: new Map(), onObserve: () => undefined },
     ...{ provideImage: async () => undefined, onCreated: async () => undefined },
-    makeFiles: async () => ({ disks: new Map(), firmware: undefined }),
+    files: {} as GuestFiles,
   })
   return { asked, uuid: async () => (await domain.observe(AbortSignal.timeout(1000)))?.uuid }
 }

@@ -1,11 +1,13 @@
-import { lstat, readFile } from 'node:fs/promises'
+import { lstat, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { GuestAction } from '#apis/kubevirt/guest.ts'
 import { Fault, faultKind } from '#base/fault.ts'
+import { claimOfFile, type DomainDisk, disksInSandbox } from '#core/disk/disk.ts'
 import type { Domain, DomainEnd, ObservedDomain } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec, KernelBoot } from '#core/vm/domain.ts'
 import type { Accelerator } from '../host/kvm.ts'
+import type { MadeDisk } from './disk-xml.ts'
 import { type DomainFiles, domainXml, fileOfImage, readDomain } from './domain-xml.ts'
 import type { DomainHandle } from './handle.ts'
 import { createFlags, powerFlags } from './rpc/flags.ts'
@@ -15,6 +17,16 @@ import type { StateAndReason } from './rpc/states.ts'
 /** Timeout of a guest's reboot in libvirt, milliseconds: other changes of the guest are blocked meanwhile. */
 const rebootMs = 10_000
 
+/** The files of a guest in its sandbox. */
+export type GuestFiles = Readonly<{
+  /** Makes those of a guest that is about to start: disks and firmware. */
+  makeAll: (spec: DomainSpec) => Promise<DomainFiles>
+  /** Makes the file of a disk that comes to a running guest, or finds it. */
+  make: (disk: DomainDisk) => Promise<MadeDisk>
+  /** Removes files of disks by their names. */
+  drop: (files: readonly string[]) => Promise<void>
+}>
+
 export type GuestDomainOptions = Readonly<{
   /** Folder of the sandbox. */
   dir: string
@@ -22,8 +34,7 @@ export type GuestDomainOptions = Readonly<{
   attachments: ReadonlyMap<string, Attachment>
   /** Makes a kernel image visible in the sandbox. */
   provideImage: (name: string) => Promise<void>
-  /** Makes the files of a guest that is about to start: disks and firmware. */
-  makeFiles: (spec: DomainSpec) => Promise<DomainFiles>
+  files: GuestFiles
   /** Called after a guest was started. */
   onCreated: () => Promise<unknown>
   /** Called before each observation of the guest. */
@@ -50,12 +61,21 @@ export class GuestDomain implements Domain {
         libvirt.getState(domain, { signal }),
       ])
       const isIoError = state.state === 'paused' && state.reason === 'ioError'
+      const { uuid, nics, disks, agentConnected, ports, files } = readDomain(xml, attachments)
+      const unusedFiles = (await this.#claimFiles()).filter((file) => !files.includes(file))
       return {
-        ...readDomain(xml, attachments),
+        ...{ uuid, nics, disks, agentConnected, ports },
+        ...(unusedFiles.length && { unusedFiles }),
         ...(isIoError && { isIoError }),
         state: await this.#stateOf(domain.name, state),
       }
     })
+  }
+
+  /** The files of claims in the sandbox. */
+  async #claimFiles(): Promise<string[]> {
+    const names = await readdir(join(this.#options.dir, disksInSandbox)).catch(() => [])
+    return names.filter((name) => claimOfFile(name) !== undefined)
   }
 
   /** What the guest does; undefined when there is none. @throws Fault Unavailable, Timeout, Aborted */
@@ -86,14 +106,14 @@ export class GuestDomain implements Domain {
   }
 
   async create(spec: DomainSpec, signal: AbortSignal): Promise<void> {
-    const { accelerator, provideImage, makeFiles, onCreated } = this.#options
+    const { accelerator, provideImage, files: guestFiles, onCreated } = this.#options
     if (await this.#handle.find(signal)) return
     const { kernel } = spec
     if (kernel) {
       await provideImage(kernel.image)
       await this.#requireFiles(kernel)
     }
-    const files = await makeFiles(spec)
+    const files = await guestFiles.makeAll(spec)
     const flags = spec.isPaused ? createFlags.paused : createFlags.none
     await this.#handle.libvirt.create(domainXml(spec, accelerator, files), flags, { signal })
     await onCreated()

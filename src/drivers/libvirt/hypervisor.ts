@@ -1,5 +1,6 @@
 import type { Hypervisor } from '#core/ports.ts'
 import { LibvirtCards } from './cards.ts'
+import { LibvirtDisks } from './disks.ts'
 import { LibvirtGuestAgent } from './guest-agent.ts'
 import { GuestDomain, type GuestDomainOptions } from './guest-domain.ts'
 import { DomainHandle } from './handle.ts'
@@ -24,6 +25,7 @@ export function libvirtHypervisor(options: HypervisorOptions): LibvirtHypervisor
   return {
     domain,
     cards: new LibvirtCards(handle, options.attachments),
+    disks: new LibvirtDisks(handle, options.files),
     guestAgent: new LibvirtGuestAgent(handle),
     job: new LibvirtMigrationJob(handle, options.send, (signal) => domain.state(signal)),
   }

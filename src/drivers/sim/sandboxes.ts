@@ -4,13 +4,11 @@ import { delay, eventually } from '#base/wait.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import { type Field, type Nic, type ObservedNic, plain, podNetwork } from '#core/nic/nic.ts'
 import { cableOf, noCable, type RewireSteps, rewire } from '#core/nic/rewire.ts'
-import type { GuestInterface } from '#core/nic/status.ts'
 import type {
   Cards,
   Domain,
   DomainEnd,
   FoundSandbox,
-  GuestAgent,
   Host,
   Hypervisor,
   Lifecycle,
@@ -26,6 +24,8 @@ import type { Mirror } from '#core/sandbox/mirrors.ts'
 import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { type DomainSpec, disksIn } from '#core/vm/domain.ts'
+import { type SimDisk, simDisks } from './disks.ts'
+import { simGuestAgent } from './guest-agent.ts'
 import { SimStreams } from './streams.ts'
 
 /** Duration of a simulated migration, milliseconds. */
@@ -40,6 +40,7 @@ type Sandbox = {
   ips: Map<string, readonly string[]>
   networks: Map<string, string>
   nics: Map<string, ObservedNic>
+  disks: Map<string, SimDisk>
   domain: DomainSpec | undefined
   isPaused: boolean
   /** Its guest has migrated to another sandbox, and this copy is to be killed. */
@@ -68,7 +69,7 @@ export const simProber: Prober = {
 /**
  * A host in memory with the same contract as the real one, for tests of logic, for scale and for trying the product without root.
  * Faults are caused by names, so that they can be reproduced by hand: a NAD whose config contains `sim-fail` cannot be attached,
- * an interface whose name starts with `stuck` cannot be changed or rewired, one with `sticky` cannot be unplugged; the migration
+ * an interface or disk whose name starts with `stuck` cannot be changed, rewired or plugged, one with `sticky` cannot be unplugged; the migration
  * of a VM whose name contains `stall` never ends, with `drop` it loses the connection; a VM with `stuck` cannot be reset, the
  * hypervisor of one with `deaf` does not answer while its guest is being ended, and the sandbox of one with `undeletable` cannot
  * be removed.
@@ -100,6 +101,7 @@ export class SimSandboxes implements Lifecycle, Networks {
       ips: new Map(),
       networks: new Map(),
       nics: new Map(),
+      disks: new Map(),
       domain: undefined,
       isPaused: false,
       guestOnly: 0,
@@ -253,9 +255,16 @@ export class SimSandboxes implements Lifecycle, Networks {
     return {
       domain,
       cards: simCards(sandbox, emit),
+      disks: simDisks(sandbox, { freePorts: () => freePorts(sandbox), emit, others: () => this.#others(sandbox) }),
       guestAgent: simGuestAgent(sandbox),
       job: { ...this.#job(sandbox), guestState: async (signal) => (await domain.observe(signal))?.state },
     }
+  }
+
+  /** The files of disks that other guests have. */
+  #others(own: Sandbox): ReadonlySet<string> {
+    const others = [...this.#sandboxes.values()].filter((one) => one !== own && one.domain && !one.isMoved)
+    return new Set(others.flatMap(({ disks }) => [...disks.values()].flatMap(({ file }) => file ?? [])))
   }
 
   #job(source: Sandbox): Omit<MigrationJob, 'guestState'> {
@@ -276,7 +285,7 @@ export class SimSandboxes implements Lifecycle, Networks {
           if (job.isAborted) throw new Fault('Aborted', 'The migration was aborted')
           // The guest arrives stopped; the source keeps a copy until it is killed, as libvirt does until the migration is
           // confirmed.
-          Object.assign(target, { domain, nics: source.nics, isPaused: true })
+          Object.assign(target, { domain, nics: source.nics, disks: source.disks, isPaused: true })
           source.isMoved = true
         } finally {
           source.job = undefined
@@ -310,8 +319,8 @@ function simDomain(sandbox: Sandbox, emit: () => void): Domain {
         uuid: sandbox.domain.uuid,
         nics: [...sandbox.nics.values()],
         agentConnected: true,
-        disks: disksIn(sandbox.domain),
-        ports: { total: simPorts, free: Math.max(0, simPorts - sandbox.nics.size) },
+        disks: [...sandbox.disks.values()],
+        ports: { total: simPorts, free: freePorts(sandbox) },
       }
     },
     async create(domain) {
@@ -320,6 +329,7 @@ function simDomain(sandbox: Sandbox, emit: () => void): Domain {
       sandbox.isPaused = domain.isPaused
       sandbox.starts++
       sandbox.nics = new Map(domain.nics.map((nic) => [nic.name, observed(nic, nic.queues)]))
+      sandbox.disks = new Map(disksIn(domain).map((one) => [one.alias, one]))
       emit()
     },
     shutdown: async () => end('shutdown'),
@@ -335,6 +345,11 @@ function simDomain(sandbox: Sandbox, emit: () => void): Domain {
   }
 }
 
+function freePorts({ nics, disks }: Sandbox): number {
+  const onPorts = [...disks.values()].filter(({ target }) => target.startsWith('vd'))
+  return Math.max(0, simPorts - nics.size - onPorts.length)
+}
+
 function simCards(sandbox: Sandbox, emit: () => void): Cards {
   return {
     async update(nic: Nic, changed: readonly Field[]) {
@@ -344,8 +359,7 @@ function simCards(sandbox: Sandbox, emit: () => void): Cards {
     },
     async plug(nic: Nic) {
       if (!sandbox.ips.has(nic.name)) throw new Fault('Unavailable', `The sandbox has no network for ${nic.name}`)
-      if (sandbox.nics.size >= simPorts)
-        throw new Fault('Unavailable', `No more available PCI slots for interface ${nic.name}`)
+      if (!freePorts(sandbox)) throw new Fault('Unavailable', `No more available PCI slots for interface ${nic.name}`)
       sandbox.nics.set(nic.name, observed(nic, 1))
       emit()
     },
@@ -359,32 +373,6 @@ function simCards(sandbox: Sandbox, emit: () => void): Cards {
       const some = { rxBytes: 100, rxPackets: 1, txBytes: 200, txPackets: 2 }
       return [...sandbox.nics.keys()].map((name) => ({ name, ...none, ...some }))
     },
-  }
-}
-
-function simGuestAgent(sandbox: Sandbox): GuestAgent {
-  return {
-    async interfaces(): Promise<readonly GuestInterface[]> {
-      const others = Array.from({ length: sandbox.guestOnly }, (_, i) => ({
-        name: `veth${i}`,
-        mac: `0a:00:00:00:00:${(16 + i).toString(16)}`,
-        ips: [],
-      }))
-      const own = [...sandbox.nics.values()].map(({ name, mac }, i) => ({
-        name: `eth${i}`,
-        mac,
-        ips: sandbox.ips.get(name) ?? [],
-      }))
-      return [...own, ...others]
-    },
-    async info() {
-      const os = { name: 'Simulated', id: 'sim', kernelRelease: '0', machine: 'x86_64' }
-      return { os, agent: { version: '0', hostname: sandbox.domain?.name ?? '', timezone: 'UTC, 0' } }
-    },
-    async ping() {
-      if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
-    },
-    execute: async (command) => (command[0] === 'false' ? 1 : 0),
   }
 }
 

@@ -81,6 +81,12 @@ export class FakeHost implements Host {
       },
       traffic: async () => [],
     },
+    disks: {
+      attach: (disk) => this.#call(`attach ${disk.name}`),
+      detach: (alias) => this.#call(`detach ${alias}`),
+      change: (disk) => this.#call(`change ${disk.name}`),
+      drop: (files) => this.#call(`drop ${files.join()}`),
+    },
     guestAgent: {
       interfaces: async () => [],
       info: async () => ({ os: {}, agent: {} }) as never,
