@@ -6,6 +6,7 @@ import { explain, faultKind } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import { timestamp } from '#base/time.ts'
+import { type AccessObjects, accessSources } from '#core/disk/access.ts'
 import { bytesOfClaim, claimNodeLabel, inUseFinalizer, isBound, volumeFinalizer } from '#core/disk/claims.ts'
 import { contentOf } from '#core/disk/content.ts'
 import {
@@ -25,6 +26,7 @@ import type { Recorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
 import type { Again } from './context.ts'
 import { Populations } from './populations.ts'
+import { contentOf as contentOfObject } from './volumes.ts'
 
 type Options = Readonly<{
   client: Client
@@ -139,8 +141,11 @@ async function reconcile(context: Context, claim: Claim): Promise<Again> {
   }
   const againAfterMs = populations.waitMs(uid, Date.now())
   if (againAfterMs > 0) return { againAfterMs }
-  const content = contentOf(dv, await sourceOf(context, dv))
-  if (!content) return { againAfterMs: progressMs }
+  const content = contentOf(dv, { source: await sourceOf(context, dv), ...(await objectsOf(context, dv)) })
+  if (content.is === 'waiting') {
+    if (content.message !== undefined) await report(context, dv, { is: 'waiting', message: content.message })
+    return { againAfterMs: progressMs }
+  }
   await begin(context, claim, dv, content)
   return { againAfterMs: progressMs }
 }
@@ -161,6 +166,17 @@ async function sourceOf({ client, volumes }: Context, dv: Dv): Promise<Claim | u
   const source = key && (await client.get(PersistentVolumeClaim, key))
   if (!source || !isBound(source)) return undefined
   return !dataVolumeOwner(source) || (await volumes.has(source.metadata.uid)) ? source : undefined
+}
+
+/** The Secrets and ConfigMaps that a DataVolume names. */
+async function objectsOf(context: Context, dv: Dv): Promise<AccessObjects> {
+  const found = new Map<string, ReadonlyMap<string, Uint8Array> | undefined>()
+  for (const source of accessSources(dv))
+    found.set(`${source.kind}/${source.name}`, await contentOfObject(context, dv.metadata.namespace, source))
+  return {
+    secret: (name) => found.get(`Secret/${name}`),
+    configMap: (name) => found.get(`ConfigMap/${name}`),
+  }
 }
 
 async function begin(context: Context, claim: Claim, dv: Dv, content: VolumeContent): Promise<void> {

@@ -91,13 +91,18 @@ async function reconcile(options: Options, reported: Map<string, string>, key: s
   )
 }
 
-/** Lets a deleted claim go once no instance uses it. The cache may lag behind, so the server is asked. */
+/** Lets a deleted claim go once no instance uses it; one that has no pod yet waits for another claim. The cache may lag behind, so the server is asked. */
 async function release({ client }: Options, claim: Claim): Promise<undefined> {
   const { namespace, name, finalizers } = claim.metadata
   if (!finalizers?.includes(inUseFinalizer)) return
   const { items } = await client.list(VirtualMachineInstance, { namespace })
-  if (items.some((vmi) => !isFinal(vmi) && claimNames(vmi.spec).includes(name))) return
+  if (items.some((vmi) => hasStarted(vmi) && claimNames(vmi.spec).includes(name))) return
   await dropFinalizer(client, PersistentVolumeClaim, claim, inUseFinalizer)
+}
+
+function hasStarted(vmi: VirtualMachineInstance): boolean {
+  const { phase } = vmi.status ?? {}
+  return !isFinal(vmi) && phase !== undefined && phase !== 'Pending'
 }
 
 function worldOf({ claims, dataVolumes, nodes }: Options, claim: Claim) {

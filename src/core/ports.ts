@@ -253,8 +253,11 @@ export type DiskImage = Readonly<{
   virtualBytes: number
 }>
 
+/** A user of a server. */
+export type Credential = Readonly<{ username: string; password: string }>
+
 /** The credentials of a registry by host, as in a Secret of type kubernetes.io/dockerconfigjson. */
-export type RegistryCredentials = ReadonlyMap<string, Readonly<{ username: string; password: string }>>
+export type RegistryCredentials = ReadonlyMap<string, Credential>
 
 /** A disk image to get. */
 export type ImagePull = Readonly<{

@@ -5,9 +5,11 @@ import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, loose, type Of, objectSchema, stringMap } from '../meta/schema.ts'
 import { objectOf } from '../meta/shape.ts'
 
-const credentials = 'downloads have no credentials; use a source that needs none'
-const authorities = 'give certificates to the agent: patchbay up --image-ca FILE'
 const instead = 'use http, registry, pvc or blank'
+
+const certConfigMap = Type.Optional(
+  Type.String({ description: 'ConfigMap whose keys are certificates (PEM) of authorities to trust.' }),
+)
 
 const httpSource = Type.Object({
   url: Type.String({ description: 'Where the disk image is: http or https.' }),
@@ -16,18 +18,22 @@ const httpSource = Type.Object({
       description: 'Of the bytes that are downloaded: md5, sha1, sha256 or sha512, a colon, hexadecimal.',
     }),
   ),
-  secretRef: Type.Optional(refused(Type.String(), credentials)),
-  certConfigMap: Type.Optional(notCarriedOut(Type.String(), authorities)),
-  extraHeaders: Type.Optional(refused(Type.Array(Type.String()), credentials)),
-  secretExtraHeaders: Type.Optional(refused(Type.Array(Type.String()), credentials)),
+  secretRef: Type.Optional(Type.String({ description: 'Secret with the keys accessKeyId and secretKey.' })),
+  certConfigMap,
+  extraHeaders: Type.Optional(Type.Array(Type.String({ description: 'A header of each request, NAME: VALUE.' }))),
+  secretExtraHeaders: Type.Optional(
+    Type.Array(Type.String({ description: 'A Secret whose keys are such headers each.' })),
+  ),
 })
 
 const registrySource = Type.Object({
   url: Type.Optional(Type.String({ description: 'A container disk: docker:// and its reference.' })),
   imageStream: Type.Optional(refused(Type.String(), 'there are no image streams; use url')),
   pullMethod: Type.Optional(noEffect(Type.String(), 'the agent pulls in every case')),
-  secretRef: Type.Optional(refused(Type.String(), credentials)),
-  certConfigMap: Type.Optional(notCarriedOut(Type.String(), authorities)),
+  secretRef: Type.Optional(
+    Type.String({ description: 'Secret of type kubernetes.io/dockerconfigjson, or with accessKeyId and secretKey.' }),
+  ),
+  certConfigMap,
   platform: Type.Optional(noEffect(objectOf({ architecture: 'string' }), 'it is that of the host')),
 })
 

@@ -4,6 +4,7 @@ import { dnsSubdomain, nameProblems } from '#apis/meta/names.ts'
 import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { parseQuantity } from '#apis/meta/quantity.ts'
 import { sameJson } from '#base/json.ts'
+import { parseHeader } from '../disk/headers.ts'
 import { accessModeErrors, classErrors, volumeModeErrors } from './claims.ts'
 import { refusedErrors } from './refused.ts'
 
@@ -118,6 +119,16 @@ function sourceErrors(
 ): FieldError[] {
   return [
     ...(http ? urlErrors(http.url, `${at}.http.url`, ['http:', 'https:']) : []),
+    ...(http?.extraHeaders ?? []).flatMap((line, i) =>
+      parseHeader(line)
+        ? []
+        : [
+            invalidValue(
+              `${at}.http.extraHeaders[${i}]`,
+              'is no header that can be sent: write it like NAME: VALUE, and no header that a transfer needs itself',
+            ),
+          ],
+    ),
     ...(http?.checksum ? checksumErrors(http.checksum, `${at}.http.checksum`) : []),
     ...(registry ? urlErrors(registry.url ?? '', `${at}.registry.url`, ['docker:']) : []),
     ...(pvc ? cloneErrors({ namespace: pvc.namespace || namespace, name: pvc.name }, `${at}.pvc`, mayRead) : []),

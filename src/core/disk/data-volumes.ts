@@ -90,6 +90,10 @@ export function isHandedOver({ status }: Pick<DataVolume, 'status'>): boolean {
   return !early.has(status?.phase)
 }
 
+function scheduledOf(dv: Pick<DataVolume, 'spec'>): DataVolumePhase {
+  return wayOf(dv) === 'clone' ? 'CloneScheduled' : 'ImportScheduled'
+}
+
 /** The controller's part of the status, until the hand-over. `problem` is why there is no claim. */
 export function plannedStatus(
   dv: DataVolume,
@@ -98,9 +102,8 @@ export function plannedStatus(
 ): DataVolumeStatus | undefined {
   if (isHandedOver(dv)) return dv.status
   const isBound = claim?.status?.phase === 'Bound'
-  const scheduled = wayOf(dv) === 'clone' ? 'CloneScheduled' : 'ImportScheduled'
   return statusWith(dv.status, {
-    phase: isBound ? scheduled : 'Pending',
+    phase: isBound ? scheduledOf(dv) : 'Pending',
     claimName: dv.metadata.name,
     bound: isBound
       ? { status: 'True', reason: 'Bound', message: `PVC ${dv.metadata.name} Bound` }
@@ -116,6 +119,8 @@ export function plannedStatus(
 /** What the agent knows of a disk that is to get its content. */
 export type Population = Readonly<
   | { is: 'running'; part: number | undefined }
+  /** Something that it names is not there. */
+  | { is: 'waiting'; message: string }
   | { is: 'done' }
   /** `isFinal`: another try would fail as well. */
   | { is: 'failed'; message: string; isFinal: boolean }
@@ -137,6 +142,11 @@ export function populatedStatus(
         ...{ phase: 'Succeeded', progress: '100.0%', bound, isReady: true, restartCount, now },
         running: { status: 'False', reason: 'Completed', message: `${wayText(dv)} Complete` },
       })
+    case 'waiting':
+      return statusWith(dv.status, {
+        ...{ phase: dv.status?.phase === inProgress ? inProgress : scheduledOf(dv), bound, restartCount, now },
+        running: { status: 'False', reason: 'Pending', message: seen.message },
+      })
     case 'running':
       return statusWith(dv.status, {
         ...{ phase: inProgress, progress: progressText(seen.part), bound, restartCount, now },
@@ -155,6 +165,12 @@ export function dataVolumeFailure({ status }: Pick<DataVolume, 'status'>): strin
   const running = findCondition(status?.conditions, 'Running')
   if (running?.status === 'False' && running.reason === 'Error') return running.message ?? ''
   return status?.phase === 'Failed' ? '' : undefined
+}
+
+/** What a DataVolume waits for, as its condition Running says; undefined when it says nothing. */
+export function dataVolumeWait({ status }: Pick<DataVolume, 'status'>): string | undefined {
+  const running = findCondition(status?.conditions, 'Running')
+  return running?.reason === 'Pending' ? running.message : undefined
 }
 
 /** `12.34%`, as CDI writes it. */

@@ -1,10 +1,22 @@
-import type { ImagePull } from '../ports.ts'
+import type { Credential, ImagePull } from '../ports.ts'
+
+/** What users have said about access to the server of an image. It is shown to that server and to none that it redirects to. */
+export type DownloadAccess = Readonly<{
+  login?: Credential
+  /** By names in lower case. */
+  headers?: Readonly<Record<string, string>>
+  /** Certificates (PEM) of authorities that are trusted besides the usual ones. */
+  ca?: string
+  /** Whose it is: what was got with it is found only by pulls of the same scope. */
+  scope: string
+}>
 
 /** A disk image to get, with what URLs have besides. */
 export type DiskPull = ImagePull &
   Readonly<{
     /** Of the bytes that the URL leads to, `ALGORITHM:HEX`. */
     checksum?: string
+    access?: DownloadAccess
   }>
 
 /** What is to be on the disk of a claim at first. */

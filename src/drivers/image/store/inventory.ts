@@ -106,5 +106,5 @@ function requireUnused({ digest, isUsed }: StoredImage, isForced: boolean): void
 }
 
 function isSame(a: ReferenceEntry, b: ReferenceEntry): boolean {
-  return a.reference === b.reference && a.path === b.path
+  return a.reference === b.reference && a.path === b.path && a.scope === b.scope
 }
