@@ -1,3 +1,4 @@
+import { DataSource } from '#apis/cdi/datasource.ts'
 import { DataVolume } from '#apis/cdi/datavolume.ts'
 import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
@@ -30,6 +31,7 @@ export type Objects = Readonly<{
   claims: Informer<PersistentVolumeClaim>
   /** Indexed `bySource`, by the objects that those without a disk yet need for access to their servers. */
   dataVolumes: Informer<DataVolume, 'bySource'>
+  dataSources: Informer<DataSource>
   namespaces: Informer<Namespace>
   /** The cluster's configuration: one object, or none. */
   kubevirts: Informer<KubeVirt>
@@ -59,6 +61,7 @@ export async function followObjects(
     nodes: makeInformer(client, Node, {}, options),
     claims: makeInformer(client, PersistentVolumeClaim, {}, options),
     dataVolumes: makeInformer(client, DataVolume, {}, { ...options, indexes: { bySource: accessKeysOf } }),
+    dataSources: makeInformer(own, DataSource, {}, options),
     namespaces: makeInformer(own, Namespace, {}, options),
     kubevirts: makeInformer(own, KubeVirt, {}, options),
     types: followTypes(own, options),

@@ -22,7 +22,7 @@ import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import type { Owner } from '#machinery/rest/claims.ts'
 import { type Served, serve, type User } from '#machinery/rest/strategy.ts'
 import { type MacPool, ownerOf } from './mac-pool.ts'
-import { mayReadClaim } from './served-volumes.ts'
+import { mayReadIn } from './served-volumes.ts'
 
 /** What the rules of kinds read from the rest of the server. */
 export type ServedContext = Readonly<{
@@ -58,7 +58,7 @@ function virtualMachine(context: ServedContext): Served {
             ...typeErrors(vm, types(vm), old),
             ...vmErrors(whole(vm), old, contextOf(context, ownerOf(VirtualMachine.kind, vm.metadata))),
             ...templateErrors(vm, old, user),
-            ...templateVolumeErrors(vm, old, mayReadClaim(context.access, user)),
+            ...templateVolumeErrors(vm, old, mayReadIn(context.access, user)),
           ]),
       ...parkedErrors(vm, old),
       ...mirrorErrors(instanceMetadata(vm), old && instanceMetadata(old), vm.spec.template.spec),

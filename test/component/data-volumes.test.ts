@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { eventually } from '#base/wait.ts'
 import { vmisPath, vmsPath } from './api.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import { condition, makeNamespace, running, vm } from './manifests.ts'
-import { claimsPath, dataVolume, dataVolumesPath, withVolumes } from './volumes.ts'
+import { claim, claimsPath, dataSourcesPath, dataVolume, dataVolumesPath, withVolumes } from './volumes.ts'
 
 const base64 = (text: string) => Buffer.from(text).toString('base64')
 
@@ -76,6 +77,79 @@ describe('DataVolumes', () => {
     assert.deepEqual(
       [code, json.details.causes.map(({ field }: { field: string }) => field)],
       [422, ['spec.source.http.extraHeaders[1]', 'spec.source.http.extraHeaders[2]']],
+    )
+  })
+
+  it('by reference wait for the DataSource, and copy what it offers then', async () => {
+    const { api, volumes } = cluster
+    const [ns, images] = [await makeNamespace(api), await makeNamespace(api)]
+    const sourceRef = { kind: 'DataSource', namespace: images, name: 'stream' }
+    const template = { metadata: { name: 'root' }, spec: { sourceRef, storage: {} } }
+    const volume = { name: 'data', dataVolume: { name: 'root' } }
+    await api.create(vmsPath(ns), withVolumes(vm('a', [], { dataVolumeTemplates: [template] }), volume))
+    await api.until('it waits', dataVolumesPath(ns, 'root'), (one) =>
+      /^DataSource \S+\/stream does not exist, waiting/.test(condition(one, 'Bound')?.message ?? ''),
+    )
+    await api.until('its VM waits', vmsPath(ns, 'a'), (one) => one?.status?.printableStatus === 'Provisioning')
+    const offers = (name: string, source: unknown) =>
+      api.create(dataSourcesPath(images), { metadata: { name }, spec: { source } })
+    const ready = (name: string, reason: string) =>
+      api.until(
+        `${name} is ${reason}`,
+        dataSourcesPath(images, name),
+        (one) => condition(one, 'Ready')?.reason === reason,
+      )
+    await offers('stream', { dataSource: { name: 'stream9' } })
+    await ready('stream', 'NotFound')
+    await offers('stream9', { pvc: { namespace: images, name: 'golden' } })
+    await api.until('it waits for the claim', dataVolumesPath(ns, 'root'), (one) =>
+      /^Source pvc \S+\/golden not found$/.test(condition(one, 'Bound')?.message ?? ''),
+    )
+    await api.create(claimsPath(images), claim('golden'))
+    const { status } = await ready('stream', 'Ready')
+    assert.deepEqual(status.source, { pvc: { namespace: images, name: 'golden' } })
+    assert.equal(condition({ status }, 'Ready').message, 'DataSource is ready to be consumed')
+    await succeeded(ns, 'root')
+    await running(api, ns, 'a')
+    const golden = await api.get(claimsPath(images, 'golden'))
+    assert.deepEqual(await contentOf(ns, 'root'), { is: 'clone', from: golden.metadata.uid, fromBytes: 2 ** 30 })
+    assert.equal((await api.get(claimsPath(ns, 'root'))).spec.resources.requests.storage, '1Gi')
+    // What was copied is not taken back.
+    await api.delete(dataSourcesPath(images, 'stream9'))
+    await ready('stream', 'NotFound')
+    assert.equal((await api.get(dataVolumesPath(ns, 'root'))).status.phase, 'Succeeded')
+    volumes.disks.delete(golden.metadata.uid)
+  })
+
+  it('by reference need the right to get the DataSource, and that to get what it offers', async () => {
+    const { api } = cluster
+    const [ns, images] = [await makeNamespace(api), await makeNamespace(api)]
+    await api.create(`/apis/rbac.authorization.k8s.io/v1/namespaces/${ns}/rolebindings`, {
+      metadata: { name: 'jane' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'admin' },
+      subjects: [{ kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name: 'jane' }],
+    })
+    const jane = await cluster.as('jane', [])
+    const refused = (path: string, body: unknown) =>
+      eventually('she may write in her namespace', async () => {
+        const { code, json } = await jane.send('POST', path, { body })
+        return code !== 403 && [code, ...json.details.causes.map(({ field }: { field: string }) => field)]
+      })
+    const sourceRef = { kind: 'DataSource', namespace: images, name: 'stream' }
+    const theft = { metadata: { name: 'theft' }, spec: { sourceRef, storage: {} } }
+    assert.deepEqual(await refused(dataVolumesPath(ns), theft), [422, 'spec.sourceRef'])
+    const volume = { name: 'data', dataVolume: { name: 'theft' } }
+    const thief = withVolumes(vm('a', [], { dataVolumeTemplates: [theft] }), volume)
+    assert.deepEqual(await refused(vmsPath(ns), thief), [422, 'spec.dataVolumeTemplates[0].spec.sourceRef'])
+    for (const source of [{ pvc: { namespace: images, name: 'x' } }, { dataSource: { namespace: images, name: 'x' } }])
+      assert.deepEqual(await refused(dataSourcesPath(ns), { metadata: { name: 'own' }, spec: { source } }), [
+        ...[422, `spec.source.${Object.keys(source)[0]}`],
+      ])
+    const wrong = { metadata: { name: 'x' }, spec: { source: { blank: {} }, sourceRef: { kind: 'Disk', name: '' } } }
+    const { json } = await api.send('POST', dataVolumesPath(ns), { body: wrong })
+    assert.deepEqual(
+      json.details.causes.map(({ field }: { field: string }) => field),
+      ['spec', 'spec', 'spec.sourceRef.kind', 'spec.sourceRef.name'],
     )
   })
 })

@@ -37,15 +37,16 @@ const registrySource = Type.Object({
   platform: Type.Optional(noEffect(objectOf({ architecture: 'string' }), 'it is that of the host')),
 })
 
+/** A claim to copy. */
+export const claimSourceSchema = Type.Object({
+  namespace: Type.Optional(Type.String({ description: 'That of the object itself when absent.' })),
+  name: Type.String(),
+})
+
 const sourceSchema = Type.Object({
   http: Type.Optional(httpSource),
   registry: Type.Optional(registrySource),
-  pvc: Type.Optional(
-    Type.Object({
-      namespace: Type.Optional(Type.String({ description: 'That of the DataVolume when absent.' })),
-      name: Type.String(),
-    }),
-  ),
+  pvc: Type.Optional(claimSourceSchema),
   blank: Type.Optional(loose('An empty disk.')),
   upload: Type.Optional(refused(loose(), 'disks cannot be uploaded yet; serve the file over http')),
   s3: Type.Optional(refused(loose(), instead)),
@@ -59,10 +60,11 @@ export type DataVolumeSource = Of<typeof sourceSchema>
 const dataVolumeSpecSchema = Type.Object({
   source: Type.Optional(sourceSchema),
   sourceRef: Type.Optional(
-    refused(
-      objectOf({ 'kind!': 'string', 'name!': 'string', namespace: 'string' }),
-      'there are no DataSources; use source',
-    ),
+    Type.Object({
+      kind: Type.String({ description: 'DataSource.' }),
+      namespace: Type.Optional(Type.String({ description: 'That of the DataVolume when absent.' })),
+      name: Type.String(),
+    }),
   ),
   pvc: Type.Optional(claimSpecSchema),
   storage: Type.Optional(Type.Object(claimSpecFields)),
@@ -87,6 +89,9 @@ export type DataVolumePhase =
 const dataVolumeStatusSchema = Type.Object({
   claimName: Type.Optional(Type.String()),
   phase: Type.Optional(Type.String()),
+  source: Type.Optional(
+    Type.Object({ pvc: Type.Optional(claimSourceSchema) }, { description: 'What sourceRef led to.' }),
+  ),
   progress: Type.Optional(Type.String({ description: 'A percentage such as 12.34%, or N/A.' })),
   restartCount: Type.Optional(Type.Integer({ description: 'How often the import was tried again.' })),
   conditions: Type.Optional(conditions),

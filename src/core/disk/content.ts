@@ -12,7 +12,7 @@ export function contentOf(
   dv: Pick<DataVolume, 'spec' | 'metadata'>,
   { source, ...objects }: Named,
 ): VolumeContent | Readonly<{ is: 'waiting'; message?: string }> {
-  const { http, registry, pvc } = dv.spec.source ?? {}
+  const { http, registry } = dv.spec.source ?? {}
   if (http || registry) {
     const access = accessOf(dv, objects)
     if ('waits' in access) return { is: 'waiting', message: access.waits }
@@ -20,6 +20,6 @@ export function contentOf(
     const checksum = http?.checksum
     return { is: 'image', pull: { reference, isAlways: true, ...(checksum && { checksum }), ...access } }
   }
-  if (!pvc) return { is: 'blank' }
+  if (dv.spec.source?.blank) return { is: 'blank' }
   return source ? { is: 'clone', from: source.metadata.uid ?? '', fromBytes: bytesOfClaim(source) } : { is: 'waiting' }
 }

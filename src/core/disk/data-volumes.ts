@@ -13,12 +13,12 @@ import { findCondition, withCondition } from '../vm/conditions.ts'
 type Way = 'import' | 'clone'
 
 function wayOf({ spec }: Pick<DataVolume, 'spec'>): Way {
-  return spec.source?.pvc ? 'clone' : 'import'
+  return spec.source?.pvc || spec.sourceRef ? 'clone' : 'import'
 }
 
-/** The claim that a DataVolume copies. */
-export function clonedClaim({ spec, metadata }: Pick<DataVolume, 'spec' | 'metadata'>) {
-  const source = spec.source?.pvc
+/** The claim that a DataVolume copies; undefined also while its reference has not led to one. */
+export function clonedClaim({ spec, status, metadata }: Pick<DataVolume, 'spec' | 'status' | 'metadata'>) {
+  const source = spec.source?.pvc ?? (spec.sourceRef && status?.source?.pvc)
   return source && { namespace: source.namespace || (metadata.namespace ?? 'default'), name: source.name }
 }
 
@@ -167,10 +167,12 @@ export function dataVolumeFailure({ status }: Pick<DataVolume, 'status'>): strin
   return status?.phase === 'Failed' ? '' : undefined
 }
 
-/** What a DataVolume waits for, as its condition Running says; undefined when it says nothing. */
+/** What a DataVolume waits for, as its conditions say; undefined when it says nothing. */
 export function dataVolumeWait({ status }: Pick<DataVolume, 'status'>): string | undefined {
   const running = findCondition(status?.conditions, 'Running')
-  return running?.reason === 'Pending' ? running.message : undefined
+  if (running?.reason === 'Pending') return running.message
+  const bound = findCondition(status?.conditions, 'Bound')
+  return bound?.reason === 'NotFound' ? bound.message : undefined
 }
 
 /** `12.34%`, as CDI writes it. */
