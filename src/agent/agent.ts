@@ -1,6 +1,8 @@
 import type { Pod } from '#apis/core/pod.ts'
+import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { agentComponent } from '#core/access/node.ts'
+import { type ImageStock, type ImageThresholds, nodeImages, usualThresholds } from '#core/disk/image-stock.ts'
 import type { Volumes } from '#core/disk/ports.ts'
 import { attachmentMode } from '#core/migration/required.ts'
 import type { DiskImages, Host, Images, Prober } from '#core/ports.ts'
@@ -14,6 +16,7 @@ import { startClaimWork } from './claims.ts'
 import type { AgentContext, RunningGuest } from './context.ts'
 import { GuestAgentPoller } from './guest-agent-poller.ts'
 import { type LeaseTimes, type NodeFacts, startHeartbeat, usualLeaseTimes } from './heartbeat.ts'
+import { startImageGarbage, usualImageGarbageMs } from './image-garbage.ts'
 import { ImagePulls } from './image-pulls.ts'
 import { Memories } from './memory.ts'
 import { MigrationJobs } from './migration-jobs.ts'
@@ -29,6 +32,10 @@ export type AgentOptions = Readonly<{
   host: Host
   images: Images
   diskImages: DiskImages
+  imageStock: ImageStock
+  /** When images that nothing uses are removed, and how often that is looked at; by default kubelet's. */
+  imageThresholds?: ImageThresholds
+  imageGarbageMs?: number
   volumes: Volumes
   prober: Prober
   /** Registers a callback for images that may have been added. */
@@ -60,7 +67,16 @@ const usualResyncMs = 30_000
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, node, cluster, host, signal, resyncMs: everyMs = usualResyncMs } = options
   const log = options.log.child({ component: 'agent', node: node.name })
-  const heartbeat = await startHeartbeat({ client, node, times: options.leaseTimes ?? usualLeaseTimes, log, signal })
+  const { imageStock, leaseTimes: times = usualLeaseTimes } = options
+  const listImages = async () => {
+    try {
+      return nodeImages(await imageStock.list())
+    } catch (error) {
+      log.warn({ cause: explain(error) }, 'Cannot list the images of the node')
+      return undefined
+    }
+  }
+  const heartbeat = await startHeartbeat({ client, node, images: listImages, times, log, signal })
   const caches = openCaches(client, node.name, { log, signal })
   const recorder = makeRecorder(client, { component: agentComponent, host: node.name }, log)
   const enqueue = (pod: Pod) => controller.enqueue(podKey(pod))
@@ -88,11 +104,18 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await claims.synced
   const self = { node: node.name, cluster }
   const orphans = startOrphans({ client, sandboxes: host.lifecycle, self, pods, recorder, log, everyMs, signal })
+  const garbage = startImageGarbage({
+    ...{ nodeName: node.name, stock: imageStock, diskImages: options.diskImages, recorder, log, signal },
+    thresholds: options.imageThresholds ?? usualThresholds,
+    everyMs: options.imageGarbageMs ?? usualImageGarbageMs,
+    instances: () => caches.vmis.list(),
+    pulled: () => context.pulls.digests(),
+  })
   return {
     running: () => [...context.running.values()],
     left: orphans.left,
     stop: async () => {
-      await Promise.all([controller.stop(), claims.stop(), orphans.stop(), heartbeat.stop()])
+      await Promise.all([controller.stop(), claims.stop(), orphans.stop(), garbage.stop(), heartbeat.stop()])
     },
   }
 }

@@ -69,6 +69,13 @@ export class DiskImageStore implements DiskImages {
   }
 
   async pull(pull: DiskPull, signal: AbortSignal): Promise<DiskImage> {
+    const image = await this.#pull(pull, signal)
+    // What was used just now is not removed, so that there is time to use it.
+    await this.#inventory.files.touch(image.digest)
+    return image
+  }
+
+  async #pull(pull: DiskPull, signal: AbortSignal): Promise<DiskImage> {
     const imported = await this.#here(await this.#inventory.named(pull.reference))
     if (imported) return imported.image
     const source = parseSource(pull.reference)
