@@ -15,6 +15,7 @@ import { type Caches, instanceOf, nadsIn, openCaches, podAt, podKey, podsBeside,
 import { startClaimWork } from './claims.ts'
 import type { AgentContext, RunningGuest } from './context.ts'
 import { GuestAgentPoller } from './guest-agent-poller.ts'
+import { GuestCredentials } from './guest-credentials.ts'
 import { type LeaseTimes, type NodeFacts, startHeartbeat, usualLeaseTimes } from './heartbeat.ts'
 import { startImageGarbage, usualImageGarbageMs } from './image-garbage.ts'
 import { ImagePulls } from './image-pulls.ts'
@@ -23,6 +24,7 @@ import { MigrationJobs } from './migration-jobs.ts'
 import { startOrphans } from './orphans.ts'
 import { instancePass } from './pass.ts'
 import { Probes, unhealthy } from './probes.ts'
+import { contentOf } from './volumes.ts'
 
 export type AgentOptions = Readonly<{
   client: Client
@@ -154,6 +156,12 @@ function contextOf(
   return {
     ...{ client, host, images, diskImages, volumes, probes, recorder, log, signal, cluster, onApplied },
     pulls: new ImagePulls(),
+    credentials: new GuestCredentials({
+      accountsOf: agentOf,
+      readSecret: (namespace, name) => contentOf({ client }, namespace, { kind: 'Secret', name, isOptional: false }),
+      onNews: enqueueUid,
+      signal,
+    }),
     guests: new GuestAgentPoller(agentOf, enqueueUid, signal),
     memories: new Memories(),
     migrationJobs: new MigrationJobs(),

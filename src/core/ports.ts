@@ -74,8 +74,15 @@ export interface Cards {
   traffic(signal: AbortSignal): Promise<readonly NicTraffic[]>
 }
 
+/** The users of a guest, as its agent sets them. Every method is idempotent. Faults: Unavailable, Timeout; none has a secret in it. */
+export interface GuestAccounts {
+  /** Replaces all SSH keys of a user. */
+  setAuthorizedKeys(user: string, keys: readonly string[], signal: AbortSignal): Promise<void>
+  setPassword(user: string, password: string, signal: AbortSignal): Promise<void>
+}
+
 /** The agent inside a guest. Faults: Unavailable when there is none, Timeout. */
-export interface GuestAgent {
+export interface GuestAgent extends GuestAccounts {
   /** Network devices as the guest has them; undefined when it does not answer. */
   interfaces(signal: AbortSignal): Promise<readonly GuestInterface[] | undefined>
   /** What the agent reports about the guest and itself. */

@@ -275,6 +275,7 @@ const noPass = {
   podIps: new Map(),
   attached: new Set<string>(),
   drift: [],
+  credentials: undefined,
   readiness: undefined,
   now,
 }

@@ -4,13 +4,11 @@ import { delay, eventually } from '#base/wait.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import { type Field, type Nic, type ObservedNic, plain, podNetwork } from '#core/nic/nic.ts'
 import { cableOf, noCable, type RewireSteps, rewire } from '#core/nic/rewire.ts'
-import type { GuestInterface } from '#core/nic/status.ts'
 import type {
   Cards,
   Domain,
   DomainEnd,
   FoundSandbox,
-  GuestAgent,
   Host,
   Hypervisor,
   Lifecycle,
@@ -26,6 +24,7 @@ import type { Mirror } from '#core/sandbox/mirrors.ts'
 import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { type DomainSpec, disksIn } from '#core/vm/domain.ts'
+import { type SimAccounts, simGuestAgent } from './guest-agent.ts'
 import { SimStreams } from './streams.ts'
 
 /** Duration of a simulated migration, milliseconds. */
@@ -46,6 +45,7 @@ type Sandbox = {
   isMoved?: boolean
   job?: { isAborted: boolean } | undefined
   guestOnly: number
+  accounts: SimAccounts
   end: DomainEnd | undefined
   starts: number
   reboots: GuestAction[]
@@ -103,6 +103,7 @@ export class SimSandboxes implements Lifecycle, Networks {
       domain: undefined,
       isPaused: false,
       guestOnly: 0,
+      accounts: new Map(),
       end: undefined,
       starts: 0,
       reboots: [],
@@ -219,6 +220,11 @@ export class SimSandboxes implements Lifecycle, Networks {
   addGuestOnly(uid: string, count: number): void {
     this.#get(uid).guestOnly = count
     for (const listener of this.#listeners) listener(uid, true)
+  }
+
+  /** The users of a guest that its agent has set. */
+  accounts(uid: string): SimAccounts {
+    return this.#get(uid).accounts
   }
 
   /** Number of guests started in a sandbox. */
@@ -358,32 +364,6 @@ function simCards(sandbox: Sandbox, emit: () => void): Cards {
       const some = { rxBytes: 100, rxPackets: 1, txBytes: 200, txPackets: 2 }
       return [...sandbox.nics.keys()].map((name) => ({ name, ...none, ...some }))
     },
-  }
-}
-
-function simGuestAgent(sandbox: Sandbox): GuestAgent {
-  return {
-    async interfaces(): Promise<readonly GuestInterface[]> {
-      const others = Array.from({ length: sandbox.guestOnly }, (_, i) => ({
-        name: `veth${i}`,
-        mac: `0a:00:00:00:00:${(16 + i).toString(16)}`,
-        ips: [],
-      }))
-      const own = [...sandbox.nics.values()].map(({ name, mac }, i) => ({
-        name: `eth${i}`,
-        mac,
-        ips: sandbox.ips.get(name) ?? [],
-      }))
-      return [...own, ...others]
-    },
-    async info() {
-      const os = { name: 'Simulated', id: 'sim', kernelRelease: '0', machine: 'x86_64' }
-      return { os, agent: { version: '0', hostname: sandbox.domain?.name ?? '', timezone: 'UTC, 0' } }
-    },
-    async ping() {
-      if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
-    },
-    execute: async (command) => (command[0] === 'false' ? 1 : 0),
   }
 }
 
