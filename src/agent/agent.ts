@@ -4,6 +4,7 @@ import type { Log } from '#base/log.ts'
 import { agentComponent } from '#core/access/node.ts'
 import { type ImageStock, type ImageThresholds, nodeImages, usualThresholds } from '#core/disk/image-stock.ts'
 import type { Volumes } from '#core/disk/ports.ts'
+import type { TakeUpload } from '#core/disk/upload.ts'
 import { attachmentMode } from '#core/migration/required.ts'
 import type { DiskImages, Host, Images, Prober } from '#core/ports.ts'
 import type { Client } from '#machinery/client/client.ts'
@@ -56,6 +57,8 @@ export type Agent = Readonly<{
   running(): readonly RunningGuest[]
   /** Number of sandboxes without a pod that are kept. */
   left(): number
+  /** Takes the disk of a claim of this node from a client. */
+  upload: TakeUpload
   stop(): Promise<void>
 }>
 
@@ -116,6 +119,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   return {
     running: () => [...context.running.values()],
     left: orphans.left,
+    upload: claims.upload,
     stop: async () => {
       await Promise.all([controller.stop(), claims.stop(), orphans.stop(), garbage.stop(), heartbeat.stop()])
     },

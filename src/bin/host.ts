@@ -9,6 +9,7 @@ import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
 import type { ImageStock, ImageThresholds } from '#core/disk/image-stock.ts'
 import type { Volumes } from '#core/disk/ports.ts'
+import type { TakeUpload } from '#core/disk/upload.ts'
 import type { DiskImages, GuestStreams, Host, Images, Prober } from '#core/ports.ts'
 import { Cni } from '#drivers/cni/cni.ts'
 import { DiskMaker } from '#drivers/disk/maker.ts'
@@ -63,7 +64,11 @@ type HostOptions = Readonly<{
 }>
 
 /** Starts the agent over this host, or over a simulated one. */
-export async function startHost(options: HostOptions): Promise<{ streams: GuestStreams; stop(): Promise<void> }> {
+export async function startHost(options: HostOptions): Promise<{
+  streams: GuestStreams
+  upload: TakeUpload
+  stop(): Promise<void>
+}> {
   const { client, nodeName, log, signal } = options
   const drivers = options.simulate ? simulated() : await realHost(options)
   const { subnet } = options.podNetwork
@@ -82,6 +87,7 @@ export async function startHost(options: HostOptions): Promise<{ streams: GuestS
   options.metrics.followTraffic(() => trafficOf(agent, nodeName, log))
   return {
     streams: drivers.streams,
+    upload: agent.upload,
     stop: async () => {
       await agent.stop()
       drivers.close()

@@ -189,8 +189,10 @@ function nodeStarter(
       signal: stop.signal,
     })
     serving.streams.set(name, host.streams)
+    serving.uploads.set(name, agent.upload)
     const end = async () => {
       serving.streams.delete(name)
+      serving.uploads.delete(name)
       stop.abort()
       await agent.stop()
     }

@@ -5,7 +5,7 @@ import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, loose, type Of, objectSchema, stringMap } from '../meta/schema.ts'
 import { objectOf } from '../meta/shape.ts'
 
-const instead = 'use http, registry, pvc or blank'
+const instead = 'use http, registry, pvc, upload or blank'
 
 const certConfigMap = Type.Optional(
   Type.String({ description: 'ConfigMap whose keys are certificates (PEM) of authorities to trust.' }),
@@ -48,7 +48,7 @@ const sourceSchema = Type.Object({
   registry: Type.Optional(registrySource),
   pvc: Type.Optional(claimSourceSchema),
   blank: Type.Optional(loose('An empty disk.')),
-  upload: Type.Optional(refused(loose(), 'disks cannot be uploaded yet; serve the file over http')),
+  upload: Type.Optional(loose('A disk that is uploaded: patchbay image upload.')),
   s3: Type.Optional(refused(loose(), instead)),
   gcs: Type.Optional(refused(loose(), instead)),
   imageio: Type.Optional(refused(loose(), instead)),
@@ -83,6 +83,8 @@ export type DataVolumePhase =
   | 'ImportInProgress'
   | 'CloneScheduled'
   | 'CloneInProgress'
+  | 'UploadScheduled'
+  | 'UploadReady'
   | 'Succeeded'
   | 'Failed'
 

@@ -20,6 +20,7 @@ export function contentOf(
     const checksum = http?.checksum
     return { is: 'image', pull: { reference, isAlways: true, ...(checksum && { checksum }), ...access } }
   }
+  if (dv.spec.source?.upload) return { is: 'waiting' }
   if (dv.spec.source?.blank) return { is: 'blank' }
   return source ? { is: 'clone', from: source.metadata.uid ?? '', fromBytes: bytesOfClaim(source) } : { is: 'waiting' }
 }

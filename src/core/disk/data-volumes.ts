@@ -10,9 +10,10 @@ import { apiVersionOf, type Condition, type OwnerReference } from '#apis/meta/ob
 import { findCondition, withCondition } from '../vm/conditions.ts'
 
 /** How a disk gets its content. */
-type Way = 'import' | 'clone'
+type Way = 'import' | 'clone' | 'upload'
 
 function wayOf({ spec }: Pick<DataVolume, 'spec'>): Way {
+  if (spec.source?.upload) return 'upload'
   return spec.source?.pvc || spec.sourceRef ? 'clone' : 'import'
 }
 
@@ -91,7 +92,7 @@ export function isHandedOver({ status }: Pick<DataVolume, 'status'>): boolean {
 }
 
 function scheduledOf(dv: Pick<DataVolume, 'spec'>): DataVolumePhase {
-  return wayOf(dv) === 'clone' ? 'CloneScheduled' : 'ImportScheduled'
+  return `${wayText(dv)}Scheduled`
 }
 
 /** The controller's part of the status, until the hand-over. `problem` is why there is no claim. */
@@ -119,6 +120,8 @@ export function plannedStatus(
 /** What the agent knows of a disk that is to get its content. */
 export type Population = Readonly<
   | { is: 'running'; part: number | undefined }
+  /** An upload may begin. */
+  | { is: 'ready' }
   /** Something that it names is not there. */
   | { is: 'waiting'; message: string }
   | { is: 'done' }
@@ -133,7 +136,9 @@ export function populatedStatus(
   { restarts = 0, now }: Readonly<{ restarts?: number; now: string }>,
 ): DataVolumeStatus {
   const name = dv.metadata.name
-  const inProgress = wayOf(dv) === 'clone' ? 'CloneInProgress' : 'ImportInProgress'
+  const way = wayText(dv)
+  // CDI has no phase for an upload that is under way.
+  const inProgress = way === 'Upload' ? 'UploadReady' : (`${way}InProgress` as const)
   const restartCount = (dv.status?.restartCount ?? 0) + restarts
   const bound = { status: 'True', reason: 'Bound', message: `PVC ${name} Bound` } as const
   switch (seen.is) {
@@ -142,6 +147,12 @@ export function populatedStatus(
         ...{ phase: 'Succeeded', progress: '100.0%', bound, isReady: true, restartCount, now },
         running: { status: 'False', reason: 'Completed', message: `${wayText(dv)} Complete` },
       })
+    case 'ready': {
+      const { phase, conditions } = dv.status ?? {}
+      // Why the last one failed is said until the next one begins.
+      if (phase === inProgress && findCondition(conditions, 'Running')?.status === 'False') return dv.status ?? {}
+      return statusWith(dv.status, { phase: inProgress, progress: 'N/A', bound, restartCount, now })
+    }
     case 'waiting':
       return statusWith(dv.status, {
         ...{ phase: dv.status?.phase === inProgress ? inProgress : scheduledOf(dv), bound, restartCount, now },
@@ -180,9 +191,12 @@ function progressText(part: number | undefined): string {
   return part === undefined ? 'N/A' : `${(part * 100).toFixed(2)}%`
 }
 
-export function wayText(dv: Pick<DataVolume, 'spec'>): 'Import' | 'Clone' {
-  return wayOf(dv) === 'clone' ? 'Clone' : 'Import'
+/** How a disk gets its content, as phases and Events have it. */
+export function wayText(dv: Pick<DataVolume, 'spec'>): 'Import' | 'Clone' | 'Upload' {
+  return ways[wayOf(dv)]
 }
+
+const ways = { import: 'Import', clone: 'Clone', upload: 'Upload' } as const
 
 type Said = Readonly<Pick<Condition, 'status' | 'reason' | 'message'>>
 

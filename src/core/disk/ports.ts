@@ -1,4 +1,5 @@
 import type { Credential, ImagePull } from '../ports.ts'
+import type { Upload } from './upload.ts'
 
 /** What users have said about access to the server of an image. It is shown to that server and to none that it redirects to. */
 export type DownloadAccess = Readonly<{
@@ -23,6 +24,8 @@ export type DiskPull = ImagePull &
 export type VolumeContent = Readonly<
   | { is: 'blank' }
   | { is: 'image'; pull: DiskPull }
+  /** What a client sends. */
+  | { is: 'upload'; upload: Upload }
   /** A copy of the disk of another claim, by its UID; that one is empty and has this size if it was never used. */
   | { is: 'clone'; from: string; fromBytes: number }
 >
@@ -41,6 +44,8 @@ export interface Volumes {
     content: VolumeContent,
     how: Readonly<{ onProgress: (part: number) => void; signal: AbortSignal }>,
   ): Promise<void>
+  /** Removes what an upload has left that was interrupted when its agent ended. */
+  discard(uid: string): Promise<void>
   /** The UIDs of all claims of which anything is here. */
   list(): Promise<readonly string[]>
   /** Removes the disk, and what populating it has left. */
