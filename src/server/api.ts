@@ -138,6 +138,11 @@ function rulesOver(objects: () => Objects | undefined): Omit<ServedContext, 'acc
   }
   return {
     config,
+    disks: {
+      claim: (key) => objects()?.claims.get(key),
+      dataVolume: (key) => objects()?.dataVolumes.get(key),
+      dataSource: (key) => objects()?.dataSources.get(key),
+    },
     types: (vm) => objects()?.types.find(vm) ?? noTypes,
     placement,
     macs: new MacPool(
