@@ -95,9 +95,10 @@ export class Exchange {
     this.address = addressOf(request)
     const closed = new AbortController()
     this.closed = closed.signal
-    if (request.httpVersionMajor < 2 && this.#hasBody())
+    if (request.httpVersionMajor < 2 && this.#hasBody()) {
       this.#arrival = setTimeout(() => this.#late(), parts.limits.requestTimeoutMs)
-    request.once('end', () => clearTimeout(this.#arrival))
+      request.once('end', () => clearTimeout(this.#arrival))
+    }
     response.on('error', () => closed.abort())
     response.once('close', () => {
       closed.abort()
