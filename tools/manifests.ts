@@ -17,7 +17,7 @@ What differs from KubeVirt with its defaults:
 - A bridge on the pod network is refused until \`permitBridgeInterfaceOnPodNetwork\` is set, since tenants share that network.
 - Dedicated CPUs, NUMA, huge pages and SEV do not keep a guest from running: it runs without them, and the client is warned.
 - An instance type is expanded as it is when the VM starts. KubeVirt keeps the revision that the VM was made with.
-- What is to be inferred from a volume (\`inferFromVolume\`) is refused, or dropped where \`inferFromVolumeFailurePolicy\` is \`Ignore\`.
+- What is to be inferred from a volume (\`inferFromVolume\`) is inferred from what its user may get, each time the VM is written.
 - Kinds that are not served are not in discovery either, so kubectl itself says \`no matches for kind\`; the sentence is for clients that
   ask the API directly.
 

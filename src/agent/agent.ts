@@ -1,7 +1,10 @@
 import type { Pod } from '#apis/core/pod.ts'
+import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { agentComponent } from '#core/access/node.ts'
+import { type ImageStock, type ImageThresholds, nodeImages, usualThresholds } from '#core/disk/image-stock.ts'
 import type { Volumes } from '#core/disk/ports.ts'
+import type { TakeUpload } from '#core/disk/upload.ts'
 import { attachmentMode } from '#core/migration/required.ts'
 import type { DiskImages, Host, Images, Prober } from '#core/ports.ts'
 import type { Client } from '#machinery/client/client.ts'
@@ -23,13 +26,16 @@ import {
 import { startClaimWork } from './claims.ts'
 import type { AgentContext, RunningGuest } from './context.ts'
 import { GuestAgentPoller } from './guest-agent-poller.ts'
+import { GuestCredentials } from './guest-credentials.ts'
 import { type LeaseTimes, type NodeFacts, startHeartbeat, usualLeaseTimes } from './heartbeat.ts'
+import { startImageGarbage, usualImageGarbageMs } from './image-garbage.ts'
 import { ImagePulls } from './image-pulls.ts'
 import { Memories } from './memory.ts'
 import { MigrationJobs } from './migration-jobs.ts'
 import { startOrphans } from './orphans.ts'
 import { instancePass } from './pass.ts'
 import { Probes, unhealthy } from './probes.ts'
+import { contentOf } from './volumes.ts'
 
 export type AgentOptions = Readonly<{
   client: Client
@@ -39,6 +45,10 @@ export type AgentOptions = Readonly<{
   host: Host
   images: Images
   diskImages: DiskImages
+  imageStock: ImageStock
+  /** When images that nothing uses are removed, and how often that is looked at; by default kubelet's. */
+  imageThresholds?: ImageThresholds
+  imageGarbageMs?: number
   volumes: Volumes
   prober: Prober
   /** Registers a callback for images that may have been added. */
@@ -57,6 +67,8 @@ export type Agent = Readonly<{
   running(): readonly RunningGuest[]
   /** Number of sandboxes without a pod that are kept. */
   left(): number
+  /** Takes the disk of a claim of this node from a client. */
+  upload: TakeUpload
   stop(): Promise<void>
 }>
 
@@ -70,7 +82,16 @@ const usualResyncMs = 30_000
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, node, cluster, host, signal, resyncMs: everyMs = usualResyncMs } = options
   const log = options.log.child({ component: 'agent', node: node.name })
-  const heartbeat = await startHeartbeat({ client, node, times: options.leaseTimes ?? usualLeaseTimes, log, signal })
+  const { imageStock, leaseTimes: times = usualLeaseTimes } = options
+  const listImages = async () => {
+    try {
+      return nodeImages(await imageStock.list())
+    } catch (error) {
+      log.warn({ cause: explain(error) }, 'Cannot list the images of the node')
+      return undefined
+    }
+  }
+  const heartbeat = await startHeartbeat({ client, node, images: listImages, times, log, signal })
   const caches = openCaches(client, node.name, { log, signal })
   const recorder = makeRecorder(client, { component: agentComponent, host: node.name }, log)
   const enqueue = (pod: Pod) => controller.enqueue(podKey(pod))
@@ -98,11 +119,19 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await claims.synced
   const self = { node: node.name, cluster }
   const orphans = startOrphans({ client, sandboxes: host.lifecycle, self, pods, recorder, log, everyMs, signal })
+  const garbage = startImageGarbage({
+    ...{ nodeName: node.name, stock: imageStock, diskImages: options.diskImages, recorder, log, signal },
+    thresholds: options.imageThresholds ?? usualThresholds,
+    everyMs: options.imageGarbageMs ?? usualImageGarbageMs,
+    instances: () => caches.vmis.list(),
+    pulled: () => context.pulls.digests(),
+  })
   return {
     running: () => [...context.running.values()],
     left: orphans.left,
+    upload: claims.upload,
     stop: async () => {
-      await Promise.all([controller.stop(), claims.stop(), orphans.stop(), heartbeat.stop()])
+      await Promise.all([controller.stop(), claims.stop(), orphans.stop(), garbage.stop(), heartbeat.stop()])
     },
   }
 }
@@ -141,6 +170,12 @@ function contextOf(
   return {
     ...{ client, host, images, diskImages, volumes, probes, recorder, log, signal, cluster, onApplied },
     pulls: new ImagePulls(),
+    credentials: new GuestCredentials({
+      accountsOf: agentOf,
+      readSecret: (namespace, name) => contentOf({ client }, namespace, { kind: 'Secret', name, isOptional: false }),
+      onNews: enqueueUid,
+      signal,
+    }),
     guests: new GuestAgentPoller(agentOf, enqueueUid, signal),
     memories: new Memories(),
     migrationJobs: new MigrationJobs(),

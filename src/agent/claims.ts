@@ -2,10 +2,11 @@ import { DataVolume } from '#apis/cdi/datavolume.ts'
 import { Node } from '#apis/core/node.ts'
 import { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import { apiVersionOf, type Stored } from '#apis/meta/object.ts'
-import { explain, faultKind } from '#base/fault.ts'
+import { explain, Fault, faultKind } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import { timestamp } from '#base/time.ts'
+import { type AccessObjects, accessSources } from '#core/disk/access.ts'
 import { bytesOfClaim, claimNodeLabel, inUseFinalizer, isBound, volumeFinalizer } from '#core/disk/claims.ts'
 import { contentOf } from '#core/disk/content.ts'
 import {
@@ -17,6 +18,7 @@ import {
   wayText,
 } from '#core/disk/data-volumes.ts'
 import type { VolumeContent, Volumes } from '#core/disk/ports.ts'
+import type { TakeUpload, Upload, UploadKey } from '#core/disk/upload.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { dropFinalizer } from '#machinery/client/finalizers.ts'
 import { type Informer, makeInformer, onAnyChange } from '#machinery/client/informer.ts'
@@ -25,6 +27,7 @@ import type { Recorder } from '#machinery/client/recorder.ts'
 import { runController } from '#machinery/loop/reconcile.ts'
 import type { Again } from './context.ts'
 import { Populations } from './populations.ts'
+import { contentOf as contentOfObject } from './volumes.ts'
 
 type Options = Readonly<{
   client: Client
@@ -39,7 +42,13 @@ type Options = Readonly<{
 
 type Claim = Stored<PersistentVolumeClaim>
 type Dv = Stored<DataVolume>
-type Context = Options & Readonly<{ populations: Populations; enqueue: (key: string) => void }>
+type Context = Options &
+  Readonly<{
+    populations: Populations
+    /** The claims that an upload may begin for, by UID. */
+    ready: Set<string>
+    enqueue: (key: string) => void
+  }>
 
 /** How often the progress of a disk is reported, and whether a claim to copy is there looked for; milliseconds. */
 const progressMs = 1000
@@ -47,7 +56,7 @@ const progressMs = 1000
 const handOverMs = 200
 
 /** A node's work on the disks of its claims. */
-export type ClaimWork = Readonly<{ synced: Promise<void>; stop(): Promise<void> }>
+export type ClaimWork = Readonly<{ synced: Promise<void>; upload: TakeUpload; stop(): Promise<void> }>
 
 /**
  * Makes the disks of DataVolumes whose claims are on this node, and removes those of claims that are being deleted. A disk is removed
@@ -62,7 +71,7 @@ export function startClaimWork(options: Options): ClaimWork {
     { log, signal },
   )
   const populations = new Populations()
-  const context: Context = { ...options, populations, enqueue: (key) => controller.enqueue(key) }
+  const context: Context = { ...options, populations, ready: new Set(), enqueue: (key) => controller.enqueue(key) }
   const controller = runController({
     name: 'volumes',
     workers: 4,
@@ -82,6 +91,7 @@ export function startClaimWork(options: Options): ClaimWork {
   )
   return {
     synced: claims.synced,
+    upload: (key, upload) => takeUpload(context, claims.get(key), key, upload),
     stop: async () => {
       await controller.stop()
       await populations.stopAll()
@@ -137,22 +147,67 @@ async function reconcile(context: Context, claim: Claim): Promise<Again> {
     await succeed(context, dv)
     return undefined
   }
+  if (dv.spec.source?.upload) {
+    if (!context.ready.has(uid)) await volumes.discard(uid)
+    context.ready.add(uid)
+    const isNews = dv.status?.phase !== 'UploadReady'
+    await report(context, dv, { is: 'ready' })
+    if (isNews) context.recorder(dv, 'Normal', 'UploadReady', `Upload into ${dv.metadata.name} ready`)
+    return undefined
+  }
   const againAfterMs = populations.waitMs(uid, Date.now())
   if (againAfterMs > 0) return { againAfterMs }
-  const content = contentOf(dv, await sourceOf(context, dv))
-  if (!content) return { againAfterMs: progressMs }
+  const content = contentOf(dv, { source: await sourceOf(context, dv), ...(await objectsOf(context, dv)) })
+  if (content.is === 'waiting') {
+    if (content.message !== undefined) await report(context, dv, { is: 'waiting', message: content.message })
+    return { againAfterMs: progressMs }
+  }
   await begin(context, claim, dv, content)
   return { againAfterMs: progressMs }
 }
 
 /** Removes the disk of a claim that no instance uses any more, and lets the claim go. */
-async function remove({ client, volumes, populations, log }: Context, claim: Claim): Promise<void> {
+async function remove({ client, volumes, populations, ready, log }: Context, claim: Claim): Promise<void> {
   const { uid, name, namespace, finalizers = [] } = claim.metadata
+  ready.delete(uid)
   await populations.stop(uid)
   if (finalizers.includes(inUseFinalizer) || !finalizers.includes(volumeFinalizer)) return
   log.info({ uid, claim: `${namespace}/${name}` }, 'Removing the disk of a deleted claim')
   await volumes.remove(uid)
   await dropFinalizer(client, PersistentVolumeClaim, claim, volumeFinalizer)
+}
+
+/** Makes the disk of a claim of what a client sends. @throws Fault NotFound, Conflict, and those of the disk */
+async function takeUpload(context: Context, claim: Claim | undefined, key: UploadKey, upload: Upload): Promise<void> {
+  const { client, volumes, populations, ready } = context
+  const { namespace, name, uid } = key
+  if (claim?.metadata.uid !== uid) throw new Fault('NotFound', `PVC ${namespace}/${name} is not on this node any more`)
+  const dv = await client.get(DataVolume, { namespace, name })
+  const isReady = dv && ready.has(uid) && !populations.running(uid) && !(await volumes.has(uid))
+  // Another one may have begun meanwhile.
+  if (!isReady || populations.running(uid))
+    throw new Fault(
+      'Conflict',
+      `DataVolume ${namespace}/${name} is not ready for an upload: it has its disk, or another upload is under way`,
+    )
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const gone = () => reject(new Fault('Aborted', `The upload to PVC ${namespace}/${name} was interrupted`))
+  populations.start(
+    uid,
+    (onProgress, signal) => {
+      signal.addEventListener('abort', gone, { once: true })
+      return volumes.populate(uid, bytesOfClaim(claim), { is: 'upload', upload }, { onProgress, signal })
+    },
+    async (ended) => {
+      if ('cause' in ended) await fail(context, claim, dv, ended.cause)
+      context.enqueue(keyOf(claim))
+      if ('cause' in ended) reject(ended.cause)
+      else resolve()
+    },
+    context.signal,
+  )
+  context.enqueue(keyOf(claim))
+  await promise
 }
 
 /** The claim that a DataVolume copies, once there is something to copy. */
@@ -161,6 +216,17 @@ async function sourceOf({ client, volumes }: Context, dv: Dv): Promise<Claim | u
   const source = key && (await client.get(PersistentVolumeClaim, key))
   if (!source || !isBound(source)) return undefined
   return !dataVolumeOwner(source) || (await volumes.has(source.metadata.uid)) ? source : undefined
+}
+
+/** The Secrets and ConfigMaps that a DataVolume names. */
+async function objectsOf(context: Context, dv: Dv): Promise<AccessObjects> {
+  const found = new Map<string, ReadonlyMap<string, Uint8Array> | undefined>()
+  for (const source of accessSources(dv))
+    found.set(`${source.kind}/${source.name}`, await contentOfObject(context, dv.metadata.namespace, source))
+  return {
+    secret: (name) => found.get(`Secret/${name}`),
+    configMap: (name) => found.get(`ConfigMap/${name}`),
+  }
 }
 
 async function begin(context: Context, claim: Claim, dv: Dv, content: VolumeContent): Promise<void> {
@@ -187,7 +253,8 @@ async function fail(context: Context, claim: Claim, dv: Dv, cause: unknown): Pro
   populations.failed(uid, cause, Date.now())
   const way = wayText(dv)
   const message = explain(cause)
-  const isFinal = faultKind(cause) === 'Invalid'
+  // Another upload may be right.
+  const isFinal = faultKind(cause) === 'Invalid' && way !== 'Upload'
   log.warn({ claim: keyOf(claim), cause: message, isFinal }, 'Cannot make the disk of a claim')
   recorder(dv, 'Warning', `${way}Failed`, `Failed to ${way.toLowerCase()} into PVC ${name}: ${message}`)
   await report(context, dv, { is: 'failed', message, isFinal }, isFinal ? 0 : 1).catch((error: unknown) =>
@@ -207,6 +274,7 @@ async function succeed(context: Context, dv: Dv): Promise<void> {
       'CloneSucceeded',
       `Successfully cloned from ${cloned.namespace}/${cloned.name} into ${namespace}/${name}`,
     )
+  else if (dv.spec.source?.upload) recorder(dv, 'Normal', 'UploadSucceeded', `Successfully uploaded into ${name}`)
   else recorder(dv, 'Normal', 'ImportSucceeded', `Successfully imported into PVC ${name}`)
   onDisk()
 }

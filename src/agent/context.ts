@@ -9,6 +9,7 @@ import { domainName } from '#core/vm/domain.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
 import type { GuestAgentPoller } from './guest-agent-poller.ts'
+import type { GuestCredentials } from './guest-credentials.ts'
 import type { ImagePulls } from './image-pulls.ts'
 import type { Memories } from './memory.ts'
 import type { MigrationJobs } from './migration-jobs.ts'
@@ -26,6 +27,7 @@ export type AgentContext = Readonly<{
   volumes: Volumes
   pulls: ImagePulls
   guests: GuestAgentPoller
+  credentials: GuestCredentials
   probes: Probes
   migrationJobs: MigrationJobs
   memories: Memories

@@ -35,7 +35,14 @@ test('a node says what it is, and says it again only after a while, or when it w
   const { objects, client, ready } = memory()
   const times = { durationSeconds: 40, renewMs: 10_000 }
   const signal = new AbortController()
-  const beats = await startHeartbeat({ client, node: facts, times, log: silent, signal: signal.signal })
+  const beats = await startHeartbeat({
+    images: async () => undefined,
+    client,
+    node: facts,
+    times,
+    log: silent,
+    signal: signal.signal,
+  })
   const pass = async (ms: number) => {
     for (let left = ms; left > 0; left -= times.renewMs) {
       mock.timers.tick(times.renewMs)

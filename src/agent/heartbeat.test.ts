@@ -46,7 +46,16 @@ async function open(t: TestContext) {
   const note = (_: unknown, message: string) => void lines.push(message)
   const log: Log = { debug: note, info: note, warn: note, error: note, child: () => log }
   const start = async (renewMs = 5) =>
-    stopping(await startHeartbeat({ ...options, client: failing, node, times: { durationSeconds: 40, renewMs }, log }))
+    stopping(
+      await startHeartbeat({
+        images: async () => undefined,
+        ...options,
+        client: failing,
+        node,
+        times: { durationSeconds: 40, renewMs },
+        log,
+      }),
+    )
   const beats = (more: number) => {
     const until = server.beats + more
     return eventually(`${more} beats`, async () => server.beats >= until)

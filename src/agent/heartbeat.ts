@@ -26,14 +26,24 @@ export type LeaseTimes = Readonly<{ durationSeconds: number; renewMs: number }>
 /** The defaults of Kubernetes. */
 export const usualLeaseTimes: LeaseTimes = { durationSeconds: 40, renewMs: 10_000 }
 
-type Options = Readonly<{ client: Client; node: NodeFacts; times: LeaseTimes; log: Log; signal: AbortSignal }>
+/** The images of a node, as its status has them; undefined when they cannot be listed now. */
+type ListImages = () => Promise<NonNullable<Node['status']>['images']>
+
+type Options = Readonly<{
+  client: Client
+  node: NodeFacts
+  images: ListImages
+  times: LeaseTimes
+  log: Log
+  signal: AbortSignal
+}>
 
 /** Registers a node, then renews its Lease. Resolves when the node exists and its Lease has been renewed once. */
 export async function startHeartbeat(options: Options): Promise<Readonly<{ stop(): Promise<void> }>> {
-  const { client, node, times, log } = options
+  const { client, node, images, times, log } = options
   const own = new AbortController()
   const signal = AbortSignal.any([options.signal, own.signal])
-  await register(client, node)
+  await register(client, node, images)
   await beat()
   const beating = keepBeating()
   return {
@@ -45,8 +55,8 @@ export async function startHeartbeat(options: Options): Promise<Readonly<{ stop(
 
   async function beat(): Promise<void> {
     await renew(client, node.name, times.durationSeconds)
-    // Writes nothing unless the node has been set to not ready or was deleted.
-    if (!(await postStatus(client, node))) await register(client, node)
+    // Writes nothing unless its images have changed, or the node has been set to not ready or was deleted.
+    if (!(await postStatus(client, node, await images()))) await register(client, node, images)
   }
 
   async function keepBeating(): Promise<void> {
@@ -86,7 +96,7 @@ async function createUnlessThere<T extends ApiObject>(client: Client, kind: Kind
   }
 }
 
-async function register(client: Client, facts: NodeFacts): Promise<void> {
+async function register(client: Client, facts: NodeFacts, images: ListImages): Promise<void> {
   const key = { name: facts.name }
   if (!(await client.get(Node, key)))
     await createUnlessThere(client, Node, { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: key })
@@ -94,7 +104,7 @@ async function register(client: Client, facts: NodeFacts): Promise<void> {
     ...node,
     metadata: { ...node.metadata, labels: { ...node.metadata.labels, ...facts.labels } },
   }))
-  await postStatus(client, facts)
+  await postStatus(client, facts, await images())
 }
 
 /**
@@ -103,7 +113,11 @@ async function register(client: Client, facts: NodeFacts): Promise<void> {
  */
 const reportMs = 300_000
 
-function postStatus(client: Client, facts: NodeFacts): Promise<Node | undefined> {
+function postStatus(
+  client: Client,
+  facts: NodeFacts,
+  images: Awaited<ReturnType<ListImages>>,
+): Promise<Node | undefined> {
   const ready = { type: 'Ready', status: 'True', reason: 'AgentReady', message: 'patchbay agent is running' } as const
   return client.modify(
     Node,
@@ -116,6 +130,7 @@ function postStatus(client: Client, facts: NodeFacts): Promise<Node | undefined>
         addresses: facts.addresses,
         capacity: facts.capacity,
         allocatable: facts.allocatable,
+        ...(images && { images }),
         conditions: withHeartbeat(withCondition(node.status?.conditions, ready, timestamp()), node),
       },
     }),

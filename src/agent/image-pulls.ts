@@ -42,6 +42,11 @@ export class ImagePulls {
     return new Set(all.flatMap(([volume, { image }]) => (image ? [] : [volume])))
   }
 
+  /** The images that were pulled for any sandbox. */
+  digests(): string[] {
+    return [...this.#pulls.keys()].flatMap((uid) => [...this.images(uid).values()].map(({ digest }) => digest))
+  }
+
   /** Forgets a sandbox. A pull that runs goes on, for others may wait for it. */
   forget(uid: string): void {
     this.#pulls.delete(uid)

@@ -117,13 +117,18 @@ function noteUnplugged(context: AgentContext, pod: Pod, { guest, vmi }: Observat
 /** Polls and probes a guest that exists. */
 function attend(context: AgentContext, pod: Pod, { guest, sandbox, vmi }: Observation): void {
   if (guest?.is !== 'there' || !sandbox) return
-  const { guests, probes, running } = context
+  const { guests, credentials, probes, running } = context
   const { uid = '' } = pod.metadata
   const { namespace = 'default', name } = vmi.metadata
   const { hypervisor } = sandbox
   if (!guest.domain.isIoError) context.memories.succeeded(uid, ioKey)
-  if (!guest.domain.agentConnected) guests.forget(uid)
-  else if (!guests.isAsked(uid)) guests.ask(uid)
+  if (guest.domain.agentConnected) {
+    if (!guests.isAsked(uid)) guests.ask(uid)
+    credentials.watch(uid, vmi)
+  } else {
+    guests.forget(uid)
+    credentials.forget(uid)
+  }
   // Probes use the address that CNI assigned to the primary interface.
   const primary = desiredNics(vmi.spec, namespace).find((nic) => nic.primary && nic.network === podNetwork)
   probes.watch(uid, vmi.spec, { ip: primary && sandbox.ips.get(primary.name)?.[0], hypervisor })

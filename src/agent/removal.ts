@@ -15,6 +15,7 @@ export async function removeSandbox(
   const { client, guests, memories, probes, running } = context
   const { uid = '' } = pod.metadata
   guests.forget(uid)
+  context.credentials.forget(uid)
   memories.forget(uid)
   context.pulls.forget(uid)
   probes.forget(uid)

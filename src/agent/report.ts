@@ -19,6 +19,7 @@ import type { Step } from '#core/nic/plan.ts'
 import type { DomainEnd, SandboxState } from '#core/ports.ts'
 import { addressesWithoutDhcp } from '#core/sandbox/dhcp.ts'
 import { attachmentsOf, networkStatuses } from '#core/sandbox/plan.ts'
+import { credentialEvent } from '#core/vm/access-credentials.ts'
 import { findCondition, withCondition } from '#core/vm/conditions.ts'
 import { isFinal } from '#core/vm/power.ts'
 import { type Pass, pausedByIoError, runningStatus, type SyncFailure } from '#core/vm/running.ts'
@@ -59,6 +60,7 @@ export async function reportEnd(
 ): Promise<void> {
   const { uid = '' } = pod.metadata
   context.guests.forget(uid)
+  context.credentials.forget(uid)
   context.probes.forget(uid)
   context.running.delete(uid)
   context.log.info({ domain: nameOf(vmi), ended: end }, 'Guest ended')
@@ -93,11 +95,14 @@ async function writeInstance(
   for (const { phase, reason, message } of seen.volumes?.values() ?? [])
     if ((phase === 'Pending' || phase === 'Bound') && !told.has(message)) recorder(vmi, 'Warning', reason, message)
   const uid = pod.metadata.uid ?? ''
+  const credentials = context.credentials.sync(uid)
+  const event = seen.domain && credentialEvent(vmi.status ?? {}, credentials)
+  if (event) recorder(vmi, event.type, event.reason, event.message)
   const pass: Pass = {
     ...{ domain: undefined, end: undefined, podIps: new Map(), attached: new Set(), drift: [], readiness: undefined },
     volumes: new Map(),
     ...seen,
-    ...{ guest: guests.known(uid), info: guests.info(uid), syncFailure, now: timestamp() },
+    ...{ guest: guests.known(uid), info: guests.info(uid), credentials, syncFailure, now: timestamp() },
   }
   await client.modify(
     VirtualMachineInstance,

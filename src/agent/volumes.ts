@@ -60,8 +60,8 @@ async function claimOf({ client, volumes }: AgentContext, namespace: string, nam
 }
 
 /** The bytes of a Secret or a ConfigMap by key; undefined when it does not exist. */
-async function contentOf(
-  { client }: AgentContext,
+export async function contentOf(
+  { client }: Pick<AgentContext, 'client'>,
   namespace: string,
   { kind, name }: Source,
 ): Promise<ReadonlyMap<string, Uint8Array> | undefined> {

@@ -1,3 +1,4 @@
+import { DataSource } from './cdi/datasource.ts'
 import { DataVolume } from './cdi/datavolume.ts'
 import { Lease } from './coordination/lease.ts'
 import { ConfigMap } from './core/configmap.ts'
@@ -39,6 +40,7 @@ export const kinds: readonly Kind[] = [
   VirtualMachineInstanceMigration,
   KubeVirt,
   DataVolume,
+  DataSource,
   VirtualMachineInstancetype,
   VirtualMachineClusterInstancetype,
   VirtualMachinePreference,

@@ -30,6 +30,7 @@ import { staticTokens } from '#machinery/rest/access/static-tokens.ts'
 import { tokenRequests } from '#machinery/rest/access/token-request.ts'
 import type { ServiceAccountTokens } from '#machinery/rest/access/tokens.ts'
 import type { Api } from '#server/api.ts'
+import { uploadTokenRequests } from '#server/uploads.ts'
 import type { DataDir } from './data-dir.ts'
 
 /** Largest size of one audit log file, and the number of files. */
@@ -40,6 +41,7 @@ type Options = Readonly<{
   dir: DataDir
   /** The streams into the guests of a node. */
   streamsOf: ChannelContext['streamsOf']
+  uploading: Parameters<typeof uploadTokenRequests>[0]
   tokens: ServiceAccountTokens
   tokenAuthFile?: string
   audit: AuditLimits
@@ -80,6 +82,7 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
     tokens: readers,
     reviews: [
       ...reviews(api.access, reviewKinds, readers),
+      uploadTokenRequests(options.uploading),
       evictions({ client: api.clients.own, scheduler: api.scheduler, kubevirts: api.objects.kubevirts }),
       tokenRequests({ accounts, kind: TokenRequest, tokens, maxExpirationSeconds: options.maxTokenSeconds }),
     ],

@@ -7,7 +7,9 @@ import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { version } from '#base/version.ts'
+import type { ImageStock, ImageThresholds } from '#core/disk/image-stock.ts'
 import type { Volumes } from '#core/disk/ports.ts'
+import type { TakeUpload } from '#core/disk/upload.ts'
 import type { DiskImages, GuestStreams, Host, Images, Prober } from '#core/ports.ts'
 import { Cni } from '#drivers/cni/cni.ts'
 import { DiskMaker } from '#drivers/disk/maker.ts'
@@ -22,8 +24,10 @@ import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
 import { HostSandboxes } from '#drivers/host/sandboxes.ts'
 import { ImageFolder } from '#drivers/image/folder.ts'
 import type { DiskImageStore } from '#drivers/image/store/disk-image-store.ts'
+import { HostImageStock } from '#drivers/image/store/image-stock.ts'
 import { qemuProgram } from '#drivers/libvirt/domain-xml.ts'
 import { SpareShells } from '#drivers/process/spare-shells.ts'
+import { SimImageStock } from '#drivers/sim/image-stock.ts'
 import { simImages } from '#drivers/sim/images.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
 import { SimVolumes } from '#drivers/sim/volumes.ts'
@@ -50,6 +54,7 @@ type HostOptions = Readonly<{
   podNetwork: PodNetwork
   hostDiskFolders: readonly string[]
   downloads: DownloadOptions
+  imageThresholds: ImageThresholds
   simulate: boolean
   /** Most pods of this node; by default the number of addresses. */
   maxPods?: number
@@ -59,7 +64,11 @@ type HostOptions = Readonly<{
 }>
 
 /** Starts the agent over this host, or over a simulated one. */
-export async function startHost(options: HostOptions): Promise<{ streams: GuestStreams; stop(): Promise<void> }> {
+export async function startHost(options: HostOptions): Promise<{
+  streams: GuestStreams
+  upload: TakeUpload
+  stop(): Promise<void>
+}> {
   const { client, nodeName, log, signal } = options
   const drivers = options.simulate ? simulated() : await realHost(options)
   const { subnet } = options.podNetwork
@@ -69,6 +78,7 @@ export async function startHost(options: HostOptions): Promise<{ streams: GuestS
     node: await nodeFacts(options, options.simulate ? noLimit : limits),
     cluster: options.cluster,
     ...drivers,
+    imageThresholds: options.imageThresholds,
     onApplied: (seconds) => options.metrics.applied(seconds),
     log,
     signal,
@@ -77,6 +87,7 @@ export async function startHost(options: HostOptions): Promise<{ streams: GuestS
   options.metrics.followTraffic(() => trafficOf(agent, nodeName, log))
   return {
     streams: drivers.streams,
+    upload: agent.upload,
     stop: async () => {
       await agent.stop()
       drivers.close()
@@ -102,6 +113,7 @@ type Drivers = Readonly<{
   streams: GuestStreams
   images: Images
   diskImages: DiskImages
+  imageStock: ImageStock
   volumes: Volumes
   prober: Prober
   onImage: (listener: () => void) => void
@@ -115,6 +127,7 @@ function simulated(): Drivers {
     streams,
     images: { has: async () => true },
     diskImages: simImages,
+    imageStock: new SimImageStock(),
     volumes: new SimVolumes(),
     prober: simProber,
     onImage: () => undefined,
@@ -147,6 +160,7 @@ async function realHost({ dir, ...options }: HostOptions): Promise<Drivers> {
     streams: hostStreams({ pods: dir.pods, stateOf: (uid) => sandboxes.stateOf(uid), log }),
     images,
     diskImages,
+    imageStock: new HostImageStock(dir.images),
     volumes: new HostVolumes(dir.volumes, diskImages),
     prober: hostProber,
     onImage: (listener) => {

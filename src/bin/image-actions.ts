@@ -2,9 +2,9 @@ import { readFile, stat } from 'node:fs/promises'
 import { Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { table } from '#cli/table.ts'
-import type { DiskImage } from '#core/ports.ts'
+import { dockerCredentials } from '#core/disk/docker-config.ts'
+import type { DiskImage, RegistryCredentials } from '#core/ports.ts'
 import { buildDemoImage, ImageFolder } from '#drivers/image/folder.ts'
-import { parseDockerConfig } from '#drivers/image/registry/credentials.ts'
 import { ImageInventory } from '#drivers/image/store/inventory.ts'
 import { age } from '#machinery/rest/table.ts'
 import { asSentence, createDataDir, type DataDir, dataDirAt } from './data-dir.ts'
@@ -35,8 +35,7 @@ type PullOptions = InDir &
 /** `patchbay image pull`. */
 export async function pullImage(reference: string, options: PullOptions, print: Print): Promise<void> {
   const { downloads, name, checksum, path, always, authFile } = options
-  const credentials =
-    authFile === undefined ? undefined : parseDockerConfig(await textOf('--auth-file', authFile), authFile)
+  const credentials = authFile === undefined ? undefined : await credentialsIn(authFile)
   await inDataDir(options, async (dir) => {
     const images = await diskImagesOf(dir, downloads)
     if (name !== undefined) await refuseKernel(dir, name)
@@ -53,6 +52,12 @@ export async function pullImage(reference: string, options: PullOptions, print: 
     if (name !== undefined) await images.name(name, image.digest)
     print(readyText(name ?? reference, image))
   })
+}
+
+async function credentialsIn(authFile: string): Promise<RegistryCredentials> {
+  const credentials = dockerCredentials(await textOf('--auth-file', authFile))
+  if (credentials) return credentials
+  throw new Fault('Invalid', `${authFile} is no Docker config: it is JSON with auths, as docker login writes it`)
 }
 
 async function textOf(option: string, file: string): Promise<string> {

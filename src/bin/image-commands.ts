@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Log } from '#base/log.ts'
 import { addDownloadOptions, downloadOptionsOf, type GivenDownloads } from './image-options.ts'
 import { dataDirOption } from './options.ts'
+import { addUploadCommand } from './upload-command.ts'
 
 type GivenPull = GivenDownloads &
   Readonly<{ dataDir: string; name?: string; checksum?: string; path?: string; always: boolean; authFile?: string }>
@@ -46,6 +47,7 @@ export function addImageCommands(program: Command, logOf: () => Promise<Log>): v
     })
 
   addKeepingCommands(image)
+  addUploadCommand(image)
 }
 
 /** Adds the commands about the images that there are. */

@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os'
 import { explain } from '#base/fault.ts'
 import { version } from '#base/version.ts'
 import type { TokenSource } from '#core/access/token-secret.ts'
+import type { TakeUpload } from '#core/disk/upload.ts'
 import type { GuestStreams } from '#core/ports.ts'
 import type { Limits } from '#machinery/http/limits.ts'
 import { openListener, ownName } from '#machinery/http/listener.ts'
@@ -17,6 +18,8 @@ import { type ControllersOptions, startControllers } from '#server/controllers.t
 import { Metrics } from '#server/metrics.ts'
 import { identityOf, type Keys, openKeys, renewedKeys, type TlsFiles, tokenKeyOf } from '#server/pki.ts'
 import { alarmKey } from '#server/store-alarm.ts'
+import { UploadTokens } from '#server/upload-tokens.ts'
+import { uploadDoor } from '#server/uploads.ts'
 import { writeBackup } from './backup.ts'
 import { openControl } from './control.ts'
 import { type DataDir, writeKubeconfig } from './data-dir.ts'
@@ -74,6 +77,8 @@ export type Serving = AsyncDisposable &
     metrics: Metrics
     /** The streams into the guests of each node: who starts a node's agent adds them. */
     streams: Map<string, GuestStreams>
+    /** What takes the uploads of each node, likewise. */
+    uploads: Map<string, TakeUpload>
   }>
 
 /** Serves the API of a data directory and leaves the administrator's kubeconfig there. @throws Fault Invalid, Unavailable */
@@ -97,9 +102,13 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   metrics.followObjects({ vms: () => api.objects.vms.list(), vmis: () => api.objects.vmis.list() })
   const streams: Serving['streams'] = new Map()
   const streamsOf = (node: string) => streams.get(node)
-  const listening = await openDoors({ ...options, listen, store, api, metrics, tokens, keyring, streamsOf }, stack)
+  const uploads: Serving['uploads'] = new Map()
+  const takerOf = (node: string) => uploads.get(node)
+  const uploading = { ...api.objects, tokens: new UploadTokens(), takerOf, log: options.log }
+  const doors = { ...options, listen, store, api, metrics, tokens, keyring, streamsOf, uploading }
+  const listening = await openDoors(doors, stack)
   const open = stack.move()
-  return { store, api, metrics, streams, ...listening, [Symbol.asyncDispose]: () => open.disposeAsync() }
+  return { store, api, metrics, streams, uploads, ...listening, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
 /** Opens the store, and the socket for requests to copy it. */
@@ -122,6 +131,7 @@ type Doors = Omit<ServeOptions, 'listen'> &
     api: Api
     metrics: Metrics
     streamsOf: (node: string) => GuestStreams | undefined
+    uploading: Parameters<typeof uploadDoor>[0]
     tokens: ServiceAccountTokens
     keyring: Keyring
   }>
@@ -142,7 +152,10 @@ async function openDoors(options: Doors, stack: AsyncDisposableStack): Promise<L
     log,
   })
   const { authority, admin } = keyring.keys
-  const listener = await openListener({ listen, tls: identityOf(keyring.keys), limits, log }, [door])
+  const listener = await openListener({ listen, tls: identityOf(keyring.keys), limits, log }, [
+    uploadDoor(options.uploading),
+    door,
+  ])
   stack.defer(() => listener.close())
   stack.defer(() => door.stop())
   const url = urlOf(listen.host, listener.port)

@@ -3,6 +3,7 @@ import type { Log } from '#base/log.ts'
 import { defaultNamespaceLimits } from '#core/quota/limits.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
 import { addDownloadOptions, downloadOptionsOf, type GivenDownloads } from './image-options.ts'
+import { addThresholdOptions, type GivenThresholds, thresholdsOf } from './image-thresholds.ts'
 import {
   addLimitOptions,
   bytesOption,
@@ -23,6 +24,7 @@ const defaultUids = `${defaultUsers.first}-${defaultUsers.last}`
 
 /** The options of `up` as parsed: texts, except for switches. */
 type Given = GivenDownloads &
+  GivenThresholds &
   Readonly<{
     dataDir: string
     listen: string
@@ -53,7 +55,7 @@ type Given = GivenDownloads &
 
 /** Makes a command the one that runs Patchbay until a signal ends it. */
 export function addUpCommand(command: Command, logOf: () => Promise<Log>): void {
-  addDownloadOptions(addHostOptions(addServerOptions(addLimitOptions(command))))
+  addThresholdOptions(addDownloadOptions(addHostOptions(addServerOptions(addLimitOptions(command)))))
     .description('run API server, controllers and node agent in this process')
     .option(...dataDirOption)
     .option('--simulate', 'run guests in memory only, for trying the API without root', false)
@@ -183,6 +185,7 @@ async function hostOptionsOf(given: Given) {
       ...(podCidr !== undefined && { subnet: podCidrOf('--pod-cidr', podCidr) }),
     },
     downloads: downloadOptionsOf(given),
+    imageThresholds: thresholdsOf(given),
     guestUsers: userRangeOf('--guest-uid-range', given.guestUidRange),
   } satisfies Partial<UpOptions>
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { exists } from '#base/file.ts'
 import { silent } from '#base/log.ts'
+import { usualThresholds } from '#core/disk/image-stock.ts'
 import { defaultNamespaceLimits } from '#core/quota/limits.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
 import { defaultLimits } from '#machinery/http/limits.ts'
@@ -18,6 +19,7 @@ test('a server that is not started by root says so before it makes anything', as
       dataDir,
       node: undefined,
       simulate: false,
+      imageThresholds: usualThresholds,
       downloads: { mirrors: new Map(), isLocalAllowed: false },
       maxPods: 1,
       podNetwork: {},

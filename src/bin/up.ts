@@ -3,6 +3,7 @@ import { Node } from '#apis/core/node.ts'
 import { explain, Fault } from '#base/fault.ts'
 import { writeFileAtomic } from '#base/file.ts'
 import { collectWhenIdle } from '#base/idle-collector.ts'
+import type { ImageThresholds } from '#core/disk/image-stock.ts'
 import { defaultPodNetwork } from '#drivers/host/pod-network.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Store } from '#machinery/store/store.ts'
@@ -26,6 +27,8 @@ export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
     simulate: boolean
     /** Where disk images are downloaded from. */
     downloads: DownloadOptions
+    /** When images that nothing uses are removed. */
+    imageThresholds: ImageThresholds
     /** Most pods of this node; by default the number of addresses. */
     maxPods?: number
     signal: AbortSignal
@@ -71,6 +74,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
     podNetwork,
     hostDiskFolders: options.hostDiskFolders,
     downloads: options.downloads,
+    imageThresholds: options.imageThresholds,
     simulate: options.simulate,
     ...(options.maxPods !== undefined && { maxPods: options.maxPods }),
     metrics: serving.metrics,
@@ -79,6 +83,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
   })
   stack.defer(() => agent.stop())
   serving.streams.set(nodeName, agent.streams)
+  serving.uploads.set(nodeName, agent.upload)
   // An agent may not change the spec of its node; only the server may, as in Kubernetes.
   if (!options.simulate) await writePodCidr(serving.api.clients.own, nodeName, podNetwork.subnet)
   stack.defer(() => stop.abort())

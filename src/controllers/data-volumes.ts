@@ -1,3 +1,4 @@
+import type { DataSource } from '#apis/cdi/datasource.ts'
 import { DataVolume } from '#apis/cdi/datavolume.ts'
 import { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import type { Stored } from '#apis/meta/object.ts'
@@ -6,6 +7,7 @@ import { sameJson } from '#base/json.ts'
 import type { Log } from '#base/log.ts'
 import { timestamp } from '#base/time.ts'
 import { isBound } from '#core/disk/claims.ts'
+import { resolveDataSource, sourceRefOf } from '#core/disk/data-sources.ts'
 import { claimOf, clonedClaim, dataVolumeOwner, isHandedOver, plannedStatus, wayText } from '#core/disk/data-volumes.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
@@ -18,6 +20,7 @@ type Options = Readonly<{
   client: Client
   claims: Informer<PersistentVolumeClaim>
   dataVolumes: Informer<DataVolume>
+  dataSources: Informer<DataSource>
   recorder: Recorder
   log: Log
   signal: AbortSignal
@@ -25,7 +28,7 @@ type Options = Readonly<{
 
 /** Makes the claims of DataVolumes, and hands them over to the agents of the nodes that these are bound on. */
 export function startDataVolumeController(options: Options): Controller {
-  const { claims, dataVolumes, log, signal } = options
+  const { claims, dataVolumes, dataSources, log, signal } = options
   const controller = runController({
     name: 'data-volumes',
     workers: 2,
@@ -41,6 +44,10 @@ export function startDataVolumeController(options: Options): Controller {
       const source = isHandedOver(dv) ? undefined : clonedClaim(dv)
       if (source && queueKey({ metadata: source }) === queueKey(claim)) controller.enqueue(queueKey(dv))
     }
+  })
+  // One may lead over any other.
+  dataSources.onChange(() => {
+    for (const dv of dataVolumes.list()) if (dv.spec.sourceRef && !isHandedOver(dv)) controller.enqueue(queueKey(dv))
   })
   return controller
 }
@@ -75,10 +82,11 @@ async function reconcile(options: Options, key: string): Promise<undefined> {
 
 /** Makes the claim of a DataVolume; resolves to why it cannot be made. */
 async function makeClaim(
-  { client, claims, recorder }: Options,
+  options: Options,
   dv: Stored<DataVolume>,
   found: PersistentVolumeClaim | undefined,
 ): Promise<string | undefined> {
+  const { client, claims, recorder } = options
   const { name, namespace } = dv.metadata
   if (found?.metadata.deletionTimestamp) return `PVC ${name} is being deleted`
   if (found) {
@@ -87,6 +95,7 @@ async function makeClaim(
     return problem
   }
   const source = clonedClaim(dv)
+  if (!source && dv.spec.sourceRef) return followReference(options, dv)
   const cloned = source && claims.get(source)
   if (source && !cloned) return `Source pvc ${source.namespace}/${source.name} not found`
   const wanted = claimOf(dv, cloned)
@@ -101,5 +110,24 @@ async function makeClaim(
     recorder(dv, 'Warning', 'ErrClaimRefused', problem)
     return problem
   }
+  return undefined
+}
+
+/**
+ * Writes down which claim a DataVolume copies, once for all, so that its own claim is made beside that one by the next pass; resolves
+ * to why there is none.
+ */
+async function followReference({ client, dataSources }: Options, dv: Stored<DataVolume>): Promise<string | undefined> {
+  const key = sourceRefOf(dv.spec, dv.metadata.namespace)
+  const resolved = key && resolveDataSource(key, (one) => dataSources.get(one))
+  if (!resolved || !('pvc' in resolved)) return resolved?.message
+  const { pvc } = resolved
+  await modifySame(
+    client,
+    DataVolume,
+    dv,
+    (current) => (current.status?.source ? undefined : { ...current, status: { ...current.status, source: { pvc } } }),
+    { subresource: 'status' },
+  )
   return undefined
 }

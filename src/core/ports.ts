@@ -95,8 +95,15 @@ export interface Disks {
   drop(files: readonly string[], signal: AbortSignal): Promise<void>
 }
 
+/** The users of a guest, as its agent sets them. Every method is idempotent. Faults: Unavailable, Timeout; none has a secret in it. */
+export interface GuestAccounts {
+  /** Replaces all SSH keys of a user. */
+  setAuthorizedKeys(user: string, keys: readonly string[], signal: AbortSignal): Promise<void>
+  setPassword(user: string, password: string, signal: AbortSignal): Promise<void>
+}
+
 /** The agent inside a guest. Faults: Unavailable when there is none, Timeout. */
-export interface GuestAgent {
+export interface GuestAgent extends GuestAccounts {
   /** Network devices as the guest has them; undefined when it does not answer. */
   interfaces(signal: AbortSignal): Promise<readonly GuestInterface[] | undefined>
   /** What the agent reports about the guest and itself. */
@@ -280,8 +287,11 @@ export type DiskImage = Readonly<{
   virtualBytes: number
 }>
 
+/** A user of a server. */
+export type Credential = Readonly<{ username: string; password: string }>
+
 /** The credentials of a registry by host, as in a Secret of type kubernetes.io/dockerconfigjson. */
-export type RegistryCredentials = ReadonlyMap<string, Readonly<{ username: string; password: string }>>
+export type RegistryCredentials = ReadonlyMap<string, Credential>
 
 /** A disk image to get. */
 export type ImagePull = Readonly<{

@@ -120,23 +120,33 @@ function volumeNodeIn({ claims }: Pick<Objects, 'claims'>) {
 /** What the rules of kinds read from the caches; before the caches exist, they read nothing. */
 function rulesOver(objects: () => Objects | undefined): Omit<ServedContext, 'access' | 'anyNamespaceNetworks'> {
   const config = () => clusterConfig(objects()?.kubevirts.list()[0], objects()?.nodes.list())
+  const nodeWithClaim = (namespace: string, name: string) => {
+    const claim = objects()?.claims.get({ namespace, name })
+    return claim && nodeOfClaim(claim)
+  }
   const placement: Placement = {
     nodeOfPod: (namespace, name) => objects()?.pods.get({ namespace, name })?.spec.nodeName,
     nodesOfInstance: (namespace, name) => [
       objects()?.vmis.get({ namespace, name })?.metadata.labels?.[nodeNameLabel],
       ...(objects()?.pods.indexed('byVmi', `${namespace}/${name}`) ?? []).map(({ spec }) => spec.nodeName),
     ],
-    nodeOfClaim: (namespace, name) => {
-      const claim = objects()?.claims.get({ namespace, name })
-      return claim && nodeOfClaim(claim)
-    },
-    nodesNaming: (source) =>
-      (objects()?.vmis.indexed('bySource', sourceKey(source)) ?? []).map(
+    nodeOfClaim: nodeWithClaim,
+    nodesNaming: (source) => [
+      ...(objects()?.vmis.indexed('bySource', sourceKey(source)) ?? []).map(
         ({ metadata }) => metadata.labels?.[nodeNameLabel],
       ),
+      ...(objects()?.dataVolumes.indexed('bySource', sourceKey(source)) ?? []).map(({ metadata }) =>
+        nodeWithClaim(metadata.namespace, metadata.name),
+      ),
+    ],
   }
   return {
     config,
+    disks: {
+      claim: (key) => objects()?.claims.get(key),
+      dataVolume: (key) => objects()?.dataVolumes.get(key),
+      dataSource: (key) => objects()?.dataSources.get(key),
+    },
     types: (vm) => objects()?.types.find(vm) ?? noTypes,
     placement,
     macs: new MacPool(

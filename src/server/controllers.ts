@@ -6,6 +6,7 @@ import { startAutoMigrationController } from '#controllers/auto-migration.ts'
 import { startClaimController } from '#controllers/claims.ts'
 import { startClusterRoleController } from '#controllers/cluster-roles.ts'
 import type { ControllerContext } from '#controllers/context.ts'
+import { startDataSourceController } from '#controllers/data-sources.ts'
 import { startDataVolumeController } from '#controllers/data-volumes.ts'
 import { startGarbageController } from '#controllers/garbage.ts'
 import { GuestUsers } from '#controllers/guest-users.ts'
@@ -82,6 +83,7 @@ export async function startControllers(
       ...as(controllers.dataVolume),
       recorder: recorder(controllers.dataVolume, 'datavolume-controller'),
     }),
+    startDataSourceController({ ...objects, ...as(controllers.dataSource) }),
     startNamespaceController({ ...as(controllers.namespace), namespaces }),
     startClusterRoleController({ ...as(controllers.clusterRole), roles: roles.clusterRoles }),
     startServiceAccountController({ ...as(controllers.serviceAccount), namespaces, accounts: roles.accounts }),

@@ -38,6 +38,7 @@ async function openServer(t: TestContext, given?: Store) {
   }
   const served = servedKinds({
     ...{ macs, access, config, placement, anyNamespaceNetworks: false },
+    disks: { claim: () => undefined, dataVolume: () => undefined, dataSource: () => undefined },
     ...{ types: () => noTypes, instance: () => undefined, migrations: () => [] },
   })
   const registry = new Registry(store, served)

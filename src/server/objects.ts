@@ -1,3 +1,4 @@
+import { DataSource } from '#apis/cdi/datasource.ts'
 import { DataVolume } from '#apis/cdi/datavolume.ts'
 import { Namespace } from '#apis/core/namespace.ts'
 import { Node } from '#apis/core/node.ts'
@@ -12,6 +13,7 @@ import type { Log } from '#base/log.ts'
 import { instanceKeyOf } from '#controllers/context.ts'
 import { movedKeyOf } from '#controllers/migration.ts'
 import { type Component, controllers } from '#core/access/system-roles.ts'
+import { accessSources } from '#core/disk/access.ts'
 import { claimsInUse } from '#core/disk/hotplug.ts'
 import { type Source, sourcesOf } from '#core/disk/sources.ts'
 import type { Client } from '#machinery/client/client.ts'
@@ -27,7 +29,9 @@ export type Objects = Readonly<{
   pods: Informer<Pod, 'byVmi'>
   nodes: Informer<Node>
   claims: Informer<PersistentVolumeClaim>
-  dataVolumes: Informer<DataVolume>
+  /** Indexed `bySource`, by the objects that those without a disk yet need for access to their servers. */
+  dataVolumes: Informer<DataVolume, 'bySource'>
+  dataSources: Informer<DataSource>
   namespaces: Informer<Namespace>
   /** The cluster's configuration: one object, or none. */
   kubevirts: Informer<KubeVirt>
@@ -56,7 +60,8 @@ export async function followObjects(
     pods: makeInformer(client, Pod, {}, { ...options, ...byInstance }),
     nodes: makeInformer(client, Node, {}, options),
     claims: makeInformer(client, PersistentVolumeClaim, {}, options),
-    dataVolumes: makeInformer(client, DataVolume, {}, options),
+    dataVolumes: makeInformer(client, DataVolume, {}, { ...options, indexes: { bySource: accessKeysOf } }),
+    dataSources: makeInformer(own, DataSource, {}, options),
     namespaces: makeInformer(own, Namespace, {}, options),
     kubevirts: makeInformer(own, KubeVirt, {}, options),
     types: followTypes(own, options),
@@ -90,6 +95,12 @@ const resources: Readonly<Record<Source['kind'], string>> = {
 function sourceKeysOf(vmi: Stored<VirtualMachineInstance>): string[] {
   const { namespace = '' } = vmi.metadata
   return sourcesOf(vmi).map(({ kind, name }) => sourceKey({ resource: resources[kind], namespace, name }))
+}
+
+function accessKeysOf(dv: Stored<DataVolume>): string[] {
+  const { namespace } = dv.metadata
+  if (dv.status?.phase === 'Succeeded') return []
+  return accessSources(dv).map(({ kind, name }) => sourceKey({ resource: resources[kind], namespace, name }))
 }
 
 function claimKeysOf(vmi: Stored<VirtualMachineInstance>): string[] {

@@ -12,6 +12,7 @@ import { instanceMetadata, mirrorErrors, mirrorRefusal } from '#core/admission/m
 import { systemGroup, templateErrors } from '#core/admission/template.ts'
 import { isBeyondAdmission, specWithDefaults, vmErrors, withDefaults, withLinkChanger } from '#core/admission/vm.ts'
 import { expanded, typeErrors } from '#core/instancetype/expand.ts'
+import type { InferWorld } from '#core/instancetype/infer.ts'
 import { type FindTypes, withMatcherDefaults } from '#core/instancetype/matcher.ts'
 import { migrationErrors, migrationWithDefaults } from '#core/migration/admission.ts'
 import { mirrorVerb } from '#core/nic/mirror.ts'
@@ -22,7 +23,7 @@ import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
 import type { Owner } from '#machinery/rest/claims.ts'
 import { type Served, serve, type User } from '#machinery/rest/strategy.ts'
 import { type MacPool, ownerOf } from './mac-pool.ts'
-import { mayReadClaim } from './served-volumes.ts'
+import { mayReadIn } from './served-volumes.ts'
 
 /** What the rules of kinds read from the rest of the server. */
 export type ServedContext = Readonly<{
@@ -32,6 +33,8 @@ export type ServedContext = Readonly<{
   anyNamespaceNetworks: boolean
   config: () => ClusterConfig
   types: FindTypes
+  /** What the disks of volumes are, and are made from. */
+  disks: InferWorld
   placement: Placement
   instance: (namespace: string, name: string) => VirtualMachineInstance | undefined
   migrations: (namespace: string, name: string) => readonly VirtualMachineInstanceMigration[]
@@ -48,7 +51,7 @@ function virtualMachine(context: ServedContext): Served {
   return serve(VirtualMachine, {
     prepare: (vm, old, user) => {
       const newMac = macs.chooserFor(ownerOf(VirtualMachine.kind, vm.metadata))
-      const whole = withDefaults(withMatcherDefaults(vm), old, newMac, config())
+      const whole = withDefaults(withMatcherDefaults(vm, inferring(context, user)), old, newMac, config())
       return withLinkChanger(withParkedLinks(whole, old), old, user.name)
     },
     validate: (vm, old, user) => [
@@ -58,7 +61,7 @@ function virtualMachine(context: ServedContext): Served {
             ...typeErrors(vm, types(vm), old),
             ...vmErrors(whole(vm), old, contextOf(context, ownerOf(VirtualMachine.kind, vm.metadata))),
             ...templateErrors(vm, old, user),
-            ...templateVolumeErrors(vm, old, mayReadClaim(context.access, user)),
+            ...templateVolumeErrors(vm, old, mayReadIn(context.access, user)),
           ]),
       ...parkedErrors(vm, old),
       ...mirrorErrors(instanceMetadata(vm), old && instanceMetadata(old), vm.spec.template.spec),
@@ -70,6 +73,16 @@ function virtualMachine(context: ServedContext): Served {
     claims: (vm) => macs.claimsOfVm(vm),
     webhook: 'virtualmachine-validator.kubevirt.io',
   })
+}
+
+/** What a user may get of what disks are made from: nothing else may be inferred. */
+function inferring({ disks, access }: ServedContext, user: User): InferWorld {
+  const mayRead = mayReadIn(access, user)
+  return {
+    ...disks,
+    claim: (key) => (mayRead('PersistentVolumeClaim', key.namespace, key.name) ? disks.claim(key) : undefined),
+    dataSource: (key) => (mayRead('DataSource', key.namespace, key.name) ? disks.dataSource(key) : undefined),
+  }
 }
 
 function virtualMachineInstance(context: ServedContext): Served {

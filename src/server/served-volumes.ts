@@ -1,9 +1,11 @@
+import { DataSource } from '#apis/cdi/datasource.ts'
 import { DataVolume } from '#apis/cdi/datavolume.ts'
 import { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import { StorageClass } from '#apis/storage/storageclass.ts'
 import { claimWrite, dataVolumeWrite, type Placement } from '#core/access/node.ts'
 import { claimErrors, classWithDefaults, storageClassErrors } from '#core/admission/claims.ts'
-import { dataVolumeErrors } from '#core/admission/data-volumes.ts'
+import { dataSourceErrors } from '#core/admission/data-sources.ts'
+import { dataVolumeErrors, type MayRead } from '#core/admission/data-volumes.ts'
 import { systemGroup } from '#core/admission/template.ts'
 import { claimWithDefaults } from '#core/disk/claims.ts'
 import { claimAmounts } from '#core/quota/amounts.ts'
@@ -27,11 +29,12 @@ export function volumeKinds({
     }),
     serve(StorageClass, { prepare: classWithDefaults, validate: storageClassErrors }),
     serve(DataVolume, {
-      validate: (dv, old, user) => dataVolumeErrors(dv, old, mayReadClaim(access, user)),
+      validate: (dv, old, user) => dataVolumeErrors(dv, old, mayReadIn(access, user)),
       restrict: (dv, _, user) => dataVolumeWrite(user, dv, placement),
       warnings: (dv, old) => uncarriedWarnings(DataVolume, dv, old),
       webhook: 'datavolume-validate.cdi.kubevirt.io',
     }),
+    serve(DataSource, { validate: (one, old, user) => dataSourceErrors(one, old, mayReadIn(access, user)) }),
   ]
 }
 
@@ -41,9 +44,11 @@ function isSystem({ groups }: User): boolean {
   return groups.includes(systemGroup)
 }
 
-/** Whether a user may read a claim, and so copy it. The controllers copy what was checked in the VM. */
-export function mayReadClaim(access: Authorizer, user: User) {
-  const { group, plural: resource } = PersistentVolumeClaim
-  return (namespace: string, name: string) =>
-    isSystem(user) || access.decide(user, { verb: 'get', group, resource, namespace, name }).allowed
+/** Whether a user may read a claim or a DataSource, and so copy it. The controllers copy what was checked in the VM. */
+export function mayReadIn(access: Authorizer, user: User): MayRead {
+  const kinds = { PersistentVolumeClaim, DataSource }
+  return (kind, namespace, name) => {
+    const { group, plural: resource } = kinds[kind]
+    return isSystem(user) || access.decide(user, { verb: 'get', group, resource, namespace, name }).allowed
+  }
 }

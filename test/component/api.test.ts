@@ -297,6 +297,7 @@ describe('the API over HTTPS', () => {
         'rbac.authorization.k8s.io/v1',
         'storage.k8s.io/v1',
         'subresources.kubevirt.io/v1',
+        'upload.cdi.kubevirt.io/v1beta1',
       ],
     )
     const { resources } = await cluster.api.get('/apis/kubevirt.io/v1')

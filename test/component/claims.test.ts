@@ -276,9 +276,9 @@ describe('claims', () => {
         'Multiple dataVolume sources',
         'Invalid source URL scheme: ftp://x/y; use http:// or https://',
       ])
-      assert.deepEqual(await refused({ pvc: { ...pvc, resources: {} }, source: { upload: {} } }), [
+      assert.deepEqual(await refused({ pvc: { ...pvc, resources: {} }, source: { s3: {} } }), [
         'PVC size is missing',
-        'Forbidden: spec.source.upload is refused: disks cannot be uploaded yet; serve the file over http',
+        'Forbidden: spec.source.s3 is refused: use http, registry, pvc, upload or blank',
       ])
     })
 

@@ -8,6 +8,7 @@ import { serve } from '#bin/serve.ts'
 import { defaultNamespaceLimits, type NamespaceLimits } from '#core/quota/limits.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
 import { nodeInfo } from '#drivers/host/node-info.ts'
+import { SimImageStock } from '#drivers/sim/image-stock.ts'
 import { simImages } from '#drivers/sim/images.ts'
 import { SimSandboxes, simProber } from '#drivers/sim/sandboxes.ts'
 import { SimVolumes } from '#drivers/sim/volumes.ts'
@@ -26,7 +27,7 @@ const nodeNamed = async (name: string, allocatable: Readonly<Record<string, stri
 })
 
 /** How an agent runs: over which host in memory, and how often it does what it does again and again. */
-export type AgentTimes = Pick<AgentOptions, 'leaseTimes' | 'resyncMs'> &
+export type AgentTimes = Pick<AgentOptions, 'leaseTimes' | 'resyncMs' | 'imageThresholds' | 'imageGarbageMs'> &
   Readonly<{ allocatable?: Readonly<Record<string, string>> }>
 
 /** A data directory and a host in memory, which outlive the processes that use them. */
@@ -64,7 +65,7 @@ export type Cluster = Readonly<{
   /** Starts the agent of another node, over a host of its own unless given. */
   startNode(
     name: string,
-    options?: AgentTimes & { sandboxes?: SimSandboxes; volumes?: SimVolumes },
+    options?: AgentTimes & { sandboxes?: SimSandboxes; volumes?: SimVolumes; imageStock?: SimImageStock },
   ): Promise<{ stop(): Promise<void> }>
   stop(): Promise<void>
 }>
@@ -123,32 +124,7 @@ export async function startOn(
   stack.defer(async () => {
     for (const end of agents) await end()
   })
-  const startNode: Cluster['startNode'] = async (name, how = {}) => {
-    const { sandboxes: host = new SimSandboxes(), volumes = new SimVolumes(), allocatable, ...times } = how
-    const stop = new AbortController()
-    const agent = await startAgent({
-      client: api.agentClient(name),
-      node: await nodeNamed(name, allocatable),
-      cluster: api.cluster,
-      host: host.host,
-      images: { has: async (image: string) => image !== 'missing' },
-      diskImages: simImages,
-      volumes,
-      prober: simProber,
-      onImage: () => undefined,
-      ...times,
-      log,
-      signal: stop.signal,
-    })
-    serving.streams.set(name, host.streams)
-    const end = async () => {
-      serving.streams.delete(name)
-      stop.abort()
-      await agent.stop()
-    }
-    agents.push(end)
-    return { stop: end }
-  }
+  const startNode = nodeStarter(serving, agents, log)
   const { leaseTimes, resyncMs } = options
   const times = { ...(leaseTimes && { leaseTimes }), ...(resyncMs !== undefined && { resyncMs }) }
   if (options.agent !== false) await startNode(options.node ?? 'node1', { sandboxes, volumes: disks, ...times })
@@ -179,6 +155,49 @@ export async function startOn(
     anonymous: apiWith(undefined),
     errors,
     stop: () => running.disposeAsync(),
+  }
+}
+
+/** What starts the agents of nodes; `agents` gets what ends each of them. */
+function nodeStarter(
+  serving: Awaited<ReturnType<typeof serve>>,
+  agents: (() => Promise<void>)[],
+  log: Log,
+): Cluster['startNode'] {
+  return async (name, how = {}) => {
+    const {
+      sandboxes: host = new SimSandboxes(),
+      volumes = new SimVolumes(),
+      imageStock = new SimImageStock(),
+      allocatable,
+      ...times
+    } = how
+    const stop = new AbortController()
+    const agent = await startAgent({
+      client: serving.api.agentClient(name),
+      node: await nodeNamed(name, allocatable),
+      cluster: serving.api.cluster,
+      host: host.host,
+      images: { has: async (image: string) => image !== 'missing' },
+      diskImages: simImages,
+      imageStock,
+      volumes,
+      prober: simProber,
+      onImage: () => undefined,
+      ...times,
+      log,
+      signal: stop.signal,
+    })
+    serving.streams.set(name, host.streams)
+    serving.uploads.set(name, agent.upload)
+    const end = async () => {
+      serving.streams.delete(name)
+      serving.uploads.delete(name)
+      stop.abort()
+      await agent.stop()
+    }
+    agents.push(end)
+    return { stop: end }
   }
 }
 

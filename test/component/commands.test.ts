@@ -261,7 +261,7 @@ describe('every command of kubectl', { skip: noKubectl }, () => {
     assert.match(await k.fails('top nodes'), /^error: Metrics API not available$/m)
     assert.match(
       await k.ok('api-versions'),
-      /^k8s.cni.cncf.io\/v1\nkubevirt.io\/v1\nkubevirt.io\/v1alpha3\npolicy\/v1\nrbac.authorization.k8s.io\/v1\nstorage.k8s.io\/v1\nsubresources.kubevirt.io\/v1\nv1\n$/m,
+      /^k8s.cni.cncf.io\/v1\nkubevirt.io\/v1\nkubevirt.io\/v1alpha3\npolicy\/v1\nrbac.authorization.k8s.io\/v1\nstorage.k8s.io\/v1\nsubresources.kubevirt.io\/v1\nupload.cdi.kubevirt.io\/v1beta1\nv1\n$/m,
     )
     assert.match(
       await k.ok('get all -o name'),

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { eventually } from '#base/wait.ts'
 import { type Any, vmisPath, vmsPath } from './api.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import { Kubectl, noKubectl } from './kubectl.ts'
 import { condition, linkStates, makeNamespace, run, running, statePatch, vm } from './manifests.ts'
+import { claim, claimsPath, withVolumes } from './volumes.ts'
 
 const group = '/apis/instancetype.kubevirt.io/v1beta1'
 
@@ -90,6 +92,46 @@ describe('an instance type', () => {
       assert.equal(json.details.causes[0].field, field)
       assert.match(json.details.causes[0].message, message)
     }
+  })
+
+  it('is inferred from the disk of a volume, which its user may get', async () => {
+    const { api } = cluster
+    const labels = { 'instancetype.kubevirt.io/default-instancetype': 'u1.large' }
+    const golden = claim('golden')
+    await api.create(claimsPath(ns), { ...golden, metadata: { ...golden.metadata, labels } })
+    const spec = { source: { pvc: { namespace: ns, name: 'golden' } }, storage: {} }
+    const inferring = (name: string, where: string, more: Any = {}) => {
+      const dataVolumeTemplates = [{ metadata: { name: `${name}-root` }, spec }]
+      const matcher = { inferFromVolume: 'root', ...more }
+      const made = named(name, { runStrategy: 'Halted', instancetype: matcher, dataVolumeTemplates })
+      made.metadata.namespace = where
+      return withVolumes(made, { name: 'root', dataVolume: { name: `${name}-root` } })
+    }
+    const made = await api.create(vmsPath(ns), inferring('inferred', ns))
+    const kind = 'virtualmachineclusterinstancetype'
+    assert.deepEqual(made.spec.instancetype, { name: 'u1.large', kind })
+    const preference = { preference: { inferFromVolume: 'root' } }
+    const bare = { ...inferring('bare', ns), spec: { ...inferring('bare', ns).spec, ...preference } }
+    const refused = await api.send('POST', vmsPath(ns), { body: bare })
+    assert.equal(refused.code, 422)
+    assert.match(
+      refused.json.message,
+      /has no label instancetype.kubevirt.io\/default-preference; set it, or spec.pref/,
+    )
+    // Who may not get the claim learns nothing of its labels.
+    const theirs = await makeNamespace(api)
+    await api.create(`/apis/rbac.authorization.k8s.io/v1/namespaces/${theirs}/rolebindings`, {
+      metadata: { name: 'jane' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'admin' },
+      subjects: [{ kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name: 'jane' }],
+    })
+    const jane = await cluster.as('jane', [])
+    const { code, text } = await eventually('she may make VMs', async () => {
+      const answer = await jane.send('POST', vmsPath(theirs), { body: inferring('theft', theirs) })
+      return answer.code !== 403 && answer
+    })
+    assert.equal(code, 422)
+    assert.doesNotMatch(text, /u1\.large/)
   })
 
   it('that changes, or another one, requires a restart', async () => {

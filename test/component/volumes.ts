@@ -5,6 +5,9 @@ export const claimsPath = (namespace: string, name = '') =>
 export const dataVolumesPath = (namespace: string, name = '') =>
   `/apis/cdi.kubevirt.io/v1beta1/namespaces/${namespace}/datavolumes${name && `/${name}`}`
 
+export const dataSourcesPath = (namespace: string, name = '') =>
+  `/apis/cdi.kubevirt.io/v1beta1/namespaces/${namespace}/datasources${name && `/${name}`}`
+
 const resources = { requests: { storage: '1Gi' } }
 
 /** A claim of one GiB. */

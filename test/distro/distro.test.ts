@@ -24,6 +24,25 @@ const large = '#'.repeat(3000)
 const hostDiskMiB = 65
 const hostDisk = `/dev/$(lsblk -bdno NAME,SIZE | awk '$2 == ${hostDiskMiB * 2 ** 20} { print $1 }')`
 
+/** A Secret for a user of the guest. */
+const agentSecret = (user: string, text: string) => ({
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: { name: `of-${user}`, namespace: 'default' },
+  stringData: { [user]: text },
+})
+
+/** A VM whose agent gives root a key, and debian a password. */
+function withAgentCredentials({ spec, ...manifest }: ReturnType<typeof cloudVm>) {
+  const source = (secretName: string) => ({ secret: { secretName } })
+  const accessCredentials = [
+    { sshPublicKey: { source: source('of-root'), propagationMethod: { qemuGuestAgent: { users: ['root'] } } } },
+    { userPassword: { source: source('of-debian'), propagationMethod: { qemuGuestAgent: {} } } },
+  ]
+  const { template } = spec
+  return { ...manifest, spec: { ...spec, template: { ...template, spec: { ...template.spec, accessCredentials } } } }
+}
+
 describe('a stock cloud image, by manifests written for KubeVirt', () => {
   let stage: Stage
   let registry: TestRegistry | undefined
@@ -72,7 +91,9 @@ ethernets:
         addressedNad('green', { subnet: '10.89.0.0/24' }),
         secret,
         config,
-        cloudVm('cloud', { image, seed: { userData, networkData }, networks: { lan: 'lan' } }),
+        agentSecret('root', 'ssh-ed25519 AAAA first'),
+        agentSecret('debian', 'pa55-of-debian'),
+        withAgentCredentials(cloudVm('cloud', { image, seed: { userData, networkData }, networks: { lan: 'lan' } })),
         volumesVm('plain', [
           { name: 'root', containerDisk: { image } },
           { name: 'seed', cloudInitNoCloud: { secretRef: { name: 'seed' } } },
@@ -135,6 +156,20 @@ ethernets:
         ['cloudinitdisk', 'vdb'],
       ],
     )
+  })
+
+  test('has the keys and passwords that its agent is to set, and the new ones when they change', async () => {
+    await isSetUp('cloud')
+    const keys = () => ssh('cloud', 'sudo cat /root/.ssh/authorized_keys')
+    await eventually('the key is there', async () => /AAAA first/.test(await keys()), { deadlineMs: patienceMs })
+    assert.match(await ssh('cloud', 'sudo getent shadow debian'), /^debian:\$/)
+    const { body } = await stage.api.call('GET', path.vmi('cloud'))
+    const type = 'AccessCredentialsSynchronized'
+    assert.equal(body.status.conditions.find((one: { type: string }) => one.type === type)?.status, 'True')
+    await stage.apply(agentSecret('root', 'ssh-ed25519 BBBB second'))
+    await eventually('the new key replaces it', async () => (await keys()).trim() === 'ssh-ed25519 BBBB second', {
+      deadlineMs: patienceMs,
+    })
   })
 
   test('volumes alone are disks on sata, which the guest sees with what is on them', async () => {

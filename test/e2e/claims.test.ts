@@ -151,6 +151,21 @@ describe('claims on a real host', () => {
     assert.match(events, /Successfully cloned from default\/good into default\/copy/)
   })
 
+  test('a file of the user is uploaded, by one command; one that is no disk is refused and leaves nothing', async () => {
+    const upload = (name: string, file: string, size: string) =>
+      stage.p('image', 'upload', 'dv', name, `--size=${size}`, `--image-path=${file}`)
+    assert.match(await upload('uploaded', `${folder}/qcow2`, '64Mi'), /Uploading \S+ completed successfully/)
+    const file = await diskOf('uploaded')
+    await holds(file)
+    assert.deepEqual(await readdir(join(file, '..')), ['disk.img'])
+    await assert.rejects(
+      upload('tiny', `${folder}/qcow2`, '16Mi'),
+      /virtual image size 33554432 is larger than the reported/,
+    )
+    assert.deepEqual(await readdir(join(await diskOf('tiny'), '..')), [])
+    assert.equal((await phase('tiny', 'UploadReady')).status.phase, 'UploadReady')
+  })
+
   test('an import that a killed server has begun is done by the next one, and its VM starts then', async () => {
     const manifest = withVolumes(vm('late'), { name: 'root', dataVolume: { name: 'late' } })
     await stage.apply({

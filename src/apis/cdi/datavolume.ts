@@ -5,9 +5,11 @@ import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, loose, type Of, objectSchema, stringMap } from '../meta/schema.ts'
 import { objectOf } from '../meta/shape.ts'
 
-const credentials = 'downloads have no credentials; use a source that needs none'
-const authorities = 'give certificates to the agent: patchbay up --image-ca FILE'
-const instead = 'use http, registry, pvc or blank'
+const instead = 'use http, registry, pvc, upload or blank'
+
+const certConfigMap = Type.Optional(
+  Type.String({ description: 'ConfigMap whose keys are certificates (PEM) of authorities to trust.' }),
+)
 
 const httpSource = Type.Object({
   url: Type.String({ description: 'Where the disk image is: http or https.' }),
@@ -16,32 +18,37 @@ const httpSource = Type.Object({
       description: 'Of the bytes that are downloaded: md5, sha1, sha256 or sha512, a colon, hexadecimal.',
     }),
   ),
-  secretRef: Type.Optional(refused(Type.String(), credentials)),
-  certConfigMap: Type.Optional(notCarriedOut(Type.String(), authorities)),
-  extraHeaders: Type.Optional(refused(Type.Array(Type.String()), credentials)),
-  secretExtraHeaders: Type.Optional(refused(Type.Array(Type.String()), credentials)),
+  secretRef: Type.Optional(Type.String({ description: 'Secret with the keys accessKeyId and secretKey.' })),
+  certConfigMap,
+  extraHeaders: Type.Optional(Type.Array(Type.String({ description: 'A header of each request, NAME: VALUE.' }))),
+  secretExtraHeaders: Type.Optional(
+    Type.Array(Type.String({ description: 'A Secret whose keys are such headers each.' })),
+  ),
 })
 
 const registrySource = Type.Object({
   url: Type.Optional(Type.String({ description: 'A container disk: docker:// and its reference.' })),
   imageStream: Type.Optional(refused(Type.String(), 'there are no image streams; use url')),
   pullMethod: Type.Optional(noEffect(Type.String(), 'the agent pulls in every case')),
-  secretRef: Type.Optional(refused(Type.String(), credentials)),
-  certConfigMap: Type.Optional(notCarriedOut(Type.String(), authorities)),
+  secretRef: Type.Optional(
+    Type.String({ description: 'Secret of type kubernetes.io/dockerconfigjson, or with accessKeyId and secretKey.' }),
+  ),
+  certConfigMap,
   platform: Type.Optional(noEffect(objectOf({ architecture: 'string' }), 'it is that of the host')),
+})
+
+/** A claim to copy. */
+export const claimSourceSchema = Type.Object({
+  namespace: Type.Optional(Type.String({ description: 'That of the object itself when absent.' })),
+  name: Type.String(),
 })
 
 const sourceSchema = Type.Object({
   http: Type.Optional(httpSource),
   registry: Type.Optional(registrySource),
-  pvc: Type.Optional(
-    Type.Object({
-      namespace: Type.Optional(Type.String({ description: 'That of the DataVolume when absent.' })),
-      name: Type.String(),
-    }),
-  ),
+  pvc: Type.Optional(claimSourceSchema),
   blank: Type.Optional(loose('An empty disk.')),
-  upload: Type.Optional(refused(loose(), 'disks cannot be uploaded yet; serve the file over http')),
+  upload: Type.Optional(loose('A disk that is uploaded: patchbay image upload.')),
   s3: Type.Optional(refused(loose(), instead)),
   gcs: Type.Optional(refused(loose(), instead)),
   imageio: Type.Optional(refused(loose(), instead)),
@@ -53,10 +60,11 @@ export type DataVolumeSource = Of<typeof sourceSchema>
 const dataVolumeSpecSchema = Type.Object({
   source: Type.Optional(sourceSchema),
   sourceRef: Type.Optional(
-    refused(
-      objectOf({ 'kind!': 'string', 'name!': 'string', namespace: 'string' }),
-      'there are no DataSources; use source',
-    ),
+    Type.Object({
+      kind: Type.String({ description: 'DataSource.' }),
+      namespace: Type.Optional(Type.String({ description: 'That of the DataVolume when absent.' })),
+      name: Type.String(),
+    }),
   ),
   pvc: Type.Optional(claimSpecSchema),
   storage: Type.Optional(Type.Object(claimSpecFields)),
@@ -75,12 +83,17 @@ export type DataVolumePhase =
   | 'ImportInProgress'
   | 'CloneScheduled'
   | 'CloneInProgress'
+  | 'UploadScheduled'
+  | 'UploadReady'
   | 'Succeeded'
   | 'Failed'
 
 const dataVolumeStatusSchema = Type.Object({
   claimName: Type.Optional(Type.String()),
   phase: Type.Optional(Type.String()),
+  source: Type.Optional(
+    Type.Object({ pvc: Type.Optional(claimSourceSchema) }, { description: 'What sourceRef led to.' }),
+  ),
   progress: Type.Optional(Type.String({ description: 'A percentage such as 12.34%, or N/A.' })),
   restartCount: Type.Optional(Type.Integer({ description: 'How often the import was tried again.' })),
   conditions: Type.Optional(conditions),

@@ -36,6 +36,11 @@ const nodeStatusSchema = Type.Object({
   capacity: Type.Optional(amounts),
   allocatable: Type.Optional(amounts),
   nodeInfo: Type.Optional(loose()),
+  images: Type.Optional(
+    Type.Array(
+      Type.Object({ names: Type.Optional(Type.Array(Type.String())), sizeBytes: Type.Optional(Type.Integer()) }),
+    ),
+  ),
 })
 
 /** A host that runs an agent. */

@@ -136,7 +136,6 @@ const secretSource = Type.Object({
   secret: Type.Optional(Type.Object({ secretName: Type.String() })),
 })
 
-const byAgent = 'keys and passwords are not given to guests by their agent'
 const empty = Type.Optional(Type.Object({}))
 
 export const accessCredentialsSchema = Type.Array(
@@ -148,19 +147,16 @@ export const accessCredentialsSchema = Type.Array(
           Type.Object({
             configDrive: empty,
             noCloud: empty,
-            qemuGuestAgent: Type.Optional(notCarriedOut(Type.Object({ users: Type.Array(Type.String()) }), byAgent)),
+            qemuGuestAgent: Type.Optional(Type.Object({ users: Type.Array(Type.String()) })),
           }),
         ),
       }),
     ),
     userPassword: Type.Optional(
-      notCarriedOut(
-        Type.Object({
-          source: Type.Optional(secretSource),
-          propagationMethod: Type.Optional(Type.Object({ qemuGuestAgent: empty })),
-        }),
-        byAgent,
-      ),
+      Type.Object({
+        source: Type.Optional(secretSource),
+        propagationMethod: Type.Optional(Type.Object({ qemuGuestAgent: empty })),
+      }),
     ),
   }),
 )

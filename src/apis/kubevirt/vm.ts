@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { dataVolumeTemplateSchema } from '../cdi/datavolume.ts'
-import { notCarriedOut, refused } from '../meta/fate.ts'
+import { notCarriedOut } from '../meta/fate.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { conditions, loose, type Of, objectSchema, oneOf, stringMap, time } from '../meta/schema.ts'
 import { withFields } from '../meta/shape.ts'
@@ -32,9 +32,13 @@ const matcherSchema = Type.Object({
   name: Type.Optional(Type.String()),
   kind: Type.Optional(Type.String({ description: 'The kind for all namespaces when absent.' })),
   revisionName: Type.Optional(notCarriedOut(Type.String(), 'what counts is the object as it is when the VM starts')),
-  inferFromVolume: Type.Optional(refused(Type.String(), 'volumes name none; set name')),
+  inferFromVolume: Type.Optional(
+    Type.String({
+      description: 'The volume whose disk has a label with the name; replaced by that when the VM is written.',
+    }),
+  ),
   inferFromVolumeFailurePolicy: Type.Optional(
-    Type.String({ description: 'Ignore: the reference is dropped, since it is not inferred.' }),
+    Type.String({ description: 'Reject, or Ignore: the reference is dropped when it cannot be inferred.' }),
   ),
 })
 export type Matcher = Of<typeof matcherSchema>

@@ -70,8 +70,11 @@ const viewVms: readonly Rule[] = [
 ]
 /** KubeVirt keeps it from editors, though they may look at the same screen. */
 const seeScreens = rule('subresources.kubevirt.io', ['virtualmachineinstances/vnc/screenshot'], ['get'])
-const useDataVolumes = [rule('cdi.kubevirt.io', ['datavolumes'], full)]
-const viewDataVolumes = [rule('cdi.kubevirt.io', ['datavolumes'], read)]
+const useDataVolumes = [
+  rule('cdi.kubevirt.io', ['datavolumes', 'datasources'], full),
+  rule('upload.cdi.kubevirt.io', ['uploadtokenrequests'], ['create']),
+]
+const viewDataVolumes = [rule('cdi.kubevirt.io', ['datavolumes', 'datasources'], read)]
 const cdiLabel = { 'cdi.kubevirt.io': '' }
 const kubevirtLabel = { 'kubevirt.io': '' }
 

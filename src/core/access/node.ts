@@ -17,7 +17,7 @@ export const nodeNameLabel = 'kubevirt.io/nodeName'
 /** The namespace with the Lease of every node, named like it (Kubernetes). */
 export const leaseNamespace = 'kube-node-lease'
 
-/** What volumes of instances are made of; an agent may read what those on its node name. */
+/** What volumes of instances are made of, and what imports need; an agent may read what those on its node name. */
 const volumeSources: ReadonlySet<string> = new Set(['secrets', 'configmaps', 'persistentvolumeclaims'])
 
 type Person = Readonly<{ name: string; groups: readonly string[] }>
@@ -34,7 +34,7 @@ export interface Placement {
   nodesOfInstance(namespace: string, name: string): readonly (string | undefined)[]
   /** The node with the disk of a claim. */
   nodeOfClaim(namespace: string, name: string): string | undefined
-  /** The nodes of the instances whose volumes name an object. */
+  /** The nodes of the instances whose volumes name an object, and of the disks of DataVolumes that need it. */
   nodesNaming(source: Readonly<{ resource: string; namespace: string; name: string }>): readonly (string | undefined)[]
 }
 

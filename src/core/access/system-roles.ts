@@ -43,6 +43,10 @@ export const controllers = {
       events,
     ],
   },
+  dataSource: {
+    name: 'system:controller:datasource-controller',
+    rules: [rule('cdi.kubevirt.io', ['datasources', 'datasources/status'], [...read, 'update', 'patch'])],
+  },
   migration: {
     name: 'system:controller:virtual-machine-instance-migration-controller',
     rules: [

@@ -88,17 +88,21 @@ for (const [spec, wanted] of [
   ],
   [{ source: { registry: { url: 'docker://x/y:1' } }, storage }, undefined],
   [{ source: { http: { url: 'http://x/y', checksum: 'sha256:12' } }, storage }, /is no checksum/],
-  [{ source: { http: { url: 'http://x/y', secretRef: 's' } }, storage }, /downloads have no credentials/],
+  [{ source: { http: { url: 'http://x/y', secretRef: 's' } }, storage }, undefined],
+  [{ source: { http: { url: 'http://x/y', extraHeaders: ['Host: x'] } }, storage }, /no header that can be sent/],
   [{ source: { pvc: { name: 'mine' } }, storage: {} }, undefined],
   [{ source: { pvc: { name: 'mine' } }, pvc: { accessModes: ['ReadWriteOnce'] } }, /PVC size is missing/],
   [{ source: { pvc: { namespace: 'other', name: 'theirs' } }, storage }, /insufficient permissions .* other/],
-  [{ sourceRef: { kind: 'DataSource', name: 'x' }, storage }, /spec.sourceRef is refused: there are no DataSources/],
+  [{ sourceRef: { kind: 'DataSource', name: 'x' }, storage: {} }, undefined],
+  [{ sourceRef: { kind: 'DataSource', name: 'x', namespace: 'other' }, storage }, /insufficient permissions .* other/],
+  [{ sourceRef: { kind: 'Disk', name: 'x' }, storage }, /SourceRef kind Disk is unsupported; use DataSource/],
+  [{ source: { blank: {} }, sourceRef: { kind: 'DataSource', name: 'x' }, storage }, /either Source, SourceRef/],
   [{ source: { blank: {} }, storage, contentType: 'archive' }, /ContentType not one of/],
   [{ source: { blank: {} }, storage: { resources: { requests: { storage: '-1' } } } }, /equal or less than zero/],
 ] as const)
   test(`a DataVolume with ${JSON.stringify(spec)}`, () => {
     const dv = dataVolume(spec as DataVolume['spec'])
-    const found = texts(dataVolumeErrors(dv, undefined, (namespace) => namespace === 'ns'))
+    const found = texts(dataVolumeErrors(dv, undefined, (_, namespace) => namespace === 'ns'))
     assert.equal(found.length, wanted ? 1 : 0, found.join('\n'))
     if (wanted) assert.match(found[0] ?? '', wanted)
     assert.deepEqual(

@@ -4,11 +4,12 @@ import { dnsSubdomain, nameProblems } from '#apis/meta/names.ts'
 import { type FieldError, invalidValue } from '#apis/meta/object.ts'
 import { parseQuantity } from '#apis/meta/quantity.ts'
 import { sameJson } from '#base/json.ts'
+import { parseHeader } from '../disk/headers.ts'
 import { accessModeErrors, classErrors, volumeModeErrors } from './claims.ts'
 import { refusedErrors } from './refused.ts'
 
-/** Whether the user who writes may read a claim, and so copy it. */
-type MayRead = (namespace: string, name: string) => boolean
+/** Whether the user who writes may read a claim, and so copy it, or a DataSource, and so copy what it offers. */
+export type MayRead = (kind: 'PersistentVolumeClaim' | 'DataSource', namespace: string, name: string) => boolean
 
 /** Sizes of the digests of checksums in hexadecimal, by algorithm. */
 const digestLengths: Readonly<Record<string, number>> = { md5: 32, sha1: 40, sha256: 64, sha512: 128 }
@@ -73,7 +74,7 @@ function specErrors(spec: DataVolumeSpec, at: string, namespace: string, mayRead
       : []),
     ...(pvc || storage ? [] : [invalidValue(at, 'Missing Data volume PVC or Storage')]),
     ...formErrors(spec, at),
-    ...(source || sourceRef
+    ...((source === undefined) !== (sourceRef === undefined)
       ? []
       : [invalidValue(at, 'Data volume should have either Source, SourceRef, or be externally populated')]),
     ...(source && !sources.length ? [invalidValue(`${at}.source`, 'Missing dataVolume valid source')] : []),
@@ -82,6 +83,7 @@ function specErrors(spec: DataVolumeSpec, at: string, namespace: string, mayRead
       ? [invalidValue(`${at}.contentType`, `ContentType not one of: [kubevirt]; archives are not unpacked into disks`)]
       : []),
     ...sourceErrors(source ?? {}, `${at}.source`, namespace, mayRead),
+    ...(sourceRef ? referenceErrors(sourceRef, `${at}.sourceRef`, namespace, mayRead) : []),
     ...refusedErrors(DataVolume, spec).map((error) => ({
       ...error,
       field: error.field.replace(/^spec/, at),
@@ -90,7 +92,7 @@ function specErrors(spec: DataVolumeSpec, at: string, namespace: string, mayRead
   ]
 }
 
-function formErrors({ pvc, storage, source }: DataVolumeSpec, at: string): FieldError[] {
+function formErrors({ pvc, storage, source, sourceRef }: DataVolumeSpec, at: string): FieldError[] {
   const form = pvc ?? storage
   if (!form) return []
   const path = `${at}.${pvc ? 'pvc' : 'storage'}`
@@ -102,7 +104,7 @@ function formErrors({ pvc, storage, source }: DataVolumeSpec, at: string): Field
     ...volumeModeErrors(form, path),
     ...classErrors(form.storageClassName, path),
     // A copy may have the size of what it is copied from.
-    ...(size === undefined && !(source?.pvc && storage) ? [required(field, 'PVC size is missing')] : []),
+    ...(size === undefined && !((source?.pvc || sourceRef) && storage) ? [required(field, 'PVC size is missing')] : []),
     ...(size !== undefined && (parseQuantity(size)?.milli ?? 0n) <= 0n
       ? [invalidValue(field, "PVC size can't be equal or less than zero")]
       : []),
@@ -118,6 +120,16 @@ function sourceErrors(
 ): FieldError[] {
   return [
     ...(http ? urlErrors(http.url, `${at}.http.url`, ['http:', 'https:']) : []),
+    ...(http?.extraHeaders ?? []).flatMap((line, i) =>
+      parseHeader(line)
+        ? []
+        : [
+            invalidValue(
+              `${at}.http.extraHeaders[${i}]`,
+              'is no header that can be sent: write it like NAME: VALUE, and no header that a transfer needs itself',
+            ),
+          ],
+    ),
     ...(http?.checksum ? checksumErrors(http.checksum, `${at}.http.checksum`) : []),
     ...(registry ? urlErrors(registry.url ?? '', `${at}.registry.url`, ['docker:']) : []),
     ...(pvc ? cloneErrors({ namespace: pvc.namespace || namespace, name: pvc.name }, `${at}.pvc`, mayRead) : []),
@@ -158,9 +170,33 @@ function cloneErrors(
   mayRead: MayRead,
 ): FieldError[] {
   if (!name) return [invalidValue(field, `${field} source name is empty`)]
-  if (mayRead(namespace, name)) return []
+  if (mayRead('PersistentVolumeClaim', namespace, name)) return []
   const message = `User has insufficient permissions in clone source namespace ${namespace}: a copy of PVC ${name} needs the right to get it`
   return [{ field, message, reason: 'FieldValueForbidden' }]
+}
+
+function referenceErrors(
+  { kind, namespace, name }: NonNullable<DataVolumeSpec['sourceRef']>,
+  at: string,
+  own: string,
+  mayRead: MayRead,
+): FieldError[] {
+  const where = namespace || own
+  return [
+    ...(kind === 'DataSource'
+      ? []
+      : [invalidValue(`${at}.kind`, `SourceRef kind ${kind} is unsupported; use DataSource`)]),
+    ...(name ? [] : [invalidValue(`${at}.name`, `${at}.name must not be empty`)]),
+    ...(kind === 'DataSource' && name && !mayRead('DataSource', where, name)
+      ? [
+          {
+            field: at,
+            message: `User has insufficient permissions in clone source namespace ${where}: a copy of what DataSource ${name} offers needs the right to get that`,
+            reason: 'FieldValueForbidden' as const,
+          },
+        ]
+      : []),
+  ]
 }
 
 function required(field: string, message: string): FieldError {

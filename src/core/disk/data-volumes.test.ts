@@ -35,7 +35,8 @@ test('the claim of a DataVolume has its name, size and owner; a copy may have th
 })
 
 test('a source says what is to be on the disk', () => {
-  const of = (source: DataVolumeSource) => contentOf(dataVolume({ source, storage }), undefined)
+  const none = { source: undefined, secret: () => undefined, configMap: () => undefined }
+  const of = (source: DataVolumeSource) => contentOf(dataVolume({ source, storage }), none)
   assert.deepEqual(of({ blank: {} }), { is: 'blank' })
   assert.deepEqual(of({ http: { url: 'http://x/y', checksum: 'md5:z' } }), {
     is: 'image',
@@ -45,9 +46,9 @@ test('a source says what is to be on the disk', () => {
     is: 'image',
     pull: { reference: 'registry.example/a:1', isAlways: true },
   })
-  assert.equal(contentOf(clone, undefined), undefined)
+  assert.deepEqual(contentOf(clone, none), { is: 'waiting' })
   const source = { ...bound, metadata: { ...bound.metadata, uid: 'u' } }
-  assert.deepEqual(contentOf(clone, source), { is: 'clone', from: 'u', fromBytes: 2 ** 31 })
+  assert.deepEqual(contentOf(clone, { ...none, source }), { is: 'clone', from: 'u', fromBytes: 2 ** 31 })
 })
 
 test('a DataVolume is Pending until its claim is bound, then scheduled, and its agent reports the rest', () => {

@@ -10,15 +10,16 @@ import { apiVersionOf, type Condition, type OwnerReference } from '#apis/meta/ob
 import { findCondition, withCondition } from '../vm/conditions.ts'
 
 /** How a disk gets its content. */
-type Way = 'import' | 'clone'
+type Way = 'import' | 'clone' | 'upload'
 
 function wayOf({ spec }: Pick<DataVolume, 'spec'>): Way {
-  return spec.source?.pvc ? 'clone' : 'import'
+  if (spec.source?.upload) return 'upload'
+  return spec.source?.pvc || spec.sourceRef ? 'clone' : 'import'
 }
 
-/** The claim that a DataVolume copies. */
-export function clonedClaim({ spec, metadata }: Pick<DataVolume, 'spec' | 'metadata'>) {
-  const source = spec.source?.pvc
+/** The claim that a DataVolume copies; undefined also while its reference has not led to one. */
+export function clonedClaim({ spec, status, metadata }: Pick<DataVolume, 'spec' | 'status' | 'metadata'>) {
+  const source = spec.source?.pvc ?? (spec.sourceRef && status?.source?.pvc)
   return source && { namespace: source.namespace || (metadata.namespace ?? 'default'), name: source.name }
 }
 
@@ -90,6 +91,10 @@ export function isHandedOver({ status }: Pick<DataVolume, 'status'>): boolean {
   return !early.has(status?.phase)
 }
 
+function scheduledOf(dv: Pick<DataVolume, 'spec'>): DataVolumePhase {
+  return `${wayText(dv)}Scheduled`
+}
+
 /** The controller's part of the status, until the hand-over. `problem` is why there is no claim. */
 export function plannedStatus(
   dv: DataVolume,
@@ -98,9 +103,8 @@ export function plannedStatus(
 ): DataVolumeStatus | undefined {
   if (isHandedOver(dv)) return dv.status
   const isBound = claim?.status?.phase === 'Bound'
-  const scheduled = wayOf(dv) === 'clone' ? 'CloneScheduled' : 'ImportScheduled'
   return statusWith(dv.status, {
-    phase: isBound ? scheduled : 'Pending',
+    phase: isBound ? scheduledOf(dv) : 'Pending',
     claimName: dv.metadata.name,
     bound: isBound
       ? { status: 'True', reason: 'Bound', message: `PVC ${dv.metadata.name} Bound` }
@@ -116,6 +120,10 @@ export function plannedStatus(
 /** What the agent knows of a disk that is to get its content. */
 export type Population = Readonly<
   | { is: 'running'; part: number | undefined }
+  /** An upload may begin. */
+  | { is: 'ready' }
+  /** Something that it names is not there. */
+  | { is: 'waiting'; message: string }
   | { is: 'done' }
   /** `isFinal`: another try would fail as well. */
   | { is: 'failed'; message: string; isFinal: boolean }
@@ -128,7 +136,9 @@ export function populatedStatus(
   { restarts = 0, now }: Readonly<{ restarts?: number; now: string }>,
 ): DataVolumeStatus {
   const name = dv.metadata.name
-  const inProgress = wayOf(dv) === 'clone' ? 'CloneInProgress' : 'ImportInProgress'
+  const way = wayText(dv)
+  // CDI has no phase for an upload that is under way.
+  const inProgress = way === 'Upload' ? 'UploadReady' : (`${way}InProgress` as const)
   const restartCount = (dv.status?.restartCount ?? 0) + restarts
   const bound = { status: 'True', reason: 'Bound', message: `PVC ${name} Bound` } as const
   switch (seen.is) {
@@ -136,6 +146,17 @@ export function populatedStatus(
       return statusWith(dv.status, {
         ...{ phase: 'Succeeded', progress: '100.0%', bound, isReady: true, restartCount, now },
         running: { status: 'False', reason: 'Completed', message: `${wayText(dv)} Complete` },
+      })
+    case 'ready': {
+      const { phase, conditions } = dv.status ?? {}
+      // Why the last one failed is said until the next one begins.
+      if (phase === inProgress && findCondition(conditions, 'Running')?.status === 'False') return dv.status ?? {}
+      return statusWith(dv.status, { phase: inProgress, progress: 'N/A', bound, restartCount, now })
+    }
+    case 'waiting':
+      return statusWith(dv.status, {
+        ...{ phase: dv.status?.phase === inProgress ? inProgress : scheduledOf(dv), bound, restartCount, now },
+        running: { status: 'False', reason: 'Pending', message: seen.message },
       })
     case 'running':
       return statusWith(dv.status, {
@@ -157,14 +178,25 @@ export function dataVolumeFailure({ status }: Pick<DataVolume, 'status'>): strin
   return status?.phase === 'Failed' ? '' : undefined
 }
 
+/** What a DataVolume waits for, as its conditions say; undefined when it says nothing. */
+export function dataVolumeWait({ status }: Pick<DataVolume, 'status'>): string | undefined {
+  const running = findCondition(status?.conditions, 'Running')
+  if (running?.reason === 'Pending') return running.message
+  const bound = findCondition(status?.conditions, 'Bound')
+  return bound?.reason === 'NotFound' ? bound.message : undefined
+}
+
 /** `12.34%`, as CDI writes it. */
 function progressText(part: number | undefined): string {
   return part === undefined ? 'N/A' : `${(part * 100).toFixed(2)}%`
 }
 
-export function wayText(dv: Pick<DataVolume, 'spec'>): 'Import' | 'Clone' {
-  return wayOf(dv) === 'clone' ? 'Clone' : 'Import'
+/** How a disk gets its content, as phases and Events have it. */
+export function wayText(dv: Pick<DataVolume, 'spec'>): 'Import' | 'Clone' | 'Upload' {
+  return ways[wayOf(dv)]
 }
+
+const ways = { import: 'Import', clone: 'Clone', upload: 'Upload' } as const
 
 type Said = Readonly<Pick<Condition, 'status' | 'reason' | 'message'>>
 

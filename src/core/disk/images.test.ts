@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { toBase64 } from '#base/base64.ts'
-import { credentialsIn, pullOf, wantedImages } from './images.ts'
+import { pullOf, wantedImages } from './images.ts'
 
 test('the images of a spec are those of its disks, with their policy and Secret', () => {
   const volumes = [
@@ -17,26 +16,6 @@ test('the images of a spec are those of its disks, with their policy and Secret'
       { volume: 'b', reference: 'y', policy: 'Always', secret: 's', path: '/disk/b.img' },
     ],
   )
-})
-
-test('credentials are read as docker writes them, in either form; what cannot be read is left out', () => {
-  const config = {
-    auths: {
-      'https://one.example/v1/': { auth: toBase64('joe:pass:word') },
-      'two.example:5000': { username: 'ann', password: 'x' },
-      'three.example': { auth: 'no base64!' },
-      'four.example': 'nonsense',
-      'five.example': { auth: toBase64('nocolon') },
-    },
-  }
-  assert.deepEqual(
-    [...credentialsIn(JSON.stringify(config))],
-    [
-      ['one.example', { username: 'joe', password: 'pass:word' }],
-      ['two.example:5000', { username: 'ann', password: 'x' }],
-    ],
-  )
-  for (const bad of ['', 'null', '{"auths":[]}', '{']) assert.equal(credentialsIn(bad).size, 0)
 })
 
 test('a pull has the credentials of its Secret, and none when that is missing', () => {

@@ -3,7 +3,7 @@ import type { PersistentVolumeClaim } from '#apis/core/persistentvolumeclaim.ts'
 import type { VirtualMachineInstance, VmiSpec, VmiStatus } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
 import { claimInfo, holderOf, isBound, nodeOfClaim } from './claims.ts'
-import { dataVolumeFailure, dataVolumeOwner } from './data-volumes.ts'
+import { dataVolumeFailure, dataVolumeOwner, dataVolumeWait } from './data-volumes.ts'
 import { isHotpluggable } from './hotplug.ts'
 import { claimNameOf } from './sources.ts'
 
@@ -76,9 +76,10 @@ function waitFor(name: string, namespace: string, { claim, dataVolume }: Pick<Cl
         waits: claimReasons.failed,
         message: `DataVolume ${name} failed to import disk image${failure && `: ${failure}`}`,
       }
+    const wait = dataVolumeWait(dv)
     return {
       waits: claimReasons.provisioning,
-      message: `DataVolume ${namespace}/${name} is ${dv.status?.phase ?? 'Pending'}, waiting for it to be Succeeded`,
+      message: `DataVolume ${namespace}/${name} is ${dv.status?.phase ?? 'Pending'}, waiting for it to be Succeeded${wait === undefined ? '' : `: ${wait}`}`,
     }
   }
   if (!found)

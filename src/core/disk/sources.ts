@@ -55,8 +55,8 @@ export function claimNameOf({ persistentVolumeClaim, ephemeral, dataVolume }: Vo
 }
 
 function credentialSources({ accessCredentials = [] }: VirtualMachineInstance['spec']): Source[] {
-  return accessCredentials.flatMap(({ sshPublicKey }): Source[] => {
-    const name = sshPublicKey?.source?.secret?.secretName
+  return accessCredentials.flatMap(({ sshPublicKey, userPassword }): Source[] => {
+    const name = (sshPublicKey ?? userPassword)?.source?.secret?.secretName
     return name ? [{ kind: 'Secret', name, isOptional: false }] : []
   })
 }

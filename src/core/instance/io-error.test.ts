@@ -50,7 +50,14 @@ test('the instance says that it was no user who paused it', () => {
     volumes: new Map(),
     now: '2026-01-01T00:00:00Z',
   }
-  const nothing = { end: undefined, guest: undefined, info: undefined, syncFailure: undefined, readiness: undefined }
+  const nothing = {
+    end: undefined,
+    guest: undefined,
+    info: undefined,
+    syncFailure: undefined,
+    credentials: undefined,
+    readiness: undefined,
+  }
   const paused = (one: ObservedDomain) =>
     runningStatus(vmi(), { ...pass, ...nothing, domain: one }).conditions?.find(({ type }) => type === 'Paused')
   assert.deepEqual(

@@ -208,7 +208,7 @@ describe('what a VM names', () => {
       [{ name: 'x', kind: 'Flavor' }, 'got unexpected kind in matcher: Flavor'],
       [
         { inferFromVolume: 'root' },
-        'it is not inferred from volumes; set spec.instancetype.name, for example u1.small',
+        'volume root, and what it is a copy of, has no label instancetype.kubevirt.io/default-instancetype; set it, or spec.instancetype.name, for example u1.small',
       ],
     ]
     for (const [matcher, why] of rows) {
@@ -220,6 +220,7 @@ describe('what a VM names', () => {
   it('has a kind from admission on, and is dropped where it may be ignored that it is not inferred', () => {
     const { spec } = withMatcherDefaults(
       vm({ vm: { preference: { inferFromVolume: 'root', inferFromVolumeFailurePolicy: 'Ignore' } } }),
+      { claim: () => undefined, dataVolume: () => undefined, dataSource: () => undefined },
     )
     assert.deepEqual(spec.instancetype, { name: 'small', kind: VirtualMachineClusterInstancetype.singular })
     assert.equal('preference' in spec, false)

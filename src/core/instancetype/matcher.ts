@@ -11,6 +11,7 @@ import {
 import type { Matcher, VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Kind } from '#apis/meta/object.ts'
 import { isObject } from '#base/json.ts'
+import { defaultLabels, type InferWorld, inferredFrom } from './infer.ts'
 
 /** The two things a VM may name. */
 export const roles = ['instancetype', 'preference'] as const
@@ -81,24 +82,37 @@ export function findTypes(vm: VirtualMachine, lookUps: LookUps): Types {
 
 function whyMissing(role: Role, { name, kind: word, inferFromVolume }: Matcher, kind: Kind | undefined): string {
   if (inferFromVolume !== undefined)
-    return `Failure to find ${role}: it is not inferred from volumes; set spec.${role}.name, for example ${role === 'instancetype' ? 'u1.small' : 'fedora'}`
+    return `Failure to find ${role}: volume ${inferFromVolume}, and what it is a copy of, has no label ${defaultLabels(role).name}; set it, or spec.${role}.name, for example ${role === 'instancetype' ? 'u1.small' : 'fedora'}`
   if (!kind) return `Failure to find ${role}: got unexpected kind in matcher: ${word}`
   return `Failure to find ${role}: ${kind.plural}.${kind.group} "${name ?? ''}" not found`
 }
 
 /**
- * The VM with the kinds of what it names, and without what is to be inferred from a volume if it can be: nothing can (KubeVirt
- * ignores such a failure as well, where the VM says so). This runs before validation.
+ * The VM with the kinds of what it names, and with the names of what is to be inferred from a volume. What cannot be is dropped, where
+ * the VM says so, and left for validation to refuse elsewhere. This runs before validation.
  */
-export function withMatcherDefaults(vm: VirtualMachine): VirtualMachine {
+export function withMatcherDefaults(vm: VirtualMachine, world: InferWorld): VirtualMachine {
   if (!isObject(vm.spec) || !namesTypes(vm)) return vm
   const { instancetype, preference, ...spec } = vm.spec
-  const all = { ...spec, ...named('instancetype', instancetype), ...named('preference', preference) }
+  const infer = (role: Role) => (volume: string) => inferredFrom(vm, volume, role, world)
+  const all = {
+    ...spec,
+    ...named('instancetype', instancetype, infer('instancetype')),
+    ...named('preference', preference, infer('preference')),
+  }
   return { ...vm, spec: all }
 }
 
-function named(role: Role, matcher: Matcher | undefined): Partial<Record<Role, Matcher>> {
+function named(
+  role: Role,
+  matcher: Matcher | undefined,
+  infer: (volume: string) => Matcher | undefined,
+): Partial<Record<Role, Matcher>> {
   if (!isObject(matcher)) return matcher === undefined ? {} : { [role]: matcher }
-  if (matcher.inferFromVolume !== undefined && matcher.inferFromVolumeFailurePolicy === 'Ignore') return {}
-  return { [role]: matcher.kind ? matcher : { ...matcher, kind: kinds[role][0].singular } }
+  const { inferFromVolume, inferFromVolumeFailurePolicy, ...own } = matcher
+  const withKind = (one: Matcher) => ({ [role]: one.kind ? one : { ...one, kind: kinds[role][0].singular } })
+  if (inferFromVolume === undefined) return withKind(matcher)
+  const found = infer(inferFromVolume) ?? (own.name === undefined ? undefined : own)
+  if (found) return withKind(found)
+  return inferFromVolumeFailurePolicy === 'Ignore' ? {} : withKind(matcher)
 }

@@ -6,6 +6,7 @@ import { wantedNics } from '../nic/desired.ts'
 import { type Drift, driftText } from '../nic/drift.ts'
 import { type GuestInterface, interfaceStatuses } from '../nic/status.ts'
 import type { DomainEnd, ObservedDomain } from '../ports.ts'
+import { type CredentialSync, withCredentialSync } from './access-credentials.ts'
 import { withCondition, withoutCondition } from './conditions.ts'
 import type { GuestInfo } from './guest-info.ts'
 import { withPhase } from './phase.ts'
@@ -39,6 +40,8 @@ export type Pass = Readonly<{
   drift: readonly Drift[]
   /** The states of volumes that come and leave. */
   volumes: VolumeStates
+  /** Whether the credentials are set that the guest's agent sets; undefined while unknown. */
+  credentials: CredentialSync | undefined
   /** The state of the readiness probe; undefined without one. */
   readiness: ProbeState | undefined
   now: string
@@ -74,7 +77,7 @@ function withDomain(
   vmi: VirtualMachineInstance,
   status: VmiStatus,
   domain: ObservedDomain,
-  { guest, info, podIps, attached, drift, volumes, readiness, now }: Pass,
+  { guest, info, podIps, attached, drift, volumes, credentials, readiness, now }: Pass,
 ): VmiStatus {
   const paused = domain.state === 'paused'
   let conditions = withCondition(status.conditions, readyCondition(paused, readiness), now)
@@ -91,6 +94,7 @@ function withDomain(
         now,
       )
     : withoutCondition(conditions, 'LinkDrift')
+  conditions = withCredentialSync(conditions, credentials, now) ?? conditions
   conditions = withCondition(conditions, liveMigratable(vmi), now)
   conditions = withUncarriedOfInstance(conditions, vmi, now)
   const wanted = wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default')

@@ -276,6 +276,7 @@ const noPass = {
   attached: new Set<string>(),
   drift: [],
   volumes: new Map(),
+  credentials: undefined,
   readiness: undefined,
   now,
 }

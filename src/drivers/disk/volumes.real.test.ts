@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { Fault } from '#base/fault.ts'
 import { eventually } from '#base/wait.ts'
 import type { VolumeContent } from '#core/disk/ports.ts'
@@ -128,4 +129,62 @@ test('a copy has the content of its source, and is not taken while a guest write
       },
     ),
   )
+})
+
+/** What a client sends, in small pieces; it leaves after `until` bytes. */
+async function* sent(body: Buffer, until = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer> {
+  const step = 64 * 1024
+  for (let at = 0; at < body.length; at += step) {
+    if (at >= until) throw new Fault('Aborted', 'the client left')
+    yield body.subarray(at, at + step)
+  }
+}
+
+test('an upload is unpacked, checked and converted as a download is', async (t) => {
+  const { root, populate, textAt, diskOf, parts } = await world(t)
+  const qcow2 = await readFile(join(root, 'disk.qcow2'))
+  const raw = await readFile(join(root, 'disk.raw'))
+  for (const [i, body] of [qcow2, raw, gzipSync(qcow2), zstdCompressSync(raw)].entries()) {
+    const id = `00000000-0000-4000-8000-00000000000${i}`
+    await populate(id, { is: 'upload', upload: { body: sent(body), bytes: body.length } })
+    assert.equal(await textAt(id), 'hello')
+    assert.equal((await stat(diskOf(id))).size, 100 * mib)
+    assert.deepEqual(await readdir(join(root, 'volumes', id)), ['disk.img'])
+  }
+  assert.ok(parts.length > 4 && parts.at(-1) === 1)
+})
+
+test('an upload that is no disk, too large or broken off leaves nothing, and can be repeated', async (t) => {
+  const { root, volumes, populate, textAt } = await world(t)
+  const id = '00000000-0000-4000-8000-000000000001'
+  const raw = await readFile(join(root, 'disk.raw'))
+  const evil = join(root, 'evil')
+  await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', join(root, 'disk.raw'), evil])
+  const large = join(root, 'large')
+  await run('qemu-img', ['create', '-q', '-f', 'qcow2', large, '101M'])
+  const failing: readonly (readonly [body: Buffer, more: { bytes?: number; until?: number }, message: RegExp])[] = [
+    [await readFile(evil), {}, /^The uploaded image is refused: it has a backing file/],
+    [Buffer.from('<!DOCTYPE html>'), {}, /^The uploaded image is refused: /],
+    [
+      await readFile(large),
+      {},
+      /^virtual image size 105906176 is larger than the reported available storage 104857600/,
+    ],
+    [raw, { bytes: 200 * mib }, /^The uploaded image is larger than the disk that it is for/],
+    [Buffer.alloc(165 * mib, 1), {}, /^The uploaded image is larger than the disk that it is for/],
+    [gzipSync(Buffer.alloc(200 * mib), { level: 1 }), {}, /larger than/],
+    [raw, { bytes: raw.length, until: mib }, /^the client left$/],
+    [raw.subarray(0, mib), { bytes: raw.length }, /^The uploaded image broke off after 1048576 of 67108864 bytes$/],
+  ]
+  for (const [body, { bytes, until }, message] of failing) {
+    const upload = { body: sent(body, until), ...(bytes !== undefined && { bytes }) }
+    await assert.rejects(populate(id, { is: 'upload', upload }), { message })
+    assert.deepEqual(await readdir(join(root, 'volumes', id)), [], String(message))
+  }
+  // What a killed process has left.
+  await writeFile(join(root, 'volumes', id, 'upload.part'), 'half')
+  await volumes.discard(id)
+  assert.deepEqual(await readdir(join(root, 'volumes', id)), [])
+  await populate(id, { is: 'upload', upload: { body: sent(raw) } })
+  assert.equal(await textAt(id), 'hello')
 })

@@ -1,11 +1,12 @@
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Fault, systemCode } from '#base/fault.ts'
 import { exists } from '#base/file.ts'
 import type { DiskPull, VolumeContent, Volumes } from '#core/disk/ports.ts'
 import type { DiskImage } from '#core/ports.ts'
 import { Room } from '../image/files/room.ts'
 import { convert } from './convert.ts'
+import { discard, receive } from './receive.ts'
 
 /** What disks of claims are made of. */
 interface VolumeImages {
@@ -42,6 +43,7 @@ export class HostVolumes implements Volumes {
     const fresh = join(folder, 'disk.img.new')
     // A program of a killed process may still write what it has open.
     await rm(fresh, { force: true })
+    await discard(folder)
     try {
       await this.#fill(fresh, bytes, content, how)
       await finish(fresh, bytes)
@@ -49,6 +51,7 @@ export class HostVolumes implements Volumes {
       await syncFolder(folder)
     } finally {
       await rm(fresh, { force: true })
+      await discard(folder)
     }
   }
 
@@ -78,6 +81,20 @@ export class HostVolumes implements Volumes {
           onProgress: (part) => onProgress(pullPart + part * (1 - pullPart)),
         })
       }
+      case 'upload': {
+        const room = new Room(this.#root)
+        const { file: from, ...image } = await receive(content.upload, dirname(file), {
+          ...{ diskBytes: bytes, room, signal },
+          onProgress: (part) => onProgress(part * pullPart),
+        })
+        requireFit(image.virtualBytes, bytes)
+        await this.#requireRoom(from)
+        await makeEmpty(file, image.virtualBytes)
+        return convert({
+          ...{ from: { file: from, format: image.format }, to: file, what: 'The uploaded image', signal },
+          onProgress: (part) => onProgress(pullPart + part * (1 - pullPart)),
+        })
+      }
       case 'clone': {
         requireFit(content.fromBytes, bytes)
         await makeEmpty(file, content.fromBytes)
@@ -96,6 +113,10 @@ export class HostVolumes implements Volumes {
   async #requireRoom(file: string): Promise<void> {
     const { blocks } = await stat(file)
     await new Room(this.#root).ensure(blocks * 512)
+  }
+
+  async discard(uid: string): Promise<void> {
+    await discard(join(this.#root, uid))
   }
 
   async list(): Promise<readonly string[]> {

@@ -1,3 +1,4 @@
+import { toBase64 } from '#base/base64.ts'
 import { Fault } from '#base/fault.ts'
 import { isObject, type Json, type JsonObject } from '#base/json.ts'
 import { eventually } from '#base/wait.ts'
@@ -53,6 +54,15 @@ export class LibvirtGuestAgent implements GuestAgent {
       },
       { deadlineMs: timeoutMs, everyMs: 20, signal },
     )
+  }
+
+  async setAuthorizedKeys(username: string, keys: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#ask({ execute: 'guest-ssh-add-authorized-keys', arguments: { username, keys, reset: true } }, signal)
+  }
+
+  async setPassword(username: string, text: string, signal: AbortSignal): Promise<void> {
+    const password = toBase64(text)
+    await this.#ask({ execute: 'guest-set-user-password', arguments: { username, password, crypted: false } }, signal)
   }
 
   async #ask(command: JsonObject, signal: AbortSignal): Promise<Json> {

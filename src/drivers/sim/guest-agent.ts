@@ -1,18 +1,34 @@
 import { Fault } from '#base/fault.ts'
-import type { ObservedNic } from '#core/nic/nic.ts'
+import type { Nic } from '#core/nic/nic.ts'
 import type { GuestInterface } from '#core/nic/status.ts'
-import type { GuestAgent } from '#core/ports.ts'
-import type { DomainSpec } from '#core/vm/domain.ts'
+import type { GuestAccounts, GuestAgent } from '#core/ports.ts'
 
+/** The users of a simulated guest, by name. */
+export type SimAccounts = Map<string, Readonly<{ keys: readonly string[]; password?: string }>>
+
+/** What sets the users of a simulated guest. There is none called `missing`. */
+function simAccounts(accounts: SimAccounts): GuestAccounts {
+  const known = (user: string) => {
+    if (user === 'missing') throw new Fault('Unavailable', 'There is no such user in the guest')
+    return accounts.get(user) ?? { keys: [] }
+  }
+  return {
+    setAuthorizedKeys: async (user, keys) => void accounts.set(user, { ...known(user), keys }),
+    setPassword: async (user, password) => void accounts.set(user, { ...known(user), password }),
+  }
+}
+
+/** What the agent of a simulated guest reports. */
 type Guest = Readonly<{
-  domain: DomainSpec | undefined
-  nics: ReadonlyMap<string, ObservedNic>
+  nics: ReadonlyMap<string, Pick<Nic, 'name' | 'mac'>>
   ips: ReadonlyMap<string, readonly string[]>
-  /** Number of network devices that it has made itself. */
+  /** Number of network devices that the guest itself has made. */
   guestOnly: number
+  domain: Readonly<{ name: string }> | undefined
+  accounts: SimAccounts
 }>
 
-/** The agent in a simulated guest. */
+/** The agent of a simulated guest. */
 export function simGuestAgent(sandbox: Guest): GuestAgent {
   return {
     async interfaces(): Promise<readonly GuestInterface[]> {
@@ -36,5 +52,6 @@ export function simGuestAgent(sandbox: Guest): GuestAgent {
       if (!sandbox.domain) throw new Fault('Unavailable', 'The guest is gone')
     },
     execute: async (command) => (command[0] === 'false' ? 1 : 0),
+    ...simAccounts(sandbox.accounts),
   }
 }

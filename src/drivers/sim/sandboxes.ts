@@ -25,7 +25,7 @@ import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { type DomainSpec, disksIn } from '#core/vm/domain.ts'
 import { type SimDisk, simDisks } from './disks.ts'
-import { simGuestAgent } from './guest-agent.ts'
+import { type SimAccounts, simGuestAgent } from './guest-agent.ts'
 import { SimStreams } from './streams.ts'
 
 /** Duration of a simulated migration, milliseconds. */
@@ -47,6 +47,7 @@ type Sandbox = {
   isMoved?: boolean
   job?: { isAborted: boolean } | undefined
   guestOnly: number
+  accounts: SimAccounts
   end: DomainEnd | undefined
   starts: number
   reboots: GuestAction[]
@@ -105,6 +106,7 @@ export class SimSandboxes implements Lifecycle, Networks {
       domain: undefined,
       isPaused: false,
       guestOnly: 0,
+      accounts: new Map(),
       end: undefined,
       starts: 0,
       reboots: [],
@@ -222,6 +224,11 @@ export class SimSandboxes implements Lifecycle, Networks {
   addGuestOnly(uid: string, count: number): void {
     this.#get(uid).guestOnly = count
     for (const listener of this.#listeners) listener(uid, true)
+  }
+
+  /** The users of a guest that its agent has set. */
+  accounts(uid: string): SimAccounts {
+    return this.#get(uid).accounts
   }
 
   /** Number of guests started in a sandbox. */

@@ -5,6 +5,7 @@ import type { TLSSocket } from 'node:tls'
 import { Fault } from '#base/fault.ts'
 import type { ConnectionUse } from './connections.ts'
 import type { Limits } from './limits.ts'
+import { pieces } from './pieces.ts'
 import type { Caller, Held, Shares } from './shares.ts'
 
 /** The answer to an exchange. */
@@ -24,6 +25,11 @@ export type Capacity = Readonly<{ requests: Shares; watches: Shares; bodyBytes: 
 export type Entered = Readonly<{
   /** The body, read on the first call. @throws Fault TooLarge, TooMany, Aborted */
   body(): Promise<Buffer>
+  /**
+   * The body as it comes, of any size: what is not read is not sent. A client that sends nothing for the request timeout is
+   * disconnected. @throws Fault Aborted when the client left
+   */
+  pieces(): AsyncIterable<Buffer>
   /** Answers with lines or frames as they come, until the caller ends the stream. */
   stream(type: string, headers?: Answer['headers']): LineStream
   /** Takes the connection over, unanswered, for protocols such as WebSocket. @throws Fault BadRequest without an upgrade request */
@@ -40,7 +46,7 @@ export type LineStream = Readonly<{
 /** A connection that its client wants to use for another protocol. */
 export type Upgrade = Readonly<{ socket: Duplex; head: Buffer }>
 
-type Parts = Readonly<{
+export type Parts = Readonly<{
   request: Http2ServerRequest
   response: Http2ServerResponse
   capacity: Capacity
@@ -75,6 +81,8 @@ export class Exchange {
   #isAnswered = false
   #body: Promise<Buffer> | undefined
   #bodyBytes: Held | undefined
+  /** Ends a request over HTTP/1.1 whose body does not arrive in time: Node's own timer has no exceptions. */
+  readonly #arrival: NodeJS.Timeout | undefined
 
   constructor(parts: Parts) {
     const { request, response } = parts
@@ -87,9 +95,15 @@ export class Exchange {
     this.address = addressOf(request)
     const closed = new AbortController()
     this.closed = closed.signal
+    if (request.httpVersionMajor < 2 && this.#hasBody()) {
+      this.#arrival = setTimeout(() => this.#late(), parts.limits.requestTimeoutMs)
+      request.once('end', () => clearTimeout(this.#arrival))
+    }
     response.on('error', () => closed.abort())
     response.once('close', () => {
       closed.abort()
+      // What is left of a body is waited for; a connection that is closed brings none.
+      if (request.complete || request.socket?.destroyed) clearTimeout(this.#arrival)
       this.#bodyBytes?.[Symbol.dispose]()
     })
   }
@@ -120,6 +134,10 @@ export class Exchange {
     using _place = capacity[what].take(caller, 1)
     return await work({
       body: () => (this.#body ??= this.#readBody(caller)),
+      pieces: () => {
+        clearTimeout(this.#arrival)
+        return pieces(this.#parts, this.#hasBody(), () => this.#cut())
+      },
       stream: (type, headers) => this.#stream(type, headers),
       upgrade: () => this.#upgrade(),
     })
@@ -185,6 +203,14 @@ export class Exchange {
       response.once('drain', done)
       this.closed.addEventListener('abort', done, { once: true })
     })
+  }
+
+  /** As Node does it. */
+  #late(): void {
+    const { request, response } = this.#parts
+    if (request.complete || request.socket.destroyed) return
+    if (!response.headersSent) request.socket.write('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n')
+    request.socket.destroySoon()
   }
 
   #cut(): void {
@@ -255,7 +281,7 @@ export class Exchange {
     return only && chunks.length === 1 ? only : Buffer.concat(chunks)
   }
 
-  /** Ends a request over HTTP/2 whose body does not arrive in time. HTTP/1.1 has the server's own timer, which answers 408. */
+  /** Ends a request over HTTP/2 whose body does not arrive in time. */
   #cutWhenSlow(): () => void {
     if (this.#parts.request.httpVersionMajor < 2) return () => undefined
     const timer = setTimeout(() => this.#cut(), this.#parts.limits.requestTimeoutMs)

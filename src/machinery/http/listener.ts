@@ -233,10 +233,10 @@ function guard(server: Http2SecureServer, connections: Connections, limits: Limi
   server.prependListener('secureConnection', (socket) => connections.secured(socket))
   server.maxConnections = connections.hardLimit
   server.on('drop', () => log.warn({ connections: limits.connections }, 'Dropping a connection: too many are open'))
-  // HTTP/1.1: Node looks after these itself, and answers 408.
+  // HTTP/1.1: Node looks after these itself, and answers 408. The time for a body is that of its exchange.
   Object.assign(server, {
     headersTimeout: limits.headerTimeoutMs,
-    requestTimeout: limits.requestTimeoutMs,
+    requestTimeout: 0,
     keepAliveTimeout: limits.idleTimeoutMs,
     connectionsCheckingInterval: Math.min(checkMs, limits.headerTimeoutMs),
   })

@@ -92,6 +92,8 @@ export class FakeHost implements Host {
       info: async () => ({ os: {}, agent: {} }) as never,
       ping: async () => undefined,
       execute: async () => 0,
+      setAuthorizedKeys: async () => undefined,
+      setPassword: async () => undefined,
     },
     job: {
       start: async () => undefined,
@@ -228,6 +230,7 @@ export function openAgent(vmi: VirtualMachineInstance) {
     migrationJobs: new MigrationJobs(),
     memories: new Memories(),
     pulls: new ImagePulls(),
+    credentials: { watch: () => undefined, sync: () => undefined, forget: () => undefined },
     recorder: (_: unknown, _type: string, reason: string, message: string) =>
       void world.events.push(`${reason} ${message}`),
     log: silent,

@@ -143,6 +143,7 @@ export class FakeMigration {
         probes: quiet,
         memories: new Memories(),
         pulls: new ImagePulls(),
+        credentials: { ...quiet, sync: () => undefined },
         migrationJobs: new MigrationJobs(),
         running: new Map(),
       },

@@ -55,15 +55,16 @@ test('a password goes to the host that it is for, and not to one that this redir
     '/same': (_, response) => response.writeHead(307, { location: '/end' }).end(),
     '/end': (_, response) => response.end('end'),
   })
-  const ask = { authorization: 'Basic c2VjcmV0', signal }
+  const ownHeaders = { authorization: 'Basic c2VjcmV0', 'x-token': 'secret' }
+  const ask = { ownHeaders, signal }
   for (const path of ['/a', '/same']) (await client().request(own.url(path), ask)).body.destroy()
   assert.deepEqual(
-    own.seen.map(({ headers }) => headers.authorization),
-    [ask.authorization, ask.authorization, ask.authorization],
+    own.seen.map(({ headers }) => [headers.authorization, headers['x-token']]),
+    Array(3).fill(Object.values(ownHeaders)),
   )
   assert.deepEqual(
-    other.seen.map(({ headers }) => headers.authorization),
-    [undefined],
+    other.seen.map(({ headers }) => [headers.authorization, headers['x-token']]),
+    [[undefined, undefined]],
   )
 })
 

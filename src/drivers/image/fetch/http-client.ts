@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { getCACertificates } from 'node:tls'
@@ -19,11 +20,11 @@ export type HttpOptions = Readonly<{
   stallMs: number
 }>
 
-/** A request. `authorization` is sent to the origin of the URL and to no other. */
+/** A request. `ownHeaders` are sent to the origin of the URL and to no other. */
 export type Ask = Readonly<{
   method?: 'GET' | 'HEAD'
   headers?: Readonly<Record<string, string>>
-  authorization?: string
+  ownHeaders?: Readonly<Record<string, string>>
   signal: AbortSignal
 }>
 
@@ -31,6 +32,7 @@ export type Ask = Readonly<{
 export type Answer = Readonly<{ status: number; headers: IncomingHttpHeaders; url: URL; body: IncomingMessage }>
 
 const maxRedirects = 5
+const certificate = /-----BEGIN CERTIFICATE-----.*?(?:-----END CERTIFICATE-----|$)/gs
 const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 /** Requests by http and https. Redirects are followed here, because each has to be checked. */
@@ -49,16 +51,27 @@ export class HttpClient {
     if (proxy) this.#proxied = agentsWith({ ...ca, proxyEnv: { HTTP_PROXY: proxy.href, HTTPS_PROXY: proxy.href } })
   }
 
+  /** A client that trusts these certificates (PEM), too. @throws Fault Unavailable for what is no certificate */
+  trusting(ca: string): HttpClient {
+    try {
+      for (const [pem] of ca.matchAll(certificate)) new X509Certificate(pem)
+    } catch (cause) {
+      throw new Fault('Unavailable', 'The certificates for a download cannot be read (PEM)', { cause })
+    }
+    const { ca: known } = this.#options
+    return new HttpClient({ ...this.#options, ca: known === undefined ? ca : `${known}\n${ca}` })
+  }
+
   /**
    * Sends a request and resolves when the header of the answer is here, whatever its status.
    * @throws Fault Forbidden for an address or a redirect that is not allowed, Unavailable, Timeout
    */
   async request(url: URL, ask: Ask): Promise<Answer> {
-    const { authorization, ...plain } = ask
+    const { ownHeaders: _, ...plain } = ask
     for (let at = url, hops = 0; ; hops++) {
       // Who is redirected to gets no password, nor does anything after it.
       const isOwn = hops === 0 || (at.origin === url.origin && at.protocol === url.protocol)
-      const answer = await this.#once(at, isOwn && authorization !== undefined ? ask : plain)
+      const answer = await this.#once(at, isOwn ? ask : plain)
       const location = redirects.has(answer.status) ? answer.headers.location : undefined
       if (location === undefined) return answer
       answer.body.destroy()
@@ -101,16 +114,12 @@ export class HttpClient {
     }
   }
 
-  #begin(url: URL, { method = 'GET', headers, authorization, signal }: Ask): http.ClientRequest {
+  #begin(url: URL, { method = 'GET', headers, ownHeaders, signal }: Ask): http.ClientRequest {
     const agents = this.#agentsFor(url)
     const isTls = url.protocol === 'https:'
     return (isTls ? https : http).request(url, {
       method,
-      headers: {
-        'user-agent': `patchbay/${version}`,
-        ...headers,
-        ...(authorization !== undefined && { authorization }),
-      },
+      headers: { 'user-agent': `patchbay/${version}`, ...ownHeaders, ...headers },
       agent: isTls ? agents.https : agents.http,
       timeout: this.#options.stallMs,
       signal,

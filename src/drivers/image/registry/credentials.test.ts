@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { credentialFor, parseDockerConfig } from './credentials.ts'
+import { dockerCredentials } from '#core/disk/docker-config.ts'
+import { credentialFor } from './credentials.ts'
 
 const auth = Buffer.from('me:se:cret').toString('base64')
 const me = { username: 'me', password: 'se:cret' }
@@ -16,8 +17,8 @@ test('a config of docker login has credentials by host', () => {
     },
     credsStore: 'desktop',
   }
-  const all = parseDockerConfig(JSON.stringify(config), 'config.json')
-  assert.deepEqual([...all.keys()], ['quay.io', 'https://index.docker.io/v1/'])
+  const all = dockerCredentials(JSON.stringify(config))
+  assert.deepEqual([...(all?.keys() ?? [])], ['quay.io', 'https://index.docker.io/v1/'])
   assert.deepEqual(credentialFor(all, 'quay.io'), me)
   for (const host of ['docker.io', 'registry-1.docker.io']) assert.deepEqual(credentialFor(all, host), me)
   for (const host of ['helped.example', 'evil-quay.io', 'quay.io.evil.example', 'quay.io:444'])
@@ -29,9 +30,4 @@ test('a port belongs to the host', () => {
   const all = new Map([['registry:5000', me]])
   assert.deepEqual(credentialFor(all, 'registry:5000'), me)
   assert.equal(credentialFor(all, 'registry'), undefined)
-})
-
-test('what is no config is refused by name', () => {
-  for (const text of ['', '[]', '{}', '{"auths":[]}', '{"auths":1}'])
-    assert.throws(() => parseDockerConfig(text, 'x.json'), { kind: 'Invalid', message: /^x.json is no Docker config/ })
 })

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { Fault } from '#base/fault.ts'
 import { isList, isObject, parsedJson } from '#base/json.ts'
 import type { RegistryCredentials } from '#core/ports.ts'
-import { type Answer, type HttpClient, nameOf, smallBodyOf, statusFault } from '../fetch/http-client.ts'
+import { type Answer, type Ask, type HttpClient, nameOf, smallBodyOf, statusFault } from '../fetch/http-client.ts'
 import { parseChallenges } from './challenge.ts'
 import { basic, credentialFor } from './credentials.ts'
 import { type Blob, manifestTypes, parseManifest } from './manifest.ts'
@@ -97,7 +97,7 @@ export class Repository {
     const send = () =>
       this.#http.request(url, {
         ...ask,
-        ...(this.#authorization !== undefined && { authorization: this.#authorization }),
+        ...ownHeaders(this.#authorization),
         signal,
       })
     const answer = await send()
@@ -133,7 +133,7 @@ export class Repository {
       const value = parameters.get(name)
       if (value !== undefined) realm.searchParams.set(name, value)
     }
-    const answer = await this.#http.request(realm, { ...(authorization !== undefined && { authorization }), signal })
+    const answer = await this.#http.request(realm, { ...ownHeaders(authorization), signal })
     if (answer.status !== 200) {
       answer.body.destroy()
       throw statusFault(`A token for ${this.#what()}`, answer.status)
@@ -165,4 +165,8 @@ function codeOf(text: string): string | undefined {
   const errors = isObject(json) && isList(json.errors) ? json.errors : []
   const first = errors.find(isObject)?.code
   return typeof first === 'string' && /^[A-Z_]{1,40}$/.test(first) ? first : undefined
+}
+
+function ownHeaders(authorization: string | undefined): Pick<Ask, 'ownHeaders'> {
+  return authorization === undefined ? {} : { ownHeaders: { authorization } }
 }

@@ -9,6 +9,7 @@ import { plainBytesOf } from '../files/decompress.ts'
 import { isNoRoom, Room } from '../files/room.ts'
 import { writeSparse } from '../files/sparse-file.ts'
 import type { UnpackedDisk } from '../registry/container-disk.ts'
+import { basic, credentialFor } from '../registry/credentials.ts'
 import type { Mirrors } from '../registry/mirrors.ts'
 import { Repository } from '../registry/registry.ts'
 import { parseChecksum } from './checksum.ts'
@@ -68,6 +69,13 @@ export class DiskImageStore implements DiskImages {
   }
 
   async pull(pull: DiskPull, signal: AbortSignal): Promise<DiskImage> {
+    const image = await this.#pull(pull, signal)
+    // What was used just now is not removed, so that there is time to use it.
+    await this.#inventory.files.touch(image.digest)
+    return image
+  }
+
+  async #pull(pull: DiskPull, signal: AbortSignal): Promise<DiskImage> {
     const imported = await this.#here(await this.#inventory.named(pull.reference))
     if (imported) return imported.image
     const source = parseSource(pull.reference)
@@ -82,11 +90,12 @@ export class DiskImageStore implements DiskImages {
     pull: DiskPull,
     signal: AbortSignal,
   ): Promise<DiskImage> {
-    const { path, isAlways, credentials } = pull
+    const { path, isAlways, access } = pull
     const { references } = this.#inventory
-    const here = await this.#here(await references.find(text, path))
+    const here = await this.#here(await references.find(text, path, access?.scope))
     if (here && !isAlways) return here.image
-    const repository = new Repository(this.#options.http, reference, { mirrors: this.#options.mirrors, credentials })
+    const credentials = access?.login ? new Map([[reference.host, access.login]]) : pull.credentials
+    const repository = new Repository(this.#clientFor(pull), reference, { mirrors: this.#options.mirrors, credentials })
     const known = here?.entry.version
     if (here && known !== undefined && known === (await repository.currentDigest(signal))) return here.image
     const remote = await repository.image(signal)
@@ -94,7 +103,7 @@ export class DiskImageStore implements DiskImages {
     if (here && known === version) return here.image
     return this.#getOnce(pull, signal, {
       key: `${platformDigest}\0${path ?? ''}`,
-      referring: { reference: text, ...(path !== undefined && { path }), version, platformDigest },
+      referring: { reference: text, path, scope: access?.scope, version, platformDigest },
       findSame: async () =>
         (await references.list()).find((one) => one.platformDigest === platformDigest && one.path === path),
       get: (context) => getFromRegistry(repository, remote, path, { ...context, what: text }),
@@ -106,29 +115,35 @@ export class DiskImageStore implements DiskImages {
     pull: DiskPull,
     signal: AbortSignal,
   ): Promise<DiskImage> {
-    const { isAlways, credentials } = pull
-    const { http } = this.#options
+    const { isAlways, access } = pull
+    const http = this.#clientFor(pull)
+    const ownHeaders = headersFor(url, pull)
     const began = Date.now()
     const checksum = pull.checksum === undefined ? undefined : parseChecksum(pull.checksum)
     const sum = checksum && `${checksum.algorithm}:${checksum.digest}`
     const fitting = async () => {
-      const entry = await this.#inventory.references.find(text)
+      const entry = await this.#inventory.references.find(text, undefined, access?.scope)
       return sum === undefined || entry?.checksums.includes(sum) ? entry : undefined
     }
     const here = await this.#here(await fitting())
     if (here && !isAlways) return here.image
-    const version = here && (await urlVersion(http, url, credentials, signal))
+    const version = here && (await urlVersion(http, url, ownHeaders, signal))
     if (here && version !== undefined && version === here.entry.version) return here.image
     return this.#getOnce(pull, signal, {
-      key: text,
-      referring: { reference: text, checksums: sum === undefined ? [] : [sum] },
+      key: access ? `${text}\0${access.scope}` : text,
+      referring: { reference: text, scope: access?.scope, checksums: sum === undefined ? [] : [sum] },
       findSame: async () => {
         // What another pull has got meanwhile is as new as what this one would get.
         const entry = await fitting()
         return entry && (!isAlways || entry.time >= began) ? entry : undefined
       },
-      get: (context) => getFromUrl(http, url, { checksum, credentials }, { ...context, what: nameOf(url) }),
+      get: (context) => getFromUrl(http, url, { checksum, ownHeaders }, { ...context, what: nameOf(url) }),
     })
+  }
+
+  #clientFor({ access }: DiskPull): HttpClient {
+    const { http } = this.#options
+    return access?.ca === undefined ? http : http.trusting(access.ca)
   }
 
   /** An entry with its image, if that is here. */
@@ -230,6 +245,12 @@ export class DiskImageStore implements DiskImages {
   async provide(sandbox: string, digest: string): Promise<string> {
     return this.#inventory.files.provide(sandbox, digest)
   }
+}
+
+/** What is shown to the server of a URL alone. */
+function headersFor(url: URL, { access, credentials }: DiskPull): Readonly<Record<string, string>> {
+  const login = access?.login ?? credentialFor(credentials, url.host)
+  return { ...(login && { authorization: basic(login) }), ...access?.headers }
 }
 
 /** A text that is no reference has no image here; to pull it says what is wrong with it. */

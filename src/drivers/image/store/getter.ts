@@ -1,16 +1,16 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { RegistryCredentials } from '#core/ports.ts'
 import { download } from '../fetch/download.ts'
 import type { Answer, HttpClient } from '../fetch/http-client.ts'
 import { plainBytesOf } from '../files/decompress.ts'
 import type { Room } from '../files/room.ts'
 import { writeSparse } from '../files/sparse-file.ts'
 import { type UnpackedDisk, unpackDisk } from '../registry/container-disk.ts'
-import { basic, credentialFor } from '../registry/credentials.ts'
 import type { Blob } from '../registry/manifest.ts'
 import type { RemoteImage, Repository } from '../registry/registry.ts'
 import type { Checksum } from './checksum.ts'
+
+type OwnHeaders = Readonly<Record<string, string>>
 
 /** What getting an image needs. */
 export type GetContext = Readonly<{
@@ -55,12 +55,12 @@ export async function getFromRegistry(
 export async function getFromUrl(
   http: HttpClient,
   url: URL,
-  options: Readonly<{ checksum?: Checksum | undefined; credentials?: RegistryCredentials | undefined }>,
+  options: Readonly<{ checksum?: Checksum | undefined; ownHeaders: OwnHeaders }>,
   context: GetContext,
 ): Promise<UnpackedDisk & Readonly<{ version?: string }>> {
   const { what, folder, maxBytes, room, signal, onProgress } = context
   const file = join(folder, 'download.part')
-  const credential = credentialFor(options.credentials, url.host)
+  const { checksum, ownHeaders } = options
   let version: string | undefined
   const source = async (from: number, validator: string | undefined) => {
     const answer = await http.request(url, {
@@ -68,8 +68,7 @@ export async function getFromUrl(
         ...(from > 0 && { range: `bytes=${from}-` }),
         ...(from > 0 && validator !== undefined && { 'if-range': validator }),
       },
-      ...(credential && { authorization: basic(credential) }),
-      signal,
+      ...{ ownHeaders, signal },
     })
     version = versionOf(answer.headers)
     return answer
@@ -77,7 +76,7 @@ export async function getFromUrl(
   await download(
     file,
     source,
-    { what, maxBytes, ...options.checksum },
+    { what, maxBytes, ...checksum },
     {
       ...{ room, signal },
       ...(context.backoffMs && { backoffMs: context.backoffMs }),
@@ -94,15 +93,10 @@ export async function getFromUrl(
 export async function urlVersion(
   http: HttpClient,
   url: URL,
-  credentials: RegistryCredentials | undefined,
+  ownHeaders: OwnHeaders,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const credential = credentialFor(credentials, url.host)
-  const answer = await http.request(url, {
-    method: 'HEAD',
-    ...(credential && { authorization: basic(credential) }),
-    signal,
-  })
+  const answer = await http.request(url, { method: 'HEAD', ownHeaders, signal })
   answer.body.destroy()
   return answer.status === 200 ? versionOf(answer.headers) : undefined
 }

@@ -6,7 +6,7 @@ import { isImageName, parseSource } from './source.ts'
 import { Workspaces } from './workspaces.ts'
 
 /** An image with the references that lead to it. */
-type ListedImage = StoredImage & Readonly<{ references: readonly ReferenceEntry[] }>
+export type ListedImage = StoredImage & Readonly<{ references: readonly ReferenceEntry[] }>
 
 /** What there is of disk images in a data directory, and what takes it away again. Several processes may use it at once. */
 export class ImageInventory {
@@ -68,6 +68,20 @@ export class ImageInventory {
     }
   }
 
+  /** Removes an image with its references, unless a sandbox has it now; resolves to whether it is gone. */
+  async removeUnused(digest: string): Promise<boolean> {
+    const image = (await this.list()).find((one) => one.digest === digest)
+    if (!image) return true
+    if (image.isUsed) return false
+    await this.#removeWhole(image)
+    return true
+  }
+
+  async #removeWhole(image: ListedImage): Promise<void> {
+    for (const entry of image.references) await this.references.remove(entry)
+    await this.#removeFile(image)
+  }
+
   /**
    * Removes images that no sandbox has and that were not used for `olderThanMs`, and what downloads have left. Images with an
    * imported name, which nothing can get again, go only with `hasImported`. Returns what it removed.
@@ -79,10 +93,7 @@ export class ImageInventory {
     const gone = (await this.list()).filter(
       (image) => !image.isUsed && isOld(image) && (options.hasImported || !isOurs(image)),
     )
-    for (const image of gone) {
-      for (const entry of image.references) await this.references.remove(entry)
-      await this.#removeFile(image)
-    }
+    for (const image of gone) await this.#removeWhole(image)
     return gone
   }
 }
@@ -106,5 +117,5 @@ function requireUnused({ digest, isUsed }: StoredImage, isForced: boolean): void
 }
 
 function isSame(a: ReferenceEntry, b: ReferenceEntry): boolean {
-  return a.reference === b.reference && a.path === b.path
+  return a.reference === b.reference && a.path === b.path && a.scope === b.scope
 }

@@ -9,7 +9,9 @@ export type ReferenceEntry = Readonly<{
   /** An imported name, a complete OCI reference, or a URL. */
   reference: string
   /** The disk's file in the image, if the reference was used with one. */
-  path?: string
+  path?: string | undefined
+  /** Whose it is, if it was got with what only some may show. */
+  scope?: string | undefined
   /** SHA-256 of the image's file, hexadecimal. */
   digest: string
   /** Whether it was given to us here, so that nothing can get it again. */
@@ -24,6 +26,8 @@ export type ReferenceEntry = Readonly<{
   time: number
 }>
 
+type ReferenceKey = Pick<ReferenceEntry, 'reference' | 'path' | 'scope'>
+
 /** The references of a host: a small file for each, whole or absent. */
 export class References {
   readonly #folder: string
@@ -32,8 +36,8 @@ export class References {
     this.#folder = folder
   }
 
-  async find(reference: string, path?: string): Promise<ReferenceEntry | undefined> {
-    const text = await readTextIfAny(this.#fileOf(reference, path))
+  async find(reference: string, path?: string, scope?: string): Promise<ReferenceEntry | undefined> {
+    const text = await readTextIfAny(this.#fileOf({ reference, path, scope }))
     return text === undefined ? undefined : parseEntry(text)
   }
 
@@ -44,16 +48,16 @@ export class References {
   }
 
   async write(entry: ReferenceEntry): Promise<void> {
-    await writeFileAtomic(this.#fileOf(entry.reference, entry.path), `${JSON.stringify(entry)}\n`, 0o644)
+    await writeFileAtomic(this.#fileOf(entry), `${JSON.stringify(entry)}\n`, 0o644)
   }
 
-  async remove({ reference, path }: Pick<ReferenceEntry, 'reference' | 'path'>): Promise<void> {
-    await rm(this.#fileOf(reference, path), { force: true })
+  async remove(key: ReferenceKey): Promise<void> {
+    await rm(this.#fileOf(key), { force: true })
   }
 
-  #fileOf(reference: string, path: string | undefined): string {
+  #fileOf({ reference, path, scope }: ReferenceKey): string {
     const key = createHash('sha256')
-      .update(`${reference}\0${path ?? ''}`)
+      .update([reference, path ?? '', ...(scope === undefined ? [] : [scope])].join('\0'))
       .digest('hex')
     return join(this.#folder, `${key}.json`)
   }
@@ -63,7 +67,7 @@ export class References {
 function parseEntry(text: string): ReferenceEntry | undefined {
   const entry = parsedJson(text)
   if (!isObject(entry)) return undefined
-  const { reference, path, digest, isImported, version, platformDigest, checksums, time } = entry
+  const { reference, path, scope, digest, isImported, version, platformDigest, checksums, time } = entry
   if (typeof reference !== 'string' || typeof digest !== 'string' || typeof time !== 'number') return undefined
   return {
     reference,
@@ -72,6 +76,7 @@ function parseEntry(text: string): ReferenceEntry | undefined {
     checksums: isStrings(checksums) ? checksums : [],
     time,
     ...(typeof path === 'string' && { path }),
+    ...(typeof scope === 'string' && { scope }),
     ...(typeof version === 'string' && { version }),
     ...(typeof platformDigest === 'string' && { platformDigest }),
   }
