@@ -13,7 +13,7 @@ import { copyAt } from './migration-target.ts'
 
 /**
  * Interval of the checks of the target while the guest is stopped for the switch-over, milliseconds: until its hypervisor reports a
- * change, and afterwards. Whoever asks more often before takes the processor from the transfer.
+ * change, and afterwards. More checks before would take the processor from the transfer.
  */
 const transferPollMs = 10
 const arrivalPollMs = 1

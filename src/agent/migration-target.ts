@@ -88,7 +88,7 @@ export async function receive(
 }
 
 /**
- * Whether the guest is being sent and this target has answered what it was told: the agent of the source observes the target
+ * Whether the guest is being sent and this target has answered the last step: the agent of the source observes the target
  * itself then, and often. A pass over the sandbox would take the processor from the guest that arrives.
  */
 function isBeingSent({ status }: VirtualMachineInstance, migration: string): boolean {

@@ -229,8 +229,8 @@ export class HostSandboxes implements Lifecycle, Networks {
     const record = await this.#records.read(uid)
     if (!record) return undefined
     const [{ log }, accelerator] = [this.#options, await this.#options.accelerator()]
-    const user = record.user ?? sharedQemuUid
-    await startDaemon({ dir, netns: netnsPath(netnsName(uid)), user, kvm: accelerator === 'kvm', log, signal })
+    const [user, netns] = [record.user ?? sharedQemuUid, netnsPath(netnsName(uid))]
+    await startDaemon({ dir, netns, user, kvm: accelerator === 'kvm', log, signal })
     const libvirt = await this.#live.connect(uid)
     const hypervisor = this.#hypervisor(dir, libvirt, accelerator, record)
     this.#live.put(uid, unobserved(hypervisor, libvirt))
