@@ -36,7 +36,7 @@ class Bus {
   }
 
   bind(driver: string | undefined): void {
-    if (existsSync(`${this.#device}/driver`)) unlinkSync(`${this.#device}/driver`)
+    rmSync(`${this.#device}/driver`, { force: true })
     if (driver !== undefined) symlinkSync(`../../drivers/${driver}`, `${this.#device}/driver`)
   }
 
