@@ -48,22 +48,30 @@ export class PciBindings {
   async #set(address: string, wanted: Binding): Promise<void> {
     const now = this.read(address)
     if (!now) throw new Fault('NotFound', `There is no PCI device ${address}`)
-    const device = `${this.#bus}/devices/${address}`
-    // First, so that nothing else takes the device when it is free.
-    if (now.override !== wanted.override)
-      this.#do(`set driver_override of ${address}`, `${device}/driver_override`, `${wanted.override ?? ''}\n`)
-    if (now.driver === wanted.driver) return
-    if (now.driver !== undefined)
-      this.#do(`take ${address} from ${now.driver}`, `${this.#bus}/drivers/${now.driver}/unbind`, address)
+    if (now.driver !== wanted.driver) await this.#move(address, now.driver, wanted.driver)
+    this.#override(address, wanted.override)
+  }
+
+  async #move(address: string, from: string | undefined, to: string | undefined): Promise<void> {
+    // First, so that nothing else takes the device when it is free. It is said for any driver: a card whose VFs are not to be
+    // probed by themselves (sriov_drivers_autoprobe) has them bound to nothing else.
+    if (to !== undefined) this.#override(address, to)
+    if (from !== undefined) this.#do(`take ${address} from ${from}`, `${this.#bus}/drivers/${from}/unbind`, address)
     // One that was bound to nothing is left so, although its driver may be there.
-    if (wanted.driver === undefined) return
-    this.#do(`give ${address} to ${wanted.driver}`, `${this.#bus}/drivers_probe`, address)
-    await eventually(`${wanted.driver} takes ${address}`, () => this.#driverOf(address) === wanted.driver, {
+    if (to === undefined) return
+    this.#do(`give ${address} to ${to}`, `${this.#bus}/drivers_probe`, address)
+    await eventually(`${to} takes ${address}`, () => this.#driverOf(address) === to, {
       deadlineMs: bindMs,
     }).catch((cause: unknown) => {
-      const remedy = wanted.driver === passDriver ? ': load the kernel module vfio-pci, and switch the IOMMU on' : ''
-      throw new Fault('Unavailable', `The driver ${wanted.driver} does not take ${address}${remedy}`, { cause })
+      const remedy = to === passDriver ? ': load the kernel module vfio-pci, and switch the IOMMU on' : ''
+      throw new Fault('Unavailable', `The driver ${to} does not take ${address}${remedy}`, { cause })
     })
+  }
+
+  #override(address: string, driver: string | undefined): void {
+    if (this.read(address)?.override === driver) return
+    const file = `${this.#bus}/devices/${address}/driver_override`
+    this.#do(`set driver_override of ${address}`, file, `${driver ?? ''}\n`)
   }
 
   #do(what: string, path: string, text: string): void {
