@@ -63,6 +63,38 @@ describe('virtual functions of an igb card', () => {
       driver: 'igbvf',
     })
   })
+
+  test('have the settings of a network while a guest has them, and those of before afterwards', async () => {
+    const imports = `import { listFunctions } from '${pci}/functions.ts'; import { VfSettingsDriver } from '${pci}/settings.ts';
+      import { readSettings } from '/repo/src/core/pci/settings.ts'`
+    const config = { vlan: 7, vlanQoS: 3, spoofchk: 'off', trust: 'on', max_tx_rate: 100 }
+    const [seen, before, set, after] = await evaluate(
+      `${imports}; const { signal } = new AbortController(); const driver = new VfSettingsDriver(); const vf = listFunctions()[2];
+      const before = await driver.read(vf, signal);
+      const wanted = { ...readSettings(${JSON.stringify(config)}).settings, mac: '02:00:00:00:00:AA' };
+      await driver.apply(vf, wanted, before, signal); const set = await driver.read(vf, signal);
+      await driver.restore(vf, wanted, before, signal)`,
+      '[vf.address, before, set, await driver.read(vf, signal)]',
+    )
+    assert.equal(seen, vfs[2])
+    assert.deepEqual(set, {
+      ...{ vlan: { id: 7, qos: 3, proto: '802.1q' }, mac: '02:00:00:00:00:aa', rate: { min: 0, max: 100 } },
+      ...{ spoofchk: false, trust: true, linkState: 'auto' },
+    })
+    assert.deepEqual(after, before)
+  })
+
+  test('a setting that the card cannot make is told, and nothing of it stays', async () => {
+    const imports = `import { listFunctions } from '${pci}/functions.ts'; import { VfSettingsDriver } from '${pci}/settings.ts'`
+    const [message, before, after] = await evaluate(
+      `${imports}; const { signal } = new AbortController(); const driver = new VfSettingsDriver(); const vf = listFunctions()[2];
+      const before = await driver.read(vf, signal); const wanted = { vlan: { id: 7, qos: 0, proto: '802.1q' }, linkState: 'disable' };
+      const message = await driver.apply(vf, wanted, before, signal).then(() => 'set', (error) => error.message)`,
+      '[message, before, await driver.read(vf, signal)]',
+    )
+    assert.match(message, /^Cannot set state disable of 0000:01:10\.4: .*not supported/)
+    assert.deepEqual(after, before)
+  })
 })
 
 function quoted(text: string): string {
