@@ -62,6 +62,12 @@ const layers: readonly Layer[] = [
     ownNetns: false,
     timeoutMs: 1_200_000,
   },
+  {
+    name: 'SR-IOV',
+    files: globSync('test/sriov/*.test.ts', { cwd: root }),
+    flags: ['--test-concurrency=1'],
+    ownNetns: false,
+  },
   { name: 'Debian 13', files: globSync('test/debian13/*.test.ts', { cwd: root }), flags: [], ownNetns: false },
 ]
 

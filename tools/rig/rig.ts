@@ -62,8 +62,10 @@ export class Rig implements AsyncDisposable {
       ...['-device', `igb,bus=rp${n},netdev=n${n},mac=52:54:00:00:00:0${n},romfile=`],
     ]
     const qemu = spawn(
-      `${provided}/qemu/usr/lib64/ld-linux-x86-64.so.2`,
+      'setpriv',
       [
+        // It ends with the tests, however these end.
+        ...['--pdeathsig', 'KILL', `${provided}/qemu/usr/lib64/ld-linux-x86-64.so.2`],
         ...[
           '--library-path',
           `${provided}/qemu/usr/lib/x86_64-linux-gnu`,
