@@ -136,7 +136,7 @@ function wordsOf(name: keyof VfSettings, settings: VfSettings): SettingCommand |
   }
 }
 
-/** Drivers that know 802.1q only refuse to be told of it. */
+/** Drivers that know 802.1q only refuse a command that names it. */
 function vlanWords({ id, qos, proto }: Vlan): SettingCommand {
   return ['vlan', String(id), 'qos', String(qos), ...(proto === '802.1q' ? [] : ['proto', proto])]
 }

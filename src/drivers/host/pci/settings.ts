@@ -12,7 +12,7 @@ import { run } from '../run.ts'
 /** Runs a program and resolves to its output. */
 type Run = (program: string, args: readonly string[], options: Readonly<{ signal: AbortSignal }>) => Promise<string>
 
-/** What a VF is told by its card, through the link that the card has on the host. */
+/** The settings that a card has for its VFs, by the link that the card has on the host. */
 export class VfSettingsDriver {
   readonly #run: Run
 
