@@ -8,6 +8,7 @@ import { addImageCommands } from './image-commands.ts'
 import { dataDirOption, secondsOf } from './options.ts'
 import { addUpCommand } from './up-command.ts'
 import { addUserCommands } from './user-commands.ts'
+import { addVfCommands } from './vf-commands.ts'
 import { virtctlVerbs } from './virtctl-commands.ts'
 
 // The modules of a command are imported when it runs: a client command starts without the server's.
@@ -55,6 +56,7 @@ program
   })
 
 addImageCommands(program, logOf)
+addVfCommands(program)
 addUserCommands(program)
 addClientCommands(program)
 

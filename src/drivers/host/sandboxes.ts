@@ -131,8 +131,7 @@ export class HostSandboxes implements Lifecycle, Networks {
       'Releasing networks',
     )
     await this.#watch.during(uid, () => network.release(this.#place(record), leaving, signal))
-    const attachments = record.attachments.filter(({ name }) => !names.includes(name))
-    await this.#records.write({ ...record, attachments })
+    await this.#records.write({ ...record, attachments: record.attachments.filter((one) => !leaving.includes(one)) })
     this.#live.lookAgain(uid)
     await network.sweep(signal)
   }

@@ -2,11 +2,11 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { VirtualFunction } from '#core/pci/functions.ts'
 
-/** Class of PCI bridges, which are in the groups of what is behind them and are given to nobody. */
+/** Class of PCI bridges, which are in the groups of what is behind them and are never given away. */
 const bridgeClass = '0x0604'
 
 /**
- * The VFs of this host. A host whose kernel has no SR-IOV has none. sysfs tells nobody of changes, so this is asked again and
+ * The VFs of this host. A host whose kernel has no SR-IOV has none. sysfs reports no changes, so this is called again and
  * again; the reads are synchronous, since the kernel answers at once. A VF that goes meanwhile is left out.
  */
 export function listFunctions(devices = '/sys/bus/pci/devices'): VirtualFunction[] {
