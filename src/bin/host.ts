@@ -10,6 +10,7 @@ import { version } from '#base/version.ts'
 import type { ImageStock, ImageThresholds } from '#core/disk/image-stock.ts'
 import type { Volumes } from '#core/disk/ports.ts'
 import type { TakeUpload } from '#core/disk/upload.ts'
+import type { VirtualFunction } from '#core/pci/functions.ts'
 import type { DiskImages, GuestStreams, Host, Images, Prober } from '#core/ports.ts'
 import { Cni } from '#drivers/cni/cni.ts'
 import { DiskMaker } from '#drivers/disk/maker.ts'
@@ -18,6 +19,7 @@ import { HostBridges } from '#drivers/host/bridges.ts'
 import { CapabilityCache } from '#drivers/host/capabilities.ts'
 import { type Accelerator, type AcceleratorChoice, chosenAccelerator, probeAccelerator } from '#drivers/host/kvm.ts'
 import { libvirtVersion, nodeAddresses, nodeArchitecture, nodeInfo } from '#drivers/host/node-info.ts'
+import { listFunctions } from '#drivers/host/pci/functions.ts'
 import { type PodNetwork, podsIn } from '#drivers/host/pod-network.ts'
 import { hostProber } from '#drivers/host/prober.ts'
 import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
@@ -116,6 +118,7 @@ type Drivers = Readonly<{
   diskImages: DiskImages
   imageStock: ImageStock
   volumes: Volumes
+  functions?: () => readonly VirtualFunction[]
   prober: Prober
   onImage: (listener: () => void) => void
   close(): void
@@ -164,6 +167,7 @@ async function realHost({ dir, ...options }: HostOptions): Promise<Drivers> {
     images,
     diskImages,
     imageStock: new HostImageStock(dir.images),
+    functions: listFunctions,
     volumes: new HostVolumes(dir.volumes, diskImages),
     prober: hostProber,
     onImage: (listener) => {
