@@ -28,7 +28,7 @@ export type LeaseTimes = Readonly<{ durationSeconds: number; renewMs: number }>
 export const usualLeaseTimes: LeaseTimes = { durationSeconds: 40, renewMs: 10_000 }
 
 /** What a node says of itself that changes: its images, unless they cannot be listed now, and its extended resources. */
-export type NodeObservation = PoolAmounts & Readonly<{ images: NonNullable<Node['status']>['images'] }>
+type NodeObservation = PoolAmounts & Readonly<{ images: NonNullable<Node['status']>['images'] }>
 
 type Observe = () => Promise<NodeObservation>
 
