@@ -6,6 +6,7 @@ import { type ImageStock, type ImageThresholds, nodeImages, usualThresholds } fr
 import type { Volumes } from '#core/disk/ports.ts'
 import type { TakeUpload } from '#core/disk/upload.ts'
 import { attachmentMode } from '#core/migration/required.ts'
+import type { VirtualFunction } from '#core/pci/functions.ts'
 import type { DiskImages, Host, Images, Prober } from '#core/ports.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { onAnyChange } from '#machinery/client/informer.ts'
@@ -25,6 +26,7 @@ import {
 } from './caches.ts'
 import { startClaimWork } from './claims.ts'
 import type { AgentContext, RunningGuest } from './context.ts'
+import { FunctionPools } from './function-pools.ts'
 import { GuestAgentPoller } from './guest-agent-poller.ts'
 import { GuestCredentials } from './guest-credentials.ts'
 import { type LeaseTimes, type NodeFacts, startHeartbeat, usualLeaseTimes } from './heartbeat.ts'
@@ -50,6 +52,8 @@ export type AgentOptions = Readonly<{
   imageThresholds?: ImageThresholds
   imageGarbageMs?: number
   volumes: Volumes
+  /** Lists the virtual functions of this host; none unless given. */
+  functions?: () => readonly VirtualFunction[]
   prober: Prober
   /** Registers a callback for images that may have been added. */
   onImage: (listener: () => void) => void
@@ -91,9 +95,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       return undefined
     }
   }
-  const heartbeat = await startHeartbeat({ client, node, images: listImages, times, log, signal })
-  const caches = openCaches(client, node.name, { log, signal })
   const recorder = makeRecorder(client, { component: agentComponent, host: node.name }, log)
+  const { functions = () => [] } = options
+  const pools = new FunctionPools({ client, nodeName: node.name, functions, recorder, log })
+  const observe = async () => ({ images: await listImages(), ...(await pools.amounts()) })
+  const heartbeat = await startHeartbeat({ client, node, observe, times, log, signal })
+  const caches = openCaches(client, node.name, { log, signal })
   const enqueue = (pod: Pod) => controller.enqueue(podKey(pod))
   const context = contextOf({ ...options, log }, caches, recorder, enqueue)
   const controller = runController({

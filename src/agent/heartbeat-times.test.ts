@@ -36,7 +36,7 @@ test('a node says what it is, and says it again only after a while, or when it w
   const times = { durationSeconds: 40, renewMs: 10_000 }
   const signal = new AbortController()
   const beats = await startHeartbeat({
-    images: async () => undefined,
+    observe: async () => ({ images: undefined, capacity: {}, allocatable: {} }),
     client,
     node: facts,
     times,

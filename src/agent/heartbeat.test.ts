@@ -48,7 +48,7 @@ async function open(t: TestContext) {
   const start = async (renewMs = 5) =>
     stopping(
       await startHeartbeat({
-        images: async () => undefined,
+        observe: async () => ({ images: undefined, capacity: {}, allocatable: {} }),
         ...options,
         client: failing,
         node,

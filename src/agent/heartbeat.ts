@@ -6,6 +6,7 @@ import type { Log } from '#base/log.ts'
 import { timestamp } from '#base/time.ts'
 import { delay } from '#base/wait.ts'
 import { leaseNamespace } from '#core/access/node.ts'
+import type { PoolAmounts } from '#core/pci/pools.ts'
 import { withCondition } from '#core/vm/conditions.ts'
 import type { Client } from '#machinery/client/client.ts'
 
@@ -26,13 +27,15 @@ export type LeaseTimes = Readonly<{ durationSeconds: number; renewMs: number }>
 /** The defaults of Kubernetes. */
 export const usualLeaseTimes: LeaseTimes = { durationSeconds: 40, renewMs: 10_000 }
 
-/** The images of a node, as its status has them; undefined when they cannot be listed now. */
-type ListImages = () => Promise<NonNullable<Node['status']>['images']>
+/** What a node says of itself that changes: its images, unless they cannot be listed now, and its extended resources. */
+type NodeObservation = PoolAmounts & Readonly<{ images: NonNullable<Node['status']>['images'] }>
+
+type Observe = () => Promise<NodeObservation>
 
 type Options = Readonly<{
   client: Client
   node: NodeFacts
-  images: ListImages
+  observe: Observe
   times: LeaseTimes
   log: Log
   signal: AbortSignal
@@ -40,10 +43,10 @@ type Options = Readonly<{
 
 /** Registers a node, then renews its Lease. Resolves when the node exists and its Lease has been renewed once. */
 export async function startHeartbeat(options: Options): Promise<Readonly<{ stop(): Promise<void> }>> {
-  const { client, node, images, times, log } = options
+  const { client, node, observe, times, log } = options
   const own = new AbortController()
   const signal = AbortSignal.any([options.signal, own.signal])
-  await register(client, node, images)
+  await register(client, node, observe)
   await beat()
   const beating = keepBeating()
   return {
@@ -55,8 +58,8 @@ export async function startHeartbeat(options: Options): Promise<Readonly<{ stop(
 
   async function beat(): Promise<void> {
     await renew(client, node.name, times.durationSeconds)
-    // Writes nothing unless its images have changed, or the node has been set to not ready or was deleted.
-    if (!(await postStatus(client, node, await images()))) await register(client, node, images)
+    // Writes nothing unless its observation has changed, or the node has been set to not ready or was deleted.
+    if (!(await postStatus(client, node, await observe()))) await register(client, node, observe)
   }
 
   async function keepBeating(): Promise<void> {
@@ -96,7 +99,7 @@ async function createUnlessThere<T extends ApiObject>(client: Client, kind: Kind
   }
 }
 
-async function register(client: Client, facts: NodeFacts, images: ListImages): Promise<void> {
+async function register(client: Client, facts: NodeFacts, observe: Observe): Promise<void> {
   const key = { name: facts.name }
   if (!(await client.get(Node, key)))
     await createUnlessThere(client, Node, { apiVersion: apiVersionOf(Node), kind: Node.kind, metadata: key })
@@ -104,7 +107,7 @@ async function register(client: Client, facts: NodeFacts, images: ListImages): P
     ...node,
     metadata: { ...node.metadata, labels: { ...node.metadata.labels, ...facts.labels } },
   }))
-  await postStatus(client, facts, await images())
+  await postStatus(client, facts, await observe())
 }
 
 /**
@@ -116,7 +119,7 @@ const reportMs = 300_000
 function postStatus(
   client: Client,
   facts: NodeFacts,
-  images: Awaited<ReturnType<ListImages>>,
+  { images, ...resources }: NodeObservation,
 ): Promise<Node | undefined> {
   const ready = { type: 'Ready', status: 'True', reason: 'AgentReady', message: 'patchbay agent is running' } as const
   return client.modify(
@@ -128,8 +131,8 @@ function postStatus(
         ...node.status,
         nodeInfo: facts.info,
         addresses: facts.addresses,
-        capacity: facts.capacity,
-        allocatable: facts.allocatable,
+        capacity: { ...facts.capacity, ...resources.capacity },
+        allocatable: { ...facts.allocatable, ...resources.allocatable },
         ...(images && { images }),
         conditions: withHeartbeat(withCondition(node.status?.conditions, ready, timestamp()), node),
       },

@@ -10,14 +10,16 @@ import { version } from '#base/version.ts'
 import type { ImageStock, ImageThresholds } from '#core/disk/image-stock.ts'
 import type { Volumes } from '#core/disk/ports.ts'
 import type { TakeUpload } from '#core/disk/upload.ts'
+import type { VirtualFunction } from '#core/pci/functions.ts'
 import type { DiskImages, GuestStreams, Host, Images, Prober } from '#core/ports.ts'
 import { Cni } from '#drivers/cni/cni.ts'
 import { DiskMaker } from '#drivers/disk/maker.ts'
 import { HostVolumes } from '#drivers/disk/volumes.ts'
 import { HostBridges } from '#drivers/host/bridges.ts'
 import { CapabilityCache } from '#drivers/host/capabilities.ts'
-import { type Accelerator, probeAccelerator } from '#drivers/host/kvm.ts'
+import { type Accelerator, type AcceleratorChoice, chosenAccelerator, probeAccelerator } from '#drivers/host/kvm.ts'
 import { libvirtVersion, nodeAddresses, nodeArchitecture, nodeInfo } from '#drivers/host/node-info.ts'
+import { listFunctions } from '#drivers/host/pci/functions.ts'
 import { type PodNetwork, podsIn } from '#drivers/host/pod-network.ts'
 import { hostProber } from '#drivers/host/prober.ts'
 import { SandboxNetwork } from '#drivers/host/sandbox-network.ts'
@@ -53,6 +55,7 @@ type HostOptions = Readonly<{
   cni: CniLimits
   podNetwork: PodNetwork
   hostDiskFolders: readonly string[]
+  accelerator: AcceleratorChoice
   downloads: DownloadOptions
   imageThresholds: ImageThresholds
   simulate: boolean
@@ -115,6 +118,7 @@ type Drivers = Readonly<{
   diskImages: DiskImages
   imageStock: ImageStock
   volumes: Volumes
+  functions?: () => readonly VirtualFunction[]
   prober: Prober
   onImage: (listener: () => void) => void
   close(): void
@@ -136,6 +140,7 @@ function simulated(): Drivers {
 }
 
 async function realHost({ dir, ...options }: HostOptions): Promise<Drivers> {
+  const accelerator = await chosenAccelerator(options.accelerator)
   const { client, cni, podNetwork, hostDiskFolders, downloads, log, signal } = options
   const networks = makeInformer(client, NetworkAttachmentDefinition, {}, { log, signal })
   const images = new ImageFolder(dir.images)
@@ -148,6 +153,7 @@ async function realHost({ dir, ...options }: HostOptions): Promise<Drivers> {
   await diskImages.sweep()
   const { sandboxes, network, shells } = hostSandboxes(dir, {
     ...{ log, cni, podNetwork, isUnused, letGoMs, hostDiskFolders, diskImages },
+    ...(accelerator && { accelerator }),
   })
   networks.onChange((now) => {
     if (!now)
@@ -161,6 +167,7 @@ async function realHost({ dir, ...options }: HostOptions): Promise<Drivers> {
     images,
     diskImages,
     imageStock: new HostImageStock(dir.images),
+    functions: listFunctions,
     volumes: new HostVolumes(dir.volumes, diskImages),
     prober: hostProber,
     onImage: (listener) => {
@@ -193,9 +200,11 @@ export function hostSandboxes(
     hostDiskFolders?: readonly string[]
     isUnused: (network: string) => boolean
     letGoMs: number
+    /** What guests run with, unless it is to be probed. */
+    accelerator?: Accelerator
   }>,
 ) {
-  const { log, podNetwork, isUnused, letGoMs, diskImages, hostDiskFolders = [] } = options
+  const { log, podNetwork, isUnused, letGoMs, diskImages, hostDiskFolders = [], accelerator } = options
   const images = new ImageFolder(dir.images)
   const bridges = new HostBridges(dir.host, log)
   const shells = new SpareShells(spareShells)
@@ -214,7 +223,7 @@ export function hostSandboxes(
     spawn: shells.spawn,
     log,
   })
-  let verdict: Promise<Accelerator> | undefined
+  let verdict = accelerator && Promise.resolve(accelerator)
   const sandboxes = new HostSandboxes({
     pods: dir.pods,
     network,

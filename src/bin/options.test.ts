@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { Command } from 'commander'
 import { defaultLimits } from '#machinery/http/limits.ts'
-import { addLimitOptions, limitOptions, limitsOf, limitText, sourcesOf } from './options.ts'
+import { acceleratorOf, addLimitOptions, limitOptions, limitsOf, limitText, sourcesOf } from './options.ts'
 
 test('every limit has an option, and without any the defaults hold', () => {
   assert.deepEqual(limitOptions.map(({ limit }) => limit).sort(), Object.keys(defaultLimits).sort())
@@ -32,4 +32,12 @@ test('docs/limits.md lists every limit with its default', async () => {
       page.includes(`| \`${option.flag}\` | ${limitText(option)} | ${option.unit} | ${option.words} |`),
       option.flag,
     )
+})
+
+test('what guests run with is one of three words', () => {
+  for (const word of ['auto', 'kvm', 'tcg']) assert.equal(acceleratorOf('--accelerator', word), word)
+  assert.throws(() => acceleratorOf('--accelerator', 'hvf'), {
+    kind: 'Invalid',
+    message: '--accelerator hvf is none of auto, kvm and tcg',
+  })
 })

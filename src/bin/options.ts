@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { parseQuantity } from '#apis/meta/quantity.ts'
 import { Fault } from '#base/fault.ts'
 import type { UserRange } from '#core/sandbox/users.ts'
+import type { AcceleratorChoice } from '#drivers/host/kvm.ts'
 import { defaultLimits, type Limits } from '#machinery/http/limits.ts'
 import type { TlsFiles } from '#server/pki.ts'
 
@@ -66,6 +67,12 @@ export function tokenLifeOf(option: string, text: string): number {
   if (seconds < minTokenSeconds)
     throw new Fault('Invalid', `${option} ${text} is too short: give at least an hour (3600)`)
   return seconds
+}
+
+/** How guests run. @throws Fault Invalid for another word */
+export function acceleratorOf(option: string, text: string): AcceleratorChoice {
+  if (text === 'auto' || text === 'kvm' || text === 'tcg') return text
+  throw new Fault('Invalid', `${option} ${text} is none of auto, kvm and tcg`)
 }
 
 /** An option that is a range of uids. @throws Fault Invalid */

@@ -5,6 +5,7 @@ import { defaultUsers } from '#core/sandbox/users.ts'
 import { addDownloadOptions, downloadOptionsOf, type GivenDownloads } from './image-options.ts'
 import { addThresholdOptions, type GivenThresholds, thresholdsOf } from './image-thresholds.ts'
 import {
+  acceleratorOf,
   addLimitOptions,
   bytesOption,
   countOf,
@@ -35,6 +36,7 @@ type Given = GivenDownloads &
     cniBinDir: string
     cniTimeout: string
     simulate: boolean
+    accelerator: string
     guestUidRange: string
     maxPods?: string
     hostDiskDir?: string
@@ -124,6 +126,11 @@ function addHostOptions(command: Command): Command {
       '--host-disk-dir <dirs>',
       'folders of this host, separated by commas, whose files guests may have as disks (volume hostDisk); none unless given',
     )
+    .option(
+      '--accelerator <auto|kvm|tcg>',
+      'what guests run with: KVM, emulation, or what a probe finds to work',
+      'auto',
+    )
     .option('--max-pods <count>', 'most pods of this node; the pod network may have addresses for less')
     .option(
       '--pod-cidr <network>',
@@ -186,6 +193,7 @@ async function hostOptionsOf(given: Given) {
     },
     downloads: downloadOptionsOf(given),
     imageThresholds: thresholdsOf(given),
+    accelerator: acceleratorOf('--accelerator', given.accelerator),
     guestUsers: userRangeOf('--guest-uid-range', given.guestUidRange),
   } satisfies Partial<UpOptions>
 }

@@ -24,6 +24,7 @@ test('a server that is not started by root says so before it makes anything', as
       maxPods: 1,
       podNetwork: {},
       hostDiskFolders: [],
+      accelerator: 'auto',
       listen: '127.0.0.1:0',
       limits: defaultLimits,
       historyMs: 1000,

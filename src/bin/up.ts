@@ -4,6 +4,7 @@ import { explain, Fault } from '#base/fault.ts'
 import { writeFileAtomic } from '#base/file.ts'
 import { collectWhenIdle } from '#base/idle-collector.ts'
 import type { ImageThresholds } from '#core/disk/image-stock.ts'
+import type { AcceleratorChoice } from '#drivers/host/kvm.ts'
 import { defaultPodNetwork } from '#drivers/host/pod-network.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Store } from '#machinery/store/store.ts'
@@ -24,6 +25,7 @@ export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
     podNetwork: PodNetworkOptions
     /** Folders of the host whose files guests may have as disks. */
     hostDiskFolders: readonly string[]
+    accelerator: AcceleratorChoice
     simulate: boolean
     /** Where disk images are downloaded from. */
     downloads: DownloadOptions
@@ -73,6 +75,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
     cni: options.cni,
     podNetwork,
     hostDiskFolders: options.hostDiskFolders,
+    accelerator: options.accelerator,
     downloads: options.downloads,
     imageThresholds: options.imageThresholds,
     simulate: options.simulate,

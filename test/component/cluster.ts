@@ -65,7 +65,8 @@ export type Cluster = Readonly<{
   /** Starts the agent of another node, over a host of its own unless given. */
   startNode(
     name: string,
-    options?: AgentTimes & { sandboxes?: SimSandboxes; volumes?: SimVolumes; imageStock?: SimImageStock },
+    options?: AgentTimes &
+      Pick<AgentOptions, 'functions'> & { sandboxes?: SimSandboxes; volumes?: SimVolumes; imageStock?: SimImageStock },
   ): Promise<{ stop(): Promise<void> }>
   stop(): Promise<void>
 }>

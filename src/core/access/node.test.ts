@@ -34,6 +34,7 @@ test('only members of the group of nodes are nodes, whatever they are called', (
 
 const pods = { resource: 'pods', namespace: 'a' }
 const claims = { resource: 'persistentvolumeclaims', namespace: 'a' }
+const pools = { resource: 'configmaps', namespace: 'kube-system' }
 const vmis = { resource: 'virtualmachineinstances', namespace: 'a' }
 for (const [what, wanted, allowed] of [
   ['lists its own pods', { ...pods, verb: 'list', fieldSelector: 'spec.nodeName=n1' }, true],
@@ -55,6 +56,9 @@ for (const [what, wanted, allowed] of [
   ["gets another node's claim", { ...claims, verb: 'get', name: 'far' }, false],
   ['gets the DataVolume of a claim on it', { ...claims, resource: 'datavolumes', verb: 'get', name: 'mine' }, true],
   ["gets another node's DataVolume", { ...claims, resource: 'datavolumes', verb: 'get', name: 'far' }, false],
+  ['gets the pools of virtual functions', { ...pools, verb: 'get', name: 'sriovdp-config' }, true],
+  ['gets another ConfigMap beside them', { ...pools, verb: 'get', name: 'other' }, false],
+  ['lists what is beside them', { ...pools, verb: 'list' }, false],
   ['lists networks', { resource: 'network-attachment-definitions', verb: 'list' }, true],
 ] as const)
   test(`an agent ${what}: ${allowed ? 'no veto' : 'vetoed'}`, () => {

@@ -7,6 +7,7 @@ import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { sameJson } from '#base/json.ts'
 import { claimNodeLabel, nodeOfClaim } from '../disk/claims.ts'
+import { poolConfigKey } from '../pci/pool-config.ts'
 
 /** The group every node's agent belongs to; its members are called `system:node:NAME` (Kubernetes' own names). */
 export const nodesGroup = 'system:nodes'
@@ -80,6 +81,9 @@ export function nodeReadVeto(who: Person, wanted: Wanted, placement: Placement):
   if (resource === 'persistentvolumeclaims' && verb === 'get' && hasClaim()) return undefined
   if (resource === 'persistentvolumeclaims' && verb !== 'get') return undefined
   if (resource === 'datavolumes' && verb === 'get') return hasClaim() ? undefined : unrelated(node)
+  // The pools of virtual functions are the same for all nodes.
+  const isPools = namespace === poolConfigKey.namespace && name === poolConfigKey.name
+  if (resource === 'configmaps' && verb === 'get' && isPools) return undefined
   if (resource !== undefined && volumeSources.has(resource)) {
     if (verb !== 'get') return 'can only read resources of this type'
     return placement.nodesNaming({ resource, namespace, name }).includes(node) ? undefined : unrelated(node)

@@ -21,6 +21,11 @@ export type PoolConfig = Readonly<{
   selectors: readonly Selector[]
 }>
 
+/** Where the operator says which VFs there are for guests; the same object that the SR-IOV device plugin reads in a cluster. */
+export const poolConfigKey = { namespace: 'kube-system', name: 'sriovdp-config' } as const
+/** The key of that ConfigMap. */
+export const poolConfigFile = 'config.json'
+
 const usualPrefix = 'intel.com'
 
 /** Fields of a selector that are carried out, by the name of what they allow. */

@@ -34,9 +34,9 @@ export function poolsOf(
 }
 
 /** What a Node says of its pools: how many VFs each has, and how many of these can be given to guests. */
-export function poolAmounts(
-  pools: readonly Pool[],
-): Readonly<Record<'capacity' | 'allocatable', Readonly<Record<string, string>>>> {
+export type PoolAmounts = Readonly<Record<'capacity' | 'allocatable', Readonly<Record<string, string>>>>
+
+export function poolAmounts(pools: readonly Pool[]): PoolAmounts {
   const count = (of: (pool: Pool) => number) =>
     Object.fromEntries(pools.map((pool) => [pool.resource, String(of(pool))]))
   return {

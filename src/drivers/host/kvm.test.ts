@@ -4,7 +4,7 @@ import { release, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { silent } from '#base/log.ts'
-import { probeAccelerator } from './kvm.ts'
+import { chosenAccelerator, probeAccelerator } from './kvm.ts'
 
 /** What QEMU ends with when the probe's guest has run through. */
 const ran = 85
@@ -42,7 +42,8 @@ for (const [what, ends, expected, calls, why] of [
     'tcg,kvm',
     /opens, but the probe did not end within \d+ ms$/,
   ],
-  ['would run it, but not even emulation does', { tcg: 1, kvm: ran }, 'tcg', 'tcg', /does not run under emulation$/],
+  ['runs it and emulation is too slow', { tcg: 1, kvm: ran }, 'kvm', 'tcg,kvm', /^the probe ran$/],
+  ['does not run it, nor emulation', { tcg: 1, kvm: 1 }, 'tcg', 'tcg,kvm', /within 8000 ms, nor under emulation$/],
 ] as const)
   test(`guests run by ${expected} where KVM ${what}`, async (t) => {
     const host = await open(t, ends)
@@ -76,3 +77,13 @@ for (const text of ['', '{', '[]', '{"accelerator":"kvm"}', '{"subject":"x","acc
     assert.equal(await host.probe(), 'tcg')
     assert.equal((await host.verdict()).accelerator, 'tcg')
   })
+
+test('an operator’s choice stands, and KVM is refused where there is none', async () => {
+  assert.equal(await chosenAccelerator('auto', '/no/such/device'), undefined)
+  assert.equal(await chosenAccelerator('tcg', '/no/such/device'), 'tcg')
+  assert.equal(await chosenAccelerator('kvm', '/dev/null'), 'kvm')
+  await assert.rejects(chosenAccelerator('kvm', '/no/such/device'), {
+    kind: 'Invalid',
+    message: '--accelerator kvm: there is no /no/such/device that can be opened; load kvm_intel or kvm_amd',
+  })
+})

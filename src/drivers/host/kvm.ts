@@ -2,12 +2,16 @@ import { spawn } from 'node:child_process'
 import { access, constants, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { release, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
 import { run } from './run.ts'
 
 /** How guests run: on the processor with KVM, or with QEMU's emulation. */
 export type Accelerator = 'kvm' | 'tcg'
+
+/** What an operator chooses: one of them, or what a probe finds to work. */
+export type AcceleratorChoice = Accelerator | 'auto'
 
 /** The machine and processor of Patchbay's guests, which the probe must use too. */
 const machine = ['-M', 'q35', '-cpu', 'max']
@@ -33,6 +37,24 @@ const passed = 85
 
 /** Time limit of the probe with KVM: a multiple of the time with emulation, between two bounds; milliseconds. */
 const limits = { leastMs: 1500, mostMs: 4000, times: 8 }
+
+/** What an operator chose; undefined when it is to be probed. @throws Fault Invalid for KVM on a host that has none */
+export async function chosenAccelerator(
+  choice: AcceleratorChoice,
+  device = '/dev/kvm',
+): Promise<Accelerator | undefined> {
+  if (choice === 'auto') return undefined
+  if (choice === 'kvm' && !(await canOpen(device)))
+    throw new Fault('Invalid', `--accelerator kvm: there is no ${device} that can be opened; load kvm_intel or kvm_amd`)
+  return choice
+}
+
+function canOpen(device: string): Promise<boolean> {
+  return access(device, constants.R_OK | constants.W_OK).then(
+    () => true,
+    () => false,
+  )
+}
 
 /**
  * Measures whether KVM runs guests on this host. The verdict is kept in `file` as long as kernel and QEMU stay the same.
@@ -65,21 +87,19 @@ function verdictIn(text: string | undefined): Readonly<{ subject: unknown; accel
 }
 
 async function probe(qemu: string, device: string): Promise<{ accelerator: Accelerator; why: string }> {
-  const usable = await access(device, constants.R_OK | constants.W_OK).then(
-    () => true,
-    () => false,
-  )
-  if (!usable) return { accelerator: 'tcg', why: `there is no ${device} that can be opened` }
+  if (!(await canOpen(device))) return { accelerator: 'tcg', why: `there is no ${device} that can be opened` }
   const folder = await mkdtemp(join(tmpdir(), 'patchbay-kvm-'))
   try {
     const disk = join(folder, 'disk')
     await writeFile(disk, floppy())
     const start = performance.now()
     const emulated = await boots(qemu, 'tcg', disk, limits.mostMs * 2)
-    const limitMs = Math.min(limits.mostMs, Math.max(limits.leastMs, limits.times * (performance.now() - start)))
-    if (!emulated) return { accelerator: 'tcg', why: 'the probe itself does not run under emulation' }
+    const scaledMs = Math.min(limits.mostMs, Math.max(limits.leastMs, limits.times * (performance.now() - start)))
+    // Inside an emulated machine, emulation is too slow for the probe, and KVM may work all the same.
+    const limitMs = emulated ? scaledMs : limits.mostMs * 2
     if (await boots(qemu, 'kvm', disk, limitMs)) return { accelerator: 'kvm', why: 'the probe ran' }
-    return { accelerator: 'tcg', why: `${device} opens, but the probe did not end within ${Math.round(limitMs)} ms` }
+    const why = `${device} opens, but the probe did not end within ${Math.round(limitMs)} ms`
+    return { accelerator: 'tcg', why: emulated ? why : `${why}, nor under emulation` }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
