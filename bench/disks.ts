@@ -13,6 +13,7 @@ import { cloudVm } from '../tools/stage/distro-manifests.ts'
 import { must, program } from '../tools/stage/program.ts'
 import type { Stage } from '../tools/stage/stage.ts'
 import { note, percentile, show } from './figures.ts'
+import { pssMb } from './proc.ts'
 
 /** Boots of each side, and measurements of the disk in each. */
 const rounds = 2
@@ -25,8 +26,8 @@ const repository = 'containerdisks/debian'
 
 type Key = Awaited<ReturnType<typeof sshKey>>
 
-/** A guest that answers on a port: where, and how it is ended. */
-type Guest = Readonly<{ host: string; port: number; ms: number; end: () => Promise<void> }>
+/** A guest that answers on a port: where, its processes, QEMU first, and how it is ended. */
+type Guest = Readonly<{ host: string; port: number; ms: number; pids: readonly number[]; end: () => Promise<void> }>
 
 /**
  * A whole Debian: from its manifest until it lets somebody in, and what its disk takes, against QEMU started by hand with the same
@@ -44,15 +45,17 @@ export async function benchDisks(stage: Stage): Promise<void> {
     const ours: number[] = []
     const theirs: number[] = []
     const [fast, byHand]: [number[], number[]] = [[], []]
+    const [here, there]: [number[][], number[][]] = [[], []]
     for (let round = 0; round < rounds; round++) {
-      for (const [boot, times, speeds] of [
-        [() => applied(stage, key), ours, fast],
-        [() => started(folder, image, key), theirs, byHand],
+      for (const [boot, times, speeds, memory] of [
+        [() => applied(stage, key), ours, fast, here],
+        [() => started(folder, image, key), theirs, byHand, there],
       ] as const) {
         const guest = await boot()
         times.push(guest.ms)
         // What still sets the guest up would be measured, too.
         await inGuest(guest, key, 'cloud-init status --wait; true')
+        memory.push(await Promise.all(guest.pids.map(pssMb)))
         for (let i = 0; i < writes; i++) speeds.push(await written(guest, key))
         await guest.end()
       }
@@ -72,6 +75,9 @@ export async function benchDisks(stage: Stage): Promise<void> {
       unit: 'MiB/s',
       promisedAtLeast: 0.95,
     })
+    const [qemu = 0, libvirtd = 0] = here.at(-1) ?? []
+    show({ what: 'memory of its QEMU', ours: qemu, theirs: there.at(-1)?.[0] ?? 0, unit: 'MB PSS' })
+    note('and of its libvirtd', `${libvirtd.toFixed(1)} MB PSS`)
   } finally {
     await registry.close()
     await rm(folder, { recursive: true, force: true })
@@ -111,7 +117,8 @@ async function applied(stage: Stage, key: Key): Promise<Guest> {
   )
   await answers(host, 22)
   const ms = performance.now() - start
-  return { host, port: 22, ms, end: async () => void (await stage.k('delete', 'vm', 'bench', '--timeout=120s')) }
+  const pids = [await stage.qemuPid('bench'), await stage.libvirtdPid('bench')]
+  return { host, port: 22, ms, pids, end: async () => void (await stage.k('delete', 'vm', 'bench', '--timeout=120s')) }
 }
 
 /** What somebody would type who has the image: an overlay, a seed, and QEMU. */
@@ -142,7 +149,8 @@ async function started(folder: string, image: string, key: Key): Promise<Guest> 
     { stdio: 'ignore' },
   )
   await answers('127.0.0.1', port)
-  return { host: '127.0.0.1', port, ms: performance.now() - start, end: () => ended(qemu) }
+  const ms = performance.now() - start
+  return { host: '127.0.0.1', port, ms, pids: [qemu.pid ?? 0], end: () => ended(qemu) }
 }
 
 async function ended(qemu: ChildProcess): Promise<void> {
