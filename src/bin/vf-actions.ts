@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { explain, Fault } from '#base/fault.ts'
+import { Fault } from '#base/fault.ts'
 import { table } from '#cli/table.ts'
 import { passDriver, unusable, type VirtualFunction } from '#core/pci/functions.ts'
 import { type PoolConfig, parsePools } from '#core/pci/pool-config.ts'
@@ -70,16 +70,18 @@ export async function checkVf(address: string, print: Print): Promise<void> {
   const signal = AbortSignal.timeout(cardMs)
   const before = { binding: bindings.read(address) ?? {}, settings: await settings.read(vf, signal) }
   const wanted = { mac: triedMac }
+  await settings.apply(vf, wanted, before.settings, signal)
   try {
-    await settings.apply(vf, wanted, before.settings, signal)
     print(`The card ${vf.parent.link} gives it the MAC address ${triedMac}`)
-    await bindings.pass(address)
-    print(`${passDriver} takes it from ${vf.driver ?? 'no driver'}, in IOMMU group ${vf.group?.id}`)
+    try {
+      await bindings.pass(address)
+      print(`${passDriver} takes it from ${vf.driver ?? 'no driver'}, in IOMMU group ${vf.group?.id}`)
+    } finally {
+      await bindings.restore(address, before.binding)
+    }
   } finally {
-    await bindings.restore(address, before.binding)
-    await settings.restore(vf, wanted, before.settings, AbortSignal.timeout(cardMs)).catch((error: unknown) => {
-      throw new Fault('Unavailable', `Everything but its MAC address is as before: ${explain(error)}`, { cause: error })
-    })
+    // Also when its driver does not take it back.
+    await settings.restore(vf, wanted, before.settings, AbortSignal.timeout(cardMs))
   }
   print('Everything is as before: it can be given to a guest')
 }

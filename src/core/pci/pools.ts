@@ -33,9 +33,10 @@ export function poolsOf(
   })
 }
 
-/** What a Node says of its pools: how many VFs each has, and how many of these can be given to guests. */
+/** Extended resources of a Node by name: how many VFs a pool has, and how many of these can be given to guests. */
 export type PoolAmounts = Readonly<Record<'capacity' | 'allocatable', Readonly<Record<string, string>>>>
 
+/** What a Node says of its pools. */
 export function poolAmounts(pools: readonly Pool[]): PoolAmounts {
   const count = (of: (pool: Pool) => number) =>
     Object.fromEntries(pools.map((pool) => [pool.resource, String(of(pool))]))
