@@ -46,19 +46,24 @@ export async function benchDisks(stage: Stage): Promise<void> {
     const theirs: number[] = []
     const [fast, byHand]: [number[], number[]] = [[], []]
     const [here, there]: [number[][], number[][]] = [[], []]
+    const sides = [
+      { boot: () => applied(stage, key), times: ours, speeds: fast, memory: here },
+      { boot: () => started(folder, image, key), times: theirs, speeds: byHand, memory: there },
+    ]
     for (let round = 0; round < rounds; round++) {
-      for (const [boot, times, speeds, memory] of [
-        [() => applied(stage, key), ours, fast, here],
-        [() => started(folder, image, key), theirs, byHand, there],
-      ] as const) {
+      const pair: { guest: Guest; speeds: number[] }[] = []
+      // The second one boots beside the first: each side is that in turn.
+      for (const { boot, times, speeds, memory } of round % 2 ? sides.toReversed() : sides) {
         const guest = await boot()
+        pair.push({ guest, speeds })
         times.push(guest.ms)
         // What still sets the guest up would be measured, too.
         await inGuest(guest, key, 'cloud-init status --wait; true')
         memory.push(await Promise.all(guest.pids.map(pssMb)))
-        for (let i = 0; i < writes; i++) speeds.push(await written(guest, key))
-        await guest.end()
       }
+      // They take turns, so that what else the host does concerns both.
+      for (let i = 0; i < writes; i++) for (const { guest, speeds } of pair) speeds.push(await written(guest, key))
+      for (const { guest } of pair) await guest.end()
     }
     const of = (samples: readonly number[]) => percentile(samples, 0.5)
     show({

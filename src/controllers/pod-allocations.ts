@@ -2,9 +2,9 @@ import type { Pod } from '#apis/core/pod.ts'
 import type { Affinity } from '#apis/kubevirt/affinity.ts'
 import { userOf } from '#core/sandbox/users.ts'
 import { hasPodTerms, type PlacedPod } from '#core/scheduling/pod-affinity.ts'
-import { type Allocation, noAllocation, podMemory } from '#core/vm/scheduling.ts'
+import { type Allocation, noAllocation, podDevices, podMemory } from '#core/vm/scheduling.ts'
 
-type PodAllocation = PlacedPod & Readonly<{ bytes: number; user: number | undefined }>
+type PodAllocation = PlacedPod & Pick<Allocation, 'bytes' | 'devices'> & Readonly<{ user: number | undefined }>
 
 /**
  * What all pods use of their nodes and of the user range, kept up to date as pods come and go: scheduling one pod does not
@@ -29,7 +29,8 @@ export class PodAllocations {
     }
     const { namespace = 'default', labels = {} } = pod.metadata
     const { nodeName: node = '', affinity } = pod.spec
-    const allocation = { namespace, labels, node, affinity, bytes: podMemory(pod, 'requests'), user: userOf(pod) }
+    const bytes = podMemory(pod, 'requests')
+    const allocation = { namespace, labels, node, affinity, bytes, devices: podDevices(pod), user: userOf(pod) }
     this.#byPod.set(key, allocation)
     if (hasPodTerms(affinity)) this.#choosy.add(key)
     this.#add(allocation, 1)
@@ -50,10 +51,12 @@ export class PodAllocations {
     return this.#users
   }
 
-  #add({ node, bytes, user }: PodAllocation, sign: 1 | -1): void {
+  #add({ node, bytes, devices, user }: PodAllocation, sign: 1 | -1): void {
     const taken = this.allocatedOn(node)
     const pods = taken.pods + sign
-    if (pods) this.#nodes.set(node, { pods, bytes: taken.bytes + sign * bytes })
+    const all = devices.size ? new Map(taken.devices) : taken.devices
+    for (const [resource, count] of devices) (all as Map<string, number>).set(resource, (all.get(resource) ?? 0) + sign * count)
+    if (pods) this.#nodes.set(node, { pods, bytes: taken.bytes + sign * bytes, devices: all })
     else this.#nodes.delete(node)
     if (user === undefined) return
     const count = (this.#users.get(user) ?? 0) + sign

@@ -38,6 +38,9 @@ export const networksAnnotation = 'k8s.v1.cni.cncf.io/networks'
 /** Multus' annotation with a pod's networks. */
 export const networkStatusAnnotation = 'k8s.v1.cni.cncf.io/network-status'
 
+/** KubeVirt's annotation of a pod with the devices of its interfaces. */
+export const networkInfoAnnotation = 'kubevirt.io/network-info'
+
 /** Multus' annotation for a network in place of the pod network. */
 export const defaultNetworkAnnotation = 'v1.multus-cni.io/default-network'
 
@@ -51,6 +54,8 @@ export type NetworkStatus = Readonly<{
   ips?: readonly string[]
   default?: boolean
   dns: Readonly<Record<string, never>>
+  /** The device of the host that the network is reached by. */
+  'device-info'?: Readonly<{ type: 'pci'; version: string; pci: Readonly<{ 'pci-address': string }> }>
 }>
 
 /** The networks in a pod's annotations, as the agent of its node wrote them; empty until it has. */

@@ -28,13 +28,18 @@ type Traits = Readonly<{
   reservedMac?: string
   /** What `state` may declare (facts/kubevirt.md §2.1). */
   states: readonly Extract<InterfaceState, 'up' | 'down' | 'absent'>[]
-  /** Whether a card on a secondary network can be plugged into and unplugged from a running guest (facts/kubevirt.md §3.2). */
+  /** Whether a card on a secondary network can be plugged into a running guest (facts/kubevirt.md §3.2). */
   isPluggable: boolean
+  /**
+   * Whether its network comes into the sandbox of a running guest; otherwise only another sandbox has it, to which the guest
+   * migrates.
+   */
+  isAttachedLive: boolean
   /** Whether such a card can be rewired to another secondary network while its guest runs. */
   isRewirable: boolean
   /** Whether a guest with it on the pod network can be migrated (facts/kubevirt.md §1.7). */
   migratesOnPod: 'always' | 'ifAllowed' | 'never'
-  /** Whether its card is unplugged for a migration and plugged again afterwards; true for no binding that is run. */
+  /** Whether its card is unplugged for a migration and plugged again afterwards. */
   leavesToMigrate: boolean
 }>
 
@@ -50,6 +55,7 @@ const notRun = {
   takesPortRanges: false,
   states: ['up', 'down'],
   isPluggable: false,
+  isAttachedLive: false,
   isRewirable: false,
   migratesOnPod: 'never',
   leavesToMigrate: false,
@@ -66,6 +72,7 @@ const table = {
     needsPodPermission: true,
     states: ['up', 'down', 'absent'],
     isPluggable: true,
+    isAttachedLive: true,
     isRewirable: true,
     migratesOnPod: 'ifAllowed',
   },
@@ -81,11 +88,13 @@ const table = {
   },
   sriov: {
     ...notRun,
+    isRun: true,
     kind: 'core',
     attach: 'hostdev',
     isOnNetwork: true,
     takesClaims: true,
     states: [],
+    isPluggable: true,
     leavesToMigrate: true,
   },
   passtBinding: { ...notRun, gate: 'PasstBinding', isPodOnly: true, migratesOnPod: 'always' },
@@ -118,4 +127,9 @@ export function bindingOf(one: Interface): Binding | undefined {
 /** Whether some binding that an interface names has a trait. */
 export function hasTrait(one: Interface, has: (traits: Traits) => boolean): boolean {
   return bindingsOf(one).some((name) => has(bindings[name]))
+}
+
+/** Whether the guest's card with a binding is a device of the host. */
+export function isDevice(binding: Binding | undefined): boolean {
+  return binding !== undefined && bindings[binding].attach === 'hostdev'
 }

@@ -1,7 +1,7 @@
 import type { Interface, InterfaceState, Network } from '#apis/kubevirt/interface.ts'
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { queuesOf } from '../vm/cpu.ts'
-import { bindingOf, bindings, runBindings } from './bindings.ts'
+import { bindingOf, bindings, isDevice, runBindings } from './bindings.ts'
 import { linkNames, primaryLinkNames } from './names.ts'
 import { type DesiredNic, effectiveLink, noNetwork, podNetwork } from './nic.ts'
 
@@ -63,7 +63,7 @@ export function wantedNics(spec: VmiSpec, namespace: string): DesiredNic[] {
         binding: binding ?? 'bridge',
         network: key,
         link: effectiveLink(linkOf(one.state), key),
-        queues: model === 'virtio' ? queues : 1,
+        queues: model === 'virtio' && !isDevice(binding) ? queues : 1,
         links: primary ? primaryLinkNames : linkNames(network.name),
         primary,
         ports: portsOf(one),

@@ -40,6 +40,11 @@ export function movedLinkName(name: string, network: string): string {
 /** Names of the primary interface's links. */
 export const primaryLinkNames: LinkNames = { pod: 'eth0', bridge: 'k6t-eth0', tap: 'tap0' }
 
+/** The alias of an interface in libvirt when its card is a device of the host (KubeVirt). */
+export function deviceAliasOf(name: string): string {
+  return aliasOf(`sriov-${name}`)
+}
+
 /** The alias of an interface in libvirt. */
 export function aliasOf(name: string): string {
   return `ua-${name}`

@@ -1,6 +1,6 @@
 import type { InterfaceStatus } from '#apis/kubevirt/interface.ts'
 import { sameJson } from '#base/json.ts'
-import { bindings } from './bindings.ts'
+import { bindings, isDevice } from './bindings.ts'
 import { type DesiredNic, isNetwork, type ObservedNic } from './nic.ts'
 
 /** A network device as the guest's agent reports it. */
@@ -48,6 +48,8 @@ function statusOf(
   const agentIps = guest?.ips.filter((ip) => isOnNetwork || !isLinkLocal(ip))
   const ips = agentIps ? (isOnNetwork ? agentIps : mergedIps(podIps, agentIps)) : podIps
   const isAttached = isNetwork(now.network)
+  // Neither is known of a device of the host (KubeVirt).
+  const isOwn = !isDevice(nic.binding)
   const sources = [
     'domain',
     ...(guest ? ['guest-agent'] : []),
@@ -56,9 +58,9 @@ function statusOf(
   return {
     name: nic.name,
     mac: now.mac,
-    linkState: now.link,
+    ...(isOwn && { linkState: now.link }),
     ...(isAttached && { podInterfaceName: nic.links.pod }),
-    queueCount: now.queues,
+    ...(isOwn && { queueCount: now.queues }),
     infoSource: sources.join(', '),
     ...(guest && { interfaceName: guest.name }),
     ...addresses(ips),

@@ -6,7 +6,11 @@ import {
   networksAnnotation,
 } from '#apis/net/attachment.ts'
 import { anySourceAnnotation, isTrueAnnotation } from '../annotations.ts'
+import { isDevice } from '../nic/bindings.ts'
 import { type DesiredNic, isNad, isNetwork, podNetwork } from '../nic/nic.ts'
+import { poolConfigKey } from '../pci/pool-config.ts'
+import { resourceNameAnnotation } from '../pci/request.ts'
+import type { DevicePool } from '../pci/taken.ts'
 import { type DhcpSettings, dhcpSettings } from './dhcp.ts'
 
 /**
@@ -28,6 +32,8 @@ export type Attachment = Readonly<
     carried?: readonly string[]
     /** The limits of the instance's annotations, for plugins that declare the capability; unparsed. */
     bandwidth?: Bandwidth
+    /** The pool that a device of the host is taken from, for a binding that has one; used only until it is taken. */
+    pool?: DevicePool
     /** The guest's DHCP options. Records of earlier versions have none. */
     dhcp?: DhcpSettings
   }
@@ -50,32 +56,50 @@ function bandwidthWanted(annotations: Readonly<Record<string, string>> = {}): Ba
   return { ...(ingress !== undefined && { ingress }), ...(egress !== undefined && { egress }) }
 }
 
-/** Looks up NADs by `namespace/name`; undefined for one that does not exist. */
+/** Looks up NADs by `namespace/name`, undefined for one that does not exist; and the pools that they name. */
 export type FindNads = Readonly<{
   configOf: (network: string) => string | undefined
   annotationsOf: (network: string) => Readonly<Record<string, string>> | undefined
+  /** The pool of a resource (`PREFIX/NAME`) on this node; undefined when it has none. */
+  poolOf: (resource: string) => DevicePool | undefined
 }>
 
 /** The attachments that interfaces of an instance need. */
 export function attachmentsOf(
   nics: readonly DesiredNic[],
   vmi: VirtualMachineInstance,
-  { configOf, annotationsOf }: FindNads,
+  find: FindNads,
 ): Attachment[] {
+  const { configOf, annotationsOf } = find
   const bandwidth = bandwidthWanted(vmi.metadata.annotations)
   return nics.map((nic) => {
     const hasNad = isNad(nic.network)
     const config = hasNad ? configOf(nic.network) : undefined
+    const device = isDevice(nic.binding) && config !== undefined ? deviceOf(nic, find) : {}
     const isOpen = hasNad && isTrueAnnotation(annotationsOf(nic.network), anySourceAnnotation)
     return {
       ...writtenOf(nic),
       ...(config !== undefined && { config }),
       ...(hasNad && config === undefined && { problem: missingText(nic) }),
+      ...device,
       ...(isOpen && { isOpen }),
       ...(bandwidth && { bandwidth }),
       dhcp: dhcpSettings(vmi, nic),
     }
   })
+}
+
+/** The pool of an interface whose card is a device of the host, or why it has none. */
+function deviceOf({ name, network }: DesiredNic, find: FindNads): Pick<Attachment, 'pool' | 'problem'> {
+  const resource = find.annotationsOf(network)?.[resourceNameAnnotation]
+  const where = `interface "${name}" wants the NetworkAttachmentDefinition ${network}`
+  if (!resource)
+    return { problem: `${where}, which names no resource; give it the annotation ${resourceNameAnnotation}` }
+  const pool = find.poolOf(resource)
+  const { namespace, name: map } = poolConfigKey
+  return pool
+    ? { pool }
+    : { problem: `${where}, whose resource ${resource} this node does not have; see ConfigMap ${namespace}/${map}` }
 }
 
 function writtenOf(nic: DesiredNic): Written {
@@ -102,10 +126,11 @@ export function networksRequest(nics: readonly DesiredNic[]): Record<string, str
   }
 }
 
-/** Multus' annotation with the networks of a sandbox. */
+/** Multus' annotation with the networks of a sandbox; `devices` has the PCI addresses of the host's devices, by interface. */
 export function networkStatuses(
   attachments: readonly Attachment[],
   ips: ReadonlyMap<string, readonly string[]>,
+  devices: ReadonlyMap<string, string> = new Map(),
 ): NetworkStatus[] {
   const onNetworks = attachments.filter(({ network }) => isNetwork(network))
   return onNetworks.map(({ name, network, links, mac }) => {
@@ -117,6 +142,27 @@ export function networkStatuses(
       ...(own.length && { ips: own }),
       ...(links.pod === 'eth0' && { default: true }),
       dns: {},
+      ...deviceInfo(devices.get(name)),
     }
   })
+}
+
+/** KubeVirt's annotation with the devices of a sandbox's interfaces; undefined when it has none. */
+export function networkInfo(
+  attachments: readonly Attachment[],
+  devices: ReadonlyMap<string, string>,
+): string | undefined {
+  const interfaces = attachments
+    .flatMap(({ name, mac }) => {
+      const info = deviceInfo(devices.get(name))['device-info']
+      return info ? [{ network: name, deviceInfo: info, mac }] : []
+    })
+    .toSorted((a, b) => (a.network < b.network ? -1 : 1))
+  return interfaces.length ? JSON.stringify({ interfaces }) : undefined
+}
+
+function deviceInfo(address: string | undefined): Pick<NetworkStatus, 'device-info'> {
+  return address === undefined
+    ? {}
+    : { 'device-info': { type: 'pci', version: '1.1.0', pci: { 'pci-address': address } } }
 }

@@ -1,5 +1,6 @@
 import type { GuestDisk } from '../disk/disk.ts'
-import { aliasOf } from '../nic/names.ts'
+import { isDevice } from '../nic/bindings.ts'
+import { aliasOf, deviceAliasOf } from '../nic/names.ts'
 import type { DesiredNic } from '../nic/nic.ts'
 import type { Hardware } from './hardware.ts'
 import { maxBus } from './pci.ts'
@@ -63,11 +64,16 @@ export function devicesOf(nics: readonly DesiredNic[], disks: readonly GuestDisk
   ]
 }
 
-function nicDevice({ name, model, pciAddress, acpiIndex, bootOrder }: DesiredNic): Device {
+/** The alias of an interface. */
+export function nicAlias({ name, binding }: Pick<DesiredNic, 'name' | 'binding'>): string {
+  return isDevice(binding) ? deviceAliasOf(name) : aliasOf(name)
+}
+
+function nicDevice({ name, binding, model, pciAddress, acpiIndex, bootOrder }: DesiredNic): Device {
   return {
     kind: 'interface',
-    alias: aliasOf(name),
-    port: model === 'virtio' ? 'needed' : 'kept',
+    alias: nicAlias({ name, binding }),
+    port: model === 'virtio' || isDevice(binding) ? 'needed' : 'kept',
     ...(pciAddress !== undefined && { pciAddress }),
     ...(acpiIndex !== undefined && { acpiIndex }),
     ...(bootOrder !== undefined && { bootOrder }),

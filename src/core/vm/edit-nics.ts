@@ -67,8 +67,9 @@ export function withoutNic(vm: Stored<VirtualMachine>, name: string, isRunning: 
       text: `interface ${name} of VM ${vm.metadata.name} is on the default network and cannot be unplugged; cut its link instead, by state: down`,
     }
   if (there.absent) return { vm }
-  if (isRunning || (isParking(vm) && there.isPluggable)) {
-    if (there.isPluggable) return replaced(vm, name, (one) => ({ ...one, state: 'absent' }))
+  const canLeave = there.isPluggable && hasAbsent(there)
+  if (isRunning || (isParking(vm) && canLeave)) {
+    if (canLeave) return replaced(vm, name, (one) => ({ ...one, state: 'absent' }))
     return {
       refuse: 'Invalid',
       text: `interface ${name} of VM ${vm.metadata.name} is no bridge, and only bridges can be unplugged while the VM runs; stop it first`,
@@ -148,4 +149,10 @@ function edited(vm: Stored<VirtualMachine>, list: readonly Interface[], others: 
   const { template } = vm.spec
   const spec = withInterfaces(template.spec, list, others)
   return { vm: { ...vm, spec: { ...vm.spec, template: { ...template, spec } } } }
+}
+
+/** Whether an interface may be declared `absent`. */
+function hasAbsent({ binding }: DesiredNic): boolean {
+  const states: readonly string[] = bindings[binding].states
+  return states.includes('absent')
 }

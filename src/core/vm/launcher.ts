@@ -10,7 +10,7 @@ import { desiredNics } from '../nic/desired.ts'
 import { networksRequest } from '../sandbox/plan.ts'
 import { findCondition, isTrue, withCondition, withoutCondition } from './conditions.ts'
 import { vcpusOf } from './cpu.ts'
-import { footprintOf, memoryOf } from './memory.ts'
+import { podBytesOf } from './memory.ts'
 import { withPhase } from './phase.ts'
 import { isFinal } from './power.ts'
 import { withUncarriedOfInstance } from './uncarried.ts'
@@ -33,14 +33,17 @@ export function launcherName(vmi: Identified, uid: string): string {
 /** The migration that a pod is created for. */
 type Job = Readonly<{ uid: string; name: string }>
 
-/** The node of a pod, and the user of its guest's processes, which is the same on all nodes. */
-type Place = Readonly<{ nodeName: string; user: number | undefined }>
+/**
+ * The node of a pod, the user of its guest's processes, which is the same on all nodes, and how many of the host's devices of which
+ * resource it needs.
+ */
+type Place = Readonly<{ nodeName: string; user: number | undefined; devices?: ReadonlyMap<string, number> }>
 
 /** A pod to be created. */
 export type NewPod = Pod & Readonly<{ metadata: Readonly<{ namespace: string }> }>
 
 /** The pod in which an instance starts on a node, or to which it migrates. */
-export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Place, job?: Job): NewPod {
+export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user, devices = new Map() }: Place, job?: Job): NewPod {
   const { name, namespace = 'default', uid = '' } = vmi.metadata
   const annotations = {
     'kubevirt.io/domain': name,
@@ -72,7 +75,7 @@ export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user }: Pla
       restartPolicy: 'Never',
       ...(vmi.spec.affinity && { affinity: vmi.spec.affinity }),
       ...(user !== undefined && { securityContext: { runAsUser: user } }),
-      containers: [{ name: 'compute', image: 'patchbay/sandbox', resources: resourcesOf(vmi.spec) }],
+      containers: [{ name: 'compute', image: 'patchbay/sandbox', resources: resourcesOf(vmi.spec, devices) }],
     },
   }
 }
@@ -96,19 +99,19 @@ const milliPerCpu = 100
 
 /**
  * The resources of a pod, on its node and in the quotas of its namespace: the memory of the guest and its processes, and CPU as
- * computed by KubeVirt, which is limited only if the spec has a limit.
+ * computed by KubeVirt, which is limited only if the spec has a limit; and devices of the host.
  */
-function resourcesOf(spec: VmiSpec) {
-  const { bytes = 0 } = memoryOf(spec)
-  const memory = `${Math.ceil(footprintOf(bytes) / 1024)}Ki`
+function resourcesOf(spec: VmiSpec, devices: ReadonlyMap<string, number>) {
+  const memory = `${Math.ceil(podBytesOf(spec) / 1024)}Ki`
+  const others = Object.fromEntries([...devices].map(([resource, count]) => [resource, String(count)]))
   const { requests = {}, limits = {} } = spec.domain.resources ?? {}
   const named = requests.cpu ?? limits.cpu
   const cpu = parseQuantity(named)
     ? named
     : quantityText({ milli: BigInt(vcpusOf(spec) * milliPerCpu), form: 'decimal' })
   return {
-    requests: { cpu: String(cpu), memory },
-    limits: { memory, ...(limits.cpu !== undefined && { cpu: String(limits.cpu) }) },
+    requests: { cpu: String(cpu), memory, ...others },
+    limits: { memory, ...(limits.cpu !== undefined && { cpu: String(limits.cpu) }), ...others },
   }
 }
 

@@ -1,5 +1,6 @@
 import type { VmiSpec } from '#apis/kubevirt/vmi.ts'
 import { parseQuantity } from '#apis/meta/quantity.ts'
+import { deviceMemoryBytes, wantsDevices } from '../pci/request.ts'
 
 /** Memory of a guest whose spec has none (as in KubeVirt's own examples). */
 const defaultMemory = '128Mi'
@@ -23,6 +24,11 @@ const overheadBytes = 96 * 2 ** 20
 const bytesPerTableByte = 512
 
 /** The memory that a guest with so much of its own uses on its host, bytes. */
-export function footprintOf(guestBytes: number): number {
+function footprintOf(guestBytes: number): number {
   return guestBytes + Math.ceil(guestBytes / bytesPerTableByte) + overheadBytes
+}
+
+/** The memory that the pod of an instance requests, bytes: more when the guest has a device of the host (KubeVirt). */
+export function podBytesOf(spec: VmiSpec): number {
+  return footprintOf(memoryOf(spec).bytes ?? 0) + (wantsDevices(spec) ? deviceMemoryBytes : 0)
 }

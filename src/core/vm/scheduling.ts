@@ -6,7 +6,7 @@ import { type PlacedPod, type PodVeto, podVeto } from '../scheduling/pod-affinit
 import { untolerated } from '../scheduling/taints.ts'
 import { isTrue } from './conditions.ts'
 import { createdByLabel, launcherLabels } from './launcher.ts'
-import { bytesOf, footprintOf, memoryOf } from './memory.ts'
+import { bytesOf, podBytesOf } from './memory.ts'
 
 /** The label by which a node says what processors it has. */
 const architectureLabel = 'kubernetes.io/arch'
@@ -19,6 +19,8 @@ export type PlacementOptions = Readonly<{
   leaving?: string
   /** The node that its claims are on. */
   volumeNode?: string
+  /** How many devices of which resource it needs. */
+  devices?: ReadonlyMap<string, number>
   /** The pods that affinity may be about. */
   pods?: readonly PlacedPod[]
 }>
@@ -60,6 +62,7 @@ type Wanted = Readonly<{
   labels: readonly (readonly [string, string])[]
   spec: Pick<VmiSpec, 'affinity' | 'tolerations'>
   bytes: number
+  devices: ReadonlyMap<string, number>
   veto: PodVeto
   volumeNode: string | undefined
 }>
@@ -67,7 +70,7 @@ type Wanted = Readonly<{
 function wantedOf(
   { metadata, spec }: VirtualMachineInstance,
   nodes: readonly Node[],
-  { selector = {}, pods = [], volumeNode }: PlacementOptions,
+  { selector = {}, pods = [], volumeNode, devices = new Map() }: PlacementOptions,
 ): Wanted {
   const { architecture, affinity } = spec
   const ofArchitecture = architecture ? { [architectureLabel]: architecture } : {}
@@ -78,17 +81,18 @@ function wantedOf(
   return {
     labels: Object.entries({ ...spec.nodeSelector, ...ofArchitecture, ...selector }),
     spec,
-    bytes: footprintOf(memoryOf(spec).bytes ?? 0),
+    bytes: podBytesOf(spec),
+    devices,
     veto: podVeto(newcomer, others, (name) => byName.get(name)),
     volumeNode,
   }
 }
 
 /** What pods use of a node. */
-export type Allocation = Readonly<{ pods: number; bytes: number }>
+export type Allocation = Readonly<{ pods: number; bytes: number; devices: ReadonlyMap<string, number> }>
 
 /** The allocation of a node without pods. */
-export const noAllocation: Allocation = { pods: 0, bytes: 0 }
+export const noAllocation: Allocation = { pods: 0, bytes: 0, devices: new Map() }
 
 /** The memory that a pod requests or is limited to, bytes; 0 for pods of versions without requests. */
 export function podMemory({ spec }: Pod, what: 'requests' | 'limits'): number {
@@ -100,10 +104,21 @@ export function podMemory({ spec }: Pod, what: 'requests' | 'limits'): number {
   return sum
 }
 
+/** The devices of hosts that a pod requests, by resource. */
+export function podDevices({ spec }: Pod): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>()
+  for (const container of spec.containers) {
+    const { resources } = container as { resources?: { requests?: Amounts } }
+    for (const [resource, amount] of Object.entries(resources?.requests ?? {}))
+      if (resource.includes('/')) counts.set(resource, (counts.get(resource) ?? 0) + Number(amount))
+  }
+  return counts
+}
+
 type Amounts = Readonly<Record<string, string>>
 
-/** All reasons why an instance cannot be placed on a node. A resource that a node does not declare has no limit. */
-function whyNot(node: Node, { labels, spec, bytes, veto, volumeNode }: Wanted, taken: Allocation): string[] {
+/** All reasons why an instance cannot be placed on a node. Pods and memory that a node does not declare have no limit. */
+function whyNot(node: Node, { labels, spec, bytes, devices, veto, volumeNode }: Wanted, taken: Allocation): string[] {
   const { metadata, status } = node
   if (volumeNode !== undefined && metadata.name !== volumeNode) return ['node(s) had volume node affinity conflict']
   if (metadata.deletionTimestamp || !isTrue(status?.conditions, 'Ready')) return ['node(s) were not ready']
@@ -112,10 +127,17 @@ function whyNot(node: Node, { labels, spec, bytes, veto, volumeNode }: Wanted, t
   if (taint) return [`node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`]
   if (!labels.every(([key, value]) => metadata.labels?.[key] === value) || !matchesNodeAffinity(node, spec.affinity))
     return ["node(s) didn't match Pod's node affinity/selector"]
-  const { pods, memory } = (status?.allocatable ?? {}) as Amounts
+  const allocatable = (status?.allocatable ?? {}) as Amounts
+  const { pods, memory } = allocatable
   const short = [
     ...(taken.pods + 1 > (bytesOf(pods) ?? Number.POSITIVE_INFINITY) ? ['Too many pods'] : []),
     ...(taken.bytes + bytes > (bytesOf(memory) ?? Number.POSITIVE_INFINITY) ? ['Insufficient memory'] : []),
+    // A node that does not declare such a resource has none of it.
+    ...[...devices].flatMap(([resource, count]) =>
+      (taken.devices.get(resource) ?? 0) + count > Number(allocatable[resource] ?? 0)
+        ? [`Insufficient ${resource}`]
+        : [],
+    ),
   ]
   const vetoed = short.length ? undefined : veto(node)
   return vetoed === undefined ? short : [vetoed]
