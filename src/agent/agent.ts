@@ -8,6 +8,7 @@ import type { TakeUpload } from '#core/disk/upload.ts'
 import { attachmentMode } from '#core/migration/required.ts'
 import type { VirtualFunction } from '#core/pci/functions.ts'
 import type { DiskImages, Host, Images, Prober } from '#core/ports.ts'
+import type { FindNads } from '#core/sandbox/plan.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { onAnyChange } from '#machinery/client/informer.ts'
 import { makeRecorder, type Recorder } from '#machinery/client/recorder.ts'
@@ -54,6 +55,8 @@ export type AgentOptions = Readonly<{
   volumes: Volumes
   /** Lists the virtual functions of this host; none unless given. */
   functions?: () => readonly VirtualFunction[]
+  /** The resources that virtual functions of guests were taken for, by PCI address; none unless given. */
+  takenFunctions?: () => Promise<ReadonlyMap<string, string>>
   prober: Prober
   /** Registers a callback for images that may have been added. */
   onImage: (listener: () => void) => void
@@ -96,13 +99,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     }
   }
   const recorder = makeRecorder(client, { component: agentComponent, host: node.name }, log)
-  const { functions = () => [] } = options
-  const pools = new FunctionPools({ client, nodeName: node.name, functions, recorder, log })
+  const { functions = () => [], takenFunctions: taken = async () => new Map() } = options
+  const pools = new FunctionPools({ client, nodeName: node.name, functions, taken, recorder, log })
   const observe = async () => ({ images: await listImages(), ...(await pools.amounts()) })
   const heartbeat = await startHeartbeat({ client, node, observe, times, log, signal })
   const caches = openCaches(client, node.name, { log, signal })
   const enqueue = (pod: Pod) => controller.enqueue(podKey(pod))
-  const context = contextOf({ ...options, log }, caches, recorder, enqueue)
+  const nads = nadsIn(caches, (resource) => pools.poolOf(resource))
+  const context = contextOf({ ...options, log }, caches, nads, recorder, enqueue)
   const controller = runController({
     name: 'agent',
     workers: 8,
@@ -159,6 +163,7 @@ function contextOf(
     signal,
   }: AgentOptions,
   caches: Caches,
+  nads: FindNads,
   recorder: Recorder,
   enqueue: (pod: Pod) => void,
 ): AgentContext {
@@ -188,7 +193,7 @@ function contextOf(
     migrationJobs: new MigrationJobs(),
     running: new Map(),
     nodeName: node.name,
-    nads: nadsIn(caches),
+    nads,
     podOf: (namespace, name) => caches.pods.get({ namespace, name }),
     usersOfClaim: usersOfClaimIn(caches),
     again: enqueue,

@@ -40,7 +40,7 @@ test('an agent finds the pods of an instance, and what they need, on its node al
   assert.equal(podAt(caches, podKey(target))?.metadata.uid, target.metadata.uid)
   assert.equal(podAt(caches, 'ns/elsewhere'), undefined)
   assert.deepEqual([instanceOf(caches, source)?.metadata.name, instanceOf(caches, other)], ['x', undefined])
-  const { configOf, annotationsOf } = nadsIn(caches)
+  const { configOf, annotationsOf } = nadsIn(caches, () => undefined)
   assert.deepEqual([configOf('ns/red'), annotationsOf('ns/red')], [config, metadata.annotations])
   assert.deepEqual([configOf('ns/blue'), configOf('red'), annotationsOf('pod')], [undefined, undefined, undefined])
 })

@@ -67,8 +67,8 @@ export function podsBeside({ pods }: Pick<Caches, 'pods'>, uid: string): readonl
   return pods.indexed('byUid', uid).flatMap((pod) => pods.indexed('byVmi', instanceKeyOf(pod)))
 }
 
-/** Looks up NADs in the cache. */
-export function nadsIn({ nads }: Pick<Caches, 'nads'>): FindNads {
+/** Looks up NADs in the cache, and pools of this node by `poolOf`. */
+export function nadsIn({ nads }: Pick<Caches, 'nads'>, poolOf: FindNads['poolOf']): FindNads {
   const nadOf = (network: string) => {
     const [namespace = '', name = ''] = network.split('/')
     return nads.get({ namespace, name })
@@ -76,6 +76,7 @@ export function nadsIn({ nads }: Pick<Caches, 'nads'>): FindNads {
   return {
     configOf: (network) => nadOf(network)?.spec?.config,
     annotationsOf: (network) => nadOf(network)?.metadata.annotations,
+    poolOf,
   }
 }
 

@@ -11,7 +11,14 @@ const config = (...resourceList: readonly object[]) => JSON.stringify({ resource
 
 /** A node with two VFs, and what its server has and gets. */
 function node(functions: readonly VirtualFunction[] = [0, 1].map((index) => virtualFunction(index))) {
-  const seen = { functions, text: undefined as string | undefined, isGone: false, reads: 0, events: [] as string[] }
+  const seen = {
+    functions,
+    taken: new Map<string, string>(),
+    text: undefined as string | undefined,
+    isGone: false,
+    reads: 0,
+    events: [] as string[],
+  }
   const client = {
     get: async () => {
       seen.reads++
@@ -22,6 +29,7 @@ function node(functions: readonly VirtualFunction[] = [0, 1].map((index) => virt
   const pools = new FunctionPools({
     ...{ client, nodeName: 'n1', log: silent },
     functions: () => seen.functions,
+    taken: async () => seen.taken,
     recorder: (_, __, reason, message) => void seen.events.push(`${reason}: ${message}`),
   })
   return { seen, pools }

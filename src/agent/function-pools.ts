@@ -5,7 +5,8 @@ import { explain } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import type { VirtualFunction } from '#core/pci/functions.ts'
 import { parsePools, poolConfigFile, poolConfigKey } from '#core/pci/pool-config.ts'
-import { type PoolAmounts, poolAmounts, poolsOf } from '#core/pci/pools.ts'
+import { type Pool, type PoolAmounts, poolAmounts, poolsOf } from '#core/pci/pools.ts'
+import type { DevicePool } from '#core/pci/taken.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Recorder } from '#machinery/client/recorder.ts'
 
@@ -14,6 +15,8 @@ type Options = Readonly<{
   nodeName: string
   /** Lists the VFs of this host. */
   functions: () => readonly VirtualFunction[]
+  /** The resources that VFs of guests were taken for, by PCI address. */
+  taken: () => Promise<ReadonlyMap<string, string>>
   recorder: Recorder
   log: Log
 }>
@@ -26,6 +29,7 @@ export class FunctionPools {
   /** What was reported by Events and still holds. */
   #reported: ReadonlySet<string> = new Set()
   #last = none
+  #pools: readonly Pool[] = []
 
   constructor(options: Options) {
     this.#options = options
@@ -33,25 +37,37 @@ export class FunctionPools {
 
   /** How many VFs each pool has now. Without an answer of the server, what was so before. */
   async amounts(): Promise<PoolAmounts> {
-    const { functions, client, log } = this.#options
+    const { functions, taken, client, log } = this.#options
     const all = functions()
     if (!all.length) {
       this.#report([])
+      this.#pools = []
       return none
     }
     try {
       const config = await client.get(ConfigMap, poolConfigKey)
-      this.#last = this.#amountsBy(config?.data?.[poolConfigFile], all)
+      this.#last = this.#amountsBy(config?.data?.[poolConfigFile], all, await taken())
     } catch (error) {
       log.warn({ cause: explain(error) }, 'Cannot read the pools of virtual functions')
     }
     return this.#last
   }
 
-  #amountsBy(text: string | undefined, all: readonly VirtualFunction[]): PoolAmounts {
+  /** The pool of a resource as it was found last; undefined when this node has none. */
+  poolOf(resource: string): DevicePool | undefined {
+    const pool = this.#pools.find((one) => one.resource === resource)
+    return pool && { resource, addresses: pool.functions.map(({ address }) => address) }
+  }
+
+  #amountsBy(
+    text: string | undefined,
+    all: readonly VirtualFunction[],
+    taken: ReadonlyMap<string, string>,
+  ): PoolAmounts {
     const { namespace, name } = poolConfigKey
     const { pools: config, errors } = text === undefined ? { pools: [], errors: [] } : parsePools(text)
-    const pools = poolsOf(config, all)
+    const pools = poolsOf(config, all, taken)
+    this.#pools = pools
     this.#report([
       ...errors.map((error) => `ConfigMap ${namespace}/${name}, ${poolConfigFile}: ${error}`),
       ...pools.flatMap(({ problems }) => problems),

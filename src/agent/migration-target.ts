@@ -8,6 +8,7 @@ import { migrationJobLabel } from '#core/migration/labels.ts'
 import type { TargetCopy } from '#core/migration/outcome.ts'
 import { sandboxFailedReason } from '#core/migration/phases.ts'
 import { withMigrationState } from '#core/migration/state.ts'
+import { isDevice } from '#core/nic/bindings.ts'
 import { wantedNics } from '#core/nic/desired.ts'
 import type { DesiredNic } from '#core/nic/nic.ts'
 import type { Incoming, ObservedDomain, SandboxState } from '#core/ports.ts'
@@ -125,7 +126,8 @@ function wantedOf(context: AgentContext, vmi: VirtualMachineInstance, incoming: 
   const nics = wantedNics(vmi.spec, vmi.metadata.namespace ?? 'default').filter(
     ({ name, absent }) => !absent || inGuest.has(name),
   )
-  const isOptional = ({ name }: DesiredNic) => context.attachmentMode() === 'InPlace' && !inGuest.has(name)
+  const isOptional = ({ name, binding }: DesiredNic) =>
+    context.attachmentMode() === 'InPlace' && !isDevice(binding) && !inGuest.has(name)
   const optional = new Set(nics.filter(isOptional).map(({ name }) => name))
   return { attachments: attachmentsOf(nics, vmi, context.nads), optional, incoming }
 }

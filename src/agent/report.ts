@@ -1,6 +1,6 @@
 import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { networkStatusAnnotation } from '#apis/net/attachment.ts'
+import { networkInfoAnnotation, networkStatusAnnotation } from '#apis/net/attachment.ts'
 import { timestamp } from '#base/time.ts'
 import { volumeStates } from '#core/instance/disks.ts'
 import type { Observation } from '#core/instance/observation.ts'
@@ -18,7 +18,7 @@ import { isNetwork, noNetwork } from '#core/nic/nic.ts'
 import type { Step } from '#core/nic/plan.ts'
 import type { DomainEnd, SandboxState } from '#core/ports.ts'
 import { addressesWithoutDhcp } from '#core/sandbox/dhcp.ts'
-import { attachmentsOf, networkStatuses } from '#core/sandbox/plan.ts'
+import { attachmentsOf, networkInfo, networkStatuses } from '#core/sandbox/plan.ts'
 import { credentialEvent } from '#core/vm/access-credentials.ts'
 import { findCondition, withCondition } from '#core/vm/conditions.ts'
 import { isFinal } from '#core/vm/power.ts'
@@ -130,14 +130,18 @@ export async function writePod(
     ...one,
     network: sandbox.networks.get(one.name) ?? one.network,
   }))
-  const annotation = JSON.stringify(networkStatuses(attachments, sandbox.ips))
-  if (pod.metadata.annotations?.[networkStatusAnnotation] !== annotation) {
+  const info = networkInfo(attachments, sandbox.devices)
+  const annotations = {
+    [networkStatusAnnotation]: JSON.stringify(networkStatuses(attachments, sandbox.ips, sandbox.devices)),
+    ...(info !== undefined && { [networkInfoAnnotation]: info }),
+  }
+  if (Object.entries(annotations).some(([name, text]) => pod.metadata.annotations?.[name] !== text)) {
     for (const what of addressesWithoutDhcp(nics, sandbox.ips)) recorder(vmi, 'Warning', 'AddressNotTold', what)
     await client.modify(Pod, pod.metadata, (current) => ({
       ...current,
       metadata: {
         ...current.metadata,
-        annotations: { ...current.metadata.annotations, [networkStatusAnnotation]: annotation },
+        annotations: { ...current.metadata.annotations, ...annotations },
       },
     }))
   }

@@ -119,6 +119,7 @@ type Drivers = Readonly<{
   imageStock: ImageStock
   volumes: Volumes
   functions?: () => readonly VirtualFunction[]
+  takenFunctions?: () => Promise<ReadonlyMap<string, string>>
   prober: Prober
   onImage: (listener: () => void) => void
   close(): void
@@ -168,6 +169,7 @@ async function realHost({ dir, ...options }: HostOptions): Promise<Drivers> {
     diskImages,
     imageStock: new HostImageStock(dir.images),
     functions: listFunctions,
+    takenFunctions: () => sandboxes.takenDevices(),
     volumes: new HostVolumes(dir.volumes, diskImages),
     prober: hostProber,
     onImage: (listener) => {

@@ -138,7 +138,9 @@ async function carryOut(
   if (step.do === 'createPod' && vmi) {
     const { uid, name } = migration.metadata
     try {
-      const pod = launcherPod(vmi, { nodeName: step.node, user: userOf(activePod(context, vmi)) }, { uid, name })
+      const devices = context.scheduler.devicesOf(vmi)
+      const place = { nodeName: step.node, user: userOf(activePod(context, vmi)), devices }
+      const pod = launcherPod(vmi, place, { uid, name })
       await context.scheduler.put(pod, () => client.create(Pod, pod))
       recorder(migration, 'Normal', 'SuccessfulCreate', `Created migration target pod ${pod.metadata.name}`)
     } catch (error) {

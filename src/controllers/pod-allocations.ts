@@ -55,7 +55,8 @@ export class PodAllocations {
     const taken = this.allocatedOn(node)
     const pods = taken.pods + sign
     const all = devices.size ? new Map(taken.devices) : taken.devices
-    for (const [resource, count] of devices) (all as Map<string, number>).set(resource, (all.get(resource) ?? 0) + sign * count)
+    for (const [resource, count] of devices)
+      (all as Map<string, number>).set(resource, (all.get(resource) ?? 0) + sign * count)
     if (pods) this.#nodes.set(node, { pods, bytes: taken.bytes + sign * bytes, devices: all })
     else this.#nodes.delete(node)
     if (user === undefined) return

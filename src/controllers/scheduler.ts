@@ -9,35 +9,41 @@ import { type Informer, onAnyChange } from '#machinery/client/informer.ts'
 import { queueKey } from './context.ts'
 import { PodAllocations } from './pod-allocations.ts'
 
-/** The node that the claims of an instance are on, if it has any. */
-type VolumeNodeOf = (vmi: VirtualMachineInstance) => string | undefined
+/** What an instance needs of its node. */
+type Needs = Readonly<{
+  /** The node that its claims are on, if it has any. */
+  volumeNodeOf?: (vmi: VirtualMachineInstance) => string | undefined
+  /** How many of the host's devices of which resource; none unless given. */
+  devicesOf?: (vmi: VirtualMachineInstance) => ReadonlyMap<string, number>
+}>
 
 /** Chooses nodes for instances. Assumed pods count, even before the cache has them. */
 export class Scheduler {
   readonly #nodes: Pick<Informer<Node>, 'list'>
   readonly #pods: Pick<Informer<Pod>, 'get' | 'onChange'>
-  readonly #volumeNodeOf: VolumeNodeOf
+  readonly #needs: Needs
   readonly #awaiting = new Set<string>()
   readonly #allocations = new PodAllocations()
 
-  constructor(
-    nodes: Pick<Informer<Node>, 'list'>,
-    pods: Pick<Informer<Pod>, 'get' | 'onChange'>,
-    volumeNodeOf: VolumeNodeOf = () => undefined,
-  ) {
-    this.#volumeNodeOf = volumeNodeOf
+  constructor(nodes: Pick<Informer<Node>, 'list'>, pods: Pick<Informer<Pod>, 'get' | 'onChange'>, needs: Needs = {}) {
+    this.#needs = needs
     this.#nodes = nodes
     this.#pods = pods
     onAnyChange(pods, (pod, isThere) => this.#allocations.set(queueKey(pod), isThere ? pod : undefined))
   }
 
+  /** How many of the host's devices an instance needs, by resource. */
+  devicesOf(vmi: VirtualMachineInstance): ReadonlyMap<string, number> {
+    return this.#needs.devicesOf?.(vmi) ?? new Map()
+  }
+
   find(vmi: VirtualMachineInstance, how: PlacementOptions = {}): Placement {
     const { metadata, spec } = vmi
     const { affinity } = spec
-    const volumeNode = this.#volumeNodeOf(vmi)
+    const volumeNode = this.#needs.volumeNodeOf?.(vmi)
     const pods = this.#allocations.relevantTo(affinity)
     const allocatedOn = (node: string) => this.#allocations.allocatedOn(node)
-    const options = { ...how, pods, ...(volumeNode !== undefined && { volumeNode }) }
+    const options = { ...how, pods, devices: this.devicesOf(vmi), ...(volumeNode !== undefined && { volumeNode }) }
     const placement = chooseNode(vmi, this.#nodes.list(), allocatedOn, options)
     if ('why' in placement && isByPods(affinity)) {
       const { namespace = 'default', name } = metadata

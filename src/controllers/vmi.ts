@@ -1,7 +1,7 @@
 import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
-import { networksAnnotation } from '#apis/net/attachment.ts'
+import { type NetworkSelection, networksAnnotation } from '#apis/net/attachment.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
@@ -9,6 +9,7 @@ import { nodeNameLabel } from '#core/access/node.ts'
 import { claimsInUse } from '#core/disk/hotplug.ts'
 import { claimNames, claimStatuses, dataVolumesReady, type Readiness, readinessOf } from '#core/disk/readiness.ts'
 import { activePodName, podRole } from '#core/migration/pod-role.ts'
+import { isDevice } from '#core/nic/bindings.ts'
 import { desiredNics } from '#core/nic/desired.ts'
 import { networksRequest } from '#core/sandbox/plan.ts'
 import { findCondition, withCondition } from '#core/vm/conditions.ts'
@@ -149,7 +150,12 @@ async function followNetworks(
   vmi: Stored<VirtualMachineInstance>,
   pod: Pod,
 ): Promise<void> {
-  const wanted = networksRequest(desiredNics(vmi.spec, vmi.metadata.namespace))[networksAnnotation]
+  const now = pod.metadata.annotations?.[networksAnnotation] || '[]'
+  const has = new Set((JSON.parse(now) as readonly NetworkSelection[]).map((one) => one.interface))
+  const nics = desiredNics(vmi.spec, vmi.metadata.namespace)
+  // What only another sandbox can have is requested by the pod that the guest migrates to.
+  const own = nics.filter(({ binding, links }) => !isDevice(binding) || has.has(links.pod))
+  const wanted = networksRequest(own)[networksAnnotation]
   if ((pod.metadata.annotations?.[networksAnnotation] || undefined) === wanted) return
   await context.client.modify(Pod, pod.metadata, (current) => ({
     ...current,
@@ -167,7 +173,7 @@ async function createPod(
   const placement = context.scheduler.find(vmi)
   if ('why' in placement) return placement
   const nodeName = placement.node.metadata.name
-  const pod = launcherPod(vmi, { nodeName, user: context.takeUser() })
+  const pod = launcherPod(vmi, { nodeName, user: context.takeUser(), devices: context.scheduler.devicesOf(vmi) })
   try {
     const made = await context.scheduler.put(pod, async () => {
       // The label comes first: by it the node's agent finds the instance of the pod it is about to see.

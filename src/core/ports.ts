@@ -203,6 +203,8 @@ export type SandboxState = Readonly<{
   networks: ReadonlyMap<string, string>
   /** Failures of cleanup that a rewire left: releasing a network or restoring a link. `ensure` tries again. */
   pendingCleanup: readonly unknown[]
+  /** PCI addresses of the host's devices that interfaces have, by interface. */
+  devices: ReadonlyMap<string, string>
   /** Why the traffic of networks is not copied to a card, by interface. */
   unmirrored: ReadonlyMap<string, unknown>
   /** Descriptions of damage that this call has repaired; reported once. */

@@ -11,6 +11,7 @@ import { nodeOfClaim } from '#core/disk/claims.ts'
 import { isHotpluggable } from '#core/disk/hotplug.ts'
 import { claimNames } from '#core/disk/readiness.ts'
 import { noTypes } from '#core/instancetype/matcher.ts'
+import { deviceRequests } from '#core/pci/request.ts'
 import type { NamespaceLimits } from '#core/quota/limits.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { sweepEvents } from '#machinery/client/recorder.ts'
@@ -97,7 +98,10 @@ export async function startApi(store: Store, options: ApiOptions, signal: AbortS
         access,
       }),
     objects,
-    scheduler: new Scheduler(objects.nodes, objects.pods, volumeNodeIn(objects)),
+    scheduler: new Scheduler(objects.nodes, objects.pods, {
+      volumeNodeOf: volumeNodeIn(objects),
+      devicesOf: devicesIn(objects),
+    }),
     roles,
     usage,
   }
@@ -177,4 +181,13 @@ function sweepAgainAndAgain(client: Client, { auditEntriesMs, log }: ApiOptions,
   const timer = setInterval(sweep, sweepMs)
   timer.unref()
   signal.addEventListener('abort', () => clearInterval(timer))
+}
+
+/** How many of the host's devices an instance needs, by what its networks say. */
+function devicesIn({ networks }: Pick<Objects, 'networks'>) {
+  return ({ spec, metadata }: VirtualMachineInstance) =>
+    deviceRequests(spec, metadata.namespace ?? 'default', (network) => {
+      const [namespace = '', name = ''] = network.split('/')
+      return networks.get({ namespace, name })?.metadata.annotations
+    })
 }

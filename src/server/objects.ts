@@ -9,6 +9,7 @@ import { VirtualMachineInstanceMigration } from '#apis/kubevirt/migration.ts'
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
+import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import type { Log } from '#base/log.ts'
 import { instanceKeyOf } from '#controllers/context.ts'
 import { movedKeyOf } from '#controllers/migration.ts'
@@ -33,6 +34,7 @@ export type Objects = Readonly<{
   dataVolumes: Informer<DataVolume, 'bySource'>
   dataSources: Informer<DataSource>
   namespaces: Informer<Namespace>
+  networks: Informer<NetworkAttachmentDefinition>
   /** The cluster's configuration: one object, or none. */
   kubevirts: Informer<KubeVirt>
   /** Instance types and preferences. */
@@ -63,6 +65,7 @@ export async function followObjects(
     dataVolumes: makeInformer(client, DataVolume, {}, { ...options, indexes: { bySource: accessKeysOf } }),
     dataSources: makeInformer(own, DataSource, {}, options),
     namespaces: makeInformer(own, Namespace, {}, options),
+    networks: makeInformer(own, NetworkAttachmentDefinition, {}, options),
     kubevirts: makeInformer(own, KubeVirt, {}, options),
     types: followTypes(own, options),
     migrations: makeInformer(

@@ -27,7 +27,7 @@ const field: readonly Edit[] = [
     after: "    model: model.startsWith('virtio') ? 'virtio' : model,\n",
     text: "    shade: findElement(one, 'shade')?.attributes.is ?? '',\n",
   },
-  { file: 'core/nic/status.ts', after: '    linkState: now.link,\n', text: '    shade: now.shade,\n' },
+  { file: 'core/nic/status.ts', after: '    mac: now.mac,\n', text: '    shade: now.shade,\n' },
 ]
 
 /** A binding that no guest has. */

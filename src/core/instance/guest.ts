@@ -1,6 +1,6 @@
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, Fault } from '#base/fault.ts'
-import { bindings } from '../nic/bindings.ts'
+import { isDevice } from '../nic/bindings.ts'
 import { desiredNics, wantedNics } from '../nic/desired.ts'
 import type { DesiredNic } from '../nic/nic.ts'
 import { type Step as NicStep, planNics } from '../nic/plan.ts'
@@ -106,11 +106,11 @@ function withKept(wanted: readonly DesiredNic[], { drift }: Observation): Desire
 }
 
 /**
- * Where networks are attached by migration, and with bindings that allow nothing else, the networks of a running sandbox do not change: only cards on networks that it has
+ * Where networks are attached by migration, as devices of the host always are, the networks of a running sandbox do not change: only cards on networks that it has
  * are plugged. The condition MigrationRequired reports the rest.
  */
 function isForHere({ mode }: Observation, sandbox: SandboxState, { do: what, nic }: NicStep): boolean {
-  if (mode === 'InPlace' && bindings[nic.binding].isAttachedLive) return true
+  if (mode === 'InPlace' && !isDevice(nic.binding)) return true
   return what === 'plug' ? sandbox.networks.get(nic.name) === nic.network : what !== 'rewire'
 }
 

@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Interface } from '#apis/kubevirt/interface.ts'
-import { bindingOf, bindings, runBindings } from './bindings.ts'
+import { bindingOf, bindings, isDevice, runBindings } from './bindings.ts'
 import { desiredNics, unsupportedInterface } from './desired.ts'
 
 const all = Object.entries(bindings)
 
-test('a binding that is run has a tap, whose link can be cut, and stays in its guest for a migration', () => {
-  assert.deepEqual(runBindings, ['bridge', 'masquerade'])
+test('a binding that is run has a tap, whose link can be cut, and stays in its guest for a migration; or is a device of the host', () => {
+  assert.deepEqual(runBindings, ['bridge', 'masquerade', 'sriov'])
   for (const name of runBindings) {
     const { attach, states, leavesToMigrate, discontinued } = bindings[name]
     const own = [attach, states.includes('up'), states.includes('down'), leavesToMigrate, discontinued]
-    assert.deepEqual(own, ['tap', true, true, false, undefined], name)
+    const wanted = isDevice(name) ? ['hostdev', false, false, true, undefined] : ['tap', true, true, false, undefined]
+    assert.deepEqual(own, wanted, name)
   }
 })
 
@@ -19,10 +20,16 @@ test('nothing is said of a binding that contradicts itself', () => {
   for (const [name, one] of all) {
     assert.ok(one.isRun || !(one.isPluggable || one.isRewirable), `${name} is not run, so its cards cannot move`)
     assert.ok(one.isPluggable || !one.isRewirable, `${name} moves by what plugging is made of`)
-    assert.equal(one.isPluggable, one.states.includes('absent'), `${name} is unplugged by declaring it absent`)
-    // A device of the host has no link of ours, and does not go to another host with its guest.
-    assert.equal(one.attach === 'hostdev', one.leavesToMigrate, name)
-    assert.equal(one.attach === 'hostdev', !one.states.includes('down'), name)
+    const isOfHost = one.attach === 'hostdev'
+    // A device of the host is plugged by a migration and never unplugged (KubeVirt).
+    assert.equal(
+      one.isPluggable && !isOfHost,
+      one.states.includes('absent'),
+      `${name} is unplugged by declaring it absent`,
+    )
+    // It has no link of ours, and does not go to another host with its guest.
+    assert.equal(isOfHost, one.leavesToMigrate, name)
+    assert.equal(isOfHost, !one.states.includes('down'), name)
   }
 })
 
@@ -37,7 +44,7 @@ test('an interface has the binding it names, and is refused at start by its name
       [[name, isPluggable]],
     )
     const word = name === 'binding' ? 'plugin own' : name
-    const refusal = `interface "a" uses the binding ${word}, which this version cannot run; use bridge or masquerade`
+    const refusal = `interface "a" uses the binding ${word}, which this version cannot run; use bridge or masquerade or sriov`
     assert.equal(unsupportedInterface(spec), isRun ? undefined : refusal)
   }
 })

@@ -30,11 +30,6 @@ type Traits = Readonly<{
   states: readonly Extract<InterfaceState, 'up' | 'down' | 'absent'>[]
   /** Whether a card on a secondary network can be plugged into a running guest (facts/kubevirt.md §3.2). */
   isPluggable: boolean
-  /**
-   * Whether its network comes into the sandbox of a running guest; otherwise only another sandbox has it, to which the guest
-   * migrates.
-   */
-  isAttachedLive: boolean
   /** Whether such a card can be rewired to another secondary network while its guest runs. */
   isRewirable: boolean
   /** Whether a guest with it on the pod network can be migrated (facts/kubevirt.md §1.7). */
@@ -55,7 +50,6 @@ const notRun = {
   takesPortRanges: false,
   states: ['up', 'down'],
   isPluggable: false,
-  isAttachedLive: false,
   isRewirable: false,
   migratesOnPod: 'never',
   leavesToMigrate: false,
@@ -72,7 +66,6 @@ const table = {
     needsPodPermission: true,
     states: ['up', 'down', 'absent'],
     isPluggable: true,
-    isAttachedLive: true,
     isRewirable: true,
     migratesOnPod: 'ifAllowed',
   },
@@ -129,7 +122,10 @@ export function hasTrait(one: Interface, has: (traits: Traits) => boolean): bool
   return bindingsOf(one).some((name) => has(bindings[name]))
 }
 
-/** Whether the guest's card with a binding is a device of the host. */
+/**
+ * Whether the guest's card with a binding is a device of the host. It comes into no sandbox that runs: the guest gets it by a
+ * migration to another one.
+ */
 export function isDevice(binding: Binding | undefined): boolean {
   return binding !== undefined && bindings[binding].attach === 'hostdev'
 }

@@ -44,7 +44,8 @@ export function wantedSettings(
   mac: string,
 ): Readonly<{ settings: VfSettings; errors: readonly string[] }> {
   const plugin = pluginIn(parsedJson(config))
-  if (!plugin) return { settings: {}, errors: ['type: an interface with the binding sriov needs a network of type sriov'] }
+  if (!plugin)
+    return { settings: {}, errors: ['type: an interface with the binding sriov needs a network of type sriov'] }
   const { settings, errors } = readSettings(plugin)
   return errors.length ? { settings: {}, errors } : { settings: { ...settings, mac }, errors }
 }

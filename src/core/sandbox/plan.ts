@@ -65,11 +65,7 @@ export type FindNads = Readonly<{
 }>
 
 /** The attachments that interfaces of an instance need. */
-export function attachmentsOf(
-  nics: readonly DesiredNic[],
-  vmi: VirtualMachineInstance,
-  find: FindNads,
-): Attachment[] {
+export function attachmentsOf(nics: readonly DesiredNic[], vmi: VirtualMachineInstance, find: FindNads): Attachment[] {
   const { configOf, annotationsOf } = find
   const bandwidth = bandwidthWanted(vmi.metadata.annotations)
   return nics.map((nic) => {

@@ -1,7 +1,9 @@
 import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Stored } from '#apis/meta/object.ts'
+import { bindings } from '../nic/bindings.ts'
 import { multusKey, normalMac, wantedNics } from '../nic/desired.ts'
+import type { DesiredNic } from '../nic/nic.ts'
 import { interfacesOf, withInterfaces } from './live.ts'
 import { isParking } from './parking.ts'
 

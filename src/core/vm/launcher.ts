@@ -43,7 +43,11 @@ type Place = Readonly<{ nodeName: string; user: number | undefined; devices?: Re
 export type NewPod = Pod & Readonly<{ metadata: Readonly<{ namespace: string }> }>
 
 /** The pod in which an instance starts on a node, or to which it migrates. */
-export function launcherPod(vmi: VirtualMachineInstance, { nodeName, user, devices = new Map() }: Place, job?: Job): NewPod {
+export function launcherPod(
+  vmi: VirtualMachineInstance,
+  { nodeName, user, devices = new Map() }: Place,
+  job?: Job,
+): NewPod {
   const { name, namespace = 'default', uid = '' } = vmi.metadata
   const annotations = {
     'kubevirt.io/domain': name,

@@ -4,10 +4,9 @@ import type { Node } from '#apis/core/node.ts'
 import type { Pod } from '#apis/core/pod.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { launcherPod } from './launcher.ts'
-import { footprintOf } from './memory.ts'
+import { podBytesOf } from './memory.ts'
 import { type Allocation, chooseNode, podMemory } from './scheduling.ts'
 
-const Gi = 2 ** 30
 const node = (name: string, allocatable: Readonly<Record<string, string>> = {}, over: Partial<Node> = {}): Node => ({
   apiVersion: 'v1',
   kind: 'Node',
@@ -20,17 +19,18 @@ const vmi = (guest = '1Gi', nodeSelector?: Readonly<Record<string, string>>) =>
     metadata: { name: 'x', uid: 'u' },
     spec: { domain: { memory: { guest }, devices: {} }, ...(nodeSelector && { nodeSelector }) },
   }) as unknown as VirtualMachineInstance
+const podBytes = podBytesOf(vmi().spec)
 const takenBy =
   (pods: Readonly<Record<string, number>> = {}) =>
-  (name: string): Allocation => ({ pods: pods[name] ?? 0, bytes: (pods[name] ?? 0) * footprintOf(Gi) })
+  (name: string): Allocation => ({ pods: pods[name] ?? 0, bytes: (pods[name] ?? 0) * podBytes, devices: new Map() })
 const podOn = (nodeName: string): Pod => launcherPod(vmi(), { nodeName, user: undefined })
 const chosen = (placement: ReturnType<typeof chooseNode>) =>
   'node' in placement ? placement.node.metadata.name : placement.why
 
 test('a pod says the memory of its guest and what its processes take beside it', () => {
   const pod = podOn('a')
-  assert.equal(podMemory(pod, 'requests'), footprintOf(Gi))
-  assert.equal(podMemory(pod, 'limits'), footprintOf(Gi))
+  assert.equal(podMemory(pod, 'requests'), podBytes)
+  assert.equal(podMemory(pod, 'limits'), podBytes)
   assert.equal(podMemory({ ...pod, spec: { containers: [{ name: 'compute' }] } }, 'requests'), 0)
 })
 
@@ -44,7 +44,7 @@ test('an instance goes to the node with the fewest pods, by name among equals, a
 })
 
 test('a node without room takes no more, and each reason is counted', () => {
-  const bytes = footprintOf(Gi)
+  const bytes = podBytes
   assert.equal(chosen(chooseNode(vmi(), [node('a', { memory: `${bytes}` })], takenBy())), 'a')
   const why = (nodes: readonly Node[], taken = takenBy(), one = vmi()) => chosen(chooseNode(one, nodes, taken))
   const see = '; see kubectl describe nodes'

@@ -21,7 +21,15 @@ export type Live = Readonly<{
 /** A sandbox without noted attachments: the next `ensure` observes it completely. */
 export function unobserved(hypervisor: LibvirtHypervisor, libvirt: Libvirt): Live {
   const none = { attached: new Set<string>(), failed: new Map(), networks: new Map(), ips: new Map() }
-  const state = { ...none, hypervisor, pendingCleanup: [], unmirrored: new Map(), repaired: [], deaf: [] }
+  const state = {
+    ...none,
+    hypervisor,
+    pendingCleanup: [],
+    unmirrored: new Map(),
+    devices: new Map(),
+    repaired: [],
+    deaf: [],
+  }
   return { attachments: [], mirrors: [], state, hypervisor, libvirt }
 }
 

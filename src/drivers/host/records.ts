@@ -3,11 +3,13 @@ import { join } from 'node:path'
 import { explain, Fault } from '#base/fault.ts'
 import { readTextIfAny, writeFileAtomic } from '#base/file.ts'
 import type { Log } from '#base/log.ts'
+import type { TakenFunction } from '#core/pci/taken.ts'
 import type { FoundSandbox, SandboxId, SandboxSpec } from '#core/ports.ts'
 import type { RecordedMirror } from '#core/sandbox/mirrors.ts'
 import { ownerAfter, type SandboxOwner } from '#core/sandbox/owner.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { MirrorRecords } from './mirrors.ts'
+import type { DeviceRecords } from './pci/sandbox-devices.ts'
 import type { Wiring } from './rewire.ts'
 
 /**
@@ -21,6 +23,8 @@ export type SandboxRecord = SandboxId &
     user?: number
     netns?: number
     domain?: string
+    /** The devices of the host that its interfaces have. */
+    devices?: readonly TakenFunction[]
     /** The copies of other networks' traffic to its cards. */
     mirrors?: readonly RecordedMirror[]
   }>
@@ -41,7 +45,7 @@ export async function foldersOf(pods: string): Promise<Readonly<{ uids: string[]
 }
 
 /** The `sandbox.json` of every sandbox of a folder. */
-export class SandboxRecords implements MirrorRecords {
+export class SandboxRecords implements MirrorRecords, DeviceRecords {
   readonly #pods: string
   readonly #log: Log
   /** Entries that are no sandboxes and were reported. */
@@ -114,6 +118,23 @@ export class SandboxRecords implements MirrorRecords {
     return (await Promise.all(others)).flat()
   }
 
+  async devicesOf(uid: string): Promise<readonly TakenFunction[]> {
+    return (await this.read(uid))?.devices ?? []
+  }
+
+  async writeDevices(uid: string, devices: readonly TakenFunction[]): Promise<void> {
+    const record = await this.read(uid)
+    if (!record) return
+    const { devices: _, ...rest } = record
+    await this.write({ ...rest, ...(devices.length && { devices }) })
+  }
+
+  async allDevices(): Promise<readonly TakenFunction[]> {
+    const { uids } = await foldersOf(this.#pods)
+    // What a damaged record had is not known.
+    return (await Promise.all(uids.map((uid) => this.devicesOf(uid).catch(() => [])))).flat()
+  }
+
   async disown(uid: string): Promise<void> {
     const record = await this.read(uid)
     if (!record?.owner) return
@@ -130,18 +151,19 @@ export function recordAfter(
 ): SandboxRecord {
   const { uid, namespace, name } = spec
   const { user }: Pick<SandboxRecord, 'user'> = old ?? spec
-  const { lowered, mirrors }: Partial<SandboxRecord> = old ?? {}
+  const { lowered, mirrors, devices }: Partial<SandboxRecord> = old ?? {}
   return {
     ...{ uid, namespace, name, owner: ownerAfter(old?.owner, spec.owner), domain: old?.domain ?? spec.domain },
     attachments: withoutConfig(attachments),
     ...(user !== undefined && { user }),
     ...(lowered && { lowered }),
     ...(mirrors && { mirrors }),
+    ...(devices && { devices }),
     ...(old?.netns !== undefined && { netns: old.netns }),
   }
 }
 
 /** Attachments without configurations, which are used only to attach a network: afterwards CNI's own record of it is. */
 export function withoutConfig(attachments: readonly Attachment[]): readonly Attachment[] {
-  return attachments.map(({ config: _, problem: _p, ...rest }) => rest)
+  return attachments.map(({ config: _, problem: _p, pool: _pool, ...rest }) => rest)
 }

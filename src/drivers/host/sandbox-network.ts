@@ -17,9 +17,9 @@ import { withCarried } from './rewire.ts'
 import { masqueradeRules, namingCommand, unwiringCommands, wiringCommands } from './wiring.ts'
 
 /** The addresses that CNI assigned and the failures of optional attachments, by attachment; and failures of pending cleanup. */
-type AttachResult = Readonly<{
-  ips: Map<string, readonly string[]>
-  failed: Map<string, unknown>
+export type AttachResult = Readonly<{
+  ips: ReadonlyMap<string, readonly string[]>
+  failed: ReadonlyMap<string, unknown>
   pendingCleanup: unknown[]
 }>
 

@@ -21,6 +21,7 @@ import { sharedQemuUid } from '../libvirt/daemon/config.ts'
 import { ensureInit, findDaemon, findInit, startDaemon } from '../libvirt/daemon/daemon.ts'
 import { type LibvirtHypervisor, libvirtHypervisor } from '../libvirt/hypervisor.ts'
 import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
+import { Attachments, byKind } from './attachments.ts'
 import type { CapabilityCache } from './capabilities.ts'
 import { connectWatched } from './connect.ts'
 import { HostGuestProcesses } from './guest-processes.ts'
@@ -32,6 +33,7 @@ import { HostMirrors, placedMirrors } from './mirrors.ts'
 import { bringFiles, migrateGuest, shutDown } from './moving.ts'
 import { ensureNetns, findNetns, netnsName, netnsPath, removeNetns } from './netns.ts'
 import type { Place, Source } from './networks.ts'
+import { SandboxDevices } from './pci/sandbox-devices.ts'
 import { recordAfter, type SandboxRecord, SandboxRecords } from './records.ts'
 import { asAttached, hasAll, hostRewireSteps, restoreLinks, rewiredAttachment, type Wiring } from './rewire.ts'
 import type { Damage, SandboxNetwork } from './sandbox-network.ts'
@@ -74,6 +76,8 @@ export class HostSandboxes implements Lifecycle, Networks {
   readonly #damage = new Map<string, Damage>()
   readonly #watch: SandboxWatch
   readonly #mirrors: HostMirrors
+  readonly #attachments: Attachments
+  readonly #devices: SandboxDevices
   readonly #limits: MemoryLimits
   readonly #processes: HostGuestProcesses
   readonly #listeners = new Set<(uid: string, isNetwork?: boolean) => void>()
@@ -82,6 +86,8 @@ export class HostSandboxes implements Lifecycle, Networks {
     this.#options = options
     this.#records = new SandboxRecords(options.pods, options.log)
     this.#mirrors = new HostMirrors(this.#records, options.log)
+    this.#devices = new SandboxDevices({ records: this.#records, log: options.log })
+    this.#attachments = new Attachments(options.network, this.#devices)
     this.#limits = new MemoryLimits(options.log)
     this.#processes = new HostGuestProcesses((uid) => this.#records.at(uid))
     this.host = { lifecycle: this, networks: this, processes: this.#processes }
@@ -130,8 +136,9 @@ export class HostSandboxes implements Lifecycle, Networks {
       { pod: `${record.namespace}/${record.name}`, networks: leaving.map(({ name }) => name) },
       'Releasing networks',
     )
-    await this.#watch.during(uid, () => network.release(this.#place(record), leaving, signal))
-    await this.#records.write({ ...record, attachments: record.attachments.filter((one) => !leaving.includes(one)) })
+    await this.#watch.during(uid, () => this.#attachments.release(this.#place(record), record, leaving, signal))
+    const attachments = record.attachments.filter((one) => !leaving.includes(one))
+    await this.#records.write({ ...((await this.#records.read(uid)) ?? record), attachments })
     this.#live.lookAgain(uid)
     await network.sweep(signal)
   }
@@ -169,6 +176,11 @@ export class HostSandboxes implements Lifecycle, Networks {
     await network.sweep(signal)
   }
 
+  /** The resources that VFs were taken for, by PCI address: those that sandboxes have. */
+  takenDevices(): Promise<ReadonlyMap<string, string>> {
+    return this.#devices.taken()
+  }
+
   /** The state of a connected sandbox. */
   stateOf(uid: string): SandboxState | undefined {
     return this.#live.get(uid)?.state
@@ -191,6 +203,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     if (known?.mirrors) await this.#mirrors.remove({ uid, netns }, signal)
     await killAll(dir, netns, known?.netns)
     await removeCgroups(dir)
+    if (known?.devices) await this.#attachments.releaseDevices(this.#place(known), known, signal)
     const { namespace, name } = await this.#records.find(uid)
     if (name) log.info({ pod: `${namespace}/${name}`, uid }, 'Removing sandbox')
     const notUndone = await network.detachAll(uid, netns, signal)
@@ -231,7 +244,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     const [user, netns] = [record.user ?? sharedQemuUid, netnsPath(netnsName(uid))]
     await startDaemon({ dir, netns, user, kvm: accelerator === 'kvm', log, signal })
     const libvirt = await this.#live.connect(uid)
-    const hypervisor = this.#hypervisor(dir, libvirt, accelerator, record)
+    const hypervisor = this.#hypervisor(libvirt, accelerator, record)
     this.#live.put(uid, unobserved(hypervisor, libvirt))
     return hypervisor
   }
@@ -256,8 +269,8 @@ export class HostSandboxes implements Lifecycle, Networks {
     const { place, networked, accelerator } = await this.#ensureProcesses(spec, record, wanted, signal)
     const libvirt = this.#live.get(uid)?.libvirt ?? (await this.#live.connect(uid))
     const { attachments } = wanted
-    const hypervisor = this.#hypervisor(place.dir, libvirt, accelerator, { ...record, attachments })
-    const { ips, failed, pendingCleanup } = networked
+    const hypervisor = this.#hypervisor(libvirt, accelerator, { ...record, attachments })
+    const { ips, failed, pendingCleanup, devices } = networked
     const { lowered, ...raised } = record
     if (lowered)
       await restoreLinks(hypervisor, lowered, this.#options.log, signal).then(
@@ -270,11 +283,14 @@ export class HostSandboxes implements Lifecycle, Networks {
     const hasMirrors = mirrors.length > 0 || record.mirrors !== undefined
     const unmirrored = hasMirrors ? await this.#mirrors.ensure(place, mirrors, signal) : new Map<string, unknown>()
     const state: SandboxState = {
-      ...{ ips, hypervisor, attached: new Set(networks.keys()), failed, networks, pendingCleanup, unmirrored },
+      ...{ ips, hypervisor, attached: new Set(networks.keys()), failed, networks, pendingCleanup, unmirrored, devices },
       ...{ repaired: [], deaf: [] },
     }
     const live = { attachments: present, mirrors: spec.mirrors ?? [], state, hypervisor, libvirt }
-    this.#live.put(uid, { ...live, watched: { place, attachments: present, inode: record.netns, mirrors } })
+    this.#live.put(uid, {
+      ...live,
+      watched: { place, attachments: byKind(present).cards, inode: record.netns, mirrors },
+    })
     if (pendingCleanup.length + unmirrored.size) this.#live.lookAgain(uid)
     const { why: repaired = [], deaf = [] } = this.#damage.get(uid) ?? {}
     this.#damage.delete(uid)
@@ -287,7 +303,7 @@ export class HostSandboxes implements Lifecycle, Networks {
     // The guest still uses other attachments that the sandbox has; their configurations are no longer needed.
     const names = new Set(spec.attachments.map((one) => one.name))
     const others = old?.attachments.filter((one) => !names.has(one.name)) ?? []
-    const made = await network.made(uid, netnsName(uid), old?.attachments ?? [])
+    const made = await this.#attachments.made(uid, netnsName(uid), old)
     const source = spec.incoming && (await this.#sourceAt(spec.incoming.from))
     const asThere = [...asAttached(spec.attachments, made), ...others]
     const attachments = source ? await network.carry(asThere, source) : asThere
@@ -320,7 +336,7 @@ export class HostSandboxes implements Lifecycle, Networks {
   /** Starts the processes of a sandbox and attaches its networks, in parallel. */
   async #ensureProcesses(spec: SandboxSpec, record: SandboxRecord, wanted: Wanted, signal: AbortSignal) {
     const { uid } = spec
-    const { network, log } = this.#options
+    const { log } = this.#options
     const { attachments, optional, source } = wanted
     const { dir, netns } = this.#place(record)
     const incoming = spec.incoming && { dir: this.#records.at(spec.incoming.from), name: spec.incoming.migration }
@@ -337,31 +353,28 @@ export class HostSandboxes implements Lifecycle, Networks {
     const [daemon, networked] = await Promise.allSettled([
       // A connected libvirtd is running.
       this.#live.get(uid) || startDaemon(daemonOptions),
-      network.attach(place, attachments, { optional, isSuspect }, signal),
+      this.#attachments.attach(place, attachments, { optional, isSuspect }, signal),
     ])
     if (networked.status === 'rejected') throw networked.reason
     if (daemon.status === 'rejected') throw daemon.reason
     return { place, networked: networked.value, accelerator }
   }
 
-  #hypervisor(
-    dir: string,
-    libvirt: Libvirt,
-    accelerator: Accelerator,
-    { uid, domain, attachments, user = sharedQemuUid }: Pick<SandboxRecord, 'uid' | 'domain' | 'attachments' | 'user'>,
-  ): LibvirtHypervisor {
-    return libvirtHypervisor({
-      libvirt,
-      uuid: domain,
-      dir,
-      accelerator,
+  #hypervisor(libvirt: Libvirt, accelerator: Accelerator, record: SandboxRecord): LibvirtHypervisor {
+    const { uid, domain, attachments, user = sharedQemuUid } = record
+    const place = this.#place(record)
+    const { dir } = place
+    const hypervisor: LibvirtHypervisor = libvirtHypervisor({
+      ...{ libvirt, uuid: domain, dir, accelerator },
       attachments: new Map(attachments.map((one) => [one.name, one])),
       provideImage: (image) => this.#options.provideImage(dir, image),
       files: this.#options.disks.filesIn({ dir, user }),
+      devices: this.#attachments.devicesOf(place, record),
       onCreated: () => this.#options.capabilities.save(dir),
       onObserve: () => this.#observedMs.set(uid, performance.now()),
       send: async (guest, migration, to, options) => {
-        const user = (await this.#records.read(uid))?.user ?? sharedQemuUid
+        // No longer than that has a time limit of its own.
+        await hypervisor.cards.detachDevices(new AbortController().signal)
         await migrateGuest(
           { libvirt, guest, migrationSocketDir: { dir, name: migration }, user },
           this.#records.at(to),
@@ -369,6 +382,7 @@ export class HostSandboxes implements Lifecycle, Networks {
         )
       },
     })
+    return hypervisor
   }
 
   /** Has the next pass observe a sandbox completely, and asks for one. */

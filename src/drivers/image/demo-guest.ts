@@ -11,7 +11,10 @@ import { guestFiles } from './guest-files.ts'
 import { dependenciesOf, loadOrder, wantedModules } from './modules.ts'
 import { type Entry, packNewc } from './newc.ts'
 
-const kernelPackage = 'linux-image-cloud-amd64'
+/** What a guest is made of: the package that depends on its kernel, and the modules that it loads. */
+export type GuestKernel = Readonly<{ package: string; modules: readonly string[] }>
+
+const usualKernel: GuestKernel = { package: 'linux-image-cloud-amd64', modules: wantedModules }
 const toolPackages = ['busybox-static', 'qemu-guest-agent'] as const
 const agentPath = 'usr/sbin/qemu-ga'
 
@@ -22,6 +25,8 @@ const recipeFile = 'recipe'
 export type BuildOptions = Readonly<{
   /** Where downloaded packages are kept. Without it they are deleted. */
   cacheDir?: string
+  /** Another kernel, for guests with other hardware. */
+  kernel?: GuestKernel
   signal?: AbortSignal
 }>
 
@@ -31,8 +36,8 @@ export type BuildOptions = Readonly<{
  * @throws Fault Unavailable when packages cannot be downloaded, Unsupported on another architecture.
  */
 export async function buildDemoGuest(dir: string, log: Log, options: BuildOptions = {}): Promise<void> {
-  if (await isCurrent(dir)) return
-  const { signal } = options
+  const { signal, kernel = usualKernel } = options
+  if (await isCurrent(dir, kernel)) return
   const architecture = (await run(['dpkg', '--print-architecture'])).trim()
   if (architecture !== 'amd64')
     throw new Fault('Unsupported', `The demo guest is made for amd64, this is ${architecture}`)
@@ -42,11 +47,11 @@ export async function buildDemoGuest(dir: string, log: Log, options: BuildOption
     const cacheDir = resolve(options.cacheDir ?? join(work, 'packages'))
     const root = join(work, 'root')
     log.info({ dir, cacheDir }, 'Downloading packages for the demo guest')
-    await unpackAll(root, cacheDir, signal)
+    await unpackAll(root, cacheDir, kernel, signal)
     log.info({ dir }, 'Packing the demo guest')
     const image = join(work, 'image')
     await mkdir(image)
-    await pack(root, image)
+    await pack(root, image, kernel)
     signal?.throwIfAborted()
     await replaceFolder(image, resolve(dir), work)
   } finally {
@@ -55,22 +60,27 @@ export async function buildDemoGuest(dir: string, log: Log, options: BuildOption
 }
 
 /** Whether a folder has the image of this version's recipe. */
-export async function isCurrent(dir: string): Promise<boolean> {
+export async function isCurrent(dir: string, kernel: GuestKernel = usualKernel): Promise<boolean> {
   try {
     await Promise.all([access(join(dir, 'vmlinuz')), access(join(dir, 'initrd.img'))])
-    return (await readFile(join(dir, recipeFile), 'utf8')) === recipe()
+    return (await readFile(join(dir, recipeFile), 'utf8')) === recipe(kernel)
   } catch {
     return false
   }
 }
 
 /** Changes with our own parts of the image; Debian's updates do not make an image outdated. */
-function recipe(): string {
-  const parts = [kernelPackage, toolPackages, wantedModules, guestFiles]
+function recipe(kernel: GuestKernel): string {
+  const parts = [kernel.package, toolPackages, kernel.modules, guestFiles]
   return `${createHash('sha256').update(JSON.stringify(parts)).digest('hex')}\n`
 }
 
-async function unpackAll(root: string, cacheDir: string, signal: AbortSignal | undefined): Promise<void> {
+async function unpackAll(
+  root: string,
+  cacheDir: string,
+  { package: kernelPackage }: GuestKernel,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   await ensureKnown(kernelPackage, signal)
   const kernel = (await listDependencies([kernelPackage])).find((name) => name.startsWith('linux-image-'))
   if (!kernel) throw new Fault('Unavailable', `${kernelPackage} names no kernel`)
@@ -118,17 +128,17 @@ async function getIn(root: string, path: string): Promise<string> {
   return found
 }
 
-async function pack(root: string, image: string): Promise<void> {
+async function pack(root: string, image: string, guestKernel: GuestKernel): Promise<void> {
   const kernels = (await readdir(join(root, 'boot'))).filter((name) => name.startsWith('vmlinuz-'))
   const kernel = kernels[0]
   if (!kernel) throw new Fault('Unavailable', 'The kernel package has no kernel')
   const release = kernel.slice('vmlinuz-'.length)
-  const modules = await readModules(await getIn(root, join('lib/modules', release)))
+  const modules = await readModules(await getIn(root, join('lib/modules', release)), guestKernel.modules)
   const archive = packNewc(tree([...(await toolFiles(root)), ...modules.files, ...ourFiles(modules.order)]))
   const files = {
     vmlinuz: await readFile(join(root, 'boot', kernel)),
     'initrd.img': await promisify(gzip)(archive, { level: 9 }),
-    [recipeFile]: recipe(),
+    [recipeFile]: recipe(guestKernel),
   }
   // Independent of the umask: QEMU, which is not root, reads them.
   await chmod(image, 0o755)
@@ -138,7 +148,10 @@ async function pack(root: string, image: string): Promise<void> {
   }
 }
 
-async function readModules(folder: string): Promise<Readonly<{ order: readonly string[]; files: readonly Entry[] }>> {
+async function readModules(
+  folder: string,
+  wanted: readonly string[],
+): Promise<Readonly<{ order: readonly string[]; files: readonly Entry[] }>> {
   const paths = await readdir(folder, { recursive: true })
   const pathByName = new Map<string, string>()
   for (const path of paths.filter((path) => /\.ko(\.xz)?$/.test(path))) {
@@ -154,8 +167,8 @@ async function readModules(folder: string): Promise<Readonly<{ order: readonly s
     needs.set(name, dependenciesOf(bytes))
     for (const dependency of dependenciesOf(bytes)) await read(dependency)
   }
-  for (const name of wantedModules) await read(name)
-  const order = loadOrder(wantedModules, needs)
+  for (const name of wanted) await read(name)
+  const order = loadOrder(wanted, needs)
   const files = order.map(
     (name): Entry => ({
       type: 'file',

@@ -1,20 +1,37 @@
-import { explain, Fault } from '#base/fault.ts'
+import { explain, Fault, faultKind } from '#base/fault.ts'
+import { eventually } from '#base/wait.ts'
+import { isDevice } from '#core/nic/bindings.ts'
 import { aliasOf } from '#core/nic/names.ts'
 import type { Field, Nic } from '#core/nic/nic.ts'
 import type { Cards, NicTraffic } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import { linkUpdateXml, nicXml, type ReadDomain, readDomain } from './domain-xml.ts'
+import { nicAlias } from '#core/vm/devices.ts'
+import { deviceXml, linkUpdateXml, nicXml, type ReadDomain, readDomain } from './domain-xml.ts'
 import type { DomainHandle } from './handle.ts'
 import type { Domain } from './rpc/procedures.ts'
+
+/** The devices of the host that the interfaces of one sandbox have. */
+export type GuestDevices = Readonly<{
+  /** Makes the device of an interface ready for the guest, who gets it next; resolves to its PCI address. */
+  ready: (nic: string, signal: AbortSignal) => Promise<string>
+  /** Takes back the settings of a device that the guest has released for now. */
+  idle: (nic: string, signal: AbortSignal) => Promise<void>
+}>
+
+/** How long a guest may take to release its devices of the host before it migrates, and how often that is looked at; milliseconds. */
+const detachMs = 30_000
+const detachPollMs = 100
 
 /** The network cards of one sandbox's guest, identified by their aliases. */
 export class LibvirtCards implements Cards {
   readonly #handle: DomainHandle
   readonly #attachments: ReadonlyMap<string, Attachment>
+  readonly #devices: GuestDevices
 
-  constructor(handle: DomainHandle, attachments: ReadonlyMap<string, Attachment>) {
+  constructor(handle: DomainHandle, attachments: ReadonlyMap<string, Attachment>, devices: GuestDevices) {
     this.#handle = handle
     this.#attachments = attachments
+    this.#devices = devices
   }
 
   async update(nic: Nic, changed: readonly Field[], signal: AbortSignal): Promise<void> {
@@ -51,8 +68,10 @@ export class LibvirtCards implements Cards {
     // libvirt accepts duplicates, and the guest would have two cards with one MAC.
     const twin = nics.find(({ mac }) => mac === nic.mac)
     if (twin) throw new Fault('Invalid', `Interface ${nic.name} has the MAC address of interface ${twin.name}`)
+    const isOfHost = isDevice(nic.binding)
+    const xml = isOfHost ? deviceXml(nic, await this.#devices.ready(nic.name, signal)) : nicXml(nic, attachment)
     try {
-      await libvirt.attachDevice(domain, nicXml(nic, attachment), undefined, { signal })
+      await libvirt.attachDevice(domain, xml, undefined, { signal })
     } catch (cause) {
       if (!/No more available PCI/i.test(explain(cause))) throw cause
       throw new Fault(
@@ -66,7 +85,43 @@ export class LibvirtCards implements Cards {
   async unplug(nic: Nic, signal: AbortSignal): Promise<void> {
     const { domain, nics } = await this.#guest(nic.name, signal)
     if (!nics.some(({ name }) => name === nic.name)) return
-    await this.#handle.libvirt.detachAlias(domain, aliasOf(nic.name), undefined, { signal })
+    await this.#handle.libvirt.detachAlias(domain, nicAlias(nic), undefined, { signal })
+  }
+
+  /**
+   * Has the guest release all devices of the host, which it cannot take along when it migrates (facts/sriov.md §A).
+   * @throws Fault Timeout in KubeVirt's words
+   */
+  async detachDevices(signal: AbortSignal): Promise<void> {
+    const devices = async () => {
+      const domain = await this.#handle.find(signal)
+      if (!domain) return []
+      const { nics } = readDomain(await this.#handle.libvirt.getXml(domain, 0, { signal }), this.#attachments)
+      return nics.filter(({ binding }) => isDevice(binding))
+    }
+    const all = await devices()
+    if (!all.length) return
+    for (const nic of all) await this.unplug(nic, signal)
+    let left: readonly Nic[] = all
+    const isDone = async () => {
+      left = await devices()
+      return !left.length
+    }
+    await eventually('the guest releases its devices', isDone, {
+      deadlineMs: detachMs,
+      everyMs: detachPollMs,
+      signal,
+    }).catch((cause: unknown) => {
+      if (faultKind(cause) === 'Aborted') throw cause
+      const aliases = (nics: readonly Nic[]) => nics.map(nicAlias).join(' ')
+      const done = all.filter(({ name }) => !left.some((one) => one.name === name))
+      throw new Fault(
+        'Timeout',
+        `failed to wait for host-devices detach, timeout reached: [${aliases(done)}]/[${aliases(all)}]`,
+        { cause },
+      )
+    })
+    for (const { name } of all) await this.#devices.idle(name, signal)
   }
 
   async #guest(nic: string, signal: AbortSignal): Promise<{ domain: Domain; nics: ReadDomain['nics'] }> {
@@ -83,6 +138,7 @@ export class LibvirtCards implements Cards {
       name,
       ...(await this.#handle.libvirt.interfaceStats(domain, links.tap, { signal })),
     })
-    return Promise.all([...this.#attachments.values()].map(one))
+    // A device of the host has its counters in the guest alone.
+    return Promise.all([...this.#attachments.values()].filter(({ binding }) => !isDevice(binding)).map(one))
   }
 }

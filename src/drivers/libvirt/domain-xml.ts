@@ -1,10 +1,11 @@
 import type { PciPorts } from '#apis/kubevirt/guest.ts'
 import { Fault } from '#base/fault.ts'
-import { aliasOf } from '#core/nic/names.ts'
+import { isDevice } from '#core/nic/bindings.ts'
+import { aliasOf, deviceAliasOf } from '#core/nic/names.ts'
 import type { DesiredNic, Nic, ObservedNic } from '#core/nic/nic.ts'
 import type { ObservedDisk } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import { type Device, diskAlias, type Slots } from '#core/vm/devices.ts'
+import { type Device, diskAlias, nicAlias, type Slots } from '#core/vm/devices.ts'
 import type { DomainSpec } from '#core/vm/domain.ts'
 import type { Hardware } from '#core/vm/hardware.ts'
 import { isFileOfImage } from '#core/vm/image.ts'
@@ -32,6 +33,7 @@ const screenInSandbox = '/run/guest/vnc'
 
 const agentChannel = 'org.qemu.guest_agent.0'
 const aliasPrefix = aliasOf('')
+const devicePrefix = deviceAliasOf('')
 
 /** libvirt's names of models where they differ from KubeVirt's. */
 const virtio = 'virtio-non-transitional'
@@ -43,8 +45,16 @@ export type DomainFiles = Readonly<{
   firmware: FirmwareFiles | undefined
 }>
 
+/** PCI addresses of the host's devices that interfaces have, by interface. */
+export type HostDevices = ReadonlyMap<string, string>
+
 /** The domain XML of a guest. */
-export function domainXml(spec: DomainSpec, accelerator: Accelerator, files: DomainFiles): string {
+export function domainXml(
+  spec: DomainSpec,
+  accelerator: Accelerator,
+  files: DomainFiles,
+  hostDevices: HostDevices = new Map(),
+): string {
   const { sockets, cores, threads, hardware, kernel, devices } = spec
   const file = (path: string) => `${imagesInSandbox}/${kernel?.image}/${fileOfImage(path)}`
   const root = element(
@@ -75,7 +85,7 @@ export function domainXml(spec: DomainSpec, accelerator: Accelerator, files: Dom
       element('emulator', {}, qemuProgram),
       !devices.some(({ kind }) => kind === 'usbBus') && element('controller', { type: 'usb', model: 'none' }),
       ...rootPorts(spec.slots),
-      ...devices.flatMap((device) => deviceElements(device, spec, files)),
+      ...devices.flatMap((device) => deviceElements(device, spec, { ...files, hostDevices })),
       element('memballoon', { model: 'none' }),
     ),
   )
@@ -96,15 +106,20 @@ function rootPorts({ ports }: Slots): XmlElement[] {
 }
 
 /** A device, behind its root port if it has one; otherwise it is on another bus, or libvirt chooses its address. */
-function deviceElements({ kind, alias }: Device, spec: DomainSpec, files: DomainFiles): XmlElement[] {
+function deviceElements(
+  { kind, alias }: Device,
+  spec: DomainSpec,
+  files: DomainFiles & Readonly<{ hostDevices: HostDevices }>,
+): XmlElement[] {
   const { nics, disks, slots, hardware } = spec
   const bus = slots.buses.get(alias)
   const address = bus !== undefined && onBus(bus)
   switch (kind) {
     case 'interface': {
-      const nic = nics.find(({ name }) => aliasOf(name) === alias)
+      const nic = nics.find((one) => nicAlias(one) === alias)
       if (!nic) throw new Fault('Bug', `There is no interface for the device ${alias}`)
-      return [nicElement(nic, bus)]
+      if (!isDevice(nic.binding)) return [nicElement(nic, bus)]
+      return [deviceElement(nic, files.hostDevices.get(nic.name) ?? '', bus)]
     }
     case 'disk': {
       const disk = disks.find(({ name }) => diskAlias(name, nics) === alias)
@@ -171,6 +186,34 @@ export function nicXml(nic: Nic, attachment: Attachment): string {
   return serializeXml(nicElement({ ...nic, links: attachment.links, queues: attachment.queues }, undefined))
 }
 
+/** The XML of a device of the host to plug as the card of an interface. */
+export function deviceXml(nic: Nic, device: string): string {
+  return serializeXml(deviceElement(nic, device, undefined))
+}
+
+/** A device of the host as the card of an interface, as KubeVirt has it; MAC and VLAN are its card's settings. */
+function deviceElement(
+  nic: Pick<DesiredNic, 'name' | 'binding' | 'bootOrder'>,
+  device: string,
+  bus: number | undefined,
+): XmlElement {
+  return element(
+    'hostdev',
+    { mode: 'subsystem', type: 'pci', managed: 'no' },
+    element('source', {}, hostAddress(device)),
+    element('alias', { name: nicAlias(nic) }),
+    nic.bootOrder !== undefined && element('boot', { order: nic.bootOrder }),
+    bus !== undefined && onBus(bus),
+  )
+}
+
+/** @throws Fault Bug for what is no PCI address */
+function hostAddress(device: string): XmlElement {
+  const [, domain, bus, slot, part] = /^([\da-f]{4}):([\da-f]{2}):([\da-f]{2})\.([0-7])$/i.exec(device) ?? []
+  if (!domain) throw new Fault('Bug', `${JSON.stringify(device)} is no PCI address`)
+  return element('address', { domain: `0x${domain}`, bus: `0x${bus}`, slot: `0x${slot}`, function: `0x${part}` })
+}
+
 type CardOptions = Pick<DesiredNic, 'links' | 'queues' | 'acpiIndex' | 'bootOrder'>
 
 function nicElement(nic: Nic & CardOptions, bus: number | undefined): XmlElement {
@@ -218,7 +261,10 @@ export function readDomain(xml: string, attachments: ReadonlyMap<string, Attachm
   )
   return {
     uuid: findElement(root, 'uuid')?.children.join('') ?? '',
-    nics: interfacesOf(root).map(([name, one]) => readNic(name, one, attachments.get(name))),
+    nics: [
+      ...interfacesOf(root).map(([name, one]) => readNic(name, one, attachments.get(name))),
+      ...devicesIn(devices).map((name) => readDevice(name, attachments.get(name))),
+    ],
     disks: childElements(devices, 'disk').map(readDisk),
     files: childElements(devices, 'disk').flatMap(filesOf),
     hasScsi: childElements(devices, 'controller').some(({ attributes }) => attributes.type === 'scsi'),
@@ -272,6 +318,20 @@ function readNic(name: string, one: XmlElement, attachment: Attachment | undefin
     link: findElement(one, 'link')?.attributes.state === 'down' ? 'down' : 'up',
     queues: Number(findElement(one, 'driver')?.attributes.queues ?? 1),
   }
+}
+
+/** A device of the host: libvirt knows neither its MAC address nor its link. */
+function readDevice(name: string, attachment: Attachment | undefined): ObservedNic {
+  const { mac = '', network = '' } = attachment ?? {}
+  return { name, mac, model: 'virtio', binding: attachment?.binding ?? 'sriov', network, link: 'up', queues: 1 }
+}
+
+/** Names of the interfaces whose cards are devices of the host. */
+function devicesIn(devices: XmlElement | undefined): string[] {
+  return childElements(devices, 'hostdev').flatMap((one) => {
+    const alias = findElement(one, 'alias')?.attributes.name ?? ''
+    return alias.startsWith(devicePrefix) ? [alias.slice(devicePrefix.length)] : []
+  })
 }
 
 /** The XML that sets an interface's link: its live XML with nothing else changed. Undefined when there is no such interface. */

@@ -52,6 +52,7 @@ function observed(uuids: string[]) {
     ...{ dir: '/nowhere', accelerator: 'tcg', attachments: new Map(), onObserve: () => undefined },
     ...{ provideImage: async () => undefined, onCreated: async () => undefined },
     files: {} as GuestFiles,
+    devices: { ready: async () => '', idle: async () => undefined },
   })
   return { asked, uuid: async () => (await domain.observe(AbortSignal.timeout(1000)))?.uuid }
 }

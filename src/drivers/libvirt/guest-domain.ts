@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import type { GuestAction } from '#apis/kubevirt/guest.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import { claimOfFile, type DomainDisk, disksInSandbox } from '#core/disk/disk.ts'
+import { isDevice } from '#core/nic/bindings.ts'
 import type { Domain, DomainEnd, ObservedDomain } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import type { DomainSpec, KernelBoot } from '#core/vm/domain.ts'
 import type { Accelerator } from '../host/kvm.ts'
+import type { GuestDevices } from './cards.ts'
 import type { MadeDisk } from './disk-xml.ts'
 import { type DomainFiles, domainXml, fileOfImage, readDomain } from './domain-xml.ts'
 import type { DomainHandle } from './handle.ts'
@@ -35,6 +37,7 @@ export type GuestDomainOptions = Readonly<{
   /** Makes a kernel image visible in the sandbox. */
   provideImage: (name: string) => Promise<void>
   files: GuestFiles
+  devices: GuestDevices
   /** Called after a guest was started. */
   onCreated: () => Promise<unknown>
   /** Called before each observation of the guest. */
@@ -106,7 +109,13 @@ export class GuestDomain implements Domain {
   }
 
   async create(spec: DomainSpec, signal: AbortSignal): Promise<void> {
-    const { accelerator, provideImage, files: guestFiles, onCreated } = this.#options
+    const {
+      accelerator,
+      provideImage,
+      files: guestFiles,
+      devices: { ready },
+      onCreated,
+    } = this.#options
     if (await this.#handle.find(signal)) return
     const { kernel } = spec
     if (kernel) {
@@ -114,8 +123,11 @@ export class GuestDomain implements Domain {
       await this.#requireFiles(kernel)
     }
     const files = await guestFiles.makeAll(spec)
+    const devices = new Map<string, string>()
+    for (const { name } of spec.nics.filter(({ binding }) => isDevice(binding)))
+      devices.set(name, await ready(name, signal))
     const flags = spec.isPaused ? createFlags.paused : createFlags.none
-    await this.#handle.libvirt.create(domainXml(spec, accelerator, files), flags, { signal })
+    await this.#handle.libvirt.create(domainXml(spec, accelerator, files, devices), flags, { signal })
     await onCreated()
   }
 

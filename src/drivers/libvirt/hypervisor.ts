@@ -24,7 +24,7 @@ export function libvirtHypervisor(options: HypervisorOptions): LibvirtHypervisor
   const domain = new GuestDomain(handle, options)
   return {
     domain,
-    cards: new LibvirtCards(handle, options.attachments),
+    cards: new LibvirtCards(handle, options.attachments, options.devices),
     disks: new LibvirtDisks(handle, options.files),
     guestAgent: new LibvirtGuestAgent(handle),
     job: new LibvirtMigrationJob(handle, options.send, (signal) => domain.state(signal)),

@@ -133,6 +133,7 @@ export class SimSandboxes implements Lifecycle, Networks {
       networks,
       pendingCleanup: [],
       unmirrored: new Map(),
+      devices: new Map(),
       repaired: [],
       deaf: [],
     }

@@ -172,6 +172,7 @@ export class FakeHost implements Host {
         networks: new Map(this.networks_),
         pendingCleanup: this.pendingCleanup,
         unmirrored: new Map(),
+        devices: new Map(),
         repaired: [],
         deaf: [],
       },

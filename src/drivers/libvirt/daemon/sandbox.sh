@@ -47,6 +47,9 @@ if [ -d /etc/alternatives ]; then mkdir etc/alternatives; mount --bind /etc/alte
 for name in null zero full random urandom net/tun vhost-net; do
   if [ -e "/dev/$name" ]; then cp -a "/dev/$name" "dev/$name"; fi
 done
+# Devices of the host that the guest gets; their files come here with them.
+mkdir dev/vfio
+mount -t tmpfs -o mode=0755,size=4k,nr_inodes=256 tmpfs dev/vfio
 # libvirt probes QEMU for ever when root can open /dev/kvm and QEMU's user cannot: it is there for both or for nobody.
 if [ "$kvm" = yes ] && [ -e /dev/kvm ]; then
   cp -a /dev/kvm dev/kvm

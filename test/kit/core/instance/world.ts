@@ -103,7 +103,7 @@ export class InstanceWorld {
       deaf: this.deaf,
       isRequestDone: false,
       mode: 'InPlace',
-      nads: { configOf: (network) => `{"name":"${network}"}`, annotationsOf: () => undefined },
+      nads: { configOf: (network) => `{"name":"${network}"}`, annotationsOf: () => undefined, poolOf: () => undefined },
       nodeName: 'n',
       requested: this.requested,
       failures: this.failures,
@@ -259,7 +259,7 @@ export class InstanceWorld {
     const ips = new Map([...networks.keys()].map((name) => [name, [] as string[]]))
     this.sandbox = {
       ...{ ips, networks, attached: new Set(networks.keys()), hypervisor: {} as Hypervisor },
-      ...{ failed: new Map(), pendingCleanup: [], unmirrored: new Map(), repaired: [], deaf: [] },
+      ...{ failed: new Map(), pendingCleanup: [], unmirrored: new Map(), devices: new Map(), repaired: [], deaf: [] },
     }
   }
 
