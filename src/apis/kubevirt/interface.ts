@@ -41,7 +41,7 @@ export const interfaceSchema = Type.Object(
     ),
     bridge: Type.Optional(loose('Connects the guest to the network by a bridge.')),
     masquerade: Type.Optional(loose('Connects the guest to the pod network by NAT.')),
-    sriov: Type.Optional(notCarriedOut(loose('Passes a virtual function through to the guest.'), notRun)),
+    sriov: Type.Optional(loose('Passes a virtual function through to the guest.')),
     passtBinding: Type.Optional(notCarriedOut(loose(), notRun)),
     binding: Type.Optional(
       notCarriedOut(Type.Object({ name: Type.String() }, { description: 'A registered binding plugin.' }), notRun),

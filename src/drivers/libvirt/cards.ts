@@ -92,7 +92,7 @@ export class LibvirtCards implements Cards {
    * Has the guest release all devices of the host, which it cannot take along when it migrates (facts/sriov.md §A).
    * @throws Fault Timeout in KubeVirt's words
    */
-  async detachDevices(signal: AbortSignal): Promise<void> {
+  async detachDevices(signal: AbortSignal, deadlineMs = detachMs): Promise<void> {
     const devices = async () => {
       const domain = await this.#handle.find(signal)
       if (!domain) return []
@@ -108,7 +108,7 @@ export class LibvirtCards implements Cards {
       return !left.length
     }
     await eventually('the guest releases its devices', isDone, {
-      deadlineMs: detachMs,
+      deadlineMs,
       everyMs: detachPollMs,
       signal,
     }).catch((cause: unknown) => {

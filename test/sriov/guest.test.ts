@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { RigHost } from '../../tools/rig/host.ts'
+import { Rig } from '../../tools/rig/rig.ts'
+import { nad, vm } from '../../tools/stage/manifests.ts'
+
+const resource = 'intel.com/net'
+const mac = '02:00:00:00:00:11'
+const [first, second] = ['0000:01:10.0', '0000:01:10.2'] as const
+
+/** A network of VFs. */
+const fast = (name: string, config: object = {}) =>
+  nad(name, { cniVersion: '0.3.1', name, type: 'sriov', ...config }, { 'k8s.v1.cni.cncf.io/resourceName': resource })
+
+/** A VM with VFs on networks, by interface. */
+function machine(name: string, networks: Readonly<Record<string, object>>) {
+  const one = vm(name, { memory: '160Mi', graceSeconds: 5 })
+  const { spec } = one.spec.template
+  const own = Object.entries(networks)
+  const interfaces = own.map(([nic, more]) => ({ name: nic, sriov: {}, ...more }))
+  const devices = { interfaces: [...spec.domain.devices.interfaces, ...interfaces] }
+  const secondary = own.map(([nic]) => ({ name: nic, multus: { networkName: nic } }))
+  const template = {
+    spec: { ...spec, domain: { ...spec.domain, devices }, networks: [...spec.networks, ...secondary] },
+  }
+  return { ...one, spec: { ...one.spec, template } }
+}
+
+describe('a guest with virtual functions', () => {
+  let rig: Rig
+  let host: RigHost
+  let untouched: string
+
+  /** What the host shows of its VFs: drivers, overrides and settings. */
+  const vfs = () =>
+    rig.run(`for vf in /sys/bus/pci/devices/0000:01:10.*; do
+      echo "$vf $(readlink $vf/driver || true) $(cat $vf/driver_override)"; done; ls /dev/vfio; ip -j link show eth0`)
+  const vfList = async () => JSON.parse(await rig.run('ip -j link show eth0'))[0].vfinfo_list
+  const interfaces = async (name: string) =>
+    JSON.parse(await host.kubectl(`get vmi ${name} -o jsonpath='{.status.interfaces}'`))
+  const cardOf = async (name: string, nic: string) =>
+    (await interfaces(name)).find((one: { name: string }) => one.name === nic)
+  const running = (name: string) => host.until(`k get vmi ${name} -o jsonpath='{.status.phase}' | grep Running`)
+  const whole = (name: string, nic: string) =>
+    host.until(
+      `k get vmi ${name} -o jsonpath='{.status.interfaces[?(@.name=="${nic}")].infoSource}' | grep 'domain, guest-agent, multus-status'`,
+    )
+
+  before(
+    async () => {
+      rig = await Rig.start()
+      await rig.run(`
+        for module in igb vfio_iommu_type1 vfio-pci; do modprobe $module; done
+        pf=/sys/bus/pci/devices/0000:01:00.0
+        ip link set "$(ls $pf/net)" up
+        echo 0 > $pf/sriov_drivers_autoprobe
+        echo 3 > $pf/sriov_numvfs
+      `)
+      untouched = await vfs()
+      host = await RigHost.start(rig)
+      await host.apply(
+        {
+          ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'sriovdp-config', namespace: 'kube-system' } },
+          data: { 'config.json': JSON.stringify({ resourceList: [{ resourceName: 'net' }] }) },
+        },
+        fast('fast', { vlan: 7 }),
+        fast('more'),
+      )
+      await host.until(`k get node -o jsonpath='{.items[0].status.allocatable}' | grep '"${resource}":"3"'`)
+      await host.apply(machine('x', { fast: { macAddress: mac } }))
+      await running('x')
+    },
+    { timeout: 600_000 },
+  )
+  after(() => rig?.[Symbol.asyncDispose]())
+
+  test('starts with one, as its pod says', async () => {
+    const { spec, metadata } = JSON.parse(await host.kubectl('get pod -o json')).items[0]
+    const { requests, limits } = spec.containers[0].resources
+    assert.deepEqual([requests[resource], limits[resource]], ['1', '1'])
+    assert.ok(Number.parseInt(requests.memory, 10) > (1024 + 160) * 1024, requests.memory)
+    const [, network] = JSON.parse(metadata.annotations['k8s.v1.cni.cncf.io/network-status'])
+    assert.equal(network['device-info'].pci['pci-address'], first)
+    const [info] = JSON.parse(metadata.annotations['kubevirt.io/network-info']).interfaces
+    assert.deepEqual([info.network, info.mac, info.deviceInfo.pci['pci-address']], ['fast', mac, first])
+    const xml = await host.virsh('x', 'dumpxml DOMAIN')
+    assert.match(xml, /<hostdev mode='subsystem' type='pci' managed='no'>/)
+    assert.match(
+      xml,
+      /<address domain='0x0000' bus='0x01' slot='0x10' function='0x0'\/>\s*<\/source>\s*<alias name='ua-sriov-fast'\/>/,
+    )
+    // Nothing in the sandbox belongs to it.
+    const sandbox = `pb-${(await host.sandboxOf('x')).split('/').at(-1)}`
+    assert.doesNotMatch(
+      await rig.run(`ip netns list; ip -n ${sandbox.slice(0, 15)} link 2>/dev/null || true`),
+      /pod115dc/,
+    )
+  })
+
+  test('has it as its own card, with the MAC address and the VLAN of its network', async () => {
+    await whole('x', 'fast')
+    const { linkState, queueCount, interfaceName, ...card } = await cardOf('x', 'fast')
+    assert.deepEqual(
+      [linkState, queueCount, card.mac, card.infoSource],
+      [undefined, undefined, mac, 'domain, guest-agent, multus-status'],
+    )
+    assert.match(await host.inGuest('x', `readlink /sys/class/net/${interfaceName}/device/driver`), /igbvf$/)
+    const [vf] = await vfList()
+    assert.deepEqual([vf.address, vf.vlan_list[0].vlan], [mac, 7])
+  })
+
+  test('keeps it while Patchbay is killed and comes back', async () => {
+    const pid = await rig.run('pgrep -f guest=default_x')
+    await host.kill()
+    await host.up()
+    await whole('x', 'fast')
+    assert.equal(await rig.run('pgrep -f guest=default_x'), pid)
+    assert.equal((await vfList())[0].address, mac)
+  })
+
+  test('gets another one by a migration, and takes the first one along', async () => {
+    const spec = JSON.stringify(machine('x', { fast: { macAddress: mac }, more: {} }))
+    await host.kubectl(`apply -f - <<'END'\n${spec}\nEND`)
+    await host.until(
+      `k get vmi x -o jsonpath='{.status.conditions[?(@.type=="MigrationRequired")].status}' | grep True`,
+    )
+    const [requested] = JSON.parse(await host.kubectl('get pod -o json')).items
+    assert.equal(JSON.parse(requested.metadata.annotations['k8s.v1.cni.cncf.io/networks']).length, 1)
+    await host.apply({
+      ...{ apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachineInstanceMigration' },
+      ...{ metadata: { name: 'm', namespace: 'default' }, spec: { vmiName: 'x' } },
+    })
+    await host.until(`k get vmim m -o jsonpath='{.status.phase}' | grep Succeeded`)
+    await whole('x', 'more')
+    await whole('x', 'fast')
+    assert.equal((await cardOf('x', 'fast')).mac, mac)
+    // The other two of the three: the first one is free again, without its MAC address.
+    await host.until(`ip -j link show eth0 | grep -q '"vf":0,"link_type":"ether","address":"00:00:00:00:00:00"'`)
+    const [, fastVf, moreVf] = await vfList()
+    assert.deepEqual([fastVf.address, fastVf.vlan_list[0].vlan], [mac, 7])
+    assert.equal(moreVf.address, (await cardOf('x', 'more')).mac)
+    assert.match(await host.kubectl(`get vmi x -o jsonpath='{.status.conditions}'`), /^((?!MigrationRequired).)*$/)
+    assert.match(await host.virsh('x', 'dumpxml DOMAIN'), new RegExp(`slot='0x10' function='0x${second.at(-1)}'`))
+  })
+
+  test('waits while there is none, and starts when one is free', async () => {
+    await host.apply(machine('y', { more: {} }), machine('z', { more: {} }))
+    await running('y')
+    const why = `k get vmi z -o jsonpath='{.status.conditions[?(@.type=="PodScheduled")].message}'`
+    await host.until(`${why} | grep 'Insufficient ${resource}'`)
+    await host.kubectl('delete vm y')
+    await running('z')
+  })
+
+  test('gives everything back when it ends, however it ends', async () => {
+    await rig.run('kill -9 "$(pgrep -f guest=default_z)"')
+    await host.kubectl('delete vm x z')
+    await host.until('[ -z "$(ls /var/pb/pods)" ]')
+    assert.equal(await vfs(), untouched)
+  })
+})
