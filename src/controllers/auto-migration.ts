@@ -53,10 +53,8 @@ async function reconcile(context: MigrationContext, key: string): Promise<{ agai
   const config = autoMigrationConfig(kubevirt)
   const nowMs = Date.now()
   const pod = context.pods.get({ namespace: vmi.metadata.namespace, name: activePodName(vmi) })
-  const requirement =
-    attachmentMode(kubevirt) === 'Migration'
-      ? migrationRequirement(vmi, networkStatusIn(pod?.metadata.annotations))
-      : 'none'
+  const statuses = networkStatusIn(pod?.metadata.annotations)
+  const requirement = migrationRequirement(vmi, statuses, attachmentMode(kubevirt))
   const old = findCondition(vmi.status.conditions, 'MigrationRequired')
   const wanted = migrationRequired(old, requirement, { ...config, nowMs })
   if (old?.status !== wanted?.status) {

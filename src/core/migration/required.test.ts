@@ -70,6 +70,17 @@ const requirements: readonly [name: string, vmi: VirtualMachineInstance, require
   ],
   ['the same network with its namespace is the same', vmi(spec(bridge, 'ns/red'), plugged), 'none'],
 ]
+test('required: where networks are attached in place, only what no running sandbox gets', () => {
+  for (const [one, wanted] of [
+    [vmi(spec({ sriov: {} })), 'immediate'],
+    [vmi(spec({ sriov: {} }), plugged), 'none'],
+    [vmi(spec({ sriov: {} }), { ...plugged, infoSource: 'multus-status' }), 'none'],
+    [vmi(spec(bridge)), 'none'],
+    [vmi(spec(bridge, 'blue'), plugged), 'none'],
+  ] as const)
+    assert.equal(migrationRequirement(one, onRed, 'InPlace'), wanted)
+})
+
 for (const [name, one, requirement] of requirements)
   test(`required: ${name}`, () => assert.equal(migrationRequirement(one, onRed), requirement))
 

@@ -3,7 +3,7 @@ import type { VirtualMachineInstanceMigration as Migration } from '#apis/kubevir
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Condition } from '#apis/meta/object.ts'
 import type { NetworkStatus } from '#apis/net/attachment.ts'
-import { hasTrait } from '../nic/bindings.ts'
+import { bindingOf, isDevice } from '../nic/bindings.ts'
 import { isDefaultNetwork, wantedNics } from '../nic/desired.ts'
 import { isNetwork, noNetwork } from '../nic/nic.ts'
 import { findCondition, isTrue } from '../vm/conditions.ts'
@@ -41,11 +41,12 @@ export type Requirement = 'immediate' | 'pending' | 'none'
 
 /**
  * Whether the secondary interfaces of an instance need a migration; the first that does decides (facts/kubevirt.md §3.6).
- * `statuses` are the networks its pod has.
+ * `statuses` are the networks its pod has. Devices of the host need one in either mode.
  */
 export function migrationRequirement(
   { spec, status, metadata }: VirtualMachineInstance,
   statuses: readonly NetworkStatus[],
+  mode: AttachmentMode = 'Migration',
 ): Requirement {
   const networks = new Map((spec.networks ?? []).map((network) => [network.name, network]))
   const keys = new Map(wantedNics(spec, metadata.namespace ?? 'default').map((nic) => [nic.name, nic.network]))
@@ -54,8 +55,10 @@ export function migrationRequirement(
     const { name, state } = one
     const network = networks.get(name)
     if (!network?.multus || isDefaultNetwork(network)) continue
+    const isOfHost = isDevice(bindingOf(one))
+    if (mode === 'InPlace' && !isOfHost) continue
     const now = known.get(name)
-    if (!now && state !== 'absent') return hasTrait(one, ({ attach }) => attach === 'hostdev') ? 'immediate' : 'pending'
+    if (!now && state !== 'absent') return isOfHost ? 'immediate' : 'pending'
     const sources = now?.infoSource?.split(', ') ?? []
     if (state === 'absent' && sources.includes('multus-status') && !sources.includes('domain')) return 'pending'
     // A card of the guest that is on no network is to be on one.
