@@ -54,9 +54,7 @@ export class PodAllocations {
   #add({ node, bytes, devices, user }: PodAllocation, sign: 1 | -1): void {
     const taken = this.allocatedOn(node)
     const pods = taken.pods + sign
-    const all = devices.size ? new Map(taken.devices) : taken.devices
-    for (const [resource, count] of devices)
-      (all as Map<string, number>).set(resource, (all.get(resource) ?? 0) + sign * count)
+    const all = devices.size ? summed(taken.devices, devices, sign) : taken.devices
     if (pods) this.#nodes.set(node, { pods, bytes: taken.bytes + sign * bytes, devices: all })
     else this.#nodes.delete(node)
     if (user === undefined) return
@@ -64,4 +62,14 @@ export class PodAllocations {
     if (count) this.#users.set(user, count)
     else this.#users.delete(user)
   }
+}
+
+function summed(
+  before: ReadonlyMap<string, number>,
+  change: ReadonlyMap<string, number>,
+  sign: 1 | -1,
+): ReadonlyMap<string, number> {
+  const after = new Map(before)
+  for (const [resource, count] of change) after.set(resource, (after.get(resource) ?? 0) + sign * count)
+  return after
 }

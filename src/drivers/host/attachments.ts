@@ -1,11 +1,14 @@
 import { isDevice } from '#core/nic/bindings.ts'
+import type { SandboxSpec } from '#core/ports.ts'
 import type { Attachment } from '#core/sandbox/plan.ts'
 import { sharedQemuUid } from '../libvirt/daemon/config.ts'
 import { findInit } from '../libvirt/daemon/daemon.ts'
-import type { Place } from './networks.ts'
+import { netnsName } from './netns.ts'
+import type { Place, Source } from './networks.ts'
 import type { DevicePlace } from './pci/nodes.ts'
 import type { SandboxDevices } from './pci/sandbox-devices.ts'
 import type { SandboxRecord } from './records.ts'
+import { asAttached } from './rewire.ts'
 import type { AttachResult, LivePlace, SandboxNetwork } from './sandbox-network.ts'
 
 /** What the interfaces of a sandbox are attached to: see AttachResult; and the devices of the host, by interface. */
@@ -13,6 +16,13 @@ type Attached = AttachResult & Readonly<{ devices: ReadonlyMap<string, string> }
 
 /** What attaching depends on: which attachments may fail, and whether the links of the host are to be looked at. */
 type How = Readonly<{ optional: ReadonlySet<string>; isSuspect: boolean }>
+
+/** The wanted attachments of a sandbox, and the source of its guest if that migrates here. */
+export type Wanted = Readonly<{
+  attachments: readonly Attachment[]
+  optional: ReadonlySet<string>
+  source: Source | undefined
+}>
 
 /** Attaches interfaces of sandboxes: to networks by CNI, or to devices of the host. */
 export class Attachments {
@@ -34,11 +44,28 @@ export class Attachments {
     return { ...result, ips, failed: new Map([...result.failed, ...failed]), devices }
   }
 
+  /** What a sandbox is to have: what its spec wants, on the networks that it is on, and what else it has. */
+  async wanted(
+    { uid, attachments, optional = new Set() }: SandboxSpec,
+    old: SandboxRecord | undefined,
+    source: Source | undefined,
+  ): Promise<Wanted> {
+    // The guest still uses other attachments that the sandbox has; their configurations are no longer needed.
+    const names = new Set(attachments.map((one) => one.name))
+    const others = old?.attachments.filter((one) => !names.has(one.name)) ?? []
+    const asThere = [...asAttached(attachments, await this.#made(uid, old)), ...others]
+    return {
+      attachments: source ? await this.#network.carry(asThere, source) : asThere,
+      optional: new Set([...optional, ...others.map((one) => one.name)]),
+      source,
+    }
+  }
+
   /** Those of a record's attachments that are there. */
-  async made(uid: string, netns: string, record: SandboxRecord | undefined): Promise<readonly Attachment[]> {
+  async #made(uid: string, record: SandboxRecord | undefined): Promise<readonly Attachment[]> {
     const { own, cards } = byKind(record?.attachments ?? [])
     const taken = new Set(record?.devices?.map(({ name }) => name))
-    return [...(await this.#network.made(uid, netns, cards)), ...own.filter(({ name }) => taken.has(name))]
+    return [...(await this.#network.made(uid, netnsName(uid), cards)), ...own.filter(({ name }) => taken.has(name))]
   }
 
   /** Releases attachments of a sandbox that continues to run. */

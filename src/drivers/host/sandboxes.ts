@@ -21,7 +21,7 @@ import { sharedQemuUid } from '../libvirt/daemon/config.ts'
 import { ensureInit, findDaemon, findInit, startDaemon } from '../libvirt/daemon/daemon.ts'
 import { type LibvirtHypervisor, libvirtHypervisor } from '../libvirt/hypervisor.ts'
 import type { Libvirt } from '../libvirt/rpc/libvirt.ts'
-import { Attachments, byKind } from './attachments.ts'
+import { Attachments, byKind, type Wanted } from './attachments.ts'
 import type { CapabilityCache } from './capabilities.ts'
 import { connectWatched } from './connect.ts'
 import { HostGuestProcesses } from './guest-processes.ts'
@@ -49,13 +49,6 @@ export type HostSandboxesOptions = Readonly<{
   provideImage: (sandbox: string, image: string) => Promise<void>
   disks: DiskMaker
   log: Log
-}>
-
-/** The wanted attachments of a sandbox, and the source of its guest if that migrates here. */
-type Wanted = Readonly<{
-  attachments: readonly Attachment[]
-  optional: ReadonlySet<string>
-  source: Source | undefined
 }>
 
 /**
@@ -264,7 +257,8 @@ export class HostSandboxes implements Lifecycle, Networks {
     const { uid } = spec
     await mkdir(join(this.#records.at(uid), 'run'), { recursive: true, mode: 0o755 })
     const old = await this.#records.read(uid)
-    const wanted = await this.#wantedBy(spec, old)
+    const source = spec.incoming && (await this.#sourceAt(spec.incoming.from))
+    const wanted = await this.#attachments.wanted(spec, old, source)
     const record = await this.#ensureFolder(spec, old, wanted.attachments, signal)
     const { place, networked, accelerator } = await this.#ensureProcesses(spec, record, wanted, signal)
     const libvirt = this.#live.get(uid)?.libvirt ?? (await this.#live.connect(uid))
@@ -295,19 +289,6 @@ export class HostSandboxes implements Lifecycle, Networks {
     const { why: repaired = [], deaf = [] } = this.#damage.get(uid) ?? {}
     this.#damage.delete(uid)
     return { ...state, repaired, deaf }
-  }
-
-  async #wantedBy(spec: SandboxSpec, old: SandboxRecord | undefined): Promise<Wanted> {
-    const { network } = this.#options
-    const { uid } = spec
-    // The guest still uses other attachments that the sandbox has; their configurations are no longer needed.
-    const names = new Set(spec.attachments.map((one) => one.name))
-    const others = old?.attachments.filter((one) => !names.has(one.name)) ?? []
-    const made = await this.#attachments.made(uid, netnsName(uid), old)
-    const source = spec.incoming && (await this.#sourceAt(spec.incoming.from))
-    const asThere = [...asAttached(spec.attachments, made), ...others]
-    const attachments = source ? await network.carry(asThere, source) : asThere
-    return { attachments, optional: new Set([...(spec.optional ?? []), ...others.map((one) => one.name)]), source }
   }
 
   /** Writes the record of a sandbox, then makes its namespace and the files of its libvirtd. */
