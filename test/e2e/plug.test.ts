@@ -184,7 +184,7 @@ describe('plugging interfaces of real guests', () => {
       const { pciAddresses } = await identityOf(stage, 'y')
       const { spec } = await instance()
       await edit([
-        { op: 'add', path: `${at}/domain/devices/interfaces/-`, value: { name: 'fast', sriov: {} } },
+        { op: 'add', path: `${at}/domain/devices/interfaces/-`, value: { name: 'fast', binding: { name: 'macvtap' } } },
         { op: 'add', path: `${at}/networks/-`, value: { name: 'fast', multus: { networkName: 'blue' } } },
       ])
       await seen('a restart is required', async () =>

@@ -157,8 +157,12 @@ describe('a guest with virtual functions', () => {
     await host.until(
       `k get vmi x -o jsonpath='{.status.conditions[?(@.type=="MigrationRequired")].status}' | grep True`,
     )
-    const [requested] = JSON.parse(await host.kubectl('get pod -o json')).items
-    assert.equal(JSON.parse(requested.metadata.annotations['k8s.v1.cni.cncf.io/networks']).length, 1)
+    const [{ metadata }] = JSON.parse(await host.kubectl('get pod -o json')).items
+    const requested = JSON.parse(metadata.annotations['k8s.v1.cni.cncf.io/networks'])
+    assert.deepEqual(
+      requested.map((one: { name: string }) => one.name),
+      ['blue', 'fast'],
+    )
     await host.apply({
       ...{ apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachineInstanceMigration' },
       ...{ metadata: { name: 'm', namespace: 'default' }, spec: { vmiName: 'x' } },
