@@ -16,6 +16,8 @@ import { accountTokens } from '#server/account-tokens.ts'
 import { type Api, type ApiOptions, startApi } from '#server/api.ts'
 import { type ControllersOptions, startControllers } from '#server/controllers.ts'
 import { Metrics } from '#server/metrics.ts'
+import { pageDoor } from '#server/page/door.ts'
+import { PageFiles, pageFolder } from '#server/page/files.ts'
 import { identityOf, type Keys, openKeys, renewedKeys, type TlsFiles, tokenKeyOf } from '#server/pki.ts'
 import { alarmKey } from '#server/store-alarm.ts'
 import { UploadTokens } from '#server/upload-tokens.ts'
@@ -48,6 +50,8 @@ export type ServeOptions = ApiOptions &
     /** The operator's own server certificate. */
     tlsFiles?: TlsFiles
     audit: AuditLimits
+    /** Where the built page is, unless beside the source. */
+    pageFolder?: string
     /** Longest life of a ServiceAccount's token, seconds. */
     maxTokenSeconds: number
     /** Checks the store before the first write; throws to refuse it. */
@@ -154,6 +158,7 @@ async function openDoors(options: Doors, stack: AsyncDisposableStack): Promise<L
   const { authority, admin } = keyring.keys
   const listener = await openListener({ listen, tls: identityOf(keyring.keys), limits, log }, [
     uploadDoor(options.uploading),
+    pageDoor({ files: new PageFiles(options.pageFolder ?? pageFolder), api: door, log }),
     door,
   ])
   stack.defer(() => listener.close())
