@@ -14,6 +14,13 @@ export function addClientCommands(program: Command): void {
   addPlugCommands(program)
   addMirrorCommand(program)
   addSqlCommand(program)
+  asClient(program.command('page'))
+    .description('open the page of the server in a browser, signed in as the user of the kubeconfig')
+    .option('--print-url', 'only print its address, which signs in once within a minute')
+    .action(async ({ printUrl = false, ...choice }: Choice & { printUrl?: boolean }) => {
+      const [{ openPage }, { openBrowser }] = await Promise.all([import('#cli/page.ts'), import('./browser.ts')])
+      await withClient(choice, (context) => openPage(context, printUrl ? undefined : openBrowser))
+    })
   asClient(program.command('version'))
     .description('print the versions of client and server')
     .option('-c, --client', 'of the client only; needs no server')

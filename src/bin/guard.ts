@@ -43,6 +43,8 @@ type Options = Readonly<{
   streamsOf: ChannelContext['streamsOf']
   uploading: Parameters<typeof uploadTokenRequests>[0]
   tokens: ServiceAccountTokens
+  /** Those of pages. */
+  pageTokens: TokenReader
   tokenAuthFile?: string
   audit: AuditLimits
   /** Longest life of a ServiceAccount's token, seconds. */
@@ -76,7 +78,7 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
   const audit = new AuditLog({ keep: (line) => file.write(line), maxRefusals: refusalsPerMinute, now: Date.now })
   const flushing = setInterval(() => audit.flush(), flushMs)
   flushing.unref()
-  const readers = [tokens, ...(await fixedTokens(options.tokenAuthFile))]
+  const readers = [tokens, options.pageTokens, ...(await fixedTokens(options.tokenAuthFile))]
   const guard = {
     access: api.access,
     tokens: readers,

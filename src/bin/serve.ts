@@ -12,12 +12,11 @@ import { kubernetesDoor } from '#machinery/rest/door.ts'
 import { openSqliteStore, type SqliteStore } from '#machinery/store/sqlite.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { Queues } from '#ovirt/engine/queues.ts'
-import { accountTokens } from '#server/account-tokens.ts'
+import { accountTokens, pageTokens } from '#server/account-tokens.ts'
 import { type Api, type ApiOptions, startApi } from '#server/api.ts'
 import { type ControllersOptions, startControllers } from '#server/controllers.ts'
 import { Metrics } from '#server/metrics.ts'
-import { pageDoor } from '#server/page/door.ts'
-import { PageFiles, pageFolder } from '#server/page/files.ts'
+import type { PageTokens } from '#server/page/tokens.ts'
 import { identityOf, type Keys, openKeys, renewedKeys, type TlsFiles, tokenKeyOf } from '#server/pki.ts'
 import { alarmKey } from '#server/store-alarm.ts'
 import { UploadTokens } from '#server/upload-tokens.ts'
@@ -28,6 +27,7 @@ import { type DataDir, writeKubeconfig } from './data-dir.ts'
 import { type AuditLimits, makeGuard } from './guard.ts'
 import { addressOf, urlOf } from './listen-address.ts'
 import { type OvirtListen, openOvirtDoor } from './ovirt-door.ts'
+import { openPageDoor } from './page-door.ts'
 import { openVdsmDoor } from './vdsm-door.ts'
 
 export type ServeOptions = ApiOptions &
@@ -94,7 +94,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   stack.defer(() => stop.abort())
   const api = await startApi(store, options, stop.signal)
   const keyring = await openKeyring(options, listen.host)
-  const tokens = accountTokens(api.clients.own, await tokenKeyOf(options.dir))
+  const tokenKey = await tokenKeyOf(options.dir)
+  const tokens = accountTokens(api.clients.own, tokenKey)
   const source: TokenSource = {
     authority: () => keyring.keys.authority.cert,
     issueFor: (account, secret) => tokens.issueFor(account.metadata, secret.metadata),
@@ -109,7 +110,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const uploads: Serving['uploads'] = new Map()
   const takerOf = (node: string) => uploads.get(node)
   const uploading = { ...api.objects, tokens: new UploadTokens(), takerOf, log: options.log }
-  const doors = { ...options, listen, store, api, metrics, tokens, keyring, streamsOf, uploading }
+  const issuers = { tokens, pageTokens: pageTokens(api.clients.own, tokenKey) }
+  const doors = { ...options, ...issuers, listen, store, api, metrics, keyring, streamsOf, uploading }
   const listening = await openDoors(doors, stack)
   const open = stack.move()
   return { store, api, metrics, streams, uploads, ...listening, [Symbol.asyncDispose]: () => open.disposeAsync() }
@@ -137,6 +139,7 @@ type Doors = Omit<ServeOptions, 'listen'> &
     streamsOf: (node: string) => GuestStreams | undefined
     uploading: Parameters<typeof uploadDoor>[0]
     tokens: ServiceAccountTokens
+    pageTokens: PageTokens
     keyring: Keyring
   }>
 
@@ -158,7 +161,7 @@ async function openDoors(options: Doors, stack: AsyncDisposableStack): Promise<L
   const { authority, admin } = keyring.keys
   const listener = await openListener({ listen, tls: identityOf(keyring.keys), limits, log }, [
     uploadDoor(options.uploading),
-    pageDoor({ files: new PageFiles(options.pageFolder ?? pageFolder), api: door, log }),
+    openPageDoor({ folder: options.pageFolder, door, guard, tokens: options.pageTokens, own: api.clients.own, log }),
     door,
   ])
   stack.defer(() => listener.close())

@@ -19,6 +19,11 @@ export class HttpClient implements Client {
     this.#signal = signal
   }
 
+  /** Where the server is. */
+  get server(): string {
+    return this.#connection.server
+  }
+
   /** The same client, bound to another signal. */
   until(signal: AbortSignal): HttpClient {
     return new HttpClient(this.#connection, signal)

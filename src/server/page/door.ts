@@ -4,45 +4,62 @@ import { version } from '#base/version.ts'
 import { accepts } from '#machinery/http/encodings.ts'
 import type { Answer, Exchange } from '#machinery/http/exchange.ts'
 import type { Door } from '#machinery/http/listener.ts'
+import type { Caller } from '#machinery/http/shares.ts'
+import type { AuditRecord } from '#machinery/rest/access/audit.ts'
 import { anonymous } from '#machinery/rest/access/authenticate.ts'
 import { callerOf } from '#machinery/rest/access/caller.ts'
 import { jsonAnswer, notServed, refusal } from '#machinery/rest/json-answer.ts'
 import { type Coding, codings, indexName, type PageFile, type PageFiles } from './files.ts'
 import { pageHeaders } from './headers.ts'
+import { codePath, renewPath, type SignIn, sessionPath } from './sign-in.ts'
 
 type Options = Readonly<{
   files: PageFiles
   /** The API, which answers `/` for all who do not want a page. */
   api: Door
+  signIn: SignIn
   log: Log
 }>
 
 /** Where the files of the page are. */
 const base = '/ui/'
 const versionPath = '/ui-version'
+const signInPaths: ReadonlySet<string> = new Set([codePath, sessionPath, renewPath])
 
 /** The page: files that all clients may read. What it shows it asks of the API, as its user. */
 export function pageDoor(options: Options): Door {
-  const { files, api, log } = options
+  const { api, log } = options
   return {
     matches: (path) => path === '/' || path === '/ui' || path === versionPath || path.startsWith(base),
     serve: async (exchange) => {
       if (exchange.path === '/' && !wantsPage(exchange)) return api.serve(exchange)
-      const headers = pageHeaders(exchange.headers)
-      const caller = callerOf(anonymous, exchange.address)
+      const record: AuditRecord = { id: crypto.randomUUID() }
+      const headers = { ...pageHeaders(exchange.headers), 'audit-id': record.id }
+      const send = (answer: Answer, caller?: Caller) =>
+        exchange.send({ ...answer, headers: { ...headers, ...answer.headers } }, caller)
       try {
-        exchange.requireSmallHeader()
-        requireReading(exchange)
-        const answer = await exchange.enter(caller, 'requests', () => answerTo(files, exchange))
-        await exchange.send({ ...answer, headers: { ...headers, ...answer.headers } }, caller)
+        const answer = signInPaths.has(exchange.path)
+          ? await signIn(options, exchange, record)
+          : await read(options, exchange)
+        await send(answer, callerOf(anonymous, exchange.address))
       } catch (error) {
         if (faultKind(error) === 'Bug')
           log.error({ path: exchange.path, cause: explain(error) }, 'Request failed by a bug')
-        const answer = refusal(error, { accept: exchange.headers.accept })
-        await exchange.send({ ...answer, headers: { ...headers, ...answer.headers } })
+        await send(refusal(error, { accept: exchange.headers.accept }))
       }
     },
   }
+}
+
+async function signIn({ signIn }: Options, exchange: Exchange, record: AuditRecord): Promise<Answer> {
+  if (exchange.method !== 'POST') throw new Fault('NotAllowed', `a page signs in by POST, not by ${exchange.method}`)
+  return { ...jsonAnswer(201, await signIn.answer(exchange, record)), headers: { 'cache-control': 'no-store' } }
+}
+
+async function read({ files }: Options, exchange: Exchange): Promise<Answer> {
+  exchange.requireSmallHeader()
+  requireReading(exchange)
+  return exchange.enter(callerOf(anonymous, exchange.address), 'requests', () => answerTo(files, exchange))
 }
 
 /** Whether a client asks for a page by its name; one that takes anything is no browser. */
