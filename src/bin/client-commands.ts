@@ -69,6 +69,19 @@ function addNicCommands(program: Command): void {
         (await import('#cli/link.ts')).setLink(context, [vm, nic], state, how),
       )
     })
+  for (const [verb, description] of [
+    ['isolate', 'pull all cables of a VM at once, and note which were plugged'],
+    ['rejoin', 'plug the cables again that isolate has pulled'],
+  ] as const)
+    waiting(asClient(program.command(verb)))
+      .argument('<vm>')
+      .description(description)
+      .action(async (vm: string, options: Choice & Waiting) => {
+        const how = await howLong(options)
+        await withClient(options, async (context) =>
+          (await import('#cli/isolate.ts')).setIsolation(context, verb, vm, how),
+        )
+      })
   asClient(program.command('flap'))
     .argument('<vm>')
     .argument('<interface>')

@@ -120,6 +120,17 @@ export class HttpClient implements Client {
     return storedOf(kind, await this.#send('PATCH', path, operations, 'application/json-patch+json'))
   }
 
+  /** Applies a merge patch; one with a resourceVersion is of that state of the object only. @throws Fault NotFound, Conflict */
+  async merge<T extends ApiObject>(
+    kind: Kind<T>,
+    key: Key,
+    patch: object,
+    options: WriteOptions = {},
+  ): Promise<Stored<T>> {
+    const path = `${pathOf(kind, key)}${trialOf(options)}`
+    return storedOf(kind, await this.#send('PATCH', path, patch, 'application/merge-patch+json'))
+  }
+
   /** Any other request, such as a verb of a VM. Resolves to the answer, if any. */
   async call(method: string, path: string, body?: JsonObject): Promise<Json | undefined> {
     return this.#connection.send(method, path, { ...(body && { body }), signal: this.#signal })
