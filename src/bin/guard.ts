@@ -20,6 +20,7 @@ import { evictions } from '#controllers/eviction.ts'
 import { expandSpecAction } from '#controllers/expand-spec.ts'
 import { type ChannelContext, guestChannels, screenshotAction } from '#controllers/guest-channels.ts'
 import { podLog } from '#controllers/pod-log.ts'
+import { type TrafficContext, trafficAction } from '#controllers/traffic.ts'
 import { vmActions } from '#controllers/vm-actions.ts'
 import { readConsoleLog } from '#drivers/host/console-log.ts'
 import { AuditLog } from '#machinery/rest/access/audit-log.ts'
@@ -41,6 +42,8 @@ type Options = Readonly<{
   dir: DataDir
   /** The streams into the guests of a node. */
   streamsOf: ChannelContext['streamsOf']
+  /** The counters of the guests of a node. */
+  trafficOf: TrafficContext['trafficOf']
   uploading: Parameters<typeof uploadTokenRequests>[0]
   tokens: ServiceAccountTokens
   /** Those of pages. */
@@ -93,6 +96,7 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
       expandSpecAction({ client: api.clients.own, types: api.objects.types.find }),
       podLog({ client: api.clients.own, consoleOf: (uid) => readConsoleLog(join(dir.pods, uid)) }),
       screenshotAction(channels),
+      trafficAction({ client: api.clients.own, trafficOf: options.trafficOf }),
     ],
     channels: guestChannels(channels),
     absent: [...absentSubresources, ...absentKinds],

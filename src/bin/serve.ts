@@ -3,7 +3,7 @@ import { explain } from '#base/fault.ts'
 import { version } from '#base/version.ts'
 import type { TokenSource } from '#core/access/token-secret.ts'
 import type { TakeUpload } from '#core/disk/upload.ts'
-import type { GuestStreams } from '#core/ports.ts'
+import type { GuestStreams, TrafficCounters } from '#core/ports.ts'
 import type { Limits } from '#machinery/http/limits.ts'
 import { openListener, ownName } from '#machinery/http/listener.ts'
 import type { ServiceAccountTokens } from '#machinery/rest/access/tokens.ts'
@@ -83,6 +83,8 @@ export type Serving = AsyncDisposable &
     streams: Map<string, GuestStreams>
     /** What takes the uploads of each node, likewise. */
     uploads: Map<string, TakeUpload>
+    /** The counters of the guests of each node, likewise. */
+    traffic: Map<string, TrafficCounters>
   }>
 
 /** Serves the API of a data directory and leaves the administrator's kubeconfig there. @throws Fault Invalid, Unavailable */
@@ -106,15 +108,25 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const metrics = new Metrics()
   metrics.followObjects({ vms: () => api.objects.vms.list(), vmis: () => api.objects.vmis.list() })
   const streams: Serving['streams'] = new Map()
-  const streamsOf = (node: string) => streams.get(node)
   const uploads: Serving['uploads'] = new Map()
+  const traffic: Serving['traffic'] = new Map()
+  const reach = { streamsOf: (node: string) => streams.get(node), trafficOf: (node: string) => traffic.get(node) }
   const takerOf = (node: string) => uploads.get(node)
   const uploading = { ...api.objects, tokens: new UploadTokens(), takerOf, log: options.log }
   const issuers = { tokens, pageTokens: pageTokens(api.clients.own, tokenKey) }
-  const doors = { ...options, ...issuers, listen, store, api, metrics, keyring, streamsOf, uploading }
+  const doors = { ...options, ...issuers, listen, store, api, metrics, keyring, ...reach, uploading }
   const listening = await openDoors(doors, stack)
   const open = stack.move()
-  return { store, api, metrics, streams, uploads, ...listening, [Symbol.asyncDispose]: () => open.disposeAsync() }
+  return {
+    store,
+    api,
+    metrics,
+    streams,
+    uploads,
+    traffic,
+    ...listening,
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
 }
 
 /** Opens the store, and the socket for requests to copy it. */
@@ -137,6 +149,7 @@ type Doors = Omit<ServeOptions, 'listen'> &
     api: Api
     metrics: Metrics
     streamsOf: (node: string) => GuestStreams | undefined
+    trafficOf: (node: string) => TrafficCounters | undefined
     uploading: Parameters<typeof uploadDoor>[0]
     tokens: ServiceAccountTokens
     pageTokens: PageTokens

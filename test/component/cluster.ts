@@ -194,9 +194,11 @@ function nodeStarter(
     })
     serving.streams.set(name, host.streams)
     serving.uploads.set(name, agent.upload)
+    serving.traffic.set(name, agent.traffic)
     const end = async () => {
       serving.streams.delete(name)
       serving.uploads.delete(name)
+      serving.traffic.delete(name)
       stop.abort()
       await agent.stop()
     }
