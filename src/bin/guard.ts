@@ -20,6 +20,7 @@ import { evictions } from '#controllers/eviction.ts'
 import { expandSpecAction } from '#controllers/expand-spec.ts'
 import { type ChannelContext, guestChannels, screenshotAction } from '#controllers/guest-channels.ts'
 import { podLog } from '#controllers/pod-log.ts'
+import { type TrafficContext, trafficAction } from '#controllers/traffic.ts'
 import { vmActions } from '#controllers/vm-actions.ts'
 import { readConsoleLog } from '#drivers/host/console-log.ts'
 import { AuditLog } from '#machinery/rest/access/audit-log.ts'
@@ -41,8 +42,12 @@ type Options = Readonly<{
   dir: DataDir
   /** The streams into the guests of a node. */
   streamsOf: ChannelContext['streamsOf']
+  /** The counters of the guests of a node. */
+  trafficOf: TrafficContext['trafficOf']
   uploading: Parameters<typeof uploadTokenRequests>[0]
   tokens: ServiceAccountTokens
+  /** Those of pages. */
+  pageTokens: TokenReader
   tokenAuthFile?: string
   audit: AuditLimits
   /** Longest life of a ServiceAccount's token, seconds. */
@@ -76,7 +81,7 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
   const audit = new AuditLog({ keep: (line) => file.write(line), maxRefusals: refusalsPerMinute, now: Date.now })
   const flushing = setInterval(() => audit.flush(), flushMs)
   flushing.unref()
-  const readers = [tokens, ...(await fixedTokens(options.tokenAuthFile))]
+  const readers = [tokens, options.pageTokens, ...(await fixedTokens(options.tokenAuthFile))]
   const guard = {
     access: api.access,
     tokens: readers,
@@ -91,6 +96,7 @@ export async function makeGuard(options: Options): Promise<{ guard: Guard; close
       expandSpecAction({ client: api.clients.own, types: api.objects.types.find }),
       podLog({ client: api.clients.own, consoleOf: (uid) => readConsoleLog(join(dir.pods, uid)) }),
       screenshotAction(channels),
+      trafficAction({ client: api.clients.own, trafficOf: options.trafficOf }),
     ],
     channels: guestChannels(channels),
     absent: [...absentSubresources, ...absentKinds],

@@ -11,7 +11,7 @@ import type { ImageStock, ImageThresholds } from '#core/disk/image-stock.ts'
 import type { Volumes } from '#core/disk/ports.ts'
 import type { TakeUpload } from '#core/disk/upload.ts'
 import type { VirtualFunction } from '#core/pci/functions.ts'
-import type { DiskImages, GuestStreams, Host, Images, Prober } from '#core/ports.ts'
+import type { DiskImages, GuestStreams, Host, Images, Prober, TrafficCounters } from '#core/ports.ts'
 import { Cni } from '#drivers/cni/cni.ts'
 import { DiskMaker } from '#drivers/disk/maker.ts'
 import { HostVolumes } from '#drivers/disk/volumes.ts'
@@ -70,6 +70,7 @@ type HostOptions = Readonly<{
 export async function startHost(options: HostOptions): Promise<{
   streams: GuestStreams
   upload: TakeUpload
+  traffic: TrafficCounters
   stop(): Promise<void>
 }> {
   const { client, nodeName, log, signal } = options
@@ -91,6 +92,7 @@ export async function startHost(options: HostOptions): Promise<{
   return {
     streams: drivers.streams,
     upload: agent.upload,
+    traffic: agent.traffic,
     stop: async () => {
       await agent.stop()
       drivers.close()

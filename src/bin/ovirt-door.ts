@@ -1,4 +1,5 @@
 import { VirtualMachine } from '#apis/kubevirt/vm.ts'
+import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { explain, Fault, faultKind } from '#base/fault.ts'
 import type { Log } from '#base/log.ts'
 import type { Limits } from '#machinery/http/limits.ts'
@@ -95,6 +96,12 @@ function lazyDoor(options: EngineOptions): EngineDoor {
 /** The Kubernetes API of this process, as the door uses it: each request is decided by the rights of its user. */
 export function gatewayOf(api: Api, guard: Guard, log: Log): Gateway {
   const { own } = api.clients
+  const group = 'subresources.kubevirt.io'
+  const verbOf = (plural: string, subresource: string) => {
+    const found = guard.actions.find(({ at, subresource: its }) => at.plural === plural && its === subresource)
+    if (!found) throw new Fault('Bug', `There is no verb ${subresource} of ${plural}`)
+    return found
+  }
   return {
     own,
     note: (entry) =>
@@ -106,12 +113,9 @@ export function gatewayOf(api: Api, guard: Guard, log: Log): Gateway {
     clientOf: (user) => new LocalClient(api.registry, { user, manager: 'patchbay-ovirt', access: api.access }),
     act: async (user, verb, { namespace, name }, input) => {
       const { plural } = VirtualMachine
-      const group = 'subresources.kubevirt.io'
       api.access.require(user, { verb: 'update', group, resource: plural, subresource: verb, namespace, name })
-      const action = guard.actions.find(({ at, subresource }) => at.plural === plural && subresource === verb)
-      if (!action) throw new Fault('Bug', `There is no verb ${verb} of ${plural}`)
       const signal = new AbortController().signal
-      await action.run({
+      await verbOf(plural, verb).run({
         namespace,
         name,
         input: JSON.parse(JSON.stringify(input)),
@@ -120,6 +124,18 @@ export function gatewayOf(api: Api, guard: Guard, log: Log): Gateway {
         dryRun: false,
         signal,
       })
+    },
+    traffic: async (user, { namespace, name }, signal) => {
+      const { plural } = VirtualMachineInstance
+      api.access.require(user, { verb: 'get', group, resource: plural, subresource: 'traffic', namespace, name })
+      try {
+        const call = { namespace, name, input: {}, query: {}, user, dryRun: false, signal }
+        return (await verbOf(plural, 'traffic').run(call)).body
+      } catch (error) {
+        // Its guest does not run, or cannot be reached now.
+        if (['NotFound', 'Conflict', 'Unavailable'].includes(faultKind(error))) return undefined
+        throw error
+      }
     },
   }
 }

@@ -3,7 +3,7 @@ import { explain } from '#base/fault.ts'
 import { version } from '#base/version.ts'
 import type { TokenSource } from '#core/access/token-secret.ts'
 import type { TakeUpload } from '#core/disk/upload.ts'
-import type { GuestStreams } from '#core/ports.ts'
+import type { GuestStreams, TrafficCounters } from '#core/ports.ts'
 import type { Limits } from '#machinery/http/limits.ts'
 import { openListener, ownName } from '#machinery/http/listener.ts'
 import type { ServiceAccountTokens } from '#machinery/rest/access/tokens.ts'
@@ -12,10 +12,11 @@ import { kubernetesDoor } from '#machinery/rest/door.ts'
 import { openSqliteStore, type SqliteStore } from '#machinery/store/sqlite.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { Queues } from '#ovirt/engine/queues.ts'
-import { accountTokens } from '#server/account-tokens.ts'
+import { accountTokens, pageTokens } from '#server/account-tokens.ts'
 import { type Api, type ApiOptions, startApi } from '#server/api.ts'
 import { type ControllersOptions, startControllers } from '#server/controllers.ts'
 import { Metrics } from '#server/metrics.ts'
+import type { PageTokens } from '#server/page/tokens.ts'
 import { identityOf, type Keys, openKeys, renewedKeys, type TlsFiles, tokenKeyOf } from '#server/pki.ts'
 import { alarmKey } from '#server/store-alarm.ts'
 import { UploadTokens } from '#server/upload-tokens.ts'
@@ -26,6 +27,7 @@ import { type DataDir, writeKubeconfig } from './data-dir.ts'
 import { type AuditLimits, makeGuard } from './guard.ts'
 import { addressOf, urlOf } from './listen-address.ts'
 import { type OvirtListen, openOvirtDoor } from './ovirt-door.ts'
+import { openPageDoor } from './page-door.ts'
 import { openVdsmDoor } from './vdsm-door.ts'
 
 export type ServeOptions = ApiOptions &
@@ -48,6 +50,8 @@ export type ServeOptions = ApiOptions &
     /** The operator's own server certificate. */
     tlsFiles?: TlsFiles
     audit: AuditLimits
+    /** Where the built page is, unless beside the source. */
+    pageFolder?: string
     /** Longest life of a ServiceAccount's token, seconds. */
     maxTokenSeconds: number
     /** Checks the store before the first write; throws to refuse it. */
@@ -79,6 +83,8 @@ export type Serving = AsyncDisposable &
     streams: Map<string, GuestStreams>
     /** What takes the uploads of each node, likewise. */
     uploads: Map<string, TakeUpload>
+    /** The counters of the guests of each node, likewise. */
+    traffic: Map<string, TrafficCounters>
   }>
 
 /** Serves the API of a data directory and leaves the administrator's kubeconfig there. @throws Fault Invalid, Unavailable */
@@ -90,7 +96,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   stack.defer(() => stop.abort())
   const api = await startApi(store, options, stop.signal)
   const keyring = await openKeyring(options, listen.host)
-  const tokens = accountTokens(api.clients.own, await tokenKeyOf(options.dir))
+  const tokenKey = await tokenKeyOf(options.dir)
+  const tokens = accountTokens(api.clients.own, tokenKey)
   const source: TokenSource = {
     authority: () => keyring.keys.authority.cert,
     issueFor: (account, secret) => tokens.issueFor(account.metadata, secret.metadata),
@@ -101,14 +108,25 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const metrics = new Metrics()
   metrics.followObjects({ vms: () => api.objects.vms.list(), vmis: () => api.objects.vmis.list() })
   const streams: Serving['streams'] = new Map()
-  const streamsOf = (node: string) => streams.get(node)
   const uploads: Serving['uploads'] = new Map()
+  const traffic: Serving['traffic'] = new Map()
+  const reach = { streamsOf: (node: string) => streams.get(node), trafficOf: (node: string) => traffic.get(node) }
   const takerOf = (node: string) => uploads.get(node)
   const uploading = { ...api.objects, tokens: new UploadTokens(), takerOf, log: options.log }
-  const doors = { ...options, listen, store, api, metrics, tokens, keyring, streamsOf, uploading }
+  const issuers = { tokens, pageTokens: pageTokens(api.clients.own, tokenKey) }
+  const doors = { ...options, ...issuers, listen, store, api, metrics, keyring, ...reach, uploading }
   const listening = await openDoors(doors, stack)
   const open = stack.move()
-  return { store, api, metrics, streams, uploads, ...listening, [Symbol.asyncDispose]: () => open.disposeAsync() }
+  return {
+    store,
+    api,
+    metrics,
+    streams,
+    uploads,
+    traffic,
+    ...listening,
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
 }
 
 /** Opens the store, and the socket for requests to copy it. */
@@ -131,8 +149,10 @@ type Doors = Omit<ServeOptions, 'listen'> &
     api: Api
     metrics: Metrics
     streamsOf: (node: string) => GuestStreams | undefined
+    trafficOf: (node: string) => TrafficCounters | undefined
     uploading: Parameters<typeof uploadDoor>[0]
     tokens: ServiceAccountTokens
+    pageTokens: PageTokens
     keyring: Keyring
   }>
 
@@ -154,6 +174,7 @@ async function openDoors(options: Doors, stack: AsyncDisposableStack): Promise<L
   const { authority, admin } = keyring.keys
   const listener = await openListener({ listen, tls: identityOf(keyring.keys), limits, log }, [
     uploadDoor(options.uploading),
+    openPageDoor({ folder: options.pageFolder, door, guard, tokens: options.pageTokens, own: api.clients.own, log }),
     door,
   ])
   stack.defer(() => listener.close())

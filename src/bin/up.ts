@@ -87,6 +87,7 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
   stack.defer(() => agent.stop())
   serving.streams.set(nodeName, agent.streams)
   serving.uploads.set(nodeName, agent.upload)
+  serving.traffic.set(nodeName, agent.traffic)
   // An agent may not change the spec of its node; only the server may, as in Kubernetes.
   if (!options.simulate) await writePodCidr(serving.api.clients.own, nodeName, podNetwork.subnet)
   stack.defer(() => stop.abort())

@@ -1,7 +1,10 @@
+import { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
-import { Fault, faultKind } from '#base/fault.ts'
+import { explain, Fault, faultKind } from '#base/fault.ts'
+import { isObject } from '#base/json.ts'
 import { delay } from '#base/wait.ts'
 import { linkOf } from '#core/nic/desired.ts'
+import { flapAnnotation, flapOf, flapText } from '#core/nic/flap.ts'
 import type { HttpClient } from '#machinery/client/http-client.ts'
 import type { Context, Interrupts } from './context.ts'
 import { declareState, getVm, interfaceOf, type NicKey, type State } from './declare.ts'
@@ -39,13 +42,51 @@ export async function flap(
     `Flapping link of interface ${nic} of VM ${name}: ${count} times down for ${durationText(downMs)} and up for ${durationText(upMs)}`,
   )
   using run = new Flapping(context, key, before, interrupts)
+  const mark = await markOf(context, nic, options)
   try {
+    await setMark(context, key, mark)
     await run.all(options)
   } catch (error) {
-    await run.restore()
+    await run.restore().finally(() => removeMark(context, key, mark))
     throw error
   }
-  await run.restore()
+  await run.restore().finally(() => removeMark(context, key, mark))
+}
+
+/** What the VM says meanwhile. Past its end it is what a flap has left that died. */
+async function markOf({ client }: Context, nic: string, { downMs, upMs, count }: FlapOptions): Promise<string> {
+  const answer = await client.call('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews', {})
+  const { status } = isObject(answer) ? answer : {}
+  const { userInfo } = isObject(status) ? status : {}
+  const { username } = isObject(userInfo) ? userInfo : {}
+  const periodMs = downMs + upMs
+  const until = new Date(Date.now() + count * periodMs + changeMs + restoreMs).toISOString()
+  return flapText({ interface: nic, who: String(username), until, periodMs })
+}
+
+async function setMark({ client, print }: Context, key: NicKey, mark: string): Promise<void> {
+  const { metadata } = await getVm(client, key)
+  const other = flapOf(metadata, Date.now())
+  if (other)
+    print.note(`Interface ${other.interface} of VM ${key.name} is flapped by ${other.who} until ${other.until}`)
+  await client.merge(VirtualMachine, key, { metadata: { annotations: { [flapAnnotation]: mark } } })
+}
+
+/** Takes our mark away, and that of no other; one that cannot be taken away has an end. */
+async function removeMark({ client, print }: Context, key: NicKey, mark: string): Promise<void> {
+  const path = `/metadata/annotations/${flapAnnotation.replace('/', '~1')}`
+  const ours = client.until(AbortSignal.timeout(changeMs))
+  try {
+    const { metadata } = await getVm(ours, key)
+    if (metadata.annotations?.[flapAnnotation] !== mark) return
+    await ours.patch(VirtualMachine, key, [
+      { op: 'test', path, value: mark },
+      { op: 'remove', path },
+    ])
+  } catch (error) {
+    if (faultKind(error) !== 'NotFound')
+      print.note(`VM ${key.name} is still marked as flapped, until the time it says: ${explain(error)}`)
+  }
 }
 
 /** The declared state of an interface whose link can flap. @throws Fault NotFound, Conflict */

@@ -6,6 +6,7 @@ import type { JsonObject } from '#base/json.ts'
 import { multusKey } from '#core/nic/desired.ts'
 import { effectiveLink, isNetwork } from '#core/nic/nic.ts'
 import { type NewNic, type NicEdit, withNetwork, withNic, withoutNic } from '#core/vm/edit-nics.ts'
+import { isIsolated } from '#core/vm/isolation.ts'
 import { parkedLink } from '#core/vm/parking.ts'
 import type { HttpClient } from '#machinery/client/http-client.ts'
 import type { Context } from './context.ts'
@@ -43,7 +44,10 @@ export async function plug(
   await requireNetwork(context, network)
   const { client, namespace } = context
   // One that is parked comes back with the link it had.
-  const link = card.link ?? parkedLink(await getVm(client, { namespace, name }), nic)
+  const vm = await getVm(client, { namespace, name })
+  const isHeld = isIsolated(vm)
+  const link = isHeld ? 'down' : (card.link ?? parkedLink(vm, nic))
+  if (isHeld) context.print.note(`VM ${name} is isolated; the cable stays pulled until \`patchbay rejoin ${name}\``)
   await change(context, [name, nic], options, {
     edit: (vm) => withNic(vm, { ...card, name: nic }),
     declared: `is declared, on network ${network}, link ${link}`,

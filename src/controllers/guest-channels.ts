@@ -92,7 +92,7 @@ async function there<T>(missing: string, open: () => Promise<T>): Promise<T> {
 }
 
 /** Where the guest of an instance is; undefined while its pod is not there. */
-async function placeOf({ client }: ChannelContext, vmi: Running): Promise<Place | undefined> {
+export async function placeOf({ client }: Pick<ChannelContext, 'client'>, vmi: Running): Promise<Place | undefined> {
   const pod = await client.get(Pod, { namespace: vmi.metadata.namespace, name: activePodName(vmi) })
   return pod && { node: pod.spec.nodeName ?? '', uid: pod.metadata.uid }
 }

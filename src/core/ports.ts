@@ -331,6 +331,12 @@ export type StreamTarget =
   | Readonly<{ to: 'screen' }>
   | Readonly<{ to: 'port'; port: number; protocol: 'tcp' | 'udp' }>
 
+/** The counters of guests of this host, by the UID of the sandbox. */
+export interface TrafficCounters {
+  /** Traffic of every interface of a guest since its tap was made. Faults: Unavailable when there is no guest. */
+  ofGuest(uid: string, signal: AbortSignal): Promise<readonly NicTraffic[]>
+}
+
 /** Streams into guests of this host, by the UID of the sandbox. */
 export interface GuestStreams {
   /**

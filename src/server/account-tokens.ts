@@ -1,7 +1,9 @@
 import { Secret } from '#apis/core/secret.ts'
 import { ServiceAccount } from '#apis/core/serviceaccount.ts'
+import type { ApiObject } from '#apis/meta/object.ts'
 import type { Client } from '#machinery/client/client.ts'
 import { ServiceAccountTokens } from '#machinery/rest/access/tokens.ts'
+import { PageTokens } from './page/tokens.ts'
 
 /**
  * The tokens of ServiceAccounts over the API of this process, signed with a private key in PEM. Whether a token is still good
@@ -19,6 +21,17 @@ export function accountTokens(client: Client, key: string): ServiceAccountTokens
       const found = await client.get(Secret, { namespace, name })
       if (!found || found.metadata.deletionTimestamp) return undefined
       return { uid: found.metadata.uid, token: Buffer.from(found.data?.token ?? '', 'base64').toString() }
+    },
+  })
+}
+
+/** The tokens of pages, likewise: one ends with the account of its user. */
+export function pageTokens(client: Client, key: string): PageTokens {
+  return new PageTokens({
+    key,
+    uidOf: async ({ kind, namespace, name }) => {
+      const found = await client.get<ApiObject>(kind === 'Secret' ? Secret : ServiceAccount, { namespace, name })
+      return found?.metadata.deletionTimestamp ? undefined : found?.metadata.uid
     },
   })
 }

@@ -17,6 +17,7 @@ import { type FindTypes, withMatcherDefaults } from '#core/instancetype/matcher.
 import { migrationErrors, migrationWithDefaults } from '#core/migration/admission.ts'
 import { mirrorVerb } from '#core/nic/mirror.ts'
 import { vmiFinalizer } from '#core/vm/instance.ts'
+import { isolationErrors, withIsolation } from '#core/vm/isolation.ts'
 import { parkedErrors, withParkedLinks } from '#core/vm/parking.ts'
 import { uncarriedWarnings } from '#core/vm/uncarried.ts'
 import type { Authorizer } from '#machinery/rest/access/authorizer.ts'
@@ -52,7 +53,7 @@ function virtualMachine(context: ServedContext): Served {
     prepare: (vm, old, user) => {
       const newMac = macs.chooserFor(ownerOf(VirtualMachine.kind, vm.metadata))
       const whole = withDefaults(withMatcherDefaults(vm, inferring(context, user)), old, newMac, config())
-      return withLinkChanger(withParkedLinks(whole, old), old, user.name)
+      return withLinkChanger(withIsolation(withParkedLinks(whole, old), old), old, user.name)
     },
     validate: (vm, old, user) => [
       ...(isBeyondAdmission(vm, old)
@@ -64,6 +65,7 @@ function virtualMachine(context: ServedContext): Served {
             ...templateVolumeErrors(vm, old, mayReadIn(context.access, user)),
           ]),
       ...parkedErrors(vm, old),
+      ...isolationErrors(vm, old),
       ...mirrorErrors(instanceMetadata(vm), old && instanceMetadata(old), vm.spec.template.spec),
       // Its guest may run on for a while although it is terminating.
       ...networkErrors(context, templatesOf(vm, old), vm.metadata, user),

@@ -89,6 +89,8 @@ export async function startOn(
     agent?: boolean
     node?: string
     tokenAuthFile?: string
+    /** Where the built page is; none unless given. */
+    pageFolder?: string
     limits?: Partial<Limits>
     historyMs?: number
     storeQuotaBytes?: number
@@ -116,6 +118,7 @@ export async function startOn(
       audit: { maxBytes: 10 * 1024 * 1024, files: 5 },
       ...(options.ovirt && { ovirt: { listen: '127.0.0.1:0', isDefault: false } }),
       ...(options.vdsm && { vdsmListen: options.vdsm === true ? '127.0.0.1:0' : options.vdsm }),
+      pageFolder: options.pageFolder ?? join(dir.root, 'no-page'),
       ...(options.tokenAuthFile !== undefined && { tokenAuthFile: options.tokenAuthFile }),
       log,
     }),
@@ -191,9 +194,11 @@ function nodeStarter(
     })
     serving.streams.set(name, host.streams)
     serving.uploads.set(name, agent.upload)
+    serving.traffic.set(name, agent.traffic)
     const end = async () => {
       serving.streams.delete(name)
       serving.uploads.delete(name)
+      serving.traffic.delete(name)
       stop.abort()
       await agent.stop()
     }

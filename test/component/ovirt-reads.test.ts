@@ -130,6 +130,32 @@ describe('what oVirt’s API shows', () => {
     )
   })
 
+  it('tells what goes over a card: totals, and rates since the look before', async () => {
+    const at = `vms/${world.vm1}/nics/${world.nic1}/statistics`
+    const read = async (path = at): Promise<Record<string, Any>> => {
+      const { statistic } = await engine.get(path)
+      return Object.fromEntries(statistic.map((one: Any) => [one.name, one]))
+    }
+    const first = await read()
+    assert.deepEqual(Object.keys(first).toSorted(), [
+      ...['data.current.rx', 'data.current.rx.bps', 'data.current.tx', 'data.current.tx.bps'],
+      ...['data.total.rx', 'data.total.tx', 'errors.total.rx', 'errors.total.tx'],
+    ])
+    const { kind, type, unit, values, nic, href, id } = first['data.total.rx']
+    assert.deepEqual([kind, type, unit, nic.id], ['counter', 'integer', 'bytes', world.nic1])
+    assert.equal(href, `/ovirt-engine/api/${at}/${id}`)
+    const numberOf = (one: Any) => Number(one.values.value[0].datum)
+    assert.ok(Number(values.value[0].datum) > 0)
+    const second = await read()
+    assert.ok(numberOf(second['data.total.rx']) > numberOf(first['data.total.rx']))
+    assert.ok(numberOf(second['data.current.rx']) > 0)
+    assert.ok(numberOf(second['data.current.tx.bps']) > numberOf(second['data.current.tx']))
+    const { nic: nics } = await engine.get(`vms/${world.vm2}/nics`)
+    const down = await read(`vms/${world.vm2}/nics/${nics[0].id}/statistics`)
+    assert.equal(numberOf(down['data.total.rx']), 0)
+    assert.equal((await world.viewer.send('GET', at)).code, 200)
+  })
+
   it('T11: what is not there has no body', async () => {
     const none = '00000000-0000-0000-0000-000000000009'
     for (const path of [

@@ -105,6 +105,16 @@ describe('link state of a real guest', () => {
     await eventually('the gateway answers again', async () => (await ping()) === 'reached', { deadlineMs: patienceMs })
   })
 
+  test('isolate pulls every cable of a guest at once, and rejoin puts back those that were up', async () => {
+    await stage.k('patch', 'vm', 'x', '--type=json', '-p', JSON.stringify(flip({ 1: 'down' })))
+    await agreement(stage, 'x', { default: 'up', blue: 'down', green: 'up' }, performance.now())
+    assert.match(await stage.p('isolate', 'x', '--wait'), /^VM x is isolated: links down: default, blue, green\n/)
+    await agreement(stage, 'x', { default: 'down', blue: 'down', green: 'down' }, performance.now())
+    assert.match(await stage.p('rejoin', 'x', '--wait'), /: links up: default, green; down: blue\n/)
+    await agreement(stage, 'x', { default: 'up', blue: 'down', green: 'up' }, performance.now())
+    assert.deepEqual(await identityOf(stage, 'x'), identity)
+  })
+
   test('guests get the addresses CNI gave, reach each other over a NAD, not while a link is down, and again after', async () => {
     const ipam = { type: 'host-local', subnet: '192.168.77.0/24' }
     const network = nad('addressed', {

@@ -159,6 +159,23 @@ describe('the commands on a real guest', () => {
     assert.ok((await counted('receive')) - before.receive >= 5000)
   })
 
+  test('the traffic of an instance counts what goes over its interfaces', async () => {
+    const counted = async () => {
+      const at = path.vmi('x').replace('/kubevirt.io/', '/subresources.kubevirt.io/')
+      const { body } = await stage.api.call('GET', `${at}/traffic`)
+      const names = body.interfaces.map(({ name }: { name: string }) => name)
+      assert.deepEqual(names.toSorted(), ['blue', 'default'])
+      return body.interfaces.find(({ name }: { name: string }) => name === 'default')
+    }
+    const before = await counted()
+    await stage.guest('x', 'ping -c 5 -i 0.2 -s 1000 10.244.0.1 >/dev/null')
+    const after = await counted()
+    for (const way of ['rx', 'tx']) {
+      assert.ok(after[`${way}Bytes`] - before[`${way}Bytes`] >= 5000, way)
+      assert.ok(after[`${way}Packets`] - before[`${way}Packets`] >= 5, way)
+    }
+  })
+
   test('restart brings another guest, stop and start end and begin one', async () => {
     const printable = (wanted: string) =>
       eventually(

@@ -37,6 +37,8 @@ const vmKinds = ['virtualmachines', 'virtualmachineinstances']
 const consoles = ['console', 'vnc', 'guestosinfo', 'filesystemlist', 'userlist', 'usbredir'].map(
   (name) => `virtualmachineinstances/${name}`,
 )
+/** Not of KubeVirt: who may look at an instance may see how much goes over its cables. */
+const traffic = 'virtualmachineinstances/traffic'
 const forwards = vmKinds.map((plural) => `${plural}/portforward`)
 const deviceActions = ['addinterface', 'removeinterface', 'addvolume', 'removevolume']
 const actions = [
@@ -52,7 +54,7 @@ const migrations = ['virtualmachineinstancemigrations']
 // The right to write a network attachment is the right to run a CNI plugin as root with any settings: cluster-admin alone has it.
 const viewNetworks = rule('k8s.cni.cncf.io', ['network-attachment-definitions'], read)
 const useVms: readonly Rule[] = [
-  rule('subresources.kubevirt.io', [...consoles, ...forwards], ['get']),
+  rule('subresources.kubevirt.io', [...consoles, traffic, ...forwards], ['get']),
   rule('subresources.kubevirt.io', actions, ['update']),
   rule('kubevirt.io', vmKinds, full),
   rule(instancetypeGroup, types, full),
@@ -63,7 +65,7 @@ const useVms: readonly Rule[] = [
   viewNetworks,
 ]
 const viewVms: readonly Rule[] = [
-  rule('subresources.kubevirt.io', consoles.slice(2, 5), ['get']),
+  rule('subresources.kubevirt.io', [...consoles.slice(2, 5), traffic], ['get']),
   rule('kubevirt.io', [...vmKinds, ...migrations], read),
   rule(instancetypeGroup, [...types, ...clusterTypes], read),
   expandSpec,

@@ -2,7 +2,8 @@ import type { Interface } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import { type FieldError, invalidValue, type ObjectMeta } from '#apis/meta/object.ts'
 import { isObject, parsedJson } from '#base/json.ts'
-import { linkOf } from '../nic/desired.ts'
+import { declaredLink } from './isolation.ts'
+import { interfacesIn, withInterfacesIn } from './template-interfaces.ts'
 
 /** On a VM: `true` keeps interfaces that are `absent` in its template, so that they can be plugged again as they were. */
 export const parkAnnotation = 'patchbay.dev/park-absent'
@@ -65,7 +66,7 @@ export function withParkedLinks(vm: VirtualMachine, old: VirtualMachine | undefi
     }
     const isLeaving = isKept && was !== undefined && was.state !== 'absent'
     const isTold = given.get(one.name) !== stored.get(one.name)
-    const link = isLeaving && !isTold ? linkOf(was.state) : given.get(one.name)
+    const link = old && isLeaving && !isTold ? declaredLink(old, was) : given.get(one.name)
     if (link === 'down') links.set(one.name, link)
     return one
   })
@@ -94,17 +95,4 @@ function withLinks<T extends ObjectMeta>(metadata: T, links: Links): T {
   if (isSame && (links.size || text === undefined)) return metadata
   const wanted = links.size ? { [parkedLinksAnnotation]: JSON.stringify(Object.fromEntries(links)) } : {}
   return { ...metadata, annotations: { ...others, ...wanted } }
-}
-
-/** The interfaces of a VM's template, which may have any shape; undefined for one that has none. */
-function interfacesIn({ spec }: VirtualMachine): readonly Interface[] | undefined {
-  const interfaces = spec?.template?.spec?.domain?.devices?.interfaces
-  return Array.isArray(interfaces) && !interfaces.some((one) => !isObject(one)) ? interfaces : undefined
-}
-
-function withInterfacesIn(vm: VirtualMachine, interfaces: readonly Interface[]): VirtualMachine {
-  const { template } = vm.spec
-  const { domain } = template.spec
-  const spec = { ...template.spec, domain: { ...domain, devices: { ...domain.devices, interfaces } } }
-  return { ...vm, spec: { ...vm.spec, template: { ...template, spec } } }
 }

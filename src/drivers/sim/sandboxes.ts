@@ -27,6 +27,7 @@ import { type DomainSpec, disksIn } from '#core/vm/domain.ts'
 import { type SimDisk, simDisks } from './disks.ts'
 import { type SimAccounts, simGuestAgent } from './guest-agent.ts'
 import { SimStreams } from './streams.ts'
+import { trafficOf } from './traffic.ts'
 
 /** Duration of a simulated migration, milliseconds. */
 const simMoveMs = 50
@@ -40,6 +41,8 @@ type Sandbox = {
   ips: Map<string, readonly string[]>
   networks: Map<string, string>
   nics: Map<string, ObservedNic>
+  /** How many packets each card has received. */
+  packets: Map<string, number>
   disks: Map<string, SimDisk>
   domain: DomainSpec | undefined
   isPaused: boolean
@@ -102,6 +105,7 @@ export class SimSandboxes implements Lifecycle, Networks {
       ips: new Map(),
       networks: new Map(),
       nics: new Map(),
+      packets: new Map(),
       disks: new Map(),
       domain: undefined,
       isPaused: false,
@@ -376,11 +380,7 @@ function simCards(sandbox: Sandbox, emit: () => void): Cards {
       sandbox.nics.delete(name)
       emit()
     },
-    async traffic() {
-      const none = { rxErrors: 0, rxDropped: 0, txErrors: 0, txDropped: 0 }
-      const some = { rxBytes: 100, rxPackets: 1, txBytes: 200, txPackets: 2 }
-      return [...sandbox.nics.keys()].map((name) => ({ name, ...none, ...some }))
-    },
+    traffic: async () => trafficOf(sandbox),
   }
 }
 

@@ -19,6 +19,11 @@ export class HttpClient implements Client {
     this.#signal = signal
   }
 
+  /** Where the server is. */
+  get server(): string {
+    return this.#connection.server
+  }
+
   /** The same client, bound to another signal. */
   until(signal: AbortSignal): HttpClient {
     return new HttpClient(this.#connection, signal)
@@ -113,6 +118,17 @@ export class HttpClient implements Client {
   ): Promise<Stored<T>> {
     const path = `${pathOf(kind, key)}${trialOf(options)}`
     return storedOf(kind, await this.#send('PATCH', path, operations, 'application/json-patch+json'))
+  }
+
+  /** Applies a merge patch; one with a resourceVersion is of that state of the object only. @throws Fault NotFound, Conflict */
+  async merge<T extends ApiObject>(
+    kind: Kind<T>,
+    key: Key,
+    patch: object,
+    options: WriteOptions = {},
+  ): Promise<Stored<T>> {
+    const path = `${pathOf(kind, key)}${trialOf(options)}`
+    return storedOf(kind, await this.#send('PATCH', path, patch, 'application/merge-patch+json'))
   }
 
   /** Any other request, such as a verb of a VM. Resolves to the answer, if any. */

@@ -33,6 +33,8 @@ export type Action = Readonly<{
   method: 'PUT' | 'GET'
   /** The kind of the object it is about, for discovery. */
   kind: string
+  /** What its answer looks like, for OpenAPI; many answer nothing, or what is no object. */
+  answer?: Readonly<{ kind: string; schema: JsonObject }>
   /** Resolves to what is answered: an object, plain text, or bytes of a type; none is an empty answer. @throws Fault */
   run(call: ActionCall): Promise<ActionAnswer>
 }>
@@ -83,7 +85,7 @@ export function isTrial(input: JsonObject, isDryRunQuery: boolean): boolean {
 }
 
 /** What discovery has to know of an action. */
-type Listed = Pick<Action, 'at' | 'subresource' | 'method' | 'kind'>
+type Listed = Pick<Action, 'at' | 'subresource' | 'method' | 'kind' | 'answer'>
 
 /**
  * Actions as discovery shows them: subresources that have no resource in their own group. Those of `kinds` are listed with these
@@ -106,6 +108,12 @@ export function actionKinds(actions: readonly Listed[], kinds: readonly Kind[]):
     columns: [],
     schema: {},
   }))
+}
+
+/** Actions as OpenAPI shows them: those that say what their answer looks like. */
+export function describedActions(actions: readonly Listed[]): Kind[] {
+  const described = actions.filter(({ answer }) => answer !== undefined)
+  return actionKinds(described, []).map((kind, i) => ({ ...kind, ...described[i]?.answer }))
 }
 
 /** A whole number in the input; undefined without one. */

@@ -21,17 +21,24 @@ export function openapiAt(kinds: readonly Kind[], path: string): JsonObject | un
   return parts[2] === 'api' ? openapiOf(kinds, '', parts[3] ?? '') : openapiOf(kinds, parts[3] ?? '', parts[4] ?? '')
 }
 
-/** Every kind, including those that only reviews use; and with the verbs, which only discovery shows. */
-export type Catalog = Readonly<{ kinds: readonly Kind[]; discovered: readonly Kind[] }>
+/**
+ * Every kind, including those that only reviews use; with the verbs, which only discovery shows; and with the answers of verbs,
+ * which only OpenAPI shows.
+ */
+export type Catalog = Readonly<{
+  kinds: readonly Kind[]
+  discovered: readonly Kind[]
+  described: readonly Kind[]
+}>
 
 /** `/`: every path at which there is something to read, as the Kubernetes API server lists them. */
 export function pathsOf(catalog: Catalog, more: readonly string[]): JsonObject {
-  const { kinds, discovered } = catalog
+  const { discovered, described: shown } = catalog
   const versions = discovered.map((kind) => (kind.group ? `/apis/${apiVersionOf(kind)}` : `/api/${kind.version}`))
   const groups = discovered.flatMap(({ group }) => (group ? [`/apis/${group}`] : []))
   const health = ['/healthz', '/livez', '/readyz'].flatMap((path) => [path, `${path}/ping`])
   const open = ['/api', '/apis', '/openapi/v3', '/version', ...health]
-  const described = Object.keys(openapiIndex(kinds).paths ?? {}).map((path) => `/openapi/v3/${path}`)
+  const described = Object.keys(openapiIndex(shown).paths ?? {}).map((path) => `/openapi/v3/${path}`)
   return { paths: [...new Set([...open, ...versions, ...groups, ...described, ...more])].toSorted() }
 }
 

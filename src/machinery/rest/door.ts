@@ -14,7 +14,15 @@ import { callerOf } from './access/caller.ts'
 import { admit, audited, type Guard } from './access/guard.ts'
 import { answerReview, findReview, type Review } from './access/review.ts'
 import type { Attributes } from './access/rules.ts'
-import { type Action, actionInput, actionKinds, findAction, isTrial, requirePresent } from './actions.ts'
+import {
+  type Action,
+  actionInput,
+  actionKinds,
+  describedActions,
+  findAction,
+  isTrial,
+  requirePresent,
+} from './actions.ts'
 import { aggregatedAt, discoveryType } from './aggregated.ts'
 import { type Channel, deepPath, findChannel } from './channels.ts'
 import { registryFor } from './converted.ts'
@@ -292,7 +300,7 @@ async function describe(
   { catalog, metrics, documents }: Serving,
   { exchange, query }: Asked,
 ): Promise<Answer | undefined> {
-  const { kinds, discovered } = catalog
+  const { kinds, discovered, described } = catalog
   const { path, headers } = exchange
   if (path === '/openapi/v2') return openapiV2Answer(kinds, headers)
   if (path === '/metrics') {
@@ -304,7 +312,7 @@ async function describe(
   const document =
     path === '/'
       ? pathsOf(catalog, [...Object.keys(documents), '/metrics', '/openapi/v2'])
-      : (openapiAt(kinds, path) ?? discoveryAt(discovered, path) ?? documents[path])
+      : (openapiAt(described, path) ?? discoveryAt(discovered, path) ?? documents[path])
   return document && fixedAnswer(document, { headers, hash: query.hash })
 }
 
@@ -344,7 +352,8 @@ function catalogOf({ registry, guard }: KubernetesOptions): Catalog {
   const asked = guard.reviews.filter((review) => review.subresource === undefined)
   const kinds = [...registry.served, ...asked].map(({ kind }) => kind)
   const channels = guard.channels.map((channel) => ({ ...channel, method: 'GET' as const }))
-  return { kinds, discovered: [...kinds, ...actionKinds([...guard.actions, ...channels], kinds)] }
+  const discovered = [...kinds, ...actionKinds([...guard.actions, ...channels], kinds)]
+  return { kinds, discovered, described: [...kinds, ...describedActions(guard.actions)] }
 }
 
 /** The name in an answer: of a write under a generated name there is no other. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import type { JsonObject } from '#base/json.ts'
+import { accepts } from '../http/encodings.ts'
 import type { Answer } from '../http/exchange.ts'
 
 /** A document that stays as it is, as it is sent. */
@@ -44,7 +45,7 @@ export function fixedAnswer(document: JsonObject, how: How): Answer {
     'cache-control': isHere ? `public, max-age=${foreverSeconds}, immutable` : 'no-cache, private',
   }
   if (headers['if-none-match']?.includes(tag)) return { code: 304, type: '', headers: common, body: '' }
-  if (bytes.length < smallBytes || !acceptsGzip(headers)) return { code: 200, type, headers: common, body: bytes }
+  if (bytes.length < smallBytes || !accepts(headers, 'gzip')) return { code: 200, type, headers: common, body: bytes }
   fixed.zipped ??= gzipSync(bytes)
   return { code: 200, type, headers: { ...common, 'content-encoding': 'gzip' }, body: fixed.zipped }
 }
@@ -58,13 +59,6 @@ function fixedOf(document: JsonObject, type: string, encode: How['encode']): Fix
   const made: Fixed = { bytes, tag: tagOf(bytes) }
   forms.set(type, made)
   return made
-}
-
-function acceptsGzip(headers: IncomingHttpHeaders): boolean {
-  return String(headers['accept-encoding'] ?? '')
-    .split(',')
-    .map((one) => one.replaceAll(/\s/g, '').toLowerCase())
-    .some((one) => /^gzip(;q=(1|0\.\d*[1-9]).*)?$/.test(one))
 }
 
 /** Makes a document of some values once, and finds it again by them. */

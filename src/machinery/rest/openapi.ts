@@ -152,6 +152,12 @@ function paths(kind: Kind): [string, JsonObject][] {
     ...(body && { requestBody: { content: body } }),
     responses: { '200': { description: 'OK', content } },
   })
+  const [plural, ...subresource] = kind.plural.split('/')
+  // A verb: a subresource of an object, which is read.
+  if (subresource.length)
+    return [
+      [`${root}/namespaces/{namespace}/${plural}/{name}/${subresource.join('/')}`, { get: operation('connect', []) }],
+    ]
   const selectors = ['labelSelector', 'fieldSelector']
   const write = ['dryRun', 'fieldManager', 'fieldValidation']
   return [

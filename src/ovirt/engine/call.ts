@@ -1,3 +1,4 @@
+import type { JsonObject } from '#base/json.ts'
 import type { Client, Key } from '#machinery/client/client.ts'
 import type { User } from '#machinery/rest/strategy.ts'
 import type { Named } from '../wire/document.ts'
@@ -19,6 +20,8 @@ export type Gateway = Readonly<{
   note(entry: Entry): Promise<void>
   /** Calls a verb of a VM in the name of a user. @throws Fault Forbidden, NotFound, Conflict … */
   act(user: User, verb: Verb, vm: Required<Key>, input: Readonly<Record<string, unknown>>): Promise<void>
+  /** The traffic of a guest, read in the name of a user; undefined while there is none. @throws Fault Forbidden */
+  traffic(user: User, vm: Required<Key>, signal: AbortSignal): Promise<JsonObject | undefined>
 }>
 
 /** Who signed in: `name` is as oVirt shows it, `NAME@internal`. */

@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import { Fault } from '#base/fault.ts'
 import type { User } from '../strategy.ts'
 import type { Authorizer } from './authorizer.ts'
+import { claimsIn } from './signer.ts'
 
 /** The issuer of our tokens, and their default audience: the names Kubernetes uses. */
 export const issuer = 'https://kubernetes.default.svc.cluster.local'
@@ -38,6 +39,23 @@ export async function authenticate({ socket, headers }: Credentials, tokens: rea
 }
 
 /**
+ * When the credentials end by which a request was authenticated, milliseconds; undefined for those that tell no end. As
+ * `authenticate` does, it takes the certificate first.
+ */
+export function credentialEndMs({ socket, headers }: Credentials, nowMs: number): number | undefined {
+  const verified = known.get(socket)
+  const token = usedToken({ socket, headers }, nowMs)
+  if (token === undefined) return verified && verified !== 'none' ? verified.toMs : undefined
+  const { exp } = claimsIn(token) ?? {}
+  return typeof exp === 'number' ? exp * 1000 : undefined
+}
+
+/** The token that a request was authenticated by; undefined for one that has a certificate. */
+export function usedToken({ socket, headers }: Credentials, nowMs: number): string | undefined {
+  return certificateUser(socket, nowMs) ? undefined : bearerIn(headers)
+}
+
+/**
  * Whether a page of another site opens a WebSocket: browsers let it, and show the certificate of their user as if that had wanted
  * it. Such a page must know a token.
  */
@@ -49,10 +67,15 @@ function isOfForeignPage({ upgrade, origin, host }: IncomingHttpHeaders): boolea
 /** The token of a request: in its header, or else among the subprotocols of a WebSocket. @throws Fault Unauthorized */
 function tokenIn(headers: IncomingHttpHeaders): string | undefined {
   const { authorization, upgrade } = headers
-  const [, token] = /^bearer +(\S+) *$/i.exec(authorization ?? '') ?? []
+  const token = bearerIn(headers)
   if (token !== undefined) return token
   if (authorization !== undefined) throw new Fault('Unauthorized', 'Unauthorized')
   return upgrade?.toLowerCase() === 'websocket' ? protocolToken(headers['sec-websocket-protocol']) : undefined
+}
+
+/** The token in the header of a request. */
+function bearerIn({ authorization }: IncomingHttpHeaders): string | undefined {
+  return /^bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
 }
 
 /** What comes before the token in the name of a subprotocol (Kubernetes). */

@@ -48,7 +48,7 @@ export async function admit({ access, tokens }: Guard, request: AccessRequest, r
 
 /** Answers a request by `work`, and has its outcome written down if it was a write; of a channel, when it is opened (`note`). */
 export async function audited<T extends Readonly<{ code: number }>>(
-  { audit }: Guard,
+  { audit }: Pick<Guard, 'audit'>,
   { exchange, query }: Readonly<{ exchange: Exchange; query: Query }>,
   record: AuditRecord,
   work: (note: (code: number) => void) => Promise<T>,

@@ -1,7 +1,8 @@
-import { createHash, createPrivateKey, createPublicKey, type KeyObject, randomUUID, sign, verify } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { isObject, type JsonObject } from '#base/json.ts'
 import type { User } from '../strategy.ts'
 import { issuer, serviceAccountGroups, type TokenReader } from './authenticate.ts'
+import { Signer } from './signer.ts'
 
 /** Clocks of issuer and reader may differ by that much, seconds. */
 const leewaySeconds = 10
@@ -23,24 +24,17 @@ type Options = Readonly<{
 
 /** Issues and reads the tokens of ServiceAccounts: JSON Web Tokens signed with ES256, as Kubernetes' own are. */
 export class ServiceAccountTokens implements TokenReader {
-  readonly #private: KeyObject
-  readonly #public: KeyObject
-  readonly #header: string
+  readonly #signer: Signer
   /** The uid of a ServiceAccount; undefined for a missing one. */
   readonly uidOf: Options['uidOf']
   readonly #secretOf: Options['secretOf']
   readonly #nowMs: () => number
 
   constructor({ key, uidOf, secretOf, nowMs = Date.now }: Options) {
-    this.#private = createPrivateKey(key)
-    this.#public = createPublicKey(this.#private)
+    this.#signer = new Signer(key)
     this.uidOf = uidOf
     this.#secretOf = secretOf
     this.#nowMs = nowMs
-    const kid = createHash('sha256')
-      .update(this.#public.export({ type: 'spki', format: 'der' }))
-      .digest('base64url')
-    this.#header = encode({ alg: 'ES256', kid })
   }
 
   /** A token that says who its bearer is until it expires. */
@@ -51,17 +45,17 @@ export class ServiceAccountTokens implements TokenReader {
   ): { token: string; expiresMs: number } {
     const now = Math.floor(this.#nowMs() / 1000)
     const times = { exp: now + lifeSeconds, nbf: now }
-    const token = this.#signed({ ...claimsOf(subject, audiences, now), ...times })
+    const token = this.#signer.signed({ ...claimsOf(subject, audiences, now), ...times })
     return { token, expiresMs: (now + lifeSeconds) * 1000 }
   }
 
   /** A token without an expiry, which is good as long as it is what the given Secret holds. */
   issueFor(subject: TokenSubject, { name, uid }: TokenSecret): string {
-    return this.#signed(claimsOf(subject, [issuer], Math.floor(this.#nowMs() / 1000), { secret: { name, uid } }))
+    return this.#signer.signed(claimsOf(subject, [issuer], Math.floor(this.#nowMs() / 1000), { secret: { name, uid } }))
   }
 
   async userOf(token: string, audience = issuer): Promise<User | undefined> {
-    const claims = this.#verified(token)
+    const claims = this.#signer.verified(token)
     if (!claims) return undefined
     const isOurs = claims.iss === issuer && Array.isArray(claims.aud) && claims.aud.includes(audience)
     const bearer = bearerOf(claims)
@@ -89,23 +83,6 @@ export class ServiceAccountTokens implements TokenReader {
   async #isIn(namespace: string, { name, uid }: TokenSecret, token: string): Promise<boolean> {
     const now = await this.#secretOf(namespace, name)
     return now?.uid === uid && now.token === token
-  }
-
-  #signed(claims: JsonObject): string {
-    const signed = `${this.#header}.${encode(claims)}`
-    const signature = sign('sha256', Buffer.from(signed), { key: this.#private, dsaEncoding: 'ieee-p1363' })
-    return `${signed}.${signature.toString('base64url')}`
-  }
-
-  #verified(token: string): JsonObject | undefined {
-    const [header, payload, signature, ...more] = token.split('.')
-    // The header must equal ours byte by byte: no client chooses the algorithm.
-    if (header !== this.#header || !payload || !signature || more.length) return undefined
-    const key = { key: this.#public, dsaEncoding: 'ieee-p1363' } as const
-    if (!verify('sha256', Buffer.from(`${header}.${payload}`), key, Buffer.from(signature, 'base64url')))
-      return undefined
-    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'))
-    return isObject(claims) ? claims : undefined
   }
 }
 
@@ -143,8 +120,4 @@ function namedOf(claim: unknown): { name: string; uid: string } | undefined {
   if (!isObject(claim)) return undefined
   const { name, uid } = claim
   return typeof name === 'string' && typeof uid === 'string' ? { name, uid } : undefined
-}
-
-function encode(value: JsonObject): string {
-  return Buffer.from(JSON.stringify(value)).toString('base64url')
 }

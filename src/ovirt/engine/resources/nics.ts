@@ -9,6 +9,7 @@ import { hrefOf, type Route } from '../routes.ts'
 import type { Machine } from '../world.ts'
 import { link, listed, none } from './collection.ts'
 import { theMachine } from './find.ts'
+import { nicStatistics } from './nic-statistics.ts'
 import { reportedDevicesOf } from './reported-devices.ts'
 
 /** An interface with everything clients read of it (facts/ovirt.md §1.2). */
@@ -95,6 +96,12 @@ export const nicRoutes: readonly Route[] = [
       return ok('reported_devices', { reported_device: reportedDevicesOf(machine, mac) })
     },
   },
-  { path: 'vms/:vm/nics/:nic/statistics', get: none('statistics') },
+  {
+    path: 'vms/:vm/nics/:nic/statistics',
+    get: async (call) => {
+      const machine = await theMachine(call)
+      return nicStatistics(call, machine, await theNic(call, machine))
+    },
+  },
   { path: 'vms/:vm/nics/:nic/networkfilterparameters', get: none('network_filter_parameters') },
 ]

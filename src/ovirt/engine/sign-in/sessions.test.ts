@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Attempts } from './attempts.ts'
+import { Attempts } from '#machinery/rest/access/attempts.ts'
 import { type Credential, Sessions, sessionMs } from './sessions.ts'
 
 const account = { user: { name: 'jane', groups: [] }, name: 'jane@internal' }

@@ -2,10 +2,11 @@ import { Fault } from '#base/fault.ts'
 import type { Client } from '#machinery/client/client.ts'
 import type { Answer, Exchange } from '#machinery/http/exchange.ts'
 import type { Caller } from '#machinery/http/shares.ts'
+import { Attempts } from '#machinery/rest/access/attempts.ts'
 import type { TokenReader } from '#machinery/rest/access/authenticate.ts'
 import type { Account } from '../call.ts'
 import { accountOf, bearerOf, signIn } from './accounts.ts'
-import { Attempts } from './attempts.ts'
+
 import { type Credential, Sessions, sessionMs } from './sessions.ts'
 
 const tokenPath = '/ovirt-engine/sso/oauth/token'

@@ -4,7 +4,7 @@ const windowMs = 60_000
 /** Most users and addresses that are remembered. */
 const maxKeys = 10_000
 
-/** Counts sign-ins that failed, by user and address, so that nobody can try passwords as fast as they are checked. */
+/** Counts sign-ins that failed, by user and address, so that no client can try passwords as fast as they are checked. */
 export class Attempts {
   readonly #failures = new Map<string, { count: number; endMs: number }>()
   readonly #now: () => number
