@@ -49,8 +49,9 @@ const layers: readonly Layer[] = [
   {
     name: 'distribution',
     files: globSync('test/distro/*.test.ts', { cwd: root }),
-    flags: ['--test-concurrency=1'],
+    flags: [],
     ownNetns: true,
+    lanes: 2,
     prepare: () => Promise.all([buildDistro(), provideRegistry()]),
   },
   { name: 'attack', files: globSync('test/attack/*.test.ts', { cwd: root }), flags: [], ownNetns: true },

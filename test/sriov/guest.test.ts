@@ -6,6 +6,9 @@ import { nad, vm } from '../../tools/stage/manifests.ts'
 
 const resource = 'intel.com/net'
 const mac = '02:00:00:00:00:11'
+/** Where the VM's owner wants the first one in the guest. */
+const guestAddress = '0000:05:00.0'
+const own = { macAddress: mac, pciAddress: guestAddress }
 const [first, second] = ['0000:01:10.0', '0000:01:10.2'] as const
 
 /** A network of VFs. */
@@ -71,7 +74,7 @@ describe('a guest with virtual functions', () => {
         fast('more'),
       )
       await host.until(`k get node -o jsonpath='{.items[0].status.allocatable}' | grep '"${resource}":"3"'`)
-      await host.apply(machine('x', { fast: { macAddress: mac } }))
+      await host.apply(machine('x', { fast: own }))
       await running('x')
     },
     { timeout: 600_000 },
@@ -109,8 +112,15 @@ describe('a guest with virtual functions', () => {
       [undefined, undefined, mac, 'domain, guest-agent, multus-status'],
     )
     assert.match(await host.inGuest('x', `readlink /sys/class/net/${interfaceName}/device/driver`), /igbvf$/)
+    assert.equal(await host.inGuest('x', `basename $(readlink /sys/class/net/${interfaceName}/device)`), guestAddress)
     const [vf] = await vfList()
     assert.deepEqual([vf.address, vf.vlan_list[0].vlan], [mac, 7])
+    const other = host.inGuest('x', `ip link set ${interfaceName} address 02:00:00:00:00:99`)
+    await assert.rejects(other, /ended with/)
+    // All memory of the guest is locked, and what the device needs.
+    const limits = await rig.run('cat "/proc/$(pgrep -f guest=default_x)/limits"')
+    const [, locked] = /Max locked memory +(\d+)/.exec(limits) ?? []
+    assert.ok(Number(locked) >= 2 ** 30 + 160 * 2 ** 20, limits)
   })
 
   test('keeps it while Patchbay is killed and comes back', async () => {
@@ -124,7 +134,7 @@ describe('a guest with virtual functions', () => {
 
   test('runs with KVM, and so do pulling its cable, plugging, and moving to a network with a VLAN', async () => {
     assert.match(await host.virsh('x', 'dumpxml DOMAIN'), /<domain type='kvm'/)
-    const vfs = { fast: { macAddress: mac } }
+    const vfs = { fast: own }
     await host.apply(
       nad('blue'),
       nad('vlan', { cniVersion: '0.4.0', name: 'vlan', type: 'bridge', bridge: 'br-vlan', vlan: 100 }),
@@ -152,7 +162,7 @@ describe('a guest with virtual functions', () => {
   })
 
   test('gets another one by a migration, and takes the first one along', async () => {
-    const spec = JSON.stringify(machine('x', { fast: { macAddress: mac }, more: {} }, { blue: 'up' }))
+    const spec = JSON.stringify(machine('x', { fast: own, more: {} }, { blue: 'up' }))
     await host.kubectl(`apply -f - <<'END'\n${spec}\nEND`)
     await host.until(
       `k get vmi x -o jsonpath='{.status.conditions[?(@.type=="MigrationRequired")].status}' | grep True`,
@@ -178,6 +188,21 @@ describe('a guest with virtual functions', () => {
     assert.equal(moreVf.address, (await cardOf('x', 'more')).mac)
     assert.match(await host.kubectl(`get vmi x -o jsonpath='{.status.conditions}'`), /^((?!MigrationRequired).)*$/)
     assert.match(await host.virsh('x', 'dumpxml DOMAIN'), new RegExp(`slot='0x10' function='0x${second.at(-1)}'`))
+  })
+
+  test('reaches what is in the VLAN of its network, and nothing else', async () => {
+    const [fastDevice, moreDevice] = [await cardOf('x', 'fast'), await cardOf('x', 'more')].map(
+      (one) => one.interfaceName,
+    )
+    await rig.run(`modprobe 8021q; ip addr add 10.9.0.1/24 dev eth0; ip addr add 10.9.1.1/24 dev eth0`)
+    await host.inGuest('x', `ip addr add 10.9.0.2/24 dev ${moreDevice}; ip addr add 10.9.1.2/24 dev ${fastDevice}`)
+    const pings = (address: string) => host.inGuest('x', `ping -c 3 -W 2 ${address}`)
+    await pings('10.9.0.1')
+    await assert.rejects(pings('10.9.1.1'), /ended with 1/)
+    await rig.run(`ip addr del 10.9.1.1/24 dev eth0; ip link add link eth0 name vlan7 type vlan id 7
+      ip addr add 10.9.1.1/24 dev vlan7; ip link set vlan7 up`)
+    await pings('10.9.1.1')
+    await rig.run('ip link delete vlan7; ip addr flush dev eth0')
   })
 
   test('waits while there is none, and starts when one is free', async () => {
