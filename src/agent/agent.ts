@@ -92,18 +92,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, node, cluster, host, signal, resyncMs: everyMs = usualResyncMs } = options
   const log = options.log.child({ component: 'agent', node: node.name })
   const { imageStock, leaseTimes: times = usualLeaseTimes } = options
-  const listImages = async () => {
-    try {
-      return nodeImages(await imageStock.list())
-    } catch (error) {
-      log.warn({ cause: explain(error) }, 'Cannot list the images of the node')
-      return undefined
-    }
-  }
   const recorder = makeRecorder(client, { component: agentComponent, host: node.name }, log)
   const { functions = () => [], takenFunctions: taken = async () => new Map() } = options
   const pools = new FunctionPools({ client, nodeName: node.name, functions, taken, recorder, log })
-  const observe = async () => ({ images: await listImages(), ...(await pools.amounts()) })
+  const observe = async () => ({ images: await imagesIn(imageStock, log), ...(await pools.amounts()) })
   const heartbeat = await startHeartbeat({ client, node, observe, times, log, signal })
   const caches = openCaches(client, node.name, { log, signal })
   const enqueue = (pod: Pod) => controller.enqueue(podKey(pod))
@@ -147,6 +139,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     stop: async () => {
       await Promise.all([controller.stop(), claims.stop(), orphans.stop(), garbage.stop(), heartbeat.stop()])
     },
+  }
+}
+
+/** The images of this node as its status has them; undefined when they cannot be listed. */
+async function imagesIn(stock: ImageStock, log: Log): Promise<ReturnType<typeof nodeImages> | undefined> {
+  try {
+    return nodeImages(await stock.list())
+  } catch (error) {
+    log.warn({ cause: explain(error) }, 'Cannot list the images of the node')
+    return undefined
   }
 }
 
