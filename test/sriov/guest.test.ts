@@ -169,10 +169,7 @@ describe('a guest with virtual functions', () => {
     )
     const [{ metadata }] = JSON.parse(await host.kubectl('get pod -o json')).items
     const requested = JSON.parse(metadata.annotations['k8s.v1.cni.cncf.io/networks'])
-    assert.deepEqual(
-      requested.map((one: { name: string }) => one.name).toSorted(),
-      ['blue', 'fast'],
-    )
+    assert.deepEqual(requested.map((one: { name: string }) => one.name).toSorted(), ['blue', 'fast'])
     await host.apply({
       ...{ apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachineInstanceMigration' },
       ...{ metadata: { name: 'm', namespace: 'default' }, spec: { vmiName: 'x' } },

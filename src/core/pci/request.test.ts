@@ -6,6 +6,7 @@ import { desiredNics } from '../nic/desired.ts'
 import { interfaceStatuses } from '../nic/status.ts'
 import { attachmentsOf, networkInfo, networkStatuses } from '../sandbox/plan.ts'
 import { launcherPod } from '../vm/launcher.ts'
+import { liveUpdate } from '../vm/live.ts'
 import { podBytesOf } from '../vm/memory.ts'
 import { chooseNode, noAllocation, podDevices } from '../vm/scheduling.ts'
 import { deviceRequests, resourceNameAnnotation, wantedSettings } from './request.ts'
@@ -35,6 +36,12 @@ const nads = (annotations: Readonly<Record<string, string>> | undefined = { [res
 })
 const two = vmi({ a: 'sriov', bb: 'sriov', ccc: 'bridge' })
 const requests = deviceRequests(two.spec, 'ns', nads().annotationsOf)
+
+test('one that is added goes into the running instance, and one that is removed needs a restart', () => {
+  const [one, other] = [vmi({ a: 'sriov' }), vmi({ a: 'sriov', bb: 'sriov' })]
+  assert.deepEqual(liveUpdate(other.spec, one, 'ns'), { spec: other.spec, restartRequired: false })
+  assert.deepEqual(liveUpdate(one.spec, other, 'ns'), { restartRequired: true })
+})
 
 test('an instance requests one device of a resource for each interface that has one', () => {
   assert.deepEqual([...requests], [[resource, 2]])
