@@ -36,13 +36,15 @@ function machine(
 describe('a guest with virtual functions', () => {
   let rig: Rig
   let host: RigHost
-  let untouched: string
+  let untouched: Awaited<ReturnType<typeof vfs>>
 
-  /** What the host shows of its VFs: drivers, overrides and settings. */
-  const vfs = () =>
-    rig.run(`for vf in /sys/bus/pci/devices/0000:01:10.*; do
-      echo "$vf $(readlink $vf/driver || true) $(cat $vf/driver_override)"; done; ls /dev/vfio; ip -j link show eth0`)
   const vfList = async () => JSON.parse(await rig.run('ip -j link show eth0'))[0].vfinfo_list
+  /** What the host shows of its VFs: drivers, overrides, groups that are handed out, and settings. */
+  const vfs = async () => ({
+    bound: await rig.run(`for vf in /sys/bus/pci/devices/0000:01:10.*; do
+      echo "$vf $(readlink $vf/driver || true) $(cat $vf/driver_override)"; done; ls /dev/vfio`),
+    settings: await vfList(),
+  })
   const interfaces = async (name: string) =>
     JSON.parse(await host.kubectl(`get vmi ${name} -o jsonpath='{.status.interfaces}'`))
   const cardOf = async (name: string, nic: string) =>
@@ -215,6 +217,6 @@ describe('a guest with virtual functions', () => {
     await rig.run('kill -9 "$(pgrep -f guest=default_z)"')
     await host.kubectl('delete vm x z')
     await host.until('[ -z "$(ls /var/pb/pods)" ]')
-    assert.equal(await vfs(), untouched)
+    assert.deepEqual(await vfs(), untouched)
   })
 })
