@@ -2,12 +2,12 @@ import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { Fault, faultKind } from '#base/fault.ts'
 import { delay } from '#base/wait.ts'
 import { linkOf } from '#core/nic/desired.ts'
+import { isRunning } from '#core/vm/nic-rows.ts'
 import type { HttpClient } from '#machinery/client/http-client.ts'
 import type { Context, Interrupts } from './context.ts'
 import { declareState, getVm, interfaceOf, type NicKey, type State } from './declare.ts'
 import { durationText } from './duration.ts'
 import { isOffNetworks, requirePlugged } from './link.ts'
-import { isRunning } from './nic-rows.ts'
 import { linkIn, VmiWatcher } from './vmi-watcher.ts'
 
 export type FlapOptions = Readonly<{ downMs: number; upMs: number; count: number }>
