@@ -28,7 +28,7 @@ export const words = {
   states: {
     up: 'up',
     pulled: 'pulled',
-    idle: 'machine not running',
+    idle: 'off',
     moving: 'on its way',
     waiting: 'waits for a restart',
     drifted: 'drifted',

@@ -7,7 +7,10 @@ import { words } from '../words.ts'
 import { beginDrag, drag } from './drag.ts'
 import { focusKey, hoverRail, railScroll, railYs, scrollTop, size, visibleRows } from './state.ts'
 
-/** Half of the height within which a state's sign is drawn. */
+/** From the middle of a socket to its rim, pixels. */
+const rim = 7
+
+/** Signs of states, around the middle of their cables. */
 const signs: Readonly<Partial<Record<CableState, string>>> = {
   // A cross, two arrows, an unequal sign, an hourglass, dots.
   failed: 'M-4 -4L4 4M4 -4L-4 4',
@@ -36,7 +39,7 @@ function CableOf({ row }: Readonly<{ row: Extract<Row, { kind: 'jack' }> }>) {
   const { state, from } = jack.cable
   const railY = railYs.value.get(jack.rail)
   if (state === 'unplugged' || railY === undefined) return null
-  const { jackX, railX } = size.value
+  const { jackX, railX } = ends()
   const y1 = row.top + row.height / 2 - scrollTop.value
   const y2 = railY - railScroll.value
   const isHeld = drag.value?.isMoving && drag.value.from === 'jack' && drag.value.jack === jack && drag.value.machine.key === machine.key
@@ -59,6 +62,12 @@ function CableOf({ row }: Readonly<{ row: Extract<Row, { kind: 'jack' }> }>) {
       <path class="hit" d={path} onPointerDown={(event) => hold(event, machine, jack, y1)} />
     </g>
   )
+}
+
+/** Cables end at the rims of their sockets. */
+function ends() {
+  const { jackX, railX } = size.value
+  return { jackX: jackX + rim, railX: railX - rim }
 }
 
 /** A press on a cable: it is pulled or put back when the pointer stays, dragged when it moves. */

@@ -11,7 +11,7 @@ export function Legend() {
         <span key={state}>
           <svg width="34" height="12" aria-hidden="true">
             <g class={`cable ${state}`}>
-              <path class="wire" d="M2 6H32" pathLength={100} />
+              <path class="wire" d="M2 6H32" pathLength={state === 'pulled' || state === 'drifted' ? 100 : 30} />
             </g>
           </svg>
           {words.states[state]}
