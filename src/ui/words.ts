@@ -24,7 +24,8 @@ export const words = {
   menu: 'Menu',
   machineMenu: (name: string) => `Menu of ${name}`,
   jackMenu: (nic: string, name: string) => `Card ${nic} of ${name}`,
-  cable: (nic: string, name: string, state: string, network: string) => `Cable of ${nic} of ${name}, ${state}, ${network}`,
+  cable: (nic: string, name: string, state: string, network: string) =>
+    `Cable of ${nic} of ${name}, ${state}, ${network}`,
   states: {
     up: 'up',
     pulled: 'pulled',

@@ -11,7 +11,7 @@ const out = fileURLToPath(new URL('../../dist/ui', import.meta.url))
 const smallest = 512
 
 /** Builds the page into dist/ui, with a compressed copy of each file beside it. */
-async function buildPage(): Promise<void> {
+export async function buildPage(): Promise<void> {
   await build({
     ...viteConfig,
     root,
@@ -39,4 +39,4 @@ async function buildPage(): Promise<void> {
   }
 }
 
-await buildPage()
+if (import.meta.main) await buildPage()

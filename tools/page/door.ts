@@ -1,4 +1,10 @@
-import { type ClientHttp2Session, connect, createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import {
+  type ClientHttp2Session,
+  connect,
+  createSecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 
@@ -32,8 +38,10 @@ export class Door implements AsyncDisposable {
       socket.on('close', () => this.#sockets.delete(socket))
       socket.on('error', () => {})
     })
-    server.on('upgrade', (request: { url: string; rawHeaders: string[]; method: string }, socket: Socket, head: Buffer) =>
-      this.#tunnel(request, socket, head),
+    server.on(
+      'upgrade',
+      (request: { url: string; rawHeaders: string[]; method: string }, socket: Socket, head: Buffer) =>
+        this.#tunnel(request, socket, head),
     )
   }
 
@@ -71,8 +79,14 @@ export class Door implements AsyncDisposable {
 
   #forward(request: Http2ServerRequest, response: Http2ServerResponse): void {
     const session = this.#to()
-    const cut = () => (response.stream ? response.stream.destroy() : response.socket?.destroy())
-    if (!session) return cut()
+    const cut = () => {
+      if (response.stream) response.stream.destroy()
+      else response.socket?.destroy()
+    }
+    if (!session) {
+      cut()
+      return
+    }
     const headers = Object.fromEntries(
       Object.entries(request.headers).filter(([name]) => !name.startsWith(':') && !ownHeaders.has(name)),
     )
@@ -93,10 +107,19 @@ export class Door implements AsyncDisposable {
   }
 
   #tunnel(request: { url: string; rawHeaders: string[]; method: string }, socket: Socket, head: Buffer): void {
-    if (this.#target === undefined) return void socket.destroy()
-    const to = connectTls({ port: this.#target, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] })
+    if (this.#target === undefined) {
+      socket.destroy()
+      return
+    }
+    const to = connectTls({
+      port: this.#target,
+      host: '127.0.0.1',
+      rejectUnauthorized: false,
+      ALPNProtocols: ['http/1.1'],
+    })
     const lines = []
-    for (let i = 0; i < request.rawHeaders.length; i += 2) lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`)
+    for (let i = 0; i < request.rawHeaders.length; i += 2)
+      lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`)
     to.write(`${request.method} ${request.url} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`)
     to.write(head)
     socket.pipe(to).pipe(socket)

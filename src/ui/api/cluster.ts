@@ -116,9 +116,18 @@ export function startCluster(): () => void {
   const vmInformer = open(vms, () => (isForbidden.value = true))
   const vmiInformer = open(vmis, () => {})
   followMachines(vmInformer, vmiInformer)
-  follow(open(nadKind, () => {}), nads)
-  follow(open(nodeKind, () => {}), nodes)
-  follow(open(migrationKind, () => {}), migrations)
+  follow(
+    open(nadKind, () => {}),
+    nads,
+  )
+  follow(
+    open(nodeKind, () => {}),
+    nodes,
+  )
+  follow(
+    open(migrationKind, () => {}),
+    migrations,
+  )
   void Promise.all([vmInformer.synced, vmiInformer.synced]).then(() => schedule(() => (isLoaded.value = true)))
   const onVisible = () => document.visibilityState === 'visible' && tryAgain()
   document.addEventListener('visibilitychange', onVisible)
@@ -134,10 +143,7 @@ export function startCluster(): () => void {
 
 type Placed = Readonly<{ metadata: Readonly<{ namespace: string; name: string }> }>
 
-function followMachines(
-  vmInformer: Informer<VirtualMachine>,
-  vmiInformer: Informer<VirtualMachineInstance>,
-): void {
+function followMachines(vmInformer: Informer<VirtualMachine>, vmiInformer: Informer<VirtualMachineInstance>): void {
   const dirty = new Set<string>()
   const mark = ({ metadata: { namespace, name } }: Placed) => {
     dirty.add(keyOf(namespace, name))

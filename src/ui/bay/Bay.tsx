@@ -32,7 +32,6 @@ export function Bay() {
   return (
     <>
       <div class="bay" ref={box}>
-        {/* biome-ignore lint/a11y/noNoninteractiveElementInteractions: keys are those of the buttons in the list */}
         <div
           class="machines"
           ref={scroller}

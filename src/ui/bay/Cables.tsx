@@ -42,7 +42,11 @@ function CableOf({ row }: Readonly<{ row: Extract<Row, { kind: 'jack' }> }>) {
   const { jackX, railX } = ends()
   const y1 = row.top + row.height / 2 - scrollTop.value
   const y2 = railY - railScroll.value
-  const isHeld = drag.value?.isMoving && drag.value.from === 'jack' && drag.value.jack === jack && drag.value.machine.key === machine.key
+  const isHeld =
+    drag.value?.isMoving &&
+    drag.value.from === 'jack' &&
+    drag.value.jack === jack &&
+    drag.value.machine.key === machine.key
   if (isHeld) return null
   const path = cablePath(jackX, y1, railX, y2)
   const old = from === undefined ? undefined : railYs.value.get(from)

@@ -6,7 +6,7 @@ const states: readonly CableState[] = ['up', 'pulled', 'idle', 'moving', 'waitin
 /** What the looks of cables mean. */
 export function Legend() {
   return (
-    <footer class="legend" aria-label={words.legend}>
+    <footer class="legend" role="group" aria-label={words.legend}>
       {states.map((state) => (
         <span key={state}>
           <svg width="34" height="12" aria-hidden="true">

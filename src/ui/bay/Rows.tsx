@@ -178,4 +178,3 @@ function FreeLine({ machine, rowKey }: Readonly<{ machine: Machine; rowKey: stri
     </>
   )
 }
-

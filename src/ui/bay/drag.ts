@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals'
 import { noNetwork, podNetwork } from '#core/nic/nic.ts'
-import { plugInto, whyNot } from '../gesture/entries.ts'
 import { wish } from '../gesture/ask.ts'
+import { plugInto, whyNot } from '../gesture/entries.ts'
 import { say } from '../gesture/toasts.ts'
 import { networkNameFor } from '../model/gesture.ts'
 import type { Jack, Machine } from '../model/machine.ts'

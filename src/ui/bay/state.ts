@@ -19,7 +19,9 @@ export const bay = computed(() => layout(shown.value))
 export const visibleRows = computed(() =>
   windowOf(bay.value.rows, scrollTop.value, scrollTop.value + size.value.height),
 )
-export const namespaces = computed(() => [...new Set([...machines.value.values()].map(({ namespace }) => namespace))].toSorted())
+export const namespaces = computed(() =>
+  [...new Set([...machines.value.values()].map(({ namespace }) => namespace))].toSorted(),
+)
 
 /** Rails and where they lie; those of other networks go when one is filtered for. */
 export const placedRails = computed(() => {

@@ -102,7 +102,12 @@ function Fields({ draft: now, onChange }: FieldProps) {
   return (
     <div class="fields">
       <Text label={words.create.name} value={now.name} onInput={(name) => onChange({ name })} isRequired />
-      <Text label={words.create.namespace} value={now.namespace} onInput={(namespace) => onChange({ namespace })} isRequired />
+      <Text
+        label={words.create.namespace}
+        value={now.namespace}
+        onInput={(namespace) => onChange({ namespace })}
+        isRequired
+      />
       <label>
         {words.create.source}
         <select

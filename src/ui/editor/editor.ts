@@ -80,7 +80,13 @@ export function openEditor(host: HTMLElement, { label, text, isReadOnly = false,
       if (next !== view.state.doc.toString())
         view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: next } })
     },
-    setProblems: (problems) => view.dispatch(setDiagnostics(view.state, problems.map((one) => markOf(view, one)))),
+    setProblems: (problems) =>
+      view.dispatch(
+        setDiagnostics(
+          view.state,
+          problems.map((one) => markOf(view, one)),
+        ),
+      ),
     end: () => view.destroy(),
   }
 }

@@ -13,8 +13,13 @@ function Question({ open }: Readonly<{ open: Ask }>) {
   const dialog = useRef<HTMLDialogElement>(null)
   useLayoutEffect(() => {
     const before = document.activeElement
-    dialog.current?.showModal()
-    return () => before instanceof HTMLElement && before.isConnected && before.focus()
+    const element = dialog.current
+    element?.showModal()
+    return () => {
+      // As long as the dialog is open, nothing beside it takes the focus.
+      element?.close()
+      if (before instanceof HTMLElement && before.isConnected) before.focus()
+    }
   }, [])
   const submit = (event: Event) => {
     event.preventDefault()
@@ -47,7 +52,6 @@ function Question({ open }: Readonly<{ open: Ask }>) {
               type="submit"
               class="primary"
               aria-disabled={open.phase !== 'ready' && open.phase !== 'changed'}
-              // biome-ignore lint/a11y/noAutofocus: a question that was asked for is answered by Enter
               autoFocus
             >
               {open.phase === 'changed' ? words.plan.again : words.plan.confirm}
@@ -88,9 +92,7 @@ function Plan({ open }: Readonly<{ open: Ask }>) {
 }
 
 function nowLines({ machine }: Ask): readonly string[] {
-  return machine.jacks.map(
-    ({ name, rail, declared = '' }) => `${name}: ${[rail, declared].filter(Boolean).join(', ')}`,
-  )
+  return machine.jacks.map(({ name, rail, declared = '' }) => `${name}: ${[rail, declared].filter(Boolean).join(', ')}`)
 }
 
 function Compare({ before, now }: Readonly<{ before: readonly string[]; now: readonly string[] }>) {
@@ -119,7 +121,9 @@ function Lines({ lines }: Readonly<{ lines: readonly string[] }>) {
         return (
           <li key={line}>
             <span>{what}</span>
-            {cost && <span class={`cost ${cost}`}>{words.plan[cost === 'live' || cost === 'rewire' ? cost : 'restart']}</span>}
+            {cost && (
+              <span class={`cost ${cost}`}>{words.plan[cost === 'live' || cost === 'rewire' ? cost : 'restart']}</span>
+            )}
           </li>
         )
       })}

@@ -53,7 +53,7 @@ function onKeyDown(event: KeyboardEvent) {
   const list = event.currentTarget
   if (!(list instanceof HTMLElement)) return
   const items = [...list.querySelectorAll<HTMLElement>('[role=menuitem]')]
-  const at = items.findIndex((one) => one === document.activeElement)
+  const at = items.findIndex((one) => one.matches(':focus'))
   const steps: Readonly<Record<string, number>> = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }
   const to = steps[event.key]
   if (event.key === 'Escape' || event.key === 'Tab') closeMenu()

@@ -36,7 +36,9 @@ async function whyNot({ vm, namespace, name }: Machine, error: unknown): Promise
   const now = await client.get(vms, { namespace, name }).catch(() => undefined)
   if (!now || now.metadata.uid !== vm.metadata.uid) return { is: 'gone' }
   // A patch that tests what is no longer so is refused like any other that is wrong.
-  return now.metadata.generation === vm.metadata.generation ? { is: 'refused', text: explain(error) } : { is: 'changed' }
+  return now.metadata.generation === vm.metadata.generation
+    ? { is: 'refused', text: explain(error) }
+    : { is: 'changed' }
 }
 
 /** What is done to a machine as a whole. */

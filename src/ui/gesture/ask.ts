@@ -97,7 +97,10 @@ function linesOf({ plan }: Extract<Outcome, { is: 'planned' }>, { ports }: Machi
   if (!plan) return [words.plan.stopped]
   const plugs = plan.plan.steps.filter((step) => step.do === 'plug').length
   const isFull = ports !== undefined && ports.free < plugs
-  return [...(plan.lines.length ? plan.lines : [words.plan.nothing]), ...(isFull ? [words.plan.noPort(ports.free, ports.total)] : [])]
+  return [
+    ...(plan.lines.length ? plan.lines : [words.plan.nothing]),
+    ...(isFull ? [words.plan.noPort(ports.free, ports.total)] : []),
+  ]
 }
 
 /** Does what was asked. */

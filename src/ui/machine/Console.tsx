@@ -12,7 +12,9 @@ import { styleDocument } from './style-document.ts'
 /** The serial console of the machine. */
 export function Console() {
   const machine = shownMachine.value
-  const why = machine && (machine.host === undefined ? words.machine.notRunning : missing('console', machine.namespace, machine.name))
+  const why =
+    machine &&
+    (machine.host === undefined ? words.machine.notRunning : missing('console', machine.namespace, machine.name))
   if (!machine || why !== undefined) return <p class="dim">{why}</p>
   return <Session key={machine.vmi?.metadata.uid} machine={machine} />
 }

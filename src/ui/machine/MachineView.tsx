@@ -40,7 +40,6 @@ export function MachineView() {
         role="tabpanel"
         id="machine-panel"
         aria-label={words.machine.tabs[tab]}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by the keyboard
         tabIndex={0}
         key={`${machine.key} ${tab}`}
       >

@@ -9,7 +9,9 @@ import { shownMachine } from './state.ts'
 /** The screen of the machine. */
 export function Screen() {
   const machine = shownMachine.value
-  const why = machine && (machine.host === undefined ? words.machine.notRunning : missing('screen', machine.namespace, machine.name))
+  const why =
+    machine &&
+    (machine.host === undefined ? words.machine.notRunning : missing('screen', machine.namespace, machine.name))
   if (!machine || why !== undefined) return <p class="dim">{why}</p>
   return <Session key={machine.vmi?.metadata.uid} machine={machine} />
 }

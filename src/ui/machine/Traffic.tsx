@@ -17,7 +17,9 @@ const maxSamples = 150
 /** Traffic of each card, as small plots. */
 export function Traffic() {
   const machine = shownMachine.value
-  const why = machine && (machine.host === undefined ? words.machine.notRunning : missing('traffic', machine.namespace, machine.name))
+  const why =
+    machine &&
+    (machine.host === undefined ? words.machine.notRunning : missing('traffic', machine.namespace, machine.name))
   if (!machine || why !== undefined) return <p class="dim">{why}</p>
   return <Plots machine={machine} key={machine.vmi?.metadata.uid} />
 }

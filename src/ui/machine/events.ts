@@ -1,10 +1,10 @@
 import { signal } from '@preact/signals'
 import type { Event } from '#apis/core/event.ts'
 import type { Stored } from '#apis/meta/object.ts'
+import { faultKind } from '#base/fault.ts'
+import { delay } from '#base/wait.ts'
 import { client } from '../api/cluster.ts'
 import { events as kind } from '../api/kinds.ts'
-import { delay } from '#base/wait.ts'
-import { faultKind } from '#base/fault.ts'
 
 /** Pause before a broken watch of events is tried again, milliseconds. */
 const againMs = 2000

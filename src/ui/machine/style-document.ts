@@ -5,7 +5,8 @@
 export function styleDocument(): Document {
   return new Proxy(document, {
     get(target, name) {
-      if (name === 'createElement') return (tag: string) => (tag === 'style' ? styleElement() : target.createElement(tag))
+      if (name === 'createElement')
+        return (tag: string) => (tag === 'style' ? styleElement() : target.createElement(tag))
       const value: unknown = Reflect.get(target, name)
       return typeof value === 'function' ? value.bind(target) : value
     },

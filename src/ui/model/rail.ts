@@ -26,8 +26,7 @@ export function railsOf(
 ): readonly Rail[] {
   const counts = new Map<string, number>()
   for (const { jacks } of machines)
-    for (const { rail, cable } of jacks)
-      if (cable.state !== 'unplugged') counts.set(rail, (counts.get(rail) ?? 0) + 1)
+    for (const { rail, cable } of jacks) if (cable.state !== 'unplugged') counts.set(rail, (counts.get(rail) ?? 0) + 1)
   const known = new Map(nads.map((nad) => [`${nad.metadata.namespace}/${nad.metadata.name}`, nad]))
   const keys = new Set([...known.keys(), ...counts.keys()].filter((key) => key !== podNetwork && key !== noNetwork))
   const others = [...keys].toSorted(byText).map((key) => networkRail(key, known.get(key), counts.get(key) ?? 0))

@@ -13,7 +13,17 @@ export type TruthRow = Readonly<{
   isDifferent: boolean
 }>
 
-export const columns = ['machine', 'card', 'network', 'declared', 'hypervisor', 'guest', 'mac', 'addresses', 'state'] as const
+export const columns = [
+  'machine',
+  'card',
+  'network',
+  'declared',
+  'hypervisor',
+  'guest',
+  'mac',
+  'addresses',
+  'state',
+] as const
 export type Column = (typeof columns)[number]
 export type Order = Readonly<{ by: Column; isDown: boolean }>
 

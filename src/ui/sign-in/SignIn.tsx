@@ -37,7 +37,6 @@ export function SignIn({ isOverlay }: Readonly<{ isOverlay: boolean }>) {
         <p class="dim">{isOverlay ? words.signIn.again : words.signIn.hint}</p>
         <label>
           {words.signIn.token}
-          {/* biome-ignore lint/a11y/noAutofocus: the only thing to do here */}
           <input name="token" type="password" autoComplete="off" autoFocus />
         </label>
         <p class="sentence bad" role="alert">

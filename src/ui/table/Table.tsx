@@ -34,7 +34,6 @@ export function Table() {
     <main
       class="view truth"
       ref={scroller}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by the keyboard
       tabIndex={0}
       aria-label={words.views.table}
       onScroll={(event) => {

@@ -1,10 +1,10 @@
-import { type BrowserContext, type Browser, chromium, type Page } from 'playwright-core'
 import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { issue } from '#machinery/rest/certificates.ts'
-import { type Cluster, type Ground, makeGround, startOn } from '../../component/cluster.ts'
 import { Door } from '../../../tools/page/door.ts'
 import { builtPage } from '../../../tools/page/files.ts'
+import { type Cluster, type Ground, makeGround, startOn } from '../../component/cluster.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '')
 /** Where tests leave pictures for people to look at. */
