@@ -25,12 +25,14 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
 
 /** Folders that decide and never act, with the packages they may use all the same: pure ones. */
 const pure: Readonly<Record<string, readonly string[]>> = { apis: ['typebox'], core: [] }
+/** Packages that run in a browser: the page's, each of which docs/adr/0015-page.md gives a reason for. */
+const inPages = /^(typebox|js-yaml|uplot|preact(\/hooks)?|@preact\/signals|@(xterm|codemirror|lezer|novnc)\/.+)$|\.css$/
 /** Rooms that run in a browser as well, with all they import. */
-const browser = /^(core|apis|machinery\/client)\//
+const browser = /^(core|apis|machinery\/client|ui)\//
 const impure = /\b(Date\.now|Math\.random|new Date\(\)|performance\.now|process\.|setTimeout|crypto\.)/
 
 /** Where product code starts: what nothing leads to from here is there for tests only. */
-const roots = ['bin/patchbay.ts', 'machinery/store/sqlite-worker.ts']
+const roots = ['bin/patchbay.ts', 'machinery/store/sqlite-worker.ts', 'ui/main.tsx']
 
 /** What a file of `src/` imports against the rules of docs/ARCHITECTURE.md; `file` is relative to src/. */
 export function problemsOf(file: string, text: string): string[] {
@@ -97,7 +99,7 @@ export function cycles(files: ReadonlyMap<string, readonly string[]>): string[] 
 
 /** Checks the whole of src/. */
 export function checkArrows(root: string): string[] {
-  const files = globSync('**/*.ts', { cwd: `${root}/src` })
+  const files = globSync('**/*.{ts,tsx}', { cwd: `${root}/src`, exclude: ['**/*.d.ts'] })
   const texts = new Map(files.map((file) => [file, readFileSync(`${root}/src/${file}`, 'utf8')]))
   const modules: ReadonlyMap<string, Module> = new Map([...texts].map(([file, text]) => [file, moduleOf(file, text)]))
   const graph = new Map([...modules].map(([file, { files }]) => [file, files]))
@@ -107,6 +109,8 @@ export function checkArrows(root: string): string[] {
     ...[...texts].flatMap(([file, text]) => problemsOf(file, text)),
     ...cycles(graph).map((cycle) => `import cycle: ${cycle}`),
     ...onlyForTests(all, roots).map((file) => `src/${file} is only for tests; move it to test/kit/${file}`),
-    ...chainsOut(inBrowser, modules, pure.apis!).map((chain) => `does not run in a browser: ${chain}`),
+    ...chainsOut(inBrowser, modules, (name) => inPages.test(name)).map(
+      (chain) => `does not run in a browser: ${chain}`,
+    ),
   ]
 }

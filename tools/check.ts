@@ -21,6 +21,7 @@ const isWaiting = (file: string) => /^(src\/(drivers|machinery\/(http|client-nod
 
 const checks: readonly Check[] = [
   { name: 'types', run: () => command('tsc', ['-p', root]) },
+  { name: 'types of the page', run: () => command('tsc', ['-p', `${root}/src/ui`]) },
   {
     name: 'lint and format',
     run: () => command('npx', ['--no-install', 'biome', 'check', '--error-on-warnings', root]),

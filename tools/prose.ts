@@ -32,7 +32,7 @@ const words: Readonly<Record<string, string>> = {
 }
 
 /** The rooms, which are all checked. */
-const rooms = '{agent,apis,base,bin,cli,controllers,core,machinery,server,drivers}'
+const rooms = '{agent,apis,base,bin,cli,controllers,core,machinery,server,drivers,ui}'
 
 /** Of these files only comments are checked: their texts are the descriptions of the published schema. */
 const published = /^src\/apis\//
@@ -44,7 +44,7 @@ const exceptions: Readonly<Record<string, string>> = {
 
 /** Words of the list in comments and string literals of a TypeScript file, or in a document. `file` is relative to the checkout. */
 export function wrongWords(file: string, text: string): string[] {
-  const parts = file.endsWith('.ts') ? partsOf(file, text) : [{ start: 0, text: withoutCode(text) }]
+  const parts = /\.tsx?$/.test(file) ? partsOf(file, text) : [{ start: 0, text: withoutCode(text) }]
   return parts.flatMap(({ start, text: part }) =>
     // A phrase may be broken by a line of a comment.
     [
@@ -98,7 +98,7 @@ function blank(text: string): string {
 
 /** Looks at every file of the rooms, and at the documents. */
 export function checkProse(root: string): string[] {
-  const files = globSync([`src/${rooms}/**/*.ts`, '*.md', 'docs/**/*.md'], { cwd: root })
+  const files = globSync([`src/${rooms}/**/*.{ts,tsx}`, '*.md', 'docs/**/*.md'], { cwd: root })
   const gone = Object.keys(exceptions).filter((one) => !files.includes(one))
   return [
     ...files

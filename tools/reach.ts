@@ -25,7 +25,7 @@ export function moduleOf(file: string, text: string): Module {
   const from = imports.filter(({ isType }) => !isType).map((one) => one.from)
   const isOurs = (one: string) => /^[#.]/.test(one)
   return {
-    files: from.filter(isOurs).map((one) => targetOf(file, one)),
+    files: from.filter((one) => isOurs(one) && !isStyle(one)).map((one) => targetOf(file, one)),
     packages: from.filter((one) => !isOurs(one)),
     globals: nodeGlobals.filter((name) => names.has(name)),
   }
@@ -34,7 +34,13 @@ export function moduleOf(file: string, text: string): Module {
 /** The files of src/ that a file imports, also those of which it only needs the types. */
 export function filesOf(file: string, text: string): readonly string[] {
   const { imports } = parseSource(file, text)
-  return imports.filter(({ from }) => /^[#.]/.test(from)).map(({ from }) => targetOf(file, from))
+  const isModule = ({ from }: { from: string }) => /^[#.]/.test(from) && !isStyle(from)
+  return imports.filter(isModule).map(({ from }) => targetOf(file, from))
+}
+
+/** A style sheet, which the build of the page takes from the module that imports it. */
+function isStyle(from: string): boolean {
+  return from.endsWith('.css')
 }
 
 /** The file of src/ that an import means. */
@@ -49,7 +55,7 @@ function targetOf(file: string, from: string): string {
 export function chainsOut(
   from: readonly string[],
   modules: ReadonlyMap<string, Module>,
-  allowed: readonly string[],
+  isAllowed: (name: string) => boolean,
 ): string[] {
   const trails = new Map(from.map((file) => [file, [file]]))
   const found: string[] = []
@@ -57,7 +63,7 @@ export function chainsOut(
   for (const [file, trail] of trails) {
     const module = modules.get(file)
     if (!module) throw new Error(`${trail.join(' -> ')} is no file of src/`)
-    const foreign = module.packages.filter((name) => !allowed.includes(name))
+    const foreign = module.packages.filter((name) => !isAllowed(name))
     for (const end of [...foreign, ...module.globals]) found.push([...trail, end].join(' -> '))
     for (const next of module.files) if (!trails.has(next)) trails.set(next, [...trail, next])
   }

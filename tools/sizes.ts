@@ -30,7 +30,7 @@ export function tooLong(file: string, text: string, known = exceptions): string[
 
 /** Looks at every file of the checkout. */
 export function checkSizes(root: string): string[] {
-  const files = globSync('{src,test,tools,bench}/**/*.ts', { cwd: root })
+  const files = globSync('{src,test,tools,bench}/**/*.{ts,tsx}', { cwd: root })
   const gone = Object.keys(exceptions).filter((one) => !files.includes(one.split(' ')[0]!))
   return [
     ...files.flatMap((file) => tooLong(file, readFileSync(`${root}/${file}`, 'utf8'))),

@@ -3,6 +3,7 @@ import { appendFileSync, globSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { provideRegistry } from '../test/kit/drivers/image/registry.ts'
+import { buildPage } from './page/build.ts'
 import type { Row } from './rows.ts'
 import { buildDistro } from './stage/distro.ts'
 import { buildDemoGuest } from './stage/image.ts'
@@ -53,6 +54,14 @@ const layers: readonly Layer[] = [
     ownNetns: true,
     lanes: 2,
     prepare: () => Promise.all([buildDistro(), provideRegistry()]),
+  },
+  // One browser and one simulated cluster for each file.
+  {
+    name: 'page',
+    files: globSync('test/page/*.test.ts', { cwd: root }),
+    flags: ['--test-concurrency=1'],
+    ownNetns: true,
+    prepare: buildPage,
   },
   { name: 'attack', files: globSync('test/attack/*.test.ts', { cwd: root }), flags: [], ownNetns: true },
   // Clients of others, which are downloaded and built when their test begins for the first time.

@@ -5,12 +5,12 @@ import { isObject } from '#base/json.ts'
 import { delay } from '#base/wait.ts'
 import { linkOf } from '#core/nic/desired.ts'
 import { flapAnnotation, flapOf, flapText } from '#core/nic/flap.ts'
+import { isRunning } from '#core/vm/nic-rows.ts'
 import type { HttpClient } from '#machinery/client/http-client.ts'
 import type { Context, Interrupts } from './context.ts'
 import { declareState, getVm, interfaceOf, type NicKey, type State } from './declare.ts'
 import { durationText } from './duration.ts'
 import { isOffNetworks, requirePlugged } from './link.ts'
-import { isRunning } from './nic-rows.ts'
 import { linkIn, VmiWatcher } from './vmi-watcher.ts'
 
 export type FlapOptions = Readonly<{ downMs: number; upMs: number; count: number }>

@@ -4,7 +4,7 @@ import type { Interface, InterfaceStatus, Network } from '#apis/kubevirt/interfa
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
-import { nicRows } from './nic-rows.ts'
+import { nicRows } from '#core/vm/nic-rows.ts'
 import { nicLines } from './nics.ts'
 
 const mac = (last: number) => `02:00:00:00:00:0${last}`

@@ -1,8 +1,8 @@
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { noNetwork } from '#core/nic/nic.ts'
+import { isRunning, type NicRow, nicRows } from '#core/vm/nic-rows.ts'
 import type { Context } from './context.ts'
 import { getVm } from './declare.ts'
-import { isRunning, type NicRow, nicRows } from './nic-rows.ts'
 import { table } from './table.ts'
 
 export type NicsFormat = 'table' | 'wide' | 'json'

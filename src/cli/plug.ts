@@ -2,17 +2,17 @@ import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { NetworkAttachmentDefinition } from '#apis/net/attachment.ts'
 import { Fault, faultKind } from '#base/fault.ts'
-import type { JsonObject } from '#base/json.ts'
 import { multusKey } from '#core/nic/desired.ts'
 import { effectiveLink, isNetwork } from '#core/nic/nic.ts'
-import { type NewNic, type NicEdit, withNetwork, withNic, withoutNic } from '#core/vm/edit-nics.ts'
+import { type NewNic, type NicEdit, nicOperations, withNetwork, withNic, withoutNic } from '#core/vm/edit-nics.ts'
 import { isIsolated } from '#core/vm/isolation.ts'
 import { parkedLink } from '#core/vm/parking.ts'
+import type { Preview } from '#core/vm/preview.ts'
 import type { HttpClient } from '#machinery/client/http-client.ts'
 import type { Context } from './context.ts'
 import { getVm, type NicKey, patchVm } from './declare.ts'
 import { type Goal, offNetworks, onNetwork, plugged, unplugged, waitFor } from './plug-wait.ts'
-import { type Preview, previewOf } from './preview.ts'
+import { previewOf } from './preview.ts'
 
 export type PlugOptions = Readonly<{
   /** How long to wait for the guest; undefined not to wait. */
@@ -99,7 +99,7 @@ async function change(
     const wanted = edit(vm, isRunning)
     if ('refuse' in wanted) throw new Fault(wanted.refuse, wanted.text)
     isChanged = wanted.vm !== vm
-    return isChanged ? operationsFor(vm, wanted.vm) : undefined
+    return isChanged ? nicOperations(vm, wanted.vm) : undefined
   }
   const after = await patchVm(client, key, decide, { dryRun })
   const preview = await previewOf(client, key, after)
@@ -131,18 +131,6 @@ function requireLive({ name, nic, namespace }: NicKey, { plan }: Preview, isWait
   const text = `Interface ${nic} of VM ${name} changes with a restart; do so with \`patchbay restart ${name} -n ${namespace}\``
   if (isWaiting) throw new Fault('Conflict', text)
   print.note(text)
-}
-
-/** The patch tests the generation: the spec must be the one that was shown. */
-function operationsFor(before: VirtualMachine, after: VirtualMachine): JsonObject[] {
-  const at = '/spec/template/spec'
-  const { networks, domain } = after.spec.template.spec
-  const set = (path: string, value: unknown) => ({ op: 'add', path, value }) as JsonObject
-  return [
-    { op: 'test', path: '/metadata/generation', value: before.metadata.generation ?? 0 },
-    set(`${at}/domain/devices/interfaces`, domain.devices.interfaces),
-    set(`${at}/networks`, networks),
-  ]
 }
 
 /** @throws Fault NotFound that lists the existing networks */

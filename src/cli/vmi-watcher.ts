@@ -1,11 +1,11 @@
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import type { Log } from '#base/log.ts'
+import { isRunning } from '#core/vm/nic-rows.ts'
 import type { HttpClient } from '#machinery/client/http-client.ts'
 import { type Informer, makeInformer } from '#machinery/client/informer.ts'
 import type { Print } from './context.ts'
 import type { VmKey } from './declare.ts'
-import { isRunning } from './nic-rows.ts'
 
 /** Watches the instance of a VM, reconnecting as needed, until it is disposed of. */
 export class VmiWatcher implements Disposable {

@@ -1,6 +1,7 @@
 import type { Interface, Network } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { Stored } from '#apis/meta/object.ts'
+import type { JsonObject } from '#base/json.ts'
 import { bindings } from '../nic/bindings.ts'
 import { multusKey, normalMac, wantedNics } from '../nic/desired.ts'
 import type { DesiredNic } from '../nic/nic.ts'
@@ -106,6 +107,18 @@ export function withNetwork(vm: Stored<VirtualMachine>, name: string, network: s
     interfaces(vm),
     networks(vm).map((one) => (one === own ? moved : one)),
   )
+}
+
+/** The patch that makes one template of another. It tests the generation: the spec must be the one that was shown. */
+export function nicOperations(before: VirtualMachine, after: VirtualMachine): JsonObject[] {
+  const at = '/spec/template/spec'
+  const { networks, domain } = after.spec.template.spec
+  const set = (path: string, value: unknown) => ({ op: 'add', path, value }) as JsonObject
+  return [
+    { op: 'test', path: '/metadata/generation', value: before.metadata.generation ?? 0 },
+    set(`${at}/domain/devices/interfaces`, domain.devices.interfaces),
+    set(`${at}/networks`, networks),
+  ]
 }
 
 /** The refusal for an unknown interface, with the existing ones. */
