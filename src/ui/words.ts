@@ -5,6 +5,7 @@ import type { Power } from './model/machine.ts'
 export const words = {
   product: 'Patchbay',
   views: { bay: 'Bay', table: 'Table', create: 'New machine', main: 'Views' },
+  above: 'Menu and notes',
   loading: 'Reading the machines…',
   empty: 'No machine here yet.',
   emptyHint: 'Make one with the form, or with kubectl apply.',

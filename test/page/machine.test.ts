@@ -66,7 +66,7 @@ describe('views of the page', { timeout: 200_000 }, () => {
       await editor.focus()
       await page.keyboard.press('Control+A')
       const now = await copyOf(page)
-      await page.keyboard.insertText(now.replace(from, to))
+      await pasteInto(page, now.replace(from, to))
     }
     await replace(/runStrategy: \w+/, 'runStrategy: Sometimes')
     await page.getByRole('button', { name: 'Check' }).click()
@@ -132,4 +132,14 @@ async function copyOf(page: Page): Promise<string> {
     const data = new DataTransfer()
     content.dispatchEvent(new ClipboardEvent('copy', { clipboardData: data, bubbles: true, cancelable: true }))
   })`)
+}
+
+/** Pastes over what is selected in the editor. */
+async function pasteInto(page: Page, text: string): Promise<void> {
+  await page.evaluate(`(() => {
+    const content = document.querySelector('.editor-box').shadowRoot.querySelector('.cm-content')
+    const clipboardData = new DataTransfer()
+    clipboardData.setData('text/plain', ${JSON.stringify(text)})
+    content.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }))
+  })()`)
 }
