@@ -38,9 +38,11 @@ function SignedIn() {
       <div class="page" inert={expired}>
         <Header />
         {isForbidden.value ? <ChooseNamespace /> : <View />}
-        <Menu />
         <AskDialog />
-        <Toasts />
+        <aside aria-label={words.above}>
+          <Menu />
+          <Toasts />
+        </aside>
       </div>
       {expired && <SignIn isOverlay />}
     </>

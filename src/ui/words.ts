@@ -5,6 +5,7 @@ import type { Power } from './model/machine.ts'
 export const words = {
   product: 'Patchbay',
   views: { bay: 'Bay', table: 'Table', create: 'New machine', main: 'Views' },
+  above: 'Menu and notes',
   loading: 'Reading the machines…',
   empty: 'No machine here yet.',
   emptyHint: 'Make one with the form, or with kubectl apply.',
@@ -18,14 +19,13 @@ export const words = {
   machines: (count: number) => `${count} ${count === 1 ? 'machine' : 'machines'}`,
   cables: (count: number) => `${count} ${count === 1 ? 'cable' : 'cables'}`,
   freePorts: (free: number, total: number) => `${free} of ${total} ports free`,
-  freeJack: (machine: string) => `Plug a card into ${machine}`,
+  freeJack: (machine: string) => `: plug a card into ${machine}`,
   noPorts: 'no port free',
   plugStopped: 'add a card',
   menu: 'Menu',
   machineMenu: (name: string) => `Menu of ${name}`,
   jackMenu: (nic: string, name: string) => `Card ${nic} of ${name}`,
-  cable: (nic: string, name: string, state: string, network: string) =>
-    `Cable of ${nic} of ${name}, ${state}, ${network}`,
+  cable: (name: string, network: string, why = '') => [`of ${name}, on ${network}`, why].filter(Boolean).join('. '),
   states: {
     up: 'up',
     pulled: 'pulled',

@@ -29,25 +29,23 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
   const table = () => page.getByRole('link', { name: 'Table', exact: true }).click()
 
   it('a link that was changed outside Patchbay is shown as drift, in the bay and in the table', async () => {
-    await patch('web-1', { metadata: { annotations: { 'patchbay.dev/link-drift': 'report' } } })
-    await stand.cluster.api.until(
-      'the annotation is known',
-      vmsPath('default', 'web-1'),
-      (one) => one.metadata.annotations,
-    )
-    const [pod] = (await stand.cluster.api.list(podsPath('default'))).filter(({ metadata }) =>
-      metadata.name.includes('web-1'),
-    )
+    const { api } = stand.cluster
+    const drifty = vm('drifty', { secondary: { red: undefined } })
+    const metadata = { ...drifty.metadata, annotations: { 'patchbay.dev/link-drift': 'report' } }
+    await api.create(vmsPath('default'), { ...drifty, metadata })
+    await hands.sees('drifty/red', 'up')
+    const pods = await api.list(podsPath('default'))
+    const pod = pods.find((one) => one.metadata.name.includes('drifty'))
     stand.cluster.sandboxes.setLink(pod.metadata.uid, 'red', 'down')
-    await hands.sees('web-1/red', 'drifted')
+    await hands.sees('drifty/red', 'drifted')
     await stand.picture(page, 'drift')
     await table()
-    const row = page.locator('[data-truth="default/web-1/red"].different')
+    const row = page.locator('[data-truth="default/drifty/red"].different')
     await row.waitFor()
     assert.match((await row.textContent()) ?? '', /up.*down.*differs/)
     await stand.picture(page, 'table')
     stand.cluster.sandboxes.setLink(pod.metadata.uid, 'red', 'up')
-    await page.locator('[data-truth="default/web-1/red"]:not(.different)').waitFor()
+    await page.locator('[data-truth="default/drifty/red"]:not(.different)').waitFor()
   })
 
   it('the table sorts by any column, and does what the bay does', async () => {
@@ -77,7 +75,6 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
 
   it('a migration under way is shown on every cable of its machine', async () => {
     const { api } = stand.cluster
-    await stand.cluster.startNode('node2')
     await api.create(vmsPath('default'), vm('stall-1', { secondary: { red: undefined } }))
     await api.until('it runs', vmisPath('default', 'stall-1'), (vmi) => vmi?.status?.phase === 'Running')
     await page.getByRole('button', { name: 'Menu of stall-1' }).click()
@@ -88,7 +85,11 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
     await page.getByRole('link', { name: 'stall-1' }).click()
     await page.getByRole('heading', { name: 'Migrations' }).waitFor()
     await page.locator('progress').waitFor()
+    const migrations = '/apis/kubevirt.io/v1/namespaces/default/virtualmachineinstancemigrations'
+    const [{ metadata }] = await api.list(migrations)
+    await api.delete(`${migrations}/${metadata.name}`)
     await bay()
+    await hands.sees('stall-1/red', 'up')
   })
 
   it('markup in names, annotations and events is text', async () => {
@@ -150,6 +151,7 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
   it('a machine that is deleted while its question is open says so', async () => {
     const { api } = stand.cluster
     await api.create(vmsPath('default'), vm('brief', { runStrategy: 'Halted', secondary: { red: undefined } }))
+    await page.getByRole('searchbox').fill('brief')
     await hands.sees('brief/red', 'idle')
     await page.locator('[data-row="default/brief/red"] .card').click()
     await page.getByRole('menuitem', { name: 'Pull the cable' }).click()
@@ -157,6 +159,7 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
     await api.delete(vmsPath('default', 'brief'))
     await page.getByText('The machine was deleted meanwhile.').waitFor()
     await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click()
+    await page.getByRole('searchbox').fill('')
   })
 
   it('a change that another client made first is not undone: both are shown, and it can be tried again', async () => {
@@ -168,6 +171,7 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
     await hands.sees('db-1/storage', 'pulled')
     await page.getByRole('button', { name: 'Do it' }).click()
     await page.getByText('It was changed meanwhile').waitFor()
+    await page.locator('.compare').getByText('storage: default/storage, down').waitFor()
     await stand.picture(page, 'conflict')
     await page.getByRole('button', { name: 'Try again' }).click()
     await hands.doIt()

@@ -31,6 +31,7 @@ export function Bay() {
   if (isLoaded.value && !machines.value.size) return <Empty />
   return (
     <>
+      <h1 class="unseen">{words.views.bay}</h1>
       <div class="bay" ref={box}>
         <div
           class="machines"
@@ -74,7 +75,7 @@ function Lines() {
 function Empty() {
   return (
     <div class="empty">
-      <h2>{words.empty}</h2>
+      <h1>{words.empty}</h1>
       <p class="dim">{words.emptyHint}</p>
       <a class="button primary" href="#/create">
         {words.views.create}

@@ -110,7 +110,7 @@ type JackProps = Readonly<{ machine: Machine; jack: Jack; row: Extract<Row, { ki
 function JackLine({ machine, jack, row }: JackProps) {
   const { name, guest, addresses, mac, model, cable, rail } = jack
   const state = words.states[cable.state]
-  const label = words.cable(name, machine.name, cable.why ?? state, rail === noNetwork ? words.rail.parking : rail)
+  const label = words.cable(machine.name, rail === noNetwork ? words.rail.parking : rail, cable.why)
   const menuOf = (element: HTMLElement) =>
     openMenu(element, words.jackMenu(name, machine.name), jackEntries(machine, jack))
   return (
@@ -120,7 +120,6 @@ function JackLine({ machine, jack, row }: JackProps) {
         class="card"
         tabIndex={tabIndexOf(row.key)}
         data-focus={row.key}
-        aria-label={label}
         aria-haspopup="menu"
         onFocus={onFocus(row.key)}
         onClick={(event) => menuOf(event.currentTarget)}
@@ -133,6 +132,7 @@ function JackLine({ machine, jack, row }: JackProps) {
         <span class={`cable-state ${cable.state}`} title={cable.why}>
           {state}
         </span>
+        <span class="unseen">{label}</span>
       </button>
       <span
         class={`socket ${cable.state}`}
@@ -162,13 +162,13 @@ function FreeLine({ machine, rowKey }: Readonly<{ machine: Machine; rowKey: stri
         class="free-port"
         tabIndex={tabIndexOf(rowKey)}
         data-focus={rowKey}
-        aria-label={`${words.freeJack(name)}${ports ? `, ${words.freePorts(free, ports.total)}` : ''}`}
         aria-disabled={why !== undefined}
         title={why}
         onFocus={onFocus(rowKey)}
         onClick={() => why === undefined && plugInto(machine)}
       >
         + {isOn && ports ? words.freePorts(free, ports.total) : words.plugStopped}
+        <span class="unseen">{words.freeJack(name)}</span>
       </button>
       <span class="holes" aria-hidden="true">
         {Array.from({ length: Math.min(free, maxSockets) }, (_, index) => (

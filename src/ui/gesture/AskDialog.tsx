@@ -1,4 +1,6 @@
 import { useLayoutEffect, useRef } from 'preact/hooks'
+import { machines } from '../api/cluster.ts'
+import type { Machine } from '../model/machine.ts'
 import { words } from '../words.ts'
 import { AskFields } from './AskFields.tsx'
 import { type Ask, ask, askAgain, closeAsk, confirm, titleOf } from './ask.ts'
@@ -64,7 +66,7 @@ function Question({ open }: Readonly<{ open: Ask }>) {
 }
 
 function Plan({ open }: Readonly<{ open: Ask }>) {
-  const { phase, lines, before, text, wish } = open
+  const { phase, lines, text, wish } = open
   switch (phase) {
     case 'asking':
       return <p class="dim">{words.plan.asking}</p>
@@ -81,32 +83,37 @@ function Plan({ open }: Readonly<{ open: Ask }>) {
       return (
         <>
           <p class="sentence warn">{words.plan.conflict}</p>
-          <Compare before={before} now={nowLines(open)} />
+          <Compare seen={open.machine} />
         </>
       )
     case 'ready':
     case 'doing':
       if (wish.do === 'power') return null
-      return before.length ? <Compare before={before} now={lines} /> : <Lines lines={lines} />
+      return <Lines lines={lines} />
   }
 }
 
-function nowLines({ machine }: Ask): readonly string[] {
-  return machine.jacks.map(({ name, rail, declared = '' }) => `${name}: ${[rail, declared].filter(Boolean).join(', ')}`)
-}
-
-function Compare({ before, now }: Readonly<{ before: readonly string[]; now: readonly string[] }>) {
+/** The cards of a machine as they were seen and as they are, where they differ. */
+function Compare({ seen }: Readonly<{ seen: Machine }>) {
+  const now = machines.value.get(seen.key)
+  const [before, after] = [cardLines(seen), cardLines(now)]
   return (
     <div class="compare">
       <section>
         <h3>{words.plan.before}</h3>
-        <Lines lines={before} />
+        <Lines lines={before.filter((line) => !after.includes(line))} />
       </section>
       <section>
         <h3>{words.plan.now}</h3>
-        <Lines lines={now} />
+        <Lines lines={after.filter((line) => !before.includes(line))} />
       </section>
     </div>
+  )
+}
+
+function cardLines(machine: Machine | undefined): readonly string[] {
+  return (machine?.jacks ?? []).map(
+    ({ name, rail, declared = '' }) => `${name}: ${[rail, declared].filter(Boolean).join(', ')}`,
   )
 }
 

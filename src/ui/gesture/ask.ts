@@ -16,7 +16,7 @@ export type Wish = Gesture | Readonly<{ do: 'power'; act: PowerAct }>
  *        ▲        │        └─▶ changed ─▶ asking, by the machine as it is then
  *        └ choice ┘        └─▶ refused, gone
  *
- * `lines` are the plan; `before` is the plan that was shown when another client changed the machine.
+ * `lines` are the plan.
  */
 export type Ask = Readonly<{
   wish: Wish
@@ -24,7 +24,6 @@ export type Ask = Readonly<{
   phase: 'asking' | 'ready' | 'doing' | 'changed' | 'refused' | 'gone'
   text: string
   lines: readonly string[]
-  before: readonly string[]
 }>
 
 export const ask = signal<Ask | undefined>(undefined)
@@ -32,8 +31,7 @@ let turn = 0
 
 /** Opens the question, or asks again with another choice. */
 export function wish(machine: Machine, wanted: Wish): void {
-  const before = ask.value?.phase === 'changed' ? ask.value.before : []
-  ask.value = { wish: wanted, machine, phase: 'asking', text: '', lines: [], before }
+  ask.value = { wish: wanted, machine, phase: 'asking', text: '', lines: [] }
   void consult(++turn)
 }
 
@@ -111,7 +109,7 @@ export async function confirm(): Promise<void> {
   ask.value = { ...open, phase: 'doing' }
   const next = await act(open)
   if (own !== turn || !ask.value) return
-  if (next) ask.value = { ...ask.value, ...next, before: open.lines }
+  if (next) ask.value = { ...ask.value, ...next }
   else closeAsk()
 }
 

@@ -7,7 +7,7 @@ import type { Machine } from '../model/machine.ts'
 import { words } from '../words.ts'
 import { openChannel } from './channel.ts'
 import { shownMachine } from './state.ts'
-import { styleDocument } from './style-document.ts'
+import { withoutStyleElements } from './style-elements.ts'
 
 /** The serial console of the machine. */
 export function Console() {
@@ -47,7 +47,6 @@ function Session({ machine }: Readonly<{ machine: Machine }>) {
 function openTerminal(box: HTMLElement, machine: Machine, onClose: () => void): () => void {
   box.replaceChildren()
   const terminal = new Terminal({
-    documentOverride: styleDocument(),
     cursorBlink: !matchMedia('(prefers-reduced-motion: reduce)').matches,
     fontFamily: 'ui-monospace, "DejaVu Sans Mono", monospace',
     fontSize: 13,
@@ -55,7 +54,7 @@ function openTerminal(box: HTMLElement, machine: Machine, onClose: () => void): 
   })
   const fit = new FitAddon()
   terminal.loadAddon(fit)
-  terminal.open(box)
+  withoutStyleElements(() => terminal.open(box))
   terminal.textarea?.setAttribute('aria-label', words.console.label)
   const observer = new ResizeObserver(() => fit.fit())
   observer.observe(box)
@@ -63,8 +62,12 @@ function openTerminal(box: HTMLElement, machine: Machine, onClose: () => void): 
   const encoder = new TextEncoder()
   socket.onmessage = ({ data }) => terminal.write(data instanceof ArrayBuffer ? new Uint8Array(data) : String(data))
   socket.onclose = onClose
+  // What is typed before the connection is open is sent when it is.
+  const early: string[] = []
+  socket.onopen = () => socket.send(encoder.encode(early.join('')))
   terminal.onData((text) => {
     if (socket.readyState === WebSocket.OPEN) socket.send(encoder.encode(text))
+    else early.push(text)
   })
   terminal.focus()
   return () => {

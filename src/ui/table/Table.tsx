@@ -41,6 +41,7 @@ export function Table() {
         view.value = { top: scrollTop, height: clientHeight }
       }}
     >
+      <h1 class="unseen">{words.views.table}</h1>
       <table aria-rowcount={rows.value.length + 1}>
         <caption>{words.table.caption}</caption>
         <thead>

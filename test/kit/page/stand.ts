@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, 
 const pictures = process.env.PATCHBAY_SCREENSHOTS ?? `${root}/dist/screenshots`
 
 /** How long a page may take to show what it should, milliseconds; a busy machine is slow. */
-export const patienceMs = 20_000
+export const patienceMs = 12_000
 
 /** A simulated cluster, the page in front of it, and a browser. */
 export class Stand implements AsyncDisposable {
@@ -85,7 +85,9 @@ export class Stand implements AsyncDisposable {
     page.on('console', (message) => {
       // What the network says is what tests do to it.
       if (message.type() === 'error' && !/Failed to load resource|net::ERR/.test(message.text()))
-        this.errors.push(message.text())
+        this.errors.push(
+          `${message.text().slice(0, 300)} (${message.location().url}:${message.location().lineNumber}:${message.location().columnNumber})`,
+        )
     })
     await page.goto(this.origin)
     if (token !== undefined) {
