@@ -23,6 +23,8 @@ async function makeBuild(): Promise<string> {
   await put('assets/main-B1a2C3d4.js.gz', gzipSync(script))
   await put('assets/main-E5f6G7h8.css', 'body{}')
   await put('assets/plain.js', '1')
+  await mkdir(join(folder, '.vite'))
+  await put('.vite/manifest.json', '{}')
   await symlink('/etc/passwd', join(folder, 'assets/link-A1b2C3d4.txt'))
   return folder
 }
@@ -89,6 +91,7 @@ describe('the page', () => {
   it('is the files that were listed, and no path of a client leads to another one', async () => {
     for (const path of [
       '/ui/nothing.js',
+      '/ui/.vite/manifest.json',
       '/ui/../package.json',
       '/ui/%2e%2e/package.json',
       '/ui/..%2fpackage.json',
@@ -147,6 +150,9 @@ describe('the page', () => {
     const next = await read('/ui-version')
     assert.notEqual(next.json.build, json.build)
     assert.equal((await read('/ui/assets/new-Z9y8X7w6.js')).text, '2')
+    await writeFile(join(folder, 'assets/new-Z9y8X7w6.js.gz'), gzipSync('2'))
+    const { headers: late } = await read('/ui/assets/new-Z9y8X7w6.js', { 'accept-encoding': 'gzip' })
+    assert.equal(late['content-encoding'], 'gzip', 'the build goes on after its page is there')
   })
 
   it('that was removed is a page that says how to build it', async () => {

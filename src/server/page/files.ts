@@ -93,7 +93,7 @@ export class PageFiles {
 
   /** A file of the present build; undefined without one, or without a build. */
   async find(name: string): Promise<PageFile | undefined> {
-    const stamp = await stampOf(join(this.#folder, indexName))
+    const stamp = await stampOf(this.#folder)
     if (stamp === undefined) return undefined
     if (stamp !== this.#stamp) {
       this.#stamp = stamp
@@ -103,8 +103,15 @@ export class PageFiles {
   }
 }
 
-/** What changes when a file is written again. */
-async function stampOf(path: string): Promise<string | undefined> {
+/** What changes with a build, also while it goes on and puts more files beside the page; undefined without one. */
+async function stampOf(folder: string): Promise<string | undefined> {
+  const index = await timeOf(join(folder, indexName))
+  if (index === undefined) return undefined
+  const folders = await Promise.all([timeOf(folder), timeOf(join(folder, 'assets'))])
+  return [index, ...folders].join()
+}
+
+async function timeOf(path: string): Promise<string | undefined> {
   try {
     const { ino, size, mtimeMs } = await stat(path)
     return `${ino} ${size} ${mtimeMs}`
@@ -113,12 +120,13 @@ async function stampOf(path: string): Promise<string | undefined> {
   }
 }
 
-/** Symbolic links are no files of a build. A folder that is gone has none. */
+/** Symbolic links are no files of a build, nor is what begins with a dot. A folder that is gone has none. */
 async function listed(folder: string): Promise<Build> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
   const names = entries
     .filter((entry) => entry.isFile())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .filter((name) => !name.startsWith('.'))
   const all = new Set(names)
   const isVariant = (name: string) =>
     codings.some(([, end]) => name.endsWith(end) && all.has(name.slice(0, -end.length)))
