@@ -20,6 +20,8 @@ type Layer = Readonly<{
   ownNetns: boolean
   /** Longest time it may take, milliseconds, when that is not `layerTimeoutMs`. */
   timeoutMs?: number
+  /** Longest time that one of its tests may take, milliseconds, when that is not `testTimeoutMs`. */
+  testTimeoutMs?: number
   /** Files that run at a time, each in a namespace of its own; together, one after the other, unless given. */
   lanes?: number
   /** Downloads what the layer needs, where there is a network to do it by. */
@@ -53,6 +55,8 @@ const layers: readonly Layer[] = [
     flags: [],
     ownNetns: true,
     lanes: 2,
+    // Several guests boot a whole Debian at a time.
+    testTimeoutMs: 600_000,
     prepare: () => Promise.all([buildDistro(), provideRegistry()]),
   },
   // One browser and one simulated cluster for each file.
@@ -156,7 +160,14 @@ function runFiles(
     `--test-reporter=${root}/tools/rows.ts`,
     `--test-reporter-destination=${file}`,
   ]
-  const command = [...node, '--test', ...layer.flags, `--test-timeout=${testTimeoutMs}`, ...reporters, ...files]
+  const command = [
+    ...node,
+    '--test',
+    ...layer.flags,
+    `--test-timeout=${layer.testTimeoutMs ?? testTimeoutMs}`,
+    ...reporters,
+    ...files,
+  ]
   return layer.ownNetns ? inOwnNetns(command) : run(command, layer.timeoutMs)
 }
 
