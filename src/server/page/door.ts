@@ -113,7 +113,7 @@ const notBuilt: Answer = {
   type: 'text/html; charset=utf-8',
   headers: { 'cache-control': 'no-store', vary: 'Accept' },
   body: `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Patchbay</title>
+<html lang="en"><meta charset="utf-8"><title>Patchbay</title><link rel="icon" href="data:,">
 <h1>Patchbay</h1>
 <p>The server runs, and its page is not built. Run <code>npm run build:ui</code> in the folder of the source, then load this again.</p>
 </html>
