@@ -88,6 +88,11 @@ describe('the page', () => {
     assert.deepEqual([style.headers['content-encoding'], style.text], [undefined, 'body{}'])
   })
 
+  it('has no icon of the old place, which browsers ask for beside any document, and no error for it', async () => {
+    const { code, text } = await read('/favicon.ico')
+    assert.deepEqual([code, text], [204, ''])
+  })
+
   it('is the files that were listed, and no path of a client leads to another one', async () => {
     for (const path of [
       '/ui/nothing.js',

@@ -24,13 +24,16 @@ type Options = Readonly<{
 /** Where the files of the page are. */
 const base = '/ui/'
 const versionPath = '/ui-version'
+/** Browsers ask for it beside any document of a server that names no icon, such as the list of paths. */
+const iconPath = '/favicon.ico'
+const ownPaths: ReadonlySet<string> = new Set(['/', '/ui', versionPath, iconPath])
 const signInPaths: ReadonlySet<string> = new Set([codePath, sessionPath, renewPath])
 
 /** The page: files that all clients may read. What it shows it asks of the API, as its user. */
 export function pageDoor(options: Options): Door {
   const { api, log } = options
   return {
-    matches: (path) => path === '/' || path === '/ui' || path === versionPath || path.startsWith(base),
+    matches: (path) => ownPaths.has(path) || path.startsWith(base),
     serve: async (exchange) => {
       if (exchange.path === '/' && !wantsPage(exchange)) return api.serve(exchange)
       const record: AuditRecord = { id: crypto.randomUUID() }
@@ -73,6 +76,7 @@ function requireReading({ method }: Exchange): void {
 }
 
 async function answerTo(files: PageFiles, { path, headers }: Exchange): Promise<Answer> {
+  if (path === iconPath) return { code: 204, type: '', headers: { 'cache-control': 'max-age=86400' }, body: '' }
   const index = await files.find(indexName)
   if (path === versionPath) {
     const answer = jsonAnswer(200, { version, build: (await index?.tag()) ?? null })
