@@ -5,6 +5,7 @@ import { checkAssertions } from './assertions.ts'
 import { staleFields } from './kubevirt-fields.ts'
 import { staleManifests } from './manifests.ts'
 import { staleNotices } from './notices.ts'
+import { checkWeight } from './page/weight.ts'
 import { checkProse } from './prose.ts'
 import { checkSizes } from './sizes.ts'
 
@@ -27,6 +28,7 @@ const checks: readonly Check[] = [
     run: () => command('npx', ['--no-install', 'biome', 'check', '--error-on-warnings', root]),
   },
   { name: 'unused code', run: () => command('knip', ['--no-progress']) },
+  { name: 'build and weight of the page', run: checkWeight },
   { name: 'arrows', run: async () => checkArrows(root) },
   { name: 'casts and non-null assertions', run: async () => checkAssertions(root) },
   { name: 'sizes', run: async () => checkSizes(root) },

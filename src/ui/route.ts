@@ -18,7 +18,7 @@ function decoded(part: string): string {
   try {
     return decodeURIComponent(part)
   } catch {
-    // An address that somebody broke leads to the bay.
+    // A broken address leads to the bay.
     return ''
   }
 }

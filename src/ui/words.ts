@@ -174,6 +174,14 @@ export const words = {
     different: 'differs',
     none: 'No card here.',
   },
+  /** For conditions that say nothing themselves. */
+  conditions: {
+    'Ready True': 'The guest runs.',
+    'Ready False': 'The guest does not run.',
+    'AgentConnected True': 'The agent in the guest answers.',
+    'LiveMigratable True': 'It can be moved to another host while it runs.',
+    'Paused True': 'The guest is paused.',
+  } as Readonly<Record<string, string>>,
   machine: {
     back: 'Back to the bay',
     gone: 'There is no such machine, or it was deleted.',
@@ -204,7 +212,7 @@ export const words = {
     save: 'Save',
     ok: 'The server would accept it.',
     saved: 'Saved.',
-    conflict: 'Somebody else changed it meanwhile. Load theirs, or save yours over it.',
+    conflict: 'Another client changed it meanwhile. Load theirs, or save yours over it.',
     reload: 'Load theirs',
     overwrite: 'Save mine',
     unreadable: 'This is no YAML',

@@ -77,7 +77,7 @@ describe('views of the page', { timeout: 200_000 }, () => {
     const label = [{ op: 'add', path: '/metadata/labels', value: { changed: 'elsewhere' } }]
     await stand.cluster.api.patch(vmsPath('default', 'web-1'), label)
     await page.getByRole('button', { name: 'Save', exact: true }).click()
-    await page.getByText('Somebody else changed it meanwhile').waitFor()
+    await page.getByText('Another client changed it meanwhile').waitFor()
     await page.getByRole('button', { name: 'Load theirs' }).click()
     await page.getByText('changed: elsewhere').waitFor()
   })

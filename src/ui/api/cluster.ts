@@ -25,7 +25,7 @@ const quiet: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => 
 
 /** Machines by key. */
 export const machines = signal<ReadonlyMap<string, Machine>>(new Map())
-export const nads = signal<readonly Stored<NetworkAttachmentDefinition>[]>([])
+const nads = signal<readonly Stored<NetworkAttachmentDefinition>[]>([])
 export const nodes = signal<readonly Stored<Node>[]>([])
 export const migrations = signal<readonly Stored<VirtualMachineInstanceMigration>[]>([])
 export const rails = computed(() => railsOf(nads.value, machines.value.values()))

@@ -10,7 +10,7 @@ const renewPart = 0.25
 /** Longest time that a timer of a browser can wait. */
 const maxTimerMs = 2 ** 31 - 1
 
-/** Undefined until somebody signs in. */
+/** Undefined until a user signs in. */
 export const session = signal<Session | undefined>(stored())
 /** Whether the server has refused the token of the session. */
 export const isExpired = signal(false)

@@ -34,7 +34,7 @@ export function onBayKey(event: KeyboardEvent, scroller: HTMLElement | null): vo
 }
 
 /** Brings a line into view and gives it the focus. */
-export function focusRow(row: Row, scroller: HTMLElement): void {
+function focusRow(row: Row, scroller: HTMLElement): void {
   const { height } = size.value
   if (row.top < scrollTop.value) scroller.scrollTop = row.top
   else if (row.top + row.height > scrollTop.value + height) scroller.scrollTop = row.top + row.height - height

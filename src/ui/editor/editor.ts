@@ -80,13 +80,11 @@ export function openEditor(host: HTMLElement, { label, text, isReadOnly = false,
       if (next !== view.state.doc.toString())
         view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: next } })
     },
-    setProblems: (problems) =>
-      view.dispatch(
-        setDiagnostics(
-          view.state,
-          problems.map((one) => markOf(view, one)),
-        ),
-      ),
+    setProblems: (problems) => {
+      const marks = problems.map((one) => markOf(view, one))
+      view.dispatch(setDiagnostics(view.state, marks))
+      if (marks[0]) view.dispatch({ effects: EditorView.scrollIntoView(marks[0].from, { y: 'center' }) })
+    },
     end: () => view.destroy(),
   }
 }

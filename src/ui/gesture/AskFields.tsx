@@ -76,7 +76,7 @@ function CardFields({ card, namespace, onChange }: CardProps) {
 type ChoiceProps = Readonly<{ namespace: string; value: string; onChange: (network: string) => void }>
 
 /** The networks that a card can be put on, as a template of a namespace names them. */
-export function NetworkChoice({ namespace, value, onChange }: ChoiceProps) {
+function NetworkChoice({ namespace, value, onChange }: ChoiceProps) {
   const choices = rails.value.filter(({ kind }) => kind === 'nad' || kind === 'parking')
   return (
     <label>

@@ -18,8 +18,8 @@ export function Overview({ machine }: Readonly<{ machine: Machine }>) {
     <div class="overview">
       <Facts machine={machine} />
       <Conditions machine={machine} />
-      <Interfaces machine={machine} />
       <Disks machine={machine} />
+      <Interfaces machine={machine} />
       <Migrations machine={machine} />
       <Events />
     </div>
@@ -68,7 +68,7 @@ function Conditions({ machine }: Props) {
           <li key={`${type} ${text}`} class={isBad ? 'bad' : ''}>
             <strong>{type}</strong>
             <span class="dim">{status}</span>
-            <span>{text}</span>
+            <span>{text || words.conditions[`${type} ${status}`]}</span>
           </li>
         ))}
       </ul>

@@ -49,7 +49,7 @@ function Plots({ machine }: Readonly<{ machine: Machine }>) {
   )
 }
 
-/** Takes a sample now and then while somebody looks. */
+/** Takes a sample now and then while it is looked at. */
 async function sample({ namespace, name }: Machine, signal: AbortSignal, take: (next: Sample | undefined) => void) {
   const path = `/apis/subresources.kubevirt.io/v1/namespaces/${encodeURIComponent(namespace)}/virtualmachineinstances/${encodeURIComponent(name)}/traffic`
   while (!signal.aborted) {

@@ -62,17 +62,11 @@ function Manifest({ machine }: Readonly<{ machine: Machine }>) {
           {words.yaml.save}
         </button>
         {(isOld || note.isConflict) && (
-          <>
-            <span class="warn">{note.isConflict ? '' : words.yaml.changed}</span>
-            <button type="button" onClick={() => show(machine.vm)}>
-              {words.yaml.reload}
-            </button>
-          </>
-        )}
-        {note.isConflict && (
-          <button type="button" onClick={() => void send(false, true)}>
-            {words.yaml.overwrite}
-          </button>
+          <Newer
+            isConflict={note.isConflict === true}
+            onLoad={() => show(machine.vm)}
+            onOverwrite={() => void send(false, true)}
+          />
         )}
         <span role="status" class={note.isBad ? 'bad' : 'up'}>
           {note.text}
@@ -83,7 +77,26 @@ function Manifest({ machine }: Readonly<{ machine: Machine }>) {
   )
 }
 
-/** Without the lists of who owns which field, which nobody edits. */
+type NewerProps = Readonly<{ isConflict: boolean; onLoad: () => void; onOverwrite: () => void }>
+
+/** What can be done when another client has changed the object meanwhile. */
+function Newer({ isConflict, onLoad, onOverwrite }: NewerProps) {
+  return (
+    <>
+      {!isConflict && <span class="warn">{words.yaml.changed}</span>}
+      <button type="button" onClick={onLoad}>
+        {words.yaml.reload}
+      </button>
+      {isConflict && (
+        <button type="button" onClick={onOverwrite}>
+          {words.yaml.overwrite}
+        </button>
+      )}
+    </>
+  )
+}
+
+/** Without the lists of who owns which field, which are not edited. */
 function textOf({ metadata, status: _, ...rest }: Stored<VirtualMachine>): string {
   const { managedFields: _fields, ...shown } = metadata
   const { apiVersion, kind, ...others } = rest

@@ -12,7 +12,7 @@ const againMs = 2000
 /** The events of the machine that is looked at. */
 export const events = signal<readonly Stored<Event>[]>([])
 
-/** Follows the events about a machine, its instance and its pods while somebody looks; what it returns ends that. */
+/** Follows the events about a machine, its instance and its pods while they are looked at; what it returns ends that. */
 export function followEvents(namespace: string, name: string): () => void {
   const stop = new AbortController()
   events.value = []

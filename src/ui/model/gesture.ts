@@ -17,7 +17,7 @@ export type Gesture =
 /** The JSON patch of a gesture (empty: it is so already), or why it is refused. */
 export type GesturePatch = Readonly<{ operations: readonly JsonObject[] }> | Readonly<{ refusal: string }>
 
-/** What a gesture writes. The patch tests what it was decided by, so that it undoes nobody else's change. */
+/** What a gesture writes. The patch tests what it was decided by, so that it undoes no change of another client. */
 export function patchOf(gesture: Gesture, vm: Stored<VirtualMachine>, isRunning: boolean): GesturePatch {
   switch (gesture.do) {
     case 'link':

@@ -5,7 +5,7 @@ import { linkOf } from '#core/nic/desired.ts'
 /** On a VM that is isolated: the interfaces whose links were up, as JSON. */
 export const isolatedAnnotation = 'patchbay.dev/isolated'
 /** On a VM whose link is made to flap: how, as JSON. */
-export const flapAnnotation = 'patchbay.dev/flap'
+const flapAnnotation = 'patchbay.dev/flap'
 
 export function isIsolated({ metadata }: Pick<VirtualMachine, 'metadata'>): boolean {
   return metadata.annotations?.[isolatedAnnotation] !== undefined

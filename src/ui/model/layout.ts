@@ -10,7 +10,7 @@ export type Row = Readonly<{ key: string; top: number; height: number }> &
   )
 
 /** Heights of lines in pixels; those of theme.css are the same. */
-export const heights = { host: 34, machine: 38, jack: 30, free: 30, gap: 10 } as const
+const heights = { host: 34, machine: 38, jack: 30, free: 30, gap: 10 } as const
 
 /** The lines of the bay and their height in all; machines are grouped by host, those that run nowhere come last. */
 export function layout(machines: readonly Machine[]): Readonly<{ rows: readonly Row[]; height: number }> {
@@ -38,7 +38,7 @@ function at(row: Unplaced, top: number, height: number): Row {
   return { ...row, top, height }
 }
 
-export function jackKey({ key }: Pick<Machine, 'key'>, { name }: Pick<Jack, 'name'>): string {
+function jackKey({ key }: Pick<Machine, 'key'>, { name }: Pick<Jack, 'name'>): string {
   return `${key}/${name}`
 }
 

@@ -1,7 +1,7 @@
 import { isObject } from '#base/json.ts'
 
 /** Counters of a card as its guest sees them. */
-export type Counters = Readonly<{
+type Counters = Readonly<{
   name: string
   rxBytes: number
   txBytes: number
