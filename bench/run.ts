@@ -14,6 +14,7 @@ import { benchLink } from './link.ts'
 import { benchMemory } from './memory.ts'
 import { benchMigrate } from './migrate.ts'
 import { benchOvirt } from './ovirt.ts'
+import { benchPage } from './page.ts'
 import { benchPause } from './pause.ts'
 import { benchPlug } from './plug.ts'
 import { benchRewire } from './rewire.ts'
@@ -43,6 +44,7 @@ const simulated: Readonly<Record<string, Bench>> = {
   pause: benchPause,
   fanout: benchFanout,
   scale: benchScale,
+  page: benchPage,
 }
 
 /** Runs the benches whose names are given, or all; `--json FILE` also writes every figure. The exit status is 1 when a promise does not hold. */

@@ -50,11 +50,11 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
 
   it('the table sorts by any column, and does what the bay does', async () => {
     await page.getByRole('button', { name: 'Network', exact: true }).click()
-    await page.locator('th.network[aria-sort="ascending"]').waitFor()
-    const networks = await page.locator('td.network').allTextContents()
+    await page.locator('th.col-network[aria-sort="ascending"]').waitFor()
+    const networks = await page.locator('td.col-network').allTextContents()
     assert.deepEqual(networks, networks.toSorted())
     await page.getByRole('button', { name: 'Network', exact: true }).click()
-    await page.locator('th.network[aria-sort="descending"]').waitFor()
+    await page.locator('th.col-network[aria-sort="descending"]').waitFor()
     await page.getByRole('button', { name: 'Card red of web-2' }).click()
     await page.getByRole('menuitem', { name: 'Pull the cable' }).click()
     await hands.doIt()

@@ -62,7 +62,7 @@ function Heading({ column }: Readonly<{ column: Column }>) {
   const { by, isDown } = order.value
   const isSorted = by === column
   return (
-    <th scope="col" class={column} aria-sort={isSorted ? (isDown ? 'descending' : 'ascending') : 'none'}>
+    <th scope="col" class={`col-${column}`} aria-sort={isSorted ? (isDown ? 'descending' : 'ascending') : 'none'}>
       <button
         type="button"
         class="quiet"
@@ -107,7 +107,7 @@ function Line({ row, index }: Readonly<{ row: TruthRow; index: number }>) {
   return (
     <tr class={row.isDifferent ? 'different' : ''} aria-rowindex={index + 2} data-truth={row.key}>
       {columns.map((column) => (
-        <td key={column} class={column}>
+        <td key={column} class={`col-${column}`}>
           <Cell row={row} column={column} />
         </td>
       ))}

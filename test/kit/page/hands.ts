@@ -66,7 +66,8 @@ export class Hands {
   async walkTo(row: string): Promise<void> {
     await this.page.locator('.machines [data-focus][tabindex="0"]').focus()
     await this.page.keyboard.press('Home')
-    await this.page.locator('.machines [data-focus]:focus').waitFor()
+    const isFirst = "document.activeElement === document.querySelector('.machines [data-focus]')"
+    await eventually('the focus is on the first line', () => this.page.evaluate<boolean>(isFirst), { everyMs: 5 })
     const focused = () => this.page.evaluate('document.activeElement?.dataset.focus')
     for (let presses = 0; presses < 200; presses++) {
       const at = await focused()
