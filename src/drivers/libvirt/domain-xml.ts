@@ -263,7 +263,7 @@ export function readDomain(xml: string, attachments: ReadonlyMap<string, Attachm
     uuid: findElement(root, 'uuid')?.children.join('') ?? '',
     nics: [
       ...interfacesOf(root).map(([name, one]) => readNic(name, one, attachments.get(name))),
-      ...devicesIn(devices).map((name) => readDevice(name, attachments.get(name))),
+      ...devicesIn(devices).map(([name, one]) => readDevice(name, one, attachments.get(name))),
     ],
     disks: childElements(devices, 'disk').map(readDisk),
     files: childElements(devices, 'disk').flatMap(filesOf),
@@ -320,17 +320,17 @@ function readNic(name: string, one: XmlElement, attachment: Attachment | undefin
   }
 }
 
-/** A device of the host: libvirt knows neither its MAC address nor its link. */
-function readDevice(name: string, attachment: Attachment | undefined): ObservedNic {
-  const { mac = '', network = '' } = attachment ?? {}
-  return { name, mac, model: 'virtio', binding: attachment?.binding ?? 'sriov', network, link: 'up', queues: 1 }
+/** A device of the host: libvirt knows neither its MAC address nor a model. */
+function readDevice(name: string, one: XmlElement, attachment: Attachment | undefined): ObservedNic {
+  const { mac = '', binding = 'sriov' } = attachment ?? {}
+  return { ...readNic(name, one, attachment), mac, binding, model: 'virtio' }
 }
 
-/** Names of the interfaces whose cards are devices of the host. */
-function devicesIn(devices: XmlElement | undefined): string[] {
-  return childElements(devices, 'hostdev').flatMap((one) => {
+/** The devices of the host that are cards of interfaces, by the names of these. */
+function devicesIn(devices: XmlElement | undefined): [string, XmlElement][] {
+  return childElements(devices, 'hostdev').flatMap((one): [string, XmlElement][] => {
     const alias = findElement(one, 'alias')?.attributes.name ?? ''
-    return alias.startsWith(devicePrefix) ? [alias.slice(devicePrefix.length)] : []
+    return alias.startsWith(devicePrefix) ? [[alias.slice(devicePrefix.length), one]] : []
   })
 }
 

@@ -54,10 +54,15 @@ test('isolating pulls what is up and notes it; rejoining puts back exactly that'
     [
       ['test', 'generation', 7],
       ['add', 'annotations', {}],
-      ['add', 'patchbay.dev~1isolated', '["a"]'],
-      ['add', 'state', 'down'],
+      ['add', 'patchbay.dev~1isolated', '{"a":"up","b":"down"}'],
+      ['replace', 'interfaces', ops.at(-1)?.value],
     ],
   )
+  assert.deepEqual(
+    (Object(ops.at(-1)).value as { state?: string }[]).map(({ state }) => state),
+    ['down', 'down'],
+  )
+  assert.deepEqual(operations({ do: 'rejoin' }), [])
 })
 
 test('every gesture has one that takes it back', () => {

@@ -4,7 +4,7 @@ import type { JsonObject } from '#base/json.ts'
 import { linkOf } from '#core/nic/desired.ts'
 import { noNetwork } from '#core/nic/nic.ts'
 import { type NewNic, nicOperations, unknownNicText, withNetwork, withNic, withoutNic } from '#core/vm/edit-nics.ts'
-import { isolate, isolatedAnnotation, rejoin } from './isolation.ts'
+import { type Change, isIsolated, isolate, isolatedAnnotation, rejoin } from '#core/vm/isolation.ts'
 
 /** What a hand does to the cables of a machine. `network` is a NAME, NAMESPACE/NAME or no network. */
 export type Gesture =
@@ -23,9 +23,9 @@ export function patchOf(gesture: Gesture, vm: Stored<VirtualMachine>, isRunning:
     case 'link':
       return linkPatch(vm, gesture.nic, gesture.link)
     case 'isolate':
-      return { operations: isolate(vm) }
+      return changed(vm, isolate(vm))
     case 'rejoin':
-      return { operations: rejoin(vm) }
+      return changed(vm, rejoin(vm))
     case 'rewire':
       return edited(vm, withNetwork(vm, gesture.nic, gesture.network))
     case 'unplug':
@@ -38,6 +38,23 @@ export function patchOf(gesture: Gesture, vm: Stored<VirtualMachine>, isRunning:
 function edited(vm: Stored<VirtualMachine>, edit: ReturnType<typeof withNic>): GesturePatch {
   if ('refuse' in edit) return { refusal: edit.text }
   return { operations: edit.vm === vm ? [] : nicOperations(vm, edit.vm) }
+}
+
+/** Isolating and rejoining as JSON patch: of the VM as it was seen, cables and note in one write. */
+function changed({ metadata }: VirtualMachine, change: Change): GesturePatch {
+  if ('refuse' in change) return { refusal: change.refuse }
+  if ('already' in change) return { operations: [] }
+  const note = change.patch.metadata.annotations[isolatedAnnotation]
+  const path = `/metadata/annotations/${isolatedAnnotation.replace('/', '~1')}`
+  const interfaces: JsonObject[] = JSON.parse(JSON.stringify(change.patch.spec.template.spec.domain.devices.interfaces))
+  return {
+    operations: [
+      { op: 'test', path: '/metadata/generation', value: metadata.generation ?? 0 },
+      ...(metadata.annotations ? [] : [{ op: 'add', path: '/metadata/annotations', value: {} }]),
+      typeof note === 'string' ? { op: 'add', path, value: note } : { op: 'remove', path },
+      { op: 'replace', path: '/spec/template/spec/domain/devices/interfaces', value: interfaces },
+    ],
+  }
 }
 
 function linkPatch(vm: VirtualMachine, nic: string, link: 'up' | 'down'): GesturePatch {
@@ -65,7 +82,7 @@ export function inverseOf(gesture: Gesture, before: Stored<VirtualMachine>): Ges
     case 'isolate':
       return { do: 'rejoin' }
     case 'rejoin':
-      return before.metadata.annotations?.[isolatedAnnotation] === undefined ? undefined : { do: 'isolate' }
+      return isIsolated(before) ? { do: 'isolate' } : undefined
     case 'plug':
       return { do: 'unplug', nic: gesture.card.name }
     case 'rewire':

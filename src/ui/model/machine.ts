@@ -2,12 +2,13 @@ import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
 import { desiredNics, wantedNics } from '#core/nic/desired.ts'
+import { flapOf } from '#core/nic/flap.ts'
 import { podNetwork } from '#core/nic/nic.ts'
 import { findCondition, isTrue } from '#core/vm/conditions.ts'
+import { isIsolated } from '#core/vm/isolation.ts'
 import { isRunning, type NicRow, nicRows } from '#core/vm/nic-rows.ts'
 import { preview } from '#core/vm/preview.ts'
 import { type Cable, cableOf, isMigrating } from './cable.ts'
-import { flapOf, isIsolated } from './isolation.ts'
 
 /** A card of a machine, and its cable. */
 export type Jack = Omit<NicRow, 'network'> &
@@ -40,7 +41,7 @@ export type Machine = Readonly<{
   /** What is wrong with it, in sentences of the server. */
   problems: readonly string[]
   isIsolated: boolean
-  /** What flaps, in the words of the annotation. */
+  /** The interface that flaps, and who has it flap. */
   flap: string | undefined
   isDeleting: boolean
   /** An instance without a VM cannot be changed. */
@@ -90,7 +91,7 @@ export function machineOf(
     ports: running?.status?.phase === 'Running' ? running.status.pciPorts : undefined,
     problems: problemsOf(vm, running),
     isIsolated: isIsolated(vm),
-    flap: flapOf(vm),
+    flap: flapTextOf(vm),
     isDeleting: deletionTimestamp !== undefined,
     isBare: declared === undefined,
     vm,
@@ -142,4 +143,9 @@ function problemsOf(vm: VirtualMachine, running: VirtualMachineInstance | undefi
     }),
   )
   return [...new Set(texts)]
+}
+
+function flapTextOf({ metadata }: Stored<VirtualMachine>): string | undefined {
+  const flap = flapOf(metadata, Date.now())
+  return flap && `${flap.interface}, ${flap.who}`
 }
