@@ -42,6 +42,7 @@ function CableOf({ row }: Readonly<{ row: Extract<Row, { kind: 'jack' }> }>) {
   const { jackX, railX } = ends()
   const y1 = row.top + row.height / 2 - scrollTop.value
   const y2 = railY - railScroll.value
+  if (y1 < -row.height || y1 > size.value.height + row.height) return null
   const isHeld =
     drag.value?.isMoving &&
     drag.value.from === 'jack' &&

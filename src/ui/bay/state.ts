@@ -16,8 +16,12 @@ export const hoverRail = signal<string | undefined>(undefined)
 
 export const shown = computed(() => filtered([...machines.value.values()], filter.value))
 export const bay = computed(() => layout(shown.value))
+
+/** Pixels by which the window over the lines moves at a time, so that most frames of a scroll change no line. */
+const step = 120
+const steppedTop = computed(() => Math.floor(scrollTop.value / step) * step)
 export const visibleRows = computed(() =>
-  windowOf(bay.value.rows, scrollTop.value, scrollTop.value + size.value.height),
+  windowOf(bay.value.rows, steppedTop.value, steppedTop.value + step + size.value.height),
 )
 export const namespaces = computed(() =>
   [...new Set([...machines.value.values()].map(({ namespace }) => namespace))].toSorted(),

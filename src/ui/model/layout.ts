@@ -59,7 +59,7 @@ function byHost(machines: readonly Machine[]): [string | undefined, Machine[]][]
 }
 
 /** The lines between two heights, with some beyond them. */
-export function windowOf(rows: readonly Row[], from: number, to: number, beyond = 240): readonly Row[] {
+export function windowOf(rows: readonly Row[], from: number, to: number, beyond = 120): readonly Row[] {
   const first = lowest(rows, (row) => row.top + row.height > from - beyond)
   const end = lowest(rows, (row) => row.top >= to + beyond)
   return rows.slice(first, end)
