@@ -14,6 +14,9 @@ const everyMs = 2000
 /** Samples that are kept: five minutes. */
 const maxSamples = 150
 
+/** Seconds that a plot shows at least. */
+const shownSeconds = 60
+
 /** Traffic of each card, as small plots. */
 export function Traffic() {
   const machine = shownMachine.value
@@ -98,6 +101,11 @@ function optionsFor(box: HTMLElement): uPlot.Options {
     width: Math.max(280, box.clientWidth),
     height: 160,
     cursor: { show: false },
+    legend: { live: false },
+    scales: {
+      x: { range: (_, first, last) => [Math.min(first, last - shownSeconds), last] },
+      y: { range: (_, _least, most) => [0, Math.max(1, most * 1.1)] },
+    },
     series: [
       {},
       { label: `${words.traffic.rx} ${words.traffic.unit}`, stroke: probe('--up'), width: 2 },
