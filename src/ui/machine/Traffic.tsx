@@ -77,7 +77,13 @@ function Plot({ samples, name }: Readonly<{ samples: readonly Sample[]; name: st
   const rates = ratesOf(samples, name)
   useEffect(() => {
     const [times, received, sent] = rates
-    plot.current?.setData([times, received, sent])
+    // uPlot shows years around a single moment, so an empty one goes before.
+    const before = (times[0] ?? 0) - shownSeconds
+    plot.current?.setData([
+      [before, ...times],
+      [null, ...received],
+      [null, ...sent],
+    ])
   })
   return <div class="plot" ref={box} role="img" aria-label={textOf(name, rates)} />
 }
