@@ -102,6 +102,23 @@ describe('views of the page', { timeout: 200_000 }, () => {
     await stand.picture(page, 'traffic')
   })
 
+  it('traffic is plotted from counters, which are asked for only while it is looked at', async () => {
+    let asked = 0
+    await page.route('**/traffic', (route) => {
+      asked++
+      const bytes = { rxBytes: asked * 50_000, txBytes: asked * 20_000 }
+      const observedAt = new Date(asked * 2000).toISOString()
+      return route.fulfill({ json: { observedAt, interfaces: [{ name: 'red', ...bytes }] } })
+    })
+    await page.getByRole('img', { name: 'Traffic of red: received 25.0 kB/s, sent 10.0 kB/s' }).waitFor()
+    await page.locator('.plots canvas').waitFor()
+    await isAccessible(page, 'plots')
+    await stand.picture(page, 'traffic')
+    await tab('Overview')
+    await page.locator('.timeline li').first().waitFor()
+    await page.unroute('**/traffic')
+  })
+
   it('a new machine is made by a form, with the manifest beside it', async () => {
     await page.getByRole('link', { name: 'New machine' }).click()
     await page.getByRole('button', { name: 'Add a card' }).click()

@@ -258,6 +258,20 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
     await local.context().close()
   })
 
+  it('a one-time code signs in, and leaves the address at once', async () => {
+    const fresh = await stand.page()
+    const expirationTimestamp = new Date(Date.now() + 3_600_000).toISOString()
+    await fresh.route('**/ui/session', (route) => {
+      const isRight = route.request().postDataJSON()?.code === 'right'
+      return route.fulfill(isRight ? { json: { token, expirationTimestamp, user: 'owner' } } : { status: 404 })
+    })
+    await fresh.goto(`${stand.origin}/#code=right`)
+    await fresh.reload()
+    await fresh.getByText('Live', { exact: true }).waitFor()
+    assert.equal(new URL(fresh.url()).hash, '')
+    await fresh.context().close()
+  })
+
   it('a token that is wrong and a code that was used are refused in words', async () => {
     const fresh = await stand.page()
     await fresh.getByLabel('Token').fill('nonsense')

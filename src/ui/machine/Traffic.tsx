@@ -14,6 +14,9 @@ const everyMs = 2000
 /** Samples that are kept: five minutes. */
 const maxSamples = 150
 
+/** Seconds that a plot shows at least. */
+const shownSeconds = 60
+
 /** Traffic of each card, as small plots. */
 export function Traffic() {
   const machine = shownMachine.value
@@ -74,7 +77,13 @@ function Plot({ samples, name }: Readonly<{ samples: readonly Sample[]; name: st
   const rates = ratesOf(samples, name)
   useEffect(() => {
     const [times, received, sent] = rates
-    plot.current?.setData([times, received, sent])
+    // uPlot shows years around a single moment, so an empty one goes before.
+    const before = (times[0] ?? 0) - shownSeconds
+    plot.current?.setData([
+      [before, ...times],
+      [null, ...received],
+      [null, ...sent],
+    ])
   })
   return <div class="plot" ref={box} role="img" aria-label={textOf(name, rates)} />
 }
@@ -98,6 +107,11 @@ function optionsFor(box: HTMLElement): uPlot.Options {
     width: Math.max(280, box.clientWidth),
     height: 160,
     cursor: { show: false },
+    legend: { live: false },
+    scales: {
+      x: { range: (_, first, last) => [Math.min(first, last - shownSeconds), last] },
+      y: { range: (_, _least, most) => [0, Math.max(1, most * 1.1)] },
+    },
     series: [
       {},
       { label: `${words.traffic.rx} ${words.traffic.unit}`, stroke: probe('--up'), width: 2 },
