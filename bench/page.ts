@@ -1,10 +1,6 @@
-import { fileURLToPath } from 'node:url'
 import { type Browser, type BrowserContext, type CDPSession, chromium, type Page } from 'playwright-core'
 import { eventually } from '#base/wait.ts'
-import { createAuthority, issue } from '#machinery/rest/certificates.ts'
 import { buildPage } from '../tools/page/build.ts'
-import { Door } from '../tools/page/door.ts'
-import { builtPage } from '../tools/page/files.ts'
 import { path } from '../tools/stage/api.ts'
 import { nad, vm } from '../tools/stage/manifests.ts'
 import type { Stage } from '../tools/stage/stage.ts'
@@ -39,13 +35,9 @@ const probe = `
 export async function benchPage(stage: Stage): Promise<void> {
   await buildPage()
   await fill(stage)
-  const tls = await issue(await createAuthority('bench'), { use: 'server', names: ['127.0.0.1'] })
-  const page = builtPage(fileURLToPath(new URL('../dist/ui', import.meta.url)))
-  await using door = await Door.open({ port: 0, tls, page })
-  door.target = 7443
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
   try {
-    await measure(stage, browser, `https://127.0.0.1:${door.port}`)
+    await measure(stage, browser, 'https://127.0.0.1:7443')
   } finally {
     await browser.close()
   }

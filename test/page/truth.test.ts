@@ -94,7 +94,8 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
 
   it('markup in names, annotations and events is text', async () => {
     const { api } = stand.cluster
-    await patch('web-1', { metadata: { annotations: { 'patchbay.dev/flap': markup } } })
+    const flap = { interface: 'red', who: markup, until: new Date(Date.now() + 60_000).toISOString(), periodMs: 1000 }
+    await patch('web-1', { metadata: { annotations: { 'patchbay.dev/flap': JSON.stringify(flap) } } })
     await page.locator('[data-row="default/web-1"]').getByText('flapping').waitFor()
     const { metadata } = await api.get(vmsPath('default', 'web-1'))
     await api.create('/api/v1/namespaces/default/events', {
@@ -260,12 +261,8 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
 
   it('a one-time code signs in, and leaves the address at once', async () => {
     const fresh = await stand.page()
-    const expirationTimestamp = new Date(Date.now() + 3_600_000).toISOString()
-    await fresh.route('**/ui/session', (route) => {
-      const isRight = route.request().postDataJSON()?.code === 'right'
-      return route.fulfill(isRight ? { json: { token, expirationTimestamp, user: 'owner' } } : { status: 404 })
-    })
-    await fresh.goto(`${stand.origin}/#code=right`)
+    const { code } = await stand.cluster.api.create('/ui/session/code', {})
+    await fresh.goto(`${stand.origin}/#code=${code}`)
     await fresh.reload()
     await fresh.getByText('Live', { exact: true }).waitFor()
     assert.equal(new URL(fresh.url()).hash, '')

@@ -2,15 +2,17 @@ import type { Page } from 'playwright-core'
 import { eventually } from '#base/wait.ts'
 import type { Any } from '../../component/api.ts'
 import { vmsPath } from '../../component/api.ts'
-import type { Stand } from './stand.ts'
 
-/** A user's hands on a page of a stand; cables are `VM/INTERFACE` in the namespace default. */
+/** What a page is about: a server that is asked beside it. */
+type World = Readonly<{ cluster: Readonly<{ api: Readonly<{ get(path: string): Promise<Any> }> }> }>
+
+/** A user's hands on a page; cables are `VM/INTERFACE` in the namespace default. */
 export class Hands {
   readonly page: Page
-  readonly #stand: Stand
+  readonly #world: World
 
-  constructor(stand: Stand, page: Page) {
-    this.#stand = stand
+  constructor(world: World, page: Page) {
+    this.#world = world
     this.page = page
   }
 
@@ -81,7 +83,7 @@ export class Hands {
   /** The interface of a VM's template as it is stored. */
   async declared(cable: string): Promise<Any> {
     const [vm = '', nic = ''] = cable.split('/')
-    const { spec } = await this.#stand.cluster.api.get(vmsPath('default', vm))
+    const { spec } = await this.#world.cluster.api.get(vmsPath('default', vm))
     const { domain, networks } = spec.template.spec
     const find = (list: Any[]) => list.find(({ name }) => name === nic)
     return { ...find(domain.devices.interfaces), network: find(networks)?.multus?.networkName }

@@ -3,7 +3,6 @@ import { fileURLToPath } from 'node:url'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { issue } from '#machinery/rest/certificates.ts'
 import { Door } from '../../../tools/page/door.ts'
-import { builtPage } from '../../../tools/page/files.ts'
 import { type Cluster, type Ground, makeGround, startOn } from '../../component/cluster.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '')
@@ -13,7 +12,12 @@ const pictures = process.env.PATCHBAY_SCREENSHOTS ?? `${root}/dist/screenshots`
 /** How long a page may take to show what it should, milliseconds; a busy machine is slow. */
 export const patienceMs = 12_000
 
-/** A simulated cluster, the page in front of it, and a browser. */
+/** The server serves the page as it was built. */
+const options = { pageFolder: `${root}/dist/ui` }
+/** The door is there to be shut: it serves nothing by itself. */
+const noPage = () => false
+
+/** A simulated cluster with its page, a door to both that can be shut, and a browser. */
 export class Stand implements AsyncDisposable {
   readonly ground: Ground
   readonly browser: Browser
@@ -32,9 +36,9 @@ export class Stand implements AsyncDisposable {
 
   static async open(): Promise<Stand> {
     const ground = await makeGround()
-    const cluster = await startOn(ground)
+    const cluster = await startOn(ground, options)
     const tls = await issue(cluster.authority, { use: 'server', names: ['127.0.0.1'] })
-    const door = await Door.open({ port: 0, tls, page: builtPage(`${root}/dist/ui`) })
+    const door = await Door.open({ port: 0, tls, page: noPage })
     door.target = cluster.port
     const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
     return new Stand({ ground, cluster, door, browser })
@@ -51,7 +55,7 @@ export class Stand implements AsyncDisposable {
   }
 
   async startServer(): Promise<void> {
-    this.cluster = await startOn(this.ground)
+    this.cluster = await startOn(this.ground, options)
     this.door.target = this.cluster.port
   }
 
