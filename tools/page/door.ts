@@ -9,7 +9,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 
 /** Serves files of the page. False when the request is none for the page. */
-export type ServePage = (request: Http2ServerRequest, response: Http2ServerResponse) => boolean
+type ServePage = (request: Http2ServerRequest, response: Http2ServerResponse) => boolean
 
 export type DoorOptions = Readonly<{
   /** Port of the door; 0 for any. */
