@@ -74,4 +74,18 @@ describe('the page over a real guest', { timeout: 300_000 }, () => {
     await hands.sees('x/default', 'up')
     await agree({ default: 'up', blue: 'up' })
   })
+
+  it('has its serial console and its traffic', async () => {
+    const { page } = hands
+    const tab = (name: string) => page.getByRole('tab', { name, exact: true }).click()
+    await page.getByRole('link', { name: 'x', exact: true }).click()
+    await tab('Console')
+    await page.locator('.xterm-rows').waitFor()
+    await page.getByRole('textbox', { name: 'Serial console' }).focus()
+    // The answer is not what was typed.
+    await page.keyboard.type('echo $((6 * 7))ok\n')
+    await page.locator('.xterm-rows').getByText('42ok').waitFor()
+    await tab('Traffic')
+    await page.getByRole('img', { name: /^Traffic of blue: received .*, sent / }).waitFor()
+  })
 })
