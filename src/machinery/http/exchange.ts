@@ -96,7 +96,8 @@ export class Exchange {
     const closed = new AbortController()
     this.closed = closed.signal
     if (request.httpVersionMajor < 2 && this.#hasBody()) {
-      this.#arrival = setTimeout(() => this.#late(), parts.limits.requestTimeoutMs)
+      // What is left of a body after an early answer keeps no process alive.
+      this.#arrival = setTimeout(() => this.#late(), parts.limits.requestTimeoutMs).unref()
       request.once('end', () => clearTimeout(this.#arrival))
     }
     response.on('error', () => closed.abort())
