@@ -265,7 +265,7 @@ describe('what KubeVirt does', () => {
       const object = await cluster.api.until('told', vmsPath(ns, name), (one) => condition(one, 'Synchronized'))
       assert.match(
         condition(object, 'Synchronized').message,
-        /^interface "foo" uses the binding .*; use bridge or masquerade$/,
+        /^interface "foo" uses the binding .*; use bridge or masquerade or sriov$/,
       )
     }
     await eventually('the events', async () => {

@@ -25,6 +25,18 @@ async function listen(t: TestContext, server: Server, where: string | number): P
   t.after(() => server.close())
 }
 
+test('more at once than QEMU lets wait are connected one after the other', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'patchbay-guest-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const path = join(folder, 'vnc')
+  const server = createServer((socket) => socket.end('hello'))
+  await new Promise<void>((resolve) => server.listen({ path, backlog: 1 }, resolve))
+  t.after(() => server.close())
+  const how = { user: process.getuid?.() ?? 0, what: 'screen', signal }
+  const sockets = await Promise.all(Array.from({ length: 8 }, () => connectGuestSocket(path, how)))
+  for (const socket of sockets) socket.destroy()
+})
+
 test('a socket of QEMU’s user is connected to; a link, another user’s and none are not', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'patchbay-guest-'))
   t.after(() => rm(folder, { recursive: true }))

@@ -2,7 +2,11 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { Fault, systemCode } from '#base/fault.ts'
-import { connected } from './dial.ts'
+import { delay } from '#base/wait.ts'
+import { connected, dialMs } from './dial.ts'
+
+/** Time until the next try while others wait for QEMU, milliseconds. */
+const againMs = 20
 
 /** From <fcntl.h>: only names a file, so that sockets can be opened too. */
 const pathOnly = 0o10_000_000
@@ -20,7 +24,15 @@ export async function connectGuestSocket(
   const stat = await held.stat()
   if (!stat.isSocket() || stat.uid !== user)
     throw new Fault('Unavailable', `${path} is no socket of the guest’s user; restart the guest`)
-  return await connected(connect({ path: `/proc/self/fd/${held.fd}` }), what, signal)
+  const end = performance.now() + dialMs
+  for (;;)
+    try {
+      return await connected(connect({ path: `/proc/self/fd/${held.fd}` }), what, signal)
+    } catch (error) {
+      // QEMU lets one wait at a time, and the kernel refuses the others at once.
+      if (systemCode((error as Fault).cause) !== 'EAGAIN' || performance.now() > end) throw error
+      await delay(againMs, signal)
+    }
 }
 
 async function hold(path: string, what: string): Promise<FileHandle> {
