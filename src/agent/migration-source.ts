@@ -5,7 +5,7 @@ import { explain, Fault } from '#base/fault.ts'
 import { delay, eventually } from '#base/wait.ts'
 import { mayCarryOut, sideOf } from '#core/migration/directive.ts'
 import { nextAction, type SourceCopy, type TargetCopy } from '#core/migration/outcome.ts'
-import { migrationLimits, withMigrationState } from '#core/migration/state.ts'
+import { migrationLimits, withMigrationState, withoutDevices } from '#core/migration/state.ts'
 import type { Hypervisor, MigrationProgress, ObservedDomain } from '#core/ports.ts'
 import { modifySame } from '#machinery/client/modify-same.ts'
 import { type Again, type AgentContext, nameOf } from './context.ts'
@@ -270,7 +270,8 @@ class MigrationSource {
           ...(copy && { target: { generation, sourceSequence: sequence, guest: copy } }),
         })
         isWritten = status !== undefined
-        return status && { ...current, status }
+        if (!status) return undefined
+        return { ...current, status: seen.isUnderway ? withoutDevices(status, current.spec) : status }
       },
       { subresource: 'status' },
     )

@@ -1,5 +1,7 @@
 import type { MigrationState } from '#apis/kubevirt/migration.ts'
-import type { VirtualMachineInstance, VmiStatus } from '#apis/kubevirt/vmi.ts'
+import type { VirtualMachineInstance, VmiSpec, VmiStatus } from '#apis/kubevirt/vmi.ts'
+import { bindingOf, isDevice } from '../nic/bindings.ts'
+import { isInGuest } from '../nic/followed.ts'
 import { bytesOf, memoryOf } from '../vm/memory.ts'
 import { withDefaults } from './config.ts'
 
@@ -41,6 +43,28 @@ export function withMigrationState(
   const state = status?.migrationState
   if (!state || state.migrationUid !== uid || state.completed) return undefined
   return { ...status, migrationState: { ...state, ...change } }
+}
+
+/**
+ * The status of an instance whose guest is being sent: it releases the devices of the host before, which it cannot take along
+ * (facts/sriov.md §A). Their networks stay in its sandbox until it has arrived.
+ */
+export function withoutDevices({ interfaces, ...status }: VmiStatus, spec: VmiSpec): VmiStatus {
+  if (!interfaces) return status
+  const all = spec.domain.devices.interfaces ?? []
+  const devices = new Set(all.filter((one) => isDevice(bindingOf(one))).map(({ name }) => name))
+  return {
+    ...status,
+    interfaces: interfaces.map((one) =>
+      one.name !== undefined && devices.has(one.name) && isInGuest(one)
+        ? {
+            name: one.name,
+            ...(one.podInterfaceName && { podInterfaceName: one.podInterfaceName }),
+            infoSource: 'multus-status',
+          }
+        : one,
+    ),
+  }
 }
 
 /** The final state of a failed migration. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Node } from '#apis/core/node.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
+import { withoutDevices } from '../migration/state.ts'
 import { desiredNics } from '../nic/desired.ts'
 import { interfaceStatuses } from '../nic/status.ts'
 import { attachmentsOf, networkInfo, networkStatuses } from '../sandbox/plan.ts'
@@ -135,6 +136,17 @@ test('nothing is said about link and queues of a device, and its MAC address is 
   ])
   // While the guest moves, it has no card of that name.
   assert.deepEqual(status([])[0], { name: 'a', podInterfaceName: nic.links.pod, infoSource: 'multus-status' })
+})
+
+test('a guest that is being sent has released its devices, and nothing else', () => {
+  const card = (name: string) => ({ name, mac: '02:00:00:00:00:01', podInterfaceName: 'podx', infoSource: 'domain' })
+  const { spec } = vmi({ a: 'sriov', bb: 'bridge' })
+  const status = { phase: 'Running' as const, interfaces: [card('default'), card('a'), card('bb')] }
+  const released = { name: 'a', podInterfaceName: 'podx', infoSource: 'multus-status' }
+  const sent = { ...status, interfaces: [card('default'), released, card('bb')] }
+  assert.deepEqual(withoutDevices(status, spec), sent)
+  assert.deepEqual(withoutDevices(sent, spec), sent)
+  assert.deepEqual(withoutDevices({ phase: 'Running' }, spec), { phase: 'Running' })
 })
 
 test('the settings of a VF are those of the plugin sriov, alone or in a list, and the guest’s MAC address', () => {
