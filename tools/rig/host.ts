@@ -26,13 +26,23 @@ export class RigHost {
     return host
   }
 
-  /** Starts the server, or starts it again. */
+  /**
+   * Starts the server, or starts it again: also when V8 fails a check of its own, as it does now and then on this emulated processor.
+   */
   async up(): Promise<void> {
     await this.#rig.run(
-      `setsid ${node} /repo/src/bin/patchbay.ts up --data-dir ${dir} --accelerator kvm --ovirt-listen off > ${dir}/up.log 2>&1 < /dev/null &
-      echo $! > ${dir}/up.pid
+      `begin() {
+        setsid ${node} /repo/src/bin/patchbay.ts up --data-dir ${dir} --accelerator kvm --ovirt-listen off > ${dir}/up.log 2>&1 < /dev/null &
+        echo $! > ${dir}/up.pid
+      }
+      begin
+      tries=3
       until grep -q '^Patchbay is ready' ${dir}/up.log; do
-        kill -0 "$(cat ${dir}/up.pid)" || { cat ${dir}/up.log; exit 1; }
+        if ! kill -0 "$(cat ${dir}/up.pid)"; then
+          tries=$((tries - 1))
+          grep -q '^# Fatal error in' ${dir}/up.log && [ $tries -gt 0 ] || { cat ${dir}/up.log; exit 1; }
+          begin
+        fi
         sleep 0.2
       done`,
       upMs,
