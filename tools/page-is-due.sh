@@ -3,4 +3,6 @@
 cd "$(dirname "$0")/.." || exit 1
 [ -e src/ui/index.html ] || exit 1
 [ -e dist/ui/index.html ] || exit 0
-[ -n "$(find src/ui package-lock.json -newer dist/ui/index.html -print -quit)" ]
+# What it is built of: its own source, the rooms that it imports from, and how it is built.
+[ -n "$(find src/ui src/base src/apis src/core src/machinery/client tools/page package-lock.json \
+  -type f ! -name '*.test.ts' -newer dist/ui/index.html -print -quit)" ]

@@ -6,8 +6,8 @@ import type { Context } from './context.ts'
 type OpenBrowser = (url: string) => Promise<boolean>
 
 /**
- * Opens the page of a server, or prints its address without `open`, signed in as the user of the kubeconfig. The code is behind `#`: no server, proxy or log gets it
- * with the address. @throws Fault
+ * Opens the page of a server, or prints its address without `open`, signed in as the user of the kubeconfig. The code is behind `#`:
+ * no server, proxy or log gets it with the address. @throws Fault
  */
 export async function openPage({ client, print }: Context, open: OpenBrowser | undefined): Promise<void> {
   const { server } = client

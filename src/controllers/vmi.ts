@@ -1,7 +1,7 @@
 import { Pod } from '#apis/core/pod.ts'
 import { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
-import { type NetworkSelection, networksAnnotation } from '#apis/net/attachment.ts'
+import { networkSelectionsIn, networksAnnotation } from '#apis/net/attachment.ts'
 import { explain, faultKind } from '#base/fault.ts'
 import { sameJson } from '#base/json.ts'
 import { timestamp } from '#base/time.ts'
@@ -150,8 +150,7 @@ async function followNetworks(
   vmi: Stored<VirtualMachineInstance>,
   pod: Pod,
 ): Promise<void> {
-  const now = pod.metadata.annotations?.[networksAnnotation] || '[]'
-  const has = new Set((JSON.parse(now) as readonly NetworkSelection[]).map((one) => one.interface))
+  const has = new Set(networkSelectionsIn(pod.metadata.annotations).map((one) => one.interface))
   const nics = desiredNics(vmi.spec, vmi.metadata.namespace)
   // What only another sandbox can have is requested by the pod that the guest migrates to.
   const own = nics.filter(({ binding, links }) => !isDevice(binding) || has.has(links.pod))

@@ -31,7 +31,7 @@ export const words = {
     pulled: 'pulled',
     idle: 'off',
     moving: 'on its way',
-    waiting: 'waits for a restart',
+    waiting: 'waits for a restart or a migration',
     drifted: 'drifted',
     failed: 'failed',
     migrating: 'going by migration',
@@ -131,6 +131,7 @@ export const words = {
   fixed: {
     primary: 'It is on the default network, which a card cannot leave.',
     binding: 'Only bridges can be rewired and unplugged.',
+    device: 'It is a device of the host, and has no cable that could be pulled.',
     alone: 'There is no other network.',
     parked: 'It is on no network already.',
     off: 'The machine does not run.',

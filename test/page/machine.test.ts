@@ -129,6 +129,7 @@ describe('views of the page', { timeout: 200_000 }, () => {
     await page.getByRole('button', { name: 'Create' }).click()
     await page.getByRole('alert').getByText('Made_Wrong').waitFor()
     await page.getByLabel('Name').first().fill('made')
+    await page.getByRole('alert').getByText('Made_Wrong').waitFor({ state: 'detached' })
     await stand.picture(page, 'new-machine')
     await page.getByRole('button', { name: 'Create' }).click()
     await page.getByRole('heading', { name: 'made' }).waitFor()

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { isObject, parsedJson } from '#base/json.ts'
 import type { Kind, ObjectMeta } from '../meta/object.ts'
 import { objectSchema } from '../meta/schema.ts'
 
@@ -60,6 +61,18 @@ export type NetworkStatus = Readonly<{
 
 /** The networks in a pod's annotations, as the agent of its node wrote them; empty until it has. */
 export function networkStatusIn(annotations: Readonly<Record<string, string>> | undefined): readonly NetworkStatus[] {
-  const list: unknown = JSON.parse(annotations?.[networkStatusAnnotation] || '[]')
-  return Array.isArray(list) ? list : []
+  return listIn(annotations?.[networkStatusAnnotation])
+}
+
+/** The networks that a pod requests by its annotations. */
+export function networkSelectionsIn(
+  annotations: Readonly<Record<string, string>> | undefined,
+): readonly NetworkSelection[] {
+  return listIn(annotations?.[networksAnnotation])
+}
+
+/** The elements of an annotation; its pod's owner may have written anything there, which counts as nothing. */
+function listIn<T>(text = ''): readonly T[] {
+  const list = parsedJson(text)
+  return Array.isArray(list) ? list.filter((one): one is T => isObject(one)) : []
 }

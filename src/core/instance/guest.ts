@@ -106,8 +106,8 @@ function withKept(wanted: readonly DesiredNic[], { drift }: Observation): Desire
 }
 
 /**
- * Where networks are attached by migration, as devices of the host always are, the networks of a running sandbox do not change: only cards on networks that it has
- * are plugged. The condition MigrationRequired reports the rest.
+ * Where networks are attached by migration, as devices of the host always are, the networks of a running sandbox do not change: only
+ * cards on networks that it has are plugged. The condition MigrationRequired reports the rest.
  */
 function isForHere({ mode }: Observation, sandbox: SandboxState, { do: what, nic }: NicStep): boolean {
   if (mode === 'InPlace' && !isDevice(nic.binding)) return true

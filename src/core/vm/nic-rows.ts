@@ -2,9 +2,10 @@ import type { Interface, InterfaceStatus } from '#apis/kubevirt/interface.ts'
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance, VmiSpec } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
-import { bindingOf, bindings } from '../nic/bindings.ts'
+import { bindingOf, isDevice } from '../nic/bindings.ts'
 import { desiredNics, linkOf, normalMac, wantedNics } from '../nic/desired.ts'
 import { linkDriftAnnotation } from '../nic/drift.ts'
+import { isInGuest } from '../nic/followed.ts'
 import { effectiveLink, type Nic, podNetwork } from '../nic/nic.ts'
 import { planNics } from '../nic/plan.ts'
 import { isTrue } from './conditions.ts'
@@ -87,7 +88,7 @@ function partsOf({ own, ours }: Places): Partial<NicRow> {
   return {
     ...(mac && { mac: normalMac(mac) }),
     ...(binding && { binding: shown.binding?.name ?? binding }),
-    ...(!(binding && bindings[binding].attach === 'hostdev') && { model: shown.model ?? 'virtio' }),
+    ...(!isDevice(binding) && { model: shown.model ?? 'virtio' }),
     ...(own && { declared: declaredOf(own) }),
     ...(ours && { instance: declaredOf(ours) }),
   }
@@ -154,9 +155,14 @@ function differencesOf(
   if (ours?.macAddress && status?.mac && normalMac(ours.macAddress) !== normalMac(status.mac))
     texts.push(`MAC ${normalMac(ours.macAddress)} is declared, ${normalMac(status.mac)} is in the hypervisor`)
   if (running.status?.phase !== 'Running' || !ours || declaredOf(ours) === 'absent') return texts
-  if (!status) texts.push('not in the hypervisor yet')
-  else if (!status.interfaceName && isTrue(running.status.conditions, 'AgentConnected'))
-    texts.push('not yet seen by the guest')
+  const { conditions } = running.status
+  if (!status || (status.infoSource && !isInGuest(status)))
+    texts.push(
+      isTrue(conditions, 'MigrationRequired')
+        ? 'not in the running sandbox; it comes with a migration'
+        : 'not in the hypervisor yet',
+    )
+  else if (!status.interfaceName && isTrue(conditions, 'AgentConnected')) texts.push('not yet seen by the guest')
   return texts
 }
 

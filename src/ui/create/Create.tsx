@@ -29,6 +29,8 @@ export function Create() {
   }, [])
   const change = (next: Partial<Draft>) => {
     draft.value = { ...draft.value, ...next }
+    // What was wrong may be mended by this.
+    setProblems([])
     editor.current?.setText(toYaml(manifestOf(draft.value)))
   }
   const submit = async () => {

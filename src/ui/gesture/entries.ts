@@ -29,7 +29,7 @@ export function jackEntries(machine: Machine, jack: Jack): readonly Entry[] {
     {
       label: declared === 'up' ? words.gesture.pull : words.gesture.mend,
       key: 'P',
-      why,
+      why: why ?? (jack.isDevice ? words.fixed.device : undefined),
       run: () => wish(machine, { do: 'link', nic, link: declared === 'up' ? 'down' : 'up' }),
     },
     {

@@ -1,51 +1,32 @@
 import { FitAddon } from '@xterm/addon-fit'
 import { Terminal } from '@xterm/xterm'
 import '@xterm/xterm/css/xterm.css'
-import { useEffect, useRef, useState } from 'preact/hooks'
-import { missing } from '../api/rights.ts'
 import type { Machine } from '../model/machine.ts'
 import { words } from '../words.ts'
 import { openChannel } from './channel.ts'
-import { shownMachine } from './state.ts'
+import { OfGuest } from './OfGuest.tsx'
+import { Session } from './Session.tsx'
 import { withoutStyleElements } from './style-elements.ts'
 
 /** The serial console of the machine. */
 export function Console() {
-  const machine = shownMachine.value
-  const why =
-    machine &&
-    (machine.host === undefined ? words.machine.notRunning : missing('console', machine.namespace, machine.name))
-  if (!machine || why !== undefined) return <p class="dim">{why}</p>
-  return <Session key={machine.vmi?.metadata.uid} machine={machine} />
-}
-
-function Session({ machine }: Readonly<{ machine: Machine }>) {
-  const box = useRef<HTMLDivElement>(null)
-  const [turn, setTurn] = useState(0)
-  const [isClosed, setClosed] = useState(false)
-  useEffect(() => {
-    if (!box.current) return
-    setClosed(false)
-    return openTerminal(box.current, machine, () => setClosed(true))
-  }, [turn])
   return (
-    <>
-      {isClosed && (
-        <div class="editor-bar">
-          <span role="status">{words.console.closed}</span>
-          <button type="button" onClick={() => setTurn(turn + 1)}>
-            {words.console.again}
-          </button>
-        </div>
+    <OfGuest act="console">
+      {(machine) => (
+        <Session
+          key={machine.vmi?.metadata.uid}
+          machine={machine}
+          class="terminal-box"
+          label={words.console.label}
+          open={openTerminal}
+        />
       )}
-      <div class="terminal-box" ref={box} role="group" aria-label={words.console.label} />
-    </>
+    </OfGuest>
   )
 }
 
 /** Connects a terminal with the console; what it returns ends both. */
 function openTerminal(box: HTMLElement, machine: Machine, onClose: () => void): () => void {
-  box.replaceChildren()
   const terminal = new Terminal({
     cursorBlink: !matchMedia('(prefers-reduced-motion: reduce)').matches,
     fontFamily: 'ui-monospace, "DejaVu Sans Mono", monospace',

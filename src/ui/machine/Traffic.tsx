@@ -3,11 +3,10 @@ import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { delay } from '#base/wait.ts'
 import { client } from '../api/cluster.ts'
-import { missing } from '../api/rights.ts'
 import type { Machine } from '../model/machine.ts'
 import { ratesOf, type Sample, sampleOf } from '../model/traffic.ts'
 import { words } from '../words.ts'
-import { shownMachine } from './state.ts'
+import { OfGuest } from './OfGuest.tsx'
 
 /** Time between samples, milliseconds. They are taken only while this view is open. */
 const everyMs = 2000
@@ -19,12 +18,7 @@ const shownSeconds = 60
 
 /** Traffic of each card, as small plots. */
 export function Traffic() {
-  const machine = shownMachine.value
-  const why =
-    machine &&
-    (machine.host === undefined ? words.machine.notRunning : missing('traffic', machine.namespace, machine.name))
-  if (!machine || why !== undefined) return <p class="dim">{why}</p>
-  return <Plots machine={machine} key={machine.vmi?.metadata.uid} />
+  return <OfGuest act="traffic">{(machine) => <Plots key={machine.vmi?.metadata.uid} machine={machine} />}</OfGuest>
 }
 
 function Plots({ machine }: Readonly<{ machine: Machine }>) {

@@ -5,7 +5,7 @@ import type { VirtualMachineInstance, VmiStatus } from '#apis/kubevirt/vmi.ts'
 import type { Condition, Stored } from '#apis/meta/object.ts'
 import { machineOf } from './machine.ts'
 
-type Card = Readonly<{ state?: string; network?: string; mac?: string }>
+type Card = Readonly<{ state?: string; network?: string; mac?: string; binding?: 'bridge' | 'sriov' }>
 
 const metadata = {
   name: 'x',
@@ -16,7 +16,12 @@ const metadata = {
 }
 
 function specOf(card: Card | undefined) {
-  const one = card && { name: 'a', bridge: {}, macAddress: card.mac ?? 'm1', ...(card.state && { state: card.state }) }
+  const one = card && {
+    name: 'a',
+    [card.binding ?? 'bridge']: {},
+    macAddress: card.mac ?? 'm1',
+    ...(card.state && { state: card.state }),
+  }
   const network = { name: 'a', multus: { networkName: card?.network ?? 'red' } }
   return { domain: { devices: { interfaces: one ? [one] : [] } }, networks: card ? [network] : [] }
 }
@@ -32,6 +37,9 @@ function vmiOf(card: Card | undefined, status: VmiStatus): Stored<VirtualMachine
 
 const up: VmiStatus = { interfaces: [{ name: 'a', linkState: 'up', mac: 'm1', infoSource: 'domain' }] }
 const down: VmiStatus = { interfaces: [{ name: 'a', linkState: 'down', mac: 'm1', infoSource: 'domain' }] }
+/** A device of the host: no link of it is known. */
+const device: VmiStatus = { interfaces: [{ name: 'a', mac: 'm1', infoSource: 'domain, multus-status' }] }
+const required: Condition = { type: 'MigrationRequired', status: 'True' }
 const failing = (message: string): Condition => ({ type: 'Synchronized', status: 'False', message })
 const drift: Condition = { type: 'LinkDrift', status: 'True', message: 'link of interface "a" is down, declared up' }
 
@@ -47,6 +55,23 @@ for (const [what, declared, instance, status, state, why] of [
   ['beside one that failed', {}, {}, { ...up, conditions: [failing('interface "b": no')] }, 'up', /^$/],
   ['about to be unplugged', { state: 'absent' }, {}, up, 'moving', /unplugged/],
   ['on no network', { network: 'patchbay-none' }, { network: 'patchbay-none' }, down, 'pulled', /^$/],
+  ['of a device of the host', { binding: 'sriov' }, { binding: 'sriov' }, device, 'up', /^$/],
+  [
+    'that comes with a migration',
+    { binding: 'sriov' },
+    { binding: 'sriov' },
+    { interfaces: [], conditions: [required] },
+    'waiting',
+    /comes with a migration/,
+  ],
+  [
+    'that the guest has not got back yet',
+    { binding: 'sriov' },
+    { binding: 'sriov' },
+    { interfaces: [{ name: 'a', infoSource: 'multus-status' }] },
+    'moving',
+    /not in the hypervisor yet/,
+  ],
   [
     'of a machine that is moved',
     {},
@@ -61,6 +86,11 @@ for (const [what, declared, instance, status, state, why] of [
     assert.equal(jack?.cable.state, state)
     assert.match(jack?.cable.why ?? '', why)
   })
+
+test('a device of the host is neither pulled nor moved', () => {
+  const of = (card: Card) => machineOf(vmOf(card), vmiOf(card, up))?.jacks.map((one) => [one.isDevice, one.isPluggable])
+  assert.deepEqual([of({ binding: 'sriov' }), of({})], [[[true, false]], [[false, true]]])
+})
 
 test('a machine that does not run shows what is declared', () => {
   const stateOf = (card: Card) => machineOf(vmOf(card), undefined)?.jacks[0]?.cable.state

@@ -1,6 +1,6 @@
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import { driftText } from '#core/nic/drift.ts'
-import { failuresOf } from '#core/nic/followed.ts'
+import { failuresOf, isInGuest } from '#core/nic/followed.ts'
 import { effectiveLink, isNetwork } from '#core/nic/nic.ts'
 import type { Plan } from '#core/nic/plan.ts'
 import { findCondition, isTrue } from '#core/vm/conditions.ts'
@@ -11,7 +11,7 @@ import type { NicRow } from '#core/vm/nic-rows.ts'
  *
  *     up         connected                      idle      its machine does not run
  *     pulled     the link is down               moving    about to be as declared
- *     waiting    comes with a restart           drifted   found otherwise than declared, and left so
+ *     waiting    comes with a restart or a move drifted   found otherwise than declared, and left so
  *     failed     cannot be as declared          migrating its machine moves to another host
  *     unplugged  the card is declared absent
  */
@@ -51,10 +51,18 @@ export function cableOf({ row, rail, running, plan }: CableInput): Cable {
   const drift = driftAt(running, row, rail)
   if (drift !== undefined) return { state: 'drifted', why: drift }
   if (isMigrating(running)) return { state: 'migrating', ...from }
+  if (!isThere(row) && isTrue(running.status?.conditions, 'MigrationRequired'))
+    return { state: 'waiting', ...(why !== undefined && { why }), ...from }
   if (step || isUnsettled(row, rail, running)) return { state: 'moving', ...(why !== undefined && { why }), ...from }
   if (need) return { state: 'waiting', ...(why !== undefined && { why }) }
   if (row.declared === 'absent') return { state: 'unplugged' }
-  return { state: row.hypervisor === 'up' ? 'up' : 'pulled' }
+  // Of a device of the host no link is known: it is connected when it is there.
+  return { state: row.hypervisor === 'down' ? 'pulled' : 'up' }
+}
+
+/** Whether the guest has the card. */
+function isThere({ source = '' }: NicRow): boolean {
+  return isInGuest({ infoSource: source })
 }
 
 /** The cable of a machine that does not run: as it is declared. */
@@ -86,8 +94,10 @@ function driftAt({ status }: VirtualMachineInstance, { name, declared, hyperviso
 }
 
 /** Whether the hypervisor does not have what the instance says. */
-function isUnsettled({ instance, hypervisor }: NicRow, rail: string, { status }: VirtualMachineInstance): boolean {
+function isUnsettled(row: NicRow, rail: string, { status }: VirtualMachineInstance): boolean {
+  const { instance, hypervisor } = row
   if (status?.phase !== 'Running') return true
   if (instance === 'absent') return true
-  return instance !== undefined && hypervisor !== effectiveLink(instance, rail)
+  if (instance === undefined) return false
+  return !isThere(row) || (hypervisor !== undefined && hypervisor !== effectiveLink(instance, rail))
 }

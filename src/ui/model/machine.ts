@@ -1,6 +1,7 @@
 import type { VirtualMachine } from '#apis/kubevirt/vm.ts'
 import type { VirtualMachineInstance } from '#apis/kubevirt/vmi.ts'
 import type { Stored } from '#apis/meta/object.ts'
+import { isDevice } from '#core/nic/bindings.ts'
 import { desiredNics, wantedNics } from '#core/nic/desired.ts'
 import { flapOf } from '#core/nic/flap.ts'
 import { podNetwork } from '#core/nic/nic.ts'
@@ -16,7 +17,10 @@ export type Jack = Omit<NicRow, 'network'> &
     cable: Cable
     /** The network it is declared on, as the planner names it. */
     rail: string
+    /** Whether it can be rewired and unplugged while its guest runs. */
     isPluggable: boolean
+    /** It is a device of the host, which has no cable to pull. */
+    isDevice: boolean
     isPrimary: boolean
   }>
 
@@ -75,7 +79,8 @@ export function machineOf(
         ...row,
         rail,
         cable: cableOf({ row, rail, running, plan }),
-        isPluggable: nic?.isPluggable ?? false,
+        isPluggable: (nic?.isPluggable ?? false) && !isDevice(nic?.binding),
+        isDevice: isDevice(nic?.binding),
         isPrimary: nic?.primary ?? false,
       }
     })

@@ -6,7 +6,6 @@ import { Attempts } from '#machinery/rest/access/attempts.ts'
 import type { TokenReader } from '#machinery/rest/access/authenticate.ts'
 import type { Account } from '../call.ts'
 import { accountOf, bearerOf, signIn } from './accounts.ts'
-
 import { type Credential, Sessions, sessionMs } from './sessions.ts'
 
 const tokenPath = '/ovirt-engine/sso/oauth/token'
