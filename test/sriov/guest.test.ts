@@ -11,6 +11,12 @@ const guestAddress = '0000:05:00.0'
 const own = { macAddress: mac, pciAddress: guestAddress }
 const [first, second] = ['0000:01:10.0', '0000:01:10.2'] as const
 
+/** Makes the VFs of the first card; no driver of the host takes them. */
+const makeVfs = `pf=/sys/bus/pci/devices/0000:01:00.0
+  ip link set "$(ls $pf/net)" up
+  echo 0 > $pf/sriov_drivers_autoprobe
+  echo 3 > $pf/sriov_numvfs`
+
 /** A network of VFs. */
 const fast = (name: string, config: object = {}) =>
   nad(name, { cniVersion: '0.3.1', name, type: 'sriov', ...config }, { 'k8s.v1.cni.cncf.io/resourceName': resource })
@@ -58,13 +64,7 @@ describe('a guest with virtual functions', () => {
   before(
     async () => {
       rig = await Rig.start()
-      await rig.run(`
-        for module in igb vfio_iommu_type1 vfio-pci; do modprobe $module; done
-        pf=/sys/bus/pci/devices/0000:01:00.0
-        ip link set "$(ls $pf/net)" up
-        echo 0 > $pf/sriov_drivers_autoprobe
-        echo 3 > $pf/sriov_numvfs
-      `)
+      await rig.run(`for module in igb vfio_iommu_type1 vfio-pci; do modprobe $module; done; ${makeVfs}`)
       untouched = await vfs()
       host = await RigHost.start(rig)
       await host.apply(
@@ -98,11 +98,11 @@ describe('a guest with virtual functions', () => {
       xml,
       /<address domain='0x0000' bus='0x01' slot='0x10' function='0x0'\/>\s*<\/source>\s*<alias name='ua-sriov-fast'\/>/,
     )
-    // Nothing in the sandbox belongs to it.
-    const sandbox = `pb-${(await host.sandboxOf('x')).split('/').at(-1)}`
-    assert.doesNotMatch(
-      await rig.run(`ip netns list; ip -n ${sandbox.slice(0, 15)} link 2>/dev/null || true`),
-      /pod115dc/,
+    // Of its links in the sandbox there are those of its other interface alone.
+    const links = await rig.run(`nsenter --net=/proc/$(cat ${await host.sandboxOf('x')}/init.pid)/ns/net ip -br link`)
+    assert.deepEqual(
+      links.split('\n').map((line) => line.split(/[\s@]/)[0]),
+      ['lo', 'eth0', 'k6t-eth0', 'tap0'],
     )
   })
 
@@ -163,6 +163,27 @@ describe('a guest with virtual functions', () => {
     await host.until(`[ -z "$(bridge vlan show | grep '100 PVID')" ]`)
   })
 
+  test('has it back where it was when its migration is cancelled', async () => {
+    const slow = (bandwidth: string | null) =>
+      host.kubectl(
+        `patch kubevirt kubevirt -n kubevirt --type=merge -p '${JSON.stringify({ spec: { configuration: { migrations: { bandwidthPerMigration: bandwidth } } } })}'`,
+      )
+    await slow('1Mi')
+    await host.apply({
+      ...{ apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachineInstanceMigration' },
+      ...{ metadata: { name: 'cancelled', namespace: 'default' }, spec: { vmiName: 'x' } },
+    })
+    await host.until(
+      `[ "$(k get vmi x -o jsonpath='{.status.interfaces[?(@.name=="fast")].infoSource}')" = multus-status ]`,
+    )
+    await host.kubectl('delete vmim cancelled --wait=false')
+    await host.until('[ -z "$(k get vmim cancelled --ignore-not-found -o name)" ]')
+    await whole('x', 'fast')
+    await slow(null)
+    assert.equal((await cardOf('x', 'fast')).mac, mac)
+    assert.match(await host.virsh('x', 'dumpxml DOMAIN'), new RegExp(`slot='0x10' function='0x${first.at(-1)}'`))
+  })
+
   test('gets another one by a migration, and takes the first one along', async () => {
     const spec = JSON.stringify(machine('x', { fast: own, more: {} }, { blue: 'up' }))
     await host.kubectl(`apply -f - <<'END'\n${spec}\nEND`)
@@ -211,6 +232,18 @@ describe('a guest with virtual functions', () => {
     await host.until(`${why} | grep 'Insufficient ${resource}'`)
     await host.kubectl('delete vm y')
     await running('z')
+  })
+
+  test('loses one that the host takes away, says so, and has it again when it is back', async () => {
+    const synchronized = `k get vmi z -o jsonpath='{.status.conditions[?(@.type=="Synchronized")].message}'`
+    const source = `k get vmi z -o jsonpath='{.status.interfaces[?(@.name=="more")].infoSource}'`
+    await rig.run('echo 0 > /sys/bus/pci/devices/0000:01:00.0/sriov_numvfs')
+    await host.until(`${synchronized} | grep 'is gone from the host'`)
+    await host.until(`[ "$(${source})" = multus-status ]`)
+    await host.until(`k get node -o jsonpath='{.items[0].status.capacity}' | grep -v '"${resource}":"3"'`)
+    await rig.run(makeVfs)
+    await host.until(`${source} | grep domain`)
+    await host.until(`[ -z "$(${synchronized})" ]`)
   })
 
   test('gives everything back when it ends, however it ends', async () => {
