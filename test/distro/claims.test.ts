@@ -5,7 +5,7 @@ import { eventually } from '#base/wait.ts'
 import { diskLayer } from '#kit/drivers/image/disks.ts'
 import { pushImage, startRegistry, type TestRegistry } from '#kit/drivers/image/registry.ts'
 import { path } from '../../tools/stage/api.ts'
-import { bootMs, buildDistro, overSsh, sshKey } from '../../tools/stage/distro.ts'
+import { bootMs, buildDistro, isSetUp, overSsh, sshKey } from '../../tools/stage/distro.ts'
 import { volumesVm } from '../../tools/stage/distro-manifests.ts'
 import { Stage } from '../../tools/stage/stage.ts'
 import { claim, dataVolume, withVolumes } from '../../tools/stage/volumes.ts'
@@ -46,14 +46,9 @@ describe('a stock cloud image in a DataVolume', () => {
   })
 
   const ssh = (line: string) => overSsh(stage, 'cloud', key.file, line)
-  const isSetUp = () =>
-    eventually('it is set up', async () => (await ssh('cloud-init status')).includes('done'), {
-      deadlineMs: bootMs,
-      everyMs: 1000,
-    })
 
   test('boots from it, and has the disk of its claim', async () => {
-    await isSetUp()
+    await isSetUp(stage, 'cloud')
     assert.equal(await ssh('lsblk -bdno NAME,SIZE | grep -E "vd[ac]"'), `vda  ${4 * 2 ** 30}\nvdc  ${2 ** 30}`)
     await ssh('sudo sh -c "printf kept > /dev/vdc; echo kept > /kept; sync"')
   })
@@ -66,7 +61,7 @@ describe('a stock cloud image in a DataVolume', () => {
       { deadlineMs: bootMs },
     )
     await stage.p('start', 'cloud')
-    await isSetUp()
+    await isSetUp(stage, 'cloud')
     assert.equal(await ssh('cat /kept; sudo head -c 4 /dev/vdc; echo; wc -l < /ran'), 'kept\nkept\n1')
   })
 })

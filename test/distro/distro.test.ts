@@ -9,7 +9,7 @@ import { pictureOf, showScreen } from '#kit/browser/screen.ts'
 import { diskLayer } from '#kit/drivers/image/disks.ts'
 import { pushImage, startRegistry, type TestRegistry } from '#kit/drivers/image/registry.ts'
 import { path } from '../../tools/stage/api.ts'
-import { bootMs, buildDistro, overSsh, sshKey } from '../../tools/stage/distro.ts'
+import { bootMs, buildDistro, isSetUp, overSsh, sshKey } from '../../tools/stage/distro.ts'
 import { cloudVm, volumesVm } from '../../tools/stage/distro-manifests.ts'
 import { addition, addressedNad, nad } from '../../tools/stage/manifests.ts'
 import { patienceMs, root, Stage } from '../../tools/stage/stage.ts'
@@ -117,12 +117,6 @@ ethernets:
   })
 
   const ssh = (vm: string, line: string) => overSsh(stage, vm, key.file, line)
-  /** Waits until cloud-init has done all that it does. */
-  const isSetUp = (vm: string) =>
-    eventually(`${vm} is set up`, async () => (await ssh(vm, 'cloud-init status')).includes('done'), {
-      deadlineMs: bootMs,
-      everyMs: 1000,
-    })
   const sees = (vm: string, what: string, line: string, wanted: RegExp) =>
     eventually(what, async () => wanted.test(await ssh(vm, line)), { deadlineMs: patienceMs, everyMs: 300 })
   const imageFiles = () => globSync(`${stage.dir}/images/sha256-*/disk.qcow2`)
@@ -144,7 +138,7 @@ ethernets:
   })
 
   test('is set up by cloud-init: name, user, key, commands, and addresses by MAC', async () => {
-    await isSetUp('cloud')
+    await isSetUp(stage, 'cloud')
     assert.equal(await ssh('cloud', 'hostname; id -un; wc -l < /ran'), 'myguest\ndebian\n1')
     assert.match(await ssh('cloud', 'ip -br -4 addr show lan0'), /10\.99\.0\.5\/24/)
     assert.match(await ssh('cloud', 'ip -br -4 addr show pod0'), /10\.0\.2\.2\/24/)
@@ -159,7 +153,7 @@ ethernets:
   })
 
   test('has the keys and passwords that its agent is to set, and the new ones when they change', async () => {
-    await isSetUp('cloud')
+    await isSetUp(stage, 'cloud')
     const keys = () => ssh('cloud', 'sudo cat /root/.ssh/authorized_keys')
     await eventually('the key is there', async () => /AAAA first/.test(await keys()), { deadlineMs: patienceMs })
     assert.match(await ssh('cloud', 'sudo getent shadow debian'), /^debian:\$/)
@@ -173,7 +167,7 @@ ethernets:
   })
 
   test('volumes alone are disks on sata, which the guest sees with what is on them', async () => {
-    await isSetUp('plain')
+    await isSetUp(stage, 'plain')
     assert.equal(await ssh('plain', 'hostname; wc -c < /large'), `plain\n${large.length}`)
     const { body } = await stage.api.call('GET', path.vmi('plain'))
     assert.deepEqual(
@@ -264,18 +258,15 @@ ethernets:
     const bootId = await ssh('cloud', 'cat /proc/sys/kernel/random/boot_id')
     const rebooting = (async () => {
       await stage.p('soft-reboot', 'cloud')
-      await eventually(
-        'it has booted again',
-        async () => (await ssh('cloud', 'cat /proc/sys/kernel/random/boot_id')) !== bootId,
-        {
-          deadlineMs: bootMs,
-          everyMs: 1000,
-        },
-      )
+      await isSetUp(stage, 'cloud', 2)
+      assert.notEqual(await ssh('cloud', 'cat /proc/sys/kernel/random/boot_id'), bootId)
       assert.equal(await ssh('cloud', 'cat more; wc -l < /ran'), 'more\n1', 'cloud-init ran once')
     })()
+    const before = await stage.sandbox('plain')
     await stage.p('restart', 'plain')
-    await isSetUp('plain')
+    const isAnother = async () => (await stage.sandbox('plain')) !== before
+    await eventually('another sandbox is there', isAnother, { deadlineMs: patienceMs })
+    await isSetUp(stage, 'plain')
     const kept = await ssh('plain', `sudo head -c 4 ${hostDisk}; echo; ls stays 2> /dev/null | wc -l`)
     await rebooting
     assert.equal(kept, 'kept\n0')

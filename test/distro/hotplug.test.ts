@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { eventually } from '#base/wait.ts'
 import { path } from '../../tools/stage/api.ts'
-import { bootMs, overSsh, provideDistro, sshKey } from '../../tools/stage/distro.ts'
+import { bootMs, isSetUp, overSsh, provideDistro, sshKey } from '../../tools/stage/distro.ts'
 import { distroImage, volumesVm } from '../../tools/stage/distro-manifests.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 import { claim, claimPath } from '../../tools/stage/volumes.ts'
@@ -45,10 +45,7 @@ describe('a stock guest whose volumes come and leave', () => {
         ...manifest,
         spec: { ...manifest.spec, template },
       })
-      await eventually('it is set up', async () => (await ssh('cloud-init status')).includes('done'), {
-        deadlineMs: bootMs,
-        everyMs: 1000,
-      })
+      await isSetUp(stage, 'cloud')
     },
     { timeout: 2 * bootMs },
   )

@@ -6,7 +6,7 @@ import { eventually } from '#base/wait.ts'
 import { diskLayer } from '#kit/drivers/image/disks.ts'
 import { pushImage, startRegistry, type TestRegistry } from '#kit/drivers/image/registry.ts'
 import { path } from '../../tools/stage/api.ts'
-import { bootMs, buildDistro, overSsh, sshKey } from '../../tools/stage/distro.ts'
+import { bootMs, buildDistro, isSetUp, overSsh, sshKey } from '../../tools/stage/distro.ts'
 import { cloudVm } from '../../tools/stage/distro-manifests.ts'
 import { patienceMs, Stage } from '../../tools/stage/stage.ts'
 
@@ -43,11 +43,6 @@ describe('guests with disks, while processes are killed', () => {
   const phaseOf = async (vm: string) => (await stage.api.call('GET', path.vmi(vm))).body.status?.phase
   const runs = (vm: string) =>
     eventually(`${vm} runs`, async () => (await phaseOf(vm)) === 'Running', { deadlineMs: bootMs, everyMs: 100 })
-  const isSetUp = (vm: string) =>
-    eventually(`${vm} is set up`, async () => (await ssh(vm, 'cloud-init status')).includes('done'), {
-      deadlineMs: bootMs,
-      everyMs: 1000,
-    })
   const again = async () => {
     await stage.kill()
     await stage.up(options)
@@ -108,7 +103,7 @@ describe('guests with disks, while processes are killed', () => {
     const pid = await stage.qemuPid('vm0')
     process.kill(await stage.libvirtdPid('vm0'), 'SIGKILL')
     await again()
-    for (const name of names) await isSetUp(name)
+    for (const name of names) await isSetUp(stage, name)
     assert.equal(await stage.qemuPid('vm0'), pid)
   })
 
@@ -122,7 +117,7 @@ describe('guests with disks, while processes are killed', () => {
     process.kill(await stage.qemuPid('vm0'), 'SIGKILL')
     await eventually('it is replaced', async () => (await phaseOf('vm0')) !== 'Running', { deadlineMs: patienceMs })
     await runs('vm0')
-    await isSetUp('vm0')
+    await isSetUp(stage, 'vm0')
     assert.match(
       await ssh(
         'vm0',

@@ -156,11 +156,11 @@ describe('a guest with virtual functions', () => {
     const template = { spec: { ...moved.spec.template.spec, networks } }
     await host.apply({ ...moved, spec: { ...moved.spec, template } })
     // This kernel filters by VLAN, which the one of a test machine may not.
-    await host.until(`bridge vlan show | grep -A1 '^veth' | grep '100 PVID'`)
+    await rig.until(`bridge vlan show | grep -A1 '^veth' | grep '100 PVID'`)
     await host.until(`k get vmi x -o jsonpath='{.status.interfaces[?(@.name=="blue")].linkState}' | grep up`)
     assert.equal(await carrier(), '1')
     await host.apply(machine('x', vfs, { blue: 'up' }))
-    await host.until(`[ -z "$(bridge vlan show | grep '100 PVID')" ]`)
+    await rig.until(`[ -z "$(bridge vlan show | grep '100 PVID')" ]`)
   })
 
   test('has it back where it was when its migration is cancelled', async () => {
@@ -202,7 +202,7 @@ describe('a guest with virtual functions', () => {
     await whole('x', 'fast')
     assert.equal((await cardOf('x', 'fast')).mac, mac)
     // The other two of the three: the first one is free again, without its MAC address.
-    await host.until(`ip -j link show eth0 | grep -q '"vf":0,"link_type":"ether","address":"00:00:00:00:00:00"'`)
+    await rig.until(`ip -j link show eth0 | grep -q '"vf":0,"link_type":"ether","address":"00:00:00:00:00:00"'`)
     const [, fastVf, moreVf] = await vfList()
     assert.deepEqual([fastVf.address, fastVf.vlan_list[0].vlan], [mac, 7])
     assert.equal(moreVf.address, (await cardOf('x', 'more')).mac)
@@ -249,7 +249,7 @@ describe('a guest with virtual functions', () => {
   test('gives everything back when it ends, however it ends', async () => {
     await rig.run('kill -9 "$(pgrep -f guest=default_z)"')
     await host.kubectl('delete vm x z')
-    await host.until('[ -z "$(ls /var/pb/pods)" ]')
+    await rig.until('[ -z "$(ls /var/pb/pods)" ]')
     assert.deepEqual(await vfs(), untouched)
   })
 })

@@ -1,3 +1,4 @@
+import { eventually } from '../../src/base/wait.ts'
 import { distroImage } from './distro-manifests.ts'
 import { must, program } from './program.ts'
 import { root, type Stage } from './stage.ts'
@@ -20,6 +21,18 @@ export async function sshKey(stage: Stage): Promise<Readonly<{ file: string; pub
   const file = `${stage.dir}/ssh-key`
   await must('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'test', '-f', file])
   return { file, publicKey: (await must('cat', [`${file}.pub`])).trim() }
+}
+
+/**
+ * Waits until cloud-init has done all that it does in a guest, for so many times since its machine was started. Its console says
+ * so: a guest that is asked over SSH again and again spends more of its processor on answers than on its start.
+ */
+export async function isSetUp(stage: Stage, vm: string, times = 1): Promise<void> {
+  const hasFinished = async () => {
+    const said = (await stage.readSandbox(vm, 'run/console.log')).matchAll(/Cloud-init v.* finished/g)
+    return [...said].length >= times
+  }
+  await eventually(`${vm} is set up`, hasFinished, { deadlineMs: bootMs, everyMs: 200 })
 }
 
 /** Runs a shell line in a guest over SSH, through the API, as its owner would. */
