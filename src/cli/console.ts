@@ -53,7 +53,7 @@ export async function openConsole(
 
 /** Opens the console, as soon as the instance runs. @throws Fault Timeout */
 async function whenRunning(
-  { channels, client, namespace }: StreamContext,
+  { channels, client, namespace, print }: StreamContext,
   name: string,
   { timeoutMs, tail }: ConsoleOptions,
   signal: AbortSignal,
@@ -61,7 +61,7 @@ async function whenRunning(
   const query = tail === undefined ? '' : `?tailLines=${tail}`
   const path = `${pathOf(namespace, 'virtualmachineinstances', name, 'console')}${query}`
   const end = performance.now() + timeoutMs
-  for (;;) {
+  for (let tries = 0; ; tries++) {
     try {
       return await channels.open(path, protocol, signal)
     } catch (error) {
@@ -77,6 +77,7 @@ async function whenRunning(
             cause: error,
           },
         )
+      if (tries === 0) print.note(`Waiting for ${name} to run`)
     }
     await delay(againMs, signal)
   }

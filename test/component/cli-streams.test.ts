@@ -72,6 +72,7 @@ describe('commands that open streams into guests', () => {
     halted.spec.runStrategy = 'Halted'
     await cluster.api.create(vmsPath(ns), halted)
     const running = start('console later --timeout 1')
+    await prints(running, /^Waiting for later to run\n$/, 'err')
     await cluster.api.patch(vmsPath(ns, 'later'), { spec: { runStrategy: 'Always' } })
     await prints(running, /login: /)
     await cluster.api.patch(vmsPath(ns, 'later'), { spec: { runStrategy: 'Halted' } })

@@ -23,16 +23,18 @@ export async function sshKey(stage: Stage): Promise<Readonly<{ file: string; pub
   return { file, publicKey: (await must('cat', [`${file}.pub`])).trim() }
 }
 
+/** How often cloud-init has done all that it does in a guest, as the console of its machine says, which a move leaves behind. */
+export async function timesSetUp(stage: Stage, vm: string): Promise<number> {
+  return [...(await stage.readSandbox(vm, 'run/console.log')).matchAll(/Cloud-init v.* finished/g)].length
+}
+
 /**
- * Waits until cloud-init has done all that it does in a guest, for so many times since its machine was started. Its console says
- * so: a guest that is asked over SSH again and again spends more of its processor on answers than on its start.
+ * Waits until cloud-init has done all that it does in a guest for so many times. A guest that is asked over SSH again and again
+ * would spend more of its processor on answers than on its start.
  */
 export async function isSetUp(stage: Stage, vm: string, times = 1): Promise<void> {
-  const hasFinished = async () => {
-    const said = (await stage.readSandbox(vm, 'run/console.log')).matchAll(/Cloud-init v.* finished/g)
-    return [...said].length >= times
-  }
-  await eventually(`${vm} is set up`, hasFinished, { deadlineMs: bootMs, everyMs: 200 })
+  const isDone = async () => (await timesSetUp(stage, vm)) >= times
+  await eventually(`${vm} is set up`, isDone, { deadlineMs: bootMs, everyMs: 200 })
 }
 
 /** Runs a shell line in a guest over SSH, through the API, as its owner would. */
