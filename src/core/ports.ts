@@ -32,10 +32,10 @@ export type ObservedDomain = Readonly<{
 }>
 
 /**
- * A disk of a guest, by alias: its name in the guest's hypervisor (vda), and the name of its file in the sandbox's folder of disks,
- * which an empty CD-ROM does not have.
+ * A disk of a guest, by alias: its name in the guest's hypervisor (vda), the name of its file in the sandbox's folder of disks,
+ * which an empty CD-ROM does not have, and whether the tray of a CD-ROM is open.
  */
-export type ObservedDisk = Readonly<{ alias: string; target: string; file?: string }>
+export type ObservedDisk = Readonly<{ alias: string; target: string; file?: string; isOpen?: true }>
 
 /** Traffic of one interface as its guest sees it; -1 for an unknown value. */
 export type NicTraffic = Readonly<

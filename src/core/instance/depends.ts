@@ -27,10 +27,11 @@ export function nicDepends({ nads, guest }: Observation, { do: what, nic }: NicS
   return JSON.stringify([what, nic.network, nic.link, nads.configOf(nic.network), state])
 }
 
-/** Everything that a step about a disk depends on. */
+/** Everything that a step about a disk depends on. A guest that opens a tray may close it again soon. */
 export function diskDepends({ guest }: Pick<Observation, 'guest'>, step: DiskStep): string {
-  const { state, ports } = guest?.is === 'there' ? guest.domain : {}
-  return JSON.stringify([step.do, 'disk' in step ? step.disk.file : '', state, ports?.free])
+  const { state, ports, disks } = guest?.is === 'there' ? guest.domain : {}
+  const isOpen = disks?.find(({ alias }) => alias === step.alias)?.isOpen
+  return JSON.stringify([step.do, 'disk' in step ? step.disk.file : '', state, ports?.free, isOpen])
 }
 
 /**

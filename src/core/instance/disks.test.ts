@@ -104,6 +104,20 @@ describe('volumes of a running guest', () => {
     assert.equal(planGuestDisks(seen({ data: here }, { failures }, freed), vmi(['data']), freed).coming.length, 1)
   })
 
+  test('a medium that the guest keeps is asked for again at once when the guest opens the tray', () => {
+    const locked = domain([{ alias: 'ua-data', target: 'sda', file: `${uid}.img` }])
+    const step = { do: 'eject', name: 'data', alias: 'ua-data', disk: {} } as never
+    const cause = new Fault('Unavailable', 'its tray is locked')
+    const depends = diskDepends(seen({}, {}, locked), step)
+    const failures = withFailure(new Map(), 'disk data', { depends, cause, nowMs: 10_000 })
+    const devices = { disks: [{ name: 'data', cdrom: { bus: 'scsi' } }] }
+    const empty = { metadata: { name: 'x', namespace: 'ns' }, spec: { domain: { devices }, volumes: [] } } as never
+    const leaving = (of: ObservedDomain) => doings(planGuestDisks(seen({}, { failures }, of), empty, of).leaving)
+    assert.deepEqual(leaving(locked), [])
+    const open = domain([{ alias: 'ua-data', target: 'sda', file: `${uid}.img`, isOpen: true }])
+    assert.deepEqual(leaving(open), ['changeMedium'])
+  })
+
   test('leave no file behind; one that is still to be plugged keeps its own', () => {
     const plan = planGuestDisks(seen({ data: absent }), vmi(['data']), domain([], 1, [`${other}.img`]))
     assert.deepEqual(plan.unused, [{ do: 'dropFiles', files: [`${other}.img`] }])

@@ -106,3 +106,13 @@ for (const [log, end] of [
 ] as const)
   test(`a QEMU log that ends in ${log.trim().split('reason=')[1] ?? (log ? 'nothing' : 'no start')} tells of ${end ?? 'no guest'}`, () =>
     assert.equal(endOf(log), end))
+
+test('disks are read with their file, and with a tray that is open', () => {
+  const disk = (more: string) =>
+    `<disk type='file' device='cdrom'>${more}<alias name='ua-cd'/></disk><disk type='file'><target dev='vda'/><alias name='ua-a'/></disk>`
+  const read = (more: string) => readDomain(`<domain><devices>${disk(more)}</devices></domain>`, new Map()).disks
+  const other = { alias: 'ua-a', target: 'vda' }
+  assert.deepEqual(read("<target dev='sda' tray='open'/>"), [{ alias: 'ua-cd', target: 'sda', isOpen: true }, other])
+  const full = read("<source file='/run/disks/x.img'/><target dev='sda' tray='closed'/>")
+  assert.deepEqual(full, [{ alias: 'ua-cd', target: 'sda', file: 'x.img' }, other])
+})

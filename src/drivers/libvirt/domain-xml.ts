@@ -275,10 +275,12 @@ export function readDomain(xml: string, attachments: ReadonlyMap<string, Attachm
 
 function readDisk(one: XmlElement): ObservedDisk {
   const file = findElement(one, 'source')?.attributes.file
+  const { dev = '', tray } = findElement(one, 'target')?.attributes ?? {}
   return {
     alias: findElement(one, 'alias')?.attributes.name ?? '',
-    target: findElement(one, 'target')?.attributes.dev ?? '',
+    target: dev,
     ...(file !== undefined && { file: baseName(file) }),
+    ...(tray === 'open' && { isOpen: true }),
   }
 }
 

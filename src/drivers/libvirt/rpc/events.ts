@@ -13,6 +13,7 @@ export type LibvirtEvent =
   | Readonly<{ type: 'deviceAdded'; domain: Domain; alias: string }>
   | Readonly<{ type: 'deviceRemoved'; domain: Domain; alias: string }>
   | Readonly<{ type: 'deviceRemovalFailed'; domain: Domain; alias: string }>
+  | Readonly<{ type: 'trayChange'; domain: Domain; alias: string }>
   | Readonly<{ type: 'agentLifecycle'; domain: Domain; connected: boolean }>
   | Readonly<{ type: 'migrationIteration'; domain: Domain; iteration: number }>
   | Readonly<{ type: 'jobCompleted'; domain: Domain; statistics: Parameters }>
@@ -48,6 +49,9 @@ export const eventKinds: readonly EventKind[] = [
   kind(15, 333, onDevice, ({ domain, alias }) => ({ type: 'deviceRemoved', domain, alias })),
   kind(19, 354, onDevice, ({ domain, alias }) => ({ type: 'deviceAdded', domain, alias })),
   kind(22, 367, onDevice, ({ domain, alias }) => ({ type: 'deviceRemovalFailed', domain, alias })),
+  kind(10, 328, struct({ callback, domain, alias: string, reason: int }), ({ domain, alias }) => ({
+    ...{ type: 'trayChange', domain, alias },
+  })),
   kind(18, 348, struct({ callback, domain, state: int, reason: int }), (body) => ({
     type: 'agentLifecycle',
     domain: body.domain,

@@ -29,6 +29,7 @@ const guest = `
     <devices>
       <controller type='pci' model='pcie-root'/><controller type='pci' model='pcie-root-port'/>
       <controller type='pci' model='pcie-root-port'/><controller type='usb' model='none'/><memballoon model='none'/>
+      <disk type='file' device='cdrom'><target dev='sda' bus='sata'/><alias name='ua-cd'/></disk>
       ${nic('up')}
     </devices>
   </domain>`
@@ -102,6 +103,13 @@ describe('libvirt over its own protocol', {
     await libvirt.attachDevice(domain, nic('down', 1))
     await saw('the device', (event) => event.type === 'deviceAdded' && event.alias === 'ua-b')
     assert.match(await libvirt.getXml(domain), /ua-b/)
+  })
+
+  it('reports a tray that is opened', async () => {
+    const domain = await libvirt.getDomain(name)
+    await libvirt.monitorCommand(domain, { execute: 'blockdev-open-tray', arguments: { id: 'ua-cd' } })
+    await saw('the tray', (event) => event.type === 'trayChange' && event.alias === 'ua-cd')
+    assert.match(await libvirt.getXml(domain), /<target dev='sda' bus='sata' tray='open'\/>/)
   })
 
   it('pauses, continues, resets, and keeps notes', async () => {
