@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 const rounds: Readonly<Record<string, readonly [layer: string, part: string, env: Readonly<Record<string, string>>]>> =
   {
     attack: ['attack', '', { ATTACK: '1000000' }],
-    disks: ['distribution', 'kills', { GUESTS: '10' }],
+    disks: ['distribution', 'kills', { GUESTS: '10', PATIENCE: '4' }],
     host: ['end to end', 'heal', { ROUNDS: '200' }],
     fuzz: ['component', 'fuzz', { FUZZ: '100000' }],
     kill: ['component', 'kill', { ROUNDS: '40' }],

@@ -8,6 +8,7 @@ import type { Row } from './rows.ts'
 import { buildDistro } from './stage/distro.ts'
 import { buildDemoGuest } from './stage/image.ts'
 import { inOwnNetns } from './stage/netns.ts'
+import { patience } from './stage/patience.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 const node = [process.execPath, '--disable-warning=ExperimentalWarning']
@@ -163,7 +164,7 @@ function runFiles(
     ...node,
     '--test',
     ...layer.flags,
-    `--test-timeout=${layer.testTimeoutMs ?? testTimeoutMs}`,
+    `--test-timeout=${patience * (layer.testTimeoutMs ?? testTimeoutMs)}`,
     ...reporters,
     ...files,
   ]

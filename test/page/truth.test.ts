@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Page } from 'playwright-core'
+import { eventually } from '#base/wait.ts'
+import { isAccessible } from '#kit/page/accessible.ts'
 import { Hands } from '#kit/page/hands.ts'
 import { Stand } from '#kit/page/stand.ts'
 import { makeWorld } from '#kit/page/world.ts'
@@ -159,6 +161,8 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
     await hands.plan()
     await api.delete(vmsPath('default', 'brief'))
     await page.getByText('The machine was deleted meanwhile.').waitFor()
+    await isAccessible(page, 'gone')
+    await stand.picture(page, 'gone')
     await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click()
     await page.getByRole('searchbox').fill('')
   })
@@ -173,6 +177,7 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
     await page.getByRole('button', { name: 'Do it' }).click()
     await page.getByText('It was changed meanwhile').waitFor()
     await page.locator('.compare').getByText('storage: default/storage, down').waitFor()
+    await isAccessible(page, 'conflict')
     await stand.picture(page, 'conflict')
     await page.getByRole('button', { name: 'Try again' }).click()
     await hands.doIt()
@@ -186,6 +191,7 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
     await stand.stopServer()
     await page.getByText('Connection lost').waitFor()
     await page.locator('.head.stale ~ .view').waitFor()
+    await isAccessible(page, 'stale')
     await stand.picture(page, 'stale')
     await stand.startServer()
     await page.getByText('Live', { exact: true }).waitFor()
@@ -215,13 +221,17 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
   it('a session that ends asks to sign in again over the page, and nothing typed is lost', async () => {
     await page.getByRole('link', { name: 'New machine' }).click()
     await page.getByLabel('Name').first().fill('typed')
-    await page.route('**/apis/**', (route) => route.fulfill({ status: 401, body: '{}' }))
+    await stand.cluster.api.delete('/api/v1/namespaces/default/serviceaccounts/owner')
+    // What has begun before goes on; whatever begins is refused.
     stand.door.target = undefined
     stand.door.target = stand.cluster.port
     await page.getByText('Your session has ended').waitFor()
+    await isAccessible(page, 'session ended')
     await stand.picture(page, 'session-ended')
-    await page.unroute('**/apis/**')
     await page.getByLabel('Token').fill(token)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByText('does not accept this token').waitFor()
+    await page.getByLabel('Token').fill(await stand.token('successor', 'cluster-admin'))
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.getByText('Your session has ended').waitFor({ state: 'detached' })
     assert.equal(await page.getByLabel('Name').first().inputValue(), 'typed')
@@ -254,18 +264,27 @@ describe('the page tells the truth', { timeout: 250_000 }, () => {
     await local.getByLabel('Token').fill(nobody)
     await local.getByRole('button', { name: 'Sign in' }).click()
     await local.getByText('You may not see machines of all namespaces').waitFor()
+    await isAccessible(local, 'choice of a namespace')
+    await stand.picture(local, 'namespace')
     await local.getByRole('button', { name: 'Open' }).click()
     await new Hands(stand, local).sees('web-2/default', 'up')
     await local.context().close()
   })
 
-  it('a one-time code signs in, and leaves the address at once', async () => {
+  it('a one-time code signs in, and leaves the address at once; an open page renews its token in time', async () => {
     const fresh = await stand.page()
+    await fresh.clock.install()
     const { code } = await stand.cluster.api.create('/ui/session/code', {})
     await fresh.goto(`${stand.origin}/#code=${code}`)
     await fresh.reload()
     await fresh.getByText('Live', { exact: true }).waitFor()
     assert.equal(new URL(fresh.url()).hash, '')
+    const tokenOf = () => fresh.evaluate<string>("JSON.parse(sessionStorage.getItem('patchbay.session')).token")
+    const first = await tokenOf()
+    const renewed = fresh.waitForResponse('**/ui/session/renew')
+    await fresh.clock.fastForward('46:00')
+    assert.ok((await renewed).ok())
+    await eventually('the page has another token', async () => (await tokenOf()) !== first)
     await fresh.context().close()
   })
 

@@ -21,7 +21,7 @@ export type RigOptions = Readonly<{
 }>
 
 /** Its own address on the link by which it is reached, and the port of it that is. */
-export const doorAddress = '10.77.0.15'
+const doorAddress = '10.77.0.15'
 export const doorPort = 6443
 
 /**

@@ -1,10 +1,11 @@
 import { eventually } from '../../src/base/wait.ts'
 import { distroImage } from './distro-manifests.ts'
+import { patience } from './patience.ts'
 import { must, program } from './program.ts'
 import { root, type Stage } from './stage.ts'
 
 /** What a guest of a whole distribution may take to boot and to be set up by cloud-init under emulation, milliseconds. */
-export const bootMs = 300_000
+export const bootMs = 300_000 * patience
 
 /** Builds the Debian guest, if it is not there as this version makes it, and resolves to its image (tools/distro). */
 export async function buildDistro(): Promise<string> {

@@ -6,6 +6,7 @@ import { eventually } from '../../src/base/wait.ts'
 import { Api, path } from './api.ts'
 import { runInGuest } from './guest.ts'
 import { processOf } from './processes.ts'
+import { patience } from './patience.ts'
 import { must, type Outcome, program } from './program.ts'
 import { difference, namespaceSnapshot, type Snapshot, tracesOf } from './snapshot.ts'
 import { TruthChecker } from './truth.ts'
@@ -19,7 +20,7 @@ const launcher = `${root}/patchbay`
 const job = 'kubevirt.io/migrationJobUID'
 
 /** What a guest or a server may take under emulation on a busy machine before we give up, milliseconds. */
-export const patienceMs = 120_000
+export const patienceMs = 120_000 * patience
 
 /** How long the kernel may take to bury processes and namespaces whose end was waited for, milliseconds. */
 const burialMs = 20_000
