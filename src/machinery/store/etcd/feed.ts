@@ -46,7 +46,7 @@ export class EtcdFeed {
     const { client, view, log } = this.#parts
     while (!signal.aborted) {
       try {
-        for await (const batch of client.watch(allKeys, view.revision + 1, signal)) this.#take(batch)
+        for await (const batch of client.watch(allKeys, view.revision, signal)) this.#take(batch)
       } catch (error) {
         if (error instanceof EtcdFault && error.matter === 'compacted') await this.#reload()
         else if (!signal.aborted) log.debug({ cause: explain(error) }, 'The watch of etcd ended; resuming it')

@@ -252,7 +252,7 @@ export class EtcdStore implements Store {
     const stop = signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal
     const onForeign = () => undefined
     try {
-      for await (const { events, revision } of this.#client.watch(allKeys, after + 1, stop)) {
+      for await (const { events, revision } of this.#client.watch(allKeys, after, stop)) {
         const changes = changesOf(events, { keys: this.#keys, onForeign }).map(({ change }) => change)
         yield { changes: changes.filter(({ row }) => row.key.startsWith(prefix)), upTo: revision }
       }

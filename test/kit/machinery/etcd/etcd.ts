@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '#base/wait.ts'
 import { EtcdClient } from '#machinery/etcd/client.ts'
-import type { EtcdTls } from '#machinery/etcd/member.ts'
+import { type EtcdTls, Member } from '#machinery/etcd/member.ts'
 import { methods, rangeRequest } from '#machinery/etcd/messages.ts'
+import { Fields } from '#machinery/etcd/wire.ts'
 
 const provide = new URL('../../../../tools/etcd/provide.sh', import.meta.url).pathname
 
@@ -120,4 +121,22 @@ async function freePorts(count: number): Promise<number[]> {
   })
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
   return ports
+}
+
+/** The member that leads, by what each says of itself. @throws when there is none */
+export async function leaderOf({ members }: TestEtcd): Promise<TestMember> {
+  const leaders = await Promise.all(members.map(async (one) => ((await isLeader(one.url)) ? one : undefined)))
+  const leader = leaders.find((one) => one !== undefined)
+  if (!leader) throw new Error('No member of etcd leads')
+  return leader
+}
+
+async function isLeader(url: string): Promise<boolean> {
+  const member = new Member(url)
+  try {
+    const status = new Fields(await member.call('/etcdserverpb.Maintenance/Status', Buffer.alloc(0), 2000))
+    return status.fields(1).int(2) === status.int(4)
+  } finally {
+    member.drop()
+  }
 }
