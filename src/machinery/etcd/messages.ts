@@ -30,6 +30,10 @@ export const methods = {
   txn: { path: '/etcdserverpb.KV/Txn', read: txnAnswer },
   compact: { path: '/etcdserverpb.KV/Compact', read: revisionOf },
   alarms: { path: '/etcdserverpb.Maintenance/Alarm', read: alarmNames },
+  leaseGrant: { path: '/etcdserverpb.Lease/LeaseGrant', read: revisionOf },
+  leaseRevoke: { path: '/etcdserverpb.Lease/LeaseRevoke', read: revisionOf },
+  /** A stream as etcd has it, of one question and one answer here: the seconds that are left, 0 for an unknown lease. */
+  leaseKeepAlive: { path: '/etcdserverpb.Lease/LeaseKeepAlive', read: (answer: Buffer) => new Fields(answer).int(3) },
   authenticate: { path: '/etcdserverpb.Auth/Authenticate', read: (answer: Buffer) => new Fields(answer).text(2) },
 } satisfies Record<string, Method<unknown>>
 
@@ -52,7 +56,7 @@ export function rangeRequest({ key, end, limit, revision, keysOnly, maxModRevisi
 export type Expectation = Readonly<{ key: Uint8Array; modRevision: number }>
 
 export type Operation =
-  | Readonly<{ put: Uint8Array; value: Uint8Array }>
+  | Readonly<{ put: Uint8Array; value: Uint8Array; lease?: number }>
   | Readonly<{ remove: Uint8Array }>
   | Readonly<{ range: Uint8Array }>
 
@@ -69,13 +73,23 @@ export function txnRequest({ expect, success, failure }: TxnRequest): Buffer {
 }
 
 function operation(one: Operation): Buffer {
-  if ('put' in one) return message([2, message([1, one.put], [2, one.value])])
+  if ('put' in one) return message([2, message([1, one.put], [2, one.value], [3, one.lease])])
   if ('remove' in one) return message([3, message([1, one.remove])])
   return message([1, rangeRequest({ key: one.range })])
 }
 
 export function compactRequest(revision: number): Buffer {
   return message([1, revision])
+}
+
+/** A lease under a number of our own choice, which ends after so many seconds without being kept alive. */
+export function leaseRequest(lease: number, seconds: number): Buffer {
+  return message([1, seconds], [2, lease])
+}
+
+/** Names a lease that is to be kept alive, or revoked. */
+export function leaseNamed(lease: number): Buffer {
+  return message([1, lease])
 }
 
 /** Asks for the alarms that are raised. */

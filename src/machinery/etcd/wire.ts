@@ -4,7 +4,7 @@ type Value = undefined | number | boolean | string | Uint8Array | readonly Uint8
 const [varint, fixed64, bytes, fixed32] = [0, 1, 2, 5]
 
 /** A protobuf message of numbered fields. Zero, false and the empty string are what a missing field means, and left out. */
-export function message(...fields: readonly (readonly [number: number, value: Value])[]): Buffer {
+export function message(...fields: (readonly [number: number, value: Value])[]): Buffer {
   return Buffer.concat(fields.flatMap(([number, value]) => fieldBytes(number, value)))
 }
 

@@ -6,6 +6,7 @@ import type { KeyRange } from '../../etcd/messages.ts'
  *     /patchbay/core/pods/a/b        the object with the key /core/pods/a/b
  *     /patchbay!last/core/pods/a/b   the last words of that object, written by the transaction that deleted it
  *     /patchbay!compacted            up to where history has been forgotten
+ *     /patchbay!server/…             a server that runs, until its lease ends
  *     /patchbay!missing              never there: what reads it wants the revision of etcd
  *
  * `!` sorts before `/`, so that the range of the objects holds nothing else.
@@ -16,6 +17,7 @@ export class EtcdKeys {
   readonly missing: Buffer
   readonly objects: KeyRange
   readonly lastWords: KeyRange
+  readonly servers: KeyRange
   readonly #last: string
 
   constructor(prefix: string) {
@@ -25,6 +27,7 @@ export class EtcdKeys {
     this.missing = Buffer.from(`${prefix}!missing`)
     this.objects = rangeOf(`${prefix}/`)
     this.lastWords = rangeOf(`${this.#last}/`)
+    this.servers = rangeOf(`${prefix}!server/`)
   }
 
   object(key: string): Buffer {
@@ -33,6 +36,10 @@ export class EtcdKeys {
 
   last(key: string): Buffer {
     return Buffer.from(this.#last + key)
+  }
+
+  server(name: string): Buffer {
+    return Buffer.from(`${this.prefix}!server/${name}`)
   }
 
   /** The objects whose keys start with a prefix. */
