@@ -1,6 +1,6 @@
 import { explain, Fault } from '#base/fault.ts'
 import { type Log, silent as silentLog } from '#base/log.ts'
-import { Choice } from './choice.ts'
+import { Choice, type Chosen } from './choice.ts'
 import { EtcdFault } from './etcd-fault.ts'
 import { type EtcdTls, Member } from './member.ts'
 import {
@@ -50,6 +50,8 @@ export class EtcdClient {
   readonly #log: Log
   /** The token of the user, once there is one. */
   #token: Promise<string> | undefined
+  /** Whether the last member that was asked answered. */
+  #isWell = true
   #closed = false
 
   constructor({ endpoints, tls, user, deadlineMs = defaultDeadlineMs, log = silentLog }: EtcdOptions) {
@@ -61,18 +63,20 @@ export class EtcdClient {
 
   /** The member that is asked next. */
   get endpoint(): string {
-    return this.#choice.current.url
+    return this.#choice.current.one.url
   }
 
   /** Asks once. `isUnclear` of what it throws says whether the request may have been carried out. @throws EtcdFault */
   async once<T>({ path, read }: Method<T>, request: Buffer, deadlineMs = this.#deadlineMs): Promise<T> {
     if (this.#closed) throw new Fault('Unavailable', 'The client of etcd is closed')
-    const member = this.#choice.current
-    const token = await this.#currentToken(member)
+    const chosen = this.#choice.current
+    const token = await this.#currentToken(chosen)
     try {
-      return read(await member.call(path, request, deadlineMs, token.headers))
+      const answer = read(await chosen.one.call(path, request, deadlineMs, token.headers))
+      this.#noteWell()
+      return answer
     } catch (error) {
-      this.#note(member, error)
+      this.#note(chosen, error)
       if (error instanceof EtcdFault && error.matter === 'token' && this.#token === token.used) this.#token = undefined
       throw error
     }
@@ -100,18 +104,18 @@ export class EtcdClient {
    * @throws EtcdFault when the stream ends in any other way; `matter` is "compacted" when not all of them are there any more
    */
   async *watch(range: KeyRange, after: number, signal: AbortSignal): AsyncGenerator<WatchBatch, void> {
-    const member = this.#choice.current
-    const { headers } = await this.#currentToken(member)
+    const chosen = this.#choice.current
+    const { headers } = await this.#currentToken(chosen)
     try {
       // From that revision itself, though it is known: from the next one, etcd 3.4 misses deletes of the revision that was
       // compacted last, instead of ending the watch.
       const request = watchRequest(range, Math.max(1, after))
       // With hasleader a member that is cut off from the others ends the stream, instead of keeping it open and silent.
-      const messages = member.follow(watchPath, request, signal, { ...headers, hasleader: 'true' })
+      const messages = chosen.one.follow(watchPath, request, signal, { ...headers, hasleader: 'true' })
       let events: EtcdEvent[] = []
       for await (const message of messages) {
         const answer = watchAnswer(message)
-        if (answer.canceled) throw canceled(member.url, answer.compactRevision, answer.cancelReason)
+        if (answer.canceled) throw canceled(chosen.one.url, answer.compactRevision, answer.cancelReason)
         events.push(...answer.events.filter(({ kv }) => kv.modRevision > after))
         const revision = events.at(-1)?.kv.modRevision
         if (answer.isFragment || revision === undefined) continue
@@ -119,7 +123,7 @@ export class EtcdClient {
         events = []
       }
     } catch (error) {
-      this.#note(member, error)
+      this.#note(chosen, error)
       throw error
     }
   }
@@ -131,37 +135,43 @@ export class EtcdClient {
 
   close(): void {
     this.#closed = true
-    for (let i = 0; i < this.#choice.count; i++) {
-      const member = this.#choice.current
-      member.drop()
-      this.#choice.failed(member)
-    }
+    for (const member of this.#choice.all) member.drop()
   }
 
-  #note(member: Member, error: unknown): void {
-    if (isPassing(error) && !this.#closed) this.#leave(member, error)
+  #note(chosen: Chosen<Member>, error: unknown): void {
+    if (isPassing(error) && !this.#closed) this.#leave(chosen, error)
   }
 
-  #leave(member: Member, reason: unknown): void {
-    if (!this.#choice.failed(member)) return
+  #leave(chosen: Chosen<Member>, reason: unknown): void {
+    if (!this.#choice.failed(chosen)) return
+    const { one: member } = chosen
     member.drop()
-    this.#log.warn({ member: member.url, next: this.endpoint, cause: explain(reason) }, 'Leaving a member of etcd')
+    const fields = { member: member.url, next: this.endpoint, cause: explain(reason) }
+    // One line is enough for as long as none answers.
+    if (this.#isWell) this.#log.warn(fields, 'Leaving a member of etcd')
+    else this.#log.debug(fields, 'Leaving a member of etcd')
+    this.#isWell = false
   }
 
-  async #currentToken(member: Member): Promise<{ headers: Record<string, string>; used?: Promise<string> }> {
+  #noteWell(): void {
+    if (!this.#isWell) this.#log.info({ member: this.endpoint }, 'Etcd answers')
+    this.#isWell = true
+  }
+
+  async #currentToken(chosen: Chosen<Member>): Promise<{ headers: Record<string, string>; used?: Promise<string> }> {
     if (!this.#user) return { headers: {} }
-    this.#token ??= this.#signIn(member, this.#user)
+    this.#token ??= this.#signIn(chosen, this.#user)
     const used = this.#token
     return { headers: { [tokenHeader]: await used }, used }
   }
 
-  async #signIn(member: Member, user: { name: string; password: string }): Promise<string> {
+  async #signIn(chosen: Chosen<Member>, user: { name: string; password: string }): Promise<string> {
     const { path, read } = methods.authenticate
     try {
-      return read(await member.call(path, authenticateRequest(user.name, user.password), this.#deadlineMs))
+      return read(await chosen.one.call(path, authenticateRequest(user.name, user.password), this.#deadlineMs))
     } catch (error) {
       this.#token = undefined
-      this.#note(member, error)
+      this.#note(chosen, error)
       throw error
     }
   }

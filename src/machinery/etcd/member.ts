@@ -95,7 +95,8 @@ export class Member {
     const session = connect(this.url, { ...this.#tls, settings: { initialWindowSize: streamWindow } })
     session.on('connect', () => {
       this.#made.add(session)
-      session.setLocalWindowSize(sessionWindow)
+      // It may have been dropped in the moment it was made.
+      if (!session.destroyed) session.setLocalWindowSize(sessionWindow)
     })
     // Each of its streams fails by itself; without a listener the error would end the process.
     session.on('error', () => undefined)

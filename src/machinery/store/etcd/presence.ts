@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { explain } from '#base/fault.ts'
-import type { Log } from '#base/log.ts'
+import { type Log, silent } from '#base/log.ts'
 import { delay } from '#base/wait.ts'
 import { EtcdClient, type EtcdOptions } from '../../etcd/client.ts'
 import { leaseNamed, leaseRequest, methods, rangeRequest, txnRequest } from '../../etcd/messages.ts'
@@ -18,7 +18,8 @@ type Where = EtcdOptions & Readonly<{ prefix: string }>
  */
 export function announceServer(where: Where & Readonly<{ log: Log }>, name: string): () => Promise<void> {
   const { prefix, log } = where
-  const client = new EtcdClient(where)
+  // What happens to the members is in the log already, by the client of the store.
+  const client = new EtcdClient({ ...where, log: silent })
   const key = new EtcdKeys(prefix).server(name)
   const lease = randomInt(1, 2 ** 47)
   const stop = new AbortController()
