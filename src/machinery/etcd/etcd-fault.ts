@@ -1,6 +1,6 @@
 import { Fault, type FaultKind } from '#base/fault.ts'
 
-/** Codes of gRPC that are told apart here. */
+/** Codes of gRPC that differ in what they mean here. */
 export const codes = {
   ok: 0,
   unknown: 2,

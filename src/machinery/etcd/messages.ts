@@ -53,7 +53,7 @@ export function rangeRequest({ key, end, limit, revision, keysOnly, maxModRevisi
 }
 
 /** What a transaction expects: the revision that last wrote a key, 0 for a key that is not there. */
-export type Expectation = Readonly<{ key: Uint8Array; modRevision: number }>
+type Expectation = Readonly<{ key: Uint8Array; modRevision: number }>
 
 export type Operation =
   | Readonly<{ put: Uint8Array; value: Uint8Array; lease?: number }>

@@ -7,7 +7,7 @@ import { type Bound, type Sized, WatchCache } from './watch-cache.ts'
 export type Span = Readonly<{ changes: readonly Change[]; upTo: number }>
 
 /** Reads changes from where a store keeps them: those after a revision, span after span, until the reader returns. */
-export type Past = (prefix: string, after: number, signal?: AbortSignal) => AsyncIterable<Span>
+type Past = (prefix: string, after: number, signal?: AbortSignal) => AsyncIterable<Span>
 
 export type ViewOptions = Readonly<{
   /** How messages call the store, like "store /var/lib/patchbay/state.db". */
