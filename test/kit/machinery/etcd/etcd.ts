@@ -123,12 +123,12 @@ async function freePorts(count: number): Promise<number[]> {
   return ports
 }
 
-/** The member that leads, by what each says of itself. @throws when there is none */
-export async function leaderOf({ members }: TestEtcd): Promise<TestMember> {
-  const leaders = await Promise.all(members.map(async (one) => ((await isLeader(one.url)) ? one : undefined)))
-  const leader = leaders.find((one) => one !== undefined)
-  if (!leader) throw new Error('No member of etcd leads')
-  return leader
+/** The member that leads, by what each says of itself, once all answer: one that was started again takes a moment. */
+export function leaderOf({ members }: TestEtcd): Promise<TestMember> {
+  return eventually('every member answers, and one leads', async () => {
+    const leaders = await Promise.all(members.map(async (one) => ((await isLeader(one.url)) ? one : undefined)))
+    return leaders.find((one) => one !== undefined)
+  })
 }
 
 async function isLeader(url: string): Promise<boolean> {
