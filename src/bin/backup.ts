@@ -17,10 +17,12 @@ export type BackupOptions = Readonly<{ file: string; dataDir: string }>
 /** Writes store, keys and identity of a data directory to one file, through its server when one runs. */
 export async function backup({ file, dataDir }: BackupOptions): Promise<string> {
   const dir = dataDirAt(await realpath(dataDirAt(dataDir).root).catch(() => dataDir))
-  if (!(await exists(dir.store)))
+  const server = await findServer(dir)
+  // A server whose store is elsewhere says where.
+  if (!server && !(await exists(dir.store)))
     throw new Fault('Invalid', `There is no store in the data directory ${dir.root}; name it with --data-dir`)
   const target = resolve(file)
-  if (await findServer(dir)) {
+  if (server) {
     await askServer(dir.control, { backup: target })
     return target
   }

@@ -26,6 +26,8 @@ export type DataDir = Readonly<{
   audit: string
   users: string
   control: string
+  /** Locked by the server that runs, when its store is elsewhere. */
+  lock: string
 }>
 
 /** The paths below a data directory. @throws Fault Invalid for a path that is too long */
@@ -52,6 +54,7 @@ export function dataDirAt(path: string): DataDir {
     audit: at('audit.log'),
     users: at('users'),
     control: at('control.sock'),
+    lock: at('server.lock'),
   }
 }
 

@@ -28,9 +28,10 @@ export type Claim = Readonly<{
 /**
  * Checks a data directory against its identity. Guests belong to the store they were created from: with another store
  * nothing is started, because its controllers do not know them.
- * @throws Fault Invalid with a remedy
+ * `elsewhere` names the store when it is not the file in the directory. @throws Fault Invalid with a remedy
  */
-export async function claimDataDir(dir: DataDir, wantedNode: string | undefined): Promise<Claim> {
+export async function claimDataDir(dir: DataDir, wantedNode: string | undefined, elsewhere?: string): Promise<Claim> {
+  const store = elsewhere ?? dir.store
   const path = join(dir.root, 'identity.json')
   const identity = await readIdentity(path)
   if (identity && wantedNode !== undefined && wantedNode !== identity.node)
@@ -39,14 +40,15 @@ export async function claimDataDir(dir: DataDir, wantedNode: string | undefined)
       `The data directory ${dir.root} is the one of node "${identity.node}", not of "${wantedNode}"; start it with --node ${identity.node} or without --node, or give node "${wantedNode}" another --data-dir`,
     )
   const { uids } = await foldersOf(dir.pods)
-  if (uids.length && !(await exists(dir.store))) throw refusal(dir, uids.length, 'is missing')
+  const refused = (what: string) => refusal(dir, store, uids.length, what)
+  if (uids.length && elsewhere === undefined && !(await exists(store))) throw refused('is missing')
   return {
-    admit: async (store) => {
-      const cluster = await clusterOf(store)
-      if (uids.length && cluster === undefined) throw refusal(dir, uids.length, 'is empty')
+    admit: async (opened) => {
+      const cluster = await clusterOf(opened)
+      if (uids.length && cluster === undefined) throw refused('is empty')
       if (uids.length && identity && identity.cluster !== cluster)
-        throw refusal(dir, uids.length, `is of another cluster (${cluster}, not ${identity.cluster})`)
-      return identity?.node ?? nodeBefore(dir, await nodesOf(store), wantedNode, uids.length > 0)
+        throw refused(`is of another cluster (${cluster}, not ${identity.cluster})`)
+      return identity?.node ?? nodeBefore(dir, await nodesOf(opened), wantedNode, uids.length > 0)
     },
     keep: async (node, cluster) => {
       const now: Identity = { layout: currentLayout, node, cluster }
@@ -94,9 +96,9 @@ async function nodesOf(store: Store): Promise<string[]> {
   return rows.map(({ value }) => (value as unknown as Node).metadata.name)
 }
 
-function refusal(dir: DataDir, sandboxes: number, what: string): Fault {
+function refusal(dir: DataDir, store: string, sandboxes: number, what: string): Fault {
   return new Fault(
     'Invalid',
-    `The data directory ${dir.root} has ${sandboxes} ${sandboxes === 1 ? 'sandbox' : 'sandboxes'} with guests that may run, and its store ${dir.store} ${what}; nothing was changed. Put the store of these guests back (or restore a backup of it), or stop them with: patchbay down --data-dir ${dir.root}, after which patchbay up starts afresh`,
+    `The data directory ${dir.root} has ${sandboxes} ${sandboxes === 1 ? 'sandbox' : 'sandboxes'} with guests that may run, and its store ${store} ${what}; nothing was changed. Put the store of these guests back (or restore a backup of it), or stop them with: patchbay down --data-dir ${dir.root}, after which patchbay up starts afresh`,
   )
 }

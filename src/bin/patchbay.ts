@@ -6,6 +6,7 @@ import { plainArguments } from './arguments.ts'
 import { addClientCommands } from './client-commands.ts'
 import { addImageCommands } from './image-commands.ts'
 import { dataDirOption, secondsOf } from './options.ts'
+import { addStoreCommands } from './store-commands.ts'
 import { addUpCommand } from './up-command.ts'
 import { addUserCommands } from './user-commands.ts'
 import { addVfCommands } from './vf-commands.ts'
@@ -55,6 +56,7 @@ program
     console.log(await restore({ file, dataDir }))
   })
 
+addStoreCommands(program)
 addImageCommands(program, logOf)
 addVfCommands(program)
 addUserCommands(program)

@@ -9,7 +9,6 @@ import { openListener, ownName } from '#machinery/http/listener.ts'
 import type { ServiceAccountTokens } from '#machinery/rest/access/tokens.ts'
 import type { KeyPair } from '#machinery/rest/certificates.ts'
 import { kubernetesDoor } from '#machinery/rest/door.ts'
-import { openSqliteStore, type SqliteStore } from '#machinery/store/sqlite.ts'
 import type { Store } from '#machinery/store/store.ts'
 import { Queues } from '#ovirt/engine/queues.ts'
 import { accountTokens, pageTokens } from '#server/account-tokens.ts'
@@ -18,7 +17,6 @@ import { type ControllersOptions, startControllers } from '#server/controllers.t
 import { Metrics } from '#server/metrics.ts'
 import type { PageTokens } from '#server/page/tokens.ts'
 import { identityOf, type Keys, openKeys, renewedKeys, type TlsFiles, tokenKeyOf } from '#server/pki.ts'
-import { alarmKey } from '#server/store-alarm.ts'
 import { UploadTokens } from '#server/upload-tokens.ts'
 import { uploadDoor } from '#server/uploads.ts'
 import { writeBackup } from './backup.ts'
@@ -28,6 +26,7 @@ import { type AuditLimits, makeGuard } from './guard.ts'
 import { addressOf, urlOf } from './listen-address.ts'
 import { type OvirtListen, openOvirtDoor } from './ovirt-door.ts'
 import { openPageDoor } from './page-door.ts'
+import { type EtcdSettings, openServerStore, type ServerStore } from './server-store.ts'
 import { openVdsmDoor } from './vdsm-door.ts'
 
 export type ServeOptions = ApiOptions &
@@ -41,6 +40,8 @@ export type ServeOptions = ApiOptions &
     historyMs: number
     /** Above this size in bytes, writes that make the store grow are refused. */
     storeQuotaBytes: number
+    /** Where the store is, instead of in the data directory. */
+    etcd?: EtcdSettings
     /** Where oVirt's API is served, if it is. */
     ovirt?: OvirtListen
     /** Where vdsm's API is served, if it is. */
@@ -76,7 +77,7 @@ type Listening = Readonly<{
 export type Serving = AsyncDisposable &
   Listening &
   Readonly<{
-    store: SqliteStore
+    store: ServerStore
     api: Api
     metrics: Metrics
     /** The streams into the guests of each node: who starts a node's agent adds them. */
@@ -130,10 +131,9 @@ export async function serve(options: ServeOptions): Promise<Serving> {
 }
 
 /** Opens the store, and the socket for requests to copy it. */
-async function openStore(options: ServeOptions, stack: AsyncDisposableStack): Promise<SqliteStore> {
-  const { dir, historyMs, storeQuotaBytes: quotaBytes, log } = options
-  const store = await openSqliteStore({ path: dir.store, historyMs, quotaBytes, alarmKey, log })
-  stack.defer(() => store.close())
+async function openStore(options: ServeOptions, stack: AsyncDisposableStack): Promise<ServerStore> {
+  const { dir } = options
+  const store = await openServerStore(options, stack)
   await options.admit?.(store)
   const closeControl = await openControl(dir.control, async ({ backup }) => {
     await writeBackup(dir, backup, (to) => store.copyTo(to))
@@ -145,7 +145,7 @@ async function openStore(options: ServeOptions, stack: AsyncDisposableStack): Pr
 type Doors = Omit<ServeOptions, 'listen'> &
   Readonly<{
     listen: { host: string; port: number }
-    store: SqliteStore
+    store: ServerStore
     api: Api
     metrics: Metrics
     streamsOf: (node: string) => GuestStreams | undefined

@@ -4,7 +4,7 @@ import { findProcess, type ProcessIdentity } from '#drivers/libvirt/daemon/proce
 import type { DataDir } from './data-dir.ts'
 
 /**
- * The server of a data directory: the process that has the directory's store open and locked. A stored pid proves nothing:
+ * The server of a data directory: the process that has the directory's store open and locked, or the lock beside it. A stored pid proves nothing:
  * its process may be gone and the pid reused.
  */
 export async function findServer(dir: DataDir): Promise<ProcessIdentity | undefined> {
@@ -12,7 +12,8 @@ export async function findServer(dir: DataDir): Promise<ProcessIdentity | undefi
   for (const pid of new Set([...(await lockers()), ...(noted > 0 ? [noted] : [])])) {
     // Its start time first: everything read afterwards then belongs to the same process.
     const identity = await findProcess(pid)
-    if (identity && (await isServer(pid)) && (await hasOpen(pid, dir.store))) return identity
+    if (identity && (await isServer(pid)) && ((await hasOpen(pid, dir.store)) || (await hasOpen(pid, dir.lock))))
+      return identity
   }
   return undefined
 }

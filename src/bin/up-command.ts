@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Log } from '#base/log.ts'
 import { defaultNamespaceLimits } from '#core/quota/limits.ts'
 import { defaultUsers } from '#core/sandbox/users.ts'
+import { addEtcdOptions, etcdOf, type GivenEtcd } from './etcd-options.ts'
 import { addDownloadOptions, downloadOptionsOf, type GivenDownloads } from './image-options.ts'
 import { addThresholdOptions, type GivenThresholds, thresholdsOf } from './image-thresholds.ts'
 import {
@@ -26,6 +27,7 @@ const defaultUids = `${defaultUsers.first}-${defaultUsers.last}`
 /** The options of `up` as parsed: texts, except for switches. */
 type Given = GivenDownloads &
   GivenThresholds &
+  GivenEtcd &
   Readonly<{
     dataDir: string
     listen: string
@@ -57,7 +59,7 @@ type Given = GivenDownloads &
 
 /** Makes a command the one that runs Patchbay until a signal ends it. */
 export function addUpCommand(command: Command, logOf: () => Promise<Log>): void {
-  addThresholdOptions(addDownloadOptions(addHostOptions(addServerOptions(addLimitOptions(command)))))
+  addThresholdOptions(addDownloadOptions(addHostOptions(addEtcdOptions(addServerOptions(addLimitOptions(command))))))
     .description('run API server, controllers and node agent in this process')
     .option(...dataDirOption)
     .option('--simulate', 'run guests in memory only, for trying the API without root', false)
@@ -65,7 +67,8 @@ export function addUpCommand(command: Command, logOf: () => Promise<Log>): void 
       const stop = new AbortController()
       for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
       const { up } = await import('./up.ts')
-      const options = { ...serverOptionsOf(given, command), ...(await hostOptionsOf(given)) }
+      const etcd = await etcdOf(given)
+      const options = { ...serverOptionsOf(given, command), ...(await hostOptionsOf(given)), ...(etcd && { etcd }) }
       await up({ ...options, log: await logOf(), signal: stop.signal }, (line) => console.log(line))
       // Everything is closed and on disk; a handle that a library still holds must not keep the process alive.
       process.exit()

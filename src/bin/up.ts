@@ -15,6 +15,7 @@ import { claimDataDir } from './identity.ts'
 import type { DownloadOptions } from './image-options.ts'
 import { type PodNetworkOptions, settlePodNetwork } from './pod-network.ts'
 import { every, type ServeOptions, serve } from './serve.ts'
+import { nameOfEtcd } from './server-store.ts'
 
 export type UpOptions = Omit<ServeOptions, 'dir' | 'admit'> &
   Readonly<{
@@ -52,7 +53,7 @@ export async function up(options: UpOptions, ready: (line: string) => void): Pro
 
 async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => void): Promise<void> {
   const { log } = options
-  const claim = await claimDataDir(dir, options.node)
+  const claim = await claimDataDir(dir, options.node, options.etcd && nameOfEtcd(options.etcd))
   await using stack = new AsyncDisposableStack()
   stack.defer(collectWhenIdle())
   let nodeName = ''
@@ -92,7 +93,10 @@ async function runOn(dir: DataDir, options: UpOptions, ready: (line: string) => 
   if (!options.simulate) await writePodCidr(serving.api.clients.own, nodeName, podNetwork.subnet)
   stack.defer(() => stop.abort())
   const problem = () => serving.store.problem
-  const alarm = new StoreAlarm({ client: serving.api.clients.own, node: nodeName, problem, log })
+  const alarm = new StoreAlarm({
+    ...{ client: serving.api.clients.own, node: nodeName, problem, log },
+    ...(options.etcd && { reason: 'StoreUnavailable' }),
+  })
   const onError = (error: unknown) => log.error({ cause: explain(error) }, 'Cannot look at the store')
   stack.defer(every(lookMs, () => alarm.look(Date.now()), onError))
   for (const line of serving.doors) ready(line)

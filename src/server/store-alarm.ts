@@ -17,7 +17,8 @@ export const lookMs = 1000
 const repeatMs = 900_000
 
 const component = 'patchbay-store'
-const reason = 'StoreFull'
+/** Why the event is, unless the store is one that may be out of reach as well. */
+const full = 'StoreFull'
 
 type Options = Readonly<{
   /** A client that may write Events. */
@@ -26,6 +27,8 @@ type Options = Readonly<{
   node: string
   /** The problem of the store, as a sentence with a remedy. */
   problem: () => string | undefined
+  /** Of the Event. */
+  reason?: string
   log: Log
 }>
 
@@ -68,7 +71,7 @@ export class StoreAlarm {
   }
 
   async #tell(message: string, nowMs: number): Promise<void> {
-    const { client, node } = this.#options
+    const { client, node, reason = full } = this.#options
     const now = timestamp(nowMs)
     const uid = (await client.get(Node, { name: node }))?.metadata.uid ?? ''
     const said = {

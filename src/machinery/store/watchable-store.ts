@@ -1,10 +1,10 @@
 import { explain, Fault } from '#base/fault.ts'
 import { type Log, silent } from '#base/log.ts'
 import type { Backend, Contents, Write } from './backend.ts'
+import { Followers, notify } from './followers.ts'
 import { History } from './history.ts'
-import { byKey, Rows } from './rows.ts'
 import type { Change, Decision, DecisionListener, Row, Store } from './store.ts'
-import { WatchCache } from './watch-cache.ts'
+import { type Span, View } from './view.ts'
 
 export type Tuning = Readonly<{
   /** How many of the newest changes are kept in memory for watches; older ones are read from the backend. */
@@ -33,7 +33,7 @@ const spanOfCompaction = 200
 const mebibyte = 1024 * 1024
 
 /** Defaults of a store; docs/limits.md lists them. */
-const defaults = {
+export const defaultTuning = {
   keepRecent: 1000,
   keepRecentBytes: 64 * mebibyte,
   maxUnread: 10_000,
@@ -63,19 +63,16 @@ type Pending = Write & Readonly<{ done: PromiseWithResolvers<Row> }>
 export class WatchableStore implements Store {
   readonly #name: string
   readonly #backend: Backend
-  readonly #rows = new Rows()
-  readonly #watchCache: WatchCache
+  readonly #view: View
   /** Newest pending write per key. */
   readonly #pending = new Map<string, Pending>()
   #queued: Pending[] = []
-  readonly #listeners: DecisionListener[] = []
+  readonly #followers = new Followers()
   /** Sent to the backend, oldest first. */
   #sent: (readonly Pending[])[] = []
   /** Failed appends so far. */
   #epoch = 0
   #allocated: number
-  #revision: number
-  #compacted: number
   /** How far the backend has followed `compacted`. */
   #swept: number
   #compacting: Promise<void> = Promise.resolve()
@@ -84,21 +81,22 @@ export class WatchableStore implements Store {
   readonly #alarmKey: string | undefined
   readonly #onTrouble: (error: unknown) => void
   #lastFailure: string | undefined
-  #stopped: Fault | undefined
   #closing: Promise<void> | undefined
 
   /** `name` is how messages call it, like "store /var/lib/patchbay/state.db". */
   constructor(name: string, backend: Backend, contents: Contents, tuning: Tuning = {}) {
     this.#name = name
     this.#backend = backend
-    this.#allocated = this.#revision = contents.revision
-    this.#compacted = this.#swept = contents.compacted
-    const tuned = { ...defaults, ...tuning }
-    this.#watchCache = new WatchCache(contents.revision, {
+    this.#allocated = contents.revision
+    this.#swept = contents.compacted
+    const tuned = { ...defaultTuning, ...tuning }
+    this.#view = new View({
+      ...contents,
+      name,
+      past: (prefix, after) => this.#past(prefix, after),
       keep: { count: tuned.keepRecent, bytes: tuned.keepRecentBytes },
       maxUnread: { count: tuned.maxUnread, bytes: tuned.maxUnreadBytes },
     })
-    for (const row of contents.rows) this.#rows.put(row)
     this.#quotaBytes = tuned.quotaBytes
     this.#alarmKey = tuned.alarmKey
     const log = tuning.log ?? silent
@@ -112,11 +110,11 @@ export class WatchableStore implements Store {
   }
 
   get revision(): number {
-    return this.#revision
+    return this.#view.revision
   }
 
   get compacted(): number {
-    return this.#compacted
+    return this.#view.compacted
   }
 
   /** Why writes fail or are refused, as a sentence with what to do; undefined when they are not. */
@@ -126,19 +124,19 @@ export class WatchableStore implements Store {
   }
 
   async get(key: string): Promise<Row | undefined> {
-    this.#check()
-    return this.#rows.get(key)
+    this.#view.check()
+    return this.#view.rows.get(key)
   }
 
   async list(prefix: string): Promise<Readonly<{ rows: readonly Row[]; revision: number }>> {
-    this.#check()
-    return { rows: this.#rows.list(prefix), revision: this.#revision }
+    this.#view.check()
+    return { rows: this.#view.rows.list(prefix), revision: this.revision }
   }
 
   async update(key: string, decide: (current: Row | undefined) => Decision | undefined): Promise<Row | undefined> {
-    this.#check()
+    this.#view.check()
     const pending = this.#pending.get(key)
-    const current = pending ? rowAfter(pending.change) : this.#rows.get(key)
+    const current = pending ? rowAfter(pending.change) : this.#view.rows.get(key)
     let decision: Decision | undefined
     try {
       decision = decide(current)
@@ -161,70 +159,32 @@ export class WatchableStore implements Store {
   }
 
   onDecided(listener: DecisionListener): void {
-    for (const row of this.#rows.list('')) notify(listener, row.key, row)
+    for (const row of this.#view.rows.list('')) notify(listener, row.key, row)
     for (const { change, text } of this.#pending.values()) notify(listener, change.row.key, rowAfter(change), text)
-    this.#listeners.push(listener)
+    this.#followers.add(listener)
   }
 
-  async *watch(prefix: string, after: number, signal: AbortSignal): AsyncGenerator<readonly Change[], void> {
-    this.#requireReached(after)
-    let at = after
-    while (!signal.aborted && !this.#isRecent(at)) {
-      const { changes, upTo } = await this.#older(prefix, at)
-      if (signal.aborted) return
-      this.#requireKept(at)
+  watch(prefix: string, after: number, signal: AbortSignal): AsyncGenerator<readonly Change[], void> {
+    return this.#view.watch(prefix, after, signal)
+  }
+
+  listAt(prefix: string, revision: number): Promise<readonly Row[]> {
+    return this.#view.listAt(prefix, revision)
+  }
+
+  async *#past(prefix: string, after: number): AsyncGenerator<Span, void> {
+    for (let at = after; at < this.#view.start; ) {
+      const upTo = Math.min(at + spanOfHistory, this.#view.start)
+      yield { changes: await this.#backend.history(prefix, at, upTo), upTo }
       at = upTo
-      if (changes.length > 0) yield changes
     }
-    if (!signal.aborted) yield* this.#stream(prefix, at, signal)
-  }
-
-  async listAt(prefix: string, revision: number): Promise<readonly Row[]> {
-    this.#requireReached(revision)
-    // What the keys that have changed since held then: what the first change of each found.
-    const then = new Map<string, Row | undefined>()
-    const undo = (changes: readonly Change[]) => {
-      for (const { row, previous } of changes) if (!then.has(row.key)) then.set(row.key, previous)
-    }
-    let at = revision
-    while (!this.#isRecent(at)) {
-      const { changes, upTo } = await this.#older(prefix, at)
-      this.#requireKept(at)
-      at = upTo
-      undo(changes)
-    }
-    undo(this.#watchCache.changes(prefix, at))
-    const unchanged = this.#rows.list(prefix).filter(({ key }) => !then.has(key))
-    return [...unchanged, ...[...then.values()].filter((row) => row !== undefined)].sort(byKey)
-  }
-
-  /** Some changes that the watch cache has no more, and up to which revision these are all. They may be gone when they are read. */
-  async #older(prefix: string, after: number): Promise<Readonly<{ changes: readonly Change[]; upTo: number }>> {
-    const upTo = Math.min(after + spanOfHistory, this.#watchCache.start)
-    return { changes: await this.#backend.history(prefix, after, upTo), upTo }
-  }
-
-  /** Whether the watch cache has all changes after a revision. @throws Fault Expired, Unavailable */
-  #isRecent(revision: number): boolean {
-    this.#requireKept(revision)
-    return revision >= this.#watchCache.start
-  }
-
-  #requireKept(revision: number): void {
-    this.#check()
-    if (revision < this.#compacted) throw this.#expired(revision)
-  }
-
-  #requireReached(revision: number): void {
-    if (revision <= this.#revision) return
-    throw new Fault('Expired', `Revision ${revision} is not of the ${this.#name}, which is at ${this.#revision}`)
   }
 
   async compact(revision: number): Promise<void> {
-    this.#check()
+    this.#view.check()
     // At once, so that a watch in the middle of reading history notices that it may be incomplete.
-    this.#compacted = Math.max(this.#compacted, Math.min(revision, this.#revision))
-    const target = this.#compacted
+    this.#view.compactTo(revision)
+    const target = this.#view.compacted
     // In turns, even after a failed one: its caller got the error, and the rest must still be compacted in order.
     this.#compacting = this.#compacting.catch(ignore).then(() => this.#sweep(target))
     await this.#compacting
@@ -232,12 +192,12 @@ export class WatchableStore implements Store {
 
   async #sweep(target: number): Promise<void> {
     while (this.#swept < target) {
-      this.#check()
+      this.#view.check()
       const upTo = Math.min(this.#swept + spanOfCompaction, target)
       await this.#backend.compact(this.#swept, upTo)
       this.#swept = upTo
     }
-    while (!this.#stopped && (await this.#backend.shrink()));
+    while (!this.#view.isStopped && (await this.#backend.shrink()));
   }
 
   close(): Promise<void> {
@@ -274,23 +234,18 @@ export class WatchableStore implements Store {
 
   /** In a full store history gives way before any object does. */
   #forgetAll(): void {
-    if (this.#revision > this.#compacted) this.compact(this.#revision).catch(this.#onTrouble)
-  }
-
-  #check(): void {
-    if (this.#stopped) throw this.#stopped
+    if (this.revision > this.compacted) this.compact(this.revision).catch(this.#onTrouble)
   }
 
   #stop(fault: Fault): void {
-    this.#stopped ??= fault
     this.#history.stop()
-    this.#watchCache.end(this.#stopped)
+    this.#view.stop(fault)
   }
 
   #enqueue(pending: Pending): Promise<Row> {
     const { change, text } = pending
     this.#pending.set(change.row.key, pending)
-    for (const listener of this.#listeners) notify(listener, change.row.key, rowAfter(change), text)
+    this.#followers.tell(change.row.key, rowAfter(change), text)
     this.#queued.push(pending)
     if (this.#queued.length === 1) this.#flushSoon()
     return pending.done.promise
@@ -319,13 +274,11 @@ export class WatchableStore implements Store {
     this.#sent.shift()
     this.#lastFailure = undefined
     for (const pending of batch) {
-      const { type, row } = pending.change
-      if (type === 'put') this.#rows.put(row)
-      else this.#rows.delete(row.key)
-      if (this.#pending.get(row.key) === pending) this.#pending.delete(row.key)
-      this.#revision = row.revision
+      const { key } = pending.change.row
+      if (this.#pending.get(key) === pending) this.#pending.delete(key)
     }
-    this.#watchCache.publish(batch.map(({ change, text }) => ({ change, bytes: text.length })))
+    const changes = batch.map(({ change, text }) => ({ change, bytes: text.length }))
+    this.#view.take(changes, batch.at(-1)?.change.row.revision ?? this.revision)
     for (const { change, text } of batch) this.#history.add(change.row.revision, text.length)
     for (const { change, done } of batch) done.resolve(change.row)
     if (this.#fullness() !== undefined) this.#forgetAll()
@@ -340,39 +293,13 @@ export class WatchableStore implements Store {
     this.#queued = []
     this.#pending.clear()
     for (const key of new Set(lost.map(({ change }) => change.row.key)))
-      for (const listener of this.#listeners) notify(listener, key, this.#rows.get(key))
+      this.#followers.tell(key, this.#view.rows.get(key))
     const why = remedyOf(cause)
     this.#lastFailure = `Writing to the ${this.#name} failed${why || `: ${explain(cause)}`}`
     for (const { change, done } of lost) {
       done.reject(new Fault('Unavailable', `Writing ${change.row.key} to the ${this.#name} failed${why}`, { cause }))
     }
   }
-
-  async *#stream(prefix: string, after: number, signal: AbortSignal): AsyncGenerator<readonly Change[], void> {
-    const { watcher, missed } = this.#watchCache.subscribe(prefix, after)
-    const wake = () => watcher.wake()
-    signal.addEventListener('abort', wake)
-    try {
-      if (missed.length > 0) yield missed
-      while (!signal.aborted) {
-        const changes = watcher.take()
-        if (changes.length > 0) yield changes
-        else await watcher.wait()
-      }
-    } finally {
-      signal.removeEventListener('abort', wake)
-      this.#watchCache.unsubscribe(watcher)
-    }
-  }
-
-  #expired(revision: number): Fault {
-    const text = `Revision ${revision} of the ${this.#name} has been compacted; the oldest is ${this.#compacted}`
-    return new Fault('Expired', text)
-  }
-}
-
-function notify(listener: DecisionListener, key: string, row: Row | undefined, text?: string): void {
-  listener(key, row?.value, row ? Buffer.byteLength(text ?? JSON.stringify(row.value)) : 0)
 }
 
 function rowAfter(change: Change): Row | undefined {

@@ -8,6 +8,17 @@ import type { Tuning } from '#machinery/store/watchable-store.ts'
 /** Opens an empty store that is closed after the test. */
 export type Opened = (t: TestContext, tuning?: Tuning) => Promise<Store>
 
+/** What differs between stores by what they are made on. */
+export type Traits = Readonly<{
+  /** Whether only changes have revisions; else bookkeeping, such as of compaction, has some too. */
+  hasGaps: boolean
+  /**
+   * Whether a decision is made within the call of `update`, over what is not on disk yet, and reads are of the moment they are
+   * called; else both wait for what others may have written meanwhile.
+   */
+  isAlone: boolean
+}>
+
 /** The prefix that most tests write under. */
 export const vms = '/kubevirt.io/virtualmachines/'
 

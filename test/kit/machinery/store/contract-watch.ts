@@ -2,7 +2,19 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { eventually } from '#base/wait.ts'
 import type { Row } from '#machinery/store/store.ts'
-import { faultOf, fill, increment, type Opened, put, read, remove, revisions, span, vms } from './contract-kit.ts'
+import {
+  faultOf,
+  fill,
+  increment,
+  type Opened,
+  put,
+  read,
+  remove,
+  revisions,
+  span,
+  type Traits,
+  vms,
+} from './contract-kit.ts'
 
 /** What a watch must do. */
 export function watches(opened: Opened): void {
@@ -163,15 +175,16 @@ export function earlier(opened: Opened): void {
   it('lists nothing of before what was compacted, nor of the future', async (t) => {
     const store = await opened(t, { keepRecent: 4 })
     await fill(store, 20)
+    assert.equal(store.revision, 20)
     await store.compact(10)
     assert.equal(await faultOf(store.listAt(vms, 9)), 'Expired')
-    assert.equal(await faultOf(store.listAt(vms, 21)), 'Expired')
+    assert.equal(await faultOf(store.listAt(vms, store.revision + 1)), 'Expired')
     assert.equal((await store.listAt(vms, 10)).length, 10)
   })
 }
 
 /** What is left of history after compaction. */
-export function compaction(opened: Opened): void {
+export function compaction(opened: Opened, { hasGaps }: Traits): void {
   it('refuses to watch from before what was compacted, or from the future', async (t) => {
     const store = await opened(t, { keepRecent: 2 })
     await fill(store, 10)
@@ -179,7 +192,8 @@ export function compaction(opened: Opened): void {
     await store.compact(6)
     assert.equal(store.compacted, 6)
     assert.equal(await faultOf(read(store, '', 5, 1)), 'Expired')
-    assert.equal(await faultOf(read(store, '', 12, 1)), 'Expired')
+    if (!hasGaps) assert.equal(store.revision, 11)
+    assert.equal(await faultOf(read(store, '', store.revision + 1, 1)), 'Expired')
     assert.deepEqual(revisions(await read(store, '', 6, 5)), span(7, 11))
     assert.equal((await store.list('')).rows.length, 9)
     await store.compact(3)
@@ -187,7 +201,9 @@ export function compaction(opened: Opened): void {
     await store.compact(1000)
     assert.equal(store.compacted, 11)
     assert.equal((await store.list('')).rows.length, 9)
-    assert.equal((await store.update('/a', increment))?.revision, 12)
+    const { revision = 0 } = (await store.update('/a', increment)) ?? {}
+    if (hasGaps) assert.ok(revision > 11, `the next revision is ${revision}`)
+    else assert.equal(revision, 12)
   })
 
   it('compacts while others write, watch and compact', async (t) => {
@@ -196,8 +212,18 @@ export function compaction(opened: Opened): void {
     const live = read(store, '', store.revision, 300)
     const writing = Promise.all(Array.from({ length: 300 }, () => store.update('/hot', increment)))
     await Promise.all([store.compact(1100), store.compact(600), store.compact(1200), writing])
-    assert.deepEqual(revisions(await live), span(1201, 1500))
-    assert.deepEqual(revisions(await read(store, '/hot', 1200, 300)), span(1201, 1500))
+    const seen = await live
+    assert.deepEqual(
+      seen.map(({ row }) => row.value.n),
+      span(1, 300),
+    )
+    assert.deepEqual(revisions(await read(store, '/hot', 1200, 300)), revisions(seen))
+    if (hasGaps)
+      assert.deepEqual(
+        revisions(seen),
+        [...new Set(revisions(seen))].toSorted((a, b) => a - b),
+      )
+    else assert.deepEqual(revisions(seen), span(1201, 1500))
   })
 
   it('forgets history that takes too many bytes by itself', async (t) => {
