@@ -81,7 +81,7 @@ function ChooseNamespace() {
           scope.value = String(new FormData(event.currentTarget).get('namespace') ?? '').trim()
         }}
       >
-        <h2>{words.forbidden.title}</h2>
+        <h1>{words.forbidden.title}</h1>
         <p class="dim">{words.forbidden.hint}</p>
         <label>
           {words.namespace}
