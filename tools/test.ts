@@ -81,6 +81,7 @@ const layers: readonly Layer[] = [
     files: globSync('test/sriov/*.test.ts', { cwd: root }),
     flags: ['--test-concurrency=1'],
     ownNetns: false,
+    timeoutMs: 1_200_000,
   },
   { name: 'Debian 13', files: globSync('test/debian13/*.test.ts', { cwd: root }), flags: [], ownNetns: false },
 ]

@@ -63,7 +63,7 @@ describe('A client of etcd', { timeout: 120_000 }, () => {
     for (const other of [{ ca: authority.cert }, user]) {
       const client = clientOf(t, { endpoints, tls: other })
       assert.match(
-        await refusalOf(client.call(methods.range, rangeRequest({ key }), 500)),
+        await refusalOf(client.call(methods.range, rangeRequest({ key }), 2000)),
         /^etcd at https:.* (cannot be reached|broke the connection off)/,
       )
     }
@@ -93,7 +93,7 @@ describe('A client of etcd', { timeout: 120_000 }, () => {
     assert.match(await refusalOf(range(wrong)), /does not know the user of --etcd-user with this password/)
     const elsewhere = txnRequest({ expect: [], success: [{ put: Buffer.from('/c'), value: key }], failure: [] })
     assert.match(
-      await refusalOf(client.call(methods.txn, elsewhere, 500)),
+      await refusalOf(client.call(methods.txn, elsewhere, 2000)),
       /refuses its user: grant it to read all keys/,
     )
   })

@@ -1,7 +1,7 @@
 import { explain, Fault } from '#base/fault.ts'
 import { type Log, silent as silentLog } from '#base/log.ts'
 import { Choice, type Chosen } from './choice.ts'
-import { EtcdFault } from './etcd-fault.ts'
+import { EtcdFault, isPassing } from './etcd-fault.ts'
 import { type EtcdTls, Member } from './member.ts'
 import {
   authenticateRequest,
@@ -29,6 +29,9 @@ const defaultDeadlineMs = 2000
 
 /** Time for a call with all its attempts: an election of etcd takes about two seconds, and up to six behind a cut link. */
 const patienceMs = 5000
+
+/** An attempt for which less time than this is left would only hide what the one before it met, milliseconds. */
+const leastMs = 100
 
 /** Pause before a call is made again after a failure that took no time, milliseconds. */
 const pauseMs = 50
@@ -93,7 +96,7 @@ export class EtcdClient {
       try {
         return await this.once(method, request, Math.max(1, Math.min(this.#deadlineMs, left)))
       } catch (error) {
-        if (!isPassing(error) || this.#closed || performance.now() + pauseMs >= end) throw error
+        if (!isPassing(error) || this.#closed || performance.now() + pauseMs + leastMs >= end) throw error
         await pause()
       }
     }
@@ -186,11 +189,6 @@ function canceled(url: string, compactRevision: number, reason: string): EtcdFau
     })
   const text = `etcd at ${url} ended a watch`
   return new EtcdFault({ kind: 'Unavailable', text }, new Error(reason || 'it gave no reason'))
-}
-
-/** Whether another attempt may go better: the call was not refused for what it asks. */
-function isPassing(error: unknown): boolean {
-  return error instanceof EtcdFault && error.kind === 'Unavailable' && error.matter !== 'full'
 }
 
 function pause(): Promise<void> {

@@ -16,7 +16,7 @@ export const codes = {
 } as const
 
 /** What is the matter, where more than the kind of the fault is asked. */
-export type Matter = 'full' | 'compacted' | 'token' | undefined
+export type Matter = 'full' | 'compacted' | 'token' | 'denied' | undefined
 
 type Judged = Readonly<{ kind: FaultKind; matter?: Matter; isUnclear?: boolean; text: string }>
 
@@ -31,6 +31,13 @@ export class EtcdFault extends Fault {
     this.matter = matter
     this.isUnclear = isUnclear
   }
+}
+
+/** Whether another attempt may go better: the call was not refused for what it asks, or for who asks. */
+export function isPassing(error: unknown): boolean {
+  return (
+    error instanceof EtcdFault && error.kind === 'Unavailable' && error.matter !== 'full' && error.matter !== 'denied'
+  )
 }
 
 /** The connection to a member failed. `wasSent`: the request may have reached it. */
@@ -66,16 +73,20 @@ function judge(member: string, code: number, words: string): Judged {
   if (code === codes.unauthenticated || /auth store is old|invalid auth token/.test(words))
     return { kind: 'Unavailable', matter: 'token', text: `etcd at ${member} wants its user to sign in again` }
   if (/user name is empty/.test(words))
-    return { kind: 'Unavailable', text: `etcd at ${member} wants a user: give --etcd-user and --etcd-password-file` }
+    return {
+      kind: 'Unavailable',
+      matter: 'denied',
+      text: `etcd at ${member} wants a user: give --etcd-user and --etcd-password-file`,
+    }
   if (/authentication failed|password/.test(words))
     return { kind: 'Invalid', text: `etcd at ${member} does not know the user of --etcd-user with this password` }
   if (code === codes.permissionDenied)
     return {
-      kind: 'Unavailable',
+      ...{ kind: 'Unavailable', matter: 'denied' },
       text: `etcd at ${member} refuses its user: grant it to read all keys and to write those of the prefix`,
     }
   if (code === codes.unimplemented)
-    return { kind: 'Unavailable', text: `etcd at ${member} is too old: 3.4 is the oldest` }
+    return { kind: 'Unavailable', matter: 'denied', text: `etcd at ${member} is too old: 3.4 is the oldest` }
   // Invalid arguments and the like were judged before anything was done; whatever else may have happened in the middle.
   const wasJudged = ([codes.invalidArgument, codes.resourceExhausted, codes.outOfRange] as number[]).includes(code)
   if (wasJudged) return { kind: 'Unavailable', text: `etcd at ${member} refused the request` }

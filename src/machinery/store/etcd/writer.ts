@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { EtcdClient } from '../../etcd/client.ts'
-import { EtcdFault } from '../../etcd/etcd-fault.ts'
+import { EtcdFault, isPassing } from '../../etcd/etcd-fault.ts'
 import {
   type KeyValue,
   methods,
@@ -167,7 +167,7 @@ export class EtcdWriter {
         isUnclear ||= error.isUnclear
         const isOver = performance.now() + pauseMs >= end
         if (isOver && isUnclear) throw new Fault('Unavailable', unclearText, { cause: error })
-        if (isOver || error.kind !== 'Unavailable' || error.matter === 'full') throw error
+        if (isOver || !isPassing(error)) throw error
         await new Promise((resolve) => setTimeout(resolve, pauseMs))
       }
     }
