@@ -206,6 +206,7 @@ describe('A store in an etcd that is full', { timeout: 120_000 }, () => {
     const gone = await store.update('/a/b/c/0', remove({ last: 'words' }))
     const [change] = await next
     assert.deepEqual([change?.type, change?.row.revision, change?.previous?.value.pad], ['delete', gone?.revision, pad])
+    // What was refused is not there, also where etcd says so of the write that it has just carried out.
     assert.equal((await store.list('')).rows.length, stored - 2)
   })
 })

@@ -159,9 +159,11 @@ export class EtcdWriter {
         return await this.#afterLoss(answer, own, isUnclear)
       } catch (error) {
         if (!(error instanceof EtcdFault)) throw error
-        if (error.matter === 'full' && write.type === 'delete' && withWords) {
+        if (error.matter === 'full') {
           // A full etcd takes no put, and last words are one. What it deletes gives room.
+          if (write.type === 'put' || !withWords) return await this.#unlessDone(key, own, error)
           withWords = false
+          isUnclear = true
           continue
         }
         isUnclear ||= error.isUnclear
@@ -171,6 +173,15 @@ export class EtcdWriter {
         await new Promise((resolve) => setTimeout(resolve, pauseMs))
       }
     }
+  }
+
+  /** The write that uses the quota up is refused, and carried out all the same; those after it are not. @throws the refusal */
+  async #unlessDone(key: string, own: Own, refusal: EtcdFault) {
+    const { client, keys } = this.#parts
+    const { kvs, revision } = await client.call(methods.range, rangeRequest({ key: keys.object(key) }))
+    const end = await this.#afterLoss({ revision, succeeded: false, found: kvs }, own, true)
+    if ('revision' in end) return end
+    throw refusal
   }
 
   /** The expected revision was not there: because of another writer, or because an attempt with no answer did it after all. */
