@@ -16,8 +16,8 @@ import { note, percentile, show } from './figures.ts'
 import { pssMb } from './proc.ts'
 
 /** Boots of each side, and measurements of the disk in each. */
-const rounds = 5
-const writes = 6
+const rounds = 3
+const writes = 8
 
 /** Room that the guest has on its disk for the measurement, MiB. */
 const writtenMiB = 64
