@@ -1,5 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { eventually } from '#base/wait.ts'
@@ -10,7 +9,7 @@ import { pushImage, startRegistry, type TestRegistry } from '#kit/drivers/image/
 import { path } from '../tools/stage/api.ts'
 import { bootMs, buildDistro, sshKey } from '../tools/stage/distro.ts'
 import { cloudVm } from '../tools/stage/distro-manifests.ts'
-import { must, program } from '../tools/stage/program.ts'
+import { ended, must, program } from '../tools/stage/program.ts'
 import type { Stage } from '../tools/stage/stage.ts'
 import { note, percentile, show } from './figures.ts'
 import { pssMb } from './proc.ts'
@@ -156,13 +155,6 @@ async function started(folder: string, image: string, key: Key): Promise<Guest> 
   await answers('127.0.0.1', port)
   const ms = performance.now() - start
   return { host: '127.0.0.1', port, ms, pids: [qemu.pid ?? 0], end: () => ended(qemu) }
-}
-
-async function ended(qemu: ChildProcess): Promise<void> {
-  if (qemu.exitCode !== null || qemu.signalCode !== null) return
-  const exit = once(qemu, 'exit')
-  qemu.kill('SIGKILL')
-  await exit
 }
 
 /** Waits until a server of SSH says who it is. */

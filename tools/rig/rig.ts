@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { eventually } from '../../src/base/wait.ts'
-import { must } from '../stage/program.ts'
+import { freePorts } from '../stage/ports.ts'
+import { ended, must } from '../stage/program.ts'
 import { root } from '../stage/stage.ts'
 
 /** How long its kernel may take to start, and a script in it to end, milliseconds. */
@@ -75,7 +75,7 @@ export class Rig implements AsyncDisposable {
     ]
     await must('sh', initrd)
     const release = (await must('ls', [`${provided}/kernel/lib/modules`])).trim()
-    const port = await freePort()
+    const [port = 0] = await freePorts(1)
     const machine = machineArgs(provided, { dir, release, hasIommu, port })
     // It ends with the tests, however these end.
     const qemu = spawn('setpriv', ['--pdeathsig', 'KILL', ...machine], {
@@ -87,11 +87,11 @@ export class Rig implements AsyncDisposable {
     qemu.stderr?.on('data', (chunk: Buffer) => {
       said += chunk
     })
-    const console = () => readFile(`${dir}/console.log`, 'utf8').catch(() => '')
+    const printed = () => readFile(`${dir}/console.log`, 'utf8').catch(() => '')
     try {
-      await rig.#until('the rig is up', `${job}/up`, startMs, async () => /detected stalls/.test(await console()))
+      await rig.#until('the rig is up', `${job}/up`, startMs, async () => /detected stalls/.test(await printed()))
     } catch (cause) {
-      const log = await console()
+      const log = await printed()
       await rig[Symbol.asyncDispose]()
       if (cause instanceof Stalled) throw cause
       throw new Error(`The rig did not start:\n${said}\n${log.slice(-3000)}`, { cause })
@@ -133,12 +133,7 @@ export class Rig implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const { exitCode, signalCode } = this.#qemu
-    if (exitCode === null && signalCode === null) {
-      const ended = new Promise((resolve) => this.#qemu.once('exit', resolve))
-      this.#qemu.kill('SIGKILL')
-      await ended
-    }
+    await ended(this.#qemu)
     await rm(this.dir, { recursive: true, force: true })
   }
 
@@ -201,11 +196,4 @@ function machineArgs(
     ],
     ...['-device', 'virtio-net-pci,netdev=door'],
   ]
-}
-
-/** A port of the loopback that nobody has. */
-async function freePort(): Promise<number> {
-  await using server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return (server.address() as AddressInfo).port
 }

@@ -1,4 +1,5 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 
 /** What became of a program: its exit code (128 + n after a signal), what it wrote, and how long it took in milliseconds. */
 export type Outcome = Readonly<{ code: number; stdout: string; stderr: string; ms: number }>
@@ -44,4 +45,12 @@ export async function must(
   const { code, stdout, stderr } = await program(file, args, options)
   if (code !== 0) throw new Error(`${file} ${args.join(' ')} exited with ${code}: ${(stderr || stdout).trim()}`)
   return stdout
+}
+
+/** Kills a program that was started, and waits until it is gone; one that has ended already, or never began, is left. */
+export async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
+  const exit = once(child, 'exit')
+  child.kill('SIGKILL')
+  await exit
 }

@@ -1,5 +1,6 @@
 import { explain, Fault } from '#base/fault.ts'
 import { type Log, silent as silentLog } from '#base/log.ts'
+import { delay } from '#base/wait.ts'
 import { Choice, type Chosen } from './choice.ts'
 import { EtcdFault, isPassing } from './etcd-fault.ts'
 import { type EtcdTls, Member } from './member.ts'
@@ -97,7 +98,7 @@ export class EtcdClient {
         return await this.once(method, request, Math.max(1, Math.min(this.#deadlineMs, left)))
       } catch (error) {
         if (!isPassing(error) || this.#closed || performance.now() + pauseMs + leastMs >= end) throw error
-        await pause()
+        await delay(pauseMs)
       }
     }
   }
@@ -189,8 +190,4 @@ function canceled(url: string, compactRevision: number, reason: string): EtcdFau
     })
   const text = `etcd at ${url} ended a watch`
   return new EtcdFault({ kind: 'Unavailable', text }, new Error(reason || 'it gave no reason'))
-}
-
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, pauseMs))
 }

@@ -82,6 +82,9 @@ export class Member {
         ...{ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' },
         ...headers,
       })
+      // Who reads it gets its error. It has another when its session ends after nobody reads it any more, and that one would
+      // end the process.
+      stream.on('error', () => undefined)
       return { stream, session }
     } catch (cause) {
       // A session that ended in this moment.

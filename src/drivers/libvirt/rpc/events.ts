@@ -34,6 +34,7 @@ function kind<T>(event: number, procedure: number, codec: Codec<T>, make: (body:
 /** Every event starts with the number of its registration, which is ignored: there is one registration of each kind. */
 const callback = int
 const onDevice = struct({ callback, domain, alias: string })
+const onTray = struct({ callback, domain, alias: string, reason: int })
 
 /** The only state in which the agent's channel is connected. */
 const agentConnected = 1
@@ -49,9 +50,7 @@ export const eventKinds: readonly EventKind[] = [
   kind(15, 333, onDevice, ({ domain, alias }) => ({ type: 'deviceRemoved', domain, alias })),
   kind(19, 354, onDevice, ({ domain, alias }) => ({ type: 'deviceAdded', domain, alias })),
   kind(22, 367, onDevice, ({ domain, alias }) => ({ type: 'deviceRemovalFailed', domain, alias })),
-  kind(10, 328, struct({ callback, domain, alias: string, reason: int }), ({ domain, alias }) => ({
-    ...{ type: 'trayChange', domain, alias },
-  })),
+  kind(10, 328, onTray, ({ domain, alias }) => ({ type: 'trayChange', domain, alias })),
   kind(18, 348, struct({ callback, domain, state: int, reason: int }), (body) => ({
     type: 'agentLifecycle',
     domain: body.domain,

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Fault } from '#base/fault.ts'
 import type { JsonObject } from '#base/json.ts'
+import { delay } from '#base/wait.ts'
 import type { EtcdClient } from '../../etcd/client.ts'
 import { EtcdFault, isPassing } from '../../etcd/etcd-fault.ts'
 import {
@@ -170,7 +171,7 @@ export class EtcdWriter {
         const isOver = performance.now() + pauseMs >= end
         if (isOver && isUnclear) throw new Fault('Unavailable', unclearText, { cause: error })
         if (isOver || !isPassing(error)) throw error
-        await new Promise((resolve) => setTimeout(resolve, pauseMs))
+        await delay(pauseMs)
       }
     }
   }

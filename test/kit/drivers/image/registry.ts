@@ -1,13 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, open, rename, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { homedir, tmpdir } from 'node:os'
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '#base/wait.ts'
-import { must } from '../../../../tools/stage/program.ts'
+import { freePorts } from '../../../../tools/stage/ports.ts'
+import { ended } from '../../../../tools/stage/program.ts'
+import { unpacked } from '../../../../tools/stage/unpacked.ts'
 
 /** A registry of this test, Debian's, at `host` (loopback, without TLS). */
 export type TestRegistry = Readonly<{ host: string; folder: string; close(): Promise<void> }>
@@ -16,7 +15,7 @@ export type TestRegistry = Readonly<{ host: string; folder: string; close(): Pro
 export async function startRegistry(): Promise<TestRegistry> {
   const program = await provideRegistry()
   const folder = await mkdtemp(join(tmpdir(), 'pb-registry-'))
-  const port = await freePort()
+  const [port] = await freePorts(1)
   const host = `127.0.0.1:${port}`
   const config = {
     version: '0.1',
@@ -25,9 +24,11 @@ export async function startRegistry(): Promise<TestRegistry> {
     http: { addr: host },
   }
   await writeFile(join(folder, 'config.yml'), JSON.stringify(config))
-  const child = spawn(program, ['serve', join(folder, 'config.yml')], { stdio: 'ignore' })
+  // It ends with the tests, however these end.
+  const serve = ['--pdeathsig', 'KILL', program, 'serve', join(folder, 'config.yml')]
+  const child = spawn('setpriv', serve, { stdio: 'ignore' })
   const close = async () => {
-    await end(child)
+    await ended(child)
     await rm(folder, { recursive: true, force: true })
   }
   try {
@@ -39,40 +40,9 @@ export async function startRegistry(): Promise<TestRegistry> {
   return { host, folder, close }
 }
 
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
-  const exit = once(child, 'exit')
-  child.kill('SIGKILL')
-  await exit
-}
-
-/** A port that was free just now. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('A server has no port')
-  return address.port
-}
-
 /** Debian's registry, unpacked and not installed: its package would start a service. */
 export async function provideRegistry(): Promise<string> {
-  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'patchbay')
-  const program = join(cache, 'docker-registry')
-  if (existsSync(program)) return program
-  await mkdir(cache, { recursive: true })
-  const scratch = await mkdtemp(join(cache, '.docker-registry-'))
-  try {
-    const script =
-      'cd "$1" && { apt-get -qq -o APT::Sandbox::User=root download docker-registry || { apt-get -qq update && apt-get -qq -o APT::Sandbox::User=root download docker-registry; }; } && dpkg-deb -x ./*.deb .'
-    await must('sh', ['-c', script, 'sh', scratch], { timeoutMs: 500_000 })
-    await rename(join(scratch, 'usr/bin/docker-registry'), program)
-  } finally {
-    await rm(scratch, { recursive: true, force: true })
-  }
-  return program
+  return `${await unpacked('docker-registry')}/usr/bin/docker-registry`
 }
 
 /** Sends a blob to a registry and returns how a manifest names it. */

@@ -1,7 +1,5 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '#base/wait.ts'
@@ -9,8 +7,9 @@ import { EtcdClient } from '#machinery/etcd/client.ts'
 import { type EtcdTls, Member } from '#machinery/etcd/member.ts'
 import { methods, rangeRequest } from '#machinery/etcd/messages.ts'
 import { Fields } from '#machinery/etcd/wire.ts'
-
-const provide = new URL('../../../../tools/etcd/provide.sh', import.meta.url).pathname
+import { freePorts } from '../../../../tools/stage/ports.ts'
+import { ended } from '../../../../tools/stage/program.ts'
+import { unpacked } from '../../../../tools/stage/unpacked.ts'
 
 /** One process of etcd, which ends with this one. */
 export type TestMember = Readonly<{
@@ -33,7 +32,7 @@ type Options = Readonly<{
 
 /** Starts a cluster of Debian's etcd on ports of the loopback, in a folder that goes with it. */
 export async function startEtcd({ count = 1, flags = [], tls, isDurable = false }: Options = {}): Promise<TestEtcd> {
-  const program = execFileSync('sh', [provide], { encoding: 'utf8' }).trim()
+  const program = `${await unpacked('etcd-server')}/usr/bin/etcd`
   const folder = mkdtempSync(join(tmpdir(), 'patchbay-etcd-'))
   const scheme = tls ? 'https' : 'http'
   const names = Array.from({ length: count }, (_, i) => `m${i}`)
@@ -97,30 +96,6 @@ function member(program: string, data: string, url: string, args: readonly strin
     const log = openSync(logFile, 'a')
     return spawn('setpriv', ['--pdeathsig=KILL', '--', program, ...args], { stdio: ['ignore', log, log] })
   }
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exit = once(child, 'exit')
-  child.kill('SIGKILL')
-  await exit
-}
-
-/** Ports that are free at the same moment. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return server
-    }),
-  )
-  const ports = servers.map((server) => {
-    const address = server.address()
-    return typeof address === 'object' && address ? address.port : 0
-  })
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }
 
 /** The member that leads, by what each says of itself, once all answer: one that was started again takes a moment. */

@@ -10,7 +10,7 @@ export type Opened = (t: TestContext, tuning?: Tuning) => Promise<Store>
 
 /** What differs between stores by what they are made on. */
 export type Traits = Readonly<{
-  /** Whether only changes have revisions; else bookkeeping, such as of compaction, has some too. */
+  /** Whether bookkeeping, such as of compaction, has revisions too; else only changes have. */
   hasGaps: boolean
   /**
    * Whether a decision is made within the call of `update`, over what is not on disk yet, and reads are of the moment they are
