@@ -82,8 +82,7 @@ export class Member {
         ...{ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' },
         ...headers,
       })
-      // Who reads it gets its error. It has another when its session ends after nobody reads it any more, and that one would
-      // end the process.
+      // Its reader gets its error. When its session ends after the reader has left, it has another, which would end the process.
       stream.on('error', () => undefined)
       return { stream, session }
     } catch (cause) {
